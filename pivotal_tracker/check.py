@@ -1,0 +1,70 @@
+"""Says, before anything is loaded, whether it will work and what the server offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import dlt
+from dlt.common.configuration import with_config
+
+from .client import NotOfferedError, RefusedError, TrackerClient
+from .settings import PROJECT_ENDPOINTS, PROJECTS, TRACKER_URL, Endpoint
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a look at the server found.
+
+    Attributes:
+        usable: Whether there is anything to load.
+        lines: What was found, for people to read.
+    """
+
+    usable: bool
+    lines: list[str]
+
+
+@with_config(sections=("sources", "pivotal_tracker"))
+def check_server(api_token: str = dlt.secrets.value, base_url: str = TRACKER_URL) -> Findings:
+    """Asks the server whose token it is, for its projects, and once for everything it may offer.
+
+    Args:
+        api_token: As the source takes it, from the same configuration.
+        base_url: As the source takes it.
+
+    Raises:
+        TrackerError: The server cannot be used at all: a wrong token, nobody there.
+    """
+    client = TrackerClient(base_url, api_token)
+    lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
+    projects = client.page(PROJECTS).records
+    names = [f"{p.get('name', p.get('title'))} ({p['id']})" for p in projects]
+    lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
+    if not projects:
+        lines.append("The token sees no project, so there is nothing to load.")
+        return Findings(usable=False, lines=lines)
+    for name, endpoint in PROJECT_ENDPOINTS.items():
+        lines.append(f"{name:20} {_offer(client, endpoint, projects[0]['id'])}")
+    if client.refused_fields:
+        lines.append(f"Fields that the server refuses: {', '.join(sorted(client.refused_fields))}")
+    return Findings(usable=True, lines=lines)
+
+
+def _owner(client: TrackerClient) -> str:
+    try:
+        me = client.get("me")
+    except (NotOfferedError, RefusedError):
+        return "(the server does not say)"
+    return f"{me.get('name')} ({me.get('username')})"
+
+
+def _offer(client: TrackerClient, endpoint: Endpoint, project_id: int) -> str:
+    one_row = replace(endpoint, limit=endpoint.limit and 1)
+    try:
+        page = client.page(one_row, id=project_id)
+    except NotOfferedError:
+        return "not offered by this server"
+    except RefusedError as error:
+        return f"refused for project {project_id}: {error}"
+    rows = "" if page.total is None else f", {page.total:,} in project {project_id}"
+    return f"offered{rows}"

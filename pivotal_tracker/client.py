@@ -1,0 +1,399 @@
+"""One API v5 server: its token, its pages, its errors, its pace. Knows HTTP and no table."""
+
+from __future__ import annotations
+
+import json as stdlib_json
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from dlt.common.configuration import resolve_configuration
+from dlt.common.configuration.specs import RuntimeConfiguration
+from dlt.common.json import json
+from dlt.sources.helpers.requests import Client
+from dlt.sources.helpers.rest_client import RESTClient
+from dlt.sources.helpers.rest_client.auth import APIKeyAuth
+from urllib3.exceptions import NameResolutionError, NewConnectionError
+
+from .settings import SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
+
+Record = dict[str, Any]
+Params = Mapping[str, Any]
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+class TrackerError(Exception):
+    """Something that a person has to know; its text says what went wrong and what to do."""
+
+
+class MissingTokenError(TrackerError):
+    """There is no usable token."""
+
+    def __init__(self, problem: str = "There is no API token.") -> None:
+        super().__init__(
+            f"{problem} Set SOURCES__PIVOTAL_TRACKER__API_TOKEN, or api_token in "
+            ".dlt/secrets.toml, to the one on your profile page; or see a made-up workspace with "
+            "--sample."
+        )
+
+
+class InvalidTokenError(TrackerError):
+    """The server does not accept the token."""
+
+
+class UnreachableError(TrackerError):
+    """The server gave no usable answer, however often it was asked."""
+
+
+class RefusedError(TrackerError):
+    """The server refuses one thing to this token, or does not have it; the rest may be readable."""
+
+
+class NotOfferedError(TrackerError):
+    """The server has no such endpoint for anyone."""
+
+
+class InvalidRequestError(TrackerError):
+    """The server does not take a parameter of the request (400)."""
+
+
+class _MalformedAnswerError(requests.exceptions.RequestException):
+    """An answer of status 200 whose body is not JSON: a proxy's page, or a body cut short."""
+
+
+_PASSING_ERRORS = (
+    requests.Timeout,
+    requests.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    _MalformedAnswerError,
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list.
+
+    Attributes:
+        records: The rows of the page, in the API's shape.
+        offset: Where in the list the page begins.
+        limit: How many rows the server gives per page at most, as it says; None where it does not.
+        total: How many rows the server says there are. It may be more than can be had; None where
+            the server does not say, and then only an empty page is the end.
+        version: The project's version when the page was read, None where the server does not say.
+    """
+
+    records: list[Record]
+    offset: int
+    limit: int | None
+    total: int | None
+    version: int | None
+
+    def following_offsets(self) -> range | None:
+        """Where the pages after this one begin; None where only reading on can tell."""
+        if not self.records:
+            return range(0)
+        if self.total is None:
+            return None
+        return range(self.offset + self.step, self.total, self.step)
+
+    @property
+    def step(self) -> int:
+        """From this page's offset to the next one's: the effective limit, not the one asked for."""
+        return self.limit or len(self.records)
+
+
+class TrackerClient:
+    """Reads one API v5 server, on dlt's REST client and its retrying session.
+
+    Safe to use from many threads. How often and how patiently a request is repeated is dlt's
+    `[runtime]` configuration (`request_max_attempts`, `request_timeout`, …).
+
+    Attributes:
+        counts: `requests` made, `attempts` that took, `answers` that came.
+        refused_fields: What the server refused to give when asked for it in `fields`.
+
+    Args:
+        base_url: Up to and including `/services/v5`.
+        api_token: Sent in the header `X-TrackerToken`, and only to the host of `base_url`.
+        requests_per_second: At most so many; None for as many as the server answers.
+
+    Raises:
+        MissingTokenError: The token is empty, a placeholder, or cannot be a header.
+        TrackerError: `base_url` is no URL.
+    """
+
+    def __init__(
+        self, base_url: str, api_token: str, requests_per_second: float | None = None
+    ) -> None:
+        self.base_url = _checked_url(base_url)
+        self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0)
+        self.refused_fields: set[str] = set()
+        self._interval = 1 / requests_per_second if requests_per_second else 0.0
+        self._next_request = 0.0
+        self._lock = threading.Lock()
+        self._runtime = resolve_configuration(RuntimeConfiguration())
+        http = Client(
+            request_timeout=self._runtime.request_timeout,
+            raise_for_status=False,
+            status_codes=(),
+            exceptions=(),
+            request_max_attempts=self._runtime.request_max_attempts,
+            retry_condition=self._may_recover,
+            request_backoff_factor=self._runtime.request_backoff_factor,
+            request_max_retry_delay=self._runtime.request_max_retry_delay,
+        )
+        self._rest = RESTClient(
+            self.base_url,
+            auth=APIKeyAuth(
+                name="X-TrackerToken", api_key=_checked_token(api_token), location="header"
+            ),
+            session=http.session,
+            config=self._runtime,
+        )
+
+    def get(self, path: str, params: Params | None = None) -> Any:
+        """One answer, as JSON.
+
+        Raises:
+            TrackerError: The kind says what can be done about it.
+        """
+        return _body(self._answer(path, params))
+
+    def page(self, endpoint: Endpoint, offset: int = 0, **path_values: Any) -> Page:
+        """One page of a list, without the fields that the server has refused.
+
+        Args:
+            endpoint: The list.
+            offset: Where in the list to begin.
+            path_values: What stands in the braces of the endpoint's path.
+
+        Raises:
+            TrackerError: The kind says what can be done about it.
+        """
+        path = endpoint.path.format(**path_values)
+        while True:
+            fields = [name for name in endpoint.fields if name not in self.refused_fields]
+            params: dict[str, Any] = {"fields": ",".join(fields)} if fields else {}
+            if endpoint.limit is not None:
+                params["limit"] = endpoint.limit
+            if offset:
+                params["offset"] = offset
+            try:
+                return _page(self._answer(path, params), offset)
+            except InvalidRequestError as error:
+                if not fields:
+                    raise
+                self._give_up_fields(fields, str(error))
+
+    def _give_up_fields(self, asked: list[str], problem: str) -> None:
+        """Ask no more for the field that the server's answer names, or for any if it names none."""
+        named = [
+            name
+            for name in asked
+            if name != ":default" and re.search(rf"\b{re.escape(name.split('(')[0])}\b", problem)
+        ]
+        self.refused_fields.update(named or asked)
+
+    def _answer(self, path: str, params: Params | None) -> requests.Response:
+        self._keep_pace()
+        self._count("requests")
+        try:
+            response = self._rest.get(
+                path,
+                params=dict(params or {}),
+                hooks={"response": [self._on_answer]},
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+        self._raise_for(response)
+        return response
+
+    def _keep_pace(self) -> None:
+        if not self._interval:
+            return
+        with self._lock:
+            now = time.monotonic()
+            at = max(now, self._next_request)
+            self._next_request = at + self._interval
+        time.sleep(at - now)
+
+    def _on_answer(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        self._count("answers")
+        if response.status_code == requests.codes.ok:
+            _body(response)
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self.counts[name] += 1
+
+    def _may_recover(self, response: requests.Response | None, error: BaseException | None) -> bool:
+        """Whether the same request may be answered the next time; asked after every attempt.
+
+        A server that was never there is not waited for, one that went away is.
+        """
+        self._count("attempts")
+        if isinstance(error, requests.ConnectionError) and _never_connected(error):
+            return bool(self.counts["answers"])
+        if response is not None:
+            return response.status_code == requests.codes.too_many or response.status_code >= 500
+        return isinstance(error, _PASSING_ERRORS)
+
+    def _unreachable(self, error: requests.RequestException) -> UnreachableError:
+        host = urlsplit(self.base_url).netloc
+        if _never_connected(error):
+            problem = f"{host} cannot be reached: no server answers there."
+        else:
+            attempts = self._runtime.request_max_attempts
+            problem = (
+                f"{host} gave no usable answer in {attempts} attempts: {type(error).__name__}."
+            )
+        return UnreachableError(f"{problem} {self._advice()}")
+
+    def _advice(self) -> str:
+        if _host(self.base_url) == _host(TRACKER_URL):
+            return f"{SHUT_DOWN}."
+        return f"Is base_url right ({self.base_url})? `--check` says what the server offers."
+
+    def _raise_for(self, response: requests.Response) -> None:
+        status = response.status_code
+        if status == requests.codes.ok:
+            return
+        problem = _problem(response)
+        what = f"{response.request.path_url.split('?')[0]}: {status} {problem.text}"
+        if status == 401 or problem.code == "invalid_authentication":
+            raise InvalidTokenError(
+                f"{_host(self.base_url)} does not accept the API token. Take it from your profile "
+                "page there and set SOURCES__PIVOTAL_TRACKER__API_TOKEN."
+            )
+        if status == 403 or problem.code == "unfound_resource":
+            raise RefusedError(what)
+        if status == 404:
+            raise NotOfferedError(what)
+        if 300 <= status < 400:
+            target = urlsplit(response.headers.get("Location", ""))
+            raise UnreachableError(
+                f"{_host(self.base_url)} sends to another address ({target.scheme}://"
+                f"{target.netloc}{target.path}), and the token goes to no other. If that is the "
+                f"server you mean, set it as base_url. {self._advice()}"
+            )
+        if status == 400:
+            raise InvalidRequestError(what)
+        raise UnreachableError(f"{what}. {self._advice()}")
+
+
+@dataclass(frozen=True)
+class _Problem:
+    code: str
+    text: str
+
+
+def _problem(response: requests.Response) -> _Problem:
+    """What an error answer says of itself; a proxy's page says nothing that is repeated."""
+    try:
+        body = json.loadb(response.content)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return _Problem("", response.reason or "")
+    said = [body.get(name) for name in ("error", "general_problem", "requirement")]
+    return _Problem(str(body.get("code", "")), " ".join(str(s) for s in said if s)[:500])
+
+
+def _body(response: requests.Response) -> Any:
+    """The JSON of an answer, read once, without the characters that no database can hold.
+
+    Raises:
+        _MalformedAnswerError: It is not JSON.
+    """
+    if "tracker_body" not in vars(response):
+        vars(response)["tracker_body"] = _parsed(response.content)
+    return vars(response)["tracker_body"]
+
+
+def _parsed(content: bytes) -> Any:
+    suspicious = b"\\u0000" in content
+    try:
+        value = json.loadb(content)
+    except ValueError:
+        # a lone surrogate is an error to the fast parser and a character to the patient one
+        suspicious = True
+        try:
+            value = stdlib_json.loads(content)
+        except ValueError as error:
+            raise _MalformedAnswerError(f"not JSON: {len(content)} bytes") from error
+    return _storable(value) if suspicious else value
+
+
+def _storable(value: Any) -> Any:
+    """A copy with NUL and lone surrogates, which no database holds, as replacement characters."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub(_REPLACEMENT, value)
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(name): _storable(item) for name, item in value.items()}
+    return value
+
+
+def _page(response: requests.Response, offset: int) -> Page:
+    body = _body(response)
+    if not isinstance(body, list):
+        raise UnreachableError(
+            f"{response.request.path_url.split('?')[0]} answered with something that is no list."
+        )
+    return Page(
+        records=body,
+        offset=offset,
+        limit=_number(response, "X-Tracker-Pagination-Limit"),
+        total=_number(response, "X-Tracker-Pagination-Total"),
+        version=_number(response, "X-Tracker-Project-Version"),
+    )
+
+
+def _number(response: requests.Response, header: str) -> int | None:
+    text = response.headers.get(header, "")
+    return int(text) if text.isdecimal() else None
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _checked_url(base_url: str) -> str:
+    url = urlsplit(base_url.strip())
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise TrackerError(
+            f"base_url must be a web address such as {TRACKER_URL}, not {base_url!r}."
+        )
+    return base_url.strip().rstrip("/")
+
+
+def _checked_token(api_token: str) -> str:
+    token = api_token.strip()
+    if not token or token == TOKEN_PLACEHOLDER:
+        raise MissingTokenError
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise MissingTokenError("The API token has characters that no token has.")
+    return token
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Whether no connection came about: no such host, nothing listening, or nothing heard."""
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    seen: BaseException | None = error
+    while seen is not None:
+        reason = getattr(seen, "reason", None) or next(iter(seen.args), None)
+        if isinstance(reason, NewConnectionError | NameResolutionError):
+            return True
+        seen = reason if isinstance(reason, BaseException) else None
+    return False

@@ -1,0 +1,106 @@
+"""Constants: where the API is, what it is asked for, and how much of it at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TRACKER_URL = "https://www.pivotaltracker.com/services/v5"
+"""The original service, which shut down on 2025-04-30: the default, so that it can say so."""
+
+LITETRACKER_URL = "https://app.litetracker.com/services/v5"
+
+SHUT_DOWN = (
+    "Pivotal Tracker itself shut down on 2025-04-30. Set SOURCES__PIVOTAL_TRACKER__BASE_URL to a "
+    f"server that still answers API v5, such as LiteTracker's {LITETRACKER_URL}"
+)
+
+TOKEN_PLACEHOLDER = "please set me up!"  # noqa: S105 - the text that stands where a token belongs
+
+NEVER_LOADED = frozenset(
+    {
+        "api_token",
+        "big_url",
+        "thumbnail_url",
+        "api_password",
+        "basic_auth_password",
+        "basic_auth_username",
+        "password",
+    }
+)
+"""Attributes that are secrets, or pre-signed URLs which are as good as one while they last."""
+
+FILE_ATTACHMENTS = (
+    "file_attachments(id,kind,filename,created_at,uploader_id,thumbnailable,height,width,size,"
+    "download_url,content_type,uploaded)"
+)
+COMMENTS = f"comments(:default,{FILE_ATTACHMENTS},google_attachments)"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One list that the API offers.
+
+    Attributes:
+        path: Relative to the base URL; `{id}` stands for the project's id.
+        fields: What to ask for in `fields`; empty where the defaults are all there is.
+        limit: Rows to ask for per page; None where the endpoint is not paged and would refuse the
+            parameter. The server may answer with fewer.
+    """
+
+    path: str
+    fields: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+PROJECTS = Endpoint("projects", (":default", "current_velocity", "current_volatility", "status"))
+
+PROJECT_ENDPOINTS: dict[str, Endpoint] = {
+    "stories": Endpoint(
+        "projects/{id}/stories",
+        (
+            ":default",
+            COMMENTS,
+            "tasks",
+            "blockers",
+            "reviews(:default,review_type)",
+            "transitions",
+            "follower_ids",
+            "pull_requests",
+            "branches",
+            "cycle_time_details",
+        ),
+        limit=500,
+    ),
+    "epics": Endpoint(
+        "projects/{id}/epics",
+        (
+            ":default",
+            "past_done_story_estimates",
+            "past_done_stories_count",
+            "past_done_stories_no_point_count",
+            "completed_at",
+            "projected_completion",
+            COMMENTS,
+        ),
+    ),
+    "labels": Endpoint("projects/{id}/labels", (":default", "counts")),
+    "project_memberships": Endpoint("projects/{id}/memberships"),
+    "releases": Endpoint(
+        "projects/{id}/releases",
+        (
+            ":default",
+            "story_ids",
+            "projected_completion",
+            "points_accepted",
+            "points_total",
+            "counts_accepted",
+            "counts_total",
+        ),
+        limit=500,
+    ),
+    "activity": Endpoint("projects/{id}/activity", limit=500),
+}
+"""What is read of each project, by the name of the resource (and table) it feeds."""
+
+MOST_ROWS = 100_000_000
+"""A list whose end the server does not tell is given up beyond this."""

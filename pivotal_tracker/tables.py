@@ -1,0 +1,325 @@
+"""Every table once: its key, its columns and their types, its nested tables.
+
+Names, keys and columns are public: people's SQL depends on them. Column hints, the tables that
+exist before their first row, and the documentation come from here. The attributes are those of API
+v5's resources; a nested object's attribute is named `object__attribute`, as dlt names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+ColumnType = Literal["bigint", "text", "double", "bool", "timestamp", "date", "json"]
+Columns = dict[str, ColumnType]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the destination.
+
+    Attributes:
+        name: As it is called in the destination.
+        key: The columns that make a row unique.
+        columns: The declared columns, ids of the parents included. What the API gives beyond them
+            still arrives, by dlt's schema evolution.
+        nested: The tables that hold this one's lists, by the name of the attribute.
+        hands_down: Which of this table's columns every nested table carries, and under which name.
+        of_values: True for the rows of a plain list (`owner_ids`); the value is in column `value`.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: Columns
+    nested: dict[str, Table] = field(default_factory=dict)
+    hands_down: dict[str, str] = field(default_factory=dict)
+    of_values: bool = False
+
+    def family(self) -> Iterator[Table]:
+        """This table, then the tables nested in it, parents first."""
+        yield self
+        for table in self.nested.values():
+            yield from table.family()
+
+
+def _columns(**types: str) -> Columns:
+    """Columns from lists of names by type: `_columns(bigint="id project_id", text="name")`."""
+    return {name: kind for kind, names in types.items() for name in names.split()}  # type: ignore[misc]
+
+
+def _prefixed(prefix: str, columns: Columns) -> Columns:
+    """The columns of an object inside a record."""
+    return {f"{prefix}__{name}": kind for name, kind in columns.items()}
+
+
+_PERSON = _columns(bigint="id", text="kind name email initials username")
+_LABEL = _columns(bigint="id project_id", text="kind name", timestamp="created_at updated_at")
+_STATES = "accepted delivered finished started rejected planned unstarted unscheduled"
+_COUNTS_BY_STATE: Columns = {"kind": "text", **_columns(double=_STATES)}
+
+
+def _comments(parent: str, ids: Columns) -> Table:
+    """The comments of a story or an epic, with their attachments."""
+    name = f"{parent}__comments"
+    ids_of_attachments: Columns = {"comment_id": "bigint", **ids}
+    return Table(
+        name,
+        ("id",),
+        _columns(
+            bigint="id story_id epic_id person_id",
+            text="kind text commit_identifier commit_type external_source external_author "
+            "external_link",
+            timestamp="created_at updated_at",
+        )
+        | ids,
+        nested={
+            "file_attachments": Table(
+                f"{name}__file_attachments",
+                ("id",),
+                _columns(
+                    bigint="id uploader_id size height width",
+                    text="kind filename content_type download_url",
+                    bool="thumbnailable uploaded",
+                    timestamp="created_at",
+                )
+                | ids_of_attachments,
+            ),
+            "google_attachments": Table(
+                f"{name}__google_attachments",
+                ("id",),
+                _columns(
+                    bigint="id person_id",
+                    text="kind google_kind title google_id alternate_link resource_id",
+                )
+                | ids_of_attachments,
+            ),
+        },
+        hands_down={"id": "comment_id"},
+    )
+
+
+def _ids(parent: str, attribute: str, ids: Columns) -> Table:
+    """A plain list of ids: one row a value."""
+    return Table(
+        f"{parent}__{attribute}",
+        (next(iter(ids)), "value"),
+        {"value": "bigint", **ids},
+        of_values=True,
+    )
+
+
+_STORY_IDS: Columns = {"story_id": "bigint", "project_id": "bigint"}
+_EPIC_IDS: Columns = {"epic_id": "bigint", "project_id": "bigint"}
+_RELEASE_IDS: Columns = {"release_id": "bigint", "project_id": "bigint"}
+_ACTIVITY_IDS: Columns = {"activity_guid": "text", "project_id": "bigint"}
+
+PROJECTS = Table(
+    "projects",
+    ("id",),
+    _columns(
+        bigint="id version iteration_length velocity_averaged_over "
+        "number_of_done_iterations_to_show initial_velocity current_iteration_number account_id "
+        "current_velocity",
+        double="current_standard_deviation current_volatility",
+        text="kind name description profile_content week_start_day point_scale project_type "
+        "status time_zone__kind time_zone__olson_name time_zone__offset",
+        bool="point_scale_is_custom bugs_and_chores_are_estimatable automatic_planning "
+        "enable_planned_mode enable_following enable_tasks show_story_priority "
+        "show_priority_icon show_priority_icon_in_all_panels has_google_domain "
+        "enable_incoming_emails public atom_enabled",
+        date="start_date",
+        timestamp="start_time shown_iterations_start_time created_at updated_at",
+    ),
+)
+
+STORIES = Table(
+    "stories",
+    ("id",),
+    _columns(
+        bigint="id project_id requested_by_id owned_by_id integration_id",
+        text="kind name description story_type current_state story_priority external_id url",
+        double="estimate points_accepted points_total",
+        timestamp="created_at updated_at accepted_at deadline projected_completion",
+    )
+    | _prefixed(
+        "cycle_time_details",
+        _columns(
+            bigint="story_id total_cycle_time started_time started_count finished_time "
+            "finished_count delivered_time delivered_count rejected_time rejected_count",
+            text="kind",
+        ),
+    ),
+    nested={
+        "labels": Table("stories__labels", ("story_id", "id"), _LABEL | _STORY_IDS),
+        "owner_ids": _ids("stories", "owner_ids", _STORY_IDS),
+        "follower_ids": _ids("stories", "follower_ids", _STORY_IDS),
+        "comments": _comments("stories", _STORY_IDS),
+        "tasks": Table(
+            "stories__tasks",
+            ("id",),
+            _columns(
+                bigint="id position",
+                text="kind description",
+                bool="complete",
+                timestamp="created_at updated_at",
+            )
+            | _STORY_IDS,
+        ),
+        "blockers": Table(
+            "stories__blockers",
+            ("id",),
+            _columns(
+                bigint="id person_id",
+                text="kind description",
+                bool="resolved",
+                timestamp="created_at updated_at",
+            )
+            | _STORY_IDS,
+        ),
+        "reviews": Table(
+            "stories__reviews",
+            ("id",),
+            _columns(
+                bigint="id review_type_id reviewer_id",
+                text="kind status",
+                timestamp="created_at updated_at",
+            )
+            | _prefixed(
+                "review_type",
+                _columns(
+                    bigint="id project_id",
+                    text="kind name",
+                    bool="hidden",
+                    timestamp="created_at updated_at",
+                ),
+            )
+            | _STORY_IDS,
+        ),
+        "transitions": Table(
+            "stories__transitions",
+            ("story_id", "project_version", "state"),
+            _columns(
+                bigint="project_version performed_by_id",
+                text="kind state",
+                timestamp="occurred_at",
+            )
+            | _STORY_IDS,
+        ),
+        "pull_requests": Table(
+            "stories__pull_requests",
+            ("id",),
+            _columns(
+                bigint="id number",
+                text="kind owner repo host_url original_url status",
+                timestamp="created_at updated_at",
+            )
+            | _STORY_IDS,
+        ),
+        "branches": Table(
+            "stories__branches",
+            ("id",),
+            _columns(
+                bigint="id",
+                text="kind owner repo name host_url original_url",
+                timestamp="created_at updated_at",
+            )
+            | _STORY_IDS,
+        ),
+    },
+    hands_down={"id": "story_id", "project_id": "project_id"},
+)
+
+EPICS = Table(
+    "epics",
+    ("id",),
+    _columns(
+        bigint="id project_id past_done_stories_count past_done_stories_no_point_count",
+        text="kind name description url",
+        double="past_done_story_estimates",
+        timestamp="created_at updated_at completed_at projected_completion",
+    )
+    | _prefixed("label", _LABEL),
+    nested={"comments": _comments("epics", _EPIC_IDS)},
+    hands_down={"id": "epic_id", "project_id": "project_id"},
+)
+
+LABELS = Table(
+    "labels",
+    ("id",),
+    _LABEL
+    | {"counts__kind": "text"}
+    | _prefixed("counts__number_of_stories_by_state", _COUNTS_BY_STATE)
+    | _prefixed("counts__sum_of_story_estimates_by_state", _COUNTS_BY_STATE)
+    | _prefixed("counts__number_of_zero_point_stories_by_state", _COUNTS_BY_STATE),
+)
+
+PROJECT_MEMBERSHIPS = Table(
+    "project_memberships",
+    ("id",),
+    _columns(
+        bigint="id project_id",
+        text="kind role project_color",
+        bool="favorite wants_comment_notification_emails "
+        "will_receive_mention_notifications_or_emails",
+        timestamp="last_viewed_at created_at updated_at",
+    )
+    | _prefixed("person", _PERSON),
+)
+
+RELEASES = Table(
+    "releases",
+    ("id",),
+    _columns(
+        bigint="id project_id counts_accepted counts_total",
+        text="kind name description current_state url",
+        double="points_accepted points_total",
+        timestamp="created_at updated_at accepted_at deadline projected_completion",
+    ),
+    nested={
+        "story_ids": _ids("releases", "story_ids", _RELEASE_IDS),
+        "labels": Table("releases__labels", ("release_id", "id"), _LABEL | _RELEASE_IDS),
+    },
+    hands_down={"id": "release_id", "project_id": "project_id"},
+)
+
+ACTIVITY = Table(
+    "activity",
+    ("guid",),
+    _columns(
+        text="guid kind message highlight project__kind project__name performed_by__kind "
+        "performed_by__name performed_by__initials",
+        bigint="project_id project_version project__id performed_by__id",
+        timestamp="occurred_at",
+    ),
+    nested={
+        "changes": Table(
+            "activity__changes",
+            ("activity_guid", "_dlt_list_idx"),
+            _columns(
+                bigint="id number",
+                text="kind change_type name story_type story_priority",
+                json="new_values original_values",
+            )
+            | _ACTIVITY_IDS,
+        ),
+        "primary_resources": Table(
+            "activity__primary_resources",
+            ("activity_guid", "_dlt_list_idx"),
+            _columns(bigint="id", text="kind name story_type url story_priority") | _ACTIVITY_IDS,
+        ),
+        "secondary_resources": Table(
+            "activity__secondary_resources",
+            ("activity_guid", "_dlt_list_idx"),
+            _columns(text="kind message highlight")
+            | _prefixed("resource", _columns(bigint="id", text="kind name story_type url"))
+            | _ACTIVITY_IDS,
+        ),
+    },
+    hands_down={"guid": "activity_guid", "project_id": "project_id"},
+)
+
+PROJECT_TABLES: dict[str, Table] = {
+    table.name: table for table in (STORIES, EPICS, LABELS, PROJECT_MEMBERSHIPS, RELEASES, ACTIVITY)
+}
+"""The tables that are read project by project, by the name of their resource."""

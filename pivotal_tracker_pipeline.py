@@ -1,0 +1,318 @@
+"""Loads a Tracker workspace into a database: options in, one pipeline run, a summary out."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.pipeline import TRefreshMode
+from dlt.extract import DltSource
+from dlt.pipeline.progress import TCollectorArg
+from dlt.pipeline.trace import PipelineTrace
+
+from pivotal_tracker import MissingTokenError, TrackerError, check_server, pivotal_tracker_source
+
+VERSION = "0.1.0"
+
+ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED = 0, 1, 2, 3
+ADDED_TO = {"activity"}
+"""Tables that are only ever added to, whatever is rebuilt."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: As on the command line; those of the process if not given.
+
+    Returns:
+        0: all loaded; 3: loaded, but a project, or one of its tables, could not be read; 1: failed,
+        and one line on stderr says why. Bad options end the process with 2.
+    """
+    options = _options(arguments)
+    _set_up_logging(options)
+    try:
+        with _server_of(options):
+            if options.check:
+                return _check()
+            return _load(options)
+    except KeyboardInterrupt:
+        _complain("Interrupted. Run the same command again: it completes what was begun.")
+        return FAILED
+    except Exception as error:
+        if options.debug:
+            raise
+        _complain(_reason(error))
+        return FAILED
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="pivotal_tracker_pipeline.py",
+        description="Loads a Pivotal Tracker workspace into a database with dlt.",
+        epilog="The token comes from SOURCES__PIVOTAL_TRACKER__API_TOKEN or .dlt/secrets.toml, the "
+        "server from SOURCES__PIVOTAL_TRACKER__BASE_URL or .dlt/config.toml. Exit codes: 0 all "
+        "loaded, 3 loaded but a part could not be read, 1 failed, 2 bad options.",
+    )
+    add = parser.add_argument
+    add("--sample", action="store_true", help="load a made-up workspace; needs no token")
+    add("--destination", default="duckdb", metavar="NAME", help="any dlt destination (%(default)s)")
+    add("--dataset", default="tracker", metavar="NAME", help="its dataset (%(default)s)")
+    add("--project", nargs="+", type=int, metavar="ID", help="only these projects")
+    add("--resource", nargs="+", metavar="NAME", help="only these tables")
+    add("--check", action="store_true", help="load nothing; say what the token and server offer")
+    add(
+        "--full-refresh",
+        action="store_true",
+        help="read everything again and rebuild the tables; activity is only ever added to",
+    )
+    add(
+        "--progress",
+        choices=("log", "tqdm", "enlighten", "alive_progress"),
+        help="how to show progress (tqdm on a terminal, log elsewhere)",
+    )
+    add("--verbose", action="store_true", help="say what is being done")
+    add("--debug", action="store_true", help="say everything, with a traceback on failure")
+    add("--version", action="version", version=f"pivotal-tracker {VERSION}, dlt {dlt.__version__}")
+    options = parser.parse_args(arguments)
+    if options.dataset == _pipeline_name(options):
+        parser.error(
+            f"--dataset must not be called {options.dataset}: that is the pipeline's name, and "
+            "DuckDB could not tell the dataset from its file"
+        )
+    return options
+
+
+def _pipeline_name(options: argparse.Namespace) -> str:
+    return "pivotal_tracker_sample" if options.sample else "pivotal_tracker"
+
+
+def _set_up_logging(options: argparse.Namespace) -> None:
+    level = "DEBUG" if options.debug else "INFO" if options.verbose else None
+    if level:
+        os.environ["RUNTIME__LOG_LEVEL"] = level
+
+
+@contextlib.contextmanager
+def _server_of(options: argparse.Namespace) -> Iterator[None]:
+    """With `--sample`, a server of a made-up workspace that the source is pointed at."""
+    if not options.sample:
+        yield
+        return
+    from tracker_server import TrackerServer
+    from tracker_server.made_up import made_up_workspace
+
+    workspace = made_up_workspace()
+    with TrackerServer(workspace) as server:
+        dlt.config["sources.pivotal_tracker.base_url"] = server.url
+        dlt.secrets["sources.pivotal_tracker.api_token"] = workspace.me["api_token"]
+        yield
+
+
+def _check() -> int:
+    """Prints whose token it is, which projects it sees, and what the server offers."""
+    findings = check_server()
+    sys.stdout.write("\n".join(findings.lines) + "\n")
+    return ALL_LOADED if findings.usable else FAILED
+
+
+def _load(options: argparse.Namespace) -> int:
+    pipeline = dlt.pipeline(
+        _pipeline_name(options),
+        destination=options.destination,
+        dataset_name=options.dataset,
+        progress=_progress(options),
+    )
+    source = _selected(
+        pivotal_tracker_source(**({"project_ids": options.project} if options.project else {})),
+        options.resource,
+    )
+    if pipeline.has_pending_data:
+        # a new run would put the interrupted one's package in the place of its own data
+        pipeline.run()
+    runs = _runs(pipeline, source, full_refresh=options.full_refresh)
+    sys.stdout.write(summary(pipeline, runs) + "\n")
+    return PARTLY_LOADED if any(_skipped(run) for run in runs) else ALL_LOADED
+
+
+def _progress(options: argparse.Namespace) -> TCollectorArg:
+    if options.progress == "log" or (options.progress is None and not sys.stderr.isatty()):
+        return dlt.progress.log(log_period=10, logger=sys.stderr, dump_system_stats=False)
+    return options.progress or "tqdm"
+
+
+def _selected(source: DltSource, names: list[str] | None) -> DltSource:
+    unknown = set(names or ()) - set(source.resources)
+    if unknown:
+        raise TrackerError(
+            f"There is no table {', '.join(sorted(unknown))}. --resource takes: "
+            f"{', '.join(source.resources)}."
+        )
+    return source.with_resources(*names) if names else source
+
+
+def _runs(pipeline: dlt.Pipeline, source: DltSource, *, full_refresh: bool) -> list[PipelineTrace]:
+    """The traces of the runs it takes: one, or two where all but the history is rebuilt."""
+    if not full_refresh:
+        return [_run(pipeline, source)]
+    parts: tuple[tuple[set[str], TRefreshMode | None], ...] = (
+        (set(source.selected_resources) - ADDED_TO, "drop_resources"),
+        (set(source.selected_resources) & ADDED_TO, None),
+    )
+    return [
+        _run(pipeline, source.with_resources(*names), refresh=refresh)
+        for names, refresh in parts
+        if names
+    ]
+
+
+def _run(
+    pipeline: dlt.Pipeline, source: DltSource, refresh: TRefreshMode | None = None
+) -> PipelineTrace:
+    pipeline.run(source, loader_file_format="parquet", refresh=refresh)  # type: ignore[arg-type]
+    trace = pipeline.last_trace
+    if trace is None:
+        raise TrackerError("dlt kept no record of the run.")
+    return trace
+
+
+def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
+    """What a person wants to know after a run: rows a table, what is missing, where it lies."""
+    rows = Counter[str]()
+    for trace in traces:
+        if trace.last_normalize_info:
+            rows.update(trace.last_normalize_info.row_counts)
+    tables = {name: count for name, count in sorted(rows.items()) if not name.startswith("_dlt")}
+    width = max(map(len, tables), default=0)
+    lines = [f"{name:{width}}  {count:>10,} rows" for name, count in tables.items()]
+    seconds = sum((t.finished_at - t.started_at).total_seconds() for t in traces)
+    lines += [
+        "",
+        f"Loaded {sum(tables.values()):,} rows in {seconds:.1f} s, {_requests(traces)}.",
+        *(
+            f"Skipped: project {project}, {resource}: {reason}"
+            for trace in traces
+            for resource, project, reason in _skipped(trace)
+        ),
+        *_lacking(traces),
+        *_where(pipeline),
+    ]
+    return "\n".join(lines)
+
+
+def _metrics(trace: PipelineTrace) -> dict[str, dict[str, Any]]:
+    """What each resource noted of its reading, by its name."""
+    if trace.last_extract_info is None:
+        return {}
+    return {
+        name: metrics.custom_metrics
+        for steps in trace.last_extract_info.metrics.values()
+        for step in steps
+        for name, metrics in step["resource_metrics"].items()
+    }
+
+
+def _requests(traces: Sequence[PipelineTrace]) -> str:
+    counts = Counter[str]()
+    for trace in traces:
+        # every resource notes the same client's counts
+        counts.update(next((m["counts"] for m in _metrics(trace).values() if "counts" in m), {}))
+    repeated = counts["attempts"] - counts["requests"]
+    return f"{counts['requests']:,} requests ({repeated:,} repeated)"
+
+
+def _skipped(trace: PipelineTrace) -> list[tuple[str, str, str]]:
+    """Which resource of which project could not be read, and why."""
+    return [
+        (resource, project, reason)
+        for resource, metrics in _metrics(trace).items()
+        for project, reason in metrics.get("skipped", {}).items()
+    ]
+
+
+def _lacking(traces: Sequence[PipelineTrace]) -> list[str]:
+    """What this server does not offer to anyone."""
+    lines = []
+    for trace in traces:
+        metrics = _metrics(trace)
+        missing = [name for name, noted in metrics.items() if "not_offered" in noted]
+        if missing:
+            lines.append(f"Not offered by this server: {', '.join(missing)}")
+        fields = {field for noted in metrics.values() for field in noted.get("refused_fields", ())}
+        if fields:
+            lines.append(f"Fields that this server refuses: {', '.join(sorted(fields))}")
+    return list(dict.fromkeys(lines))
+
+
+def _where(pipeline: dlt.Pipeline) -> list[str]:
+    """Where the data is now, and what to type to look at it."""
+    with pipeline.destination_client() as client:
+        place = client.config
+    if isinstance(place.credentials, DuckDbBaseCredentials):
+        database = Path(str(place.credentials.database)).resolve()
+        stories = f"{pipeline.dataset_name}.stories"
+        return [
+            f"In {database}, dataset {pipeline.dataset_name}. To look at it:",
+            f'  {sys.executable} -c "import duckdb; '
+            f"print(duckdb.connect('{database}').table('{stories}'))\"",
+        ]
+    return [f"In {place.destination_name}, dataset {pipeline.dataset_name}."]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what caused it, outermost first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _reason(error: BaseException) -> str:
+    """One line: what went wrong and what to do."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, TrackerError):
+            return str(cause)
+        if isinstance(cause, ConfigFieldMissingException):
+            return _missing_setting(cause)
+        if "No space left on device" in str(cause) or (
+            isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        ):
+            return (
+                "The disk is full. Make room and run the same command again: it completes what "
+                "was begun."
+            )
+        if "Could not set lock on file" in str(cause):
+            return (
+                "The database is in use by another program, and DuckDB lets only one write. Close "
+                "it and run the same command again: it completes what was begun."
+            )
+    innermost = " ".join(str(causes[-1]).split())
+    return f"{type(causes[-1]).__name__}: {innermost[:500]} (--debug shows more)"
+
+
+def _missing_setting(error: ConfigFieldMissingException) -> str:
+    names = ", ".join(error.fields)
+    if "api_token" in error.fields:
+        return str(MissingTokenError())
+    return (
+        f"A setting is missing: {names}. Set it in .dlt/config.toml, .dlt/secrets.toml or the "
+        "environment."
+    )
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"pivotal_tracker: {line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
