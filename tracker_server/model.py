@@ -1,0 +1,379 @@
+"""What a Tracker workspace holds, and what every change to it has in common.
+
+A change bumps its project's `version` by one and appends one activity; both are done here, so that
+the modules of changes (`story_changes`, `child_changes`, `project_changes`) say only what changes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+Record = dict[str, Any]
+"""One API v5 record with all its attributes, those included that the API gives only when asked."""
+
+SITE = "https://www.pivotaltracker.com"
+"""The site to which the `url` of stories and epics leads."""
+
+STATES = (
+    "accepted",
+    "delivered",
+    "finished",
+    "started",
+    "rejected",
+    "planned",
+    "unstarted",
+    "unscheduled",
+)
+"""Every `current_state`, in the order of the recorded daily history's columns."""
+
+CHILD_LISTS = {
+    "comment": "comments",
+    "task": "tasks",
+    "blocker": "blockers",
+    "review": "reviews",
+    "pull_request": "pull_requests",
+    "branch": "branches",
+}
+"""The attribute of a story in which its children of a kind lie; epics have `comments` only."""
+
+HIGHEST_SMALL_ID = 10**8
+"""New ids lie above it, as those of Tracker's stories did: no column of 32-bit habits gets away."""
+
+
+@dataclass
+class Project:
+    """One project and everything in it.
+
+    Records are kept as the API gives them, with these differences, so that each fact is held once:
+    a story holds `label_ids` and no `labels`; an epic holds `label_id` and no `label`; who
+    performed, owned or reviewed something is held by id. The rest of a story's children lie inside
+    the story's record: `owner_ids`, `follower_ids`, `comments` (each with `file_attachments` and
+    `google_attachments`), `tasks`, `blockers`, `reviews`, `transitions`, `pull_requests`,
+    `branches`.
+    """
+
+    record: Record
+    """The project's own attributes, `version` among them; no expansions (`labels`, `epics`, …)."""
+    stories: dict[int, Record] = field(default_factory=dict)
+    """By id, in priority order: done, current, backlog, icebox. Releases are stories too."""
+    epics: dict[int, Record] = field(default_factory=dict)
+    """By id, in order; each with its `comments`."""
+    labels: dict[int, Record] = field(default_factory=dict)
+    memberships: dict[int, Record] = field(default_factory=dict)
+    """By id, with `person_id` instead of `person`."""
+    review_types: dict[int, Record] = field(default_factory=dict)
+    activity: list[Record] = field(default_factory=list)
+    """Oldest first; what the server has forgotten is no longer in it."""
+    iterations: list[Record] | None = None
+    """As recorded, with `story_ids`; None where they follow from the stories."""
+    history_days: Record | None = None
+    """As recorded (a `daily_history_container`); None where it follows from the transitions."""
+    iteration_overrides: dict[int, Record] = field(default_factory=dict)
+    """By number: the iterations whose `length` or `team_strength` is not the usual one."""
+
+
+@dataclass
+class Holdings:
+    """All that one server holds; `tracker_server.workspace.Workspace` adds changes and readings."""
+
+    me: Record
+    """As `/me` answers, `api_token` included."""
+    now: datetime
+    """The time in the workspace: current iterations and new records take it from here."""
+    people: dict[int, Record] = field(default_factory=dict)
+    projects: dict[int, Project] = field(default_factory=dict)
+    accounts: dict[int, Record] = field(default_factory=dict)
+    account_memberships: dict[int, Record] = field(default_factory=dict)
+    """By id, with `person_id` instead of `person`."""
+    workspaces: dict[int, Record] = field(default_factory=dict)
+    attachments: dict[int, bytes] = field(default_factory=dict)
+    """The bytes of file attachments, by attachment id."""
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+    """Held by every change, and by whoever reads more than one value."""
+    revision: int = field(default=0, compare=False)
+    """Moved by every change, the unnoticed ones included: equal revisions, equal answers."""
+
+    def __post_init__(self) -> None:
+        self._written = (self.now, written(self.now))
+        self._project_ids: dict[int, int] = {}
+        self._parent_ids: dict[int, int] = {}
+        self._last_id = max(HIGHEST_SMALL_ID, *self._ids())
+
+    def find_project(self, project_id: int) -> Project:
+        """Find a project.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        if project_id not in self.projects:
+            raise KeyError(f"there is no project {project_id}")
+        return self.projects[project_id]
+
+    def find_story(self, story_id: int) -> tuple[Project, Record]:
+        """Find a story and the project it is in, without looking through the stories.
+
+        Raises:
+            KeyError: There is no such story.
+        """
+        project = self.projects.get(self._project_ids.get(story_id, 0))
+        if project is None or story_id not in project.stories:
+            # A project that was put in ready-made is not in the index yet.
+            project = self._holder_of(story_id, "stories")
+            self._project_ids[story_id] = project.record["id"]
+        return project, project.stories[story_id]
+
+    def find_epic(self, epic_id: int) -> tuple[Project, Record]:
+        """Find an epic and its project.
+
+        Raises:
+            KeyError: There is no such epic.
+        """
+        project = self._holder_of(epic_id, "epics")
+        return project, project.epics[epic_id]
+
+    def find_label(self, label_id: int) -> tuple[Project, Record]:
+        """Find a label and its project.
+
+        Raises:
+            KeyError: There is no such label.
+        """
+        project = self._holder_of(label_id, "labels")
+        return project, project.labels[label_id]
+
+    def find_membership(self, membership_id: int) -> tuple[Project, Record]:
+        """Find a project membership and its project.
+
+        Raises:
+            KeyError: There is no such membership.
+        """
+        project = self._holder_of(membership_id, "memberships")
+        return project, project.memberships[membership_id]
+
+    def find_child(self, kind: str, child_id: int) -> tuple[Project, Record, Record]:
+        """Find what lies inside a story, or a comment inside an epic.
+
+        Args:
+            kind: One of `CHILD_LISTS`.
+            child_id: Its id.
+
+        Returns:
+            The project, the story or epic, and the child.
+
+        Raises:
+            KeyError: There is no such child.
+        """
+        if child_id not in self._parent_ids:
+            self._index_children()
+        if child_id in self._parent_ids:
+            project, parent = self.find_parent(self._parent_ids[child_id])
+            for child in parent.get(CHILD_LISTS[kind], ()):
+                if child["id"] == child_id:
+                    return project, parent, child
+        raise KeyError(f"there is no {kind} {child_id}")
+
+    def find_parent(self, parent_id: int) -> tuple[Project, Record]:
+        """Find the story or the epic with this id.
+
+        Raises:
+            KeyError: There is neither.
+        """
+        try:
+            return self.find_story(parent_id)
+        except KeyError:
+            return self.find_epic(parent_id)
+
+    def time(self) -> str:
+        """Say what time it is in the workspace, as the API writes it: UTC, whole seconds, `Z`."""
+        if self._written[0] is not self.now:
+            self._written = (self.now, written(self.now))
+        return self._written[1]
+
+    def new_id(self) -> int:
+        """Give an id that nothing in the workspace has."""
+        self._last_id += 1
+        return self._last_id
+
+    def next_version(self, project: Project) -> int:
+        """Move the project's `version` by one, and say what it is now."""
+        version: int = project.record.get("version", 0) + 1
+        project.record["version"] = version
+        return version
+
+    def performer(self, by: int | None) -> int:
+        """Say who performs a change: the person named, else the owner of the token."""
+        return self.me["id"] if by is None else by
+
+    def record_activity(
+        self,
+        project: Project,
+        kind: str,
+        by: int | None,
+        highlight: str,
+        rest: str,
+        changes: list[Record],
+        primary_resources: list[Record],
+    ) -> None:
+        """Append the activity of the change that has just made the project's newest version.
+
+        Args:
+            project: Where it happened.
+            kind: Such as `story_update_activity`.
+            by: The person who did it; None is the owner of the token.
+            highlight: The verb, such as `added comment:`.
+            rest: What stands behind the verb in the message.
+            changes: The records created, updated and deleted.
+            primary_resources: What it is about.
+        """
+        record = project.record
+        performer = self._person_in_brief(self.performer(by))
+        project.activity.append(
+            {
+                "kind": kind,
+                "guid": f"{record['id']}_{record['version']}",
+                "project_version": record["version"],
+                "message": f"{performer['name']} {highlight} {rest}",
+                "highlight": highlight,
+                "changes": changes,
+                "primary_resources": primary_resources,
+                "secondary_resources": [],
+                "project": {"kind": "project", "id": record["id"], "name": record.get("name", "")},
+                "performed_by": performer,
+                "occurred_at": self.time(),
+            }
+        )
+
+    def _person_in_brief(self, person_id: int) -> Record:
+        person = self.people.get(person_id, self.me)
+        brief = {"kind": "person", "id": person_id, "name": person["name"]}
+        if "initials" in person:
+            brief["initials"] = person["initials"]
+        return brief
+
+    def _holder_of(self, record_id: int, collection: str) -> Project:
+        for project in self.projects.values():
+            if record_id in getattr(project, collection):
+                return project
+        raise KeyError(f"there is no {record_id} among the {collection}")
+
+    def _parents(self) -> Iterator[Record]:
+        for project in self.projects.values():
+            yield from project.stories.values()
+            yield from project.epics.values()
+
+    def _index_children(self) -> None:
+        self._parent_ids = {
+            child["id"]: parent["id"]
+            for parent in self._parents()
+            for plural in CHILD_LISTS.values()
+            for child in parent.get(plural, ())
+        }
+
+    def _ids(self) -> Iterator[int]:
+        yield from (self.me["id"], *self.people, *self.accounts, *self.workspaces)
+        yield from (*self.account_memberships, *self.attachments)
+        for project in self.projects.values():
+            yield project.record["id"]
+            for held in (project.stories, project.epics, project.labels):
+                yield from held
+            yield from (*project.memberships, *project.review_types)
+        self._index_children()
+        yield from self._parent_ids
+
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def change(method: _Method) -> _Method:
+    """Make a method a change: it holds the lock and moves the workspace's `revision`."""
+
+    @wraps(method)
+    def locked(self: Holdings, *args: object, **kwargs: object) -> object:
+        with self.lock:
+            self.revision += 1
+            return method(self, *args, **kwargs)
+
+    return cast("_Method", locked)
+
+
+def written(moment: datetime) -> str:
+    """Write a moment as the API does: `2025-04-25T16:00:00Z`."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def assign(record: Record, values: Mapping[str, object]) -> tuple[Record, Record]:
+    """Set attributes of a record; None takes an attribute away, as the API knows no null.
+
+    Lists are copied, because an activity keeps the list that was there before.
+
+    Args:
+        record: Changed in place.
+        values: The attributes and what they are to be.
+
+    Returns:
+        The original and the new values of those attributes that differ, None for absent.
+    """
+    original: Record = {}
+    new: Record = {}
+    for name, given in values.items():
+        value = list(given) if isinstance(given, (list, tuple)) else given
+        if record.get(name) == value:
+            continue
+        original[name] = record.get(name)
+        new[name] = value
+        if value is None:
+            del record[name]
+        else:
+            record[name] = value
+    return original, new
+
+
+def created(record: Record, values: Mapping[str, object] | None = None) -> Record:
+    """Describe, inside an activity, that a record was created.
+
+    Args:
+        record: The new record.
+        values: Its `new_values`; by default all its attributes but `kind`.
+    """
+    new_values = values or {name: value for name, value in record.items() if name != "kind"}
+    return _describe(record, "create", new_values=new_values)
+
+
+def updated(record: Record, original: Record, new: Record) -> Record:
+    """Describe, inside an activity, that a record was updated from some values to others."""
+    return _describe(record, "update", original_values=original, new_values=new)
+
+
+def deleted(record: Record) -> Record:
+    """Describe, inside an activity, that a record was deleted: no values, as recorded."""
+    return _describe(record, "delete")
+
+
+def resource(record: Record) -> Record:
+    """Name a story, an epic, a label or a project, as an activity's `primary_resources` do."""
+    return {
+        name: record[name] for name in ("kind", "id", "name", "story_type", "url") if name in record
+    }
+
+
+def resources(records: Iterable[Record]) -> list[Record]:
+    """Name several of them."""
+    return [resource(record) for record in records]
+
+
+def _describe(record: Record, change_type: str, **values: Mapping[str, object]) -> Record:
+    description: Record = {
+        "kind": record["kind"],
+        "change_type": change_type,
+        "id": record["id"],
+        **values,
+    }
+    if record["kind"] in {"story", "epic", "label"}:
+        description["name"] = record["name"]
+    if record["kind"] == "story":
+        description["story_type"] = record["story_type"]
+    return description

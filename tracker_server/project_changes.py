@@ -1,0 +1,524 @@
+"""The changes of projects and what they are set up with: people, labels, epics, review types."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from tracker_server.iterations import first_day, midnight
+from tracker_server.model import (
+    SITE,
+    Project,
+    Record,
+    assign,
+    change,
+    created,
+    deleted,
+    resource,
+    resources,
+    updated,
+    written,
+)
+from tracker_server.story_changes import StoryChanges
+
+
+class ProjectChanges(StoryChanges):
+    """What can happen to projects, their people, labels, epics and settings."""
+
+    @change
+    def add_person(
+        self,
+        name: str,
+        *,
+        email: str | None = None,
+        initials: str | None = None,
+        username: str | None = None,
+    ) -> Record:
+        """Let a person be known; what is not given follows from the name."""
+        words = name.split()
+        handle = "".join(filter(str.isalnum, words[0].lower()))
+        person: Record = {
+            "kind": "person",
+            "id": self.new_id(),
+            "name": name,
+            "email": email or f"{handle}@example.org",
+            "initials": initials or "".join(word[0].upper() for word in words),
+            "username": username or handle,
+        }
+        self.people[person["id"]] = person
+        return person
+
+    @change
+    def create_project(self, *, by: int | None = None, **attributes: object) -> Project:
+        """Create a project that `by` owns: the first activity tells of that membership.
+
+        Args:
+            by: Its owner.
+            attributes: Of the project; `time_zone` may be an Olson name. What is not given is as
+                Tracker had it for a new project.
+        """
+        now, project_id = self.time(), self.new_id()
+        record: Record = {
+            "kind": "project",
+            "id": project_id,
+            "name": "",
+            "version": 0,
+            "iteration_length": 1,
+            "week_start_day": "Monday",
+            "point_scale": "0,1,2,3",
+            "point_scale_is_custom": False,
+            "bugs_and_chores_are_estimatable": False,
+            "automatic_planning": True,
+            "enable_tasks": True,
+            "time_zone": "UTC",
+            "velocity_averaged_over": 3,
+            "number_of_done_iterations_to_show": 12,
+            "has_google_domain": False,
+            "enable_incoming_emails": True,
+            "initial_velocity": 10,
+            "public": False,
+            "atom_enabled": False,
+            "project_type": "private",
+            "created_at": now,
+            "updated_at": now,
+            "current_iteration_number": 1,
+            "enable_following": True,
+            **attributes,
+        }
+        if isinstance(record["time_zone"], str):
+            record["time_zone"] = self._time_zone(record["time_zone"])
+        project = Project(record)
+        record["start_time"] = written(midnight(record, first_day(project)))
+        self.projects[project_id] = project
+        self.add_membership(project_id, self.performer(by), "owner", by=by)
+        return project
+
+    @change
+    def edit_project(self, project_id: int, *, by: int | None = None, **changes: object) -> Project:
+        """Change attributes of a project; None takes one away.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        project = self.find_project(project_id)
+        if isinstance(changes.get("time_zone"), str):
+            changes["time_zone"] = self._time_zone(str(changes["time_zone"]))
+        original, new = assign(project.record, changes)
+        if not new:
+            return project
+        self._touch(project.record, original, new)
+        if "name" in new:
+            self._refresh_my_projects()
+        self._tell(
+            project,
+            "project_update_activity",
+            by,
+            "edited",
+            "this project",
+            [updated(project.record, original, new)],
+        )
+        return project
+
+    @change
+    def delete_project(self, project_id: int) -> None:
+        """Delete a project with all that is in it; there is no activity left to tell of it.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        project = self.find_project(project_id)
+        for story in list(project.stories.values()):
+            self.find_story(story["id"])
+            self._take_out(project, story)
+        del self.projects[project_id]
+        for workspace in self.workspaces.values():
+            ids = workspace.get("project_ids", [])
+            workspace["project_ids"] = [one for one in ids if one != project_id]
+        self._refresh_my_projects()
+
+    @change
+    def add_membership(
+        self, project_id: int, person_id: int, role: str = "member", *, by: int | None = None
+    ) -> Record:
+        """Let a person into a project.
+
+        Args:
+            project_id: The project.
+            person_id: The person.
+            role: `owner`, `member` or `viewer`.
+            by: Who does it.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        project = self.find_project(project_id)
+        membership: Record = {
+            "kind": "project_membership",
+            "id": self.new_id(),
+            "project_id": project_id,
+            "person_id": person_id,
+            "role": role,
+            "project_color": "555555",
+            "favorite": False,
+            "wants_comment_notification_emails": True,
+            "will_receive_mention_notifications_or_emails": True,
+            "created_at": self.time(),
+            "updated_at": self.time(),
+        }
+        project.memberships[membership["id"]] = membership
+        self._refresh_my_projects()
+        self._tell(
+            project,
+            "project_membership_create_activity",
+            by,
+            "added",
+            f"{self._person_in_brief(person_id)['name']} to this project",
+            [created(membership)],
+        )
+        return membership
+
+    @change
+    def edit_membership(
+        self, membership_id: int, *, by: int | None = None, **changes: object
+    ) -> Record:
+        """Change a membership, its `role` for instance.
+
+        Raises:
+            KeyError: There is no such membership.
+        """
+        project, membership = self.find_membership(membership_id)
+        original, new = assign(membership, changes)
+        if not new:
+            return membership
+        self._touch(membership, original, new)
+        self._refresh_my_projects()
+        self._tell(
+            project,
+            "project_membership_update_activity",
+            by,
+            "edited",
+            f"the membership of {self._person_in_brief(membership['person_id'])['name']}",
+            [updated(membership, original, new)],
+        )
+        return membership
+
+    @change
+    def remove_membership(self, membership_id: int, *, by: int | None = None) -> None:
+        """Let a person leave a project; what they own and wrote stays theirs.
+
+        Raises:
+            KeyError: There is no such membership.
+        """
+        project, membership = self.find_membership(membership_id)
+        del project.memberships[membership_id]
+        self._refresh_my_projects()
+        self._tell(
+            project,
+            "project_membership_delete_activity",
+            by,
+            "removed",
+            f"{self._person_in_brief(membership['person_id'])['name']} from this project",
+            [deleted(membership)],
+        )
+
+    @change
+    def create_label(self, project_id: int, name: str, *, by: int | None = None) -> Record:
+        """Create a label.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        project = self.find_project(project_id)
+        label = self.new_label(project, name)
+        self._tell(
+            project,
+            "label_create_activity",
+            by,
+            "added",
+            f'label "{name}"',
+            [created(label)],
+            [resource(label)],
+        )
+        return label
+
+    @change
+    def rename_label(self, label_id: int, name: str, *, by: int | None = None) -> Record:
+        """Rename a label; no story's `updated_at` moves.
+
+        Raises:
+            KeyError: There is no such label.
+        """
+        project, label = self.find_label(label_id)
+        original, new = assign(label, {"name": name})
+        if not new:
+            return label
+        self._touch(label, original, new)
+        self._tell(
+            project,
+            "label_update_activity",
+            by,
+            "renamed",
+            f'label "{original["name"]}" to "{name}"',
+            [updated(label, original, new)],
+            [resource(label)],
+        )
+        return label
+
+    @change
+    def delete_label(self, label_id: int, *, by: int | None = None) -> None:
+        """Delete a label and take it off its stories, which the one activity names as well.
+
+        Raises:
+            KeyError: There is no such label.
+            ValueError: It is the label of an epic.
+        """
+        project, label = self.find_label(label_id)
+        if any(epic["label_id"] == label_id for epic in project.epics.values()):
+            raise ValueError(f"label {label_id} is that of an epic")
+        changes = [deleted(label)]
+        for story in project.stories.values():
+            if label_id in story["label_ids"]:
+                kept = [other for other in story["label_ids"] if other != label_id]
+                original, new = assign(story, {"label_ids": kept})
+                self._touch(story, original, new)
+                changes.append(updated(story, original, new))
+        del project.labels[label_id]
+        self._tell(
+            project,
+            "label_delete_activity",
+            by,
+            "deleted",
+            f'label "{label["name"]}"',
+            changes,
+            [resource(label)],
+        )
+
+    @change
+    def create_epic(
+        self,
+        project_id: int,
+        name: str,
+        *,
+        label_id: int | None = None,
+        description: str | None = None,
+        by: int | None = None,
+    ) -> Record:
+        """Create an epic behind the others.
+
+        Args:
+            project_id: Where.
+            name: The epic's.
+            label_id: Its label; None makes one of the same name in lower case.
+            description: The epic's.
+            by: Who does it.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        project = self.find_project(project_id)
+        new_label = self.new_label(project, name.lower()) if label_id is None else None
+        epic_id = self.new_id()
+        epic: Record = {
+            "kind": "epic",
+            "id": epic_id,
+            "project_id": project_id,
+            "name": name,
+            "url": f"{SITE}/epic/show/{epic_id}",
+            "label_id": new_label["id"] if new_label else label_id,
+            "created_at": self.time(),
+            "updated_at": self.time(),
+            "comments": [],
+        }
+        if description is not None:
+            epic["description"] = description
+        project.epics[epic_id] = epic
+        values = {key: value for key, value in epic.items() if key not in {"kind", "comments"}}
+        changes = [created(epic, values)]
+        if new_label:
+            changes.append(created(new_label))
+        self._tell(
+            project, "epic_create_activity", by, "added", "this epic", changes, [resource(epic)]
+        )
+        return epic
+
+    @change
+    def edit_epic(self, epic_id: int, *, by: int | None = None, **changes: object) -> Record:
+        """Change attributes of an epic; None takes one away.
+
+        Raises:
+            KeyError: There is no such epic.
+        """
+        project, epic = self.find_epic(epic_id)
+        original, new = assign(epic, changes)
+        if not new:
+            return epic
+        self._touch(epic, original, new)
+        self._tell(
+            project,
+            "epic_update_activity",
+            by,
+            "edited",
+            "this epic",
+            [updated(epic, original, new)],
+            [resource(epic)],
+        )
+        return epic
+
+    @change
+    def delete_epic(self, epic_id: int, *, by: int | None = None) -> None:
+        """Delete an epic; its label and the stories that carry it stay.
+
+        Raises:
+            KeyError: There is no such epic.
+        """
+        project, epic = self.find_epic(epic_id)
+        del project.epics[epic_id]
+        for comment in epic["comments"]:
+            self._parent_ids.pop(comment["id"], None)
+        self._tell(
+            project,
+            "epic_delete_activity",
+            by,
+            "deleted",
+            "this epic",
+            [deleted(epic)],
+            [resource(epic)],
+        )
+
+    @change
+    def reorder_epics(self, project_id: int, *epic_ids: int, by: int | None = None) -> None:
+        """Put these epics first, in the order given; the others keep theirs.
+
+        Raises:
+            KeyError: There is no such project, or no such epic in it.
+        """
+        project = self.find_project(project_id)
+        before = list(project.epics)
+        after = [*epic_ids, *(one for one in before if one not in epic_ids)]
+        project.epics = {epic_id: project.epics[epic_id] for epic_id in after}
+        moved = [project.epics[epic_id] for epic_id in epic_ids]
+        self._tell(
+            project,
+            "epic_move_activity",
+            by,
+            "moved",
+            "this epic" if len(moved) == 1 else f"{len(moved)} epics",
+            [
+                updated(epic, _following(before, epic["id"]), _following(after, epic["id"]))
+                for epic in moved
+            ],
+            resources(moved),
+        )
+
+    @change
+    def add_review_type(self, project_id: int, name: str, *, by: int | None = None) -> Record:
+        """Give a project a type of review.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        project = self.find_project(project_id)
+        review_type = self.new_review_type(project, name)
+        self._tell(
+            project,
+            "review_type_create_activity",
+            by,
+            "added",
+            f'review type "{name}"',
+            [created(review_type)],
+        )
+        return review_type
+
+    @change
+    def override_iteration(
+        self,
+        project_id: int,
+        number: int,
+        *,
+        length: int | None = None,
+        team_strength: float | None = None,
+        by: int | None = None,
+    ) -> Record:
+        """Make one iteration longer or shorter, or its team stronger or weaker, than usual.
+
+        Args:
+            project_id: The project.
+            number: The iteration's, from 1.
+            length: In weeks; None leaves the project's.
+            team_strength: 1 is a full team, 0 nobody; None leaves 1.
+            by: Who does it.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        project = self.find_project(project_id)
+        override: Record = {
+            "kind": "iteration_override",
+            "number": number,
+            "project_id": project_id,
+            "length": project.record["iteration_length"] if length is None else length,
+            "team_strength": 1 if team_strength is None else team_strength,
+        }
+        project.iteration_overrides[number] = override
+        self._tell(
+            project,
+            "iteration_update_activity",
+            by,
+            "edited",
+            f"iteration {number}",
+            # An iteration has no id: its changes carry the number instead.
+            [{**override, "change_type": "create", "new_values": dict(override)}],
+        )
+        return override
+
+    @change
+    def forget_activity(self, project_id: int, keep: int) -> None:
+        """Forget all activity but the newest, as the server does after months; no version moves.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        activity = self.find_project(project_id).activity
+        del activity[: max(0, len(activity) - keep)]
+
+    def _tell(
+        self,
+        project: Project,
+        kind: str,
+        by: int | None,
+        highlight: str,
+        rest: str,
+        changes: list[Record],
+        primary_resources: list[Record] | None = None,
+    ) -> None:
+        self.next_version(project)
+        about = [resource(project.record)] if primary_resources is None else primary_resources
+        self.record_activity(project, kind, by, highlight, rest, changes, about)
+
+    def _touch(self, record: Record, original: Record, new: Record) -> None:
+        original["updated_at"], new["updated_at"] = record.get("updated_at"), self.time()
+        record["updated_at"] = self.time()
+
+    def _time_zone(self, olson_name: str) -> Record:
+        offset = self.now.astimezone(ZoneInfo(olson_name)).isoformat()[-6:]
+        return {"kind": "time_zone", "olson_name": olson_name, "offset": offset}
+
+    def _refresh_my_projects(self) -> None:
+        self.me["projects"] = [
+            {
+                "kind": "membership_summary",
+                "id": membership["id"],
+                "project_id": project.record["id"],
+                "project_name": project.record.get("name", ""),
+                "project_color": membership.get("project_color", ""),
+                "favorite": membership.get("favorite", False),
+                "role": membership["role"],
+            }
+            for project in self.projects.values()
+            for membership in project.memberships.values()
+            if membership["person_id"] == self.me["id"]
+        ]
+
+
+def _following(order: list[int], epic_id: int) -> Record:
+    place = order.index(epic_id) + 1
+    return {"before_id": order[place] if place < len(order) else None}

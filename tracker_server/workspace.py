@@ -1,0 +1,177 @@
+"""A Tracker workspace held in memory: its projects, and every change that can happen to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tracker_server import iterations
+from tracker_server.child_changes import ChildChanges
+from tracker_server.model import STATES, Project, Record
+from tracker_server.project_changes import ProjectChanges
+
+__all__ = ["Project", "Record", "Workspace"]
+
+WORKING_STATES = ("started", "finished", "delivered", "rejected")
+"""The states whose time makes the cycle time."""
+
+
+@dataclass
+class Workspace(ChildChanges, ProjectChanges):
+    """All that one server holds.
+
+    Its attributes are those of `tracker_server.model.Holdings`, its changes those of
+    `StoryChanges`, `ChildChanges` and `ProjectChanges`. Each change takes the time from `now`,
+    bumps the project's `version` by one, and appends one activity; `by` is the person who performs
+    it, the owner of the token if none is named. What follows from all that is read with the methods
+    here.
+    """
+
+    def iterations(self, project_id: int) -> list[Record]:
+        """Give a project's iterations: see `tracker_server.iterations.iterations`.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        with self.lock:
+            return iterations.iterations(self.find_project(project_id), self.now)
+
+    def current_iteration_number(self, project_id: int) -> int:
+        """Give the number of the iteration that is going on now.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        with self.lock:
+            return iterations.current_number(self.find_project(project_id), self.now)
+
+    def current_velocity(self, project_id: int) -> int:
+        """Give a project's velocity, in points an iteration.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        with self.lock:
+            return iterations.current_velocity(self.find_project(project_id), self.now)
+
+    def current_volatility(self, project_id: int) -> float:
+        """Give how much a project's velocity wavers, in percent of it.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        with self.lock:
+            return iterations.current_volatility(self.find_project(project_id), self.now)
+
+    def history_days(self, project_id: int, iteration: int | None = None) -> Record:
+        """Give points and stories by state, day by day: see `iterations.history_days`.
+
+        Raises:
+            KeyError: There is no such project, or no such iteration in it.
+        """
+        with self.lock:
+            return iterations.history_days(self.find_project(project_id), self.now, iteration)
+
+    def cycle_time_details(self, story: Record) -> Record:
+        """Say how long a story was in each working state, and how often it came into it.
+
+        Weekends count: the recorded times are those of the clock, though a copy of the
+        documentation says otherwise. `total_cycle_time` is their sum, absent if the story was never
+        worked on.
+
+        Args:
+            story: Its recorded `cycle_time_details`, if any, are given as they are.
+
+        Returns:
+            A record of kind `cycle_time_details`, times in milliseconds.
+        """
+        if "cycle_time_details" in story:
+            recorded: Record = story["cycle_time_details"]
+            return recorded
+        spent = dict.fromkeys(WORKING_STATES, 0)
+        entered = dict.fromkeys(WORKING_STATES, 0)
+        transitions = story.get("transitions", ())
+        moments = [datetime.fromisoformat(each["occurred_at"]) for each in transitions]
+        moments.append(self.now.astimezone(UTC).replace(microsecond=0))
+        for place, transition in enumerate(transitions):
+            state = transition["state"]
+            if state in spent:
+                seconds = (moments[place + 1] - moments[place]).total_seconds()
+                spent[state] += int(seconds) * 1000
+                entered[state] += 1
+        details: Record = {"kind": "cycle_time_details", "story_id": story["id"]}
+        if any(entered.values()):
+            details["total_cycle_time"] = sum(spent.values())
+        for state in WORKING_STATES:
+            details[f"{state}_time"] = spent[state]
+            details[f"{state}_count"] = entered[state]
+        return details
+
+    def story_counts(self, label: Record) -> Record:
+        """Count the stories that carry a label, and their points, by state.
+
+        A story without an estimate counts among those of zero points, as recorded.
+
+        Returns:
+            A record of kind `story_counts`.
+
+        Raises:
+            KeyError: There is no such label.
+        """
+        numbers, sums, zeros = (dict.fromkeys(STATES, 0) for _ in range(3))
+        with self.lock:
+            project, _ = self.find_label(label["id"])
+            for story in project.stories.values():
+                if label["id"] in story["label_ids"]:
+                    state, estimate = story["current_state"], story.get("estimate") or 0
+                    numbers[state] += 1
+                    sums[state] += estimate
+                    zeros[state] += not estimate
+        counts = {
+            "number_of_zero_point_stories_by_state": zeros,
+            "sum_of_story_estimates_by_state": sums,
+            "number_of_stories_by_state": numbers,
+        }
+        return {
+            **{name: {**each, "kind": "counts_by_story_state"} for name, each in counts.items()},
+            "kind": "story_counts",
+        }
+
+    def releases(self, project_id: int) -> list[Record]:
+        """Give a project's releases in priority order.
+
+        Returns:
+            Records of kind `release`, with `label_ids`, and with `story_ids`: the stories that
+            stand above it and below the release before.
+
+        Raises:
+            KeyError: There is no such project.
+        """
+        found: list[Record] = []
+        above: list[int] = []
+        with self.lock:
+            for story in self.find_project(project_id).stories.values():
+                if story["story_type"] == "release":
+                    found.append(_as_release(story, above))
+                    above = []
+                else:
+                    above.append(story["id"])
+        return found
+
+
+def _as_release(story: Record, story_ids: list[int]) -> Record:
+    attributes = (
+        "id",
+        "project_id",
+        "name",
+        "description",
+        "current_state",
+        "accepted_at",
+        "deadline",
+        "label_ids",
+        "created_at",
+        "updated_at",
+        "url",
+    )
+    release = {name: story[name] for name in attributes if name in story}
+    return {"kind": "release", **release, "story_ids": story_ids}
