@@ -15,6 +15,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.pipeline import TRefreshMode
+from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 from dlt.extract import DltSource
 from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace

@@ -12,7 +12,7 @@ from . import tables
 from .check import Findings, check_server
 from .client import MissingTokenError, TrackerClient, TrackerError
 from .reading import Reading, read_projects
-from .rows import Record, without_secrets
+from .rows import Batch, Record, without_secrets
 from .settings import PROJECT_ENDPOINTS, PROJECTS, TRACKER_URL
 from .tables import Table
 
@@ -68,9 +68,9 @@ def _of_each_project(client: TrackerClient, projects: DltResource, name: str) ->
     disposition: Any = "merge" if name == "activity" else "replace"
 
     def read(page: list[Record]) -> Iterator[Any]:
-        load_id = dlt.current.load_package_state()["load_id"]
+        batch = Batch(table, dlt.current.load_package_state()["load_id"])
         metrics = dlt.current.resource_metrics()
-        yield from Reading(client, PROJECT_ENDPOINTS[name], table, load_id, metrics).items(page)
+        yield from Reading(client, PROJECT_ENDPOINTS[name], batch, metrics).items(page)
 
     resource: DltResource = dlt.transformer(
         read, data_from=projects, name=name, write_disposition=disposition, **_hints(table)

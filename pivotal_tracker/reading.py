@@ -1,8 +1,9 @@
 """Reads one list of each project, page by page, side by side in dlt's pool.
 
-A resource yields callables; dlt runs them in its pool of `[extract] workers` threads and takes what
-they return: the items of a page, and the callables of the pages after it. So projects and pages are
-fetched together, no more of them at a time than the pool holds, and a page is dropped once loaded.
+A resource yields callables; dlt runs them in its pool of `[extract] workers` threads, and goes on
+with what they return in its own. So projects and pages are fetched together, no more of them at a
+time than the pool holds, while rows are made in one thread: making them in many is no faster in
+Python, and slows the thread that writes them.
 """
 
 from __future__ import annotations
@@ -10,15 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import dlt
 
 from .client import NotOfferedError, Page, RefusedError, TrackerClient, TrackerError
-from .rows import Record, empty_items_of, in_tracker_words, items_of
-from .settings import MOST_ROWS, Endpoint
-from .tables import Table
+from .rows import Batch, Record, in_tracker_words
+from .settings import BATCH_SIZE, MOST_ROWS, Endpoint
 
 Job = Callable[[], Iterator[Any]]
 
@@ -30,25 +29,35 @@ class Reading:
     Attributes:
         client: The server.
         endpoint: The list to read.
-        table: Where its records go.
-        load_id: The load package that the rows will come with.
+        batch: Where the rows gather on their way to dlt.
         metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
             reason, `refused_fields`; and the client's `counts`.
     """
 
     client: TrackerClient
     endpoint: Endpoint
-    table: Table
-    load_id: str
+    batch: Batch
     metrics: dict[str, Any]
+    _unfinished: int = 0
 
     def items(self, projects: Sequence[Record]) -> Iterator[Any]:
         """What the resource yields for a page of projects: empty tables, then a job a project."""
         self.metrics["counts"] = self.client.counts
         self.metrics["refused_fields"] = self.client.refused_fields
-        yield from empty_items_of(self.table, self.load_id)
+        yield from self.batch.empty_items()
         for project in projects:
-            yield ProjectList(self, project["id"]).first_page
+            yield self.begun(ProjectList(self, project["id"]).first_page)
+
+    def begun(self, job: Job) -> Job:
+        """Counts a job that dlt is about to be given; `ended` has to follow."""
+        self._unfinished += 1
+        return job
+
+    def ended(self) -> Iterator[Any]:
+        """What is to be yielded when a job is done: the last rows, after the last job."""
+        self._unfinished -= 1
+        if not self._unfinished or len(self.batch) >= BATCH_SIZE:
+            yield from self.batch.items()
 
 
 @dataclass
@@ -61,29 +70,34 @@ class ProjectList:
     _ended: bool = False
 
     def first_page(self) -> Iterator[Any]:
-        """Reads the first page, and says which pages follow."""
+        """Reads the first page; what it returns says which pages follow."""
         page = self._read(0)
-        if page is None:
-            return iter(())
-        self._first = page.records
-        return chain(self._items(page), self._following(page))
+        if page is not None:
+            self._first = page.records
+        return self._go_on(page, follow=True)
 
     def _one_page(self, offset: int) -> Iterator[Any]:
         """Reads a page that the server's total says is there."""
         page = None if self._ended else self._read(offset)
-        return iter(()) if page is None else self._items(page)
+        return self._go_on(page, follow=False)
 
     def _next_page(self, offset: int) -> Iterator[Any]:
         """Reads a page of a list whose end only an empty page tells."""
-        page = self._read(offset)
-        if page is None or self._ended:
-            return iter(())
         if offset > MOST_ROWS:
             raise TrackerError(
-                f"Project {self.project_id}: the server's list of {self.reading.table.name} has "
+                f"Project {self.project_id}: the server's list {self.reading.endpoint.path} has "
                 f"not ended after {MOST_ROWS:,} rows."
             )
-        return chain(self._items(page), self._following(page))
+        return self._go_on(self._read(offset), follow=True)
+
+    def _go_on(self, page: Page | None, *, follow: bool) -> Iterator[Any]:
+        """Takes the rows of a page, and gives dlt the jobs for the pages after it."""
+        if page is not None and not self._ended:
+            records = (in_tracker_words(record) for record in page.records)
+            self.reading.batch.add(records, project_id=self.project_id)
+            for job in self._following(page) if follow else ():
+                yield self.reading.begun(job)
+        yield from self.reading.ended()
 
     def _following(self, page: Page) -> Iterator[Job]:
         offsets = page.following_offsets()
@@ -109,18 +123,9 @@ class ProjectList:
             reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
             return None
         # a server that ignores the offset gives the first page for ever
-        if not page.records or (offset and page.records == self._first):
+        if offset and (not page.records or page.records == self._first):
             self._ended = True
         return page
-
-    def _items(self, page: Page) -> Iterator[Any]:
-        if self._ended and page.offset:
-            return iter(())
-        records = [in_tracker_words(record) for record in page.records]
-        reading = self.reading
-        return iter(
-            list(items_of(reading.table, records, reading.load_id, project_id=self.project_id))
-        )
 
 
 def read_projects(
@@ -147,6 +152,4 @@ def read_projects(
                 records[project_id] = in_tracker_words(client.get(f"projects/{project_id}"))
             except (RefusedError, NotOfferedError) as error:
                 skipped[str(project_id)] = str(error)
-    return [
-        records[project_id] for project_id in dict.fromkeys(project_ids) if project_id in records
-    ]
+    return [records[wanted] for wanted in dict.fromkeys(project_ids) if wanted in records]

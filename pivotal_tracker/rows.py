@@ -63,23 +63,68 @@ def in_tracker_words(record: Record) -> Record:
     return record
 
 
-def rows_of(table: Table, records: Iterable[Record], **ids: Any) -> dict[str, list[Row]]:
-    """The rows that records bring to a table and to the tables nested in it, by table name.
+class Batch:
+    """Rows of a table and of those nested in it, gathered over pages until they are worth writing.
 
     Args:
         table: The table that the records belong to.
-        records: Records in the API's shape; they are not changed.
-        ids: What every record shares and may not say itself, such as `project_id`.
-
-    Returns:
-        One list a table of the family, empty ones included. Each row has `_dlt_id`, each nested one
-        `_dlt_parent_id` and `_dlt_list_idx` too, and the ids its parents hand down.
+        load_id: The load package that the rows will say they came with.
     """
-    rows: dict[str, list[Row]] = {member.name: [] for member in table.family()}
-    for record in records:
-        key = ":".join(str(record.get(name, ids.get(name))) for name in table.key)
-        _add_row(table, record, {**ids}, {"_dlt_id": key}, rows)
-    return rows
+
+    def __init__(self, table: Table, load_id: str) -> None:
+        self.table = table
+        self.load_id = load_id
+        self.rows: dict[str, list[Row]] = {member.name: [] for member in table.family()}
+        """By table; each row has `_dlt_id`, each nested one `_dlt_parent_id` and `_dlt_list_idx`
+        too, and the ids that its parents hand down."""
+
+    def __len__(self) -> int:
+        """How many records it holds."""
+        return len(self.rows[self.table.name])
+
+    def add(self, records: Iterable[Record], **ids: Any) -> None:
+        """Adds the rows that records bring.
+
+        Args:
+            records: Records in the API's shape; they are not changed.
+            ids: What every record shares and may not say itself, such as `project_id`.
+        """
+        for record in records:
+            key = ":".join(str(record.get(name, ids.get(name))) for name in self.table.key)
+            _add_row(self.table, record, ids, {"_dlt_id": key}, self.rows)
+
+    def items(self) -> Iterator[Any]:
+        """What a resource yields for the rows so far, which are then forgotten.
+
+        Yields:
+            Arrow tables, or lists of rows, each marked with the name of its table.
+        """
+        for member in self.table.family():
+            rows = self.rows[member.name]
+            if rows:
+                self.rows[member.name] = []
+                yield dlt.mark.with_table_name(self._item(member, rows), member.name)
+
+    def empty_items(self) -> Iterator[Any]:
+        """An empty Arrow table for each table of the family, so that all of them exist."""
+        for member in self.table.family():
+            item = _arrow_table(member, self._columns(member), [], self.load_id)
+            yield dlt.mark.with_table_name(item, member.name)
+
+    def _item(self, member: Table, rows: list[Row]) -> Any:
+        columns = self._columns(member)
+        if "json" not in columns.values() and columns.keys() >= set().union(*rows):
+            try:
+                return _arrow_table(member, columns, rows, self.load_id)
+            except (pa.ArrowException, TypeError, ValueError, OverflowError):
+                # a value of another type than declared, which dlt's normalizer has an answer to
+                pass
+        return [_with_times(member, row) for row in rows]
+
+    def _columns(self, member: Table) -> dict[str, ColumnType]:
+        """The declared columns of a table in order, dlt's keys last."""
+        keys = _KEY_COLUMNS if member is self.table else _NESTED_KEY_COLUMNS
+        return {**member.columns, **keys}
 
 
 def _add_row(table: Table, record: Record, ids: Row, keys: Row, rows: dict[str, list[Row]]) -> None:
@@ -126,48 +171,6 @@ def _flatten(row: Row, prefix: str, value: dict[str, Any]) -> None:
             _flatten(row, f"{prefix}__{name}", inner)
         else:
             row[f"{prefix}__{name}"] = without_secrets(inner)
-
-
-def declared_columns(table: Table, *, nested: bool) -> dict[str, ColumnType]:
-    """The declared columns of a table in order, dlt's keys last."""
-    return {**table.columns, **(_NESTED_KEY_COLUMNS if nested else _KEY_COLUMNS)}
-
-
-def items_of(table: Table, records: Iterable[Record], load_id: str, **ids: Any) -> Iterator[Any]:
-    """What a resource yields for a page of records: one item a table of the family.
-
-    Args:
-        table: The table that the records belong to.
-        records: Records in the API's shape.
-        load_id: The load package that the rows will say they came with.
-        ids: What every record shares and may not say itself.
-
-    Yields:
-        Arrow tables, or lists of rows, each marked with the name of its table.
-    """
-    rows = rows_of(table, records, **ids)
-    for member in table.family():
-        if rows[member.name]:
-            item = _item(member, rows[member.name], load_id, nested=member is not table)
-            yield dlt.mark.with_table_name(item, member.name)
-
-
-def empty_items_of(table: Table, load_id: str) -> Iterator[Any]:
-    """An empty Arrow table for each table of the family, so that all of them exist."""
-    for member in table.family():
-        columns = declared_columns(member, nested=member is not table)
-        item = _arrow_table(member, columns, [], load_id)
-        yield dlt.mark.with_table_name(item, member.name)
-
-
-def _item(table: Table, rows: list[Row], load_id: str, *, nested: bool) -> Any:
-    columns = declared_columns(table, nested=nested)
-    if "json" in columns.values() or not columns.keys() >= set().union(*rows):
-        return [_with_times(table, row) for row in rows]
-    try:
-        return _arrow_table(table, columns, rows, load_id)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return [_with_times(table, row) for row in rows]
 
 
 def _arrow_table(

@@ -104,3 +104,6 @@ PROJECT_ENDPOINTS: dict[str, Endpoint] = {
 
 MOST_ROWS = 100_000_000
 """A list whose end the server does not tell is given up beyond this."""
+
+BATCH_SIZE = 2_000
+"""So many records, with all their nested rows, are gathered before they are handed to dlt."""

@@ -1,0 +1,391 @@
+"""What goes wrong at night: each ends in everything loaded, or in one line that says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tracker_server import Behaviour, Faults, TrackerServer
+from tracker_server.made_up import made_up_workspace
+from tracker_server.workspace import Workspace
+
+from .conftest import Command
+from .test_load import truth
+from .truth import assert_tables_equal
+
+Serve = Callable[[Workspace], TrackerServer]
+
+
+def assert_one_clear_line(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The run failed, and its last words are one line without a traceback."""
+    assert result.returncode == 1, (result.stdout, result.stderr)
+    assert "Traceback" not in result.stderr
+    said = [line for line in result.stderr.splitlines() if line.startswith("pivotal_tracker: ")]
+    assert len(said) == 1, result.stderr
+    assert result.stderr.rstrip().endswith(said[0])
+    for word in words:
+        assert word in said[0]
+
+
+def test_faults_at_every_fifth_request_lose_and_double_nothing(
+    command: Command, server: TrackerServer
+) -> None:
+    expected = truth(server)
+    server.behaviour.limits = {"stories": 10, "activity": 25, "releases": 3}
+    server.behaviour.faults = Faults(rate=0.2, seed=3, stall_seconds=2)
+    result = command(env={"RUNTIME__REQUEST_TIMEOUT": "1"})
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), expected)
+    assert "(0 repeated)" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "429",
+        "429_retry_after",
+        "500",
+        "502",
+        "503",
+        "504",
+        "html",
+        "cut_short",
+        "reset",
+        "bad_json",
+    ],
+)
+def test_each_fault_is_survived(kind: str, command: Command, serve: Serve) -> None:
+    server = serve(made_up_workspace(projects=1, stories=10, activity=20, seed=2))
+    expected = truth(server)
+    server.behaviour.faults = Faults(rate=0.5, kinds=(kind,), seed=1)
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), expected)
+
+
+def test_retry_after_is_obeyed(command: Command, serve: Serve) -> None:
+    server = serve(made_up_workspace(projects=1, stories=5, activity=5, seed=2))
+    server.behaviour.faults = Faults(
+        rate=1, kinds=("429_retry_after",), retry_after=2, most_in_a_row=1
+    )
+    begin = time.monotonic()
+    result = command("--check")
+    assert result.returncode == 0, result.stderr
+    assert time.monotonic() - begin > 4
+
+
+def test_a_server_that_stays_broken_ends_in_one_line(
+    command: Command, server: TrackerServer
+) -> None:
+    server.behaviour.faults = Faults(rate=1, kinds=("503",), most_in_a_row=1000)
+    assert_one_clear_line(command(), "503")
+
+
+def test_a_wrong_token_ends_at_once(command: Command, server: TrackerServer) -> None:
+    command.api_token = "0" * 32
+    begin = time.monotonic()
+    result = command()
+    assert time.monotonic() - begin < 3
+    assert_one_clear_line(result, "token", "SOURCES__PIVOTAL_TRACKER__API_TOKEN")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("token", ["", "please set me up!"])
+def test_without_a_token_it_says_where_to_put_one(
+    token: str, command: Command, server: TrackerServer
+) -> None:
+    command.api_token = token
+    assert_one_clear_line(command(), "token", "SOURCES__PIVOTAL_TRACKER__API_TOKEN")
+    assert not server.requests
+
+
+def test_the_original_host_is_said_to_have_shut_down(command: Command) -> None:
+    command.api_token = "a" * 32
+    with closed_port() as port:
+        # whatever this machine's network: the way to that host leads nowhere
+        result = command(env={"HTTPS_PROXY": f"http://127.0.0.1:{port}"})
+    assert_one_clear_line(
+        result, "www.pivotaltracker.com", "shut down on 2025-04-30", "litetracker"
+    )
+
+
+def test_a_host_that_is_not_there_is_not_waited_for(command: Command) -> None:
+    command.api_token = "a" * 32
+    with closed_port() as port:
+        command.base_url = f"http://127.0.0.1:{port}/services/v5"
+        begin = time.monotonic()
+        result = command(env={"RUNTIME__REQUEST_BACKOFF_FACTOR": "1"})
+    assert time.monotonic() - begin < 5
+    assert_one_clear_line(result, f"127.0.0.1:{port} cannot be reached")
+
+
+def closed_port() -> socket.socket:
+    """A port of this machine that nothing listens at while the socket lives."""
+
+    class Closed(socket.socket):
+        def __enter__(self) -> int:  # type: ignore[override]
+            self.bind(("127.0.0.1", 0))
+            return int(self.getsockname()[1])
+
+    return Closed()
+
+
+def test_a_base_url_that_is_none(command: Command) -> None:
+    command.api_token = "a" * 32
+    command.base_url = "tracker.example.org"
+    assert_one_clear_line(command(), "base_url", "tracker.example.org")
+
+
+def test_a_forbidden_project_is_skipped_and_named(command: Command, server: TrackerServer) -> None:
+    expected = truth(server)
+    forbidden = list(server.workspace.projects)[1]
+    server.behaviour.forbidden_projects = {forbidden}
+    result = command()
+    assert result.returncode == 3, result.stderr
+    assert f"Skipped: project {forbidden}, stories" in result.stdout
+    assert_tables_equal(
+        {name: rows for name, rows in command.tables().items() if name != "projects"},
+        {
+            name: [row for row in rows if row["project_id"] != forbidden]
+            for name, rows in expected.items()
+            if name != "projects"
+        },
+    )
+
+
+def test_a_project_that_is_not_there_is_skipped_and_named(
+    command: Command, server: TrackerServer
+) -> None:
+    known = next(iter(server.workspace.projects))
+    result = command("--project", str(known), "99")
+    assert result.returncode == 3, result.stderr
+    assert "Skipped: project 99, projects" in result.stdout
+    assert {row["id"] for row in command.tables()["projects"]} == {known}
+
+
+def test_what_nobody_is_offered_leaves_the_exit_code_alone(
+    command: Command, server: TrackerServer
+) -> None:
+    server.behaviour.missing = {"epics", "releases"}
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert "Not offered by this server: epics, releases" in result.stdout
+    assert command.tables()["epics"] == []
+    asked = [r.path for r in server.requests if r.path.endswith("/epics")]
+    assert len(asked) <= len(server.workspace.projects)
+
+
+def test_a_refused_field_is_left_out(command: Command, server: TrackerServer) -> None:
+    server.behaviour.refused_fields = {"branches", "cycle_time_details"}
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert "Fields that this server refuses: branches, cycle_time_details" in result.stdout
+    loaded = command.tables()
+    assert loaded["stories__transitions"]
+    assert not loaded["stories__branches"]
+
+
+def test_a_database_in_use_is_one_line_and_the_next_run_completes(
+    command: Command, server: TrackerServer
+) -> None:
+    holder = (
+        "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True); "
+        "time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(command.database)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        result = command()
+        process.kill()
+    assert_one_clear_line(result, "in use by another program")
+    assert command().returncode == 0
+    assert_tables_equal(command.tables(), truth(server))
+
+
+def test_an_unwritable_destination_is_one_line(command: Command, server: TrackerServer) -> None:
+    result = command(env={"DESTINATION__DUCKDB__CREDENTIALS": "/proc/none/here.duckdb"})
+    assert_one_clear_line(result, "/proc/none/here.duckdb")
+
+
+def test_a_full_disk_is_one_line_and_the_next_run_completes(
+    command: Command, server: TrackerServer
+) -> None:
+    with subprocess.Popen(
+        command.line(),
+        cwd=command.folder,
+        env=command.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_no_file_beyond_64_kilobytes,  # noqa: PLW1509 - no threads in a test's child
+    ) as process:
+        stdout, stderr = process.communicate(timeout=60)
+    result = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+    assert_one_clear_line(result, "disk is full")
+    assert command().returncode == 0
+    assert_tables_equal(command.tables(), truth(server))
+
+
+def _no_file_beyond_64_kilobytes() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+
+
+@pytest.mark.parametrize("after", [3, 12, 18])
+def test_an_interrupted_run_is_completed_by_the_next(
+    after: int, command: Command, server: TrackerServer
+) -> None:
+    """Ctrl-C while the n-th request is being answered."""
+    interrupted = threading.Event()
+    process = command.start()
+
+    def interrupt(path: str, query: dict[str, str]) -> None:
+        if len(server.requests) >= after and not interrupted.is_set():
+            interrupted.set()
+            process.send_signal(signal.SIGINT)
+
+    server.before_request = interrupt
+    _, stderr = process.communicate(timeout=60)
+    server.before_request = None
+    assert process.returncode == 1, stderr
+    assert "Traceback" not in stderr
+    assert command().returncode == 0
+    assert_tables_equal(command.tables(), truth(server))
+
+
+def test_the_token_is_nowhere_but_in_its_header(command: Command, server: TrackerServer) -> None:
+    token = server.workspace.me["api_token"]
+    command.api_token = f"{token}\n"
+    server.behaviour.faults = Faults(rate=0.2, kinds=("500", "reset", "html"), seed=5)
+    results = [command("--debug", "--progress", "log"), command("--check", "--debug")]
+    server.behaviour.token = "another"
+    results.append(command("--debug"))
+    assert [result.returncode for result in results[:2]] == [0, 0]
+    assert results[2].returncode != 0
+    for result in results:
+        assert token not in result.stdout + result.stderr
+    assert "DEBUG" in results[0].stderr
+    for path in _files(command.folder):
+        assert token.encode() not in path.read_bytes(), path
+    for request in server.requests:
+        assert token not in request.path + json.dumps(request.query)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_token_does_not_follow_a_redirect(
+    command: Command, serve: Serve, small_workspace: Workspace
+) -> None:
+    elsewhere = serve(made_up_workspace(projects=1, stories=3, activity=3))
+    server = serve(small_workspace)
+    server.behaviour = Behaviour(redirect_to=elsewhere.url)
+    assert_one_clear_line(command(), "another address", str(elsewhere.url))
+    assert not elsewhere.requests
+
+
+def test_bad_options_end_with_2(command: Command) -> None:
+    for options in (["--projekt"], ["--project", "x"], ["--dataset", "pivotal_tracker"]):
+        result = command(*options)
+        assert result.returncode == 2, result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_resource_is_named(command: Command, server: TrackerServer) -> None:
+    assert_one_clear_line(command("--resource", "storys"), "storys", "stories")
+
+
+def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
+    workspace = made_up_workspace(projects=1, stories=12, activity=10, seed=4)
+    (project,) = workspace.projects.values()
+    stories = list(project.stories.values())
+    stories[0]["name"] = "before\x00after"
+    stories[1]["name"] = "half a pair: \ud83d"
+    stories[2]["description"] = "x" * 1_000_000
+    stories[3]["estimate"] = 0.5
+    stories[4].pop("description", None)
+    stories[5]["mood"] = "never seen"
+    stories[6]["weather"] = {"sky": "blue", "clouds": [{"kind": "cirrus"}]}
+    stories[7]["name"] = "2020-01-01T00:00:00Z"
+    big = stories[8]
+    del project.stories[big["id"]]
+    big["id"] = 2**40
+    project.stories[2**40] = big
+    serve(workspace)
+    result = command()
+    assert result.returncode == 0, result.stderr
+
+    rows = {row["id"]: row for row in command.tables()["stories"]}
+    assert rows[stories[0]["id"]]["name"] == "before\N{REPLACEMENT CHARACTER}after"
+    assert rows[stories[1]["id"]]["name"] == "half a pair: \N{REPLACEMENT CHARACTER}"
+    assert rows[stories[2]["id"]]["description"] == "x" * 1_000_000
+    assert rows[stories[3]["id"]]["estimate"] == 0.5
+    assert rows[stories[4]["id"]]["description"] is None
+    assert rows[stories[5]["id"]]["mood"] == "never seen"
+    assert rows[stories[6]["id"]]["weather__sky"] == "blue"
+    assert command.tables()["stories__weather__clouds"][0]["kind"] == "cirrus"
+    assert rows[stories[7]["id"]]["name"] == "2020-01-01T00:00:00Z"
+    assert rows[2**40]["name"] == big["name"]
+    assert len(rows) == 12
+
+
+def test_litetracker_fills_the_same_columns(
+    command: Command, serve: Serve, small_workspace: Workspace
+) -> None:
+    from tracker_server import litetracker
+
+    server = serve(small_workspace)
+    command_of_tracker = truth(server)
+    server.behaviour = litetracker()
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert "Not offered by this server" in result.stdout
+    loaded = command.tables()
+    names = {row["id"]: row.get("name") for row in command_of_tracker["stories"]}
+    assert {row["id"]: row["name"] for row in loaded["stories"]} == names
+    assert sorted((r["story_id"], r["value"]) for r in loaded["stories__owner_ids"]) == sorted(
+        (r["story_id"], r["value"]) for r in command_of_tracker["stories__owner_ids"]
+    )
+    assert {r["name"] for r in loaded["projects"]} == {
+        r["name"] for r in command_of_tracker["projects"]
+    }
+    assert all(row["person__name"] for row in loaded["project_memberships"])
+
+
+def test_check_says_what_there_is(command: Command, server: TrackerServer) -> None:
+    server.behaviour.missing = {"releases"}
+    server.behaviour.refused_fields = {"branches"}
+    result = command("--check")
+    assert result.returncode == 0, result.stderr
+    assert server.workspace.me["name"] in result.stdout
+    for project in server.workspace.projects.values():
+        assert project.record["name"] in result.stdout
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    assert "offered" in lines["stories"]
+    assert "not offered" in lines["releases"]
+    assert "branches" in lines["Fields"]
+    assert not command.database.exists()
+    assert os.listdir(command.folder) == [".dlt"] or not (command.folder / "dlt/pipelines").exists()
+
+
+def test_the_sample_needs_no_token(command: Command) -> None:
+    result = command("--sample")
+    assert result.returncode == 0, result.stderr
+    with duckdb.connect(str(command.folder / "pivotal_tracker_sample.duckdb")) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM tracker.stories").fetchone() or (0,)
+    assert count > 100

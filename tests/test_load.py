@@ -1,0 +1,128 @@
+"""A whole load through the command: every row that the server holds, and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import duckdb
+import pytest
+
+from pivotal_tracker.settings import PROJECT_ENDPOINTS
+from pivotal_tracker.tables import PROJECT_TABLES, PROJECTS
+from tracker_server import TrackerServer
+from tracker_server.made_up import made_up_workspace
+from tracker_server.workspace import Workspace
+
+from .conftest import Command
+from .truth import assert_tables_equal, served_tables
+
+Serve = Callable[[Workspace], TrackerServer]
+
+ALL_TABLES = [PROJECTS, *(t for table in PROJECT_TABLES.values() for t in table.family())]
+
+
+def truth(server: TrackerServer) -> dict[str, list[dict[str, object]]]:
+    return served_tables(server.url, server.workspace.me["api_token"])
+
+
+def test_everything_is_loaded(command: Command, server: TrackerServer) -> None:
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), truth(server))
+    for table, rows in command.tables().items():
+        assert f"{table} " in result.stdout
+        assert f"{len(rows):,} rows" in result.stdout
+    assert str(command.database) in result.stdout
+
+
+def test_a_second_run_changes_nothing(command: Command, server: TrackerServer) -> None:
+    command()
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), truth(server))
+
+
+def test_an_empty_workspace_has_every_documented_table_and_column(
+    command: Command, serve: Serve
+) -> None:
+    serve(made_up_workspace(projects=0))
+    result = command()
+    assert result.returncode == 0, result.stderr
+    with duckdb.connect(str(command.database), read_only=True) as connection:
+        found = connection.execute(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns "
+            "WHERE table_schema = 'tracker' AND table_name NOT LIKE '\\_dlt%' ESCAPE '\\'"
+        ).fetchall()
+    types = {
+        "bigint": "BIGINT",
+        "text": "VARCHAR",
+        "double": "DOUBLE",
+        "bool": "BOOLEAN",
+        "timestamp": "TIMESTAMP WITH TIME ZONE",
+        "date": "DATE",
+        "json": "JSON",
+    }
+    declared = {(t.name, c, types[kind]) for t in ALL_TABLES for c, kind in t.columns.items()}
+    assert {row for row in found if not row[1].startswith("_dlt")} == declared
+
+
+def test_a_project_with_nothing_in_it(command: Command, serve: Serve) -> None:
+    server = serve(made_up_workspace(projects=1, stories=10, activity=20, seed=2, empty=1))
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert len(command.tables()["projects"]) == 2
+    assert_tables_equal(command.tables(), truth(server))
+
+
+@pytest.mark.parametrize("name", sorted(PROJECT_ENDPOINTS))
+def test_each_resource_is_loaded_on_its_own(
+    name: str, command: Command, server: TrackerServer
+) -> None:
+    result = command("--resource", name)
+    assert result.returncode == 0, result.stderr
+    family = {table.name for table in PROJECT_TABLES[name].family()}
+    expected = truth(server)
+    assert_tables_equal(command.tables(), {table: expected.get(table, []) for table in family})
+
+
+def test_the_project_list_is_read_once(command: Command, server: TrackerServer) -> None:
+    assert command().returncode == 0
+    paths = Counter(request.path for request in server.requests)
+    assert paths["/services/v5/projects"] == 1
+
+
+def test_only_the_projects_asked_for(command: Command, server: TrackerServer) -> None:
+    first, second, _ = server.workspace.projects
+    result = command("--project", str(first), str(second))
+    assert result.returncode == 0, result.stderr
+    assert {row["id"] for row in command.tables()["projects"]} == {first, second}
+    assert {row["project_id"] for row in command.tables()["stories"]} == {first, second}
+
+
+def test_stories_come_with_their_children_in_one_request_a_page(
+    command: Command, server: TrackerServer
+) -> None:
+    assert command("--resource", "stories").returncode == 0
+    assert len(server.requests) == 1 + len(server.workspace.projects)
+
+
+def test_full_refresh_rebuilds_all_but_what_the_server_forgets(
+    command: Command, server: TrackerServer
+) -> None:
+    command()
+    before = truth(server)
+    project_id = next(iter(server.workspace.projects))
+    gone = next(iter(server.workspace.projects[project_id].stories))
+    server.workspace.delete_stories(gone)
+    server.workspace.forget_activity(project_id, keep=1)
+    result = command("--full-refresh")
+    assert result.returncode == 0, result.stderr
+
+    loaded, now = command.tables(), truth(server)
+    activity = [t.name for t in PROJECT_TABLES["activity"].family()]
+    expected = {name: rows for name, rows in now.items() if name not in activity}
+    assert_tables_equal({n: r for n, r in loaded.items() if n not in activity}, expected)
+    guids = {row["guid"] for row in loaded["activity"]}
+    assert guids == {row["guid"] for row in (*before["activity"], *now["activity"])}
+    assert len(loaded["activity"]) == len(guids)

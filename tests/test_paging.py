@@ -1,0 +1,72 @@
+"""Pages as servers really cut them: clamped, miscounted, without headers, or always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tracker_server import Behaviour, TrackerServer
+from tracker_server.made_up import made_up_workspace
+from tracker_server.workspace import Workspace
+
+from .conftest import Command
+from .test_load import truth
+from .truth import assert_tables_equal
+
+CLAMPED = {"stories": 7, "activity": 20, "releases": 2}
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Behaviour(limits=CLAMPED),
+        Behaviour(limits=CLAMPED, total="null"),
+        Behaviour(limits=CLAMPED, total="absent"),
+        Behaviour(limits=CLAMPED, total="too_large"),
+        Behaviour(limits=CLAMPED, pagination_headers=False),
+    ],
+    ids=["clamped", "total null", "total absent", "total too large", "no headers"],
+)
+def test_every_row_once(behaviour: Behaviour, command: Command, server: TrackerServer) -> None:
+    expected = truth(server)
+    server.behaviour = behaviour
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), expected)
+
+
+def test_a_limit_is_never_asked_of_an_unpaged_endpoint(
+    command: Command, server: TrackerServer
+) -> None:
+    assert command().returncode == 0
+    assert all(request.status == 200 for request in server.requests)
+    for request in server.requests:
+        if request.path.rsplit("/", 1)[1] in ("projects", "epics", "labels", "memberships"):
+            assert "limit" not in request.query
+            assert "offset" not in request.query
+
+
+@pytest.mark.parametrize("pagination_headers", [True, False])
+def test_a_server_that_ignores_the_offset_is_not_read_for_ever(
+    pagination_headers: bool, command: Command, serve: Callable[[Workspace], TrackerServer]
+) -> None:
+    server = serve(made_up_workspace(projects=1, stories=30, activity=30, seed=2))
+    server.behaviour = Behaviour(
+        limits={"stories": 10}, ignores_offset=True, pagination_headers=pagination_headers
+    )
+    result = command("--resource", "stories")
+    assert result.returncode == 0, result.stderr
+    ids = [row["id"] for row in command.tables()["stories"]]
+    assert len(ids) == len(set(ids)) == 10
+    assert len(server.requests) < 10
+
+
+def test_a_total_beyond_all_reason_is_not_believed(
+    command: Command, serve: Callable[[Workspace], TrackerServer]
+) -> None:
+    server = serve(made_up_workspace(projects=1, stories=30, activity=30, seed=2))
+    server.behaviour = Behaviour(limits={"stories": 10}, total="too_large")
+    assert command("--resource", "stories").returncode == 0
+    assert len(command.tables()["stories"]) == 30
+    assert len(server.requests) < 50

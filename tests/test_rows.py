@@ -1,0 +1,191 @@
+"""Records become rows: the quick way and dlt's own normalizer give the same tables."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pivotal_tracker import rows, tables
+from pivotal_tracker.rows import Batch, in_tracker_words, without_secrets
+from pivotal_tracker.tables import Table
+
+from .truth import Tables, assert_tables_equal, expected_tables, loaded_tables
+
+VALUES = {
+    "bigint": st.integers(-(2**63), 2**63 - 1),
+    "double": st.one_of(
+        st.integers(-(2**50), 2**50), st.floats(allow_nan=False, allow_infinity=False)
+    ),
+    "text": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    "bool": st.booleans(),
+    "timestamp": st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1)).map(
+        lambda t: t.replace(microsecond=0, tzinfo=UTC).isoformat().replace("+00:00", "Z")
+    ),
+    "date": st.dates(datetime(1970, 1, 2).date(), datetime(2200, 1, 1).date()).map(str),
+    "json": st.dictionaries(st.text("abc", min_size=1), st.integers(0, 9)),
+}
+
+
+def records(table: Table, ids: frozenset[str] = frozenset()) -> st.SearchStrategy[dict[str, Any]]:
+    """Records of a table as the API might give them: attributes present or absent, nested lists."""
+    plain = {n: VALUES[k] for n, k in table.columns.items() if "__" not in n and n not in ids}
+    required = {name: plain.pop(name) for name in table.key if name in plain}
+    handed = ids | set(table.hands_down.values())
+    lists = {
+        name: st.lists(
+            VALUES["bigint"] if nested.of_values else records(nested, handed), max_size=3
+        )
+        for name, nested in table.nested.items()
+    }
+    return st.fixed_dictionaries(required, optional=plain | lists)
+
+
+def items_of(table: Table, records: list[dict[str, Any]], **ids: Any) -> Iterator[Any]:
+    """What a resource yields for records."""
+    batch = Batch(table, "1")
+    batch.add(records, **ids)
+    return batch.items()
+
+
+def rows_of(table: Table, records: list[dict[str, Any]], **ids: Any) -> Tables:
+    """The rows that records bring to each table."""
+    batch = Batch(table, "1")
+    batch.add(records, **ids)
+    return batch.rows
+
+
+def load(folder: Path, items: Iterator[Any], table: Table) -> Tables:
+    """What a dlt pipeline makes of a resource's items."""
+    name = f"rows_{next(_numbers)}"
+
+    @dlt.resource(name=table.name, primary_key=table.key)
+    def resource() -> Iterator[Any]:
+        yield from items
+
+    made = resource()
+    for nested in list(table.family())[1:]:
+        made.apply_hints(table_name=nested.name, primary_key=nested.key, create_table_variant=True)
+    for member in table.family():
+        made.apply_hints(
+            table_name=member.name,
+            columns={n: {"data_type": k} for n, k in member.columns.items()},
+            create_table_variant=member is not table,
+        )
+    database = folder / f"{name}.duckdb"
+    pipeline = dlt.pipeline(
+        name,
+        pipelines_dir=str(folder / "dlt"),
+        destination=dlt.destinations.duckdb(str(database)),
+        dataset_name="tracker",
+    )
+    pipeline.run(made, loader_file_format="parquet")
+    return loaded_tables(database)
+
+
+_numbers = itertools.count()
+
+
+@pytest.mark.parametrize("table", [tables.STORIES, tables.ACTIVITY, tables.LABELS], ids=str)
+def test_both_ways_give_the_same_tables(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @settings(
+        max_examples=3,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(records(table), min_size=5, max_size=30, unique_by=lambda r: r[table.key[0]]))
+    def compare(batch: list[dict[str, Any]]) -> None:
+        quick = load(tmp_path, items_of(table, batch, project_id=5), table)
+        with monkeypatch.context() as patch:
+            patch.setattr(rows, "_arrow_table", _refuse)
+            slow = load(tmp_path, items_of(table, batch, project_id=5), table)
+        assert_tables_equal(quick, slow)
+        expected = expected_tables(table.name, ({"project_id": 5, **r} for r in batch))
+        assert_tables_equal(quick, {name: rows for name, rows in expected.items() if rows})
+
+    compare()
+
+
+def _refuse(*_: Any) -> pa.Table:
+    raise pa.ArrowInvalid("not this way")
+
+
+def test_declared_attributes_travel_as_arrow_and_others_as_rows() -> None:
+    (declared,) = items_of(tables.LABELS, [{"id": 1, "name": "a"}])
+    (undeclared,) = items_of(tables.LABELS, [{"id": 1, "name": "a", "mood": "good"}])
+    assert isinstance(declared.data, pa.Table)
+    assert undeclared.data == [{"id": 1, "name": "a", "mood": "good", "_dlt_id": "1"}]
+
+
+def test_nested_rows_carry_the_ids_of_their_parents() -> None:
+    attachment = {"id": 3, "filename": "a.png"}
+    story = {
+        "id": 1,
+        "project_id": 5,
+        "owner_ids": [7, 8],
+        "comments": [{"id": 2, "file_attachments": [attachment]}],
+    }
+    got = rows_of(tables.STORIES, [story])
+    assert got["stories__owner_ids"][1] == {
+        "value": 8,
+        "story_id": 1,
+        "project_id": 5,
+        "_dlt_parent_id": "1",
+        "_dlt_list_idx": 1,
+        "_dlt_id": "1.1",
+    }
+    assert got["stories__comments__file_attachments"] == [
+        attachment
+        | {
+            "comment_id": 2,
+            "story_id": 1,
+            "project_id": 5,
+            "_dlt_parent_id": "1.0",
+            "_dlt_list_idx": 0,
+            "_dlt_id": "1.0.0",
+        }
+    ]
+
+
+def test_records_are_not_changed() -> None:
+    story = {"id": 1, "labels": [{"id": 2}], "cycle_time_details": {"story_id": 1}}
+    before = repr(story)
+    list(items_of(tables.STORIES, [story], project_id=5))
+    assert repr(story) == before
+
+
+def test_secrets_are_left_out_at_any_depth() -> None:
+    attachment = {"id": 1, "big_url": "https://signed", "thumbnail_url": "https://signed"}
+    change = {"kind": "comment", "new_values": {"file_attachments": [attachment]}}
+    record = {"guid": "1_1", "api_token": "secret", "changes": [change]}
+    got = rows_of(tables.ACTIVITY, [record], project_id=1)
+    assert "secret" not in repr(got)
+    assert "signed" not in repr(got)
+    assert without_secrets([{"x": {"big_url": 1, "id": 2}}]) == [{"x": {"id": 2}}]
+
+
+def test_litetracker_says_it_in_its_own_words() -> None:
+    story = {
+        "id": 1,
+        "title": "As a rider",
+        "owners": [{"id": 90, "user_id": 7, "name": "Ann", "initials": "A"}],
+        "owner_ids": [90],
+    }
+    assert in_tracker_words(story) == {"id": 1, "name": "As a rider", "owner_ids": [7]}
+    assert in_tracker_words({"id": 1, "name": "n"}) == {"id": 1, "name": "n"}
+
+
+def test_times_in_milliseconds_are_times() -> None:
+    (item,) = items_of(tables.LABELS, [{"id": 1, "created_at": 1_393_744_265_000}])
+    assert item.data[0]["created_at"] == datetime(2014, 3, 2, 7, 11, 5, tzinfo=UTC)

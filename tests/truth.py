@@ -1,0 +1,151 @@
+"""What the tables of a destination must hold, worked out from records without the source's code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import requests
+
+from pivotal_tracker.settings import PROJECT_ENDPOINTS, PROJECTS, Endpoint
+
+Record = dict[str, Any]
+Tables = dict[str, list[Record]]
+
+SECRETS = {"api_token", "big_url", "thumbnail_url"}
+JSON_COLUMNS = {"new_values", "original_values"}
+HANDED_DOWN = {
+    "stories": {"story_id": "id", "project_id": "project_id"},
+    "stories__comments": {"comment_id": "id"},
+    "epics": {"epic_id": "id", "project_id": "project_id"},
+    "epics__comments": {"comment_id": "id"},
+    "releases": {"release_id": "id", "project_id": "project_id"},
+    "activity": {"activity_guid": "guid", "project_id": "project_id"},
+}
+
+
+def expected_tables(table: str, records: Iterable[Record]) -> Tables:
+    """The rows that records bring to a table and to those nested in it."""
+    tables: Tables = {table: []}
+    for record in records:
+        _expect(tables, table, record, {})
+    return tables
+
+
+def _expect(tables: Tables, table: str, record: Record, ids: Record) -> None:
+    row = {**_flat(record), **ids}
+    lists = {name: value for name, value in row.items() if isinstance(value, list)}
+    row = {name: value for name, value in row.items() if name not in lists}
+    tables.setdefault(table, []).append(row)
+    ids = ids | {new: row[old] for new, old in HANDED_DOWN.get(table, {}).items()}
+    for name, values in lists.items():
+        for value in values:
+            child = value if isinstance(value, dict) else {"value": value}
+            _expect(tables, f"{table}__{name}", child, ids)
+
+
+def _flat(record: Record) -> Record:
+    flat: Record = {}
+    for name, value in record.items():
+        if name in SECRETS:
+            continue
+        if name in JSON_COLUMNS:
+            flat[name] = _without_secrets(value)
+        elif isinstance(value, dict):
+            flat |= {f"{name}__{inner}": v for inner, v in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_secrets(v) for k, v in value.items() if k not in SECRETS}
+    return [_without_secrets(v) for v in value] if isinstance(value, list) else value
+
+
+def loaded_tables(database: Path, dataset: str = "tracker") -> Tables:
+    """Every row of every table of a dataset, without dlt's own columns and tables."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        names = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [dataset]
+        ).fetchall()
+        return {
+            name: _rows(connection, f'"{dataset}"."{name}"')
+            for (name,) in names
+            if not name.startswith("_dlt")
+        }
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> list[Record]:
+    cursor = connection.execute(f"SELECT * FROM {table}")  # noqa: S608 - names from the catalogue
+    columns = [column[0] for column in cursor.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def comparable(rows: Iterable[Record]) -> list[str]:
+    """Rows in a form and an order in which equal tables are equal."""
+    return sorted(
+        json.dumps(
+            {
+                name: _plain(name, value)
+                for name, value in row.items()
+                if value is not None and not name.startswith("_dlt")
+            },
+            sort_keys=True,
+        )
+        for row in rows
+    )
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if name in JSON_COLUMNS and isinstance(value, str):
+        return json.loads(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def assert_tables_equal(loaded: Tables, expected: Tables) -> None:
+    """Every table equal row by row; a table that nothing is expected of is empty."""
+    assert set(expected) <= set(loaded)
+    for name in sorted(loaded):
+        assert comparable(loaded[name]) == comparable(expected.get(name, [])), name
+
+
+def served_tables(url: str, api_token: str) -> Tables:
+    """What a server holds, asked for plainly: no paging but by small steps, no threads, no dlt."""
+    session = requests.Session()
+    session.headers["X-TrackerToken"] = api_token
+
+    def everything(endpoint: Endpoint, **ids: int) -> list[Record]:
+        params: dict[str, Any] = {"fields": ",".join(endpoint.fields)} if endpoint.fields else {}
+        address = f"{url}/{endpoint.path.format(**ids)}"
+        if endpoint.limit is None:
+            return list(session.get(address, params=params, timeout=30).json())
+        found: list[Record] = []
+        while page := session.get(
+            address, params=params | {"limit": 50, "offset": len(found)}, timeout=30
+        ).json():
+            found += page
+        return found
+
+    projects = everything(PROJECTS)
+    tables: Tables = expected_tables("projects", projects)
+    for project in projects:
+        for name, endpoint in PROJECT_ENDPOINTS.items():
+            records = [
+                {"project_id": project["id"], **r} for r in everything(endpoint, id=project["id"])
+            ]
+            for table, rows in expected_tables(name, records).items():
+                tables.setdefault(table, []).extend(rows)
+    return tables
