@@ -245,7 +245,7 @@ def _lacking(traces: Sequence[PipelineTrace]) -> list[str]:
     lines = []
     for trace in traces:
         metrics = _metrics(trace)
-        missing = [name for name, noted in metrics.items() if "not_offered" in noted]
+        missing = sorted(name for name, noted in metrics.items() if "not_offered" in noted)
         if missing:
             lines.append(f"Not offered by this server: {', '.join(missing)}")
         fields = {field for noted in metrics.values() for field in noted.get("refused_fields", ())}
@@ -264,7 +264,8 @@ def _where(pipeline: dlt.Pipeline) -> list[str]:
         return [
             f"In {database}, dataset {pipeline.dataset_name}. To look at it:",
             f'  {sys.executable} -c "import duckdb; '
-            f"print(duckdb.connect('{database}').table('{stories}'))\"",
+            f"print(duckdb.connect('{database}').table('{stories}')"
+            ".select('name', 'current_state', 'estimate').limit(10))\"",
         ]
     return [f"In {place.destination_name}, dataset {pipeline.dataset_name}."]
 

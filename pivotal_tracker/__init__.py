@@ -56,7 +56,8 @@ def pivotal_tracker_source(
         columns={name: {"data_type": kind} for name, kind in tables.PROJECTS.columns.items()},
     )
     def projects() -> Iterator[list[Record]]:
-        yield without_secrets(read_projects(client, PROJECTS, project_ids))
+        records = read_projects(client, PROJECTS, project_ids)
+        yield without_secrets(records) if records else dlt.mark.materialize_table_schema()
 
     return [projects, *(_of_each_project(client, projects, name) for name in PROJECT_ENDPOINTS)]
 

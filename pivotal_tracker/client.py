@@ -85,8 +85,8 @@ class Page:
         records: The rows of the page, in the API's shape.
         offset: Where in the list the page begins.
         limit: How many rows the server gives per page at most, as it says; None where it does not.
-        total: How many rows the server says there are. It may be more than can be had; None where
-            the server does not say, and then only an empty page is the end.
+        total: How many rows the server says there are, or gave where it gives all at once. It may
+            be more than can be had; None where it does not say: then only an empty page is the end.
         version: The project's version when the page was read, None where the server does not say.
     """
 
@@ -187,7 +187,7 @@ class TrackerClient:
             if offset:
                 params["offset"] = offset
             try:
-                return _page(self._answer(path, params), offset)
+                return _page(self._answer(path, params), endpoint, offset)
             except InvalidRequestError as error:
                 if not fields:
                     raise
@@ -344,17 +344,20 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _page(response: requests.Response, offset: int) -> Page:
+def _page(response: requests.Response, endpoint: Endpoint, offset: int) -> Page:
     body = _body(response)
     if not isinstance(body, list):
         raise UnreachableError(
             f"{response.request.path_url.split('?')[0]} answered with something that is no list."
         )
+    total = _number(response, "X-Tracker-Pagination-Total")
+    if endpoint.limit is None and total is None:
+        total = len(body)
     return Page(
         records=body,
         offset=offset,
         limit=_number(response, "X-Tracker-Pagination-Limit"),
-        total=_number(response, "X-Tracker-Pagination-Total"),
+        total=total,
         version=_number(response, "X-Tracker-Project-Version"),
     )
 

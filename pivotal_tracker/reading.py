@@ -8,6 +8,7 @@ Python, and slows the thread that writes them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -67,7 +68,7 @@ class ProjectList:
     reading: Reading
     project_id: int
     _first: list[Record] = field(default_factory=list)
-    _ended: bool = False
+    _end: float = math.inf
 
     def first_page(self) -> Iterator[Any]:
         """Reads the first page; what it returns says which pages follow."""
@@ -78,7 +79,7 @@ class ProjectList:
 
     def _one_page(self, offset: int) -> Iterator[Any]:
         """Reads a page that the server's total says is there."""
-        page = None if self._ended else self._read(offset)
+        page = self._read(offset) if offset < self._end else None
         return self._go_on(page, follow=False)
 
     def _next_page(self, offset: int) -> Iterator[Any]:
@@ -92,7 +93,7 @@ class ProjectList:
 
     def _go_on(self, page: Page | None, *, follow: bool) -> Iterator[Any]:
         """Takes the rows of a page, and gives dlt the jobs for the pages after it."""
-        if page is not None and not self._ended:
+        if page is not None:
             records = (in_tracker_words(record) for record in page.records)
             self.reading.batch.add(records, project_id=self.project_id)
             for job in self._following(page) if follow else ():
@@ -105,12 +106,12 @@ class ProjectList:
             yield partial(self._next_page, page.offset + page.step)
             return
         for offset in offsets:
-            if self._ended:
+            if offset >= self._end:
                 return
             yield partial(self._one_page, offset)
 
     def _read(self, offset: int) -> Page | None:
-        """The page, or None where it cannot be had, which is then said in the metrics."""
+        """The page; None where it cannot be had, which the metrics then say, or past the end."""
         reading = self.reading
         if "not_offered" in reading.metrics:
             return None
@@ -124,7 +125,8 @@ class ProjectList:
             return None
         # a server that ignores the offset gives the first page for ever
         if offset and (not page.records or page.records == self._first):
-            self._ended = True
+            self._end = min(self._end, offset)
+            return None
         return page
 
 

@@ -56,6 +56,7 @@ class Command:
 
     @staticmethod
     def line(*options: str) -> list[str]:
+        """What is typed."""
         return [sys.executable, str(ROOT / "pivotal_tracker_pipeline.py"), *options]
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:

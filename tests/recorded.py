@@ -1,4 +1,4 @@
-"""The workspace of the real recordings: what the original service answered between 2014 and 2021."""
+"""The workspace of the real recordings: what the original service answered, 2014 to 2021."""
 
 from __future__ import annotations
 

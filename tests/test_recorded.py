@@ -11,7 +11,7 @@ from tracker_server.workspace import Workspace
 
 from .conftest import Command
 from .recorded import RECORDED, recorded, recorded_records, recorded_workspace
-from .truth import comparable, expected_tables
+from .truth import Record, comparable, expected_tables
 
 pytestmark = pytest.mark.skipif(
     not RECORDED.is_dir(), reason=f"needs the real recordings, which are not here: {RECORDED}"
@@ -33,10 +33,22 @@ def test_every_recorded_value_is_loaded(
         activity["project_id"] = activity["project"]["id"]
     for table, rows in records.items():
         for name, expected in expected_tables(table, rows).items():
-            seen = set().union(*expected) if expected else set()
-            assert comparable(
-                {k: v for k, v in row.items() if k in seen} for row in loaded[name]
-            ) == comparable(expected), name
+            recorded_rows = _without_what_was_not_recorded(loaded[name], expected, table == name)
+            assert comparable(recorded_rows) == comparable(expected), name
+
+
+def _without_what_was_not_recorded(
+    loaded: list[Record], expected: list[Record], has_key: bool
+) -> list[Record]:
+    """The loaded rows cut to the attributes of their recorded ones: no story was recorded whole."""
+    if not has_key:
+        return loaded
+    key = "guid" if "guid" in expected[0] else "id"
+    attributes = {row[key]: row.keys() for row in expected}
+    return [
+        {name: value for name, value in row.items() if name in attributes[row[key]]}
+        for row in loaded
+    ]
 
 
 def test_recorded_releases_are_loaded(
