@@ -29,7 +29,7 @@ _NESTED_KEY_COLUMNS: dict[str, ColumnType] = {
     "_dlt_list_idx": "bigint",
     **_KEY_COLUMNS,
 }
-_ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+_TYPES: dict[ColumnType, pa.DataType] = {
     "bigint": pa.int64(),
     "text": pa.string(),
     "double": pa.float64(),
@@ -37,6 +37,8 @@ _ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
 }
+_WRITTEN_TYPES = {**_TYPES, "timestamp": pa.string(), "date": pa.string()}
+"""How the API writes the values of a column."""
 
 
 def without_secrets(value: Any) -> Any:
@@ -77,6 +79,7 @@ class Batch:
         self.rows: dict[str, list[Row]] = {member.name: [] for member in table.family()}
         """By table; each row has `_dlt_id`, each nested one `_dlt_parent_id` and `_dlt_list_idx`
         too, and the ids that its parents hand down."""
+        self._undeclared: set[str] = set()
 
     def __len__(self) -> int:
         """How many records it holds."""
@@ -91,7 +94,53 @@ class Batch:
         """
         for record in records:
             key = ":".join(str(record.get(name, ids.get(name))) for name in self.table.key)
-            _add_row(self.table, record, ids, {"_dlt_id": key}, self.rows)
+            self._add(self.table, record, ids, {"_dlt_id": key})
+
+    def _add(self, table: Table, record: Record, ids: Row, keys: Row) -> None:
+        row: Row = {**ids, **record, **keys}
+        lists: list[tuple[Table, list[Any]]] = []
+        for name in sorted(record.keys() - table.plain_columns):
+            value = row.pop(name)
+            if name in NEVER_LOADED:
+                continue
+            nested = table.nested.get(name)
+            if nested is not None and isinstance(value, list):
+                lists.append((nested, value))
+            elif isinstance(value, dict) and name not in table.columns:
+                self._flatten(table, row, name, value)
+            else:
+                self._set(table, row, name, value)
+        self.rows[table.name].append(row)
+        if lists:
+            handed = {**ids, **{new: row.get(old) for old, new in table.hands_down.items()}}
+            for nested, values in lists:
+                self._add_nested(nested, values, handed, keys["_dlt_id"])
+
+    def _add_nested(self, table: Table, values: list[Any], ids: Row, parent: str) -> None:
+        for index, value in enumerate(values):
+            keys = {
+                "_dlt_parent_id": parent,
+                "_dlt_list_idx": index,
+                "_dlt_id": f"{parent}.{index}",
+            }
+            if isinstance(value, dict):
+                self._add(table, value, ids, keys)
+            else:
+                self.rows[table.name].append({**ids, "value": value, **keys})
+
+    def _flatten(self, table: Table, row: Row, prefix: str, value: dict[str, Any]) -> None:
+        for name, inner in value.items():
+            if name in NEVER_LOADED:
+                continue
+            if isinstance(inner, dict):
+                self._flatten(table, row, f"{prefix}__{name}", inner)
+            else:
+                self._set(table, row, f"{prefix}__{name}", inner)
+
+    def _set(self, table: Table, row: Row, name: str, value: Any) -> None:
+        row[name] = without_secrets(value)
+        if name not in table.columns:
+            self._undeclared.add(table.name)
 
     def items(self) -> Iterator[Any]:
         """What a resource yields for the rows so far, which are then forgotten.
@@ -104,6 +153,7 @@ class Batch:
             if rows:
                 self.rows[member.name] = []
                 yield dlt.mark.with_table_name(self._item(member, rows), member.name)
+        self._undeclared.clear()
 
     def empty_items(self) -> Iterator[Any]:
         """An empty Arrow table for each table of the family, so that all of them exist."""
@@ -112,10 +162,9 @@ class Batch:
             yield dlt.mark.with_table_name(item, member.name)
 
     def _item(self, member: Table, rows: list[Row]) -> Any:
-        columns = self._columns(member)
-        if "json" not in columns.values() and columns.keys() >= set().union(*rows):
+        if not member.json_columns and member.name not in self._undeclared:
             try:
-                return _arrow_table(member, columns, rows, self.load_id)
+                return _arrow_table(member, self._columns(member), rows, self.load_id)
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 # a value of another type than declared, which dlt's normalizer has an answer to
                 pass
@@ -127,83 +176,28 @@ class Batch:
         return {**member.columns, **keys}
 
 
-def _add_row(table: Table, record: Record, ids: Row, keys: Row, rows: dict[str, list[Row]]) -> None:
-    row: Row = {**ids}
-    lists: list[tuple[Table, list[Any]]] = []
-    for name, value in record.items():
-        if name in NEVER_LOADED:
-            continue
-        kind = type(value)
-        if kind is list or kind is dict:
-            nested = table.nested.get(name)
-            if nested is not None and kind is list:
-                lists.append((nested, value))
-            elif kind is dict and table.columns.get(name) != "json":
-                _flatten(row, name, value)
-            else:
-                row[name] = without_secrets(value)
-        else:
-            row[name] = value
-    row.update(keys)
-    rows[table.name].append(row)
-    handed = ids
-    if lists and table.hands_down:
-        handed = {**ids, **{new: row.get(old) for old, new in table.hands_down.items()}}
-    parent = keys["_dlt_id"]
-    for nested, values in lists:
-        for index, value in enumerate(values):
-            keys = {
-                "_dlt_parent_id": parent,
-                "_dlt_list_idx": index,
-                "_dlt_id": f"{parent}.{index}",
-            }
-            if isinstance(value, dict):
-                _add_row(nested, value, handed, keys, rows)
-            else:
-                rows[nested.name].append({**handed, "value": value, **keys})
-
-
-def _flatten(row: Row, prefix: str, value: dict[str, Any]) -> None:
-    for name, inner in value.items():
-        if name in NEVER_LOADED:
-            continue
-        if type(inner) is dict:
-            _flatten(row, f"{prefix}__{name}", inner)
-        else:
-            row[f"{prefix}__{name}"] = without_secrets(inner)
-
-
 def _arrow_table(
     table: Table, columns: dict[str, ColumnType], rows: list[Row], load_id: str
 ) -> pa.Table:
-    fields, arrays = [], []
-    for name, kind in columns.items():
-        if kind == "json":
-            continue
-        if name == "_dlt_load_id":
-            array = pa.repeat(pa.scalar(load_id, pa.string()), len(rows))
-        else:
-            array = _array([row.get(name) for row in rows], kind)
-        fields.append(pa.field(name, array.type, nullable=name not in _required(table)))
-        arrays.append(array)
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def _array(values: list[Any], kind: ColumnType) -> pa.Array:
-    if kind in ("timestamp", "date"):
-        return pa.array(values, pa.string()).cast(_ARROW_TYPES[kind])
-    return pa.array(values, _ARROW_TYPES[kind])
-
-
-def _required(table: Table) -> set[str]:
-    return {*table.key, *_NESTED_KEY_COLUMNS}
+    columns = {name: kind for name, kind in columns.items() if kind != "json"}
+    written = pa.struct([(name, _WRITTEN_TYPES[kind]) for name, kind in columns.items()])
+    arrays = pa.array(rows, written).flatten()
+    required = {*table.key, *_NESTED_KEY_COLUMNS}
+    fields, cast = [], []
+    for array, (name, kind) in zip(arrays, columns.items(), strict=True):
+        is_load_id = name == "_dlt_load_id"
+        cast.append(
+            pa.repeat(pa.scalar(load_id), len(rows)) if is_load_id else array.cast(_TYPES[kind])
+        )
+        fields.append(pa.field(name, _TYPES[kind], nullable=name not in required))
+    return pa.Table.from_arrays(cast, schema=pa.schema(fields))
 
 
 def _with_times(table: Table, row: Row) -> Row:
-    """The row with its integer times, which are milliseconds since 1970, as times."""
+    """The row as dlt's normalizer takes it: integer times, which are milliseconds, as times."""
     return {
         name: datetime.fromtimestamp(value / 1000, UTC)
         if isinstance(value, int) and table.columns.get(name) == "timestamp"
-        else value
+        else without_secrets(value)
         for name, value in row.items()
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 ColumnType = Literal["bigint", "text", "double", "bool", "timestamp", "date", "json"]
@@ -35,6 +36,16 @@ class Table:
     nested: dict[str, Table] = field(default_factory=dict)
     hands_down: dict[str, str] = field(default_factory=dict)
     of_values: bool = False
+
+    @cached_property
+    def json_columns(self) -> frozenset[str]:
+        """The columns that hold JSON."""
+        return frozenset(name for name, kind in self.columns.items() if kind == "json")
+
+    @cached_property
+    def plain_columns(self) -> frozenset[str]:
+        """The columns whose values need no more than to be written down."""
+        return frozenset(self.columns) - self.json_columns
 
     def family(self) -> Iterator[Table]:
         """This table, then the tables nested in it, parents first."""

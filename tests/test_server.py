@@ -1,0 +1,631 @@
+"""What `tracker_server` promises: the rules of API v5, and misbehaviour on request."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tracker_server import Behaviour, Faults, TrackerServer, litetracker
+from tracker_server.made_up import made_up_workspace
+from tracker_server.model import Project, Record
+from tracker_server.workspace import Workspace
+
+from .recorded import PROJECT_ID, RECORDED, recorded, recorded_workspace
+
+ROOT = Path(__file__).parent.parent
+NESTED = (
+    ":default,comments(:default,file_attachments(id,filename),google_attachments),tasks,blockers,"
+    "reviews(:default,review_type),transitions,follower_ids,pull_requests,branches,"
+    "cycle_time_details"
+)
+
+
+class Api:
+    """A plain client of a server."""
+
+    def __init__(self, server: TrackerServer) -> None:
+        self.server = server
+        self.workspace = server.workspace
+        self.session = requests.Session()
+        self.session.headers["X-TrackerToken"] = server.workspace.me["api_token"]
+
+    def answer(self, path: str, **query: Any) -> requests.Response:
+        """Asks for a path below `/services/v5`."""
+        return self.session.get(f"{self.server.url}{path}", params=query, timeout=5)
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON of a good answer."""
+        response = self.answer(path, **query)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def error(self, path: str, **query: Any) -> tuple[int, str, str]:
+        """The status, the code and the problem of an answer that says no."""
+        response = self.answer(path, **query)
+        body = response.json()
+        assert body["kind"] == "error"
+        return response.status_code, body["code"], body.get("general_problem", "")
+
+    @property
+    def project(self) -> Project:
+        """The first project of the workspace."""
+        return next(iter(self.workspace.projects.values()))
+
+    @property
+    def path(self) -> str:
+        """The path of that project."""
+        return f"/projects/{self.project.record['id']}"
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """A client of a server with a small made-up workspace of its own."""
+    workspace = made_up_workspace(projects=2, stories=60, activity=200, seed=3)
+    with TrackerServer(workspace) as server:
+        yield Api(server)
+
+
+def paging(response: requests.Response) -> dict[str, str]:
+    """The paging headers of an answer, without their prefix."""
+    prefix = "X-Tracker-Pagination-"
+    return {
+        name.removeprefix(prefix): value
+        for name, value in response.headers.items()
+        if name.startswith(prefix)
+    }
+
+
+def ids(records: list[Record]) -> list[int]:
+    return [record["id"] for record in records]
+
+
+def test_every_endpoint_answers(api: Api) -> None:
+    project = api.project
+    story = next(s for s in project.stories.values() if s["comments"])["id"]
+    comment = project.stories[story]["comments"][0]["id"]
+    epic, label, release = (
+        next(iter(project.epics)),
+        next(iter(project.labels)),
+        next(s["id"] for s in project.stories.values() if s["story_type"] == "release"),
+    )
+    account, workspace = next(iter(api.workspace.accounts)), next(iter(api.workspace.workspaces))
+    below_project = [
+        *("stories", "epics", "labels", "memberships", "releases", "iterations", "activity"),
+        *("story_transitions", "history/days", "review_types", f"epics/{epic}", f"labels/{label}"),
+        *(f"epics/{epic}/comments", f"epics/{epic}/activity", f"releases/{release}"),
+        *(f"releases/{release}/stories", "iterations/1", "history/iterations/1/days"),
+        *("iterations/1/analytics/cycle_time_details", f"stories/{story}"),
+        *(f"stories/{story}/{name}" for name in ("comments", "tasks", "labels", "owners")),
+        *(f"stories/{story}/{name}" for name in ("blockers", "reviews", "transitions", "activity")),
+        f"stories/{story}/comments/{comment}",
+    ]
+    for path in (
+        *("/me", "/projects", api.path, f"/stories/{story}", f"/epics/{epic}", "/my/activity"),
+        *("/my/workspaces", f"/my/workspaces/{workspace}", "/accounts", f"/accounts/{account}"),
+        *(f"/accounts/{account}/memberships", "/account_summaries"),
+        *(f"{api.path}/{name}" for name in below_project),
+    ):
+        response = api.answer(path)
+        assert response.status_code == 200, path
+        assert isinstance(response.json(), list | dict), path
+        in_project = path.startswith(("/projects/", "/stories/", "/epics/"))
+        version = str(project.record["version"]) if in_project else None
+        assert response.headers.get("X-Tracker-Project-Version") == version, path
+    people = api.get("/my/people", project_id=project.record["id"])
+    assert {one["person"]["id"] for one in people} == {
+        one["person_id"] for one in project.memberships.values()
+    }
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="needs the real recordings, which are not here")
+def test_answers_are_the_recorded_ones() -> None:
+    def same(cassette: str, path: str, **query: str) -> None:
+        assert api.get(f"/projects/{PROJECT_ID}/{path}", **query) == recorded(
+            cassette, path, **query
+        )
+
+    with TrackerServer(recorded_workspace()) as server:
+        api = Api(server)
+        same("stories_in_pages_of_7", "stories", limit="300")
+        same("stories_in_pages_of_7", "stories", limit="7")
+        same("stories_in_pages_of_7", "stories", limit="7", offset="63")
+        same("activity", "activity")
+        same("releases", "releases")
+        shopper = "stories/66728004"
+        for children in ("tasks", "reviews", "comments"):
+            same("story_children", f"{shopper}/{children}")
+        same("story_children", f"{shopper}/reviews", fields=":default,review_type")
+        same("story_children", "stories/66728000/transitions")
+        assert api.get(f"/projects/{PROJECT_ID}") == recorded("releases")
+        assert api.get("/me") == server.workspace.me
+
+
+def test_fields_choose_what_is_given(api: Api) -> None:
+    stories = f"{api.path}/stories"
+    assert set(api.get(stories, fields="name,story_type")[0]) == {"id", "name", "story_type"}
+    assert "kind" in api.get(stories, fields="kind")[0]
+    default = api.get(stories)
+    assert not {"tasks", "label_ids", "transitions", "before_id"} & set().union(*default)
+    held = api.project.stories
+    for story in api.get(stories, fields=NESTED, limit=500):
+        kept = held[story["id"]]
+        for name in ("tasks", "blockers", "transitions", "follower_ids", "pull_requests"):
+            assert story[name] == kept[name]
+        assert ids(story["labels"]) == kept["label_ids"]
+        assert ids(story["comments"]) == ids(kept["comments"])
+        for comment in story["comments"]:
+            for attachment in comment["file_attachments"]:
+                assert set(attachment) == {"id", "filename"}
+        for review in story["reviews"]:
+            assert review["review_type"]["id"] == review["review_type_id"]
+        assert story["cycle_time_details"]["story_id"] == story["id"]
+    assert set(api.get(f"{api.path}/epics", fields=":default,label(name)")[0]["label"]) == {
+        "id",
+        "name",
+    }
+
+
+def test_expansions_take_the_place_of_ids_as_recorded(api: Api) -> None:
+    owned = next(s["id"] for s in api.project.stories.values() if s["owner_ids"])
+    story = api.get(f"/stories/{owned}", fields=":default,owned_by,owners")
+    assert "owned_by_id" not in story
+    assert story["owned_by"]["id"] == story["owner_ids"][0]
+    assert ids(story["owners"]) == story["owner_ids"]
+    workspace_id = next(iter(api.workspace.workspaces))
+    (listed,) = api.get("/my/workspaces", fields=":default,projects(id,name)")
+    alone = api.get(f"/my/workspaces/{workspace_id}", fields=":default,projects(id,name)")
+    assert listed["project_ids"] == ids(listed["projects"]) == ids(alone["projects"])
+    assert "project_ids" not in alone
+    project = api.get(api.path, fields=":default,account,epics(label(name)),memberships,labels")
+    assert project["account"]["kind"] == "account_summary"
+    assert project["account_id"] == project["account"]["id"]
+    assert set(project["epics"][0]) == {"id", "label"}
+    iteration = api.get(f"{api.path}/iterations/1", fields=":default,story_ids,velocity")
+    assert ids(iteration["stories"]) == iteration["story_ids"]
+
+
+def test_before_and_after_are_null_at_the_ends(api: Api) -> None:
+    stories = api.get(f"{api.path}/stories", fields="before_id,after_id", limit=500)
+    order = ids(stories)
+    assert [story["after_id"] for story in stories] == [None, *order[:-1]]
+    assert [story["before_id"] for story in stories] == [*order[1:], None]
+
+
+def test_what_is_absent_is_left_out(api: Api) -> None:
+    for path in ("stories", "epics", "releases", "memberships", "labels"):
+        assert all(None not in record.values() for record in api.get(f"{api.path}/{path}"))
+    completed = [
+        epic
+        for epic in api.get(f"{api.path}/epics", fields=":default,completed_at,label_id")
+        if "completed_at" in epic
+    ]
+    for epic in completed:
+        carried = [s for s in api.project.stories.values() if epic["label_id"] in s["label_ids"]]
+        assert epic["completed_at"] == max(story["accepted_at"] for story in carried)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "problem"),
+    [
+        ("/stories", {"fields": "name,nonsense"}, "nonsense"),
+        ("/stories", {"fields": "name("}, "fields"),
+        ("/stories", {"fields": "name(id)"}, "name"),
+        ("/stories", {"colour": "red"}, "this endpoint cannot accept the parameter: colour"),
+        ("/stories", {"limit": "many"}, "'limit' must be an integer value"),
+        ("/stories", {"limit": "0"}, "limit"),
+        ("/stories", {"offset": "-1"}, "offset"),
+        ("/stories", {"updated_after": "yesterday"}, "'updated_after' must be a time value"),
+        ("/stories", {"with_state": "lost"}, "'with_state' must be one of"),
+        ("/stories/bulk", {}, "this endpoint requires the parameter: ids"),
+        ("/stories/bulk", {"ids": ",".join(["7"] * 501)}, "500"),
+        ("/epics", {"limit": "10"}, "this endpoint cannot accept the parameter: limit"),
+        ("/labels", {"offset": "10"}, "this endpoint cannot accept the parameter: offset"),
+        ("/activity", {"sort_order": "up"}, "sort_order"),
+        ("/iterations", {"scope": "past"}, "scope"),
+    ],
+)
+def test_bad_parameters_are_refused(
+    path: str, query: dict[str, str], problem: str, api: Api
+) -> None:
+    status, code, said = api.error(f"{api.path}{path}", **query)
+    assert (status, code) == (400, "invalid_parameter")
+    assert problem in said
+
+
+def test_what_is_not_there(api: Api) -> None:
+    for path in (f"{api.path}/stories/1", "/projects/1", "/stories/1", f"{api.path}/epics/1"):
+        assert api.error(path)[:2] == (404, "unfound_resource")
+    elsewhere = next(iter(list(api.workspace.projects.values())[1].stories))
+    assert api.error(f"{api.path}/stories/{elsewhere}")[:2] == (404, "unfound_resource")
+    for path in ("/nothing", f"{api.path}/nothing", "/projects//stories", "/projects/x/stories"):
+        assert api.error(path)[:2] == (404, "route_not_found")
+    response = api.session.post(f"{api.server.url}/projects", json={}, timeout=5)
+    assert (response.status_code, response.json()["code"]) == (404, "route_not_found")
+
+
+def test_pages(api: Api) -> None:
+    stories = f"{api.path}/stories"
+    order = list(api.project.stories)
+    first = api.answer(stories, limit=25)
+    assert paging(first) == {"Total": "60", "Limit": "25", "Offset": "0", "Returned": "25"}
+    assert ids(first.json()) == order[:25]
+    last = api.answer(stories, limit=25, offset=50)
+    assert paging(last) == {"Total": "60", "Limit": "25", "Offset": "50", "Returned": "10"}
+    beyond = api.answer(stories, limit=1, offset=9999)
+    assert beyond.json() == []
+    assert paging(beyond) == {"Total": "60", "Limit": "1", "Offset": "9999", "Returned": "0"}
+    assert paging(api.answer(stories))["Limit"] == "100"
+    assert paging(api.answer(stories, limit=10_000))["Limit"] == "500"
+    assert paging(api.answer(f"{api.path}/iterations"))["Limit"] == "10"
+    assert paging(api.answer(f"{api.path}/iterations", limit=100))["Limit"] == "50"
+    assert not paging(api.answer(f"{api.path}/epics"))
+
+
+def test_envelope(api: Api) -> None:
+    version = api.project.record["version"]
+    assert api.get(f"{api.path}/stories", envelope="true", limit=2, fields="id") == {
+        "http_status": "200",
+        "project_version": version,
+        "pagination": {"total": 60, "limit": 2, "offset": 0, "returned": 2},
+        "data": [{"id": story_id} for story_id in list(api.project.stories)[:2]],
+    }
+    labels = api.get(f"{api.path}/labels", envelope="true")
+    assert set(labels) == {"http_status", "project_version", "data"}
+
+
+def test_times_in_milliseconds(api: Api) -> None:
+    story = next(s for s in api.project.stories.values() if s.get("accepted_at"))
+    given = api.get(f"/stories/{story['id']}", date_format="millis", fields=":default,transitions")
+    moment = datetime.fromisoformat(story["accepted_at"])
+    assert given["accepted_at"] == moment.timestamp() * 1000
+    assert all(isinstance(one["occurred_at"], int) for one in given["transitions"])
+    assert api.get(api.path, date_format="millis")["start_date"] == api.project.record["start_date"]
+
+
+def test_iterations(api: Api) -> None:
+    path = f"{api.path}/iterations"
+
+    def numbers(**query: Any) -> list[int]:
+        return [one["number"] for one in api.get(path, fields="number", limit=50, **query)]
+
+    current = api.project.record["current_iteration_number"]
+    (now,) = api.get(path, scope="current")
+    assert now["number"] == current
+    assert not paging(api.answer(path, scope="current"))
+    assert numbers(scope="done", offset=0)[0] == 1
+    assert numbers(scope="backlog") == numbers(scope="current_backlog")[1:]
+    assert numbers(scope="current_backlog")[0] == current
+    assert paging(api.answer(path, scope="done_current"))["Total"] == str(current)
+    back = api.answer(path, scope="done", offset=-7, limit=5)
+    assert [one["number"] for one in back.json()] == list(range(current - 7, current - 2))
+    assert paging(back)["Offset"] == "-7"
+    assert numbers(scope="done", offset=-2) == [current - 2, current - 1]
+    assert numbers(scope="done", offset=-9999)[0] == 1
+
+
+def test_stories_can_be_filtered(api: Api) -> None:
+    held = list(api.project.stories.values())
+    path = f"{api.path}/stories"
+    for query, chosen in (
+        ({"with_state": "accepted"}, [s for s in held if s["current_state"] == "accepted"]),
+        ({"with_story_type": "bug"}, [s for s in held if s["story_type"] == "bug"]),
+    ):
+        assert chosen
+        assert ids(api.get(path, **query)) == ids(chosen)
+    label = next(iter(api.project.labels.values()))
+    labelled = [s for s in held if label["id"] in s["label_ids"]]
+    assert ids(api.get(path, with_label=label["name"])) == ids(labelled)
+    middle = sorted(s["updated_at"] for s in held)[30]
+    later = [s for s in held if s["updated_at"] > middle]
+    assert ids(api.get(path, updated_after=middle)) == ids(later)
+    milliseconds = int(datetime.fromisoformat(middle).timestamp() * 1000)
+    assert ids(api.get(path, updated_after=milliseconds)) == ids(later)
+    earlier = [s for s in held if s.get("accepted_at", "9") < middle]
+    assert ids(api.get(path, accepted_before=middle)) == ids(earlier)
+
+
+def test_bulk_leaves_out_what_is_not_there(api: Api) -> None:
+    first, second, third, *_ = api.project.stories
+    api.workspace.delete_stories(second)
+    wanted = f"{third},{second},7,{first}"
+    assert ids(api.get(f"{api.path}/stories/bulk", ids=wanted)) == [third, first]
+
+
+def test_activity(api: Api) -> None:
+    held = api.project.activity
+    path = f"{api.path}/activity"
+    assert api.get(path, limit=500) == held[::-1]
+    assert api.get(path, limit=500, sort_order="asc") == held
+    version = held[120]["project_version"]
+    assert api.get(path, sort_order="asc", since_version=version) == held[121:]
+    moment = held[100]["occurred_at"]
+    between = [one for one in held if one["occurred_at"] > moment]
+    assert api.get(path, sort_order="asc", occurred_after=moment, limit=500) == between
+    story = held[-1]["primary_resources"][0]["id"]
+    assert held[-1] in api.get(f"{api.path}/stories/{story}/activity")
+    mine = api.get("/my/activity", limit=500)
+    assert {one["performed_by"]["id"] for one in mine} == {api.workspace.me["id"]}
+
+
+def test_attachments(api: Api) -> None:
+    story_id = next(iter(api.project.stories))
+    comment = api.workspace.add_comment(
+        "see", story_id=story_id, file_attachments=[{"filename": "a b.txt", "content": b"abc"}]
+    )
+    path = f"{api.path}/stories/{story_id}/comments/{comment['id']}"
+    (one,) = api.get(path, fields="file_attachments")["file_attachments"]
+    (again,) = api.get(path, fields="file_attachments")["file_attachments"]
+    assert "X-Amz-Signature" in one["big_url"]
+    assert one["big_url"] != again["big_url"]
+    site = api.server.url.removesuffix("/services/v5")
+    download = f"{site}{one['download_url']}"
+    assert api.session.get(download, timeout=5).content == b"abc"
+    assert requests.get(download, timeout=5).status_code == 403
+    assert api.session.get(f"{site}/file_attachments/1/download", timeout=5).status_code == 404
+
+
+def test_the_token_is_needed(api: Api) -> None:
+    for headers in ({}, {"X-TrackerToken": "0" * 32}):
+        response = requests.get(f"{api.server.url}/me", headers=headers, timeout=5)
+        assert response.status_code == 403
+        assert response.json()["code"] == "invalid_authentication"
+    api.server.behaviour = Behaviour(token="another", wrong_token_status=401)
+    assert api.error("/me")[:2] == (401, "invalid_authentication")
+
+
+def test_only_own_projects_are_listed(api: Api) -> None:
+    mine, other = api.workspace.projects.values()
+    me = api.workspace.me["id"]
+    for membership in list(other.memberships.values()):
+        if membership["person_id"] == me:
+            api.workspace.remove_membership(membership["id"])
+    assert ids(api.get("/projects")) == [mine.record["id"]]
+    other_path = f"/projects/{other.record['id']}"
+    assert api.error(other_path)[:2] == (403, "unauthorized_operation")
+    api.workspace.edit_project(other.record["id"], public=True)
+    assert api.get(other_path)["public"] is True
+
+
+def test_a_change_is_seen_at_once(api: Api) -> None:
+    story_id = next(iter(api.project.stories))
+    for name, unnoticed in (("one", False), ("two", True)):
+        api.workspace.edit_story(story_id, name=name, unnoticed=unnoticed)
+        assert api.get(f"/stories/{story_id}")["name"] == name
+    api.server.behaviour.limits["stories"] = 3
+    assert len(api.get(f"{api.path}/stories")) == 3
+    before = api.get(f"{api.path}/iterations", scope="current")[0]["number"]
+    api.workspace.now += timedelta(weeks=4)
+    assert api.get(f"{api.path}/iterations", scope="current")[0]["number"] > before
+
+
+def test_the_workspace_can_change_while_it_is_read(api: Api) -> None:
+    order = list(api.project.stories)
+
+    def reorder(path: str, query: dict[str, str]) -> None:
+        if query.get("offset") == "30":
+            api.workspace.reorder_stories(order[-1], before_id=order[0])
+
+    api.server.before_request = reorder
+    first = api.answer(f"{api.path}/stories", limit=30)
+    second = api.answer(f"{api.path}/stories", limit=30, offset=30)
+    assert ids(first.json()) == order[:30]
+    assert ids(second.json()) == order[29:-1]
+    version = "X-Tracker-Project-Version"
+    assert int(second.headers[version]) == int(first.headers[version]) + 1
+
+
+def test_requests_are_recorded(api: Api) -> None:
+    api.get(f"{api.path}/stories", limit=1)
+    api.error("/projects/1")
+    one, other = api.server.requests
+    assert (one.method, one.path, one.status) == ("GET", f"/services/v5{api.path}/stories", 200)
+    assert one.query == {"limit": "1"}
+    assert one.headers["X-TrackerToken"] == api.workspace.me["api_token"]
+    assert other.status == 404
+
+
+def test_latency_is_waited_for_side_by_side(api: Api) -> None:
+    api.server.behaviour.latency = 0.3
+    begin = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda _: Api(api.server).get("/me"), range(8)))
+    assert 0.3 <= time.monotonic() - begin < 1.5
+
+
+def test_what_can_be_closed_and_missing(api: Api) -> None:
+    project_id = api.project.record["id"]
+    api.server.behaviour = Behaviour(
+        forbidden={"accounts"},
+        missing={"releases", "bulk"},
+        forbidden_projects={project_id},
+    )
+    assert api.error("/accounts")[:2] == (403, "unauthorized_operation")
+    assert api.error(f"{api.path}/releases")[:2] == (404, "route_not_found")
+    assert api.error(f"{api.path}/epics")[:2] == (403, "unauthorized_operation")
+    assert project_id in ids(api.get("/projects"))
+    api.server.behaviour = Behaviour(refused_fields={"branches"})
+    status, code, problem = api.error(f"{api.path}/stories", fields=NESTED)
+    assert (status, code) == (400, "invalid_parameter")
+    assert "branches" in problem
+    api.server.behaviour = Behaviour(ignores_fields=True)
+    assert "description" in set().union(*api.get(f"{api.path}/stories", fields="id"))
+
+
+def test_odd_pages(api: Api) -> None:
+    path = f"{api.path}/stories"
+    api.server.behaviour = Behaviour(total="null")
+    assert paging(api.answer(path))["Total"] == ""
+    assert api.get(path, envelope="true")["pagination"]["total"] is None
+    api.server.behaviour = Behaviour(total="absent")
+    assert "Total" not in paging(api.answer(path))
+    api.server.behaviour = Behaviour(total="too_large", limits={"stories": 7})
+    answer = api.answer(path)
+    assert int(paging(answer)["Total"]) > 60 + 7
+    assert paging(answer)["Limit"] == "7"
+    api.server.behaviour = Behaviour(pagination_headers=False)
+    assert not paging(api.answer(path))
+    api.server.behaviour = Behaviour(ignores_offset=True)
+    assert api.get(path, offset=30) == api.get(path)
+
+
+def test_a_redirect(api: Api) -> None:
+    api.server.behaviour = Behaviour(redirect_to="http://127.0.0.1:9/elsewhere")
+    response = api.session.get(f"{api.server.url}/me", allow_redirects=False, timeout=5)
+    assert response.status_code == 302
+    assert response.headers["Location"] == "http://127.0.0.1:9/elsewhere"
+
+
+def test_litetracker(api: Api) -> None:
+    stories = api.project.stories
+    api.server.behaviour = litetracker()
+    answer = api.answer(f"{api.path}/stories", limit=10_000, fields="id")
+    assert not [name for name in answer.headers if name.startswith("X-Tracker-Pag")]
+    assert "X-Tracker-Project-Version" not in answer.headers
+    for told in answer.json():
+        kept = stories[told["id"]]
+        assert told["title"] == kept["name"]
+        assert [owner["user_id"] for owner in told["owners"]] == kept["owner_ids"]
+        assert not {"name", "owner_ids"} & set(told)
+    (project, _) = api.get("/projects")
+    assert project["title"] == api.project.record["name"]
+    assert not {"name", "version"} & set(project)
+    assert api.get(f"{api.path}/memberships")[0]["person"]["name"]
+    assert api.get(f"{api.path}/activity", limit=5, since_version=10**9)
+    assert api.error(f"{api.path}/epics")[:2] == (404, "route_not_found")
+
+
+def broken(api: Api, kind: str, **more: Any) -> requests.Response:
+    """What a plain client gets where every request fails in one way."""
+    api.server.behaviour.faults = Faults(rate=1, kinds=(kind,), **more)
+    return requests.get(
+        f"{api.server.url}{api.path}/stories",
+        headers={"X-TrackerToken": api.workspace.me["api_token"]},
+        timeout=2,
+    )
+
+
+@pytest.mark.parametrize("status", ["429", "500", "502", "503", "504"])
+def test_faults_with_a_status(status: str, api: Api) -> None:
+    response = broken(api, status)
+    assert response.status_code == int(status)
+    assert "Retry-After" not in response.headers
+
+
+def test_other_faults(api: Api) -> None:
+    patient = broken(api, "429_retry_after", retry_after=7)
+    assert (patient.status_code, patient.headers["Retry-After"]) == (429, "7")
+    page = broken(api, "html")
+    assert (page.status_code, page.headers["Content-Type"][:9]) == (200, "text/html")
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        broken(api, "cut_short")
+    with pytest.raises(requests.ConnectionError):
+        broken(api, "reset")
+    with pytest.raises(requests.exceptions.JSONDecodeError):
+        broken(api, "bad_json").json()
+    with pytest.raises(requests.ConnectionError):
+        broken(api, "stall", stall_seconds=0.1)
+    with pytest.raises(requests.ReadTimeout):
+        broken(api, "stall", stall_seconds=30)
+    with pytest.raises(ValueError, match="earthquake"):
+        Faults(kinds=("earthquake",))
+
+
+def test_faults_are_the_same_for_the_same_seed_and_pass() -> None:
+    def course(seed: int) -> list[str | None]:
+        faults = Faults(rate=0.5, seed=seed)
+        return [faults.next_fault(f"/{n % 5}") for n in range(200)]
+
+    assert course(1) == course(1) != course(2)
+    assert 60 < sum(fault is not None for fault in course(1)) < 120
+    always = Faults(rate=1, kinds=("500",), most_in_a_row=2)
+    assert [always.next_fault("/me") for _ in range(6)] == ["500", "500", None] * 2
+
+
+def test_strange_values_come_through(api: Api) -> None:
+    story_id = next(iter(api.project.stories))
+    strange = {"name": "a\x00b \ud83d", "estimate": 0.5, "mood": 2**70}
+    api.workspace.edit_story(story_id, **strange)
+    assert strange.items() <= api.get(f"/stories/{story_id}").items()
+
+
+def test_ending_does_not_wait_for_a_stalled_request() -> None:
+    workspace = made_up_workspace(projects=1, stories=5, activity=5)
+    faults = Faults(rate=1, kinds=("stall",), stall_seconds=60)
+    with TrackerServer(workspace, behaviour=Behaviour(faults=faults)) as server:
+        heard: list[str] = []
+
+        def ask() -> None:
+            try:
+                Api(server).answer("/me")
+            except requests.RequestException as error:
+                heard.append(type(error).__name__)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        while not server.requests:
+            time.sleep(0.01)
+        begin = time.monotonic()
+    thread.join()
+    assert time.monotonic() - begin < 3
+    assert heard == ["ConnectionError"]
+
+
+def start(*options: str) -> subprocess.Popen[str]:
+    """Starts the command with a workspace that is made at once."""
+    small = ("--projects", "1", "--stories", "5", "--activity", "5")
+    return subprocess.Popen(
+        [sys.executable, "-m", "tracker_server", *small, *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_serves_until_told_to_stop(end: signal.Signals) -> None:
+    with start("--latency", "1", "--faults", "0.01") as process:
+        assert process.stdout is not None
+        words = process.stdout.readline().split()
+        url, token = words[0], words[-1]
+        headers = {"X-TrackerToken": token}
+        assert len(requests.get(f"{url}/projects", headers=headers, timeout=5).json()) == 1
+        process.send_signal(end)
+        out, err = process.communicate(timeout=5)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_port_in_use_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with start("--port", str(port)) as process:
+            out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (1, "")
+    assert err.count("\n") == 1
+    assert str(port) in err
+
+
+def test_bad_options_end_with_2() -> None:
+    for options in (("--projects", "-1"), ("--faults", "2"), ("--port", "70000")):
+        with start(*options) as process:
+            _, err = process.communicate(timeout=10)
+        assert process.returncode == 2
+        assert options[0] in err
+
+
+def test_an_empty_workspace_is_served() -> None:
+    workspace = Workspace(me={"id": 1, "api_token": "x"}, now=datetime.now(UTC))
+    with TrackerServer(workspace) as server:
+        assert Api(server).get("/projects") == []

@@ -1,0 +1,86 @@
+"""Serve a made-up workspace until told to stop: `python -m tracker_server --port 8765`."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import signal
+import sys
+
+from tracker_server import Behaviour, Faults, TrackerServer
+from tracker_server.made_up import made_up_workspace
+
+
+def main() -> int:
+    """Run the command.
+
+    Returns:
+        The exit code: 0 after Ctrl-C or SIGTERM, 1 if the port is not to be had.
+    """
+    options = _parser().parse_args()
+    workspace = made_up_workspace(
+        projects=options.projects,
+        stories=options.stories,
+        activity=options.activity,
+        seed=options.seed,
+    )
+    # A large workspace is never garbage: looking through it again and again only delays answers.
+    gc.freeze()
+    behaviour = Behaviour(
+        latency=options.latency / 1000,
+        faults=Faults(rate=options.faults, seed=options.seed) if options.faults else None,
+    )
+    # The server's thread inherits the mask, so that the signals wait for this one.
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        with TrackerServer(workspace, port=options.port, behaviour=behaviour) as server:
+            token = workspace.me["api_token"]
+            sys.stdout.write(f"{server.url} serves a made-up workspace to the token {token}\n")
+            sys.stdout.flush()
+            signal.sigwait(signals)
+    except OSError as error:
+        sys.stderr.write(f"Port {options.port} cannot be had: {error.strerror}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tracker_server",
+        description="Serves a made-up Tracker workspace over API v5, for reading, on 127.0.0.1.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--projects", type=_count, default=3, help="how many projects")
+    parser.add_argument("--stories", type=_count, default=220, help="stories in each project")
+    parser.add_argument("--activity", type=_count, default=2000, help="activities of each project")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed, the same workspace")
+    parser.add_argument("--latency", type=float, default=0, help="milliseconds before each answer")
+    parser.add_argument("--port", type=_port, default=0, help="0 for any that is free")
+    parser.add_argument("--faults", type=_share, default=0, help="share of requests that fail")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return port
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError("must be from 0 to 1")
+    return share
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""What the server answers to a request: the rules of API v5, without the HTTP library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from tracker_server.behaviour import Behaviour
+from tracker_server.dialect import (
+    LITETRACKER_ENDPOINTS,
+    LITETRACKER_PARAMETERS,
+    in_litetracker_words,
+)
+from tracker_server.endpoints import ENDPOINTS, Endpoint, Found, Paging, find_endpoint
+from tracker_server.errors import (
+    ApiError,
+    invalid_parameter,
+    route_not_found,
+    unauthorized_operation,
+)
+from tracker_server.fields import DEFAULT, Give, Selection, giver, parse
+from tracker_server.model import Record
+from tracker_server.query import Query
+from tracker_server.reading import Reading
+from tracker_server.workspace import Workspace
+
+JSON = "application/json; charset=utf-8"
+
+TOO_MANY = 5
+"""How many rows beyond a whole page more than there are a total says that is too large."""
+
+_TIMES = {"start", "finish", "deadline", "start_time", "projected_completion"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes over the wire.
+
+    Attributes:
+        status: The HTTP status.
+        body: The bytes of the body.
+        headers: All of them but those that HTTP itself needs.
+        repeatable: Whether the same request would be answered the same until something changes.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = False
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Some rows of a list, and what the answer says of them."""
+
+    rows: list[Record]
+    total: int | None
+    limit: int
+    offset: int
+    says_total: bool
+
+    def items(self) -> Iterator[tuple[str, int | None]]:
+        if self.says_total:
+            yield "total", self.total
+        yield from (("limit", self.limit), ("offset", self.offset), ("returned", len(self.rows)))
+
+
+def answer(
+    workspace: Workspace, behaviour: Behaviour, path: str, parameters: Mapping[str, str]
+) -> Answer:
+    """Answer a request for reading.
+
+    Args:
+        workspace: What is read; its lock is held meanwhile.
+        behaviour: How the server differs from the documented one.
+        path: Below `/services/v5`, such as `/projects/99/stories`.
+        parameters: Those of the query.
+
+    Raises:
+        ApiError: The answer is no; `error_answer` makes it.
+    """
+    template, numbers = find_endpoint(path)
+    endpoint = _endpoint(template, behaviour)
+    query = _query(endpoint, behaviour, parameters)
+    selection = DEFAULT if behaviour.ignores_fields else _selection(query, behaviour)
+    with workspace.lock:
+        reading = Reading(workspace, behaviour.forbidden_projects)
+        give = giver(endpoint.kind, selection)
+        found = endpoint.read(reading, query, *numbers)
+        page = _page(endpoint, query, behaviour, found)
+        data = _given(reading, behaviour, give, page.rows if page else found)
+        version = _project_version(reading, behaviour, template)
+        if query.choice("date_format", ("iso8601", "millis")) == "millis":
+            data = _in_milliseconds("", data)
+        says_paging = page if behaviour.pagination_headers else None
+        if query.choice("envelope", ("true", "false")) == "true":
+            data = _envelope(data, version, says_paging)
+        body = as_json(data)
+    headers = {
+        "Content-Type": JSON,
+        "Cache-Control": "max-age=0, private, must-revalidate",
+        "X-Tracker-Client-Pinger-Interval": "20",
+    }
+    if version is not None:
+        headers["X-Tracker-Project-Version"] = str(version)
+    for name, value in says_paging.items() if says_paging else ():
+        headers[f"X-Tracker-Pagination-{name.title()}"] = "" if value is None else str(value)
+    return Answer(HTTPStatus.OK, body, headers, repeatable=reading.repeatable)
+
+
+def error_answer(error: ApiError) -> Answer:
+    """Make the answer that says no."""
+    headers = {"Content-Type": JSON, "Cache-Control": "no-cache"}
+    return Answer(error.status, as_json(error.body), headers)
+
+
+def as_json(value: object) -> bytes:
+    """Write JSON, half surrogate pairs and very large numbers included."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _endpoint(template: str, behaviour: Behaviour) -> Endpoint:
+    endpoint = ENDPOINTS.get(template)
+    if endpoint is None or endpoint.name in behaviour.missing:
+        raise route_not_found()
+    if behaviour.dialect == "litetracker" and template not in LITETRACKER_ENDPOINTS:
+        raise route_not_found()
+    if endpoint.name in behaviour.forbidden:
+        raise unauthorized_operation()
+    return endpoint
+
+
+def _query(endpoint: Endpoint, behaviour: Behaviour, parameters: Mapping[str, str]) -> Query:
+    if behaviour.dialect == "litetracker":
+        taken = endpoint.parameters & LITETRACKER_PARAMETERS
+        return Query({name: text for name, text in parameters.items() if name in taken})
+    query = Query(parameters)
+    query.refuse_others_than(endpoint.parameters)
+    return query
+
+
+def _selection(query: Query, behaviour: Behaviour) -> Selection:
+    selection = parse(query.values.get("fields"))
+    for name in selection.all_names():
+        if name in behaviour.refused_fields:
+            raise invalid_parameter(f"this endpoint cannot give the field: {name}")
+    return selection
+
+
+def _page(endpoint: Endpoint, query: Query, behaviour: Behaviour, found: Found) -> _Page | None:
+    """Cut the page asked for out of a list; None where the list is given whole.
+
+    `scope=current` was recorded without a word of paging.
+    """
+    paging = endpoint.paging
+    if paging is None or not isinstance(found, list) or query.values.get("scope") == "current":
+        return None
+    limit = _limit(query, paging, behaviour.limits.get(endpoint.name, paging.maximum))
+    offset = 0 if behaviour.ignores_offset else query.integer("offset") or 0
+    if offset < 0 and query.values.get("scope") != "done":
+        raise invalid_parameter("'offset' must not be negative")
+    begin = offset if offset >= 0 else max(0, len(found) + offset)
+    total = {
+        "exact": len(found),
+        "null": None,
+        "absent": None,
+        "too_large": len(found) + limit + TOO_MANY,
+    }[behaviour.total]
+    rows = found[begin : begin + limit]
+    return _Page(rows, total, limit, offset, says_total=behaviour.total != "absent")
+
+
+def _limit(query: Query, paging: Paging, maximum: int) -> int:
+    limit = query.integer("limit")
+    if limit is not None and limit < 1:
+        raise invalid_parameter("'limit' must be at least 1")
+    return min(limit or paging.default, maximum)
+
+
+def _given(reading: Reading, behaviour: Behaviour, give: Give, found: Found) -> Any:
+    """Give the records that were found as they were asked for, in the words of the dialect."""
+    tell: Callable[[Reading, Record], Record] = give
+    if behaviour.dialect == "litetracker":
+
+        def tell(reading: Reading, record: Record) -> Record:
+            return in_litetracker_words(reading, give(reading, record))
+
+    if isinstance(found, list):
+        return [tell(reading, record) for record in found]
+    return tell(reading, found)
+
+
+def _project_version(reading: Reading, behaviour: Behaviour, template: str) -> int | None:
+    """Give the version that the answer's header names; answers about `/my` things have none."""
+    silent = behaviour.dialect == "litetracker" or template.startswith("/my/")
+    if reading.entered is None or silent:
+        return None
+    version: int | None = reading.entered.record.get("version")
+    return version
+
+
+def _envelope(data: Any, version: int | None, page: _Page | None) -> Record:
+    envelope: Record = {"http_status": "200"}
+    if version is not None:
+        envelope["project_version"] = version
+    if page is not None:
+        envelope["pagination"] = dict(page.items())
+    return {**envelope, "data": data}
+
+
+def _in_milliseconds(name: str, value: Any) -> Any:
+    """Write every time in a value as milliseconds since 1970; dates stay dates."""
+    if isinstance(value, dict):
+        return {key: _in_milliseconds(key, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_in_milliseconds(name, item) for item in value]
+    if isinstance(value, str) and (name.endswith("_at") or name in _TIMES):
+        return int(datetime.fromisoformat(value).timestamp() * 1000)
+    return value

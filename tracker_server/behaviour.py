@@ -1,0 +1,60 @@
+"""How a server differs from the documented one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tracker_server.faults import Faults
+
+
+@dataclass
+class Behaviour:
+    """How a server behaves; it can be changed while the server runs.
+
+    Attributes:
+        latency: Seconds before anything is answered; many requests wait side by side.
+        token: The only right token; None for the `api_token` of the workspace's `me`.
+        wrong_token_status: 403, or 401: which of them Tracker gave is not known.
+        forbidden_projects: Ids of the projects that answer 403 `unauthorized_operation`.
+        forbidden: Names of the endpoints that do so, such as `accounts`.
+        missing: Names of the endpoints that answer 404 `route_not_found`.
+        refused_fields: Attributes that are answered with 400 when asked for in `fields`.
+        ignores_fields: Whether `fields` changes nothing.
+        limits: The most rows a page, by endpoint, in the place of the documented maximum.
+        pagination_headers: Whether answers say how they are paged, in headers or envelope.
+        total: What a page says of the rows there are: their number, nothing, null, or too many.
+        ignores_offset: Whether every page is the first one.
+        redirect_to: The URL to which every request is sent on with a 302.
+        dialect: Whose words are used: see `tracker_server.dialect`.
+        faults: What goes wrong, and how often; None for nothing.
+    """
+
+    latency: float = 0.0
+    token: str | None = None
+    wrong_token_status: Literal[401, 403] = 403
+    forbidden_projects: set[int] = field(default_factory=set)
+    forbidden: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    refused_fields: set[str] = field(default_factory=set)
+    ignores_fields: bool = False
+    limits: dict[str, int] = field(default_factory=dict)
+    pagination_headers: bool = True
+    total: Literal["exact", "null", "absent", "too_large"] = "exact"
+    ignores_offset: bool = False
+    redirect_to: str | None = None
+    dialect: Literal["v5", "litetracker"] = "v5"
+    faults: Faults | None = None
+
+
+def litetracker() -> Behaviour:
+    """Behave as LiteTracker was seen to, as far as that is known.
+
+    Its answers know no `fields` and no paging headers; large limits are obeyed.
+    """
+    return Behaviour(
+        dialect="litetracker",
+        ignores_fields=True,
+        pagination_headers=False,
+        limits={"stories": 10_000},
+    )

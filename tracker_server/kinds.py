@@ -1,0 +1,415 @@
+"""Every kind of record that is served: its attributes, and how those not stored are worked out.
+
+The attributes are those of the manual and of recorded answers; which are given only when asked for,
+and which ids an expansion takes the place of, is as recorded.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from tracker_server import iterations
+from tracker_server.fields import Kind, Made
+from tracker_server.model import Record
+from tracker_server.reading import Reading
+
+FILES = "https://file-attachments.tracker.example"
+"""Where the made-up pre-signed URLs of attachments lead; nothing answers there."""
+
+_Read = Callable[[Reading, Record], Any]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _stored(name: str) -> _Read:
+    return lambda _, record: record.get(name, [])
+
+
+def _ids_of(name: str) -> _Read:
+    return lambda _, record: [child["id"] for child in record.get(name, ())]
+
+
+def _person_of(name: str) -> _Read:
+    return lambda reading, record: reading.person(record.get(name))
+
+
+def _people_of(name: str) -> _Read:
+    return lambda reading, record: reading.people(record.get(name, ()))
+
+
+def _neighbour(place: int, *, epics: bool = False) -> _Read:
+    def read(reading: Reading, record: Record) -> int | None:
+        return reading.neighbours(record, "epics" if epics else "stories")[place]
+
+    return read
+
+
+def _signed_url(size: str) -> _Read:
+    def read(reading: Reading, attachment: Record) -> str:
+        if not attachment.get("uploaded"):
+            return "#"
+        reading.repeatable = False
+        return (
+            f"{FILES}/{attachment['id']}/{size}/{quote(attachment['filename'])}"
+            f"?X-Amz-Expires=604800&X-Amz-Signature={secrets.token_hex(32)}"
+        )
+
+    return read
+
+
+def _review_type(reading: Reading, review: Record) -> Record | None:
+    project, _ = reading.workspace.find_story(review["story_id"])
+    return project.review_types.get(review["review_type_id"])
+
+
+def _attachment_ids(_: Reading, comment: Record) -> list[int]:
+    both = (*comment.get("file_attachments", ()), *comment.get("google_attachments", ()))
+    return [attachment["id"] for attachment in both]
+
+
+TRANSITION = Kind(
+    _words("kind state story_id project_id project_version occurred_at performed_by_id")
+)
+CYCLE_TIME_DETAILS = Kind(
+    _words(
+        "kind story_id total_cycle_time started_time started_count finished_time finished_count "
+        "delivered_time delivered_count rejected_time rejected_count"
+    )
+)
+PERSON = Kind(_words("kind id name email initials username"))
+TASK = Kind(_words("kind id story_id description complete position created_at updated_at"))
+BLOCKER = Kind(
+    _words("kind id story_id person_id description resolved created_at updated_at"),
+    made={"person": Made(_person_of("person_id"), PERSON)},
+)
+REVIEW_TYPE = Kind(_words("kind id project_id name hidden created_at updated_at"))
+REVIEW = Kind(
+    _words("kind id story_id review_type_id reviewer_id status created_at updated_at"),
+    made={
+        "review_type": Made(_review_type, REVIEW_TYPE),
+        "reviewer": Made(_person_of("reviewer_id"), PERSON),
+    },
+)
+PULL_REQUEST = Kind(
+    _words("kind id story_id owner repo host_url original_url status number created_at updated_at")
+)
+BRANCH = Kind(
+    _words("kind id story_id owner repo host_url original_url name created_at updated_at")
+)
+FILE_ATTACHMENT = Kind(
+    _words(
+        "kind id filename created_at uploader_id thumbnailable height width size download_url "
+        "content_type uploaded"
+    ),
+    made={
+        "big_url": Made(_signed_url("big"), default=True),
+        "thumbnail_url": Made(_signed_url("thumbnail"), default=True),
+    },
+)
+GOOGLE_ATTACHMENT = Kind(
+    _words("kind id comment_id person_id google_kind title google_id alternate_link resource_id")
+)
+COMMENT = Kind(
+    _words(
+        "kind id story_id epic_id text person_id created_at updated_at commit_identifier "
+        "commit_type external_source external_author external_link"
+    ),
+    made={
+        "file_attachments": Made(_stored("file_attachments"), FILE_ATTACHMENT),
+        "google_attachments": Made(_stored("google_attachments"), GOOGLE_ATTACHMENT),
+        "file_attachment_ids": Made(_ids_of("file_attachments")),
+        "google_attachment_ids": Made(_ids_of("google_attachments")),
+        "attachment_ids": Made(_attachment_ids),
+        "person": Made(_person_of("person_id"), PERSON),
+    },
+)
+LABEL = Kind(
+    _words("kind id project_id name created_at updated_at"),
+    made={"counts": Made(lambda reading, label: reading.workspace.story_counts(label))},
+)
+
+
+def _story_labels(reading: Reading, story: Record) -> list[Record]:
+    return reading.labels(story)
+
+
+def cycle_time_details(reading: Reading, story: Record) -> Record | None:
+    """Give a story's cycle time; None where neither it nor the transitions are recorded."""
+    if "cycle_time_details" not in story and "transitions" not in story:
+        return None
+    return reading.workspace.cycle_time_details(story)
+
+
+STORY = Kind(
+    _words(
+        "kind id project_id name description story_type current_state estimate accepted_at "
+        "deadline requested_by_id owned_by_id owner_ids created_at updated_at integration_id "
+        "external_id url story_priority"
+    ),
+    on_request=_words("label_ids follower_ids"),
+    made={
+        "labels": Made(_story_labels, LABEL, default=True),
+        "owners": Made(_people_of("owner_ids"), PERSON),
+        "owned_by": Made(_person_of("owned_by_id"), PERSON, instead_of="owned_by_id"),
+        "requested_by": Made(_person_of("requested_by_id"), PERSON),
+        "followers": Made(_people_of("follower_ids"), PERSON),
+        "comments": Made(_stored("comments"), COMMENT),
+        "tasks": Made(_stored("tasks"), TASK),
+        "blockers": Made(_stored("blockers"), BLOCKER),
+        "reviews": Made(_stored("reviews"), REVIEW),
+        "transitions": Made(_stored("transitions"), TRANSITION),
+        "pull_requests": Made(_stored("pull_requests"), PULL_REQUEST),
+        "branches": Made(_stored("branches"), BRANCH),
+        "cycle_time_details": Made(cycle_time_details, CYCLE_TIME_DETAILS),
+        "comment_ids": Made(_ids_of("comments")),
+        "task_ids": Made(_ids_of("tasks")),
+        "blocker_ids": Made(_ids_of("blockers")),
+        "review_ids": Made(_ids_of("reviews")),
+        "pull_request_ids": Made(_ids_of("pull_requests")),
+        "branch_ids": Made(_ids_of("branches")),
+        "after_id": Made(_neighbour(0)),
+        "before_id": Made(_neighbour(1)),
+    },
+)
+
+
+def _epic_stories(reading: Reading, epic: Record) -> list[Record]:
+    return reading.labelled(reading.project_of(epic), epic["label_id"])
+
+
+def _past_done(reading: Reading, epic: Record) -> list[Record]:
+    """Give the stories of an epic that were accepted in the iterations that are over."""
+    begin = reading.current_start(reading.project_of(epic))
+    stories = _epic_stories(reading, epic)
+    return [story for story in stories if begin > story.get("accepted_at", begin)]
+
+
+def _epic_label(reading: Reading, epic: Record) -> Record | None:
+    return reading.project_of(epic).labels.get(epic["label_id"])
+
+
+def _past_done_story_estimates(reading: Reading, epic: Record) -> float:
+    return sum(story.get("estimate") or 0 for story in _past_done(reading, epic))
+
+
+def _past_done_stories_count(reading: Reading, epic: Record) -> int:
+    return len(_past_done(reading, epic))
+
+
+def _past_done_stories_no_point_count(reading: Reading, epic: Record) -> int:
+    return sum(not story.get("estimate") for story in _past_done(reading, epic))
+
+
+def _completed_at(reading: Reading, epic: Record) -> str | None:
+    accepted = [story.get("accepted_at", "") for story in _epic_stories(reading, epic)]
+    return max(accepted) if accepted and all(accepted) else None
+
+
+def _epic_projected_completion(reading: Reading, epic: Record) -> str | None:
+    stories = _epic_stories(reading, epic)
+    return reading.projected_completion(reading.project_of(epic), stories)
+
+
+EPIC = Kind(
+    _words("kind id project_id name description created_at updated_at url"),
+    on_request=_words("label_id follower_ids"),
+    made={
+        "label": Made(_epic_label, LABEL, default=True),
+        "comments": Made(_stored("comments"), COMMENT),
+        "comment_ids": Made(_ids_of("comments")),
+        "followers": Made(_people_of("follower_ids"), PERSON),
+        "after_id": Made(_neighbour(0, epics=True)),
+        "before_id": Made(_neighbour(1, epics=True)),
+        "past_done_story_estimates": Made(_past_done_story_estimates),
+        "past_done_stories_count": Made(_past_done_stories_count),
+        "past_done_stories_no_point_count": Made(_past_done_stories_no_point_count),
+        "completed_at": Made(_completed_at),
+        "projected_completion": Made(_epic_projected_completion),
+    },
+)
+
+
+def _release_stories(reading: Reading, release: Record) -> list[Record]:
+    stories = reading.project_of(release).stories
+    return [stories[story_id] for story_id in release["story_ids"]]
+
+
+def _points(reading: Reading, release: Record, stories: Iterable[Record]) -> float:
+    project = reading.project_of(release)
+    return sum(iterations.points(project, story) for story in stories)
+
+
+def _accepted(stories: Iterable[Record]) -> list[Record]:
+    return [story for story in stories if "accepted_at" in story]
+
+
+def _points_accepted(reading: Reading, release: Record) -> float:
+    return _points(reading, release, _accepted(_release_stories(reading, release)))
+
+
+def _points_total(reading: Reading, release: Record) -> float:
+    return _points(reading, release, _release_stories(reading, release))
+
+
+def _counts_accepted(reading: Reading, release: Record) -> int:
+    return len(_accepted(_release_stories(reading, release)))
+
+
+def _counts_total(_: Reading, release: Record) -> int:
+    return len(release["story_ids"])
+
+
+def _release_projected_completion(reading: Reading, release: Record) -> str | None:
+    if "accepted_at" in release:
+        return None
+    stories = _release_stories(reading, release)
+    return reading.projected_completion(reading.project_of(release), stories)
+
+
+RELEASE = Kind(
+    _words(
+        "kind id project_id name description current_state accepted_at deadline created_at "
+        "updated_at url"
+    ),
+    on_request=_words("label_ids story_ids"),
+    made={
+        "labels": Made(_story_labels, LABEL, default=True),
+        "points_accepted": Made(_points_accepted),
+        "points_total": Made(_points_total),
+        "counts_accepted": Made(_counts_accepted),
+        "counts_total": Made(_counts_total),
+        "projected_completion": Made(_release_projected_completion),
+    },
+)
+
+
+def _iteration_stories(reading: Reading, iteration: Record) -> list[Record]:
+    stories = reading.project_of(iteration).stories
+    return [stories[story_id] for story_id in iteration["story_ids"] if story_id in stories]
+
+
+ITERATION = Kind(
+    _words("kind number project_id length team_strength start finish"),
+    on_request=_words("story_ids velocity points accepted_points effective_points analytics"),
+    made={"stories": Made(_iteration_stories, STORY, default=True)},
+)
+DAILY_HISTORY = Kind(_words("kind header data"))
+MEMBERSHIP = Kind(
+    _words(
+        "kind id project_id role project_color favorite last_viewed_at "
+        "wants_comment_notification_emails will_receive_mention_notifications_or_emails "
+        "created_at updated_at"
+    ),
+    on_request=_words("person_id"),
+    made={"person": Made(_person_of("person_id"), PERSON, default=True)},
+)
+ACCOUNT = Kind(
+    _words("kind id name plan status days_left over_the_limit project_ids created_at updated_at")
+)
+ACCOUNT_SUMMARY = Kind(_words("kind id name plan status days_left"))
+ACCOUNT_MEMBERSHIP = Kind(
+    _words(
+        "kind id account_id owner admin project_creator timekeeper time_enterer created_at "
+        "updated_at"
+    ),
+    on_request=_words("person_id"),
+    made={"person": Made(_person_of("person_id"), PERSON, default=True)},
+)
+
+
+def account_summary(account: Record) -> Record:
+    """Shorten an account to what its summary has."""
+    names = ("id", "name", "status", "days_left", "plan")
+    summary = {name: account[name] for name in names if name in account}
+    return {"kind": "account_summary", **summary}
+
+
+def _account(reading: Reading, project: Record) -> Record | None:
+    account = reading.workspace.accounts.get(project.get("account_id", 0))
+    return account_summary(account) if account else None
+
+
+def _held(collection: str) -> _Read:
+    def read(reading: Reading, project: Record) -> list[Record]:
+        held = getattr(reading.workspace.projects[project["id"]], collection)
+        return list(held.values())
+
+    return read
+
+
+def _held_ids(collection: str) -> _Read:
+    return lambda reading, project: list(
+        getattr(reading.workspace.projects[project["id"]], collection)
+    )
+
+
+def _current_velocity(reading: Reading, project: Record) -> int:
+    return reading.workspace.current_velocity(project["id"])
+
+
+def _current_volatility(reading: Reading, project: Record) -> float:
+    return reading.workspace.current_volatility(project["id"])
+
+
+PROJECT = Kind(
+    _words(
+        "kind id name version iteration_length week_start_day point_scale point_scale_is_custom "
+        "bugs_and_chores_are_estimatable automatic_planning enable_following enable_tasks "
+        "show_story_priority show_priority_icon show_priority_icon_in_all_panels start_date "
+        "time_zone velocity_averaged_over start_time number_of_done_iterations_to_show "
+        "has_google_domain description profile_content enable_incoming_emails initial_velocity "
+        "project_type public atom_enabled current_iteration_number account_id created_at updated_at"
+    ),
+    on_request=_words("status shown_iterations_start_time current_standard_deviation join_as"),
+    made={
+        "account": Made(_account, ACCOUNT_SUMMARY),
+        "current_velocity": Made(_current_velocity),
+        "current_volatility": Made(_current_volatility),
+        "epics": Made(_held("epics"), EPIC),
+        "labels": Made(_held("labels"), LABEL),
+        "memberships": Made(_held("memberships"), MEMBERSHIP),
+        "review_types": Made(_held("review_types"), REVIEW_TYPE),
+        "story_ids": Made(_held_ids("stories")),
+        "epic_ids": Made(_held_ids("epics")),
+        "label_ids": Made(_held_ids("labels")),
+        "membership_ids": Made(_held_ids("memberships")),
+        "review_type_ids": Made(_held_ids("review_types")),
+        "iteration_override_numbers": Made(_held_ids("iteration_overrides")),
+    },
+)
+
+
+def _workspace_projects(reading: Reading, workspace: Record) -> list[Record]:
+    projects = reading.workspace.projects
+    ids = workspace.get("project_ids", ())
+    return [projects[project_id].record for project_id in ids if project_id in projects]
+
+
+WORKSPACE_IN_LIST = Kind(
+    _words("kind id name person_id project_ids"),
+    made={"projects": Made(_workspace_projects, PROJECT)},
+)
+WORKSPACE = replace(
+    WORKSPACE_IN_LIST,
+    made={"projects": Made(_workspace_projects, PROJECT, instead_of="project_ids")},
+)
+"""Asked for alone its `projects` take the place of `project_ids`; in a list they do not."""
+
+ACTIVITY = Kind(
+    _words(
+        "kind guid project_version message highlight changes primary_resources "
+        "secondary_resources project performed_by occurred_at"
+    )
+)
+ME = Kind(
+    _words(
+        "kind id name initials username time_zone api_token has_google_identity accounts projects "
+        "email receives_in_app_notifications created_at updated_at"
+    )
+)
