@@ -198,16 +198,19 @@ def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
     tables = {name: count for name, count in sorted(rows.items()) if not name.startswith("_dlt")}
     width = max(map(len, tables), default=0)
     lines = [f"{name:{width}}  {count:>10,} rows" for name, count in tables.items()]
+    counts = _counts(traces)
     seconds = sum((t.finished_at - t.started_at).total_seconds() for t in traces)
     lines += [
         "",
-        f"Loaded {sum(tables.values()):,} rows in {seconds:.1f} s, {_requests(traces)}.",
+        f"Loaded {sum(tables.values()):,} rows in {seconds:.1f} s, "
+        f"{counts['requests']:,} requests ({counts['attempts'] - counts['requests']:,} repeated).",
         *(
             f"Skipped: project {project}, {resource}: {reason}"
             for trace in traces
             for resource, project, reason in _skipped(trace)
         ),
         *_lacking(traces),
+        *_replaced(counts),
         *_where(pipeline),
     ]
     return "\n".join(lines)
@@ -225,13 +228,13 @@ def _metrics(trace: PipelineTrace) -> dict[str, dict[str, Any]]:
     }
 
 
-def _requests(traces: Sequence[PipelineTrace]) -> str:
+def _counts(traces: Sequence[PipelineTrace]) -> Counter[str]:
+    """What the client counted, over all runs."""
     counts = Counter[str]()
     for trace in traces:
         # every resource notes the same client's counts
         counts.update(next((m["counts"] for m in _metrics(trace).values() if "counts" in m), {}))
-    repeated = counts["attempts"] - counts["requests"]
-    return f"{counts['requests']:,} requests ({repeated:,} repeated)"
+    return counts
 
 
 def _skipped(trace: PipelineTrace) -> list[tuple[str, str, str]]:
@@ -255,6 +258,16 @@ def _lacking(traces: Sequence[PipelineTrace]) -> list[str]:
         if fields:
             lines.append(f"Fields that this server refuses: {', '.join(sorted(fields))}")
     return list(dict.fromkeys(lines))
+
+
+def _replaced(counts: Counter[str]) -> list[str]:
+    """What was not loaded as it came."""
+    if not counts["replaced"]:
+        return []
+    return [
+        f"{counts['replaced']:,} characters that no database can hold were loaded as "
+        "\N{REPLACEMENT CHARACTER}."
+    ]
 
 
 def _where(pipeline: dlt.Pipeline) -> list[str]:

@@ -117,7 +117,8 @@ class TrackerClient:
     `[runtime]` configuration (`request_max_attempts`, `request_timeout`, …).
 
     Attributes:
-        counts: `requests` made, `attempts` that took, `answers` that came.
+        counts: `requests` made, `attempts` that took, `answers` that came, and characters
+            `replaced` because no database can hold them.
         refused_fields: What the server refused to give when asked for it in `fields`.
 
     Args:
@@ -134,7 +135,7 @@ class TrackerClient:
         self, base_url: str, api_token: str, requests_per_second: float | None = None
     ) -> None:
         self.base_url = _checked_url(base_url)
-        self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0)
+        self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
         self.refused_fields: set[str] = set()
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._next_request = 0.0
@@ -229,11 +230,13 @@ class TrackerClient:
     def _on_answer(self, response: requests.Response, *_: Any, **__: Any) -> None:
         self._count("answers")
         if response.status_code == requests.codes.ok:
-            _body(response)
+            body, replaced = _parsed(response.content)
+            vars(response)["tracker_body"] = body
+            self._count("replaced", replaced)
 
-    def _count(self, name: str) -> None:
+    def _count(self, name: str, number: int = 1) -> None:
         with self._lock:
-            self.counts[name] += 1
+            self.counts[name] += number
 
     def _may_recover(self, response: requests.Response | None, error: BaseException | None) -> bool:
         """Whether the same request may be answered the next time; asked after every attempt.
@@ -309,39 +312,40 @@ def _problem(response: requests.Response) -> _Problem:
 
 
 def _body(response: requests.Response) -> Any:
-    """The JSON of an answer, read once, without the characters that no database can hold.
+    """The JSON of an answer, as it was read when the answer came."""
+    return vars(response)["tracker_body"]
+
+
+def _parsed(content: bytes) -> tuple[Any, int]:
+    """JSON, and how many characters in it were replaced because no database can hold them.
 
     Raises:
         _MalformedAnswerError: It is not JSON.
     """
-    if "tracker_body" not in vars(response):
-        vars(response)["tracker_body"] = _parsed(response.content)
-    return vars(response)["tracker_body"]
-
-
-def _parsed(content: bytes) -> Any:
-    suspicious = b"\\u0000" in content
     try:
         value = json.loadb(content)
     except ValueError:
         # a lone surrogate is an error to the fast parser and a character to the patient one
-        suspicious = True
         try:
             value = stdlib_json.loads(content)
         except ValueError as error:
             raise _MalformedAnswerError(f"not JSON: {len(content)} bytes") from error
-    return _storable(value) if suspicious else value
+        return _storable(value)
+    return _storable(value) if b"\\u0000" in content else (value, 0)
 
 
-def _storable(value: Any) -> Any:
-    """A copy with NUL and lone surrogates, which no database holds, as replacement characters."""
+def _storable(value: Any) -> tuple[Any, int]:
+    """A copy with NUL and lone surrogates as replacement characters, and their number."""
     if isinstance(value, str):
-        return _UNSTORABLE.sub(_REPLACEMENT, value)
+        return _UNSTORABLE.subn(_REPLACEMENT, value)
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        items = [_storable(item) for item in value]
+        return [item for item, _ in items], sum(number for _, number in items)
     if isinstance(value, dict):
-        return {_storable(name): _storable(item) for name, item in value.items()}
-    return value
+        pairs = [(_storable(name), _storable(item)) for name, item in value.items()]
+        number = sum(in_name + in_item for (_, in_name), (_, in_item) in pairs)
+        return {name: item for (name, _), (item, _) in pairs}, number
+    return value, 0
 
 
 def _page(response: requests.Response, endpoint: Endpoint, offset: int) -> Page:

@@ -43,8 +43,7 @@ class Reading:
 
     def items(self, projects: Sequence[Record]) -> Iterator[Any]:
         """What the resource yields for a page of projects: empty tables, then a job a project."""
-        self.metrics["counts"] = self.client.counts
-        self.metrics["refused_fields"] = self.client.refused_fields
+        note_client(self.client, self.metrics)
         yield from self.batch.empty_items()
         for project in projects:
             yield self.begun(ProjectList(self, project["id"]).first_page)
@@ -130,6 +129,12 @@ class ProjectList:
         return page
 
 
+def note_client(client: TrackerClient, metrics: dict[str, Any]) -> None:
+    """Notes what a client counts and is refused, so that it ends in dlt's trace of the run."""
+    metrics["counts"] = client.counts
+    metrics["refused_fields"] = client.refused_fields
+
+
 def read_projects(
     client: TrackerClient, endpoint: Endpoint, project_ids: Sequence[int] | None
 ) -> list[Record]:
@@ -144,10 +149,12 @@ def read_projects(
     Returns:
         Project records in Tracker's words.
     """
+    metrics = dlt.current.resource_metrics()
+    note_client(client, metrics)
     records = {r["id"]: in_tracker_words(r) for r in client.page(endpoint).records}
     if project_ids is None:
         return list(records.values())
-    skipped = dlt.current.resource_metrics().setdefault("skipped", {})
+    skipped = metrics.setdefault("skipped", {})
     for project_id in project_ids:
         if project_id not in records:
             try:

@@ -244,6 +244,21 @@ def _no_file_beyond_64_kilobytes() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 
 
+def test_a_load_that_was_interrupted_is_completed_by_the_next(
+    command: Command, server: TrackerServer
+) -> None:
+    """Ctrl-C when the database has just been made: what was read is loaded first the next time."""
+    process = command.start()
+    while not command.database.exists() and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert "Traceback" not in stderr
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), truth(server))
+
+
 @pytest.mark.parametrize("after", [3, 12, 18])
 def test_an_interrupted_run_is_completed_by_the_next(
     after: int, command: Command, server: TrackerServer
@@ -329,6 +344,7 @@ def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
     result = command()
     assert result.returncode == 0, result.stderr
 
+    assert "2 characters that no database can hold" in result.stdout
     rows = {row["id"]: row for row in command.tables()["stories"]}
     assert rows[stories[0]["id"]]["name"] == "before\N{REPLACEMENT CHARACTER}after"
     assert rows[stories[1]["id"]]["name"] == "half a pair: \N{REPLACEMENT CHARACTER}"

@@ -1,0 +1,70 @@
+"""The command's smaller doors."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from tracker_server import TrackerServer
+
+from .conftest import ROOT, Command
+
+
+def test_the_source_needs_no_server_library() -> None:
+    blocked = "import sys; sys.modules['aiohttp'] = None; import pivotal_tracker"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", blocked], env=environment, capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_another_destination_takes_the_same_data(
+    command: Command, server: TrackerServer, tmp_path: Path
+) -> None:
+    result = command(
+        "--destination",
+        "filesystem",
+        "--dataset",
+        "tracked",
+        env={"DESTINATION__FILESYSTEM__BUCKET_URL": str(tmp_path / "lake")},
+    )
+    assert result.returncode == 0, result.stderr
+    assert list((tmp_path / "lake" / "tracked" / "stories__comments").glob("*.parquet"))
+    assert "dataset tracked" in result.stdout
+
+
+def test_a_destination_that_does_not_exist(command: Command, server: TrackerServer) -> None:
+    result = command("--destination", "sandcastle")
+    assert result.returncode == 1
+    assert "sandcastle" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_version_and_help(command: Command) -> None:
+    assert "dlt" in command("--version").stdout
+    assert "--full-refresh" in command("--help").stdout
+
+
+def test_what_is_printed_to_type_next_works(command: Command, server: TrackerServer) -> None:
+    lines = command().stdout.splitlines()
+    shown = subprocess.run(
+        shlex.split(lines[-1]), capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "current_state" in shown.stdout
+
+
+def test_secrets_are_committed_with_a_placeholder_only() -> None:
+    text = (ROOT / ".dlt" / "secrets.toml").read_text()
+    committed = subprocess.run(
+        ["git", "show", "HEAD:.dlt/secrets.toml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 'api_token = "please set me up!"' in (committed.stdout or text)
