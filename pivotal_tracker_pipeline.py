@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     _set_up_logging(options)
     # pages hold many objects and no cycles: looking for some so often took a tenth of a load
-    gc.set_threshold(50_000)
+    gc.set_threshold(200_000)
     try:
         with _server_of(options):
             if options.check:
@@ -272,8 +272,7 @@ def _replaced(counts: Counter[str]) -> list[str]:
 
 def _where(pipeline: dlt.Pipeline) -> list[str]:
     """Where the data is now, and what to type to look at it."""
-    with pipeline.destination_client() as client:
-        place = client.config
+    place = pipeline.destination_client().config
     if isinstance(place.credentials, DuckDbBaseCredentials):
         database = Path(str(place.credentials.database)).resolve()
         stories = f"{pipeline.dataset_name}.stories"

@@ -90,5 +90,7 @@ def _hints(table: Table) -> dict[str, Any]:
     """What dlt is told of a table, beyond the columns that its empty Arrow table declares."""
     return {
         "primary_key": table.key,
-        "columns": {n: {"data_type": kind} for n, kind in table.columns.items() if kind == "json"},
+        "columns": {name: {"data_type": "json"} for name in sorted(table.json_columns)},
+        # many times faster than dlt's default for DuckDB, which inserts literals
+        "file_format": "parquet",
     }

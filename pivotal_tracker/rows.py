@@ -117,16 +117,20 @@ class Batch:
                 self._add_nested(nested, values, handed, keys["_dlt_id"])
 
     def _add_nested(self, table: Table, values: list[Any], ids: Row, parent: str) -> None:
+        rows, plain_columns = self.rows[table.name], table.plain_columns
         for index, value in enumerate(values):
             keys = {
                 "_dlt_parent_id": parent,
                 "_dlt_list_idx": index,
                 "_dlt_id": f"{parent}.{index}",
             }
-            if isinstance(value, dict):
-                self._add(table, value, ids, keys)
+            if not isinstance(value, dict):
+                rows.append({**ids, "value": value, **keys})
+            elif value.keys() <= plain_columns:
+                # what most rows are, and most of the work
+                rows.append({**ids, **value, **keys})
             else:
-                self.rows[table.name].append({**ids, "value": value, **keys})
+                self._add(table, value, ids, keys)
 
     def _flatten(self, table: Table, row: Row, prefix: str, value: dict[str, Any]) -> None:
         for name, inner in value.items():
