@@ -37,7 +37,7 @@ def check_server(api_token: str = dlt.secrets.value, base_url: str = TRACKER_URL
     """
     client = TrackerClient(base_url, api_token)
     lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
-    projects = client.page(PROJECTS).records
+    projects = client.records(client.page(PROJECTS))
     names = [f"{p.get('name', p.get('title'))} ({p['id']})" for p in projects]
     lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
     if not projects:

@@ -7,8 +7,9 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -79,35 +80,45 @@ _PASSING_ERRORS = (
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list.
+    """One page of a list, as it came: read by `TrackerClient.records` when there is time for it.
 
     Attributes:
-        records: The rows of the page, in the API's shape.
+        path: Where it came from.
+        params: What was asked.
+        content: The body, a tenth of the size of the records in it.
         offset: Where in the list the page begins.
         limit: How many rows the server gives per page at most, as it says; None where it does not.
-        total: How many rows the server says there are, or gave where it gives all at once. It may
-            be more than can be had; None where it does not say: then only an empty page is the end.
+        total: How many rows the server says there are, which may be more than can be had; None
+            where it does not say.
         version: The project's version when the page was read, None where the server does not say.
+        is_paged: Whether more pages may follow.
     """
 
-    records: list[Record]
+    path: str
+    params: Params
+    content: bytes
     offset: int
     limit: int | None
     total: int | None
     version: int | None
+    is_paged: bool
 
-    def following_offsets(self) -> range | None:
-        """Where the pages after this one begin; None where only reading on can tell."""
-        if not self.records:
-            return range(0)
+    def following_offsets(self, returned: int) -> Iterable[int]:
+        """Where the pages after this one begin, as far as it is known.
+
+        Args:
+            returned: How many records this page has.
+
+        Returns:
+            All of them where the server says how many rows there are; else the next one, as only an
+            empty page is the end. The step is the effective limit, not the one asked for.
+        """
+        if not returned or not self.is_paged:
+            return ()
+        step = self.limit or returned
         if self.total is None:
-            return None
-        return range(self.offset + self.step, self.total, self.step)
-
-    @property
-    def step(self) -> int:
-        """From this page's offset to the next one's: the effective limit, not the one asked for."""
-        return self.limit or len(self.records)
+            return (self.offset + step,)
+        return range(self.offset + step, self.total, step)
 
 
 class TrackerClient:
@@ -166,7 +177,22 @@ class TrackerClient:
         Raises:
             TrackerError: The kind says what can be done about it.
         """
-        return _body(self._answer(path, params))
+        return self._json(self._answer(path, params, closely=True).content)
+
+    def records(self, page: Page) -> list[Record]:
+        """The records of a page, without characters that no database can hold.
+
+        Raises:
+            TrackerError: It is no list.
+        """
+        try:
+            body = self._json(page.content)
+        except _MalformedAnswerError:
+            # half a JSON text may end as a whole one does
+            body = self.get(page.path, page.params)
+        if not isinstance(body, list):
+            raise UnreachableError(f"{page.path} answered with something that is no list.")
+        return body
 
     def page(self, endpoint: Endpoint, offset: int = 0, **path_values: Any) -> Page:
         """One page of a list, without the fields that the server has refused.
@@ -188,11 +214,23 @@ class TrackerClient:
             if offset:
                 params["offset"] = offset
             try:
-                return _page(self._answer(path, params), endpoint, offset)
+                response = self._answer(path, params, closely=False)
             except InvalidRequestError as error:
                 if not fields:
                     raise
                 self._give_up_fields(fields, str(error))
+            else:
+                total = _number(response, "X-Tracker-Pagination-Total")
+                return Page(
+                    path=path,
+                    params=params,
+                    content=response.content,
+                    offset=offset,
+                    limit=_number(response, "X-Tracker-Pagination-Limit"),
+                    total=total,
+                    version=_number(response, "X-Tracker-Project-Version"),
+                    is_paged=endpoint.limit is not None or total is not None,
+                )
 
     def _give_up_fields(self, asked: list[str], problem: str) -> None:
         """Ask no more for the field that the server's answer names, or for any if it names none."""
@@ -203,14 +241,14 @@ class TrackerClient:
         ]
         self.refused_fields.update(named or asked)
 
-    def _answer(self, path: str, params: Params | None) -> requests.Response:
+    def _answer(self, path: str, params: Params | None, *, closely: bool) -> requests.Response:
         self._keep_pace()
         self._count("requests")
         try:
             response = self._rest.get(
                 path,
                 params=dict(params or {}),
-                hooks={"response": [self._on_answer]},
+                hooks={"response": [partial(self._on_answer, closely=closely)]},
                 allow_redirects=False,
             )
         except requests.RequestException as error:
@@ -227,12 +265,20 @@ class TrackerClient:
             self._next_request = at + self._interval
         time.sleep(at - now)
 
-    def _on_answer(self, response: requests.Response, *_: Any, **__: Any) -> None:
+    def _on_answer(self, response: requests.Response, *_: Any, closely: bool, **__: Any) -> None:
+        """Has an answer that is no JSON asked for again; reading it closely takes its time."""
         self._count("answers")
-        if response.status_code == requests.codes.ok:
-            body, replaced = _parsed(response.content)
-            vars(response)["tracker_body"] = body
-            self._count("replaced", replaced)
+        if response.status_code != requests.codes.ok:
+            return
+        if closely:
+            _parsed(response.content)
+        elif not _looks_like_json(response.content):
+            raise _MalformedAnswerError(f"not JSON: {len(response.content)} bytes")
+
+    def _json(self, content: bytes) -> Any:
+        value, replaced = _parsed(content)
+        self._count("replaced", replaced)
+        return value
 
     def _count(self, name: str, number: int = 1) -> None:
         with self._lock:
@@ -311,9 +357,10 @@ def _problem(response: requests.Response) -> _Problem:
     return _Problem(str(body.get("code", "")), " ".join(str(s) for s in said if s)[:500])
 
 
-def _body(response: requests.Response) -> Any:
-    """The JSON of an answer, as it was read when the answer came."""
-    return vars(response)["tracker_body"]
+def _looks_like_json(content: bytes) -> bool:
+    """Whether it begins and ends as JSON does: what a proxy's page or half a body seldom do."""
+    text = content.strip()
+    return text[:1] + text[-1:] in (b"[]", b"{}")
 
 
 def _parsed(content: bytes) -> tuple[Any, int]:
@@ -346,24 +393,6 @@ def _storable(value: Any) -> tuple[Any, int]:
         number = sum(in_name + in_item for (_, in_name), (_, in_item) in pairs)
         return {name: item for (name, _), (item, _) in pairs}, number
     return value, 0
-
-
-def _page(response: requests.Response, endpoint: Endpoint, offset: int) -> Page:
-    body = _body(response)
-    if not isinstance(body, list):
-        raise UnreachableError(
-            f"{response.request.path_url.split('?')[0]} answered with something that is no list."
-        )
-    total = _number(response, "X-Tracker-Pagination-Total")
-    if endpoint.limit is None and total is None:
-        total = len(body)
-    return Page(
-        records=body,
-        offset=offset,
-        limit=_number(response, "X-Tracker-Pagination-Limit"),
-        total=total,
-        version=_number(response, "X-Tracker-Project-Version"),
-    )
 
 
 def _number(response: requests.Response, header: str) -> int | None:

@@ -9,6 +9,7 @@ Python, and slows the thread that writes them.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +19,7 @@ import dlt
 
 from .client import NotOfferedError, Page, RefusedError, TrackerClient, TrackerError
 from .rows import Batch, Record, in_tracker_words
-from .settings import BATCH_SIZE, MOST_ROWS, Endpoint
+from .settings import BATCH_SIZE, MOST_ROWS, PAGES_AT_ONCE, Endpoint
 
 Job = Callable[[], Iterator[Any]]
 
@@ -39,25 +40,36 @@ class Reading:
     endpoint: Endpoint
     batch: Batch
     metrics: dict[str, Any]
-    _unfinished: int = 0
+    _waiting: deque[Iterator[Job]] = field(default_factory=deque)
+    _under_way: int = 0
 
     def items(self, projects: Sequence[Record]) -> Iterator[Any]:
-        """What the resource yields for a page of projects: empty tables, then a job a project."""
+        """What the resource yields for a page of projects: empty tables, then the first jobs."""
         note_client(self.client, self.metrics)
         yield from self.batch.empty_items()
-        for project in projects:
-            yield self.begun(ProjectList(self, project["id"]).first_page)
+        yield from self.begin(ProjectList(self, project["id"]).first_page for project in projects)
 
-    def begun(self, job: Job) -> Job:
-        """Counts a job that dlt is about to be given; `ended` has to follow."""
-        self._unfinished += 1
-        return job
+    def begin(self, jobs: Iterator[Job]) -> Iterator[Job]:
+        """Lines up jobs, and gives those of the line that may begin now."""
+        self._waiting.append(jobs)
+        yield from self._next_jobs()
 
-    def ended(self) -> Iterator[Any]:
-        """What is to be yielded when a job is done: the last rows, after the last job."""
-        self._unfinished -= 1
-        if not self._unfinished or len(self.batch) >= BATCH_SIZE:
+    def end_one(self) -> Iterator[Any]:
+        """Goes on when a job is done: gives the next in line, and after the last one the rows."""
+        self._under_way -= 1
+        yield from self._next_jobs()
+        if not self._under_way:
             yield from self.batch.items()
+
+    def _next_jobs(self) -> Iterator[Job]:
+        # dlt keeps whatever its pool has done until there is time for it, so the line is held here
+        while self._waiting and self._under_way < PAGES_AT_ONCE:
+            job = next(self._waiting[0], None)
+            if job is None:
+                self._waiting.popleft()
+            else:
+                self._under_way += 1
+                yield job
 
 
 @dataclass
@@ -66,67 +78,71 @@ class ProjectList:
 
     reading: Reading
     project_id: int
-    _first: list[Record] = field(default_factory=list)
+    _first_keys: list[Any] = field(default_factory=list)
     _end: float = math.inf
 
     def first_page(self) -> Iterator[Any]:
-        """Reads the first page; what it returns says which pages follow."""
-        page = self._read(0)
-        if page is not None:
-            self._first = page.records
-        return self._go_on(page, follow=True)
+        """Reads the first page; what it returns takes its rows and says which pages follow."""
+        return self._go_on(self._read(0))
 
-    def _one_page(self, offset: int) -> Iterator[Any]:
-        """Reads a page that the server's total says is there."""
-        page = self._read(offset) if offset < self._end else None
-        return self._go_on(page, follow=False)
-
-    def _next_page(self, offset: int) -> Iterator[Any]:
-        """Reads a page of a list whose end only an empty page tells."""
+    def _page_at(self, offset: int) -> Iterator[Any]:
+        """Reads another page, unless the list has turned out to end before it."""
         if offset > MOST_ROWS:
             raise TrackerError(
                 f"Project {self.project_id}: the server's list {self.reading.endpoint.path} has "
                 f"not ended after {MOST_ROWS:,} rows."
             )
-        return self._go_on(self._read(offset), follow=True)
-
-    def _go_on(self, page: Page | None, *, follow: bool) -> Iterator[Any]:
-        """Takes the rows of a page, and gives dlt the jobs for the pages after it."""
-        if page is not None:
-            records = (in_tracker_words(record) for record in page.records)
-            self.reading.batch.add(records, project_id=self.project_id)
-            for job in self._following(page) if follow else ():
-                yield self.reading.begun(job)
-        yield from self.reading.ended()
-
-    def _following(self, page: Page) -> Iterator[Job]:
-        offsets = page.following_offsets()
-        if offsets is None:
-            yield partial(self._next_page, page.offset + page.step)
-            return
-        for offset in offsets:
-            if offset >= self._end:
-                return
-            yield partial(self._one_page, offset)
+        return self._go_on(self._read(offset) if offset < self._end else None)
 
     def _read(self, offset: int) -> Page | None:
-        """The page; None where it cannot be had, which the metrics then say, or past the end."""
+        """The page, or None where it cannot be had, which the metrics then say."""
         reading = self.reading
         if "not_offered" in reading.metrics:
             return None
         try:
-            page = reading.client.page(reading.endpoint, offset, id=self.project_id)
+            return reading.client.page(reading.endpoint, offset, id=self.project_id)
         except NotOfferedError as error:
             reading.metrics["not_offered"] = str(error)
-            return None
         except RefusedError as error:
             reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
-            return None
+        return None
+
+    def _go_on(self, page: Page | None) -> Iterator[Any]:
+        """Takes the rows of a page, and gives dlt the jobs for the pages after it."""
+        if page is not None:
+            following = self._following(page, self._take(page))
+            if len(self.reading.batch) >= BATCH_SIZE:
+                yield from self.reading.batch.items()
+            yield from self.reading.begin(following)
+        yield from self.reading.end_one()
+
+    def _take(self, page: Page) -> int:
+        """Adds the rows of a page to the batch, and says how many records it had."""
+        records = self.reading.client.records(page)
+        if self._is_past_the_end(page, records):
+            self._end = min(self._end, page.offset)
+            return 0
+        words = map(in_tracker_words, records)
+        self.reading.batch.add(words, project_id=self.project_id)
+        return len(records)
+
+    def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
+        key = self.reading.batch.table.key
+        keys = [[record.get(name) for name in key] for record in records]
+        if not page.offset:
+            self._first_keys = keys
+            return False
         # a server that ignores the offset gives the first page for ever
-        if offset and (not page.records or page.records == self._first):
-            self._end = min(self._end, offset)
-            return None
-        return page
+        return not records or keys == self._first_keys
+
+    def _following(self, page: Page, returned: int) -> Iterator[Job]:
+        if page.offset and page.total is not None:
+            # the first page has told them all
+            return
+        for offset in page.following_offsets(returned):
+            if offset >= self._end:
+                return
+            yield partial(self._page_at, offset)
 
 
 def note_client(client: TrackerClient, metrics: dict[str, Any]) -> None:
@@ -151,7 +167,7 @@ def read_projects(
     """
     metrics = dlt.current.resource_metrics()
     note_client(client, metrics)
-    records = {r["id"]: in_tracker_words(r) for r in client.page(endpoint).records}
+    records = {r["id"]: in_tracker_words(r) for r in client.records(client.page(endpoint))}
     if project_ids is None:
         return list(records.values())
     skipped = metrics.setdefault("skipped", {})

@@ -146,18 +146,22 @@ class Batch:
         if name not in table.columns:
             self._undeclared.add(table.name)
 
-    def items(self) -> Iterator[Any]:
+    def items(self) -> list[Any]:
         """What a resource yields for the rows so far, which are then forgotten.
 
-        Yields:
-            Arrow tables, or lists of rows, each marked with the name of its table.
+        Returns:
+            Arrow tables, or lists of rows, each marked with the name of its table. They are made at
+            once: dlt may do other things between two of them, and rows take ten times the memory.
         """
-        for member in self.table.family():
-            rows = self.rows[member.name]
-            if rows:
-                self.rows[member.name] = []
-                yield dlt.mark.with_table_name(self._item(member, rows), member.name)
+        items = [
+            dlt.mark.with_table_name(self._item(member, self.rows[member.name]), member.name)
+            for member in self.table.family()
+            if self.rows[member.name]
+        ]
+        for rows in self.rows.values():
+            rows.clear()
         self._undeclared.clear()
+        return items
 
     def empty_items(self) -> Iterator[Any]:
         """An empty Arrow table for each table of the family, so that all of them exist."""

@@ -107,3 +107,6 @@ MOST_ROWS = 100_000_000
 
 BATCH_SIZE = 2_000
 """So many records, with all their nested rows, are gathered before they are handed to dlt."""
+
+PAGES_AT_ONCE = 16
+"""So many pages of a table are asked for, or held in memory, at once: what bounds the memory."""

@@ -114,9 +114,8 @@ def test_the_pages_of_the_original_are_walked_to_their_end() -> None:
     client = TrackerClient(NOBODY, "played")
     with recorder().use_cassette(str(RECORDED / "stories_in_pages_of_7.yaml")):
         first = client.page(endpoint, id=PROJECT_ID)
-        pages = [
-            first,
-            *(client.page(endpoint, o, id=PROJECT_ID) for o in first.following_offsets() or ()),
-        ]
+        stories = client.records(first)
+        for offset in first.following_offsets(len(stories)):
+            stories += client.records(client.page(endpoint, offset, id=PROJECT_ID))
     whole = recorded("stories_in_pages_of_7", "stories", limit="300")
-    assert [s["id"] for page in pages for s in page.records] == [s["id"] for s in whole]
+    assert [story["id"] for story in stories] == [story["id"] for story in whole]
