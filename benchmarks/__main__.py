@@ -1,0 +1,102 @@
+"""`python -m benchmarks` prints how fast this project loads, as a table for the README."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from . import report
+from .contenders import CONTENDERS, THIS_PROJECT, Contender
+from .measuring import IncompleteError, Measurement, measure
+from .rows import rows_of_server
+from .server import Size, serving
+
+STORIES_FOR_MEMORY = (1_000, 5_000)
+"""Stories in each project of the two workspaces whose loads' memory is compared."""
+
+
+def main() -> int:
+    """Runs the command.
+
+    Returns:
+        0, or 1 where a contender failed or did not load everything, which stderr then says.
+    """
+    options = _options()
+    size = Size(options.projects, options.stories, options.activity, options.latency)
+    try:
+        print(_memory(size, options.runs) if options.memory else _speed(size, options))
+    except IncompleteError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Loads a made-up workspace by several ways and prints how long each takes.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--runs", type=_at_least_one, default=5, help="counted runs of each contender")
+    add("--projects", type=_at_least_one, default=20, help="projects of the workspace")
+    add("--stories", type=_at_least_one, default=500, help="stories of each project")
+    add("--activity", type=_at_least_one, default=300, help="activities of each project")
+    add("--latency", type=float, default=30, help="milliseconds before each answer")
+    names = [contender.name for contender in CONTENDERS]
+    add("--only", nargs="+", choices=names, default=names, help="whom to measure")
+    add(
+        "--memory",
+        action="store_true",
+        help="compare this project's peak memory at two sizes instead: "
+        f"{' and '.join(f'{stories:,}' for stories in STORIES_FOR_MEMORY)} stories in each project",
+    )
+    return parser.parse_args()
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _speed(size: Size, options: argparse.Namespace) -> str:
+    contenders = [each for each in CONTENDERS if each.name in options.only]
+    return report.speed(size, _runs(size, contenders, options.runs))
+
+
+def _memory(size: Size, times: int) -> str:
+    sizes = [replace(size, stories=stories) for stories in STORIES_FOR_MEMORY]
+    return report.memory({each: _runs(each, [THIS_PROJECT], times)[THIS_PROJECT] for each in sizes})
+
+
+def _runs(
+    size: Size, contenders: Sequence[Contender], times: int
+) -> dict[Contender, list[Measurement]]:
+    """Each contender's runs, taken in turns, so that what else the machine does hits them alike."""
+    runs: dict[Contender, list[Measurement]] = {contender: [] for contender in contenders}
+    _tell(f"Making up {size}")
+    with serving(size) as server:
+        expected = rows_of_server(server)
+        for turn in range(times + 1):
+            for contender in contenders:
+                run = measure(contender, server, expected)
+                # the first turn is for everyone's caches: the server's and the disk's
+                if turn:
+                    runs[contender].append(run)
+                _tell(
+                    f"{f'run {turn}' if turn else 'warm-up'}: {contender.name} "
+                    f"{run.seconds:.2f} s, {run.peak_memory:.0f} MB"
+                )
+    return runs
+
+
+def _tell(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The measurements as Markdown, as the README shows them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from statistics import median
+
+from .contenders import THIS_PROJECT, Contender
+from .measuring import Measurement
+from .server import Size
+
+Runs = Sequence[Measurement]
+
+
+def machine() -> str:
+    """What the figures depend on."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("dlt", "duckdb"))
+    return (
+        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, {packages}"
+    )
+
+
+def speed(size: Size, runs_by_contender: Mapping[Contender, Runs]) -> str:
+    """The contenders side by side, and this project's median divided by the others'.
+
+    Args:
+        size: What each of them loaded.
+        runs_by_contender: At least one run of each contender.
+    """
+    medians = {
+        contender: median(run.seconds for run in runs)
+        for contender, runs in runs_by_contender.items()
+    }
+    lines = _table(
+        ("", "seconds", "fastest to slowest", "rows", "requests", "peak memory"),
+        [
+            (
+                f"({contender.letter}) {contender.what}",
+                f"{medians[contender]:.2f}",
+                _range(runs),
+                f"{runs[0].rows:,}",
+                "" if runs[0].requests is None else f"{runs[0].requests:,}",
+                f"{_peak(runs):,.0f} MB",
+            )
+            for contender, runs in runs_by_contender.items()
+        ],
+    )
+    lines += ["", f"Medians of {_times(runs_by_contender)}; {size}; {machine()}."]
+    if THIS_PROJECT in medians:
+        lines += [
+            f"{THIS_PROJECT.letter}/{other.letter} = {medians[THIS_PROJECT] / seconds:.2f}"
+            for other, seconds in medians.items()
+            if other is not THIS_PROJECT
+        ]
+    return "\n".join(lines)
+
+
+def memory(runs_by_size: Mapping[Size, Runs]) -> str:
+    """This project's peak memory by the size of the workspace, and the last by the first.
+
+    Args:
+        runs_by_size: At least one run of each size, the smallest first.
+    """
+    peaks = [_peak(runs) for runs in runs_by_size.values()]
+    lines = _table(
+        ("stories", "seconds", "rows", "peak memory"),
+        [
+            (
+                f"{size.projects * size.stories:,}",
+                f"{median(run.seconds for run in runs):.1f}",
+                f"{runs[0].rows:,}",
+                f"{_peak(runs):,.0f} MB",
+            )
+            for size, runs in runs_by_size.items()
+        ],
+    )
+    lines += [
+        "",
+        f"Highest of {_times(runs_by_size)}; {machine()}. "
+        f"Ratio of the memory: {peaks[-1] / peaks[0]:.2f}",
+    ]
+    return "\n".join(lines)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    alignment = ("---", *("--:" for _ in header[1:]))
+    return [f"| {' | '.join(cells)} |" for cells in (header, alignment, *rows)]
+
+
+def _range(runs: Runs) -> str:
+    seconds = [run.seconds for run in runs]
+    return f"{min(seconds):.2f} to {max(seconds):.2f}"
+
+
+def _peak(runs: Runs) -> float:
+    return max(run.peak_memory for run in runs)
+
+
+def _times(measured: Mapping[Contender, Runs] | Mapping[Size, Runs]) -> str:
+    count = len(next(iter(measured.values())))
+    return f"{count} runs" if count > 1 else "one run"
