@@ -105,8 +105,8 @@ PROJECT_ENDPOINTS: dict[str, Endpoint] = {
 MOST_ROWS = 100_000_000
 """A list whose end the server does not tell is given up beyond this."""
 
-BATCH_SIZE = 2_000
+BATCH_SIZE = 1_000
 """So many records, with all their nested rows, are gathered before they are handed to dlt."""
 
-PAGES_AT_ONCE = 16
+PAGES_AT_ONCE = 12
 """So many pages of a table are asked for, or held in memory, at once: what bounds the memory."""
