@@ -330,6 +330,110 @@ ACTIVITY = Table(
     hands_down={"guid": "activity_guid", "project_id": "project_id"},
 )
 
+_ITERATION_IDS: Columns = {"iteration_number": "bigint", "project_id": "bigint"}
+
+ITERATIONS = Table(
+    "iterations",
+    ("project_id", "number"),
+    _columns(
+        bigint="project_id number length",
+        text="kind",
+        double="team_strength velocity points accepted_points effective_points",
+        timestamp="start finish",
+    ),
+    nested={"story_ids": _ids("iterations", "story_ids", _ITERATION_IDS)},
+    hands_down={"number": "iteration_number", "project_id": "project_id"},
+)
+
+HISTORY_DAYS = Table(
+    "history_days",
+    ("project_id", "date"),
+    _columns(
+        bigint=" ".join(["project_id", *(f"counts_{state}" for state in _STATES.split())]),
+        date="date",
+        double=" ".join(f"points_{state}" for state in _STATES.split()),
+    ),
+)
+
+REVIEW_TYPES = Table(
+    "review_types",
+    ("id",),
+    _columns(
+        bigint="id project_id", text="kind name", bool="hidden", timestamp="created_at updated_at"
+    ),
+)
+
+WORKSPACES = Table(
+    "workspaces",
+    ("id",),
+    _columns(bigint="id person_id", text="kind name"),
+    nested={"project_ids": _ids("workspaces", "project_ids", {"workspace_id": "bigint"})},
+    hands_down={"id": "workspace_id"},
+)
+
+ACCOUNTS = Table(
+    "accounts",
+    ("id",),
+    _columns(
+        bigint="id days_left",
+        text="kind name plan status",
+        bool="over_the_limit",
+        timestamp="created_at updated_at",
+    ),
+    nested={"project_ids": _ids("accounts", "project_ids", {"account_id": "bigint"})},
+    hands_down={"id": "account_id"},
+)
+
+ACCOUNT_MEMBERSHIPS = Table(
+    "account_memberships",
+    ("id",),
+    _columns(
+        bigint="id account_id",
+        text="kind",
+        bool="owner admin project_creator timekeeper time_enterer",
+        timestamp="created_at updated_at",
+    )
+    | _prefixed("person", _PERSON),
+)
+
+PEOPLE = Table("people", ("id",), _PERSON)
+
+DELETED_RECORDS = Table(
+    "deleted_records",
+    ("kind", "id", "project_id"),
+    _columns(
+        bigint="id project_id deleted_by_id",
+        text="kind change activity_guid",
+        timestamp="deleted_at found_at",
+    ),
+)
+"""`change` is `deleted`, or `moved` where the feed says that it is in another project now."""
+
+ATTACHMENT_FILES = Table(
+    "attachment_files",
+    ("id",),
+    _columns(
+        bigint="id project_id story_id epic_id comment_id size",
+        text="filename content_type path sha256 problem",
+    ),
+)
+"""`path` says where the file lies, with its `size` in bytes and `sha256`; or `problem` why not."""
+
+LOAD_REPORT = Table(
+    "load_report",
+    ("source", "kind"),
+    _columns(text="source format kind", bigint="rows_read rows_loaded rows_left_out"),
+    nested={
+        "left_out": Table(
+            "load_report__left_out",
+            ("source", "kind", "reason"),
+            _columns(text="source kind reason where", bigint="rows"),
+        )
+    },
+    hands_down={"source": "source", "kind": "kind"},
+)
+"""What became of an archive's rows; `where` names the first of those left out for a `reason`."""
+
 PROJECT_TABLES: dict[str, Table] = {
     table.name: table for table in (STORIES, EPICS, LABELS, PROJECT_MEMBERSHIPS, RELEASES, ACTIVITY)
 }
