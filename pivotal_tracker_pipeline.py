@@ -16,7 +16,6 @@ from typing import Any
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
-from dlt.common.pipeline import TRefreshMode
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 from dlt.extract import DltSource
 from dlt.pipeline.progress import TCollectorArg
@@ -30,8 +29,8 @@ ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED = 0, 1, 2, 3
 _M_ARENA_MAX = -8
 """The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
 
-ADDED_TO = {"activity"}
-"""Tables that are only ever added to, whatever is rebuilt."""
+_TABLE_OF = {"project_list": "projects", "account_list": "accounts"}
+"""The resources that only hand their list on, by the one that loads it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +79,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--full-refresh",
         action="store_true",
-        help="read everything again and rebuild the tables; activity is only ever added to",
+        help="read everything again and rebuild the tables; activity, people and deleted_records "
+        "are only ever added to",
     )
     add(
         "--progress",
@@ -149,15 +149,21 @@ def _load(options: argparse.Namespace) -> int:
         progress=_progress(options),
     )
     source = _selected(
-        pivotal_tracker_source(**({"project_ids": options.project} if options.project else {})),
+        pivotal_tracker_source(
+            full_refresh=options.full_refresh,
+            **({"project_ids": options.project} if options.project else {}),
+        ),
         options.resource,
     )
     if pipeline.has_pending_data:
         # a new run would put the interrupted one's package in the place of its own data
         pipeline.run()
-    runs = _runs(pipeline, source, full_refresh=options.full_refresh)
-    sys.stdout.write(summary(pipeline, runs) + "\n")
-    return PARTLY_LOADED if any(_skipped(run) for run in runs) else ALL_LOADED
+    pipeline.run(source, loader_file_format="parquet")
+    trace = pipeline.last_trace
+    if trace is None:
+        raise TrackerError("dlt kept no record of the run.")
+    sys.stdout.write(summary(pipeline, trace) + "\n")
+    return PARTLY_LOADED if _skipped(_metrics(trace)) else ALL_LOADED
 
 
 def _progress(options: argparse.Namespace) -> TCollectorArg:
@@ -167,65 +173,51 @@ def _progress(options: argparse.Namespace) -> TCollectorArg:
 
 
 def _selected(source: DltSource, names: list[str] | None) -> DltSource:
-    unknown = set(names or ()) - set(source.resources)
+    offered = [name for name in source.resources if name not in _TABLE_OF]
+    unknown = set(names or ()) - set(offered)
     if unknown:
         raise TrackerError(
             f"There is no table {', '.join(sorted(unknown))}. --resource takes: "
-            f"{', '.join(source.resources)}."
+            f"{', '.join(offered)}."
         )
     return source.with_resources(*names) if names else source
 
 
-def _runs(pipeline: dlt.Pipeline, source: DltSource, *, full_refresh: bool) -> list[PipelineTrace]:
-    """The traces of the runs it takes: one, or two where all but the history is rebuilt."""
-    if not full_refresh:
-        return [_run(pipeline, source)]
-    parts: tuple[tuple[set[str], TRefreshMode | None], ...] = (
-        (set(source.selected_resources) - ADDED_TO, "drop_resources"),
-        (set(source.selected_resources) & ADDED_TO, None),
-    )
-    return [
-        _run(pipeline, source.with_resources(*names), refresh=refresh)
-        for names, refresh in parts
-        if names
-    ]
-
-
-def _run(
-    pipeline: dlt.Pipeline, source: DltSource, refresh: TRefreshMode | None = None
-) -> PipelineTrace:
-    pipeline.run(source, loader_file_format="parquet", refresh=refresh)  # type: ignore[arg-type]
-    trace = pipeline.last_trace
-    if trace is None:
-        raise TrackerError("dlt kept no record of the run.")
-    return trace
-
-
-def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
+def summary(pipeline: dlt.Pipeline, trace: PipelineTrace) -> str:
     """What a person wants to know after a run: rows a table, what is missing, where it lies."""
-    rows = Counter[str]()
-    for trace in traces:
-        if trace.last_normalize_info:
-            rows.update(trace.last_normalize_info.row_counts)
-    tables = {name: count for name, count in sorted(rows.items()) if not name.startswith("_dlt")}
-    width = max(map(len, tables), default=0)
-    lines = [f"{name:{width}}  {count:>10,} rows" for name, count in tables.items()]
-    counts = _counts(traces)
-    seconds = sum((t.finished_at - t.started_at).total_seconds() for t in traces)
+    metrics = _metrics(trace)
+    written, became = Counter[str](), Counter[tuple[str, str]]()
+    for resource, noted in metrics.items():
+        written.update(noted.get("written", {}))
+        became.update({(resource, what): n for what, n in noted.get("rows", {}).items()})
+    width = max(map(len, written), default=0)
+    lines = [
+        f"{name:{width}}  {written[name]:>10,} rows{_became(name, became)}"
+        for name in sorted({*written, *(name for name, what in +became if what == "deleted")})
+    ]
+    counts = _counts(metrics)
+    seconds = (trace.finished_at - trace.started_at).total_seconds()
     lines += [
         "",
-        f"Loaded {sum(tables.values()):,} rows in {seconds:.1f} s, "
+        f"Loaded {written.total():,} rows in {seconds:.1f} s, "
         f"{counts['requests']:,} requests ({counts['attempts'] - counts['requests']:,} repeated).",
+        *_unchanged(metrics),
         *(
             f"Skipped: project {project}, {resource}: {reason}"
-            for trace in traces
-            for resource, project, reason in _skipped(trace)
+            for resource, project, reason in _skipped(metrics)
         ),
-        *_lacking(traces),
+        *_lacking(metrics),
+        *_left_out(metrics),
         *_replaced(counts),
         *_where(pipeline),
     ]
     return "\n".join(lines)
+
+
+def _became(name: str, became: Counter[tuple[str, str]]) -> str:
+    """How many records of a resource were new, changed, deleted; nothing for a nested table."""
+    told = [f"{became[name, what]:,} {what}" for what in ("new", "changed", "deleted")]
+    return f"   {', '.join(told)}" if (name, "new") in became else ""
 
 
 def _metrics(trace: PipelineTrace) -> dict[str, dict[str, Any]]:
@@ -240,36 +232,54 @@ def _metrics(trace: PipelineTrace) -> dict[str, dict[str, Any]]:
     }
 
 
-def _counts(traces: Sequence[PipelineTrace]) -> Counter[str]:
-    """What the client counted, over all runs."""
-    counts = Counter[str]()
-    for trace in traces:
-        # every resource notes the same client's counts
-        counts.update(next((m["counts"] for m in _metrics(trace).values() if "counts" in m), {}))
-    return counts
+def _counts(metrics: dict[str, dict[str, Any]]) -> Counter[str]:
+    """What the client counted."""
+    # every resource notes the same client's counts
+    return Counter(next((m["counts"] for m in metrics.values() if "counts" in m), {}))
 
 
-def _skipped(trace: PipelineTrace) -> list[tuple[str, str, str]]:
+def _skipped(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
     """Which resource of which project could not be read, and why."""
     return [
         (resource, project, reason)
-        for resource, metrics in _metrics(trace).items()
-        for project, reason in metrics.get("skipped", {}).items()
+        for resource, noted in metrics.items()
+        for project, reason in noted.get("skipped", {}).items()
     ]
 
 
-def _lacking(traces: Sequence[PipelineTrace]) -> list[str]:
-    """What this server does not offer to anyone."""
+def _unchanged(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """How many projects were not read again, and which are not in the list any more."""
+    unchanged = min((m["unchanged"] for m in metrics.values() if "unchanged" in m), default=0)
+    vanished = [str(one) for m in metrics.values() for one in m.get("vanished", ())]
+    lines = [f"Unchanged since the last run: {unchanged:,} projects."] if unchanged else []
+    if vanished:
+        lines.append(f"Not in the list of projects any more, rows kept: {', '.join(vanished)}")
+    return lines
+
+
+def _lacking(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """What this server does not offer, to anyone or to this token."""
     lines = []
-    for trace in traces:
-        metrics = _metrics(trace)
-        missing = sorted(name for name, noted in metrics.items() if "not_offered" in noted)
-        if missing:
-            lines.append(f"Not offered by this server: {', '.join(missing)}")
-        fields = {field for noted in metrics.values() for field in noted.get("refused_fields", ())}
-        if fields:
-            lines.append(f"Fields that this server refuses: {', '.join(sorted(fields))}")
-    return list(dict.fromkeys(lines))
+    for noted_as, problem in (
+        ("not_offered", "Not offered by this server"),
+        ("not_permitted", "Not permitted to this token"),
+    ):
+        names = {_TABLE_OF.get(name, name) for name, noted in metrics.items() if noted_as in noted}
+        if names:
+            lines.append(f"{problem}: {', '.join(sorted(names))}")
+    fields = {field for noted in metrics.values() for field in noted.get("refused_fields", ())}
+    if fields:
+        lines.append(f"Fields that this server refuses: {', '.join(sorted(fields))}")
+    return lines
+
+
+def _left_out(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """Records that no table could take."""
+    return [
+        f"Left out: {noted['rows']['unusable']:,} records of {name}, which have no key."
+        for name, noted in metrics.items()
+        if noted.get("rows", {}).get("unusable")
+    ]
 
 
 def _replaced(counts: Counter[str]) -> list[str]:

@@ -9,11 +9,15 @@ import dlt
 from dlt.extract import DltResource
 
 from . import tables
+from .accounts import account_list, account_memberships_of, workspaces_of
 from .check import Findings, check_server
 from .client import MissingTokenError, TrackerClient, TrackerError
-from .reading import Reading, read_projects
-from .rows import Batch, Record, without_secrets
-from .settings import PROJECT_ENDPOINTS, PROJECTS, TRACKER_URL
+from .lists import LISTS
+from .projects import project_list, project_rows
+from .reading import ProjectList, Reading
+from .rows import Record
+from .run import Run, account_wide
+from .settings import PROJECT_ENDPOINTS, TRACKER_URL
 from .tables import Table
 
 __all__ = [
@@ -24,6 +28,9 @@ __all__ = [
     "pivotal_tracker_source",
 ]
 
+ADDED_TO = frozenset({"activity", "people", "deleted_records"})
+"""The resources whose tables are only ever added to, whatever is rebuilt."""
+
 
 @dlt.source(name="pivotal_tracker")
 def pivotal_tracker_source(
@@ -31,66 +38,139 @@ def pivotal_tracker_source(
     base_url: str = TRACKER_URL,
     project_ids: list[int] | None = None,
     requests_per_second: float | None = None,
+    full_refresh: bool = False,
 ) -> Sequence[DltResource]:
     """All that a server of Tracker's API v5 knows of the projects that a token sees.
+
+    The first run loads everything; a later one what has changed since, and what is gone.
 
     Args:
         api_token: The API token, from your profile page on that server.
         base_url: The server, up to and including `/services/v5`.
         project_ids: Load only these projects; all that the token sees if not given.
         requests_per_second: Ask no faster than this; as fast as the server answers if not given.
+        full_refresh: Read everything again and rebuild the tables of the resources selected, but
+            for `activity`, `people` and `deleted_records`, which are only ever added to.
 
     Returns:
-        The resource `projects`, and a transformer for each table that is read project by project;
-        each can be selected on its own with `with_resources`.
+        `projects`, a transformer for each table that is read project by project, the lists of the
+        account, `people` and `deleted_records`; each can be selected on its own with
+        `with_resources`.
 
     Raises:
         TrackerError: The token or the URL cannot be right; more kinds while it is read.
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
+    runs: list[Run] = []
 
-    @dlt.resource(
-        name="projects",
-        write_disposition="replace",
-        primary_key=tables.PROJECTS.key,
-        columns={name: {"data_type": kind} for name, kind in tables.PROJECTS.columns.items()},
-    )
-    def projects() -> Iterator[list[Record]]:
-        records = read_projects(client, PROJECTS, project_ids)
-        yield without_secrets(records) if records else dlt.mark.materialize_table_schema()
+    def run() -> Run:
+        """What all resources of an extraction share; a source may be extracted more than once."""
+        if not runs or runs[-1].load_id != dlt.current.load_package_state()["load_id"]:
+            runs[:] = [Run(client, full_refresh=full_refresh)]
+        return runs[-1]
 
-    return [projects, *(_of_each_project(client, projects, name) for name in PROJECT_ENDPOINTS)]
+    @dlt.resource(name="project_list", selected=False)
+    def listed_projects() -> Iterator[list[Record]]:
+        yield project_list(client, project_ids)
 
+    @dlt.resource(name="account_list", selected=False)
+    def listed_accounts() -> Iterator[list[Record]]:
+        yield account_list(client)
 
-def _of_each_project(client: TrackerClient, projects: DltResource, name: str) -> DltResource:
-    """The transformer that reads one table, and those nested in it, of each project."""
-    table = tables.PROJECT_TABLES[name]
-    # the server forgets activity after months, the database does not
-    disposition: Any = "merge" if name == "activity" else "replace"
+    def projects(listed: list[Record]) -> Iterator[Any]:
+        yield from project_rows(run(), listed, are_all=project_ids is None)
 
-    def read(page: list[Record]) -> Iterator[Any]:
-        batch = Batch(table, dlt.current.load_package_state()["load_id"])
+    def accounts(listed: list[Record]) -> Iterator[Any]:
+        yield from account_wide(run(), tables.ACCOUNTS, listed, dlt.current.resource_metrics())
+
+    def account_memberships(listed: list[Record]) -> Iterator[Any]:
+        yield from account_memberships_of(run(), listed)
+
+    def workspaces() -> Iterator[Any]:
+        yield from workspaces_of(run())
+
+    def people(listed: list[Record]) -> Iterator[Any]:
+        yield from run().missing_tables(run().batch(tables.PEOPLE, dlt.current.resource_metrics()))
+        yield from run().met_all_of("people")
+
+    def deleted_records() -> Iterator[Any]:
         metrics = dlt.current.resource_metrics()
-        yield from Reading(client, PROJECT_ENDPOINTS[name], batch, metrics).items(page)
+        yield from run().missing_tables(run().batch(tables.DELETED_RECORDS, metrics))
 
-    resource: DltResource = dlt.transformer(
-        read, data_from=projects, name=name, write_disposition=disposition, **_hints(table)
-    )
-    for nested in list(table.family())[1:]:
+    def of_each_project(name: str) -> DltResource:
+        """The transformer that reads one table, and those nested in it, of each project."""
+        table, kind = tables.PROJECT_TABLES[name], LISTS.get(name, ProjectList)
+
+        def read(listed: list[Record]) -> Iterator[Any]:
+            metrics = dlt.current.resource_metrics()
+            reading = Reading(
+                run=run(),
+                name=name,
+                endpoint=PROJECT_ENDPOINTS[name],
+                batch=run().batch(table, metrics),
+                state=_state_of_projects(full_refresh),
+                metrics=metrics,
+            )
+            yield from reading.items([kind(reading, project) for project in listed])
+
+        return transformer(read, listed_projects, table)
+
+    def transformer(read: Any, of: DltResource, table: Table) -> DltResource:
+        return _with_tables(
+            dlt.transformer(read, data_from=of, name=table.name), table, full_refresh=full_refresh
+        )
+
+    def resource(read: Any, table: Table) -> DltResource:
+        return _with_tables(dlt.resource(read, name=table.name), table, full_refresh=full_refresh)
+
+    return [
+        listed_projects,
+        transformer(projects, listed_projects, tables.PROJECTS),
+        *(of_each_project(name) for name in PROJECT_ENDPOINTS),
+        resource(workspaces, tables.WORKSPACES),
+        listed_accounts,
+        transformer(accounts, listed_accounts, tables.ACCOUNTS),
+        transformer(account_memberships, listed_accounts, tables.ACCOUNT_MEMBERSHIPS),
+        transformer(people, listed_projects, tables.PEOPLE),
+        resource(deleted_records, tables.DELETED_RECORDS),
+    ]
+
+
+def _state_of_projects(full_refresh: bool) -> dict[str, Any]:
+    """What a resource remembers of each project, which a refresh forgets."""
+    state: dict[str, Any] = dlt.current.resource_state()
+    if full_refresh:
+        state.clear()
+    projects: dict[str, Any] = state.setdefault("projects", {})
+    return projects
+
+
+def _with_tables(resource: DltResource, table: Table, *, full_refresh: bool) -> DltResource:
+    """Tells dlt of a resource's table, of those nested in it, and of those that all may feed."""
+    resource.apply_hints(**_hints(table, table, full_refresh=full_refresh))
+    shared = [one for one in (tables.PEOPLE, tables.DELETED_RECORDS) if one is not table]
+    for member in [*list(table.family())[1:], *shared]:
+        root = member if member in shared else table
         resource.apply_hints(
-            table_name=nested.name,
-            write_disposition=disposition,
+            table_name=member.name,
             create_table_variant=True,
-            **_hints(nested),
+            **_hints(member, root, full_refresh=full_refresh),
         )
     return resource
 
 
-def _hints(table: Table) -> dict[str, Any]:
+def _hints(table: Table, root: Table, *, full_refresh: bool) -> dict[str, Any]:
     """What dlt is told of a table, beyond the columns that its empty Arrow table declares."""
-    return {
+    rebuilds = full_refresh and root.name not in ADDED_TO
+    columns: dict[str, Any] = {name: {"data_type": "json"} for name in sorted(table.json_columns)}
+    hints: dict[str, Any] = {
+        "write_disposition": "replace" if rebuilds else "merge",
         "primary_key": table.key,
-        "columns": {name: {"data_type": "json"} for name in sorted(table.json_columns)},
+        "columns": columns | {"_deleted": {"data_type": "bool", "hard_delete": True}},
         # many times faster than dlt's default for DuckDB, which inserts literals
         "file_format": "parquet",
     }
+    if table is not root:
+        # the nested rows of a record are replaced together
+        hints["merge_key"] = [handed for own, handed in root.hands_down.items() if own in root.key]
+    return hints

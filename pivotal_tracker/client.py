@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -92,6 +92,8 @@ class Page:
             where it does not say.
         version: The project's version when the page was read, None where the server does not say.
         is_paged: Whether more pages may follow.
+        inside: The attribute that holds the list, where the body is one object.
+        is_one: Whether the body is one record.
     """
 
     path: str
@@ -102,8 +104,10 @@ class Page:
     total: int | None
     version: int | None
     is_paged: bool
+    inside: str = ""
+    is_one: bool = False
 
-    def following_offsets(self, returned: int) -> Iterable[int]:
+    def following_offsets(self, returned: int) -> Sequence[int]:
         """Where the pages after this one begin, as far as it is known.
 
         Args:
@@ -190,16 +194,30 @@ class TrackerClient:
         except _MalformedAnswerError:
             # half a JSON text may end as a whole one does
             body = self.get(page.path, page.params)
+        if isinstance(body, dict) and page.inside:
+            if page.inside not in body:
+                raise NotOfferedError(f"{page.path} does not tell its {page.inside}.")
+            body = body[page.inside]
+        elif isinstance(body, dict) and page.is_one:
+            body = [body]
         if not isinstance(body, list):
             raise UnreachableError(f"{page.path} answered with something that is no list.")
-        return body
+        # a list of anything else has nothing that a table could hold
+        return [record for record in body if isinstance(record, dict)]
 
-    def page(self, endpoint: Endpoint, offset: int = 0, **path_values: Any) -> Page:
+    def page(
+        self,
+        endpoint: Endpoint,
+        offset: int = 0,
+        asked: Params | None = None,
+        **path_values: Any,
+    ) -> Page:
         """One page of a list, without the fields that the server has refused.
 
         Args:
             endpoint: The list.
             offset: Where in the list to begin.
+            asked: More parameters.
             path_values: What stands in the braces of the endpoint's path.
 
         Raises:
@@ -208,7 +226,9 @@ class TrackerClient:
         path = endpoint.path.format(**path_values)
         while True:
             fields = [name for name in endpoint.fields if name not in self.refused_fields]
-            params: dict[str, Any] = {"fields": ",".join(fields)} if fields else {}
+            params: dict[str, Any] = {**endpoint.params, **(asked or {})}
+            if fields:
+                params["fields"] = ",".join(fields)
             if endpoint.limit is not None:
                 params["limit"] = endpoint.limit
             if offset:
@@ -230,6 +250,8 @@ class TrackerClient:
                     total=total,
                     version=_number(response, "X-Tracker-Project-Version"),
                     is_paged=endpoint.limit is not None or total is not None,
+                    inside=endpoint.inside,
+                    is_one=endpoint.is_one,
                 )
 
     def _give_up_fields(self, asked: list[str], problem: str) -> None:

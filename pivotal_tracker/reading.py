@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import dlt
-
+from .changes import deletions_in
 from .client import NotOfferedError, Page, RefusedError, TrackerClient, TrackerError
-from .rows import Batch, Record, in_tracker_words
+from .comparison import Comparison
+from .loaded import Key
+from .rows import Batch, Record, days_of, in_tracker_words
+from .run import Run, rows_counted
 from .settings import BATCH_SIZE, MOST_ROWS, PAGES_AT_ONCE, Endpoint
 
 Job = Callable[[], Iterator[Any]]
+State = dict[str, Any]
 
 
 @dataclass
@@ -29,29 +32,42 @@ class Reading:
     """One table's reading of all projects.
 
     Attributes:
-        client: The server.
+        run: What it shares with the other tables.
+        name: The resource.
         endpoint: The list to read.
         batch: Where the rows gather on their way to dlt.
+        state: What is remembered of each project until the next run, by its id as text.
         metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
-            reason, `refused_fields`; and the client's `counts`.
+            reason, `refused_fields`; how many projects were `unchanged`, `rows` by what became of
+            them; and the client's `counts`.
+        seen: The keys met so far, in any project.
     """
 
-    client: TrackerClient
+    run: Run
+    name: str
     endpoint: Endpoint
     batch: Batch
+    state: dict[str, State]
     metrics: dict[str, Any]
+    seen: set[Key] = field(default_factory=set)
+    _gone: dict[Key, Record] = field(default_factory=dict)
+    _told_deleted: list[Record] = field(default_factory=list)
     _waiting: deque[Iterator[Job]] = field(default_factory=deque)
     _under_way: int = 0
 
-    def items(self, projects: Sequence[Record]) -> Iterator[Any]:
-        """What the resource yields for a page of projects: empty tables, then the first jobs."""
-        note_client(self.client, self.metrics)
-        yield from self.batch.empty_items()
-        yield from self.begin(ProjectList(self, project["id"]).first_page for project in projects)
+    def items(self, lists: Sequence[ProjectList]) -> Iterator[Any]:
+        """What the resource yields: empty tables, then the first jobs of the projects' lists."""
+        note_client(self.run.client, self.metrics)
+        yield from self.run.missing_tables(self.batch)
+        to_read = [one for one in lists if one.may_have_changed()]
+        self.metrics["unchanged"] = len(lists) - len(to_read)
+        yield from self.begin(one.first_job for one in to_read)
+        if not self._under_way:
+            yield from self._finish()
 
-    def begin(self, jobs: Iterator[Job]) -> Iterator[Job]:
+    def begin(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """Lines up jobs, and gives those of the line that may begin now."""
-        self._waiting.append(jobs)
+        self._waiting.append(iter(jobs))
         yield from self._next_jobs()
 
     def end_one(self) -> Iterator[Any]:
@@ -59,7 +75,37 @@ class Reading:
         self._under_way -= 1
         yield from self._next_jobs()
         if not self._under_way:
+            yield from self._finish()
+
+    def write(self, *, all_of_it: bool = False) -> Iterator[Any]:
+        """Hands the rows to dlt once they are worth it."""
+        if all_of_it or len(self.batch) >= BATCH_SIZE:
             yield from self.batch.items()
+
+    def bury(self, comparison: Comparison, project_id: int, keys: Iterable[Key]) -> None:
+        """Notes that a project has these no more; they may yet be met in another."""
+        for key in keys:
+            self._gone[key] = {
+                "kind": self.batch.table.kind,
+                "id": key,
+                "project_id": project_id,
+                "comparison": comparison,
+            }
+
+    def note_deletions(self, activities: Iterable[Record]) -> None:
+        """Notes what activities say was deleted, of whatever kind."""
+        self._told_deleted += deletions_in(activities)
+
+    def _finish(self) -> Iterator[Any]:
+        found, self._told_deleted = self._told_deleted, []
+        for key, gone in self._gone.items():
+            gone.pop("comparison").remove([key])
+            if gone["kind"]:
+                found.append(gone | {"change": "moved" if key in self.seen else "deleted"})
+        self._gone.clear()
+        yield from self.batch.items()
+        yield from self.run.deleted(found)
+        yield from self.run.met_all_of(self.name)
 
     def _next_jobs(self) -> Iterator[Job]:
         # dlt keeps whatever its pool has done until there is time for it, so the line is held here
@@ -72,18 +118,186 @@ class Reading:
                 yield job
 
 
-@dataclass
 class ProjectList:
-    """One list of one project, on its way through its pages."""
+    """One list of one project: read whole, page by page, and compared with what was loaded.
 
-    reading: Reading
-    project_id: int
-    _first_keys: list[Any] = field(default_factory=list)
-    _end: float = math.inf
+    Args:
+        reading: The reading it is part of.
+        project: The project's record, as the list of projects has it.
+    """
 
-    def first_page(self) -> Iterator[Any]:
+    ever_shrinks = True
+    """Whether what the server has no more is deleted."""
+
+    def __init__(self, reading: Reading, project: Record) -> None:
+        self.reading = reading
+        self.project_id: int = project["id"]
+        self.project = project
+        self.start = 0
+        self.versions: set[int | None] = set()
+        self.pages = 0
+        self._first_keys: list[Any] = []
+        self._end: float = math.inf
+        self._to_come = 1
+        self._complete = True
+        self._comparison: Comparison | None = None
+
+    # what a table may do otherwise
+
+    def may_have_changed(self) -> bool:
+        """Whether there is anything to read, as far as the project's version tells."""
+        version = self.project.get("version")
+        return version is None or self.before.get("version") != version
+
+    def first_job(self) -> Iterator[Any]:
         """Reads the first page; what it returns takes its rows and says which pages follow."""
-        return self._go_on(self._read(0))
+        return self.go_on(self.read(self.start))
+
+    def known(self) -> dict[Key, str]:
+        """What the destination holds of this list."""
+        return self.reading.run.loaded.row_ids(
+            self.reading.batch.table, "project_id", [self.project_id]
+        )
+
+    def look_up(self, keys: list[Key]) -> dict[Key, str]:
+        """What the destination holds of records that no earlier run saw in this list."""
+        return {}
+
+    def completed(self) -> Iterator[Any]:
+        """What follows when all pages are read."""
+        yield from self.settle()
+
+    def remembered(self) -> State:
+        """What is remembered of the list until the next run."""
+        return {"version": self.project.get("version")}
+
+    # what all have in common
+
+    @property
+    def before(self) -> State:
+        """What the last run remembered."""
+        return self.reading.state.get(str(self.project_id), {})
+
+    @property
+    def client(self) -> TrackerClient:
+        """The server."""
+        return self.reading.run.client
+
+    @property
+    def comparison(self) -> Comparison:
+        """The list beside what was loaded; asked for in dlt's own thread only."""
+        if self._comparison is None:
+            run = self.reading.run
+            rebuilds = run.full_refresh and self.ever_shrinks
+            compares = run.loaded.anything and not rebuilds
+            self._comparison = Comparison(
+                self.reading.batch,
+                self.known() if compares else {},
+                self.reading.seen,
+                rows_counted(self.reading.metrics),
+                self.look_up if compares else None,
+            )
+        return self._comparison
+
+    def settle(self) -> Iterator[Any]:
+        """Deletes what is gone, and remembers what was read."""
+        if self._complete:
+            if self.ever_shrinks:
+                comparison = self.comparison
+                self.reading.bury(comparison, self.project_id, comparison.gone())
+            self.reading.state[str(self.project_id)] = self.remembered()
+        yield from self.reading.write()
+
+    def read(self, offset: int, asked: Record | None = None) -> Page | None:
+        """The page, or None where it cannot be had, which the metrics then say."""
+        reading = self.reading
+        if "not_offered" in reading.metrics:
+            return None
+        try:
+            return self.client.page(reading.endpoint, offset, asked, id=self.project_id)
+        except NotOfferedError as error:
+            reading.metrics["not_offered"] = str(error)
+        except RefusedError as error:
+            reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
+        return None
+
+    def go_on(self, page: Page | None) -> Iterator[Any]:
+        """Takes the rows of a page, and gives dlt the jobs for the pages after it."""
+        self._to_come -= 1
+        if page is None:
+            self._complete = False
+        else:
+            following = self._following(page, self._take(page))
+            yield from self.reading.write()
+            yield from self.reading.begin(following)
+        yield from self._end_job()
+
+    def skip(self) -> Iterator[Any]:
+        """Ends a job for a page that the list has turned out not to have."""
+        self._to_come -= 1
+        yield from self._end_job()
+
+    def _end_job(self) -> Iterator[Any]:
+        if not self._to_come:
+            yield from self.completed()
+        yield from self.reading.end_one()
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Adds the rows of records, and notes the people in them."""
+        name = self.reading.name
+        whole = ({"project_id": self.project_id, **in_tracker_words(r)} for r in records)
+        for record in self.comparison.take(whole):
+            self.reading.run.meet(name, record)
+
+    def records(self, page: Page) -> list[Record]:
+        """The records of a page."""
+        records = self.client.records(page)
+        if len(records) == 1 and records[0].get("kind") == "daily_history_container":
+            return days_of(records[0])
+        return records
+
+    def _take(self, page: Page) -> int:
+        """Adds the rows of a page to the batch, and says how many records it had."""
+        try:
+            records = self.records(page)
+        except NotOfferedError as error:
+            self.reading.metrics["not_offered"] = str(error)
+            self._complete = False
+            return 0
+        self.versions.add(page.version)
+        self.pages += 1
+        if self._is_past_the_end(page, records):
+            self._end = min(self._end, page.offset)
+            return 0
+        self.take(records)
+        return len(records)
+
+    def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
+        key = self.reading.batch.table.key
+        keys = [[record.get(name) for name in key] for record in records]
+        if page.offset == self.start:
+            self._first_keys = keys
+            return False
+        # a server that ignores the offset gives the first page for ever
+        return not records or keys == self._first_keys
+
+    def _following(self, page: Page, returned: int) -> Iterator[Job]:
+        if page.offset != self.start and page.total is not None:
+            # the first page has told them all
+            return iter(())
+        offsets = page.following_offsets(returned)
+        offsets = offsets if page.offset < self._end else ()
+        self._to_come += len(offsets)
+        return self._jobs(offsets)
+
+    def _jobs(self, offsets: Sequence[int]) -> Iterator[Job]:
+        for done, offset in enumerate(offsets):
+            if offset >= self._end:
+                # what is left is never begun; this one job ends them all
+                self._to_come -= len(offsets) - done - 1
+                yield self.skip
+                return
+            yield partial(self._page_at, offset)
 
     def _page_at(self, offset: int) -> Iterator[Any]:
         """Reads another page, unless the list has turned out to end before it."""
@@ -92,89 +306,12 @@ class ProjectList:
                 f"Project {self.project_id}: the server's list {self.reading.endpoint.path} has "
                 f"not ended after {MOST_ROWS:,} rows."
             )
-        return self._go_on(self._read(offset) if offset < self._end else None)
-
-    def _read(self, offset: int) -> Page | None:
-        """The page, or None where it cannot be had, which the metrics then say."""
-        reading = self.reading
-        if "not_offered" in reading.metrics:
-            return None
-        try:
-            return reading.client.page(reading.endpoint, offset, id=self.project_id)
-        except NotOfferedError as error:
-            reading.metrics["not_offered"] = str(error)
-        except RefusedError as error:
-            reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
-        return None
-
-    def _go_on(self, page: Page | None) -> Iterator[Any]:
-        """Takes the rows of a page, and gives dlt the jobs for the pages after it."""
-        if page is not None:
-            following = self._following(page, self._take(page))
-            if len(self.reading.batch) >= BATCH_SIZE:
-                yield from self.reading.batch.items()
-            yield from self.reading.begin(following)
-        yield from self.reading.end_one()
-
-    def _take(self, page: Page) -> int:
-        """Adds the rows of a page to the batch, and says how many records it had."""
-        records = self.reading.client.records(page)
-        if self._is_past_the_end(page, records):
-            self._end = min(self._end, page.offset)
-            return 0
-        words = map(in_tracker_words, records)
-        self.reading.batch.add(words, project_id=self.project_id)
-        return len(records)
-
-    def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
-        key = self.reading.batch.table.key
-        keys = [[record.get(name) for name in key] for record in records]
-        if not page.offset:
-            self._first_keys = keys
-            return False
-        # a server that ignores the offset gives the first page for ever
-        return not records or keys == self._first_keys
-
-    def _following(self, page: Page, returned: int) -> Iterator[Job]:
-        if page.offset and page.total is not None:
-            # the first page has told them all
-            return
-        for offset in page.following_offsets(returned):
-            if offset >= self._end:
-                return
-            yield partial(self._page_at, offset)
+        if offset >= self._end:
+            return self.skip()
+        return self.go_on(self.read(offset))
 
 
 def note_client(client: TrackerClient, metrics: dict[str, Any]) -> None:
     """Notes what a client counts and is refused, so that it ends in dlt's trace of the run."""
     metrics["counts"] = client.counts
     metrics["refused_fields"] = client.refused_fields
-
-
-def read_projects(
-    client: TrackerClient, endpoint: Endpoint, project_ids: Sequence[int] | None
-) -> list[Record]:
-    """The projects that the token sees, or those asked for.
-
-    Args:
-        client: The server.
-        endpoint: The list of projects.
-        project_ids: Only these; one that the list does not name is asked for by itself (a public
-            project is not in it), and skipped with a word in the metrics where it is refused.
-
-    Returns:
-        Project records in Tracker's words.
-    """
-    metrics = dlt.current.resource_metrics()
-    note_client(client, metrics)
-    records = {r["id"]: in_tracker_words(r) for r in client.records(client.page(endpoint))}
-    if project_ids is None:
-        return list(records.values())
-    skipped = metrics.setdefault("skipped", {})
-    for project_id in project_ids:
-        if project_id not in records:
-            try:
-                records[project_id] = in_tracker_words(client.get(f"projects/{project_id}"))
-            except (RefusedError, NotOfferedError) as error:
-                skipped[str(project_id)] = str(error)
-    return [records[wanted] for wanted in dict.fromkeys(project_ids) if wanted in records]

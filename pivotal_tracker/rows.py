@@ -8,12 +8,15 @@ which lets the schema evolve. Both ways give the same tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import dlt
 import pyarrow as pa
+from dlt.common.json import json
 
 from .settings import NEVER_LOADED
 from .tables import ColumnType, Table
@@ -23,7 +26,11 @@ Record = dict[str, Any]
 Row = dict[str, Any]
 """One row of one table: flat, but for what is kept as JSON or was never declared."""
 
-_KEY_COLUMNS: dict[str, ColumnType] = {"_dlt_id": "text", "_dlt_load_id": "text"}
+_KEY_COLUMNS: dict[str, ColumnType] = {
+    "_deleted": "bool",
+    "_dlt_id": "text",
+    "_dlt_load_id": "text",
+}
 _NESTED_KEY_COLUMNS: dict[str, ColumnType] = {
     "_dlt_parent_id": "text",
     "_dlt_list_idx": "bigint",
@@ -39,6 +46,8 @@ _TYPES: dict[ColumnType, pa.DataType] = {
 }
 _WRITTEN_TYPES = {**_TYPES, "timestamp": pa.string(), "date": pa.string()}
 """How the API writes the values of a column."""
+_VOLATILE = (b'"big_url"', b'"thumbnail_url"', b'"api_token"')
+"""Signed anew with each answer, so that equal records would differ in them."""
 
 
 def without_secrets(value: Any) -> Any:
@@ -65,6 +74,20 @@ def in_tracker_words(record: Record) -> Record:
     return record
 
 
+def row_id(record: Record) -> str:
+    """The `_dlt_id` of a record's row: equal records have equal ones, so a change is told by it."""
+    text = json.dumpb(record, sort_keys=True)
+    if any(name in text for name in _VOLATILE):
+        text = json.dumpb(without_secrets(record), sort_keys=True)
+    return hashlib.blake2b(text, digest_size=12).hexdigest()
+
+
+def days_of(container: Record) -> list[Record]:
+    """The rows of a `daily_history_container`, one record a day, by the names in its header."""
+    header = [str(name) for name in container.get("header") or ()]
+    return [dict(zip(header, day, strict=False)) for day in container.get("data") or ()]
+
+
 class Batch:
     """Rows of a table and of those nested in it, gathered over pages until they are worth writing.
 
@@ -76,25 +99,57 @@ class Batch:
     def __init__(self, table: Table, load_id: str) -> None:
         self.table = table
         self.load_id = load_id
+        self._nested = list(table.family())[1:]
         self.rows: dict[str, list[Row]] = {member.name: [] for member in table.family()}
         """By table; each row has `_dlt_id`, each nested one `_dlt_parent_id` and `_dlt_list_idx`
         too, and the ids that its parents hand down."""
+        self.written: Counter[str] = Counter()
+        """How many rows of each table have been handed to dlt; those that delete do not count."""
         self._undeclared: set[str] = set()
 
     def __len__(self) -> int:
         """How many records it holds."""
         return len(self.rows[self.table.name])
 
-    def add(self, records: Iterable[Record], **ids: Any) -> None:
-        """Adds the rows that records bring.
+    def add(self, record: Record, *, replaces: bool = False) -> None:
+        """Adds the rows that a record brings.
 
         Args:
-            records: Records in the API's shape; they are not changed.
-            ids: What every record shares and may not say itself, such as `project_id`.
+            record: In the API's shape, with its key; it is not changed.
+            replaces: Whether it takes the place of one in the destination, whose nested rows go.
         """
-        for record in records:
-            key = ":".join(str(record.get(name, ids.get(name))) for name in self.table.key)
-            self._add(self.table, record, ids, {"_dlt_id": key})
+        before = self._lengths() if replaces else {}
+        self._add(self.table, record, {}, {"_dlt_id": row_id(record)})
+        for member, length in before.items():
+            if length == len(self.rows[member.name]):
+                self._mark_deleted(member, self._handed_down(record))
+
+    def remove(self, record: Record) -> None:
+        """Has the row of a record, of which only the key matters, and its nested rows deleted."""
+        self._mark_deleted(self.table, record)
+        for member in self._nested:
+            self._mark_deleted(member, self._handed_down(record))
+
+    def _lengths(self) -> dict[Table, int]:
+        return {member: len(self.rows[member.name]) for member in self._nested}
+
+    def _handed_down(self, record: Record) -> Row:
+        return {new: record.get(old) for old, new in self.table.hands_down.items()}
+
+    def _mark_deleted(self, table: Table, ids: Row) -> None:
+        """A row that takes those of its key, or of its parent, out of the destination."""
+        name = ":".join(str(value) for value in ids.values())
+        none: Row = {
+            column: "" if table.columns.get(column) == "text" else 0
+            for column in (*table.key, "_dlt_list_idx")
+        }
+        if table is self.table:
+            ids = {column: ids.get(column) for column in table.key}
+            none.pop("_dlt_list_idx")
+        else:
+            none["_dlt_parent_id"] = ""
+        row_key = {"_dlt_id": f"deleted:{name}", "_deleted": True}
+        self.rows[table.name].append({**none, **ids, **row_key})
 
     def _add(self, table: Table, record: Record, ids: Row, keys: Row) -> None:
         row: Row = {**ids, **record, **keys}
@@ -119,6 +174,8 @@ class Batch:
     def _add_nested(self, table: Table, values: list[Any], ids: Row, parent: str) -> None:
         rows, plain_columns = self.rows[table.name], table.plain_columns
         for index, value in enumerate(values):
+            if value is None:
+                continue
             keys = {
                 "_dlt_parent_id": parent,
                 "_dlt_list_idx": index,
@@ -158,13 +215,16 @@ class Batch:
             for member in self.table.family()
             if self.rows[member.name]
         ]
-        for rows in self.rows.values():
+        for name, rows in self.rows.items():
+            if written := sum("_deleted" not in row for row in rows):
+                self.written[name] += written
             rows.clear()
         self._undeclared.clear()
         return items
 
     def empty_items(self) -> Iterator[Any]:
         """An empty Arrow table for each table of the family, so that all of them exist."""
+        self.written.update({member.name: 0 for member in self.table.family()})
         for member in self.table.family():
             item = _arrow_table(member, self._columns(member), [], self.load_id)
             yield dlt.mark.with_table_name(item, member.name)
@@ -190,7 +250,7 @@ def _arrow_table(
     columns = {name: kind for name, kind in columns.items() if kind != "json"}
     written = pa.struct([(name, _WRITTEN_TYPES[kind]) for name, kind in columns.items()])
     arrays = pa.array(rows, written).flatten()
-    required = {*table.key, *_NESTED_KEY_COLUMNS}
+    required = {*table.key, *_NESTED_KEY_COLUMNS} - {"_deleted"}
     fields, cast = [], []
     for array, (name, kind) in zip(arrays, columns.items(), strict=True):
         is_load_id = name == "_dlt_load_id"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 TRACKER_URL = "https://www.pivotaltracker.com/services/v5"
 """The original service, which shut down on 2025-04-30: the default, so that it can say so."""
@@ -45,11 +47,17 @@ class Endpoint:
         fields: What to ask for in `fields`; empty where the defaults are all there is.
         limit: Rows to ask for per page; None where the endpoint is not paged and would refuse the
             parameter. The server may answer with fewer.
+        params: What else to ask.
+        inside: The attribute of the answer that holds the list, where the answer is one object.
+        is_one: Whether the answer is one record.
     """
 
     path: str
     fields: tuple[str, ...] = ()
     limit: int | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    inside: str = ""
+    is_one: bool = False
 
 
 PROJECTS = Endpoint("projects", (":default", "current_velocity", "current_volatility", "status"))
@@ -98,9 +106,49 @@ PROJECT_ENDPOINTS: dict[str, Endpoint] = {
         ),
         limit=500,
     ),
-    "activity": Endpoint("projects/{id}/activity", limit=500),
+    # most answers took 9 to 22 s on the real server, and no page had more than 50
+    "iterations": Endpoint(
+        "projects/{id}/iterations",
+        (
+            "number",
+            "project_id",
+            "length",
+            "team_strength",
+            "start",
+            "finish",
+            "kind",
+            "story_ids",
+            "velocity",
+            "points",
+            "accepted_points",
+            "effective_points",
+        ),
+        limit=50,
+    ),
+    "activity": Endpoint("projects/{id}/activity", limit=500, params={"sort_order": "asc"}),
+    "history_days": Endpoint("projects/{id}/history/days", is_one=True),
+    "review_types": Endpoint("projects/{id}", ("review_types",), inside="review_types"),
 }
 """What is read of each project, by the name of the resource (and table) it feeds."""
+
+STORIES_BY_ID = Endpoint("projects/{id}/stories/bulk", PROJECT_ENDPOINTS["stories"].fields)
+ONE_STORY = Endpoint(
+    "projects/{id}/stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_one=True
+)
+STORY_IDS = Endpoint("projects/{id}/stories", ("id",), limit=500)
+
+WORKSPACES = Endpoint("my/workspaces")
+ACCOUNTS = Endpoint("accounts")
+ACCOUNT_MEMBERSHIPS = Endpoint("accounts/{id}/memberships")
+
+MOST_IDS = 500
+"""So many stories may be asked for by id in one request."""
+
+MOST_CHANGES = 5_000
+"""A project with more activity than this since the last run is read whole: that takes no longer."""
+
+OVERLAP = timedelta(minutes=10)
+"""Stories updated so long before the last one that was seen are looked at again."""
 
 MOST_ROWS = 100_000_000
 """A list whose end the server does not tell is given up beyond this."""

@@ -16,7 +16,7 @@ ColumnType = Literal["bigint", "text", "double", "bool", "timestamp", "date", "j
 Columns = dict[str, ColumnType]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """One table of the destination.
 
@@ -28,6 +28,7 @@ class Table:
         nested: The tables that hold this one's lists, by the name of the attribute.
         hands_down: Which of this table's columns every nested table carries, and under which name.
         of_values: True for the rows of a plain list (`owner_ids`); the value is in column `value`.
+        kind: What the API calls one record, where one that is gone is told of in `deleted_records`.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Table:
     nested: dict[str, Table] = field(default_factory=dict)
     hands_down: dict[str, str] = field(default_factory=dict)
     of_values: bool = False
+    kind: str = ""
 
     @cached_property
     def json_columns(self) -> frozenset[str]:
@@ -140,9 +142,11 @@ PROJECTS = Table(
         "show_priority_icon show_priority_icon_in_all_panels has_google_domain "
         "enable_incoming_emails public atom_enabled",
         date="start_date",
-        timestamp="start_time shown_iterations_start_time created_at updated_at",
+        timestamp="start_time shown_iterations_start_time created_at updated_at _not_seen_since",
     ),
+    kind="project",
 )
+"""`_not_seen_since` is null, or when a project was first missing from the list of projects."""
 
 STORIES = Table(
     "stories",
@@ -239,6 +243,7 @@ STORIES = Table(
         ),
     },
     hands_down={"id": "story_id", "project_id": "project_id"},
+    kind="story",
 )
 
 EPICS = Table(
@@ -253,6 +258,7 @@ EPICS = Table(
     | _prefixed("label", _LABEL),
     nested={"comments": _comments("epics", _EPIC_IDS)},
     hands_down={"id": "epic_id", "project_id": "project_id"},
+    kind="epic",
 )
 
 LABELS = Table(
@@ -263,6 +269,7 @@ LABELS = Table(
     | _prefixed("counts__number_of_stories_by_state", _COUNTS_BY_STATE)
     | _prefixed("counts__sum_of_story_estimates_by_state", _COUNTS_BY_STATE)
     | _prefixed("counts__number_of_zero_point_stories_by_state", _COUNTS_BY_STATE),
+    kind="label",
 )
 
 PROJECT_MEMBERSHIPS = Table(
@@ -276,6 +283,7 @@ PROJECT_MEMBERSHIPS = Table(
         timestamp="last_viewed_at created_at updated_at",
     )
     | _prefixed("person", _PERSON),
+    kind="project_membership",
 )
 
 RELEASES = Table(
@@ -292,6 +300,7 @@ RELEASES = Table(
         "labels": Table("releases__labels", ("release_id", "id"), _LABEL | _RELEASE_IDS),
     },
     hands_down={"id": "release_id", "project_id": "project_id"},
+    kind="release",
 )
 
 ACTIVITY = Table(
@@ -361,6 +370,7 @@ REVIEW_TYPES = Table(
     _columns(
         bigint="id project_id", text="kind name", bool="hidden", timestamp="created_at updated_at"
     ),
+    kind="review_type",
 )
 
 WORKSPACES = Table(
@@ -369,6 +379,7 @@ WORKSPACES = Table(
     _columns(bigint="id person_id", text="kind name"),
     nested={"project_ids": _ids("workspaces", "project_ids", {"workspace_id": "bigint"})},
     hands_down={"id": "workspace_id"},
+    kind="workspace",
 )
 
 ACCOUNTS = Table(
@@ -382,6 +393,7 @@ ACCOUNTS = Table(
     ),
     nested={"project_ids": _ids("accounts", "project_ids", {"account_id": "bigint"})},
     hands_down={"id": "account_id"},
+    kind="account",
 )
 
 ACCOUNT_MEMBERSHIPS = Table(
@@ -394,6 +406,7 @@ ACCOUNT_MEMBERSHIPS = Table(
         timestamp="created_at updated_at",
     )
     | _prefixed("person", _PERSON),
+    kind="account_membership",
 )
 
 PEOPLE = Table("people", ("id",), _PERSON)
@@ -435,6 +448,17 @@ LOAD_REPORT = Table(
 """What became of an archive's rows; `where` names the first of those left out for a `reason`."""
 
 PROJECT_TABLES: dict[str, Table] = {
-    table.name: table for table in (STORIES, EPICS, LABELS, PROJECT_MEMBERSHIPS, RELEASES, ACTIVITY)
+    table.name: table
+    for table in (
+        STORIES,
+        EPICS,
+        LABELS,
+        PROJECT_MEMBERSHIPS,
+        RELEASES,
+        ITERATIONS,
+        ACTIVITY,
+        HISTORY_DAYS,
+        REVIEW_TYPES,
+    )
 }
 """The tables that are read project by project, by the name of their resource."""

@@ -11,11 +11,19 @@ from typing import Any
 import duckdb
 import requests
 
-from pivotal_tracker.settings import PROJECT_ENDPOINTS, PROJECTS, Endpoint
+from pivotal_tracker.settings import (
+    ACCOUNT_MEMBERSHIPS,
+    ACCOUNTS,
+    PROJECT_ENDPOINTS,
+    PROJECTS,
+    WORKSPACES,
+    Endpoint,
+)
 
 Record = dict[str, Any]
 Tables = dict[str, list[Record]]
 
+NOT_OF_THE_SERVER = {"_deleted", "found_at"}
 SECRETS = {"api_token", "big_url", "thumbnail_url"}
 JSON_COLUMNS = {"new_values", "original_values"}
 HANDED_DOWN = {
@@ -25,7 +33,11 @@ HANDED_DOWN = {
     "epics__comments": {"comment_id": "id"},
     "releases": {"release_id": "id", "project_id": "project_id"},
     "activity": {"activity_guid": "guid", "project_id": "project_id"},
+    "iterations": {"iteration_number": "number", "project_id": "project_id"},
+    "workspaces": {"workspace_id": "id"},
+    "accounts": {"account_id": "id"},
 }
+PEOPLE_IN = ("requested_by_id", "owned_by_id", "person_id", "reviewer_id", "performed_by_id")
 
 
 def expected_tables(table: str, records: Iterable[Record]) -> Tables:
@@ -95,7 +107,9 @@ def comparable(rows: Iterable[Record]) -> list[str]:
             {
                 name: _plain(name, value)
                 for name, value in row.items()
-                if value is not None and not name.startswith("_dlt")
+                if value is not None
+                and name not in NOT_OF_THE_SERVER
+                and not name.startswith("_dlt")
             },
             sort_keys=True,
         )
@@ -131,7 +145,10 @@ def served_tables(url: str, api_token: str) -> Tables:
         params: dict[str, Any] = {"fields": ",".join(endpoint.fields)} if endpoint.fields else {}
         address = f"{url}/{endpoint.path.format(**ids)}"
         if endpoint.limit is None:
-            return list(session.get(address, params=params, timeout=30).json())
+            body = session.get(address, params=params, timeout=30).json()
+            if endpoint.path.endswith("history/days"):
+                return [dict(zip(body["header"], day, strict=True)) for day in body["data"]]
+            return list(body[endpoint.inside] if endpoint.inside else body)
         found: list[Record] = []
         while page := session.get(
             address, params=params | {"limit": 50, "offset": len(found)}, timeout=30
@@ -148,4 +165,52 @@ def served_tables(url: str, api_token: str) -> Tables:
             ]
             for table, rows in expected_tables(name, records).items():
                 tables.setdefault(table, []).extend(rows)
+    tables |= expected_tables("workspaces", everything(WORKSPACES))
+    accounts = everything(ACCOUNTS)
+    members = [m for a in accounts for m in everything(ACCOUNT_MEMBERSHIPS, id=a["id"])]
+    tables |= expected_tables("accounts", accounts)
+    tables |= expected_tables("account_memberships", members)
+    tables["people"] = people_in(tables)
+    tables["deleted_records"] = deleted_in(tables)
     return tables
+
+
+def people_in(tables: Tables) -> list[Record]:
+    """Everyone in the memberships, and in the stories and activity with what these tell."""
+    people: dict[int, Record] = {}
+    for row in tables.get("activity", []):
+        told = {k: row.get(f"performed_by__{k}") for k in ("id", "kind", "name", "initials")}
+        people[told["id"]] = told
+    for name, rows in tables.items():
+        if name.split("__")[0] == "stories":
+            ids = [row.get(column) for row in rows for column in PEOPLE_IN]
+            if name in ("stories__owner_ids", "stories__follower_ids"):
+                ids += [row["value"] for row in rows]
+            for one in ids:
+                if one is not None:
+                    people.setdefault(one, {"id": one, "kind": "person"})
+    for name in ("project_memberships", "account_memberships"):
+        for row in tables.get(name, []):
+            prefix = "person__"
+            person = {k[len(prefix) :]: v for k, v in row.items() if k.startswith(prefix)}
+            people[person["id"]] = people.get(person["id"], {}) | person
+    return list(people.values())
+
+
+def deleted_in(tables: Tables) -> list[Record]:
+    """What the activity says was deleted or moved away, without when it was found."""
+    activities = {row["guid"]: row for row in tables.get("activity", [])}
+    deleted = {}
+    for change in tables.get("activity__changes", []):
+        if change.get("change_type") == "delete":
+            activity = activities[change["activity_guid"]]
+            deleted[change["kind"], change["id"], activity["project_id"]] = {
+                "kind": change["kind"],
+                "id": change["id"],
+                "project_id": activity["project_id"],
+                "change": "moved" if "_move_" in activity["kind"] else "deleted",
+                "deleted_at": activity["occurred_at"],
+                "deleted_by_id": activity["performed_by__id"],
+                "activity_guid": activity["guid"],
+            }
+    return list(deleted.values())

@@ -1,0 +1,56 @@
+"""The lists that belong to no project: workspaces, accounts and their members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dlt
+
+from . import tables
+from .client import NotOfferedError, RefusedError, TrackerClient
+from .reading import note_client
+from .rows import Record
+from .run import Run, account_wide
+from .settings import ACCOUNT_MEMBERSHIPS, ACCOUNTS, WORKSPACES, Endpoint
+
+
+def _list(
+    client: TrackerClient, endpoint: Endpoint, metrics: dict[str, Any], account_id: int = 0
+) -> list[Record] | None:
+    """A list, or None with a word in the metrics: a plain member may not read an account."""
+    note_client(client, metrics)
+    try:
+        return client.records(client.page(endpoint, id=account_id))
+    except NotOfferedError as error:
+        metrics["not_offered"] = str(error)
+    except RefusedError as error:
+        metrics["not_permitted"] = str(error)
+    return None
+
+
+def workspaces_of(run: Run) -> Iterator[Any]:
+    """What the resource `workspaces` yields."""
+    metrics = dlt.current.resource_metrics()
+    yield from account_wide(run, tables.WORKSPACES, _list(run.client, WORKSPACES, metrics), metrics)
+
+
+def account_list(client: TrackerClient) -> list[Record]:
+    """The accounts that the token may read; each is one record, none where it may not."""
+    return _list(client, ACCOUNTS, dlt.current.resource_metrics()) or []
+
+
+def account_memberships_of(run: Run, accounts: list[Record]) -> Iterator[Any]:
+    """What the resource `account_memberships` yields for all accounts."""
+    metrics = dlt.current.resource_metrics()
+    members: list[Record] = []
+    could_read = True
+    for account in accounts:
+        listed = _list(run.client, ACCOUNT_MEMBERSHIPS, metrics, account["id"])
+        could_read &= listed is not None
+        members += [{"account_id": account["id"], **member} for member in listed or ()]
+    for member in members:
+        run.meet("account_memberships", member)
+    is_known = could_read and bool(accounts)
+    yield from account_wide(run, tables.ACCOUNT_MEMBERSHIPS, members if is_known else None, metrics)
+    yield from run.met_all_of("account_memberships")

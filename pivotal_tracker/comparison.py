@@ -1,0 +1,72 @@
+"""Compares the records of one list with what was loaded, so that only what differs is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .loaded import Key, key_of
+from .rows import Batch, Record, row_id
+
+
+@dataclass
+class Comparison:
+    """The records of one list, as far as they have been seen, beside those in the destination.
+
+    Attributes:
+        batch: Takes the rows that are new, changed or gone.
+        known: The `_dlt_id` of the rows in the destination, by key.
+        seen: The keys met in this run, by whichever list of the table.
+        counts: `new`, `changed`, `unchanged`, `deleted` and `unusable` records.
+        look_up: Finds the `_dlt_id` of rows that `known` lacks, as another list may have brought.
+    """
+
+    batch: Batch
+    known: dict[Key, str]
+    seen: set[Key]
+    counts: Counter[str]
+    look_up: Callable[[list[Key]], dict[Key, str]] | None = None
+    own: set[Key] = field(default_factory=set)
+
+    def take(self, records: Iterable[Record]) -> list[Record]:
+        """Adds the rows of those that are not in the destination as they are.
+
+        Returns:
+            The records that were met for the first time in this run.
+        """
+        fresh = []
+        for record in records:
+            values = [record.get(name) for name in self.batch.table.key]
+            if None in values or not all(isinstance(v, str | int) for v in values):
+                self.counts["unusable"] += 1
+                continue
+            key = key_of(values)
+            self.own.add(key)
+            if key not in self.seen:
+                self.seen.add(key)
+                fresh.append((key, record))
+        strangers = [key for key, _ in fresh if key not in self.known]
+        others = self.look_up(strangers) if self.look_up and strangers else {}
+        for key, record in fresh:
+            before = self.known.get(key) or others.get(key)
+            if before is not None and before == row_id(record):
+                self.counts["unchanged"] += 1
+            else:
+                self.batch.add(record, replaces=before is not None)
+                self.counts["new" if before is None else "changed"] += 1
+        return [record for _, record in fresh]
+
+    def gone(self) -> list[Key]:
+        """The keys in the destination that this list does not have (any more)."""
+        return [key for key in self.known if key not in self.own]
+
+    def remove(self, keys: Iterable[Key]) -> None:
+        """Has the rows of these keys deleted, but for those that another list has brought."""
+        names = self.batch.table.key
+        for key in keys:
+            if key not in self.seen:
+                values: tuple[Any, ...] = key if isinstance(key, tuple) else (key,)
+                self.batch.remove(dict(zip(names, values, strict=True)))
+                self.counts["deleted"] += 1

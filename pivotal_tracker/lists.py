@@ -1,0 +1,310 @@
+"""The lists of a project that need not be read whole, and what tells which part of them changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dlt.common.utils import chunks
+
+from .changes import Touched, touched_by
+from .client import InvalidRequestError, NotOfferedError, Page, RefusedError
+from .loaded import Key
+from .reading import ProjectList, State
+from .rows import Record, in_tracker_words
+from .settings import MOST_IDS, ONE_STORY, OVERLAP, STORIES_BY_ID, STORY_IDS
+
+_MOST_WALKS = 10
+"""So often is a list walked through again that changes while it is."""
+
+
+class StoryList(ProjectList):
+    """The stories of a project: those that its activity names, or all where that is not enough."""
+
+    def __init__(self, reading: Any, project: Record) -> None:
+        super().__init__(reading, project)
+        self._until = str(self.before.get("until", ""))
+        self._is_whole = True
+
+    def first_job(self) -> Iterator[Any]:
+        """Reads what may have changed since the last run, or the first page of everything."""
+        feed = self._feed()
+        touched = touched_by(feed) if feed is not None else None
+        updated = self._updated() if touched and not touched.everything else None
+        if touched is None or updated is None:
+            return super().first_job()
+        self._is_whole = False
+        return self._take_changed(touched, updated)
+
+    def known(self) -> dict[Key, str]:
+        """What the destination holds of the project's stories; nothing where only some are read."""
+        return super().known() if self._is_whole else {}
+
+    def look_up(self, keys: list[Key]) -> dict[Key, str]:
+        """What the destination holds of stories, in whichever project it has them."""
+        return self.reading.run.loaded.row_ids(self.reading.batch.table, "id", keys)
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Adds the rows of stories, and notes when the last of them was updated."""
+        stories = list(records)
+        self._until = max([self._until, *(str(s.get("updated_at") or "") for s in stories)])
+        super().take(stories)
+
+    def completed(self) -> Iterator[Any]:
+        """Looks for what paging may have missed before anything is called gone."""
+        if not self._is_whole or not self._complete:
+            yield from self.settle()
+            return
+        gone = self.comparison.gone()
+        has_shifted = len(self.versions) > 1 or (None in self.versions and self.pages > 1)
+        if gone or has_shifted:
+            yield from self.reading.begin([partial(self._search, gone, has_shifted)])
+        else:
+            yield from self.settle()
+
+    def remembered(self) -> State:
+        """The project's version, and when the last of its stories was updated."""
+        return {**super().remembered(), "until": self._until}
+
+    def settle(self) -> Iterator[Any]:
+        """As a list read whole; where it was not, nothing is gone for not having been read."""
+        if self._is_whole:
+            yield from super().settle()
+        elif self._complete:
+            self.reading.state[str(self.project_id)] = self.remembered()
+            yield from self.reading.write()
+
+    def _feed(self) -> list[Record] | None:
+        version = self.before.get("version")
+        run = self.reading.run
+        if version is None or run.full_refresh or not run.loaded.anything:
+            return None
+        return run.feeds.since(self.project_id, version)
+
+    def _updated(self) -> list[Page] | None:
+        """The stories updated since the last run; None where the server does not tell."""
+        if not self._until:
+            return []
+        since = datetime.fromisoformat(self._until) - OVERLAP
+        asked = {"updated_after": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        pages: list[Page] = []
+        offset: int | None = 0
+        while offset is not None:
+            try:
+                page = self.client.page(self.reading.endpoint, offset, asked, id=self.project_id)
+            except (InvalidRequestError, NotOfferedError, RefusedError):
+                return None
+            pages.append(page)
+            offset = next(iter(page.following_offsets(len(self.client.records(page)))), None)
+            if page.total is None and len(pages) > 1:
+                # it may be ignoring what was asked, and giving everything
+                return None
+        return pages
+
+    def _take_changed(self, touched: Touched, updated: Sequence[Page]) -> Iterator[Any]:
+        """Takes the stories that were updated, and has the others that were touched read again."""
+        for page in updated:
+            self.take(self.client.records(page))
+            yield from self.reading.write()
+        ids = touched.stories | self._carriers(touched)
+        wanted = sorted(ids - set(self.comparison.own))
+        parts = list(chunks(wanted, MOST_IDS))
+        self._to_come += len(parts)
+        yield from self.reading.begin(partial(self._read_again, part) for part in parts)
+        yield from self.skip()
+
+    def _carriers(self, touched: Touched) -> set[int]:
+        """The stories that show the name of a label or a review type that was touched."""
+        loaded = self.reading.run.loaded
+        labelled = loaded.rows("stories__labels", ["story_id"], "id", touched.labels)
+        reviewed = loaded.rows(
+            "stories__reviews", ["story_id"], "review_type_id", touched.review_types
+        )
+        return {row[0] for row in (*labelled, *reviewed)}
+
+    def _read_again(self, ids: Sequence[int]) -> Iterator[Any]:
+        return self._take_again(ids, self._stories(ids))
+
+    def _take_again(self, ids: Sequence[int], stories: list[Record]) -> Iterator[Any]:
+        """Takes stories read by id; those that did not come are gone from the project."""
+        self.take(stories)
+        missing = set(ids) - {story.get("id") for story in stories}
+        rows = self.reading.run.loaded.rows("stories", ["id", "project_id"], "id", missing)
+        held = [one for one, project_id in rows if project_id == self.project_id]
+        self.reading.bury(self.comparison, self.project_id, held)
+        yield from self.reading.write()
+        yield from self.skip()
+
+    def _stories(self, ids: Iterable[int]) -> list[Record]:
+        """Stories by id, in as few requests as the server lets; without those that it lacks."""
+        stories: list[Record] = []
+        for chunk in chunks(sorted(ids), MOST_IDS):
+            try:
+                page = self.client.page(
+                    STORIES_BY_ID, asked={"ids": ",".join(map(str, chunk))}, id=self.project_id
+                )
+                stories += self.client.records(page)
+            except (NotOfferedError, InvalidRequestError):
+                stories += [s for one in chunk for s in self._story(one)]
+        return stories
+
+    def _story(self, story_id: int) -> list[Record]:
+        try:
+            page = self.client.page(ONE_STORY, id=self.project_id, story_id=story_id)
+        except (RefusedError, NotOfferedError):
+            return []
+        return self.client.records(page)
+
+    def _search(self, gone: list[Key], has_shifted: bool) -> Iterator[Any]:
+        """Reads by id what the pages did not have: what seems gone, and what slipped between."""
+        return self._found([*self._stories(gone), *(self._slipped() if has_shifted else [])])
+
+    def _found(self, stories: list[Record]) -> Iterator[Any]:
+        self.take(stories)
+        yield from self.settle()
+        yield from self.reading.end_one()
+
+    def _slipped(self) -> list[Record]:
+        """The stories that moved to a page already read while another was, or came meanwhile."""
+        found: dict[int, Record] = {}
+        for _ in range(_MOST_WALKS):
+            ids, is_steady = self._walk()
+            missing = ids - self.comparison.own - found.keys()
+            found |= {story["id"]: story for story in self._stories(missing)}
+            if is_steady:
+                break
+        return list(found.values())
+
+    def _walk(self) -> tuple[set[int], bool]:
+        """The ids of all stories, and whether the project stayed as it was meanwhile."""
+        ids: set[int] = set()
+        versions: set[int | None] = set()
+        offset: int | None = 0
+        while offset is not None:
+            page = self.client.page(STORY_IDS, offset, id=self.project_id)
+            records = self.client.records(page)
+            new = {r["id"] for r in records if isinstance(r.get("id"), int)} - ids
+            ids |= new
+            versions.add(page.version)
+            offset = next(iter(page.following_offsets(len(records))), None) if new else None
+        return ids, len(versions) == 1
+
+
+class ActivityList(ProjectList):
+    """The activity of a project: what is new since the last run, or all that the server has."""
+
+    ever_shrinks = False
+
+    def first_job(self) -> Iterator[Any]:
+        """Takes what the feed has since the last run, or reads its first page."""
+        run = self.reading.run
+        version = self.before.get("version")
+        if version is None or run.full_refresh or not run.loaded.anything:
+            return super().first_job()
+        feed = run.feeds.since(self.project_id, version)
+        return super().first_job() if feed is None else self._take_new(feed)
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Adds the rows of activity, and of what it says was deleted."""
+        activities = [{"project_id": self.project_id, **a} for a in records]
+        self.reading.note_deletions(activities)
+        super().take(activities)
+
+    def _take_new(self, feed: list[Record]) -> Iterator[Any]:
+        self.take(feed)
+        yield from self.reading.write()
+        yield from self.skip()
+
+
+class DailyList(ProjectList):
+    """A list that changes with the days too: read again when one has passed in the project."""
+
+    def may_have_changed(self) -> bool:
+        """Whether the project's version moved, or a day passed in its time zone."""
+        return super().may_have_changed() or self.before.get("day") != self._today()
+
+    def remembered(self) -> State:
+        """The project's version, and the day."""
+        return {**super().remembered(), "day": self._today()}
+
+    def _today(self) -> str:
+        zone = self.project.get("time_zone")
+        name = zone.get("olson_name") if isinstance(zone, dict) else None
+        try:
+            here = ZoneInfo(str(name))
+        except (ValueError, OSError):
+            here = ZoneInfo("UTC")
+        return datetime.now(here).date().isoformat()
+
+
+class IterationList(DailyList):
+    """The iterations of a project: the current one and the later ones.
+
+    Those that were done when they were last read are read again only if something that they hold
+    was touched since.
+    """
+
+    def first_job(self) -> Iterator[Any]:
+        """Reads on from the first iteration that may have changed."""
+        self.start = max(self._first_open() - 1, 0)
+        return super().first_job()
+
+    def known(self) -> dict[Key, str]:
+        """What the destination holds of the iterations that are read."""
+        return {key: told for key, told in super().known().items() if key[1] > self.start}
+
+    def remembered(self) -> State:
+        """The number of the iteration that is current, with what a daily list remembers."""
+        return {**super().remembered(), "current": self.project.get("current_iteration_number")}
+
+    def records(self, page: Page) -> list[Record]:
+        """Iterations with `story_ids`, also where the server gives only whole `stories`."""
+        return [_with_story_ids(record) for record in super().records(page)]
+
+    def _first_open(self) -> int:
+        """The number of the first iteration to read."""
+        run = self.reading.run
+        version, current = self.before.get("version"), self.before.get("current")
+        now = self.project.get("current_iteration_number")
+        if version is None or not current or not now or run.full_refresh:
+            return 1
+        if version == self.project.get("version"):
+            return int(min(current, now))
+        feed = run.feeds.since(self.project_id, version)
+        touched = touched_by(feed) if feed is not None else None
+        if touched is None or touched.everything or touched.project:
+            return 1
+        return int(min([current, now, *touched.iterations, *self._of(touched)]))
+
+    def _of(self, touched: Touched) -> Iterator[int]:
+        """The iterations that held a touched story, or hold one by the time of its acceptance."""
+        loaded = self.reading.run.loaded
+        columns = ["project_id", "iteration_number"]
+        rows = loaded.rows("iterations__story_ids", columns, "value", touched.stories)
+        yield from (number for project_id, number in rows if project_id == self.project_id)
+        if touched.accepted_at:
+            earliest = datetime.fromisoformat(min(touched.accepted_at))
+            spans = loaded.rows(
+                "iterations", ["number", "start", "finish"], "project_id", [self.project_id]
+            )
+            yield from (number for number, start, finish in spans if start <= earliest < finish)
+
+
+def _with_story_ids(iteration: Record) -> Record:
+    stories = iteration.get("stories")
+    if not isinstance(stories, list):
+        return iteration
+    ids = [s["id"] for s in map(in_tracker_words, stories) if isinstance(s.get("id"), int)]
+    return {k: v for k, v in iteration.items() if k != "stories"} | {"story_ids": ids}
+
+
+LISTS: dict[str, type[ProjectList]] = {
+    "stories": StoryList,
+    "activity": ActivityList,
+    "iterations": IterationList,
+    "history_days": DailyList,
+}
+"""How a resource's list is read, where it is not just read whole when its project moved."""

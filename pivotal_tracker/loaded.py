@@ -1,0 +1,99 @@
+"""What the destination holds already: asked for by key, so that only what differs is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dlt
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from .tables import Table
+
+Key = Any
+"""A row's key: its value where the table's key is one column, else a tuple."""
+
+IDS_AT_ONCE = 500
+"""So many ids are named in one query."""
+
+
+class Loaded:
+    """Reads the tables that earlier runs have loaded, in the dataset of the current pipeline."""
+
+    def __init__(self) -> None:
+        pipeline: Any = dlt.current.pipeline()
+        self._pipeline = None if pipeline.first_run else pipeline
+
+    @property
+    def anything(self) -> bool:
+        """Whether there was an earlier run at all."""
+        return self._pipeline is not None
+
+    def has(self, table: str) -> bool:
+        """Whether an earlier run has made a table."""
+        return self._pipeline is not None and table in self._pipeline.default_schema.tables
+
+    def rows(
+        self, table: str, columns: Sequence[str], column: str = "", values: Iterable[int] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a table; none where there is no such table yet.
+
+        Args:
+            table: Its name.
+            columns: The columns to give, `*` for all.
+            column: Give only the rows in which this column has one of the values.
+            values: Whole numbers.
+        """
+        if not column:
+            return self._rows(table, columns, "")
+        wanted = sorted(set(values))
+        return [
+            row
+            for start in range(0, len(wanted), IDS_AT_ONCE)
+            for row in self._rows(
+                table,
+                columns,
+                f" WHERE {column} IN ({', '.join(map(str, wanted[start : start + IDS_AT_ONCE]))})",
+            )
+        ]
+
+    def _rows(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
+        if self._pipeline is None:
+            return []
+        with self._pipeline.sql_client() as client:
+            name = client.make_qualified_table_name(table)
+            query = f"SELECT {', '.join(columns)} FROM {name}{where}"  # noqa: S608 - ours and ints
+            try:
+                with client.execute_query(query) as cursor:
+                    return list(cursor.fetchall())
+            except DatabaseUndefinedRelation:
+                return []
+
+    def row_ids(self, table: Table, column: str = "", values: Iterable[int] = ()) -> dict[Key, str]:
+        """The `_dlt_id` of rows, which tells what they hold, by their key.
+
+        Args:
+            table: The table.
+            column: As in `rows`.
+            values: As in `rows`.
+        """
+        rows = self.rows(table.name, [*table.key, "_dlt_id"], column, values)
+        return {key_of(row[:-1]): row[-1] for row in rows}
+
+    def records(self, table: Table, ids: Iterable[int]) -> list[dict[str, Any]]:
+        """Whole rows by id, without dlt's own columns."""
+        if self._pipeline is None:
+            return []
+        columns = [
+            name
+            for name in self._pipeline.default_schema.get_table_columns(table.name)
+            if not name.startswith("_dlt")
+        ]
+        rows = self.rows(table.name, columns, "id", ids)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def key_of(values: Sequence[Any]) -> Key:
+    """A key as it is compared: dates as the API writes them, a single value as itself."""
+    told = tuple(v.isoformat() if hasattr(v, "isoformat") else v for v in values)
+    return told[0] if len(told) == 1 else told

@@ -1,0 +1,126 @@
+"""What the tables of one run share: the server, the feeds, the people met, what was found gone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dlt
+
+from . import tables
+from .changes import Feeds, deletions_in
+from .client import TrackerClient
+from .comparison import Comparison
+from .loaded import Loaded
+from .people import People
+from .rows import Batch, Record
+
+MEETS_PEOPLE = frozenset(
+    {"stories", "activity", "project_memberships", "account_memberships", "people"}
+)
+"""The resources in whose records people are met."""
+
+
+class Run:
+    """One extraction of the source.
+
+    Attributes:
+        client: The server.
+        load_id: The load package that its rows come with.
+        loaded: What the destination holds from earlier runs.
+        feeds: The projects' activity since a version.
+        full_refresh: Whether everything is read and written again.
+        selected: The names of the resources that are read.
+    """
+
+    def __init__(self, client: TrackerClient, *, full_refresh: bool) -> None:
+        self.client = client
+        self.load_id: str = dlt.current.load_package_state()["load_id"]
+        self.loaded = Loaded()
+        self.feeds = Feeds(client)
+        self.full_refresh = full_refresh
+        self.selected = frozenset(dlt.current.source().resources.selected)
+        self._people = People()
+        self._meeting = set(self.selected & MEETS_PEOPLE)
+        self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def batch(self, table: tables.Table, metrics: dict[str, Any]) -> Batch:
+        """A batch whose written rows are counted in a resource's metrics."""
+        batch = Batch(table, self.load_id)
+        batch.written = metrics.setdefault("written", batch.written)
+        return batch
+
+    def missing_tables(self, batch: Batch) -> Iterator[Any]:
+        """What makes the tables of a batch exist, where an earlier run has not."""
+        if self.full_refresh or not self.loaded.has(batch.table.name):
+            yield from batch.empty_items()
+
+    def meet(self, table: str, record: Record) -> None:
+        """Notes the people that a record names."""
+        self._people.meet(table, record)
+
+    def met_all_of(self, resource: str) -> list[Any]:
+        """The rows of `people`, when the last resource that meets any has come to its end."""
+        if resource not in self._meeting:
+            return []
+        self._meeting.discard(resource)
+        return [] if self._meeting else self.items(tables.PEOPLE, self._people.records(self.loaded))
+
+    def deleted(self, records: Iterable[Record]) -> list[Any]:
+        """The rows of `deleted_records` for what was found gone.
+
+        Args:
+            records: Each with `kind`, `id` and `project_id`; when and by whom is taken from what
+                has been read of the feed.
+        """
+        rows = {}
+        for record in records:
+            key = (record["kind"], record["id"], record.get("project_id"))
+            rows[key] = {**record, "found_at": self._found_at}
+        for project_id in {key[2] for key in rows if isinstance(key[2], int)}:
+            for told in deletions_in(self.feeds.known(project_id)):
+                key = (told["kind"], told["id"], project_id)
+                if key in rows:
+                    rows[key] |= told
+        return self.items(tables.DELETED_RECORDS, rows.values())
+
+    def items(self, table: tables.Table, records: Iterable[Record]) -> list[Any]:
+        """What a resource yields to add or replace rows of a table that several feed."""
+        batch = self.batch(table, dlt.current.resource_metrics())
+        for record in records:
+            batch.add(record)
+        return batch.items()
+
+
+def rows_counted(metrics: dict[str, Any]) -> Counter[str]:
+    """The counter of what became of a resource's records, made when first needed."""
+    counter: Counter[str] = metrics.setdefault(
+        "rows", Counter(new=0, changed=0, deleted=0, unchanged=0, unusable=0)
+    )
+    return counter
+
+
+def account_wide(
+    run: Run, table: tables.Table, records: list[Record] | None, metrics: dict[str, Any]
+) -> Iterator[Any]:
+    """What a resource yields for a list that is read whole and compared with what was loaded.
+
+    Args:
+        run: The run.
+        table: The list's table.
+        records: The whole list; None where it could not be read, so that nothing is known gone.
+        metrics: Those of the resource.
+    """
+    batch = run.batch(table, metrics)
+    yield from run.missing_tables(batch)
+    if records is None:
+        return
+    known = {} if run.full_refresh else run.loaded.row_ids(table)
+    comparison = Comparison(batch, known, set(), rows_counted(metrics))
+    comparison.take(records)
+    gone = comparison.gone()
+    comparison.remove(gone)
+    yield from batch.items()
+    yield from run.deleted({"kind": table.kind, "id": one, "project_id": 0} for one in gone)
