@@ -172,5 +172,5 @@ def _hints(table: Table, root: Table, *, full_refresh: bool) -> dict[str, Any]:
     }
     if table is not root:
         # the nested rows of a record are replaced together
-        hints["merge_key"] = [handed for own, handed in root.hands_down.items() if own in root.key]
+        hints["merge_key"] = root.handed_key
     return hints

@@ -152,6 +152,7 @@ class TrackerClient:
         self.base_url = _checked_url(base_url)
         self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
         self.refused_fields: set[str] = set()
+        self._refused_params: set[str] = set()
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._next_request = 0.0
         self._lock = threading.Lock()
@@ -226,7 +227,8 @@ class TrackerClient:
         path = endpoint.path.format(**path_values)
         while True:
             fields = [name for name in endpoint.fields if name not in self.refused_fields]
-            params: dict[str, Any] = {**endpoint.params, **(asked or {})}
+            extras = {k: v for k, v in endpoint.params.items() if k not in self._refused_params}
+            params: dict[str, Any] = {**extras, **(asked or {})}
             if fields:
                 params["fields"] = ",".join(fields)
             if endpoint.limit is not None:
@@ -236,9 +238,17 @@ class TrackerClient:
             try:
                 response = self._answer(path, params, closely=False)
             except InvalidRequestError as error:
-                if not fields:
+                named = _named_in(str(error), fields)
+                if named:
+                    self.refused_fields.update(named)
+                elif asked:
                     raise
-                self._give_up_fields(fields, str(error))
+                elif extras:
+                    self._refused_params.update(extras)
+                elif fields:
+                    self.refused_fields.update(fields)
+                else:
+                    raise
             else:
                 total = _number(response, "X-Tracker-Pagination-Total")
                 return Page(
@@ -253,15 +263,6 @@ class TrackerClient:
                     inside=endpoint.inside,
                     is_one=endpoint.is_one,
                 )
-
-    def _give_up_fields(self, asked: list[str], problem: str) -> None:
-        """Ask no more for the field that the server's answer names, or for any if it names none."""
-        named = [
-            name
-            for name in asked
-            if name != ":default" and re.search(rf"\b{re.escape(name.split('(')[0])}\b", problem)
-        ]
-        self.refused_fields.update(named or asked)
 
     def _answer(self, path: str, params: Params | None, *, closely: bool) -> requests.Response:
         self._keep_pace()
@@ -377,6 +378,15 @@ def _problem(response: requests.Response) -> _Problem:
         return _Problem("", response.reason or "")
     said = [body.get(name) for name in ("error", "general_problem", "requirement")]
     return _Problem(str(body.get("code", "")), " ".join(str(s) for s in said if s)[:500])
+
+
+def _named_in(problem: str, fields: list[str]) -> list[str]:
+    """The fields that the text of an error names."""
+    return [
+        name
+        for name in fields
+        if name != ":default" and re.search(rf"\b{re.escape(name.split('(')[0])}\b", problem)
+    ]
 
 
 def _looks_like_json(content: bytes) -> bool:

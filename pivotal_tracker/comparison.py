@@ -34,7 +34,7 @@ class Comparison:
         """Adds the rows of those that are not in the destination as they are.
 
         Returns:
-            The records that were met for the first time in this run.
+            The records that are new or changed.
         """
         fresh = []
         for record in records:
@@ -49,14 +49,16 @@ class Comparison:
                 fresh.append((key, record))
         strangers = [key for key, _ in fresh if key not in self.known]
         others = self.look_up(strangers) if self.look_up and strangers else {}
+        written = []
         for key, record in fresh:
             before = self.known.get(key) or others.get(key)
             if before is not None and before == row_id(record):
                 self.counts["unchanged"] += 1
             else:
                 self.batch.add(record, replaces=before is not None)
+                written.append(record)
                 self.counts["new" if before is None else "changed"] += 1
-        return [record for _, record in fresh]
+        return written
 
     def gone(self) -> list[Key]:
         """The keys in the destination that this list does not have (any more)."""

@@ -31,7 +31,7 @@ class StoryList(ProjectList):
 
     def first_job(self) -> Iterator[Any]:
         """Reads what may have changed since the last run, or the first page of everything."""
-        feed = self._feed()
+        feed = self.changes()
         touched = touched_by(feed) if feed is not None else None
         updated = self._updated() if touched and not touched.everything else None
         if touched is None or updated is None:
@@ -76,13 +76,6 @@ class StoryList(ProjectList):
         elif self._complete:
             self.reading.state[str(self.project_id)] = self.remembered()
             yield from self.reading.write()
-
-    def _feed(self) -> list[Record] | None:
-        version = self.before.get("version")
-        run = self.reading.run
-        if version is None or run.full_refresh or not run.loaded.anything:
-            return None
-        return run.feeds.since(self.project_id, version)
 
     def _updated(self) -> list[Page] | None:
         """The stories updated since the last run; None where the server does not tell."""
@@ -200,18 +193,13 @@ class ActivityList(ProjectList):
 
     def first_job(self) -> Iterator[Any]:
         """Takes what the feed has since the last run, or reads its first page."""
-        run = self.reading.run
-        version = self.before.get("version")
-        if version is None or run.full_refresh or not run.loaded.anything:
-            return super().first_job()
-        feed = run.feeds.since(self.project_id, version)
+        feed = self.changes()
         return super().first_job() if feed is None else self._take_new(feed)
 
-    def take(self, records: Iterable[Record]) -> None:
-        """Adds the rows of activity, and of what it says was deleted."""
-        activities = [{"project_id": self.project_id, **a} for a in records]
-        self.reading.note_deletions(activities)
-        super().take(activities)
+    def learn_from(self, records: list[Record]) -> None:
+        """Notes the people in activity, and what it says was deleted."""
+        super().learn_from(records)
+        self.reading.note_deletions(records)
 
     def _take_new(self, feed: list[Record]) -> Iterator[Any]:
         self.take(feed)
@@ -224,20 +212,11 @@ class DailyList(ProjectList):
 
     def may_have_changed(self) -> bool:
         """Whether the project's version moved, or a day passed in its time zone."""
-        return super().may_have_changed() or self.before.get("day") != self._today()
+        return super().may_have_changed() or self.before.get("day") != today_in(self.project)
 
     def remembered(self) -> State:
         """The project's version, and the day."""
-        return {**super().remembered(), "day": self._today()}
-
-    def _today(self) -> str:
-        zone = self.project.get("time_zone")
-        name = zone.get("olson_name") if isinstance(zone, dict) else None
-        try:
-            here = ZoneInfo(str(name))
-        except (ValueError, OSError):
-            here = ZoneInfo("UTC")
-        return datetime.now(here).date().isoformat()
+        return {**super().remembered(), "day": today_in(self.project)}
 
 
 class IterationList(DailyList):
@@ -248,9 +227,9 @@ class IterationList(DailyList):
     """
 
     def first_job(self) -> Iterator[Any]:
-        """Reads on from the first iteration that may have changed."""
-        self.start = max(self._first_open() - 1, 0)
-        return super().first_job()
+        """Finds what was touched; what it returns reads on from the first that may have changed."""
+        feed = self.changes()
+        return super().first_job() if feed is None else self._read_on(touched_by(feed))
 
     def known(self) -> dict[Key, str]:
         """What the destination holds of the iterations that are read."""
@@ -264,20 +243,18 @@ class IterationList(DailyList):
         """Iterations with `story_ids`, also where the server gives only whole `stories`."""
         return [_with_story_ids(record) for record in super().records(page)]
 
-    def _first_open(self) -> int:
+    def _read_on(self, touched: Touched) -> Iterator[Any]:
+        self.start = self._first_touched(touched) - 1
+        self._to_come += 1
+        yield from self.reading.begin([partial(self._page_at, self.start)])
+        yield from self.skip()
+
+    def _first_touched(self, touched: Touched) -> int:
         """The number of the first iteration to read."""
-        run = self.reading.run
-        version, current = self.before.get("version"), self.before.get("current")
-        now = self.project.get("current_iteration_number")
-        if version is None or not current or not now or run.full_refresh:
+        current, now = self.before.get("current"), self.project.get("current_iteration_number")
+        if not current or not now or touched.everything or touched.project:
             return 1
-        if version == self.project.get("version"):
-            return int(min(current, now))
-        feed = run.feeds.since(self.project_id, version)
-        touched = touched_by(feed) if feed is not None else None
-        if touched is None or touched.everything or touched.project:
-            return 1
-        return int(min([current, now, *touched.iterations, *self._of(touched)]))
+        return max(1, min([int(current), int(now), *touched.iterations, *self._of(touched)]))
 
     def _of(self, touched: Touched) -> Iterator[int]:
         """The iterations that held a touched story, or hold one by the time of its acceptance."""
@@ -299,6 +276,17 @@ def _with_story_ids(iteration: Record) -> Record:
         return iteration
     ids = [s["id"] for s in map(in_tracker_words, stories) if isinstance(s.get("id"), int)]
     return {k: v for k, v in iteration.items() if k != "stories"} | {"story_ids": ids}
+
+
+def today_in(project: Record) -> str:
+    """The date that it is in a project's time zone, ISO 8601; in UTC where that is not known."""
+    zone = project.get("time_zone")
+    name = zone.get("olson_name") if isinstance(zone, dict) else None
+    try:
+        here = ZoneInfo(str(name))
+    except (ValueError, OSError):
+        here = ZoneInfo("UTC")
+    return datetime.now(here).date().isoformat()
 
 
 LISTS: dict[str, type[ProjectList]] = {

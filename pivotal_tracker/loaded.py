@@ -82,7 +82,7 @@ class Loaded:
 
     def records(self, table: Table, ids: Iterable[int]) -> list[dict[str, Any]]:
         """Whole rows by id, without dlt's own columns."""
-        if self._pipeline is None:
+        if self._pipeline is None or not self.has(table.name):
             return []
         columns = [
             name

@@ -178,6 +178,17 @@ class ProjectList:
         """What the last run remembered."""
         return self.reading.state.get(str(self.project_id), {})
 
+    def changes(self) -> list[Record] | None:
+        """The project's activity since the last run; None where that does not tell everything."""
+        run, version, now = (
+            self.reading.run,
+            self.before.get("version"),
+            self.project.get("version"),
+        )
+        if version is None or now is None or run.full_refresh or not run.loaded.anything:
+            return None
+        return [] if version == now else run.feeds.since(self.project_id, version)
+
     @property
     def client(self) -> TrackerClient:
         """The server."""
@@ -243,11 +254,14 @@ class ProjectList:
         yield from self.reading.end_one()
 
     def take(self, records: Iterable[Record]) -> None:
-        """Adds the rows of records, and notes the people in them."""
-        name = self.reading.name
+        """Adds the rows of records that are new or changed."""
         whole = ({"project_id": self.project_id, **in_tracker_words(r)} for r in records)
-        for record in self.comparison.take(whole):
-            self.reading.run.meet(name, record)
+        self.learn_from(self.comparison.take(whole))
+
+    def learn_from(self, records: list[Record]) -> None:
+        """Notes what new or changed records say of others."""
+        for record in records:
+            self.reading.run.meet(self.reading.name, record)
 
     def records(self, page: Page) -> list[Record]:
         """The records of a page."""

@@ -36,6 +36,7 @@ _NESTED_KEY_COLUMNS: dict[str, ColumnType] = {
     "_dlt_list_idx": "bigint",
     **_KEY_COLUMNS,
 }
+_REQUIRED_KEYS = set(_NESTED_KEY_COLUMNS) - {"_deleted"}
 _TYPES: dict[ColumnType, pa.DataType] = {
     "bigint": pa.int64(),
     "text": pa.string(),
@@ -149,7 +150,8 @@ class Batch:
         else:
             none["_dlt_parent_id"] = ""
         row_key = {"_dlt_id": f"deleted:{name}", "_deleted": True}
-        self.rows[table.name].append({**none, **ids, **row_key})
+        told = {column: value for column, value in ids.items() if value is not None}
+        self.rows[table.name].append({**none, **told, **row_key})
 
     def _add(self, table: Table, record: Record, ids: Row, keys: Row) -> None:
         row: Row = {**ids, **record, **keys}
@@ -226,17 +228,22 @@ class Batch:
         """An empty Arrow table for each table of the family, so that all of them exist."""
         self.written.update({member.name: 0 for member in self.table.family()})
         for member in self.table.family():
-            item = _arrow_table(member, self._columns(member), [], self.load_id)
+            item = self._arrow(member, [])
             yield dlt.mark.with_table_name(item, member.name)
 
     def _item(self, member: Table, rows: list[Row]) -> Any:
         if not member.json_columns and member.name not in self._undeclared:
             try:
-                return _arrow_table(member, self._columns(member), rows, self.load_id)
+                return self._arrow(member, rows)
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 # a value of another type than declared, which dlt's normalizer has an answer to
                 pass
         return [_with_times(member, row) for row in rows]
+
+    def _arrow(self, member: Table, rows: list[Row]) -> pa.Table:
+        handed_key = () if member is self.table else self.table.handed_key
+        required = {*member.key, *handed_key, *_REQUIRED_KEYS}
+        return _arrow_table(self._columns(member), required, rows, self.load_id)
 
     def _columns(self, member: Table) -> dict[str, ColumnType]:
         """The declared columns of a table in order, dlt's keys last."""
@@ -245,12 +252,11 @@ class Batch:
 
 
 def _arrow_table(
-    table: Table, columns: dict[str, ColumnType], rows: list[Row], load_id: str
+    columns: dict[str, ColumnType], required: set[str], rows: list[Row], load_id: str
 ) -> pa.Table:
     columns = {name: kind for name, kind in columns.items() if kind != "json"}
     written = pa.struct([(name, _WRITTEN_TYPES[kind]) for name, kind in columns.items()])
     arrays = pa.array(rows, written).flatten()
-    required = {*table.key, *_NESTED_KEY_COLUMNS} - {"_deleted"}
     fields, cast = [], []
     for array, (name, kind) in zip(arrays, columns.items(), strict=True):
         is_load_id = name == "_dlt_load_id"

@@ -49,6 +49,11 @@ class Table:
         """The columns whose values need no more than to be written down."""
         return frozenset(self.columns) - self.json_columns
 
+    @cached_property
+    def handed_key(self) -> tuple[str, ...]:
+        """The columns in which the nested tables carry this one's key: their rows go together."""
+        return tuple(handed for own, handed in self.hands_down.items() if own in self.key)
+
     def family(self) -> Iterator[Table]:
         """This table, then the tables nested in it, parents first."""
         yield self
@@ -213,7 +218,7 @@ STORIES = Table(
         ),
         "transitions": Table(
             "stories__transitions",
-            ("story_id", "project_version", "state"),
+            ("project_id", "project_version", "story_id", "state"),
             _columns(
                 bigint="project_version performed_by_id",
                 text="kind state",

@@ -49,7 +49,7 @@ def expected_tables(table: str, records: Iterable[Record]) -> Tables:
 
 
 def _expect(tables: Tables, table: str, record: Record, ids: Record) -> None:
-    row = {**_flat(record), **ids}
+    row = {**ids, **_flat(record)}
     lists = {name: value for name, value in row.items() if isinstance(value, list)}
     row = {name: value for name, value in row.items() if name not in lists}
     tables.setdefault(table, []).append(row)

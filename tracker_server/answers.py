@@ -96,6 +96,8 @@ def answer(
         page = _page(endpoint, query, behaviour, found)
         data = _given(reading, behaviour, give, page.rows if page else found)
         version = _project_version(reading, behaviour, template)
+        if "version" in behaviour.lacks:
+            data, version = _without_version(data), None
         if query.choice("date_format", ("iso8601", "millis")) == "millis":
             data = _in_milliseconds("", data)
         says_paging = page if behaviour.pagination_headers else None
@@ -118,6 +120,15 @@ def error_answer(error: ApiError) -> Answer:
     """Make the answer that says no."""
     headers = {"Content-Type": JSON, "Cache-Control": "no-cache"}
     return Answer(error.status, as_json(error.body), headers)
+
+
+def _without_version(data: Any) -> Any:
+    """Take the version out of projects, alone or in a list."""
+    if isinstance(data, list):
+        return [_without_version(one) for one in data]
+    if isinstance(data, dict) and data.get("kind") == "project":
+        return {name: value for name, value in data.items() if name != "version"}
+    return data
 
 
 def as_json(value: object) -> bytes:
@@ -144,7 +155,7 @@ def _query(endpoint: Endpoint, behaviour: Behaviour, parameters: Mapping[str, st
         taken = endpoint.parameters & LITETRACKER_PARAMETERS
         return Query({name: text for name, text in parameters.items() if name in taken})
     query = Query(parameters)
-    query.refuse_others_than(endpoint.parameters)
+    query.refuse_others_than(endpoint.parameters - behaviour.lacks)
     return query
 
 

@@ -19,6 +19,8 @@ class Behaviour:
         forbidden_projects: Ids of the projects that answer 403 `unauthorized_operation`.
         forbidden: Names of the endpoints that do so, such as `accounts`.
         missing: Names of the endpoints that answer 404 `route_not_found`.
+        lacks: What it has never heard of: parameters, which are answered with 400, or `version`,
+            which then no project and no header tells.
         refused_fields: Attributes that are answered with 400 when asked for in `fields`.
         ignores_fields: Whether `fields` changes nothing.
         limits: The most rows a page, by endpoint, in the place of the documented maximum.
@@ -36,6 +38,7 @@ class Behaviour:
     forbidden_projects: set[int] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
+    lacks: set[str] = field(default_factory=set)
     refused_fields: set[str] = field(default_factory=set)
     ignores_fields: bool = False
     limits: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,492 @@
+"""A later run: whatever happened in the workspace, the tables are what a fresh load would give."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from pivotal_tracker import pivotal_tracker_source
+from tracker_server import TrackerServer, litetracker
+from tracker_server.made_up import made_up_workspace
+from tracker_server.workspace import Workspace
+
+from .truth import Tables, assert_tables_equal, comparable, loaded_tables, served_tables
+
+ADDED_TO = {
+    "activity",
+    "activity__changes",
+    "activity__primary_resources",
+    "activity__secondary_resources",
+    "deleted_records",
+    "people",
+}
+
+
+@dataclass
+class Mirror:
+    """A served workspace and the database that it is loaded into, run after run."""
+
+    workspace: Workspace
+    folder: Path
+    server: TrackerServer
+    seen: dict[str, set[int]] = field(default_factory=dict)
+
+    def load(self, *resources: str, **options: Any) -> dict[str, dict[str, Any]]:
+        """One run; gives what each resource noted."""
+        pipeline = dlt.pipeline(
+            "pivotal_tracker",
+            destination=dlt.destinations.duckdb(str(self.database)),
+            dataset_name="tracker",
+            pipelines_dir=str(self.folder / "pipelines"),
+        )
+        source = pivotal_tracker_source(
+            api_token=self.workspace.me["api_token"], base_url=self.server.url, **options
+        )
+        self.server.requests.clear()
+        pipeline.run(
+            source.with_resources(*resources) if resources else source,
+            loader_file_format="parquet",
+        )
+        info = pipeline.last_trace.last_extract_info
+        return {
+            name: metrics.custom_metrics
+            for steps in info.metrics.values()
+            for step in steps
+            for name, metrics in step["resource_metrics"].items()
+        }
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "loaded.duckdb"
+
+    def tables(self) -> Tables:
+        return loaded_tables(self.database)
+
+    def truth(self) -> Tables:
+        return served_tables(self.server.url, self.workspace.me["api_token"])
+
+    def assert_exact(self) -> None:
+        """Every table is as a fresh load would give it; what is only added to may hold more."""
+        loaded, truth = self.tables(), self.truth()
+        projects = set(self.workspace.projects)
+        in_sight = {
+            name: [
+                row
+                for row in rows
+                if (row["id"] if name == "projects" else row.get("project_id", 0))
+                in projects | {0, None}
+            ]
+            for name, rows in loaded.items()
+        }
+        assert_tables_equal(
+            {name: rows for name, rows in in_sight.items() if name not in ADDED_TO},
+            {name: rows for name, rows in truth.items() if name not in ADDED_TO},
+        )
+        for name in ADDED_TO - {"people", "deleted_records"}:
+            assert set(comparable(truth.get(name, []))) <= set(comparable(loaded[name])), name
+        guids = [row["guid"] for row in loaded["activity"]]
+        assert len(guids) == len(set(guids))
+        self._assert_people(loaded, truth)
+        self._assert_deletions(loaded, truth)
+
+    def _assert_people(self, loaded: Tables, truth: Tables) -> None:
+        people = {row["id"]: row for row in loaded["people"]}
+        assert len(people) == len(loaded["people"])
+        for person in truth["people"]:
+            told = {name: value for name, value in person.items() if value is not None}
+            assert told.items() <= people[person["id"]].items()
+
+    def _assert_deletions(self, loaded: Tables, truth: Tables) -> None:
+        told = {(r["kind"], r["id"], r["project_id"]) for r in loaded["deleted_records"]}
+        assert len(told) == len(loaded["deleted_records"])
+        assert {(r["kind"], r["id"], r["project_id"]) for r in truth["deleted_records"]} <= told
+        for name, kind in (("stories", "story"), ("epics", "epic"), ("labels", "label")):
+            before = self.seen.get(name, set())
+            now = {(row["id"], row["project_id"]) for row in truth[name]}
+            gone = {one for one in before - now if one[1] in self.workspace.projects}
+            assert {(kind, *one) for one in gone} <= told
+            self.seen[name] = now
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, small_workspace: Workspace) -> Iterator[Mirror]:
+    """A small workspace that has been loaded once."""
+    with TrackerServer(small_workspace) as server:
+        mirror = Mirror(small_workspace, tmp_path, server)
+        mirror.load()
+        mirror.assert_exact()
+        yield mirror
+
+
+def some_story(mirror: Mirror, place: int = 0) -> dict[str, Any]:
+    project = next(iter(mirror.workspace.projects.values()))
+    return list(project.stories.values())[place]
+
+
+def test_nothing_changed_costs_nothing(mirror: Mirror) -> None:
+    before = mirror.tables()
+    metrics = mirror.load()
+    paths = sorted(request.path.removeprefix("/services/v5") for request in mirror.server.requests)
+    accounts = [f"/accounts/{one}/memberships" for one in mirror.workspace.accounts]
+    assert paths == sorted(["/projects", "/accounts", *accounts, "/my/workspaces"])
+    assert not sum(sum(noted.get("written", {}).values()) for noted in metrics.values())
+    assert {name: comparable(rows) for name, rows in mirror.tables().items()} == {
+        name: comparable(rows) for name, rows in before.items()
+    }
+
+
+def test_one_edit_is_one_row(mirror: Mirror) -> None:
+    mirror.workspace.edit_story(some_story(mirror)["id"], name="Another name")
+    metrics = mirror.load()
+    rows = metrics["stories"]["rows"]
+    assert (rows["new"], rows["changed"], rows["deleted"]) == (0, 1, 0)
+    assert metrics["stories"]["unchanged"] == 2
+    mirror.assert_exact()
+
+
+def test_a_story_moves_to_another_project_and_back(mirror: Mirror) -> None:
+    first, second, _ = mirror.workspace.projects
+    story_id = some_story(mirror)["id"]
+    for there in (second, first):
+        mirror.workspace.move_story_to_project(story_id, there)
+        mirror.load()
+        mirror.assert_exact()
+    told = [r for r in mirror.tables()["deleted_records"] if r["id"] == story_id]
+    assert {row["change"] for row in told} == {"moved"}
+
+
+def test_a_moved_story_is_not_lost_when_only_its_new_project_is_read(mirror: Mirror) -> None:
+    first, second, _ = mirror.workspace.projects
+    mirror.workspace.move_story_to_project(some_story(mirror)["id"], second)
+    mirror.load(project_ids=[second])
+    mirror.load(project_ids=[first])
+    mirror.assert_exact()
+
+
+def test_many_stories_deleted_at_once(mirror: Mirror) -> None:
+    project = next(iter(mirror.workspace.projects.values()))
+    gone = list(project.stories)[:17]
+    mirror.workspace.delete_stories(*gone)
+    metrics = mirror.load()
+    assert metrics["stories"]["rows"]["deleted"] == 17
+    told = {r["id"]: r for r in mirror.tables()["deleted_records"] if r["kind"] == "story"}
+    assert all(told[one]["deleted_by_id"] and told[one]["deleted_at"] for one in gone)
+    mirror.assert_exact()
+
+
+def test_children_come_and_go(mirror: Mirror) -> None:
+    workspace, story_id = mirror.workspace, some_story(mirror)["id"]
+    comment = workspace.add_comment("Once", story_id=story_id)
+    task = workspace.add_task(story_id, "Do it")
+    blocker = workspace.add_blocker(story_id, "It is in the way")
+    mirror.load()
+    mirror.assert_exact()
+    workspace.edit_blocker(blocker["id"], resolved=True)
+    workspace.edit_comment(comment["id"], "Twice")
+    mirror.load()
+    mirror.assert_exact()
+    workspace.delete_comment(comment["id"])
+    workspace.delete_task(task["id"])
+    workspace.delete_blocker(blocker["id"])
+    mirror.load()
+    mirror.assert_exact()
+
+
+def test_a_label_renamed_shows_on_its_stories(mirror: Mirror) -> None:
+    project = next(iter(mirror.workspace.projects.values()))
+    label_id = next(s["label_ids"][0] for s in project.stories.values() if s["label_ids"])
+    mirror.workspace.rename_label(label_id, "under another name")
+    mirror.load()
+    mirror.assert_exact()
+
+
+def test_a_feed_that_reaches_back_no_more(mirror: Mirror) -> None:
+    project_id = next(iter(mirror.workspace.projects))
+    mirror.workspace.delete_stories(some_story(mirror)["id"])
+    mirror.workspace.edit_story(some_story(mirror, 3)["id"], name="Edited")
+    mirror.workspace.forget_activity(project_id, keep=1)
+    mirror.load()
+    mirror.assert_exact()
+
+
+def test_a_project_comes_vanishes_and_comes_back(mirror: Mirror) -> None:
+    workspace = mirror.workspace
+    added = workspace.create_project(name="New")
+    workspace.create_story(added.record["id"], name="First")
+    mirror.load()
+    mirror.assert_exact()
+    gone_id = next(iter(workspace.projects))
+    kept = workspace.projects[gone_id]
+    stories = len(kept.stories)
+    workspace.projects.pop(gone_id)
+    metrics = mirror.load()
+    assert metrics["projects"]["vanished"] == [gone_id]
+    tables = mirror.tables()
+    (row,) = [row for row in tables["projects"] if row["id"] == gone_id]
+    since = row["_not_seen_since"]
+    assert since is not None
+    assert row["name"] == kept.record["name"]
+    assert sum(row["project_id"] == gone_id for row in tables["stories"]) == stories
+    mirror.load()
+    (row,) = [row for row in mirror.tables()["projects"] if row["id"] == gone_id]
+    assert row["_not_seen_since"] == since
+    workspace.projects[gone_id] = kept
+    mirror.load()
+    mirror.assert_exact()
+
+
+def test_iterations_that_are_done_are_not_read_again(mirror: Mirror) -> None:
+    project = next(iter(mirror.workspace.projects.values()))
+    open_story = [s for s in project.stories.values() if s["current_state"] == "unstarted"][-1]
+    mirror.workspace.edit_story(open_story["id"], name="Later")
+    mirror.load()
+    (request,) = [r for r in mirror.server.requests if r.path.endswith("/iterations")]
+    done = project.record["current_iteration_number"] - 1
+    assert int(request.query["offset"]) == done
+    mirror.assert_exact()
+
+
+def test_an_accepted_story_deleted_changes_its_iteration(mirror: Mirror) -> None:
+    project = next(iter(mirror.workspace.projects.values()))
+    accepted = next(s for s in project.stories.values() if s["current_state"] == "accepted")
+    mirror.workspace.delete_stories(accepted["id"])
+    mirror.load()
+    mirror.assert_exact()
+
+
+def test_a_day_that_passes_moves_iterations(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import timedelta
+
+    mirror.workspace.now += timedelta(days=15)
+    monkeypatch.setattr("pivotal_tracker.lists.today_in", lambda _: "a later day")
+    mirror.load()
+    asked = {r.path.rsplit("/", 1)[-1] for r in mirror.server.requests}
+    assert {"iterations", "days"} <= asked
+    assert "stories" not in asked
+    loaded, truth = mirror.tables(), mirror.truth()
+    for name in ("iterations", "iterations__story_ids", "history_days"):
+        assert comparable(loaded[name]) == comparable(truth[name])
+
+
+def test_a_selection_leaves_no_hole(mirror: Mirror) -> None:
+    first, second, _ = mirror.workspace.projects
+    mirror.workspace.edit_story(some_story(mirror)["id"], name="Edited")
+    mirror.workspace.create_label(second, "fresh")
+    mirror.workspace.delete_stories(some_story(mirror, 5)["id"])
+    mirror.load("labels")
+    mirror.load("activity", project_ids=[first])
+    mirror.load()
+    mirror.assert_exact()
+
+
+def test_the_first_selection_leaves_no_hole(tmp_path: Path, small_workspace: Workspace) -> None:
+    with TrackerServer(small_workspace) as server:
+        mirror = Mirror(small_workspace, tmp_path, server)
+        mirror.load("stories", project_ids=[next(iter(small_workspace.projects))])
+        mirror.load("people")
+        mirror.load()
+        mirror.assert_exact()
+
+
+def test_state_stays_small(mirror: Mirror) -> None:
+    pipeline = dlt.attach("pivotal_tracker", pipelines_dir=str(mirror.folder / "pipelines"))
+    state = pipeline.state["sources"]["pivotal_tracker"]["resources"]
+    for project_id in mirror.workspace.projects:
+        kept = [noted["projects"].get(str(project_id)) for noted in state.values()]
+        assert 0 < len(str(kept)) < 1_000
+
+
+def test_a_refresh_of_some_projects_leaves_no_hole(mirror: Mirror) -> None:
+    first, *_ = mirror.workspace.projects
+    mirror.load(full_refresh=True, project_ids=[first])
+    mirror.load()
+    mirror.assert_exact()
+
+
+def test_a_database_that_was_thrown_away_is_filled_again(mirror: Mirror) -> None:
+    mirror.database.unlink()
+    mirror.load()
+    mirror.assert_exact()
+
+
+@pytest.mark.parametrize("missing", ["version", "since_version", "updated_after", "bulk"])
+def test_a_server_that_tells_less(missing: str, mirror: Mirror) -> None:
+    mirror.server.behaviour.lacks.add(missing)
+    mirror.server.behaviour.missing |= {missing} & {"bulk"}
+    workspace = mirror.workspace
+    unnoticed = missing == "version"
+    for _ in range(2):
+        workspace.edit_story(some_story(mirror)["id"], name="Edited", unnoticed=unnoticed)
+        workspace.delete_stories(some_story(mirror, 4)["id"])
+        workspace.move_story_to_project(some_story(mirror, 8)["id"], list(workspace.projects)[1])
+        mirror.load()
+        mirror.assert_exact()
+
+
+def test_litetracker_is_compared(tmp_path: Path, small_workspace: Workspace) -> None:
+    with TrackerServer(small_workspace) as server:
+        server.behaviour = litetracker()
+        mirror = Mirror(small_workspace, tmp_path, server)
+        mirror.load()
+        story = some_story(mirror, 2)
+        person = small_workspace.me["id"]
+        small_workspace.edit_story(story["id"], owner_ids=[person], unnoticed=True)
+        gone = some_story(mirror, 3)["id"]
+        small_workspace.delete_stories(gone)
+        metrics = mirror.load()
+        assert metrics["stories"]["rows"]["changed"] == 1
+        assert metrics["stories"]["rows"]["deleted"] == 1
+        stories = {row["id"] for row in mirror.tables()["stories"]}
+        assert stories == {s for p in small_workspace.projects.values() for s in p.stories}
+        owners = mirror.tables()["stories__owner_ids"]
+        assert [r["value"] for r in owners if r["story_id"] == story["id"]] == [person]
+        assert gone not in {row["story_id"] for row in mirror.tables()["stories__labels"]}
+        metrics = mirror.load()
+        assert not sum(sum(noted.get("written", {}).values()) for noted in metrics.values())
+
+
+class Changes(RuleBasedStateMachine):
+    """Anything may happen between two runs."""
+
+    @initialize(seed=st.integers(0, 1_000))
+    def begin(self, seed: int) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.workspace = made_up_workspace(projects=2, stories=12, activity=40, seed=seed % 7)
+        self.server = TrackerServer(self.workspace).__enter__()
+        self.mirror = Mirror(self.workspace, self.folder, self.server)
+        self.rng = random.Random(seed)
+        self.mirror.load()
+
+    def teardown(self) -> None:
+        if hasattr(self, "server"):
+            self.server.__exit__(None, None, None)
+            shutil.rmtree(self.folder)
+
+    def any_project(self) -> Any:
+        return self.rng.choice(list(self.workspace.projects.values()))
+
+    def any_story(self) -> dict[str, Any] | None:
+        stories = list(self.any_project().stories.values())
+        return self.rng.choice(stories) if stories else None
+
+    @rule(state=st.sampled_from(["unscheduled", "unstarted", "started", "accepted", "rejected"]))
+    def create_story(self, state: str) -> None:
+        self.workspace.create_story(self.any_project().record["id"], name="New")
+        story = self.any_story()
+        if story and story["story_type"] == "feature":
+            self.workspace.edit_story(story["id"], current_state=state, estimate=1)
+
+    @rule(name=st.text("ab\n\"'<", min_size=1, max_size=3))
+    def edit_story(self, name: str) -> None:
+        if story := self.any_story():
+            self.workspace.edit_story(story["id"], name=name)
+
+    @rule(number=st.integers(1, 4))
+    def delete_stories(self, number: int) -> None:
+        stories = list(self.any_project().stories)
+        if stories:
+            self.workspace.delete_stories(*self.rng.sample(stories, min(number, len(stories))))
+
+    @rule()
+    def move_story(self) -> None:
+        if story := self.any_story():
+            self.workspace.move_story_to_project(story["id"], self.any_project().record["id"])
+
+    @rule()
+    def reorder(self) -> None:
+        stories = list(self.any_project().stories)
+        if len(stories) > 1:
+            one, other = self.rng.sample(stories, 2)
+            self.workspace.reorder_stories(one, before_id=other)
+
+    @rule(kind=st.sampled_from(["comment", "task", "blocker", "review", "pull request", "branch"]))
+    def add_child(self, kind: str) -> None:
+        story = self.any_story()
+        if story is None:
+            return
+        if kind == "comment":
+            self.workspace.add_comment("Hello", story_id=story["id"])
+        elif kind == "task":
+            self.workspace.add_task(story["id"], "Do")
+        elif kind == "blocker":
+            self.workspace.add_blocker(story["id"], "No")
+        elif kind == "review":
+            types = self.workspace.projects[story["project_id"]].review_types
+            if types:
+                self.workspace.add_review(story["id"], next(iter(types)))
+
+    @rule(kind=st.sampled_from(["comments", "tasks", "blockers", "reviews"]))
+    def delete_child(self, kind: str) -> None:
+        story = self.any_story()
+        if story and story.get(kind):
+            child = self.rng.choice(story[kind])["id"]
+            getattr(self.workspace, f"delete_{kind[:-1]}")(child)
+
+    @rule(what=st.sampled_from(["create", "rename", "delete"]))
+    def change_label(self, what: str) -> None:
+        project = self.any_project()
+        name = f"label {self.rng.randrange(1_000_000)}"
+        if what == "create" or not project.labels:
+            self.workspace.create_label(project.record["id"], name)
+        elif what == "rename":
+            self.workspace.rename_label(self.rng.choice(list(project.labels)), name)
+        else:
+            self.workspace.delete_label(self.rng.choice(list(project.labels)))
+
+    @rule()
+    def delete_epic(self) -> None:
+        project = self.any_project()
+        if project.epics:
+            self.workspace.delete_epic(self.rng.choice(list(project.epics)))
+
+    @rule(strength=st.sampled_from([0, 0.5, 1]))
+    def override_iteration(self, strength: float) -> None:
+        project = self.any_project()
+        number = self.rng.randint(1, project.record["current_iteration_number"])
+        self.workspace.override_iteration(project.record["id"], number, team_strength=strength)
+
+    @rule(keep=st.integers(0, 3))
+    def forget_activity(self, keep: int) -> None:
+        self.workspace.forget_activity(self.any_project().record["id"], keep)
+
+    @rule()
+    def delete_project(self) -> None:
+        if len(self.workspace.projects) > 1:
+            self.workspace.delete_project(self.any_project().record["id"])
+
+    @rule()
+    def create_project(self) -> None:
+        if len(self.workspace.projects) < 3:
+            self.workspace.create_project(name="Another")
+
+    @rule(part=st.sampled_from(["stories", "labels", "activity", "iterations", "people"]))
+    def load_a_part(self, part: str) -> None:
+        self.mirror.load(part)
+
+    @rule(full_refresh=st.sampled_from([False, False, False, True]))
+    def load(self, full_refresh: bool) -> None:
+        self.mirror.load(full_refresh=full_refresh)
+        self.mirror.assert_exact()
+
+
+TestChanges = Changes.TestCase
+TestChanges.settings = settings(
+    max_examples=6,
+    stateful_step_count=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
