@@ -241,7 +241,7 @@ def _counts(metrics: dict[str, dict[str, Any]]) -> Counter[str]:
 def _skipped(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
     """Which resource of which project could not be read, and why."""
     return [
-        (resource, project, reason)
+        (_TABLE_OF.get(resource, resource), project, reason)
         for resource, noted in metrics.items()
         for project, reason in noted.get("skipped", {}).items()
     ]

@@ -402,8 +402,9 @@ class Changes(RuleBasedStateMachine):
 
     @rule()
     def move_story(self) -> None:
-        if story := self.any_story():
-            self.workspace.move_story_to_project(story["id"], self.any_project().record["id"])
+        story, project = self.any_story(), self.any_project()
+        if story and story["id"] not in project.stories:
+            self.workspace.move_story_to_project(story["id"], project.record["id"])
 
     @rule()
     def reorder(self) -> None:
@@ -444,7 +445,9 @@ class Changes(RuleBasedStateMachine):
         elif what == "rename":
             self.workspace.rename_label(self.rng.choice(list(project.labels)), name)
         else:
-            self.workspace.delete_label(self.rng.choice(list(project.labels)))
+            of_epics = {epic["label_id"] for epic in project.epics.values()}
+            if deletable := sorted(project.labels.keys() - of_epics):
+                self.workspace.delete_label(self.rng.choice(deletable))
 
     @rule()
     def delete_epic(self) -> None:
@@ -484,8 +487,8 @@ class Changes(RuleBasedStateMachine):
 
 TestChanges = Changes.TestCase
 TestChanges.settings = settings(
-    max_examples=6,
-    stateful_step_count=15,
+    max_examples=4,
+    stateful_step_count=12,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
