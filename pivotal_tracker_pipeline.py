@@ -29,8 +29,8 @@ ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED = 0, 1, 2, 3
 _M_ARENA_MAX = -8
 """The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
 
-_TABLE_OF = {"project_list": "projects", "account_list": "accounts"}
-"""The resources that only hand their list on, by the one that loads it."""
+_LISTS = {"project_list", "account_list"}
+"""The resources that only hand their list on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -173,7 +173,7 @@ def _progress(options: argparse.Namespace) -> TCollectorArg:
 
 
 def _selected(source: DltSource, names: list[str] | None) -> DltSource:
-    offered = [name for name in source.resources if name not in _TABLE_OF]
+    offered = [name for name in source.resources if name not in _LISTS]
     unknown = set(names or ()) - set(offered)
     if unknown:
         raise TrackerError(
@@ -240,8 +240,11 @@ def _counts(metrics: dict[str, dict[str, Any]]) -> Counter[str]:
 
 def _skipped(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
     """Which resource of which project could not be read, and why."""
-    return [
-        (_TABLE_OF.get(resource, resource), project, reason)
+    not_listed = {
+        k: v for noted in metrics.values() for k, v in noted.get("not_listed", {}).items()
+    }
+    return [("projects", project, reason) for project, reason in not_listed.items()] + [
+        (resource, project, reason)
         for resource, noted in metrics.items()
         for project, reason in noted.get("skipped", {}).items()
     ]
@@ -264,7 +267,7 @@ def _lacking(metrics: dict[str, dict[str, Any]]) -> list[str]:
         ("not_offered", "Not offered by this server"),
         ("not_permitted", "Not permitted to this token"),
     ):
-        names = {_TABLE_OF.get(name, name) for name, noted in metrics.items() if noted_as in noted}
+        names = {name for name, noted in metrics.items() if noted_as in noted}
         if names:
             lines.append(f"{problem}: {', '.join(sorted(names))}")
     fields = {field for noted in metrics.values() for field in noted.get("refused_fields", ())}

@@ -71,17 +71,20 @@ def pivotal_tracker_source(
 
     @dlt.resource(name="project_list", selected=False)
     def listed_projects() -> Iterator[list[Record]]:
-        yield project_list(client, project_ids)
+        yield project_list(client, project_ids, run().list_metrics["projects"])
 
     @dlt.resource(name="account_list", selected=False)
     def listed_accounts() -> Iterator[list[Record]]:
-        yield account_list(client)
+        yield account_list(client, run().list_metrics["accounts"])
 
     def projects(listed: list[Record]) -> Iterator[Any]:
         yield from project_rows(run(), listed, are_all=project_ids is None)
 
     def accounts(listed: list[Record]) -> Iterator[Any]:
-        yield from account_wide(run(), tables.ACCOUNTS, listed, dlt.current.resource_metrics())
+        metrics = dlt.current.resource_metrics()
+        metrics.update(run().list_metrics["accounts"])
+        is_known = not metrics.keys() & {"not_offered", "not_permitted"}
+        yield from account_wide(run(), tables.ACCOUNTS, listed if is_known else None, metrics)
 
     def account_memberships(listed: list[Record]) -> Iterator[Any]:
         yield from account_memberships_of(run(), listed)
@@ -103,6 +106,7 @@ def pivotal_tracker_source(
 
         def read(listed: list[Record]) -> Iterator[Any]:
             metrics = dlt.current.resource_metrics()
+            metrics["not_listed"] = run().list_metrics["projects"].get("skipped", {})
             reading = Reading(
                 run=run(),
                 name=name,
@@ -163,6 +167,8 @@ def _hints(table: Table, root: Table, *, full_refresh: bool) -> dict[str, Any]:
     """What dlt is told of a table, beyond the columns that its empty Arrow table declares."""
     rebuilds = full_refresh and root.name not in ADDED_TO
     columns: dict[str, Any] = {name: {"data_type": "json"} for name in sorted(table.json_columns)}
+    # dlt's own nested tables, of lists that nobody declared, are merged by it
+    columns["_dlt_id"] = {"data_type": "text", "nullable": False, "unique": True, "row_key": True}
     hints: dict[str, Any] = {
         "write_disposition": "replace" if rebuilds else "merge",
         "primary_key": table.key,

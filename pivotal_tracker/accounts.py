@@ -35,9 +35,9 @@ def workspaces_of(run: Run) -> Iterator[Any]:
     yield from account_wide(run, tables.WORKSPACES, _list(run.client, WORKSPACES, metrics), metrics)
 
 
-def account_list(client: TrackerClient) -> list[Record]:
-    """The accounts that the token may read; each is one record, none where it may not."""
-    return _list(client, ACCOUNTS, dlt.current.resource_metrics()) or []
+def account_list(client: TrackerClient, metrics: dict[str, Any]) -> list[Record]:
+    """The accounts that the token may read; none, with a word in the metrics, where it may not."""
+    return _list(client, ACCOUNTS, metrics) or []
 
 
 def account_memberships_of(run: Run, accounts: list[Record]) -> Iterator[Any]:

@@ -19,18 +19,20 @@ from .settings import PROJECTS
 _NOT_SEEN = "_not_seen_since"
 
 
-def project_list(client: TrackerClient, project_ids: Sequence[int] | None) -> list[Record]:
+def project_list(
+    client: TrackerClient, project_ids: Sequence[int] | None, metrics: dict[str, Any]
+) -> list[Record]:
     """The projects that the token sees, or those asked for.
 
     Args:
         client: The server.
         project_ids: Only these; one that the list does not name is asked for by itself (a public
             project is not in it), and skipped with a word in the metrics where it is refused.
+        metrics: Where that is noted.
 
     Returns:
         Project records in Tracker's words.
     """
-    metrics = dlt.current.resource_metrics()
     note_client(client, metrics)
     listed = map(in_tracker_words, client.records(client.page(PROJECTS)))
     records = {r["id"]: r for r in listed if isinstance(r.get("id"), int)}
@@ -55,6 +57,7 @@ def project_rows(run: Run, listed: list[Record], *, are_all: bool) -> Iterator[A
         are_all: Whether the list is all that the token sees, so that one missing is not seen.
     """
     metrics = dlt.current.resource_metrics()
+    metrics["not_listed"] = run.list_metrics["projects"].get("skipped", {})
     batch = run.batch(tables.PROJECTS, metrics)
     yield from run.missing_tables(batch)
     known = {} if run.full_refresh else run.loaded.row_ids(tables.PROJECTS)

@@ -42,6 +42,8 @@ class Run:
         self.feeds = Feeds(client)
         self.full_refresh = full_refresh
         self.selected = frozenset(dlt.current.source().resources.selected)
+        self.list_metrics: dict[str, dict[str, Any]] = {"projects": {}, "accounts": {}}
+        """What the lists noted that no table is loaded from by themselves, by their table."""
         self._people = People()
         self._meeting = set(self.selected & MEETS_PEOPLE)
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")

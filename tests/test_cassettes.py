@@ -39,18 +39,20 @@ def load(cassette: Path, folder: Path, resources: Sequence[str] = ()) -> Tables:
             source.with_resources(*resources) if resources else source,
             loader_file_format="parquet",
         )
-    return loaded_tables(database)
+    by_products = ("people", "deleted_records")
+    return {n: rows for n, rows in loaded_tables(database).items() if n not in by_products}
 
 
 def test_our_own_recording_is_loaded_whole(tmp_path: Path) -> None:
     cassette = CASSETTES / "workspace.yaml"
-    loaded = load(cassette, tmp_path)
+    names = ("stories", "epics", "labels", "project_memberships", "releases", "activity")
+    loaded = load(cassette, tmp_path, ["projects", *names])
     (projects,) = bodies(cassette, "/services/v5/projects")
     expected = expected_tables("projects", projects)
     paths = {"project_memberships": "memberships"}
     for project in projects:
         root = f"/services/v5/projects/{project['id']}"
-        for name in ("stories", "epics", "labels", "project_memberships", "releases", "activity"):
+        for name in names:
             for page in bodies(cassette, f"{root}/{paths.get(name, name)}"):
                 records = [{"project_id": project["id"], **record} for record in page]
                 for table, rows in expected_tables(name, records).items():
@@ -70,7 +72,7 @@ def test_what_the_original_answered_is_loaded(
 ) -> None:
     """Whole lists as they were recorded, with the queries of those days."""
     monkeypatch.setattr(
-        pivotal_tracker,
+        pivotal_tracker.projects,
         "PROJECTS",
         Endpoint(
             "projects",
@@ -96,7 +98,7 @@ def test_what_the_original_answered_is_loaded(
     )
     names = ("projects", "stories_in_pages_of_7", "epics", "labels", "releases", "activity")
     cassette = joined(tmp_path / "joined.yaml", *(RECORDED / f"{name}.yaml" for name in names))
-    loaded = load(cassette, tmp_path)
+    loaded = load(cassette, tmp_path, ["projects", "stories", *names[2:]])
     expected: Tables = {}
     for name in ("epics", "labels", "releases", "activity"):
         records = [{"project_id": PROJECT_ID, **r} for r in recorded(name, name)]

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pivotal_tracker import rows, tables
-from pivotal_tracker.rows import Batch, in_tracker_words, without_secrets
+from pivotal_tracker.rows import Batch, in_tracker_words, row_id, without_secrets
 from pivotal_tracker.tables import Table
 
 from .truth import Tables, assert_tables_equal, expected_tables, loaded_tables
@@ -52,14 +52,16 @@ def records(table: Table, ids: frozenset[str] = frozenset()) -> st.SearchStrateg
 def items_of(table: Table, records: list[dict[str, Any]], **ids: Any) -> Iterator[Any]:
     """What a resource yields for records."""
     batch = Batch(table, "1")
-    batch.add(records, **ids)
+    for record in records:
+        batch.add({**ids, **record})
     return batch.items()
 
 
 def rows_of(table: Table, records: list[dict[str, Any]], **ids: Any) -> Tables:
     """The rows that records bring to each table."""
     batch = Batch(table, "1")
-    batch.add(records, **ids)
+    for record in records:
+        batch.add({**ids, **record})
     return batch.rows
 
 
@@ -123,9 +125,10 @@ def _refuse(*_: Any) -> pa.Table:
 
 def test_declared_attributes_travel_as_arrow_and_others_as_rows() -> None:
     (declared,) = items_of(tables.LABELS, [{"id": 1, "name": "a"}])
-    (undeclared,) = items_of(tables.LABELS, [{"id": 1, "name": "a", "mood": "good"}])
+    record = {"id": 1, "name": "a", "mood": "good"}
+    (undeclared,) = items_of(tables.LABELS, [record])
     assert isinstance(declared.data, pa.Table)
-    assert undeclared.data == [{"id": 1, "name": "a", "mood": "good", "_dlt_id": "1"}]
+    assert undeclared.data == [record | {"_dlt_id": row_id(record)}]
 
 
 def test_nested_rows_carry_the_ids_of_their_parents() -> None:
@@ -136,14 +139,14 @@ def test_nested_rows_carry_the_ids_of_their_parents() -> None:
         "owner_ids": [7, 8],
         "comments": [{"id": 2, "file_attachments": [attachment]}],
     }
-    got = rows_of(tables.STORIES, [story])
+    got, key = rows_of(tables.STORIES, [story]), row_id(story)
     assert got["stories__owner_ids"][1] == {
         "value": 8,
         "story_id": 1,
         "project_id": 5,
-        "_dlt_parent_id": "1",
+        "_dlt_parent_id": key,
         "_dlt_list_idx": 1,
-        "_dlt_id": "1.1",
+        "_dlt_id": f"{key}.1",
     }
     assert got["stories__comments__file_attachments"] == [
         attachment
@@ -151,9 +154,9 @@ def test_nested_rows_carry_the_ids_of_their_parents() -> None:
             "comment_id": 2,
             "story_id": 1,
             "project_id": 5,
-            "_dlt_parent_id": "1.0",
+            "_dlt_parent_id": f"{key}.0",
             "_dlt_list_idx": 0,
-            "_dlt_id": "1.0.0",
+            "_dlt_id": f"{key}.0.0",
         }
     ]
 
