@@ -11,7 +11,8 @@ from dlt.extract import DltResource
 from . import tables
 from .accounts import account_list, account_memberships_of, workspaces_of
 from .check import Findings, check_server
-from .client import MissingTokenError, TrackerClient, TrackerError
+from .client import MissingTokenError, TrackerClient
+from .errors import TrackerError
 from .lists import LISTS
 from .projects import project_list, project_rows
 from .reading import ProjectList, Reading

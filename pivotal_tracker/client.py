@@ -22,6 +22,7 @@ from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
+from .errors import TrackerError
 from .settings import SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
 
 Record = dict[str, Any]
@@ -29,10 +30,6 @@ Params = Mapping[str, Any]
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-
-
-class TrackerError(Exception):
-    """Something that a person has to know; its text says what went wrong and what to do."""
 
 
 class MissingTokenError(TrackerError):

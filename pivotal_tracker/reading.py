@@ -16,8 +16,9 @@ from functools import partial
 from typing import Any
 
 from .changes import deletions_in
-from .client import NotOfferedError, Page, RefusedError, TrackerClient, TrackerError
+from .client import NotOfferedError, Page, RefusedError, TrackerClient
 from .comparison import Comparison
+from .errors import TrackerError
 from .loaded import Key
 from .rows import Batch, Record, days_of, in_tracker_words
 from .run import Run, rows_counted

@@ -74,6 +74,8 @@ def _prefixed(prefix: str, columns: Columns) -> Columns:
 _PERSON = _columns(bigint="id", text="kind name email initials username")
 _LABEL = _columns(bigint="id project_id", text="kind name", timestamp="created_at updated_at")
 _STATES = "accepted delivered finished started rejected planned unstarted unscheduled"
+_ORIGIN = _columns(text="_source _date_precision")
+"""Of the rows of an archive: the file, and `day` where times are dates; null where the API gave."""
 _COUNTS_BY_STATE: Columns = {"kind": "text", **_columns(double=_STATES)}
 
 
@@ -148,7 +150,8 @@ PROJECTS = Table(
         "enable_incoming_emails public atom_enabled",
         date="start_date",
         timestamp="start_time shown_iterations_start_time created_at updated_at _not_seen_since",
-    ),
+    )
+    | _ORIGIN,
     kind="project",
 )
 """`_not_seen_since` is null, or when a project was first missing from the list of projects."""
@@ -169,7 +172,8 @@ STORIES = Table(
             "finished_count delivered_time delivered_count rejected_time rejected_count",
             text="kind",
         ),
-    ),
+    )
+    | _ORIGIN,
     nested={
         "labels": Table("stories__labels", ("story_id", "id"), _LABEL | _STORY_IDS),
         "owner_ids": _ids("stories", "owner_ids", _STORY_IDS),
@@ -260,7 +264,8 @@ EPICS = Table(
         double="past_done_story_estimates",
         timestamp="created_at updated_at completed_at projected_completion",
     )
-    | _prefixed("label", _LABEL),
+    | _prefixed("label", _LABEL)
+    | _ORIGIN,
     nested={"comments": _comments("epics", _EPIC_IDS)},
     hands_down={"id": "epic_id", "project_id": "project_id"},
     kind="epic",
@@ -273,7 +278,8 @@ LABELS = Table(
     | {"counts__kind": "text"}
     | _prefixed("counts__number_of_stories_by_state", _COUNTS_BY_STATE)
     | _prefixed("counts__sum_of_story_estimates_by_state", _COUNTS_BY_STATE)
-    | _prefixed("counts__number_of_zero_point_stories_by_state", _COUNTS_BY_STATE),
+    | _prefixed("counts__number_of_zero_point_stories_by_state", _COUNTS_BY_STATE)
+    | _ORIGIN,
     kind="label",
 )
 
@@ -287,7 +293,8 @@ PROJECT_MEMBERSHIPS = Table(
         "will_receive_mention_notifications_or_emails",
         timestamp="last_viewed_at created_at updated_at",
     )
-    | _prefixed("person", _PERSON),
+    | _prefixed("person", _PERSON)
+    | _ORIGIN,
     kind="project_membership",
 )
 
@@ -299,7 +306,8 @@ RELEASES = Table(
         text="kind name description current_state url",
         double="points_accepted points_total",
         timestamp="created_at updated_at accepted_at deadline projected_completion",
-    ),
+    )
+    | _ORIGIN,
     nested={
         "story_ids": _ids("releases", "story_ids", _RELEASE_IDS),
         "labels": Table("releases__labels", ("release_id", "id"), _LABEL | _RELEASE_IDS),
@@ -316,7 +324,8 @@ ACTIVITY = Table(
         "performed_by__name performed_by__initials",
         bigint="project_id project_version project__id performed_by__id",
         timestamp="occurred_at",
-    ),
+    )
+    | _ORIGIN,
     nested={
         "changes": Table(
             "activity__changes",
@@ -354,7 +363,8 @@ ITERATIONS = Table(
         text="kind",
         double="team_strength velocity points accepted_points effective_points",
         timestamp="start finish",
-    ),
+    )
+    | _ORIGIN,
     nested={"story_ids": _ids("iterations", "story_ids", _ITERATION_IDS)},
     hands_down={"number": "iteration_number", "project_id": "project_id"},
 )
@@ -366,7 +376,8 @@ HISTORY_DAYS = Table(
         bigint=" ".join(["project_id", *(f"counts_{state}" for state in _STATES.split())]),
         date="date",
         double=" ".join(f"points_{state}" for state in _STATES.split()),
-    ),
+    )
+    | _ORIGIN,
 )
 
 REVIEW_TYPES = Table(
@@ -374,14 +385,15 @@ REVIEW_TYPES = Table(
     ("id",),
     _columns(
         bigint="id project_id", text="kind name", bool="hidden", timestamp="created_at updated_at"
-    ),
+    )
+    | _ORIGIN,
     kind="review_type",
 )
 
 WORKSPACES = Table(
     "workspaces",
     ("id",),
-    _columns(bigint="id person_id", text="kind name"),
+    _columns(bigint="id person_id", text="kind name") | _ORIGIN,
     nested={"project_ids": _ids("workspaces", "project_ids", {"workspace_id": "bigint"})},
     hands_down={"id": "workspace_id"},
     kind="workspace",
@@ -395,7 +407,8 @@ ACCOUNTS = Table(
         text="kind name plan status",
         bool="over_the_limit",
         timestamp="created_at updated_at",
-    ),
+    )
+    | _ORIGIN,
     nested={"project_ids": _ids("accounts", "project_ids", {"account_id": "bigint"})},
     hands_down={"id": "account_id"},
     kind="account",
@@ -410,11 +423,13 @@ ACCOUNT_MEMBERSHIPS = Table(
         bool="owner admin project_creator timekeeper time_enterer",
         timestamp="created_at updated_at",
     )
-    | _prefixed("person", _PERSON),
+    | _prefixed("person", _PERSON)
+    | _ORIGIN,
     kind="account_membership",
 )
 
-PEOPLE = Table("people", ("id",), _PERSON)
+PEOPLE = Table("people", ("id",), _PERSON | {"same_as_id": "bigint"} | _ORIGIN)
+"""`same_as_id` is the id of whom an archive knew by name only, once the name was met with an id."""
 
 DELETED_RECORDS = Table(
     "deleted_records",

@@ -1,0 +1,73 @@
+"""What every format of archive has to offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
+
+from .files import Files
+from .tally import Tally
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One record that an archive holds.
+
+    Attributes:
+        table: The table that it belongs to: `stories`, `activity`, `people`, …
+        record: In the API's shape, with everything nested in it that the archive knows; what it
+            does not know is absent. `_date_precision` is `day` where its times are only dates.
+        source: The file that it came from, for the column `_source`.
+        content: For `attachment_files`: opens the bytes of the file.
+    """
+
+    table: str
+    record: Record
+    source: str
+    content: Callable[[], BinaryIO] | None = None
+
+
+class Format(Protocol):
+    """One format: how it is recognised, and how it is read.
+
+    Attributes:
+        name: As the load report calls it.
+        looks_like: What is looked for, for the error that says nothing was found.
+        may_repeat: Whether one record may come several times in one archive.
+    """
+
+    name: str
+    looks_like: str
+    may_repeat: bool
+
+    def recognises(self, files: Files) -> bool:
+        """Whether the files are of this format, told by as little of them as will do."""
+        ...
+
+    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+        """Gives all records, file by file, in memory that does not grow with the archive.
+
+        Args:
+            files: The archive.
+            tally: Counts what is read, by file and table (nested tables too), as the file holds
+                it, and takes what is left out with the reason.
+
+        Raises:
+            ArchiveError: It cannot be read on.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive whose format is known."""
+
+    files: Files
+    form: Format
+
+    def read(self, tally: Tally) -> Iterator[Found]:
+        """All records: see `Format.read`."""
+        return self.form.read(self.files, tally)

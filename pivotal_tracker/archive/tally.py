@@ -1,0 +1,49 @@
+"""What became of the rows of an archive, by file and table: nothing is lost without a word."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+
+@dataclass
+class LeftOut:
+    """Rows that were left out for one reason.
+
+    Attributes:
+        rows: How many.
+        where: The first of them: a line, a record, a name.
+    """
+
+    rows: int = 0
+    where: str = ""
+
+
+@dataclass
+class Tally:
+    """Counts rows read, loaded and left out; in the end read = loaded + left out.
+
+    A row is a row of a table: a comment in a cell is one row of `stories__comments`.
+    """
+
+    read_rows: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By file and table."""
+    loaded_rows: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left_out: defaultdict[tuple[str, str, str], LeftOut] = field(
+        default_factory=lambda: defaultdict(LeftOut)
+    )
+    """By file, table and reason."""
+
+    def read(self, source: str, table: str, rows: int = 1) -> None:
+        """Counts rows that a file holds."""
+        self.read_rows[source, table] += rows
+
+    def loaded(self, source: str, table: str, rows: int = 1) -> None:
+        """Counts rows that the destination holds now."""
+        self.loaded_rows[source, table] += rows
+
+    def leave_out(self, source: str, table: str, reason: str, where: str, rows: int = 1) -> None:
+        """Counts rows that a file holds and the destination will not, for a reason."""
+        noted = self.left_out[source, table, reason]
+        noted.rows += rows
+        noted.where = noted.where or where
