@@ -21,7 +21,13 @@ from dlt.extract import DltSource
 from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace
 
-from pivotal_tracker import MissingTokenError, TrackerError, check_server, pivotal_tracker_source
+from pivotal_tracker import (
+    MissingTokenError,
+    TrackerError,
+    check_server,
+    pivotal_tracker_attachments,
+    pivotal_tracker_source,
+)
 
 VERSION = "0.1.0"
 
@@ -82,6 +88,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="read everything again and rebuild the tables; activity, people and deleted_records "
         "are only ever added to",
     )
+    add("--attachments", metavar="DIR", help="also download the files of comments into this folder")
     add(
         "--progress",
         choices=("log", "tqdm", "enlighten", "alive_progress"),
@@ -159,11 +166,19 @@ def _load(options: argparse.Namespace) -> int:
         # a new run would put the interrupted one's package in the place of its own data
         pipeline.run()
     pipeline.run(source, loader_file_format="parquet")
-    trace = pipeline.last_trace
-    if trace is None:
+    traces = [_last_trace(pipeline)]
+    if options.attachments:
+        files = pivotal_tracker_attachments(options.attachments)
+        pipeline.run(files, loader_file_format="parquet")
+        traces.append(_last_trace(pipeline))
+    sys.stdout.write(summary(pipeline, traces) + "\n")
+    return PARTLY_LOADED if _skipped(_metrics(traces)) else ALL_LOADED
+
+
+def _last_trace(pipeline: dlt.Pipeline) -> PipelineTrace:
+    if pipeline.last_trace is None:
         raise TrackerError("dlt kept no record of the run.")
-    sys.stdout.write(summary(pipeline, trace) + "\n")
-    return PARTLY_LOADED if _skipped(_metrics(trace)) else ALL_LOADED
+    return pipeline.last_trace
 
 
 def _progress(options: argparse.Namespace) -> TCollectorArg:
@@ -183,9 +198,14 @@ def _selected(source: DltSource, names: list[str] | None) -> DltSource:
     return source.with_resources(*names) if names else source
 
 
-def summary(pipeline: dlt.Pipeline, trace: PipelineTrace) -> str:
-    """What a person wants to know after a run: rows a table, what is missing, where it lies."""
-    metrics = _metrics(trace)
+def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
+    """What a person wants to know after a run: rows a table, what is missing, where it lies.
+
+    Args:
+        pipeline: Which has run.
+        traces: Of what it ran: the source, perhaps the attachments.
+    """
+    metrics = _metrics(traces)
     written, became = Counter[str](), Counter[tuple[str, str]]()
     for resource, noted in metrics.items():
         written.update(noted.get("written", {}))
@@ -196,7 +216,7 @@ def summary(pipeline: dlt.Pipeline, trace: PipelineTrace) -> str:
         for name in sorted({*written, *(name for name, what in +became if what == "deleted")})
     ]
     counts = _counts(metrics)
-    seconds = (trace.finished_at - trace.started_at).total_seconds()
+    seconds = sum((trace.finished_at - trace.started_at).total_seconds() for trace in traces)
     lines += [
         "",
         f"Loaded {written.total():,} rows in {seconds:.1f} s, "
@@ -208,6 +228,7 @@ def summary(pipeline: dlt.Pipeline, trace: PipelineTrace) -> str:
         ),
         *_lacking(metrics),
         *_left_out(metrics),
+        *_files(metrics),
         *_replaced(counts),
         *_where(pipeline),
     ]
@@ -220,12 +241,12 @@ def _became(name: str, became: Counter[tuple[str, str]]) -> str:
     return f"   {', '.join(told)}" if (name, "new") in became else ""
 
 
-def _metrics(trace: PipelineTrace) -> dict[str, dict[str, Any]]:
+def _metrics(traces: Sequence[PipelineTrace]) -> dict[str, dict[str, Any]]:
     """What each resource noted of its reading, by its name."""
-    if trace.last_extract_info is None:
-        return {}
     return {
         name: metrics.custom_metrics
+        for trace in traces
+        if trace.last_extract_info is not None
         for steps in trace.last_extract_info.metrics.values()
         for step in steps
         for name, metrics in step["resource_metrics"].items()
@@ -233,9 +254,11 @@ def _metrics(trace: PipelineTrace) -> dict[str, dict[str, Any]]:
 
 
 def _counts(metrics: dict[str, dict[str, Any]]) -> Counter[str]:
-    """What the client counted."""
-    # every resource notes the same client's counts
-    return Counter(next((m["counts"] for m in metrics.values() if "counts" in m), {}))
+    """What the clients counted."""
+    # every resource of a source notes the same client's counts
+    files = Counter[str](metrics.get("attachment_files", {}).get("counts"))
+    others = (m for name, m in metrics.items() if name != "attachment_files")
+    return files + Counter(next((m["counts"] for m in others if "counts" in m), {}))
 
 
 def _skipped(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
@@ -283,6 +306,19 @@ def _left_out(metrics: dict[str, dict[str, Any]]) -> list[str]:
         for name, noted in metrics.items()
         if noted.get("rows", {}).get("unusable")
     ]
+
+
+def _files(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """What became of the files of comments, where they were asked for."""
+    files = metrics.get("attachment_files", {}).get("files")
+    if not files:
+        return []
+    line = (
+        f"Files of comments: {files['downloaded']:,} downloaded ({files['bytes']:,} bytes), "
+        f"{files['kept']:,} there already."
+    )
+    missing = f" {files['problems']:,} could not be had: attachment_files.problem says why."
+    return [line + (missing if files["problems"] else "")]
 
 
 def _replaced(counts: Counter[str]) -> list[str]:

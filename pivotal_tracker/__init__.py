@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import dlt
@@ -10,6 +11,7 @@ from dlt.extract import DltResource
 
 from . import tables
 from .accounts import account_list, account_memberships_of, workspaces_of
+from .attachments import attachment_rows
 from .check import Findings, check_server
 from .client import MissingTokenError, TrackerClient
 from .errors import TrackerError
@@ -26,6 +28,7 @@ __all__ = [
     "MissingTokenError",
     "TrackerError",
     "check_server",
+    "pivotal_tracker_attachments",
     "pivotal_tracker_source",
 ]
 
@@ -139,6 +142,41 @@ def pivotal_tracker_source(
         transformer(people, listed_projects, tables.PEOPLE),
         resource(deleted_records, tables.DELETED_RECORDS),
     ]
+
+
+@dlt.source(name="pivotal_tracker")
+def pivotal_tracker_attachments(
+    directory: str,
+    api_token: str = dlt.secrets.value,
+    base_url: str = TRACKER_URL,
+    requests_per_second: float | None = None,
+) -> DltResource:
+    """The files of the comments that have been loaded, each downloaded once.
+
+    To be run after `pivotal_tracker_source`, with the same pipeline. A file goes to
+    `<directory>/<project>/<story>/<attachment id>-<name>`; one that is there already is kept.
+
+    Args:
+        directory: Where the files go.
+        api_token: As for `pivotal_tracker_source`; it goes only to the host of `base_url`.
+        base_url: As for `pivotal_tracker_source`.
+        requests_per_second: As for `pivotal_tracker_source`.
+
+    Returns:
+        `attachment_files`, which tells of each file where it lies, with its size and SHA-256, or
+        why it could not be had.
+
+    Raises:
+        TrackerError: The token or the URL cannot be right.
+    """
+    client = TrackerClient(base_url, api_token, requests_per_second)
+
+    def attachment_files() -> Iterator[Any]:
+        yield from attachment_rows(Run(client, full_refresh=False), Path(directory).resolve())
+
+    table = tables.ATTACHMENT_FILES
+    resource = dlt.resource(attachment_files, name=table.name)
+    return _with_tables(resource, table, full_refresh=False)
 
 
 def _state_of_projects(full_refresh: bool) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _signed_url(size: str) -> _Read:
             return "#"
         reading.repeatable = False
         return (
-            f"{FILES}/{attachment['id']}/{size}/{quote(attachment['filename'])}"
+            f"{FILES}/{attachment['id']}/{size}/{quote(attachment['filename'], safe='')}"
             f"?X-Amz-Expires=604800&X-Amz-Signature={secrets.token_hex(32)}"
         )
 
