@@ -162,17 +162,29 @@ def _load(options: argparse.Namespace) -> int:
         ),
         options.resource,
     )
-    if pipeline.has_pending_data:
-        # a new run would put the interrupted one's package in the place of its own data
-        pipeline.run()
-    pipeline.run(source, loader_file_format="parquet")
-    traces = [_last_trace(pipeline)]
-    if options.attachments:
-        files = pivotal_tracker_attachments(options.attachments)
-        pipeline.run(files, loader_file_format="parquet")
-        traces.append(_last_trace(pipeline))
+    with _kept_open(pipeline):
+        if pipeline.has_pending_data:
+            # a new run would put the interrupted one's package in the place of its own data
+            pipeline.run()
+        pipeline.run(source, loader_file_format="parquet")
+        traces = [_last_trace(pipeline)]
+        if options.attachments:
+            files = pivotal_tracker_attachments(options.attachments)
+            pipeline.run(files, loader_file_format="parquet")
+            traces.append(_last_trace(pipeline))
     sys.stdout.write(summary(pipeline, traces) + "\n")
     return PARTLY_LOADED if _skipped(_metrics(traces)) else ALL_LOADED
+
+
+@contextlib.contextmanager
+def _kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
+    """Keeps DuckDB's file open: dlt opens it for each job, which takes longer than most of them."""
+    client = pipeline.destination_client()
+    if not isinstance(client.config.credentials, DuckDbBaseCredentials):
+        yield
+        return
+    with client:
+        yield
 
 
 def _last_trace(pipeline: dlt.Pipeline) -> PipelineTrace:
