@@ -163,9 +163,7 @@ def _load(options: argparse.Namespace) -> int:
         options.resource,
     )
     with _kept_open(pipeline):
-        if pipeline.has_pending_data:
-            # a new run would put the interrupted one's package in the place of its own data
-            pipeline.run()
+        _complete_interrupted_run(pipeline)
         pipeline.run(source, loader_file_format="parquet")
         traces = [_last_trace(pipeline)]
         if options.attachments:
@@ -174,6 +172,17 @@ def _load(options: argparse.Namespace) -> int:
             traces.append(_last_trace(pipeline))
     sys.stdout.write(summary(pipeline, traces) + "\n")
     return PARTLY_LOADED if _skipped(_metrics(traces)) else ALL_LOADED
+
+
+def _complete_interrupted_run(pipeline: dlt.Pipeline) -> None:
+    """Loads what an earlier run has read: a new run would load that and drop its own data."""
+    # killed between two steps, dlt keeps a package that it has normalized among those to normalize,
+    # and then stumbles over itself
+    for load_id in pipeline.list_normalized_load_packages():
+        if load_id in pipeline.list_extracted_load_packages():
+            pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
+    if pipeline.has_pending_data:
+        pipeline.run()
 
 
 @contextlib.contextmanager
