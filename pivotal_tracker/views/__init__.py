@@ -66,11 +66,23 @@ def create_views(pipeline: dlt.Pipeline) -> Views:
                 return Views(tuple(names))
             left_out = _lacking(_found(client, _tables()))
             wanted = [name for name in _in_order() if name not in left_out]
-            left_out |= _create(client.sql_client, str(dialect), wanted)
+            left_out |= _create(client.sql_client, wanted)
             pipeline.set_local_state_val(_REMEMBERED, None if left_out else made_from)
     except DatabaseException as error:
         return Views(problem=_in_one_line(error))
     return Views(tuple(name for name in wanted if name not in left_out), left_out)
+
+
+def view_sql(name: str, client: SqlClientBase[Any]) -> str:
+    """The statement that makes a view, in a destination's own SQL.
+
+    Args:
+        name: The view's, which is its file's without `.sql`.
+        client: The destination's, which knows its dialect and the dataset.
+    """
+    view = _qualified(client, name)
+    create = exp.Create(this=view, kind="VIEW", replace=True, expression=_query(name, client))
+    return _sql(create, client)
 
 
 @cache
@@ -131,6 +143,7 @@ def _fingerprint(client: SqlJobClientBase, dialect: str) -> str:
     """What the views are made from, and where."""
     parts = [
         *(text for pair in sorted(_files().items()) for text in pair),
+        Path(__file__).read_text(encoding="utf-8"),
         version("sqlglot"),
         dialect,
         client.config.fingerprint(),
@@ -146,7 +159,7 @@ def _remembered(pipeline: dlt.Pipeline) -> Any:
         return None
 
 
-def _create(client: SqlClientBase[Any], dialect: str, names: list[str]) -> dict[str, str]:
+def _create(client: SqlClientBase[Any], names: list[str]) -> dict[str, str]:
     """Creates or replaces views; gives those that the destination did not take, and why."""
     refused: dict[str, str] = {}
     for name in names:
@@ -154,32 +167,32 @@ def _create(client: SqlClientBase[Any], dialect: str, names: list[str]) -> dict[
             refused[name] = f"needs {', '.join(sorted(without))}"
             continue
         try:
-            query = _in_dialect(client, dialect, _parsed(name))
-            if dialect == "postgres":
-                _create_unbound(client, name, _sql(query, dialect))
+            if client.capabilities.sqlglot_dialect == "postgres":
+                _create_unbound(client, name)
             else:
-                view = _qualified(client, name)
-                create = exp.Create(this=view, kind="VIEW", replace=True, expression=query)
-                client.execute_sql(_sql(create, dialect))
+                client.execute_sql(view_sql(name, client))
         except (DatabaseException, SqlglotError) as error:
             refused[name] = _in_one_line(error)
     return refused
 
 
-def _sql(statement: exp.Select | exp.Create, dialect: str) -> str:
-    # what it would warn of is the place of nulls in the order of columns that have none
-    return statement.sql(dialect, comments=False, unsupported_level=ErrorLevel.IGNORE)
-
-
-def _in_dialect(client: SqlClientBase[Any], dialect: str, query: exp.Select) -> exp.Select:
-    """A query that names its tables in full, and has nothing that sqlglot does not translate."""
-    for name, tables in _relations(query).items():
+def _query(name: str, client: SqlClientBase[Any]) -> exp.Select:
+    """A view's query, its tables named in full, with nothing that sqlglot does not translate."""
+    query = _parsed(name)
+    for relation, tables in _relations(query).items():
         for table in tables:
-            table.replace(exp.alias_(_qualified(client, name), table.alias_or_name, table=True))
-    if dialect == "bigquery":
+            told = exp.alias_(_qualified(client, relation), table.alias_or_name, table=True)
+            table.replace(told)
+    if client.capabilities.sqlglot_dialect == "bigquery":
         for extract in list(query.find_all(exp.Extract)):
             extract.replace(_unix_seconds(extract))
     return query
+
+
+def _sql(statement: exp.Select | exp.Create, client: SqlClientBase[Any]) -> str:
+    dialect = client.capabilities.sqlglot_dialect
+    # what it would warn of is the place of nulls in the order of columns that have none
+    return statement.sql(dialect, comments=False, unsupported_level=ErrorLevel.IGNORE)
 
 
 def _qualified(client: SqlClientBase[Any], name: str) -> exp.Table:
@@ -198,12 +211,13 @@ def _unix_seconds(extract: exp.Extract) -> exp.Expression:
     return exp.paren(exp.Div(this=micros, expression=exp.Literal.number(1_000_000)))
 
 
-def _create_unbound(client: SqlClientBase[Any], name: str, query: str) -> None:
+def _create_unbound(client: SqlClientBase[Any], name: str) -> None:
     """Creates a view that Postgres does not bind to the tables that it reads.
 
     Postgres drops no table that a view reads, and dlt could not rebuild one. The text of a function
     binds nothing, and Postgres plans one like this as if its query stood in its place.
     """
+    query = _sql(_query(name, client), client)
     view = client.make_qualified_table_name(name)
     function = f"{client.make_qualified_table_name(f'_{name}')}()"
     with client.begin_transaction():
