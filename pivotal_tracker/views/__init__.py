@@ -55,22 +55,32 @@ def create_views(pipeline: dlt.Pipeline) -> Views:
         does not take: nothing of that is an error.
     """
     client = pipeline.destination_client()
-    dialect = client.capabilities.sqlglot_dialect
-    if not isinstance(client, SqlJobClientBase) or dialect is None:
+    if not isinstance(client, SqlJobClientBase) or not client.capabilities.sqlglot_dialect:
         return Views(problem=f"{pipeline.destination.destination_name} has none")
     try:
         with client:
-            made_from = _fingerprint(client, str(dialect))
-            names = sorted(_files())
-            if _remembered(pipeline) == made_from and _found(client, names).issuperset(names):
-                return Views(tuple(names))
-            left_out = _lacking(_found(client, _tables()))
-            wanted = [name for name in _in_order() if name not in left_out]
-            left_out |= _create(client.sql_client, wanted)
-            pipeline.set_local_state_val(_REMEMBERED, None if left_out else made_from)
+            return _put_in_place(pipeline, client)
     except DatabaseException as error:
         return Views(problem=_in_one_line(error))
-    return Views(tuple(name for name in wanted if name not in left_out), left_out)
+
+
+def _put_in_place(pipeline: dlt.Pipeline, client: SqlJobClientBase) -> Views:
+    made_from, remembered = _fingerprint(client), _remembered(pipeline)
+    if remembered.get("made_from") == made_from:
+        relations = remembered["relations"]
+        if _found(client, relations).issuperset(relations):
+            return Views(tuple(sorted(_files())))
+    relations = sorted(_files().keys() | frozenset[str]().union(*_reads().values()))
+    found = _found(client, relations)
+    left_out = _lacking(found - _files().keys())
+    for name in left_out.keys() & found:
+        client.sql_client.execute_sql(
+            f"DROP VIEW IF EXISTS {client.sql_client.make_qualified_table_name(name)}"
+        )
+    left_out |= _create(client.sql_client, [name for name in _in_order() if name not in left_out])
+    complete = {} if left_out else {"made_from": made_from, "relations": relations}
+    pipeline.set_local_state_val(_REMEMBERED, complete)
+    return Views(tuple(sorted(_files().keys() - left_out.keys())), left_out)
 
 
 def view_sql(name: str, client: SqlClientBase[Any]) -> str:
@@ -118,18 +128,13 @@ def _in_order() -> list[str]:
     return list(TopologicalSorter(graph).static_order())
 
 
-def _tables() -> set[str]:
-    """The tables, dlt's and not ours, that the views read."""
-    return set().union(*_reads().values()) - _files().keys()
-
-
 def _found(client: SqlJobClientBase, names: Iterable[str]) -> set[str]:
     """Which of some tables and views there are."""
     return {name for name, columns in client.get_storage_tables(names) if columns}
 
 
 def _lacking(found: set[str]) -> dict[str, str]:
-    """Which views cannot be, for want of a table."""
+    """Which views cannot be, for want of a table among those found."""
     there, lacking = set(found), dict[str, str]()
     for name in _in_order():
         if missing := _reads()[name] - there:
@@ -139,24 +144,26 @@ def _lacking(found: set[str]) -> dict[str, str]:
     return lacking
 
 
-def _fingerprint(client: SqlJobClientBase, dialect: str) -> str:
+def _fingerprint(client: SqlJobClientBase) -> str:
     """What the views are made from, and where."""
     parts = [
         *(text for pair in sorted(_files().items()) for text in pair),
         Path(__file__).read_text(encoding="utf-8"),
         version("sqlglot"),
-        dialect,
+        str(client.capabilities.sqlglot_dialect),
         client.config.fingerprint(),
         client.sql_client.fully_qualified_dataset_name(),
     ]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
 
 
-def _remembered(pipeline: dlt.Pipeline) -> Any:
+def _remembered(pipeline: dlt.Pipeline) -> dict[str, Any]:
+    """What all the views were last made from, and what there has to be that they can be read."""
     try:
-        return pipeline.get_local_state_val(_REMEMBERED)
+        remembered: dict[str, Any] = pipeline.get_local_state_val(_REMEMBERED)
     except KeyError:
-        return None
+        return {}
+    return remembered
 
 
 def _create(client: SqlClientBase[Any], names: list[str]) -> dict[str, str]:
