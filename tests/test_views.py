@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import count
@@ -60,16 +61,21 @@ DESTINATIONS = ("duckdb", "postgres")
 _number = count(1)
 
 
+class _UndoError(Exception):
+    """Ends a transaction without its changes."""
+
+
 @dataclass
 class Loaded:
     """A workspace in a destination, with the views."""
 
     pipeline: dlt.Pipeline
     workspace: Workspace
+    _changing: Any = None
 
     def rows(self, query: str) -> list[Record]:
         """The rows of a table or view, or of a query in which `{}` stands before their names."""
-        with self.pipeline.sql_client() as client:
+        with self._client() as client:
             if " " not in query:
                 query = f"SELECT * FROM {{}}{query}"  # noqa: S608
             text = query.replace("{}", f"{client.fully_qualified_dataset_name()}.")
@@ -87,9 +93,28 @@ class Loaded:
         assert len(found) == len(rows)
         return found
 
+    @contextmanager
+    def changed(self, *statements: str) -> Iterator[None]:
+        """Changes what was loaded, and takes it back at the end."""
+        with (
+            self.pipeline.sql_client() as client,
+            suppress(_UndoError),
+            client.begin_transaction(),
+        ):
+            self._changing = client
+            try:
+                self.execute(*statements)
+                yield
+                raise _UndoError
+            finally:
+                self._changing = None
+
+    def _client(self) -> AbstractContextManager[Any]:
+        return nullcontext(self._changing) if self._changing else self.pipeline.sql_client()
+
     def execute(self, *statements: str) -> None:
         """Changes what was loaded."""
-        with self.pipeline.sql_client() as client:
+        with self._client() as client:
             for statement in statements:
                 client.execute_sql(
                     statement.replace("{}", f"{client.fully_qualified_dataset_name()}.")
@@ -274,20 +299,16 @@ def test_project_velocity(shop: Loaded) -> None:
 
 
 def test_initial_velocity_returns_after_as_many_empty_iterations_as_are_averaged(
-    load: Load,
+    shop: Loaded,
 ) -> None:
-    workspace = small_shop()
-    iterations = workspace.projects[SHOP].iterations or []
-    for span in iterations:
-        span |= {"points": 0 if span["number"] in (3, 4) else span["points"]}
-    shop = load(workspace, "duckdb")
-    # two of the three are empty: 3 points in 4 weeks are no whole one
-    assert shop.rows("project_velocity")[0]["velocity"] == 0
-    shop.execute("UPDATE {}iterations SET points = 0 WHERE number = 1")
-    assert shop.rows("project_velocity")[0]["velocity"] == 10
-    # with a fourth to average, three empty ones are not enough
-    shop.execute("UPDATE {}projects SET velocity_averaged_over = 4")
-    assert shop.rows("project_velocity")[0]["velocity"] == 0
+    with shop.changed("UPDATE {}iterations SET points = 0 WHERE number IN (3, 4)"):
+        # two of the three are empty: 3 points in 4 weeks are no whole one
+        assert shop.rows("project_velocity")[0]["velocity"] == 0
+        shop.execute("UPDATE {}iterations SET points = 0 WHERE number = 1")
+        assert shop.rows("project_velocity")[0]["velocity"] == 10
+        # with a fourth to average, three empty ones are not enough
+        shop.execute("UPDATE {}projects SET velocity_averaged_over = 4")
+        assert shop.rows("project_velocity")[0]["velocity"] == 0
 
 
 def test_epic_progress(shop: Loaded) -> None:
@@ -343,19 +364,16 @@ def test_release_progress(shop: Loaded) -> None:
     assert planned["days_late"] == 14  # 21 April to 5 May
 
 
-def test_a_completion_that_the_server_does_not_project_is_forecast(load: Load) -> None:
-    shop = load(small_shop(), "duckdb")
-    shop.execute(
+def test_a_completion_that_the_server_does_not_project_is_forecast(shop: Loaded) -> None:
+    with shop.changed(
         "UPDATE {}releases SET projected_completion = NULL",
         "DELETE FROM {}stories__labels WHERE story_id IN (120, 121)",
-    )
-    assert shop.by("release_progress", "release_id")[115]["projected_completion"] == (
-        "2025-05-04T00:00:00Z"
-    )
-    assert shop.by("release_progress", "release_id")[115]["days_late"] == 13
-    assert shop.by("epic_progress", "epic_id")[51]["projected_completion"] == (
-        "2025-04-13T00:00:00Z"
-    )
+    ):
+        release = shop.by("release_progress", "release_id")[115]
+        assert release["projected_completion"] == "2025-05-04T00:00:00Z"
+        assert release["days_late"] == 13
+        epic = shop.by("epic_progress", "epic_id")[51]
+        assert epic["projected_completion"] == "2025-04-13T00:00:00Z"
 
 
 def test_daily_states_as_the_server_has_them(shop: Loaded) -> None:
@@ -373,15 +391,9 @@ def test_daily_states_as_the_server_has_them(shop: Loaded) -> None:
     assert days["2025-03-07", "started"]["points"] == 1
 
 
-@pytest.mark.parametrize("destination", DESTINATIONS)
-def test_daily_states_from_transitions(load: Load, destination: str) -> None:
-    workspace = small_shop()
-    workspace.projects[SHOP].history_days = {
-        "kind": "daily_history_container",
-        "header": ["date"],
-        "data": [],
-    }
-    days = load(workspace, destination).by("daily_states", "date", "state")
+def test_daily_states_from_transitions(shop: Loaded) -> None:
+    with shop.changed("DELETE FROM {}history_days"):
+        days = shop.by("daily_states", "date", "state")
 
     def on(day: str) -> dict[str, tuple[int, float]]:
         return {
@@ -533,37 +545,41 @@ def test_forecast(shop: Loaded) -> None:
 
 
 def test_without_automatic_planning_nothing_unstarted_is_in_the_current_iteration(
-    load: Load,
+    shop: Loaded,
 ) -> None:
-    shop = load(small_shop(), "duckdb")
-    shop.execute("UPDATE {}projects SET automatic_planning = FALSE")
-    forecast = shop.by("forecast", "story_id")
+    with shop.changed("UPDATE {}projects SET automatic_planning = FALSE"):
+        forecast = shop.by("forecast", "story_id")
     # 1 point, then 3, do not go together
     assert [forecast[one]["iteration_number"] for one in (110, 111, 112)] == [5, 6, 7]
 
 
-@pytest.mark.parametrize("destination", DESTINATIONS)
-def test_what_an_archive_does_not_tell_is_null(load: Load, destination: str) -> None:
+AS_A_CSV_ARCHIVE = (
+    "UPDATE {}projects SET iteration_length = NULL, velocity_averaged_over = NULL, "
+    "initial_velocity = NULL, current_iteration_number = NULL, current_velocity = NULL, "
+    "current_volatility = NULL, bugs_and_chores_are_estimatable = NULL, "
+    "automatic_planning = NULL, time_zone__olson_name = NULL",
+    "UPDATE {}iterations SET team_strength = NULL, points = NULL, accepted_points = NULL, "
+    "velocity = NULL, length = NULL, _date_precision = 'day'",
+    "UPDATE {}stories SET _date_precision = 'day', "
+    "accepted_at = date_trunc('day', accepted_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', "
+    "created_at = date_trunc('day', created_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', "
+    "cycle_time_details__total_cycle_time = NULL, cycle_time_details__story_id = NULL, "
+    "cycle_time_details__started_count = NULL, cycle_time_details__finished_count = NULL, "
+    "cycle_time_details__delivered_count = NULL, cycle_time_details__rejected_count = NULL",
+    "UPDATE {}releases SET _date_precision = 'day', projected_completion = NULL",
+    "DELETE FROM {}stories__transitions",
+    "DELETE FROM {}history_days",
+    "DELETE FROM {}activity",
+)
+
+
+def test_what_an_archive_does_not_tell_is_null(shop: Loaded) -> None:
     """A CSV archive: days instead of times, and neither transitions nor settings."""
-    shop = load(small_shop(), destination)
-    shop.execute(
-        "UPDATE {}projects SET iteration_length = NULL, velocity_averaged_over = NULL, "
-        "initial_velocity = NULL, current_iteration_number = NULL, current_velocity = NULL, "
-        "current_volatility = NULL, bugs_and_chores_are_estimatable = NULL, "
-        "automatic_planning = NULL, time_zone__olson_name = NULL",
-        "UPDATE {}iterations SET team_strength = NULL, points = NULL, accepted_points = NULL, "
-        "velocity = NULL, length = NULL, _date_precision = 'day'",
-        "UPDATE {}stories SET _date_precision = 'day', "
-        "accepted_at = date_trunc('day', accepted_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', "
-        "created_at = date_trunc('day', created_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', "
-        "cycle_time_details__total_cycle_time = NULL, cycle_time_details__story_id = NULL, "
-        "cycle_time_details__started_count = NULL, cycle_time_details__finished_count = NULL, "
-        "cycle_time_details__delivered_count = NULL, cycle_time_details__rejected_count = NULL",
-        "UPDATE {}releases SET _date_precision = 'day', projected_completion = NULL",
-        "DELETE FROM {}stories__transitions",
-        "DELETE FROM {}history_days",
-        "DELETE FROM {}activity",
-    )
+    with shop.changed(*AS_A_CSV_ARCHIVE):
+        _assert_no_more_is_told_than_is_known(shop)
+
+
+def _assert_no_more_is_told_than_is_known(shop: Loaded) -> None:
     story = shop.by("story_overview", "story_id")[101]
     assert [story[k] for k in ("first_started_at", "cycle_time_hours", "rejection_count")] == [
         None
@@ -604,20 +620,18 @@ def test_what_an_archive_does_not_tell_is_null(load: Load, destination: str) -> 
     assert {row["activities"] for row in shop.rows("person_activity")} == {0}
 
 
-@pytest.mark.parametrize("destination", DESTINATIONS)
-def test_a_person_known_by_name_counts_as_the_one_with_an_id(load: Load, destination: str) -> None:
-    shop = load(small_shop(), destination)
-    shop.execute(
-        "UPDATE {}people SET id = -5, name = NULL, username = NULL, same_as_id = 1 WHERE id = 2",
+def test_a_person_known_by_name_counts_as_the_one_with_an_id(shop: Loaded) -> None:
+    with shop.changed(
+        "UPDATE {}people SET id = -5, name = NULL, same_as_id = 1 WHERE id = 2",
         "UPDATE {}stories__owner_ids SET value = -5 WHERE value = 2 AND story_id = 102",
         "DELETE FROM {}stories__owner_ids WHERE value = 1 AND story_id = 102",
-    )
-    assert shop.by("story_overview", "story_id")[102]["owner_names"] == "Ann"
-    ann = shop.by("person_activity", "person_id", "week")[ANN, "2025-03-03"]
-    assert (ann["stories_accepted"], ann["person_name"]) == (2, "Ann")
-    # a list loses nobody, though the name be unknown
-    shop.execute("UPDATE {}people SET same_as_id = NULL WHERE id = -5")
-    assert shop.by("story_overview", "story_id")[102]["owner_names"] == "person -5"
+    ):
+        assert shop.by("story_overview", "story_id")[102]["owner_names"] == "Ann"
+        ann = shop.by("person_activity", "person_id", "week")[ANN, "2025-03-03"]
+        assert (ann["stories_accepted"], ann["person_name"]) == (2, "Ann")
+        # a list loses nobody, though the name be unknown
+        shop.execute("UPDATE {}people SET same_as_id = NULL WHERE id = -5")
+        assert shop.by("story_overview", "story_id")[102]["owner_names"] == "person -5"
 
 
 def test_velocity_and_points_are_the_servers(made_up: Loaded) -> None:
@@ -697,15 +711,12 @@ def test_hours_in_a_state_are_the_servers(made_up: Loaded) -> None:
             assert stay["hours"] == pytest.approx(details[f"{state}_time"] / 3_600_000)
 
 
-@pytest.mark.parametrize("destination", DESTINATIONS)
-def test_daily_states_from_transitions_are_the_servers(load: Load, destination: str) -> None:
-    workspace = made_up_workspace(projects=2, stories=60, activity=100, seed=3)
-    loaded = load(workspace, destination)
+def test_daily_states_from_transitions_are_the_servers(made_up: Loaded) -> None:
     key = ("project_id", "date", "state")
-    served = loaded.by("daily_states", *key)
+    served = made_up.by("daily_states", *key)
     assert {row["taken_from"] for row in served.values()} == {"history_days"}
-    loaded.execute("DELETE FROM {}history_days")
-    counted = loaded.by("daily_states", *key)
+    with made_up.changed("DELETE FROM {}history_days"):
+        counted = made_up.by("daily_states", *key)
     assert len(served) > 5000
     for one, row in served.items():
         # days before the first story are not counted, and were empty
@@ -794,29 +805,28 @@ def test_views_are_left_alone_until_what_they_are_made_from_changes(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = load(small_shop(), "duckdb")
-
-    def oids() -> set[int]:
-        query = "SELECT view_oid FROM duckdb_views() WHERE view_name = 'forecast'"
-        return {row["view_oid"] for row in shop.rows(query)}
-
-    before = oids()
+    shop.execute("CREATE OR REPLACE VIEW {}forecast AS SELECT 1 AS mine")
     assert set(create_views(shop.pipeline).names) == NAMES
-    assert oids() == before
+    assert shop.rows("forecast") == [{"mine": 1}]
     shop.execute("DROP VIEW {}throughput_weekly")
     assert set(create_views(shop.pipeline).names) == NAMES
     assert len(shop.rows("throughput_weekly")) == 9
-    shop.execute("ALTER TABLE {}epics RENAME TO former_epics")
-    made = create_views(shop.pipeline)
-    assert made.left_out["story_overview"] == "needs epics"
-    assert set(made.names) == {row["view_name"] for row in shop.rows(MADE)}
-    shop.execute("ALTER TABLE {}former_epics RENAME TO epics")
-    assert set(create_views(shop.pipeline).names) == NAMES
-    before = oids()
+    assert len(shop.rows("forecast")) == 6
     files = views._files() | {"person_activity": "SELECT id AS person_id FROM people"}
     monkeypatch.setattr(views, "_files", lambda: files)
     assert set(create_views(shop.pipeline).names) == NAMES
-    assert oids() != before
     assert list(shop.rows("person_activity")[0]) == ["person_id"]
+
+
+def test_a_view_whose_table_is_gone_goes_too(load: Load) -> None:
+    shop = load(small_shop(), "duckdb")
+    shop.execute("ALTER TABLE {}epics RENAME TO former_epics")
+    made = create_views(shop.pipeline)
+    assert made.left_out["story_overview"] == "needs epics"
+    there = "SELECT view_name FROM duckdb_views() WHERE schema_name LIKE 'tracker%'"
+    assert {row["view_name"] for row in shop.rows(there)} == set(made.names)
+    shop.execute("ALTER TABLE {}former_epics RENAME TO epics")
+    assert set(create_views(shop.pipeline).names) == NAMES
 
 
 @pytest.mark.parametrize("destination", DESTINATIONS)
@@ -839,8 +849,10 @@ def test_a_view_that_the_destination_refuses_is_left_out_and_so_are_those_that_r
     assert len(shop.rows("story_overview")) == 16
 
 
-@pytest.mark.parametrize("destination", DESTINATIONS)
-@pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
+@pytest.mark.parametrize(
+    ("destination", "refresh"),
+    [("duckdb", "drop_sources"), ("postgres", "drop_sources"), ("postgres", "drop_data")],
+)
 def test_dlt_may_drop_the_tables_below_the_views(
     load: Load, destination: str, refresh: Any
 ) -> None:
@@ -855,9 +867,7 @@ def test_dlt_may_drop_the_tables_below_the_views(
     assert shop.rows("forecast") == before
 
 
-@pytest.mark.parametrize(
-    "strategy", ["truncate-and-insert", "insert-from-staging", "staging-optimized"]
-)
+@pytest.mark.parametrize("strategy", ["truncate-and-insert", "staging-optimized"])
 def test_a_full_refresh_rebuilds_postgres_tables_below_the_views(
     command: Command,
     serve: Callable[[Workspace], TrackerServer],
@@ -954,7 +964,6 @@ def test_bigquery_has_all_that_a_view_uses(name: str, in_bigquery: Any) -> None:
             assert list(join.args["on"].find_all(exp.EQ))
 
 
-MADE = "SELECT view_name FROM duckdb_views() WHERE schema_name LIKE 'tracker%'"
 BIGQUERY_FUNCTIONS = {
     "ABS",
     "AVG",
