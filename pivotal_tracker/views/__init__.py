@@ -17,7 +17,7 @@ from typing import Any
 
 import dlt
 import sqlglot
-from dlt.destinations.exceptions import DatabaseException
+from dlt.common.destination.exceptions import DestinationException
 from dlt.destinations.job_client_impl import SqlJobClientBase
 from dlt.destinations.sql_client import SqlClientBase
 from sqlglot import exp
@@ -60,7 +60,7 @@ def create_views(pipeline: dlt.Pipeline) -> Views:
     try:
         with client:
             return _put_in_place(pipeline, client)
-    except DatabaseException as error:
+    except DestinationException as error:
         return Views(problem=_in_one_line(error))
 
 
@@ -178,7 +178,7 @@ def _create(client: SqlClientBase[Any], names: list[str]) -> dict[str, str]:
                 _create_unbound(client, name)
             else:
                 client.execute_sql(view_sql(name, client))
-        except (DatabaseException, SqlglotError) as error:
+        except (DestinationException, SqlglotError) as error:
             refused[name] = _in_one_line(error)
     return refused
 
