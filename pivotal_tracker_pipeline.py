@@ -28,6 +28,7 @@ from pivotal_tracker import (
     pivotal_tracker_attachments,
     pivotal_tracker_source,
 )
+from pivotal_tracker.views import Views, create_views
 
 VERSION = "0.1.0"
 
@@ -88,6 +89,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="read everything again and rebuild the tables; activity, people and deleted_records "
         "are only ever added to",
     )
+    add("--no-views", action="store_true", help="leave out the views of Tracker's metrics")
     add("--attachments", metavar="DIR", help="also download the files of comments into this folder")
     add(
         "--progress",
@@ -170,7 +172,8 @@ def _load(options: argparse.Namespace) -> int:
             files = pivotal_tracker_attachments(options.attachments)
             pipeline.run(files, loader_file_format="parquet")
             traces.append(_last_trace(pipeline))
-    sys.stdout.write(summary(pipeline, traces) + "\n")
+        views = None if options.no_views else create_views(pipeline)
+    sys.stdout.write(summary(pipeline, traces, views) + "\n")
     return PARTLY_LOADED if _skipped(_metrics(traces)) else ALL_LOADED
 
 
@@ -219,12 +222,15 @@ def _selected(source: DltSource, names: list[str] | None) -> DltSource:
     return source.with_resources(*names) if names else source
 
 
-def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
+def summary(
+    pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace], views: Views | None = None
+) -> str:
     """What a person wants to know after a run: rows a table, what is missing, where it lies.
 
     Args:
         pipeline: Which has run.
         traces: Of what it ran: the source, perhaps the attachments.
+        views: What became of them, if they were wanted.
     """
     metrics = _metrics(traces)
     written, became = Counter[str](), Counter[tuple[str, str]]()
@@ -251,6 +257,7 @@ def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
         *_left_out(metrics),
         *_files(metrics),
         *_replaced(counts),
+        *_views(views),
         *_where(pipeline),
     ]
     return "\n".join(lines)
@@ -350,6 +357,16 @@ def _replaced(counts: Counter[str]) -> list[str]:
         f"{counts['replaced']:,} characters that no database can hold were loaded as "
         "\N{REPLACEMENT CHARACTER}."
     ]
+
+
+def _views(views: Views | None) -> list[str]:
+    """How many views there are, and which not."""
+    if views is None:
+        return []
+    if views.problem:
+        return [f"Views: none, {views.problem}."]
+    lines = [f"Views: {len(views.names)}."]
+    return lines + [f"Left out: view {name}: {why}" for name, why in views.left_out.items()]
 
 
 def _where(pipeline: dlt.Pipeline) -> list[str]:
