@@ -447,7 +447,7 @@ ATTACHMENT_FILES = Table(
     ("id",),
     _columns(
         bigint="id project_id story_id epic_id comment_id size",
-        text="filename content_type path sha256 problem",
+        text="filename content_type path sha256 problem _source",
     ),
 )
 """`path` says where the file lies, with its `size` in bytes and `sha256`; or `problem` why not."""

@@ -68,6 +68,11 @@ class Archive:
     files: Files
     form: Format
 
+    @property
+    def name(self) -> str:
+        """Its own name, without the folders that it lies in."""
+        return self.files.path.name
+
     def read(self, tally: Tally) -> Iterator[Found]:
         """All records: see `Format.read`."""
         return self.form.read(self.files, tally)
