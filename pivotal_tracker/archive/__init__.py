@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .files import ArchiveError, Files, open_files
+from .files import ArchiveError, Files
 from .format import Archive, Format, Found
+from .opening import open_files
 from .tally import Tally
 
 __all__ = ["FORMATS", "Archive", "ArchiveError", "Format", "Found", "Tally", "open_archive"]
@@ -35,6 +36,6 @@ def open_archive(path: Path) -> Archive:
 
 def _some_of(files: Files) -> str:
     """The first names in an archive, for a person to see what was looked at."""
-    names = sorted(files)
+    names = [*sorted(files), *(f"{name} ({why})" for name, why in files.refused.items())]
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
     return f"{', '.join(names[:5]) or 'nothing'}{more}"
