@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .copies import Copies, Rank, known_values, rank_of
-from .files import ArchiveError, Files, open_files
-from .format import Archive, Format, Found
+from .csv_export import ProjectExport
+from .files import ArchiveError, Files
+from .format import FILES, Archive, Format, Found
+from .opening import open_files
 from .tally import LeftOut, Tally
 
 __all__ = [
+    "FILES",
     "FORMATS",
     "Archive",
     "ArchiveError",
@@ -28,7 +31,7 @@ __all__ = [
     "rank_of",
 ]
 
-FORMATS: tuple[Format, ...] = ()
+FORMATS: tuple[Format, ...] = (ProjectExport(),)
 """Every format that is read, in the order in which they are tried."""
 
 _NOBODYS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
@@ -110,6 +113,6 @@ def open_archive(path: Path) -> Archive:
 
 def _some_of(files: Files) -> str:
     """The first names in an archive, for a person to see what was looked at."""
-    names = sorted(files)
+    names = [*sorted(files), *(f"{name} ({why})" for name, why in files.refused.items())]
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
     return f"{', '.join(names[:5]) or 'nothing'}{more}"

@@ -11,6 +11,9 @@ from .tally import Tally
 
 Record = dict[str, Any]
 
+FILES = "files"
+"""Stands for the table in a tally, where whole files are left out."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -74,5 +77,8 @@ class Archive:
         return self.files.path.name
 
     def read(self, tally: Tally) -> Iterator[Found]:
-        """All records: see `Format.read`."""
+        """All records: see `Format.read`; what the archive was refused of is told to the tally."""
+        for name, reason in self.files.refused.items():
+            tally.read(self.files.path.name, FILES)
+            tally.leave_out(self.files.path.name, FILES, reason, name)
         return self.form.read(self.files, tally)

@@ -48,6 +48,11 @@ class Tally:
     )
     """By file, table and reason."""
 
+    lost_values: defaultdict[tuple[str, str, str], LeftOut] = field(
+        default_factory=lambda: defaultdict(LeftOut)
+    )
+    """Values, not rows, by file, table and reason: their rows are loaded without them."""
+
     def read(self, source: str, table: str, rows: int = 1) -> None:
         """Counts rows that a file holds."""
         self.read_rows[source, table] += rows
@@ -60,6 +65,12 @@ class Tally:
         """Counts rows that a file holds and the destination will not, for a reason."""
         noted = self.left_out[source, table, reason]
         noted.rows += rows
+        noted.where = noted.where or where
+
+    def lose(self, source: str, table: str, reason: str, where: str, values: int = 1) -> None:
+        """Counts values that a file holds and the loaded row does not, or not as it was."""
+        noted = self.lost_values[source, table, reason]
+        noted.rows += values
         noted.where = noted.where or where
 
     def totals(self) -> dict[tuple[str, str], Totals]:
