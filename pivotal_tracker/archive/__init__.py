@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .api_answers import ApiAnswers
 from .files import ArchiveError, Files
 from .format import Archive, Format, Found
 from .opening import open_files
@@ -11,7 +12,7 @@ from .tally import Tally
 
 __all__ = ["FORMATS", "Archive", "ArchiveError", "Format", "Found", "Tally", "open_archive"]
 
-FORMATS: tuple[Format, ...] = ()
+FORMATS: tuple[Format, ...] = (ApiAnswers(),)
 """Every format that is read, in the order in which they are tried."""
 
 
