@@ -8,11 +8,14 @@ from .api_answers import ApiAnswers
 from .files import ArchiveError, Files
 from .format import Archive, Format, Found
 from .opening import open_files
+from .pivotaltrackerdump import PivotalTrackerDump
+from .pt_backup import PtBackup
+from .pt_backup_tree import PtBackupTree
 from .tally import Tally
 
 __all__ = ["FORMATS", "Archive", "ArchiveError", "Format", "Found", "Tally", "open_archive"]
 
-FORMATS: tuple[Format, ...] = (ApiAnswers(),)
+FORMATS: tuple[Format, ...] = (PtBackup(), PivotalTrackerDump(), PtBackupTree(), ApiAnswers())
 """Every format that is read, in the order in which they are tried."""
 
 

@@ -33,6 +33,7 @@ class Tally:
         default_factory=lambda: defaultdict(LeftOut)
     )
     """By file, table and reason."""
+
     lost_values: defaultdict[tuple[str, str, str], LeftOut] = field(
         default_factory=lambda: defaultdict(LeftOut)
     )
