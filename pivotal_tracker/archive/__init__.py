@@ -6,11 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .api_answers import ApiAnswers
 from .copies import Copies, Rank, known_values, rank_of
 from .csv_export import ProjectExport
 from .files import ArchiveError, Files
 from .format import FILES, Archive, Format, Found
 from .opening import open_files
+from .pivotaltrackerdump import PivotalTrackerDump
+from .pt_backup import PtBackup
+from .pt_backup_tree import PtBackupTree
 from .tally import LeftOut, Tally
 
 __all__ = [
@@ -31,7 +35,13 @@ __all__ = [
     "rank_of",
 ]
 
-FORMATS: tuple[Format, ...] = (ProjectExport(),)
+FORMATS: tuple[Format, ...] = (
+    PtBackup(),
+    PivotalTrackerDump(),
+    PtBackupTree(),
+    ProjectExport(),
+    ApiAnswers(),
+)
 """Every format that is read, in the order in which they are tried."""
 
 _NOBODYS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})

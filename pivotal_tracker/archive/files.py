@@ -56,3 +56,8 @@ class Files(Mapping[str, File]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+    def source(self, name: str) -> str:
+        """What the column `_source` and the tally call a file: wherever the archive lies."""
+        archive = self.path.resolve().name
+        return archive if [name] == list(self._files) else f"{archive}/{name}"

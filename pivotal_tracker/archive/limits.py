@@ -31,3 +31,18 @@ MOST_OTHER_COLUMNS = 100
 
 MOST_REMEMBERED = 100_000
 """So many parsed values are kept for when they come again."""
+
+MOST_BYTES_OF_A_RECORD = 64 * 2**20
+"""Of JSON or YAML: what goes on for longer without a record coming to its end is none."""
+
+MOST_LEVELS = 100
+"""How deep lists and objects may lie in each other; Tracker's own go seven deep."""
+
+MOST_BYTES_OF_AN_ATTACHMENT = 2**30
+"""Of one in a database; Tracker took files of up to 100 MB."""
+
+MOST_STEPS_PER_BYTE = 200
+"""A database that takes more work to read, for its size, is made to be never read to its end."""
+
+STEPS_OF_ANY_DATABASE = 100_000_000
+"""So much work is allowed however small a database is: a few seconds."""
