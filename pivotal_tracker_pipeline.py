@@ -357,13 +357,19 @@ def _load_report(metrics: dict[str, dict[str, Any]]) -> list[str]:
         for (source, form), rows in files.items()
     ]
     reasons = [
-        f"Left out: {one['rows']:,} rows of {record['kind']} in {record['source']}: "
+        f"{_lost(one)} of {record['kind']} in {record['source']}: "
         f"{one['reason']}{', first ' + one['where'] if one['where'] else ''}."
         for record in told.get("report", ())
         for one in record["left_out"]
     ]
     others = [f"Not an archive, left alone: {name}" for name in told.get("ignored", ())]
     return _first_of(lines, "files") + _first_of(reasons, "reasons") + _first_of(others, "files")
+
+
+def _lost(left_out: dict[str, Any]) -> str:
+    """How many rows were left out, and how many values of those loaded are missing."""
+    told = ((left_out["rows"], "rows"), (left_out["lost_values"], "values"))
+    return "Left out: " + " and ".join(f"{number:,} {what}" for number, what in told if number)
 
 
 def _first_of(lines: list[str], what: str) -> list[str]:

@@ -87,12 +87,14 @@ def pivotal_tracker_source(
 
     def projects(listed: list[Record]) -> Iterator[Any]:
         yield from project_rows(run(), listed, are_all=project_ids is None)
+        yield from run().ended("projects")
 
     def accounts(listed: list[Record]) -> Iterator[Any]:
         metrics = dlt.current.resource_metrics()
         metrics.update(run().list_metrics["accounts"])
         is_known = not metrics.keys() & {"not_offered", "not_permitted"}
         yield from account_wide(run(), tables.ACCOUNTS, listed if is_known else None, metrics)
+        yield from run().ended("accounts")
 
     def account_memberships(listed: list[Record]) -> Iterator[Any]:
         yield from account_memberships_of(run(), listed)
@@ -102,11 +104,12 @@ def pivotal_tracker_source(
 
     def people(listed: list[Record]) -> Iterator[Any]:
         yield from run().missing_tables(run().batch(tables.PEOPLE, dlt.current.resource_metrics()))
-        yield from run().met_all_of("people")
+        yield from run().ended("people")
 
     def deleted_records() -> Iterator[Any]:
         metrics = dlt.current.resource_metrics()
         yield from run().missing_tables(run().batch(tables.DELETED_RECORDS, metrics))
+        yield from run().ended("deleted_records")
 
     def of_each_project(name: str) -> DltResource:
         """The transformer that reads one table, and those nested in it, of each project."""

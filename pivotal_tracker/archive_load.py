@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import dlt
 
 from . import tables
-from .archive import Archive, ArchiveError, Copies, Found, Opened, Tally, rank_of
+from .archive import FILES, Archive, ArchiveError, Copies, Found, Opened, Tally, rank_of
 from .archive.copies import exported_when, known_values, moment
 from .archive_files import described_content
 from .changes import deletions_in
@@ -81,6 +81,8 @@ class ArchiveRun:
         self.project_ids: dict[int, str] = {}
         """The projects that records name, with the file of the first that did."""
         self._opened = opened
+        self._unread = dict(opened.unread)
+        self._tallies: list[tuple[Archive, Tally]] = []
         self._options = options
         self._load_id: str = dlt.current.load_package_state()["load_id"]
         self._people = People()
@@ -95,32 +97,39 @@ class ArchiveRun:
         """Everything that the resources are to yield, in order."""
         for name in self.selected:
             yield name, self._missing_tables(name)
-        several = len(self._opened.archives) > 1
         copies = Copies()
-        unread = dict(self._opened.unread)
-        tallies: list[tuple[Archive, Tally]] = []
         try:
-            for number, archive in enumerate(self._opened.archives):
-                if several or archive.form.may_repeat:
-                    self._note_copies(copies, archive, number)
-            for number, archive in enumerate(self._opened.archives):
-                tally = Tally()
-                tallies.append((archive, tally))
-                is_noted = several or archive.form.may_repeat
-                chooser = _Chooser(copies, number, is_noted=is_noted)
-                try:
-                    for found in archive.read(tally):
-                        yield from self._take(found, tally, chooser)
-                except ArchiveError as error:
-                    unread[archive.name] = str(error)
-                yield from self._settle()
-                if archive.name in unread:
-                    self._leave_out_the_rest(tally, unread[archive.name])
+            yield from self._records(copies)
+            yield from self._by_products()
         finally:
             copies.close()
-        if unread and not any(tally.read_rows for _, tally in tallies):
-            raise ArchiveError(next(iter(unread.values())))
-        yield from self._by_products(tallies, unread)
+            self.loaded.close()
+
+    def _records(self, copies: Copies) -> Iterator[Handed]:
+        archives = self._opened.archives
+        several = len(archives) > 1
+        for number, archive in enumerate(archives):
+            if several or archive.form.may_repeat:
+                self._note_copies(copies, archive, number)
+        for number, archive in enumerate(archives):
+            is_noted = several or archive.form.may_repeat
+            yield from self._of_archive(archive, _Chooser(copies, number, is_noted=is_noted))
+        if self._unread and not any(tally.read_rows for _, tally in self._tallies):
+            raise ArchiveError(next(iter(self._unread.values())))
+
+    def _of_archive(self, archive: Archive, chooser: _Chooser) -> Iterator[Handed]:
+        tally = Tally()
+        self._tallies.append((archive, tally))
+        problem = ""
+        try:
+            for found in archive.read(tally):
+                yield from self._take(found, tally, chooser)
+        except ArchiveError as error:
+            problem = self._unread[archive.name] = str(error)
+        for taker in self._takers.values():
+            yield from taker.settle()
+        if problem:
+            _leave_out_the_rest(tally, problem)
 
     def batch(self, table: Table, resource: str) -> Batch:
         """A batch whose written rows are counted in a resource's metrics."""
@@ -164,13 +173,13 @@ class ArchiveRun:
         record = _whole(found)
         reason = self._not_asked_for(taker.table, record) or chooser.reason(found)
         if reason:
-            leave_out(tally, found.source, taker.table, record, reason)
+            leave_out(tally, found, taker.table, reason)
             return
         if found.table == "attachment_files":
             record = described_content(record, found.content, self._options.attachments)
         if len(taker) >= BATCH_SIZE:
             yield from taker.settle()
-        taker.take(record, tally)
+        taker.take(record, found, tally)
 
     def _take_person(self, found: Found, tally: Tally) -> None:
         if not isinstance(found.record.get("id"), int):
@@ -187,29 +196,17 @@ class ArchiveRun:
             return ""
         return "of a project that was not asked for"
 
-    def _settle(self) -> Iterator[Handed]:
-        for taker in self._takers.values():
-            yield from taker.settle()
-
-    def _leave_out_the_rest(self, tally: Tally, problem: str) -> None:
-        """Where a file broke off, what had been read but not handed over is lost with it."""
-        for (source, table), totals in tally.totals().items():
-            if totals.missing > 0:
-                tally.leave_out(source, table, problem, "", totals.missing)
-
-    def _by_products(
-        self, tallies: list[tuple[Archive, Tally]], unread: dict[str, str]
-    ) -> Iterator[Handed]:
+    def _by_products(self) -> Iterator[Handed]:
         for taker in self._takers.values():
             yield taker.table.name, taker.batch.items()
         yield from self._projects_without_record()
         if any(name in MEETS_PEOPLE for name in self.selected):
             people = self._people.records(self.loaded)
             yield from self._items(tables.PEOPLE, people, self._carrier("people"))
-        kinds = {member.name for n in self.selected for member in ARCHIVE_TABLES[n].family()}
-        report = report_records(tallies, kinds)
+        kinds = {FILES, *(t.name for n in self.selected for t in ARCHIVE_TABLES[n].family())}
+        report = report_records(self._tallies, kinds)
         if "load_report" in self.selected:
-            told = {"report": report, "unread": unread, "ignored": self._opened.ignored}
+            told = {"report": report, "unread": self._unread, "ignored": self._opened.ignored}
             self.metrics["load_report"] |= told
             yield "load_report", self._report_items(report, kinds)
 
@@ -313,15 +310,21 @@ class Taker:
         self.met: set[Key] = set()
         self._run = run
         self._is_new = not run.loaded.has(table.name)
-        self._waiting: dict[Key, tuple[Record, Tally]] = {}
+        self._waiting: dict[Key, tuple[Record, Found, Tally]] = {}
 
     def __len__(self) -> int:
         """How many records wait for being looked up."""
         return len(self._waiting)
 
-    def take(self, record: Record, tally: Tally) -> None:
-        """Has a record, of which this is the best copy, wait for being looked up."""
-        self._waiting[_key(self.table, record)] = (record, tally)
+    def take(self, record: Record, found: Found, tally: Tally) -> None:
+        """Has a record, of which this is the best copy, wait for being looked up.
+
+        Args:
+            record: As it is loaded.
+            found: As it was found.
+            tally: Of its archive.
+        """
+        self._waiting[_key(self.table, record)] = (record, found, tally)
 
     def settle(self) -> Iterator[Handed]:
         """Looks up what waits, adds the rows of what is new or newer, and counts the rest."""
@@ -329,14 +332,14 @@ class Taker:
         held = self._held(waiting)
         knows = self._known_there(self._ties(waiting, held))
         taken: list[Record] = []
-        for key, (record, tally) in waiting.items():
+        for key, (record, found, tally) in waiting.items():
             reason = self._reason_against(record, held.get(key), knows.get(key, 0))
             if reason:
-                leave_out(tally, record["_source"], self.table, record, reason)
+                leave_out(tally, found, self.table, reason)
                 continue
             taken.append(record)
-            for name, rows in rows_in(self.table, record).items():
-                tally.loaded(record["_source"], name, rows)
+            for source, name, rows in found.by_source(rows_in(self.table, record)):
+                tally.loaded(source, name, rows)
         known = {key: one.row_id for key, one in held.items()}
         written = Comparison(self.batch, known, set(), self.counts).take(taken)
         yield from self._run.learn_from(self.table, written)
@@ -413,10 +416,17 @@ class Taker:
 _NO_KEY = "it has no key"
 
 
-def leave_out(tally: Tally, source: str, table: Table, record: Record, reason: str) -> None:
+def _leave_out_the_rest(tally: Tally, problem: str) -> None:
+    """Where a file broke off, what had been read but not handed over is lost with it."""
+    for (source, table), totals in tally.totals().items():
+        if totals.missing > 0:
+            tally.leave_out(source, table, problem, "", totals.missing)
+
+
+def leave_out(tally: Tally, found: Found, table: Table, reason: str) -> None:
     """Counts a record, and the rows nested in it, as left out."""
-    for name, rows in rows_in(table, record).items():
-        tally.leave_out(source, name, reason, _name(record), rows)
+    for source, name, rows in found.by_source(rows_in(table, found.record)):
+        tally.leave_out(source, name, reason, _name(found.record), rows)
 
 
 def _name(record: Record) -> str:

@@ -126,6 +126,7 @@ def attachment_rows(run: Run, folder: Path) -> Iterator[Any]:
         else:
             yield partial(_job, run, batch, attachment, folder, row, metrics["files"])
     yield from batch.items()
+    yield from run.ended("attachment_files")
 
 
 def _attachments(run: Run) -> Iterator[Record]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import dlt
@@ -22,7 +24,9 @@ class Loaded:
 
     def __init__(self) -> None:
         pipeline: Any = dlt.current.pipeline()
-        self._pipeline = None if pipeline.first_run else pipeline
+        self._pipeline: Any = None if pipeline.first_run else pipeline
+        self._lock = threading.Lock()
+        self._client: Any = None
 
     @property
     def anything(self) -> bool:
@@ -31,7 +35,19 @@ class Loaded:
 
     def has(self, table: str) -> bool:
         """Whether an earlier run has made a table."""
-        return self._pipeline is not None and table in self._pipeline.default_schema.tables
+        return table in self._columns_of
+
+    @cached_property
+    def _columns_of(self) -> dict[str, list[str]]:
+        """The columns of each table that earlier runs have made, dlt's own left out."""
+        if self._pipeline is None:
+            return {}
+        # dlt reads and checks the whole schema each time that it is asked for it
+        schema = self._pipeline.default_schema
+        return {
+            name: [one for one in schema.get_table_columns(name) if not one.startswith("_dlt")]
+            for name in schema.tables
+        }
 
     def rows(
         self, table: str, columns: Sequence[str], column: str = "", values: Iterable[Any] = ()
@@ -60,7 +76,8 @@ class Loaded:
     ) -> list[tuple[Any, ...]]:
         if self._pipeline is None:
             return []
-        with self._pipeline.sql_client() as client:
+        with self._lock:
+            client = self._connected()
             name = client.make_qualified_table_name(table)
             query = f"SELECT {', '.join(columns)} FROM {name}{where}"  # noqa: S608 - ours and ints
             try:
@@ -68,6 +85,20 @@ class Loaded:
                     return list(cursor.fetchall())
             except DatabaseUndefinedRelation:
                 return []
+
+    def _connected(self) -> Any:
+        """The connection for all queries: to make one costs more than most of them."""
+        if self._client is None:
+            self._client = self._pipeline.sql_client()
+            self._client.open_connection()
+        return self._client
+
+    def close(self) -> None:
+        """Lets go of the destination until the next question."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close_connection()
+                self._client = None
 
     def row_ids(self, table: Table, column: str = "", values: Iterable[Any] = ()) -> dict[Key, str]:
         """The `_dlt_id` of rows, which tells what they hold, by their key.
@@ -91,13 +122,9 @@ class Loaded:
         self, table: Table, values: Iterable[Any], column: str = "id"
     ) -> list[dict[str, Any]]:
         """Whole rows by id or another column, without dlt's own columns."""
-        if self._pipeline is None or not self.has(table.name):
+        columns = self._columns_of.get(table.name)
+        if not columns:
             return []
-        columns = [
-            name
-            for name in self._pipeline.default_schema.get_table_columns(table.name)
-            if not name.startswith("_dlt")
-        ]
         rows = self.rows(table.name, columns, column, values)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 

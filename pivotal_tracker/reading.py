@@ -107,7 +107,7 @@ class Reading:
         self._gone.clear()
         yield from self.batch.items()
         yield from self.run.deleted(found)
-        yield from self.run.met_all_of(self.name)
+        yield from self.run.ended(self.name)
 
     def _next_jobs(self) -> Iterator[Job]:
         # dlt keeps whatever its pool has done until there is time for it, so the line is held here

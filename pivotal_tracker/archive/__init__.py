@@ -15,7 +15,7 @@ from .opening import open_files
 from .pivotaltrackerdump import PivotalTrackerDump
 from .pt_backup import PtBackup
 from .pt_backup_tree import PtBackupTree
-from .tally import LeftOut, Tally
+from .tally import LeftOut, Tally, Totals
 
 __all__ = [
     "FILES",
@@ -29,6 +29,7 @@ __all__ = [
     "Opened",
     "Rank",
     "Tally",
+    "Totals",
     "known_values",
     "open_archive",
     "open_archives",
