@@ -49,6 +49,10 @@ _NOBODYS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 """What file managers leave in folders."""
 
 
+class UnknownArchiveError(ArchiveError):
+    """Something that is no archive of any format."""
+
+
 @dataclass
 class Opened:
     """What was given, as far as it is known.
@@ -77,11 +81,13 @@ def open_archives(paths: Iterable[str | Path]) -> Opened:
     for path in dict.fromkeys(Path(one).resolve() for one in paths):
         try:
             opened.archives.append(open_archive(path))
+        except UnknownArchiveError as error:
+            if not _open_inside(path, opened):
+                opened.unread[path.name] = str(error)
         except ArchiveError as error:
             if not path.exists():
                 raise
-            if not _open_inside(path, opened):
-                opened.unread[path.name] = str(error)
+            opened.unread[path.name] = str(error)
     if not opened.archives:
         raise ArchiveError(next(iter(opened.unread.values()), "No archive was given."))
     return opened
@@ -95,8 +101,10 @@ def _open_inside(folder: Path, opened: Opened) -> bool:
             continue
         try:
             archives.append(open_archive(path))
-        except ArchiveError:
+        except UnknownArchiveError:
             ignored.append(f"{folder.name}/{path.name}")
+        except ArchiveError as error:
+            opened.unread[f"{folder.name}/{path.name}"] = str(error)
     opened.archives += archives
     if archives:
         opened.ignored += ignored
@@ -110,13 +118,14 @@ def open_archive(path: Path) -> Archive:
         path: A file or a folder.
 
     Raises:
-        ArchiveError: There is nothing there, or nothing that any format recognises.
+        UnknownArchiveError: No format recognises what is there.
+        ArchiveError: There is nothing there, or it cannot be read.
     """
     files = open_files(path)
     for form in FORMATS:
         if form.recognises(files):
             return Archive(files, form)
-    raise ArchiveError(
+    raise UnknownArchiveError(
         f"{path} is no archive that is known. Looked for: "
         f"{'; '.join(form.looks_like for form in FORMATS)}. Found: {_some_of(files)}."
     )
