@@ -67,11 +67,11 @@ def _candidates(files: Files) -> list[File]:
 
 
 def _holds_answers(file: File) -> bool:
-    origin = Origin("").asked(_hint(file.name))
-    with closing(answers_in(file, origin, Tally())) as answers:
+    origin, tally = Origin("").asked(_hint(file.name)), Tally()
+    with closing(answers_in(file, origin, tally)) as answers:
         tried = list(islice(answers, _TRIED_VALUES))
-    is_empty_list = not tried and bool(origin.expected) and 2 <= file.size <= _TRIED_VALUES
-    return is_empty_list or any(is_answer(value, its_origin) for value, its_origin in tried)
+    is_empty_list = not tried and file.size and origin.expected and not tally.left_out
+    return bool(is_empty_list) or any(is_answer(value, its_origin) for value, its_origin in tried)
 
 
 def leave_files_out(

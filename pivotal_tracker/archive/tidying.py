@@ -64,6 +64,11 @@ def _tidied(record: Record, lists: Mapping[str, Nested], leave_out: LeaveOut) ->
         items = tidy[name]
         if isinstance(items, list):
             tidy[name] = _items(items, nested, tidy.get("id"), leave_out)
+            if not nested.of_values:
+                # the same, told once more: `label_ids` beside `labels`
+                tidy.pop(f"{name.removesuffix('s')}_ids", None)
+                if name.endswith("_attachments"):
+                    tidy.pop("attachment_ids", None)
         else:
             del tidy[name]
             leave_out(nested.table, "there is something else where a list should be")
