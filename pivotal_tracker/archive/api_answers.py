@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from .answers import UNKNOWN, Answers, Origin, is_answer, note_replaced, wrapped
-from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, interactions
+from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interactions
 from .files import ArchiveError, File, Files
 from .format import Found
 from .gathering import Gathering
@@ -142,7 +142,7 @@ def _in_json(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeab
 
 
 def _in_yaml(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeable]:
-    text = Utf8(stream)
+    text = YamlText(stream)
     number = 0
     try:
         for interaction in interactions(text):

@@ -16,19 +16,33 @@ import yaml
 
 from .files import ArchiveError
 from .format import Record
-from .json_text import Utf8
+from .json_text import REPLACEMENT, Utf8
 from .limits import MOST_BYTES_OF_A_RECORD, MOST_LEVELS
 
 INTERACTIONS = ("interactions", "http_interactions")
 LOOKS_LIKE_A_CASSETTE = re.compile(
-    rb"^(?:['\"]?(?:http_)?interactions['\"]?:|- request:|- !ruby/struct:VCR)", re.MULTILINE
+    rb"\A(?!\s*[\[{]).*^(?:['\"]?(?:http_)?interactions['\"]?:|- request:)",
+    re.MULTILINE | re.DOTALL,
 )
 BROKEN_YAML = (yaml.YAMLError, UnicodeDecodeError)
 
 _API_PATH = re.compile(r"/services/v5/(.*)")
+# control characters, byte order marks and what is no character, in UTF-8
+_NOT_YAML = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x84\x86-\x9f]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]"
+)
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 # only events are asked of it, so nothing in the file is ever made into an object
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class YamlText(Utf8):
+    """A file as a parser of YAML takes it: what YAML forbids, for all of a file, is U+FFFD."""
+
+    def _clean(self, chunk: bytes, *, is_last: bool) -> bytes:
+        clean, replaced = _NOT_YAML.subn(REPLACEMENT, super()._clean(chunk, is_last=is_last))
+        self.replaced += replaced
+        return clean
 
 
 class NoAnswerError(Exception):
@@ -115,7 +129,8 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
             continue
         if unpacker.unconsumed_tail:
             raise NoAnswerError(f"it unpacks to more than {MOST_BYTES_OF_A_RECORD:,} bytes")
-        return text
+        if unpacker.eof:
+            return text
     raise NoAnswerError("its compression is broken")
 
 

@@ -186,8 +186,12 @@ class _Joined:
                 self._record[name] = value
                 if nested:
                     added += nested_rows_of(self._table, {name: value})
-            elif nested and nested.key and unites and not is_older:
+            elif is_older or not unites:
+                continue
+            elif nested and nested.key:
                 self._unite(name, nested, value, added)
+            elif isinstance(value, dict):
+                self._complete_object(name, value)
         if sort == _DERIVED:
             self._uncounted += added
             return
@@ -195,6 +199,12 @@ class _Joined:
         if sort == _FRAGMENT:
             del rows[self._table]
         self._credit(rows, added, source, NEWER if is_older else SAME)
+
+    def _complete_object(self, name: str, other: Record) -> None:
+        """An object inside the record may have been asked for in part: a label by its name."""
+        held = self._record.get(name)
+        if isinstance(held, dict) and held.get("id") == other.get("id"):
+            self._record[name] = {**other, **held}
 
     def _unite(self, name: str, nested: Nested, items: list[Any], added: Counter[str]) -> None:
         if name not in self._items:

@@ -23,7 +23,7 @@ WRAPPED = frozenset({"data", "Data", "response", "interactions", "http_interacti
 """What holds the records where JSON is an envelope, a cassette, or another list of answers."""
 
 BROKEN_JSON = (ijson.JSONError, UnicodeDecodeError)
-_REPLACEMENT = "\ufffd".encode()
+REPLACEMENT = "\ufffd".encode()
 _ESCAPES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2}|u0000)|.)",
@@ -78,13 +78,13 @@ class Utf8:
             if self._encoding != "utf-8":
                 chunk = chunk[2:]
             chunk = chunk.removeprefix(codecs.BOM_UTF8)
-        before = (self._decoder.getstate()[0] + chunk).count(_REPLACEMENT)
+        before = (self._decoder.getstate()[0] + chunk).count(REPLACEMENT)
         # UTF-8 may hold halves of surrogate pairs no more than bytes of another encoding
         text = self._decoder.decode(chunk, is_last)
         nuls = text.count("\0")
         clean = text.replace("\0", "\ufffd").encode("utf-8", "replace")
-        if nuls or _REPLACEMENT in clean:
-            self.replaced += max(clean.count(_REPLACEMENT) - before, 0)
+        if nuls or REPLACEMENT in clean:
+            self.replaced += max(clean.count(REPLACEMENT) - before, 0)
         return clean
 
 
