@@ -160,7 +160,7 @@ STORIES = Table(
     "stories",
     ("id",),
     _columns(
-        bigint="id project_id requested_by_id owned_by_id integration_id",
+        bigint="id project_id requested_by_id owned_by_id integration_id _position",
         text="kind name description story_type current_state story_priority external_id url",
         double="estimate points_accepted points_total",
         timestamp="created_at updated_at accepted_at deadline projected_completion",
@@ -254,6 +254,8 @@ STORIES = Table(
     hands_down={"id": "story_id", "project_id": "project_id"},
     kind="story",
 )
+"""`_position` is the place among the stories of Tracker's export, whose order is the priority; the
+API tells the order of what is scheduled by the story ids of iterations, and so does the export."""
 
 EPICS = Table(
     "epics",
