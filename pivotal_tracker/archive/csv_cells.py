@@ -165,8 +165,8 @@ def commit(text: str) -> dict[str, Any]:
 
 
 def names(cell: str) -> tuple[str, ...]:
-    """The names in a Labels cell: no label holds a comma."""
-    return tuple(name for part in cell.split(",") if (name := part.strip()))
+    """The names in a Labels cell, each once: no label holds a comma."""
+    return tuple(dict.fromkeys(name for part in cell.split(",") if (name := part.strip())))
 
 
 def pull_request(cell: str) -> dict[str, Any]:

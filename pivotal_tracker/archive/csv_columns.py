@@ -140,6 +140,13 @@ class Columns:
             _woven(none, groups["review type"], groups["reviewer"], groups["review status"])
         )
         """Type, reviewer, status, …"""
+        self.not_of_epics = _pick(
+            [
+                *(self.iteration, self.estimate, self.priority, self.current_state),
+                self.requested_by,
+                *(i for name, group in groups.items() if name != "comment" for i in group),
+            ]
+        )
         self.others = _other_columns(header, others)
         self.other_cells = _pick(others)
 

@@ -10,10 +10,12 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from .csv_history import HistoryRows
-from .csv_stories import Project, StoryRows
+from .csv_project import Project
+from .csv_stories import StoryRows
 from .files import ArchiveError, File, Files
 from .format import FILES, Found, Record
 from .keys import stable_key
+from .line_tally import LineTally
 from .people import PeopleByName
 from .sheets import Sheet, sheet_in
 from .tally import Tally
@@ -155,22 +157,21 @@ class _Reading:
         if sheet.holds == "history" and len(self._projects) == 1:
             return next(iter(self._projects.values())), False
         is_new = name.lower() not in self._projects
-        return self._projects.setdefault(name.lower(), Project(name, self._keeps_ids)), is_new
+        new = Project(name, keeps_ids=self._keeps_ids)
+        return self._projects.setdefault(name.lower(), new), is_new
 
     def _stories(self, sheet: Sheet, project: Project) -> Iterator[Found]:
-        source = sheet.file.name
-        rows = sheet.rows(partial(self._tally.lose, source, "stories"))
-        _, header = next(rows)
-        stories = StoryRows(source, header, project, self._people, self._tally)
+        tally = LineTally(self._tally, sheet.file.name)
+        rows = sheet.rows(partial(self._tally.lose, sheet.file.name, "stories"))
+        stories = StoryRows(next(rows)[1], project, self._people, tally)
         for line, cells in rows:
             yield from stories.records(line, cells)
         yield from stories.iterations()
 
     def _history(self, sheet: Sheet, project: Project) -> Iterator[Found]:
-        source = sheet.file.name
-        rows = sheet.rows(partial(self._tally.lose, source, "activity"))
-        _, header = next(rows)
-        history = HistoryRows(source, header, project, self._people, self._tally)
+        tally = LineTally(self._tally, sheet.file.name)
+        rows = sheet.rows(partial(self._tally.lose, sheet.file.name, "activity"))
+        history = HistoryRows(next(rows)[1], project, self._people, tally)
         for line, cells in rows:
             yield from history.records(line, cells)
 
@@ -178,8 +179,8 @@ class _Reading:
         """A file that was attached to a story, or an epic; to which comment is not known."""
         owner_id = attachment.owner_id
         projects = list(self._projects.values())
-        of_story = [one for one in projects if owner_id in one.story_ids]
-        of_epic = [] if of_story else [one for one in projects if owner_id in one.epic_ids]
+        of_story = [one for one in projects if owner_id in (one.story_ids or ())]
+        of_epic = [] if of_story else [one for one in projects if owner_id in (one.epic_ids or ())]
         record: Record = {
             "id": stable_key("attachment", owner_id, attachment.name),
             "epic_id" if of_epic else "story_id": owner_id,
