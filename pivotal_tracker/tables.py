@@ -449,7 +449,7 @@ ATTACHMENT_FILES = Table(
     ("id",),
     _columns(
         bigint="id project_id story_id epic_id comment_id size",
-        text="filename content_type path sha256 problem",
+        text="filename content_type path sha256 problem _source",
     ),
 )
 """`path` says where the file lies, with its `size` in bytes and `sha256`; or `problem` why not."""
@@ -462,12 +462,16 @@ LOAD_REPORT = Table(
         "left_out": Table(
             "load_report__left_out",
             ("source", "kind", "reason"),
-            _columns(text="source kind reason where", bigint="rows"),
+            _columns(text="source kind reason where", bigint="rows lost_values"),
         )
     },
     hands_down={"source": "source", "kind": "kind"},
 )
-"""What became of an archive's rows; `where` names the first of those left out for a `reason`."""
+"""What became of the rows of each file and table: `rows_read` = `rows_loaded` + `rows_left_out`.
+
+For each `reason`, `rows` were left out, or `lost_values` are missing from rows that were loaded;
+`where` names the first. `kind` is the table, or `files`.
+"""
 
 PROJECT_TABLES: dict[str, Table] = {
     table.name: table
