@@ -497,6 +497,35 @@ def test_the_exports_of_two_projects_in_one_folder(tmp_path: Path) -> None:
     assert found.records["attachment_files"][0]["project_id"] == other
 
 
+@pytest.mark.parametrize(
+    ("name", "project"),
+    [
+        ("my_project_20151117_1439.csv", "my_project"),
+        ("my_project_20151117_1439 (1).csv", "my_project"),
+        ("my_project_20151117_1439-export.csv", "my_project"),
+        ("stories.csv", "stories"),
+        ("plan_2015.csv", "plan_2015"),
+        ("_20151117_1439.csv", "_20151117_1439"),
+        ("20151117_1439.csv", "20151117_1439"),
+    ],
+)
+def test_the_project_is_called_as_its_file(tmp_path: Path, name: str, project: str) -> None:
+    found = as_read(tmp_path, table(ROWS), name)
+    assert found.records["projects"] == [
+        {"kind": "project", "id": key("project", project), "name": project}
+    ]
+
+
+@pytest.mark.parametrize("name", ["my_project_20151117_1439_history.csv", "my_project-history.csv"])
+def test_a_history_by_itself(tmp_path: Path, name: str) -> None:
+    found = as_read(tmp_path, HISTORY, name)
+    kinds = [["story"], ["story"], ["epic"], []]
+    assert [
+        [of["kind"] for of in one.get("primary_resources", [])] for one in found.records["activity"]
+    ] == kinds
+    assert found.records["projects"][0]["name"] == "my_project"
+
+
 def test_what_is_none_of_the_export_is_named(tmp_path: Path) -> None:
     files = {NAME: as_csv(table(ROWS)).encode(), "readme.txt": b"hello", "old.zip": b"PK"}
     found = read(in_folder(tmp_path / "x", files))
