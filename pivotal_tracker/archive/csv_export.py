@@ -22,7 +22,7 @@ from .tally import Tally
 
 _STAMP = re.compile(
     r"(?P<project>.+?)(_(?P<stamp>\d{8}_\d{4}))?(-export)?( ?\(\d+\))?"
-    r"([-_ ](project[-_ ])?history)?( ?\(\d+\))?",
+    r"([-_ ]history)?( ?\(\d+\))?",
     re.DOTALL,
 )
 _OWNERS_ID = re.compile(r"\d{1,18}", re.ASCII)
@@ -45,7 +45,8 @@ class ProjectExport:
     def recognises(self, files: Files) -> bool:
         """Whether there is a CSV or a workbook with the header of stories, or of a history."""
         contents = _contents(files)
-        if not contents.sheets and contents.unreadable:
+        if contents.unreadable and not contents.sheets and not contents.others:
+            # nothing else that it could be
             raise contents.unreadable[0]
         return bool(contents.sheets)
 

@@ -87,7 +87,7 @@ def _workbook(file: File) -> Iterator[Any]:
             raise
         except Exception as error:
             # a hostile workbook was seen to raise whatever Python has
-            said = str(error) or type(error).__name__
+            said = " ".join(str(error).split()) or type(error).__name__
             raise ArchiveError(f"{file.name} is a damaged workbook: {said}.") from error
 
 
