@@ -11,8 +11,10 @@ from dlt.extract import DltResource
 
 from . import tables
 from .accounts import account_list, account_memberships_of, workspaces_of
+from .archive import open_archives
+from .archive_load import ARCHIVE_TABLES, ArchiveOptions, ArchiveRun, Handed
 from .attachments import attachment_rows
-from .check import Findings, check_server
+from .check import Findings, check_archives, check_server
 from .client import MissingTokenError, TrackerClient
 from .errors import TrackerError
 from .lists import LISTS
@@ -27,7 +29,9 @@ __all__ = [
     "Findings",
     "MissingTokenError",
     "TrackerError",
+    "check_archives",
     "check_server",
+    "pivotal_tracker_archive",
     "pivotal_tracker_attachments",
     "pivotal_tracker_source",
 ]
@@ -180,6 +184,56 @@ def pivotal_tracker_attachments(
     table = tables.ATTACHMENT_FILES
     resource = dlt.resource(attachment_files, name=table.name)
     return _with_tables(resource, table, full_refresh=False)
+
+
+@dlt.source(name="pivotal_tracker")
+def pivotal_tracker_archive(
+    paths: list[str] = dlt.config.value,
+    project_ids: list[int] | None = None,
+    attachments_directory: str | None = None,
+) -> Sequence[DltResource]:
+    """All that files tell: Tracker's own exports, what backup tools saved, answers of the API.
+
+    Each is recognised by what is in it. What they have in common, with each other and with what
+    was loaded before, is loaded once, in its latest copy; reading them again changes nothing.
+
+    Args:
+        paths: Files and folders; a folder may be one archive or hold several.
+        project_ids: Load only these projects; all if not given.
+        attachments_directory: Where the files in the archives are written, each to
+            `<project>/<story>/<attachment id>-<name>`; they stay where they are if not given.
+
+    Returns:
+        A transformer for each table that `pivotal_tracker_source` loads, for `attachment_files`,
+        and for `load_report`, which tells of every row that was read whether it was loaded.
+
+    Raises:
+        TrackerError: There is nothing at one of the paths, or nothing known at any of them.
+    """
+    opened = open_archives(paths)
+    options = ArchiveOptions(
+        None if project_ids is None else frozenset(project_ids),
+        Path(attachments_directory).resolve() if attachments_directory else None,
+    )
+    runs: list[ArchiveRun] = []
+
+    @dlt.resource(name="archives", selected=False)
+    def archives() -> Iterator[Handed]:
+        runs[:] = [ArchiveRun(opened, options)]
+        yield from runs[0].handed()
+
+    def of_table(table: Table) -> DltResource:
+        """The transformer that yields what the reading of all archives has for one table."""
+
+        def take(handed: Handed) -> Iterator[Any]:
+            dlt.current.resource_metrics().update(runs[0].metrics[table.name])
+            if handed[0] == table.name:
+                yield from handed[1]
+
+        resource = dlt.transformer(take, data_from=archives, name=table.name)
+        return _with_tables(resource, table, full_refresh=False)
+
+    return [archives, *map(of_table, ARCHIVE_TABLES.values())]
 
 
 def _state_of_projects(full_refresh: bool) -> dict[str, Any]:
