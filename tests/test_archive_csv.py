@@ -952,6 +952,7 @@ def member(name: str, mode: int = 0) -> zipfile.ZipInfo:
         (member("..\\evil.txt"), "its name leads out of the ZIP"),
         (member("/etc/passwd"), "its name leads out of the ZIP"),
         (member("C:\\evil.txt"), "its name leads out of the ZIP"),
+        (member("."), "it has no name"),
         (member("202/link", stat.S_IFLNK | 0o777), "a link, which is not followed"),
         (member("202/pipe", stat.S_IFIFO | 0o777), "neither a file nor a folder"),
     ],
@@ -966,11 +967,22 @@ def test_members_that_are_not_to_be_trusted_are_left_out(
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_of_two_members_of_one_name_the_later_is_read(tmp_path: Path) -> None:
-    path = crafted_zip(tmp_path / "x.zip", (member("202/a"), b"one"), (member("202/a"), b"two"))
+def test_two_attachments_of_one_name_are_both_there(tmp_path: Path) -> None:
+    path = crafted_zip(
+        tmp_path / "x.zip", (member("202/a.b.png"), b"1"), (member("202/a.b.png"), b"2")
+    )
     found = read(path)
-    assert list(found.contents.values()) == [b"two"]
-    assert found.reasons("files") == {"replaced by a later file of that name"}
+    names = [one["filename"] for one in found.records["attachment_files"]]
+    assert (names, sorted(found.contents.values())) == (["a.b.png", "a.b (2).png"], [b"1", b"2"])
+
+
+def test_a_name_that_is_utf_8_and_does_not_say_so(tmp_path: Path) -> None:
+    path = in_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "202/Tür.png": b"1"})
+    content = bytearray(path.read_bytes())
+    for entry, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        struct.pack_into("<H", content, content.rfind(entry) + flags, 0)
+    path.write_bytes(content)
+    assert read(path).records["attachment_files"][0]["filename"] == "Tür.png"
 
 
 @pytest.mark.parametrize(
@@ -1154,13 +1166,13 @@ def test_any_cells_under_any_header_are_read(
 )
 @given(
     content=st.binary(max_size=200),
-    whole=st.booleans(),
+    encoding=st.sampled_from(["", "utf-8", "utf-16", "utf-16-le", "utf-16-be"]),
     suffix=st.sampled_from([".csv", ".xlsx", ".zip"]),
 )
 def test_any_bytes_are_read_or_refused(
-    tmp_path: Path, content: bytes, whole: bool, suffix: str
+    tmp_path: Path, content: bytes, encoding: str, suffix: str
 ) -> None:
-    head = b"" if whole else b"Id,Title,Type,Current State,Comment,Task,Task Status\n"
+    header = "Id,Title,Type,Current State,Comment,Task,Task Status\n"
     path = tmp_path / f"any{suffix}"
-    path.write_bytes(head + content)
+    path.write_bytes((header.encode(encoding) if encoding else b"") + content)
     try_to_read(path, ProjectExport())
