@@ -167,15 +167,16 @@ def _load(options: argparse.Namespace) -> int:
         progress=_progress(options),
     )
     source = _archives(options) if options.archive else _server(options)
-    if pipeline.has_pending_data:
-        # a new run would put the interrupted one's package in the place of its own data
-        pipeline.run()
-    pipeline.run(source, loader_file_format="parquet")
-    traces = [_last_trace(pipeline)]
-    if options.attachments and not options.archive:
-        files = pivotal_tracker_attachments(options.attachments)
-        pipeline.run(files, loader_file_format="parquet")
-        traces.append(_last_trace(pipeline))
+    with _kept_open(pipeline):
+        if pipeline.has_pending_data:
+            # a new run would put the interrupted one's package in the place of its own data
+            pipeline.run()
+        pipeline.run(source, loader_file_format="parquet")
+        traces = [_last_trace(pipeline)]
+        if options.attachments and not options.archive:
+            files = pivotal_tracker_attachments(options.attachments)
+            pipeline.run(files, loader_file_format="parquet")
+            traces.append(_last_trace(pipeline))
     sys.stdout.write(summary(pipeline, traces) + "\n")
     metrics = _metrics(traces)
     return PARTLY_LOADED if _skipped(metrics) or _unread(metrics) else ALL_LOADED
@@ -194,6 +195,17 @@ def _archives(options: argparse.Namespace) -> DltSource:
     )
     names = {*options.resource, "load_report"} if options.resource else None
     return _selected(source, names)
+
+
+@contextlib.contextmanager
+def _kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
+    """Keeps DuckDB's file open: dlt opens it for each job, which takes longer than most of them."""
+    client = pipeline.destination_client()
+    if not isinstance(client.config.credentials, DuckDbBaseCredentials):
+        yield
+        return
+    with client:
+        yield
 
 
 def _last_trace(pipeline: dlt.Pipeline) -> PipelineTrace:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import dlt
 
 from . import tables
-from .archive import FILES, Archive, ArchiveError, Copies, Found, Opened, Tally, rank_of
+from .archive import Archive, ArchiveError, Copies, Found, Opened, Tally, rank_of
 from .archive.copies import exported_when, known_values, moment
 from .archive_files import described_content
 from .changes import deletions_in
@@ -203,12 +203,13 @@ class ArchiveRun:
         if any(name in MEETS_PEOPLE for name in self.selected):
             people = self._people.records(self.loaded)
             yield from self._items(tables.PEOPLE, people, self._carrier("people"))
-        kinds = {FILES, *(t.name for n in self.selected for t in ARCHIVE_TABLES[n].family())}
-        report = report_records(self._tallies, kinds)
+        others = [table for n, table in ARCHIVE_TABLES.items() if n not in self.selected]
+        not_loaded = {member.name for table in others for member in table.family()}
+        report = report_records(self._tallies, not_loaded)
         if "load_report" in self.selected:
             told = {"report": report, "unread": self._unread, "ignored": self._opened.ignored}
             self.metrics["load_report"] |= told
-            yield "load_report", self._report_items(report, kinds)
+            yield "load_report", self._report_items(report, not_loaded)
 
     def _projects_without_record(self) -> Iterator[Handed]:
         """A row for each project that records name and no file describes, to join on."""
@@ -224,14 +225,14 @@ class ArchiveRun:
         taker.counts["new"] += len(bare)
         yield from self._items(tables.PROJECTS, bare, "projects")
 
-    def _report_items(self, report: list[Record], kinds: set[str]) -> list[Any]:
+    def _report_items(self, report: list[Record], not_loaded: set[str]) -> list[Any]:
         """The report's rows that differ; what an earlier one said of the same files is replaced."""
         batch = self.batch(tables.LOAD_REPORT, "load_report")
         sources = {record["source"] for record in report}
         known = {
             key: told
             for key, told in self.loaded.row_ids(tables.LOAD_REPORT).items()
-            if key[0] in sources and key[1] in kinds
+            if key[0] in sources and key[1] not in not_loaded
         }
         metrics = self.metrics["load_report"]
         comparison = Comparison(batch, known, set(), rows_counted(metrics))

@@ -10,13 +10,13 @@ from .rows import Record
 
 
 def report_records(
-    tallies: Iterable[tuple[Archive, Tally]], kinds: Collection[str]
+    tallies: Iterable[tuple[Archive, Tally]], not_loaded: Collection[str]
 ) -> list[Record]:
     """The records of `load_report`, one for each file and table.
 
     Args:
         tallies: What was counted of each archive.
-        kinds: The tables that were loaded; of others nothing is told.
+        not_loaded: The tables that were not asked for, of which nothing is told.
 
     Raises:
         ArchiveError: Rows were read of which nothing is known: a mistake of the program.
@@ -24,7 +24,7 @@ def report_records(
     records: dict[tuple[str, str], dict[str, Any]] = {}
     for archive, tally in tallies:
         for (source, kind), totals in tally.totals().items():
-            if kind in kinds:
+            if kind not in not_loaded:
                 if totals.missing:
                     raise ArchiveError(_mistake(source, kind, totals))
                 record = _record(records, source, kind, archive)
@@ -33,7 +33,7 @@ def report_records(
                 record["rows_left_out"] += totals.left_out
         for column, losses in (("rows", tally.left_out), ("lost_values", tally.lost_values)):
             for (source, kind, reason), noted in losses.items():
-                if kind in kinds and noted.rows:
+                if kind not in not_loaded and noted.rows:
                     _note(_record(records, source, kind, archive), reason, column, noted)
     return [
         {**record, "left_out": list(record["left_out"].values())} for record in records.values()
