@@ -22,7 +22,9 @@ from pivotal_tracker.archive.csv_export import ProjectExport
 from pivotal_tracker.archive.keys import stable_key
 
 from .archive_reading import Read, read, try_to_read
+from .conftest import Command
 from .exports import LAST, LAYOUTS, Row, as_csv, ragged, table
+from .truth import Tables, assert_tables_equal, expected_tables, loaded_tables
 
 Record = dict[str, Any]
 
@@ -532,6 +534,36 @@ def test_what_is_none_of_the_export_is_named(tmp_path: Path) -> None:
     (((source, kind, reason), noted),) = found.tally.left_out.items()
     assert (source, kind, noted.rows, noted.where) == ("x", "files", 2, "old.zip")
     assert "give it by itself" in reason
+
+
+def test_the_command_loads_whole_tables_and_a_second_time_nothing(
+    command: Command, tmp_path: Path
+) -> None:
+    files = {NAME: as_csv(ragged(table(ROWS))).encode(), "history.csv": HISTORY.encode()}
+    path = in_zip(tmp_path / "my_project.zip", files)
+    done = command("--archive", str(path))
+    assert done.returncode == 0, done.stderr
+    loaded = loaded_tables(command.folder / "pivotal_tracker.duckdb")
+    report = loaded.pop("load_report")
+    expected = tables_of_the_zip()
+    assert_tables_equal(loaded, expected)
+    assert sum(row["rows_loaded"] for row in report) == sum(map(len, expected.values()))
+    assert not any(row["rows_left_out"] for row in report)
+
+    again = command("--archive", str(path))
+    assert "Loaded 0 rows" in again.stdout, again.stdout
+
+
+def tables_of_the_zip() -> Tables:
+    stories, history = (f"my_project.zip/{name}" for name in (NAME, "history.csv"))
+    eve = {"id": key("person", "Eve"), "kind": "person", "name": "Eve", "_source": history}
+    records = truth()
+    records["people"].append(eve)
+    records["activity"] = [{**one, "_source": history} for one in activity_truth()]
+    expected: Tables = {}
+    for name, found in records.items():
+        expected |= expected_tables(name, [{"_source": stories, **one} for one in found])
+    return expected
 
 
 # shapes in which other readers lost data
