@@ -948,6 +948,33 @@ def test_a_damaged_workbook_ends_in_one_line(tmp_path: Path, part: str, content:
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ('<row r="99999999999"><c r="A99999999999"><v>1</v></c></row>', "which no spreadsheet"),
+        ('<row r="2"><c r="ZZZ2"><v>1</v></c></row>', "which no spreadsheet"),
+        ('<row r="2"><c r="A2" t="s"><v>999999</v></c></row>', "a damaged workbook"),
+        (f'<row r="2"><c r="A2"><v>{"9" * 5000}</v></c></row>', "a damaged workbook"),
+    ],
+)
+def test_rows_that_no_spreadsheet_writes_end_in_one_line(
+    tmp_path: Path, row: str, why: str
+) -> None:
+    cells = "".join(
+        f'<c r="{column}1" t="inlineStr"><is><t>{name}</t></is></c>'
+        for column, name in zip("ABCD", ("Id", "Title", "Type", "Current State"), strict=True)
+    )
+    sheet = (
+        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+        f'<row r="1">{cells}</row>{row}</sheetData></worksheet>'
+    )
+    good = workbook(tmp_path / "good.xlsx", table(ROWS))
+    part = "xl/worksheets/sheet1.xml"
+    with pytest.raises(ArchiveError, match=why) as told:
+        read(hostile_workbook(tmp_path / "bad.xlsx", good, part, sheet.encode()))
+    assert "\n" not in str(told.value)
+
+
 def test_a_cell_at_the_far_end_of_a_sheet_costs_nothing(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     for line in table([Row(1, "One")]):
