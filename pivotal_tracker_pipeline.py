@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import errno
 import gc
+import logging
 import os
 import sys
 from collections import Counter
@@ -114,6 +115,8 @@ def _set_up_logging(options: argparse.Namespace) -> None:
     level = "DEBUG" if options.debug else "INFO" if options.verbose else None
     if level:
         os.environ["RUNTIME__LOG_LEVEL"] = level
+    # said of every table that goes to Postgres, where it loads as fast the other way
+    logging.getLogger("dlt").addFilter(lambda said: "native writer" not in said.getMessage())
 
 
 def _suit_memory_to_pages() -> None:
@@ -166,11 +169,11 @@ def _load(options: argparse.Namespace) -> int:
         if pipeline.has_pending_data:
             # a new run would put the interrupted one's package in the place of its own data
             pipeline.run()
-        pipeline.run(source, loader_file_format="parquet")
+        pipeline.run(source)
         traces = [_last_trace(pipeline)]
         if options.attachments:
             files = pivotal_tracker_attachments(options.attachments)
-            pipeline.run(files, loader_file_format="parquet")
+            pipeline.run(files)
             traces.append(_last_trace(pipeline))
     sys.stdout.write(summary(pipeline, traces) + "\n")
     return PARTLY_LOADED if _skipped(_metrics(traces)) else ALL_LOADED
@@ -355,7 +358,7 @@ def _where(pipeline: dlt.Pipeline) -> list[str]:
             f"print(duckdb.connect('{database}').table('{stories}')"
             ".select('name', 'current_state', 'estimate').limit(10))\"",
         ]
-    return [f"In {place.destination_name}, dataset {pipeline.dataset_name}."]
+    return [f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}."]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -14,6 +14,7 @@ from .accounts import account_list, account_memberships_of, workspaces_of
 from .attachments import attachment_rows
 from .check import Findings, check_server
 from .client import MissingTokenError, TrackerClient
+from .destination import bigquery_layout, file_format
 from .errors import TrackerError
 from .lists import LISTS
 from .projects import project_list, project_rows
@@ -209,14 +210,15 @@ def _hints(table: Table, root: Table, *, full_refresh: bool) -> dict[str, Any]:
     """What dlt is told of a table, beyond the columns that its empty Arrow table declares."""
     rebuilds = full_refresh and root.name not in ADDED_TO
     columns: dict[str, Any] = {name: {"data_type": "json"} for name in sorted(table.json_columns)}
-    # dlt's own nested tables, of lists that nobody declared, are merged by it
-    columns["_dlt_id"] = {"data_type": "text", "nullable": False, "unique": True, "row_key": True}
+    # dlt's own nested tables, of lists that nobody declared, are merged by it; not unique in one
+    # load, as several resources may find the same record gone
+    columns["_dlt_id"] = {"data_type": "text", "nullable": False, "unique": False, "row_key": True}
     hints: dict[str, Any] = {
         "write_disposition": "replace" if rebuilds else "merge",
         "primary_key": table.key,
         "columns": columns | {"_deleted": {"data_type": "bool", "hard_delete": True}},
-        # many times faster than dlt's default for DuckDB, which inserts literals
-        "file_format": "parquet",
+        "file_format": file_format(),
+        "additional_table_hints": bigquery_layout(table),
     }
     if table is not root:
         # the nested rows of a record are replaced together
