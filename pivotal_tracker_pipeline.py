@@ -158,6 +158,7 @@ def _load(options: argparse.Namespace) -> int:
         dataset_name=options.dataset,
         progress=_progress(options),
     )
+    _suit_load_to(pipeline)
     source = _selected(
         pivotal_tracker_source(
             full_refresh=options.full_refresh,
@@ -194,6 +195,13 @@ def _last_trace(pipeline: dlt.Pipeline) -> PipelineTrace:
     if pipeline.last_trace is None:
         raise TrackerError("dlt kept no record of the run.")
     return pipeline.last_trace
+
+
+def _suit_load_to(pipeline: dlt.Pipeline) -> None:
+    """Has DuckDB load few files at once, each of which takes memory; a server may take many."""
+    is_duckdb = pipeline.destination.destination_type == "dlt.destinations.duckdb"
+    if is_duckdb and dlt.config.get("load.workers") is None:
+        dlt.config["load.workers"] = 2
 
 
 def _progress(options: argparse.Namespace) -> TCollectorArg:

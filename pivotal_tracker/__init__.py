@@ -217,7 +217,7 @@ def _hints(table: Table, root: Table, *, full_refresh: bool) -> dict[str, Any]:
         "write_disposition": "replace" if rebuilds else "merge",
         "primary_key": table.key,
         "columns": columns | {"_deleted": {"data_type": "bool", "hard_delete": True}},
-        "file_format": file_format(),
+        "file_format": file_format(table),
         "additional_table_hints": bigquery_layout(table),
     }
     if table is not root:

@@ -10,21 +10,26 @@ from dlt.destinations.impl.bigquery.bigquery_adapter import CLUSTER_COLUMNS_HINT
 
 from .tables import Table
 
+_BIGQUERY = "dlt.destinations.bigquery"
 _PARQUET_THROUGH_ADBC = frozenset({"dlt.destinations.postgres", "dlt.destinations.mssql"})
 """Destinations into which dlt loads parquet with a driver that fails on a file without rows."""
 
 
-def file_format() -> str:
-    """The format of files in which dlt loads rows fastest into the active pipeline's destination.
+def file_format(table: Table) -> str:
+    """The format of files in which a table is loaded fastest into the active pipeline's place.
 
     Returns:
-        `parquet`, many times faster than dlt's default for DuckDB, which inserts literals; or
-        `preferred`, dlt's own choice, where dlt 1.31 loads parquet in a way that may fail.
+        `parquet`, many times faster than dlt's default for DuckDB, which inserts literals, unless
+        it would fail; then `jsonl`, or `preferred` for dlt's own choice.
     """
     context = Container()[PipelineContext]
     destination = context.pipeline().destination if context.is_active() else None
-    if destination is not None and destination.destination_type in _PARQUET_THROUGH_ADBC:
+    kind = destination.destination_type if destination is not None else ""
+    if kind in _PARQUET_THROUGH_ADBC:
         return "preferred"
+    if kind == _BIGQUERY and table.json_columns:
+        # it takes no JSON from parquet
+        return "jsonl"
     return "parquet"
 
 
@@ -33,11 +38,11 @@ def bigquery_layout(table: Table) -> dict[str, Any]:
 
     Tables are clustered by project. A layout takes effect when BigQuery makes the table.
     """
-    hints: dict[str, Any] = {}
-    if table.partition is not None:
-        hints[PARTITION_HINT] = {
-            table.partition.column: f"TIMESTAMP_TRUNC({{column_name}}, {table.partition.unit})"
-        }
-    if "project_id" in table.columns:
-        hints[CLUSTER_COLUMNS_HINT] = ["project_id"]
-    return hints
+    partition = table.partition
+    return {
+        # empty, where there is none: hints that are left out are those of the resource's own table
+        PARTITION_HINT: {partition.column: f"TIMESTAMP_TRUNC({{column_name}}, {partition.unit})"}
+        if partition
+        else {},
+        CLUSTER_COLUMNS_HINT: ["project_id"] if "project_id" in table.columns else [],
+    }
