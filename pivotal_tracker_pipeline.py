@@ -9,9 +9,11 @@ import errno
 import gc
 import logging
 import os
+import random
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,16 @@ import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 from dlt.extract import DltSource
+from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace
 
 from pivotal_tracker import (
     MissingTokenError,
+    Shard,
     TrackerError,
     check_server,
+    gather_people,
     pivotal_tracker_attachments,
     pivotal_tracker_source,
 )
@@ -36,6 +41,8 @@ ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED = 0, 1, 2, 3
 _M_ARENA_MAX = -8
 """The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
 
+_TRIES = 5
+"""So often is a load tried again that the load of another shard may have got in the way of."""
 _LISTS = {"project_list", "account_list"}
 """The resources that only hand their list on."""
 
@@ -82,6 +89,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--dataset", default="tracker", metavar="NAME", help="its dataset (%(default)s)")
     add("--project", nargs="+", type=int, metavar="ID", help="only these projects")
     add("--resource", nargs="+", metavar="NAME", help="only these tables")
+    add(
+        "--shard",
+        default=dlt.config.get("sources.pivotal_tracker.shard") or "",
+        metavar="N/OF",
+        help="only one part of the projects: 2/5 for the second of five, which may run at once",
+    )
     add("--check", action="store_true", help="load nothing; say what the token and server offer")
     add(
         "--full-refresh",
@@ -99,6 +112,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--debug", action="store_true", help="say everything, with a traceback on failure")
     add("--version", action="version", version=f"pivotal-tracker {VERSION}, dlt {dlt.__version__}")
     options = parser.parse_args(arguments)
+    try:
+        options.shard = Shard.parsed(options.shard)
+    except TrackerError as error:
+        parser.error(str(error))
     if options.dataset == _pipeline_name(options):
         parser.error(
             f"--dataset must not be called {options.dataset}: that is the pipeline's name, and "
@@ -108,7 +125,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _pipeline_name(options: argparse.Namespace) -> str:
-    return "pivotal_tracker_sample" if options.sample else "pivotal_tracker"
+    name = "pivotal_tracker_sample" if options.sample else "pivotal_tracker"
+    return name if options.shard.is_whole else f"{name}_shard_{options.shard.name}"
 
 
 def _set_up_logging(options: argparse.Namespace) -> None:
@@ -159,9 +177,14 @@ def _load(options: argparse.Namespace) -> int:
         progress=_progress(options),
     )
     _suit_load_to(pipeline)
+    if not options.shard.is_whole:
+        # the tables in it are emptied by each run
+        name = f"destination.{pipeline.destination.destination_name}.staging_dataset_name_layout"
+        dlt.config[name] = f"%s_staging_{options.shard.name}"
     source = _selected(
         pivotal_tracker_source(
             full_refresh=options.full_refresh,
+            shard=str(options.shard),
             **({"project_ids": options.project} if options.project else {}),
         ),
         options.resource,
@@ -169,13 +192,13 @@ def _load(options: argparse.Namespace) -> int:
     with _kept_open(pipeline):
         if pipeline.has_pending_data:
             # a new run would put the interrupted one's package in the place of its own data
-            pipeline.run()
-        pipeline.run(source)
-        traces = [_last_trace(pipeline)]
+            _patiently(pipeline, options.shard, pipeline.run)
+        traces = [_patiently(pipeline, options.shard, lambda: pipeline.run(source))]
+        if not options.shard.is_whole and "people" in source.selected_resources:
+            gather_people(pipeline)
         if options.attachments:
-            files = pivotal_tracker_attachments(options.attachments)
-            pipeline.run(files)
-            traces.append(_last_trace(pipeline))
+            files = pivotal_tracker_attachments(options.attachments, shard=str(options.shard))
+            traces.append(_patiently(pipeline, options.shard, lambda: pipeline.run(files)))
     sys.stdout.write(summary(pipeline, traces) + "\n")
     return PARTLY_LOADED if _skipped(_metrics(traces)) else ALL_LOADED
 
@@ -195,6 +218,35 @@ def _last_trace(pipeline: dlt.Pipeline) -> PipelineTrace:
     if pipeline.last_trace is None:
         raise TrackerError("dlt kept no record of the run.")
     return pipeline.last_trace
+
+
+def _patiently(pipeline: dlt.Pipeline, shard: Shard, run: Callable[[], Any]) -> PipelineTrace:
+    """Runs a pipeline; of a shard, loads again what failed, as another's load may be the reason.
+
+    Returns:
+        What dlt noted of the run, its extraction included.
+    """
+    try:
+        run()
+    except PipelineStepFailed as error:
+        if shard.is_whole or error.step != "load":
+            raise
+        trace = _last_trace(pipeline)
+        _load_again(pipeline)
+        return trace
+    return _last_trace(pipeline)
+
+
+def _load_again(pipeline: dlt.Pipeline) -> None:
+    for attempt in range(1, _TRIES + 1):
+        # two that make the same table at once fail in step, and would again
+        time.sleep(random.uniform(1, 2) * attempt)
+        try:
+            pipeline.load()
+            return
+        except PipelineStepFailed:
+            if attempt == _TRIES:
+                raise
 
 
 def _suit_load_to(pipeline: dlt.Pipeline) -> None:

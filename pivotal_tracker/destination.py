@@ -6,6 +6,7 @@ from typing import Any
 
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
+from dlt.common.schema.typing import TFileFormat
 from dlt.destinations.impl.bigquery.bigquery_adapter import CLUSTER_COLUMNS_HINT, PARTITION_HINT
 
 from .tables import Table
@@ -15,7 +16,7 @@ _PARQUET_THROUGH_ADBC = frozenset({"dlt.destinations.postgres", "dlt.destination
 """Destinations into which dlt loads parquet with a driver that fails on a file without rows."""
 
 
-def file_format(table: Table) -> str:
+def file_format(table: Table) -> TFileFormat:
     """The format of files in which a table is loaded fastest into the active pipeline's place.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from . import tables
@@ -43,10 +44,11 @@ class People:
         columns = ["id", *_KNOWN_OF_A_PERSON]
         rows = loaded.rows(tables.PEOPLE.name, columns, "id", self._met) if self._met else []
         held = {row[0]: dict(zip(columns[1:], row[1:], strict=True)) for row in rows}
+        rows_of = Counter(row[0] for row in rows)
         records = []
         for person_id, said in self._met.items():
             before = {k: v for k, v in held.get(person_id, {}).items() if v is not None}
-            if person_id not in held or not said.items() <= before.items():
+            if rows_of[person_id] != 1 or not said.items() <= before.items():
                 records.append({"id": person_id, "kind": "person", **before, **said})
         return records
 

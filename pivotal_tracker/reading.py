@@ -164,6 +164,10 @@ class ProjectList:
         """What the destination holds of records that no earlier run saw in this list."""
         return {}
 
+    def bury(self, keys: list[Key]) -> None:
+        """Notes that the project has these no more."""
+        self.reading.bury(self.comparison, self.project_id, keys)
+
     def completed(self) -> Iterator[Any]:
         """What follows when all pages are read."""
         yield from self.settle()
@@ -200,7 +204,7 @@ class ProjectList:
         """The list beside what was loaded; asked for in dlt's own thread only."""
         if self._comparison is None:
             run = self.reading.run
-            rebuilds = run.full_refresh and self.ever_shrinks
+            rebuilds = run.rebuilds and self.ever_shrinks
             compares = run.loaded.anything and not rebuilds
             self._comparison = Comparison(
                 self.reading.batch,
@@ -215,8 +219,7 @@ class ProjectList:
         """Deletes what is gone, and remembers what was read."""
         if self._complete:
             if self.ever_shrinks:
-                comparison = self.comparison
-                self.reading.bury(comparison, self.project_id, comparison.gone())
+                self.bury(self.comparison.gone())
             self.reading.state[str(self.project_id)] = self.remembered()
         yield from self.reading.write()
 
