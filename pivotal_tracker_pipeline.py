@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import errno
 import gc
+import json
 import logging
 import os
 import random
@@ -14,6 +15,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +29,12 @@ from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace
 
 from pivotal_tracker import (
+    Difference,
     MissingTokenError,
     Shard,
     TrackerError,
     check_server,
+    differences,
     gather_people,
     pivotal_tracker_attachments,
     pivotal_tracker_source,
@@ -43,6 +48,7 @@ _M_ARENA_MAX = -8
 
 _TRIES = 5
 """So often is a load tried again that the load of another shard may have got in the way of."""
+_MOST_LINES = 10
 _LISTS = {"project_list", "account_list"}
 """The resources that only hand their list on."""
 
@@ -60,19 +66,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     _set_up_logging(options)
     _suit_memory_to_pages()
+    report: dict[str, Any] = {"exit_code": FAILED, "reason": None}
+    began = datetime.now(UTC)
     try:
         with _server_of(options):
             if options.check:
                 return _check()
-            return _load(options)
+            report["exit_code"] = _load(options, report)
     except KeyboardInterrupt:
-        _complain("Interrupted. Run the same command again: it completes what was begun.")
-        return FAILED
+        report["reason"] = "Interrupted. Run the same command again: it completes what was begun."
     except Exception as error:
+        report["reason"] = _reason(error)
         if options.debug:
             raise
-        _complain(_reason(error))
-        return FAILED
+    finally:
+        if options.summary:
+            _write_report(options.summary, began, report)
+    if report["reason"]:
+        _complain(report["reason"])
+    return int(report["exit_code"])
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -108,6 +120,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         choices=("log", "tqdm", "enlighten", "alive_progress"),
         help="how to show progress (tqdm on a terminal, log elsewhere)",
     )
+    add(
+        "--summary",
+        type=Path,
+        metavar="FILE",
+        help="write what the run did to a JSON file, also when it fails",
+    )
     add("--verbose", action="store_true", help="say what is being done")
     add("--debug", action="store_true", help="say everything, with a traceback on failure")
     add("--version", action="version", version=f"pivotal-tracker {VERSION}, dlt {dlt.__version__}")
@@ -116,6 +134,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.shard = Shard.parsed(options.shard)
     except TrackerError as error:
         parser.error(str(error))
+    if options.summary and not options.summary.parent.is_dir():
+        parser.error(f"--summary: there is no folder {options.summary.parent}")
     if options.dataset == _pipeline_name(options):
         parser.error(
             f"--dataset must not be called {options.dataset}: that is the pipeline's name, and "
@@ -169,7 +189,8 @@ def _check() -> int:
     return ALL_LOADED if findings.usable else FAILED
 
 
-def _load(options: argparse.Namespace) -> int:
+def _load(options: argparse.Namespace, report: dict[str, Any]) -> int:
+    """Runs the pipeline, prints the summary, and notes it in the report as far as it came."""
     pipeline = dlt.pipeline(
         _pipeline_name(options),
         destination=options.destination,
@@ -189,18 +210,30 @@ def _load(options: argparse.Namespace) -> int:
         ),
         options.resource,
     )
+    traces: list[PipelineTrace] = []
+    report["place"] = {
+        "destination": pipeline.destination.destination_name,
+        "dataset": pipeline.dataset_name,
+        "shard": str(options.shard),
+    }
     with _kept_open(pipeline):
         if pipeline.has_pending_data:
             # a new run would put the interrupted one's package in the place of its own data
             _patiently(pipeline, options.shard, pipeline.run)
-        traces = [_patiently(pipeline, options.shard, lambda: pipeline.run(source))]
-        if not options.shard.is_whole and "people" in source.selected_resources:
-            gather_people(pipeline)
-        if options.attachments:
-            files = pivotal_tracker_attachments(options.attachments, shard=str(options.shard))
-            traces.append(_patiently(pipeline, options.shard, lambda: pipeline.run(files)))
-    sys.stdout.write(summary(pipeline, traces) + "\n")
-    return PARTLY_LOADED if _skipped(_metrics(traces)) else ALL_LOADED
+        try:
+            traces.append(_patiently(pipeline, options.shard, lambda: pipeline.run(source)))
+            if not options.shard.is_whole and "people" in source.selected_resources:
+                gather_people(pipeline)
+            if options.attachments:
+                files = pivotal_tracker_attachments(options.attachments, shard=str(options.shard))
+                traces.append(_patiently(pipeline, options.shard, lambda: pipeline.run(files)))
+        finally:
+            report |= _report(_metrics(traces or [_last_trace(pipeline)]))
+        found = differences(pipeline, _metrics(traces))
+    report["differences"] = [asdict(one) | {"is_loss": one.is_loss} for one in found]
+    sys.stdout.write(summary(pipeline, traces, found) + "\n")
+    is_partial = _skipped(_metrics(traces)) or any(one.is_loss for one in found)
+    return PARTLY_LOADED if is_partial else ALL_LOADED
 
 
 @contextlib.contextmanager
@@ -243,7 +276,7 @@ def _load_again(pipeline: dlt.Pipeline) -> None:
         time.sleep(random.uniform(1, 2) * attempt)
         try:
             pipeline.load()
-            return
+            break
         except PipelineStepFailed:
             if attempt == _TRIES:
                 raise
@@ -273,12 +306,58 @@ def _selected(source: DltSource, names: list[str] | None) -> DltSource:
     return source.with_resources(*names) if names else source
 
 
-def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
+def _report(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the resources noted, in the form of the JSON summary."""
+    counts = _counts(metrics)
+    written = Counter[str]()
+    for noted in metrics.values():
+        written.update(noted.get("written", {}))
+    became = {name: dict(noted["rows"]) for name, noted in metrics.items() if "rows" in noted}
+    return {
+        "requests": counts["requests"],
+        "retries": counts["attempts"] - counts["requests"],
+        "tables": {
+            name: {"written": written[name], **became.get(name, {})}
+            for name in sorted({*written, *became})
+        },
+        "projects_unchanged": _projects_unchanged(metrics),
+        "projects_not_seen": _projects_not_seen(metrics),
+        "skipped": [
+            {"table": table, "project_id": int(project), "reason": reason}
+            for table, project, reason in _skipped(metrics)
+        ],
+        **{
+            what: {name: noted[what] for name, noted in metrics.items() if what in noted}
+            for what in ("not_offered", "not_permitted")
+        },
+        "refused_fields": _refused_fields(metrics),
+        "characters_replaced": counts["replaced"],
+        "files": metrics.get("attachment_files", {}).get("files"),
+    }
+
+
+def _write_report(path: Path, began: datetime, report: dict[str, Any]) -> None:
+    ended = datetime.now(UTC)
+    told = {
+        "began_at": began.isoformat(timespec="seconds"),
+        "seconds": round((ended - began).total_seconds(), 3),
+        **report,
+    }
+    try:
+        path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        _complain(f"The summary cannot be written: {error}")
+
+
+def summary(
+    pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace], found: Sequence[Difference] = ()
+) -> str:
     """What a person wants to know after a run: rows a table, what is missing, where it lies.
 
     Args:
         pipeline: Which has run.
         traces: Of what it ran: the source, perhaps the attachments.
+        found: The lists whose numbers of rows do not agree.
     """
     metrics = _metrics(traces)
     written, became = Counter[str](), Counter[tuple[str, str]]()
@@ -303,6 +382,7 @@ def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
         ),
         *_lacking(metrics),
         *_left_out(metrics),
+        *_differing(found),
         *_files(metrics),
         *_replaced(counts),
         *_where(pipeline),
@@ -350,12 +430,24 @@ def _skipped(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
 
 def _unchanged(metrics: dict[str, dict[str, Any]]) -> list[str]:
     """How many projects were not read again, and which are not in the list any more."""
-    unchanged = min((m["unchanged"] for m in metrics.values() if "unchanged" in m), default=0)
-    vanished = [str(one) for m in metrics.values() for one in m.get("vanished", ())]
+    unchanged = _projects_unchanged(metrics)
+    vanished = [str(one) for one in _projects_not_seen(metrics)]
     lines = [f"Unchanged since the last run: {unchanged:,} projects."] if unchanged else []
     if vanished:
         lines.append(f"Not in the list of projects any more, rows kept: {', '.join(vanished)}")
     return lines
+
+
+def _projects_unchanged(metrics: dict[str, dict[str, Any]]) -> int:
+    return min((m["unchanged"] for m in metrics.values() if "unchanged" in m), default=0)
+
+
+def _projects_not_seen(metrics: dict[str, dict[str, Any]]) -> list[int]:
+    return [one for m in metrics.values() for one in m.get("vanished", ())]
+
+
+def _refused_fields(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    return sorted({field for m in metrics.values() for field in m.get("refused_fields", ())})
 
 
 def _lacking(metrics: dict[str, dict[str, Any]]) -> list[str]:
@@ -368,9 +460,8 @@ def _lacking(metrics: dict[str, dict[str, Any]]) -> list[str]:
         names = {name for name, noted in metrics.items() if noted_as in noted}
         if names:
             lines.append(f"{problem}: {', '.join(sorted(names))}")
-    fields = {field for noted in metrics.values() for field in noted.get("refused_fields", ())}
-    if fields:
-        lines.append(f"Fields that this server refuses: {', '.join(sorted(fields))}")
+    if fields := _refused_fields(metrics):
+        lines.append(f"Fields that this server refuses: {', '.join(fields)}")
     return lines
 
 
@@ -381,6 +472,15 @@ def _left_out(metrics: dict[str, dict[str, Any]]) -> list[str]:
         for name, noted in metrics.items()
         if noted.get("rows", {}).get("unusable")
     ]
+
+
+def _differing(found: Sequence[Difference]) -> list[str]:
+    """The lists whose numbers of rows do not agree, lost rows first."""
+    told = sorted(found, key=lambda one: not one.is_loss)
+    lines = [f"{'Rows are missing' if one.is_loss else 'Counted'}: {one}" for one in told]
+    if len(lines) > _MOST_LINES:
+        lines[_MOST_LINES:] = [f"… and {len(lines) - _MOST_LINES:,} lists more (--summary FILE)"]
+    return lines
 
 
 def _files(metrics: dict[str, dict[str, Any]]) -> list[str]:

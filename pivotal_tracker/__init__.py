@@ -14,6 +14,7 @@ from .accounts import account_list, account_memberships_of, workspaces_of
 from .attachments import attachment_rows
 from .check import Findings, check_server
 from .client import MissingTokenError, TrackerClient
+from .counting import Difference, differences
 from .destination import bigquery_layout, file_format
 from .errors import TrackerError
 from .gathering import gather_people
@@ -27,11 +28,13 @@ from .shard import Shard
 from .tables import Table
 
 __all__ = [
+    "Difference",
     "Findings",
     "MissingTokenError",
     "Shard",
     "TrackerError",
     "check_server",
+    "differences",
     "gather_people",
     "pivotal_tracker_attachments",
     "pivotal_tracker_source",

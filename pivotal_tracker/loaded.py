@@ -83,6 +83,10 @@ class Loaded:
         """What is in columns of a table, each once; none where there is no such table yet."""
         return self._rows(table, f"DISTINCT {', '.join(columns)}", "")
 
+    def counts(self, table: str) -> dict[int, int]:
+        """How many rows of a table each project has."""
+        return dict(self._rows(table, "project_id, COUNT(*)", " GROUP BY project_id"))
+
     def _rows(self, table: str, chosen: str, where: str) -> list[tuple[Any, ...]]:
         if self._pipeline is None:
             return []

@@ -6,7 +6,7 @@ import re
 import zlib
 from dataclasses import dataclass
 
-from .client import TrackerError
+from .errors import TrackerError
 
 
 @dataclass(frozen=True)
