@@ -46,6 +46,10 @@ ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED = 0, 1, 2, 3
 _M_ARENA_MAX = -8
 """The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
 
+_OF_EVERY_TABLE = ("native writer", "Falling back to `append`", 'The "hard_delete" column hint')
+"""What dlt warns of for each table: of Postgres, where it loads as fast that way; of plain files,
+whose rows the source does not change; and of tables that are made anew."""
+
 _TRIES = 5
 """So often is a load tried again that the load of another shard may have got in the way of."""
 _MOST_LINES = 10
@@ -153,8 +157,9 @@ def _set_up_logging(options: argparse.Namespace) -> None:
     level = "DEBUG" if options.debug else "INFO" if options.verbose else None
     if level:
         os.environ["RUNTIME__LOG_LEVEL"] = level
-    # said of every table that goes to Postgres, where it loads as fast the other way
-    logging.getLogger("dlt").addFilter(lambda said: "native writer" not in said.getMessage())
+    logging.getLogger("dlt").addFilter(
+        lambda said: not any(words in said.getMessage() for words in _OF_EVERY_TABLE)
+    )
 
 
 def _suit_memory_to_pages() -> None:

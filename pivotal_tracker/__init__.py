@@ -15,7 +15,7 @@ from .attachments import attachment_rows
 from .check import Findings, check_server
 from .client import MissingTokenError, TrackerClient
 from .counting import Difference, differences
-from .destination import bigquery_layout, file_format
+from .destination import bigquery_layout, file_format, only_adds
 from .errors import TrackerError
 from .gathering import gather_people
 from .lists import LISTS
@@ -88,6 +88,12 @@ def pivotal_tracker_source(
         """What all resources of an extraction share; a source may be extracted more than once."""
         if not runs or runs[-1].load_id != dlt.current.load_package_state()["load_id"]:
             runs[:] = [Run(client, part, full_refresh=full_refresh)]
+            if only_adds() and runs[-1].loaded.anything and not rebuilds:
+                raise TrackerError(
+                    "Rows in plain files cannot be changed, and an earlier run has written some. "
+                    "Write them all anew with --full-refresh (full_refresh=True), of all projects "
+                    "at once, or load into a database, which is brought up to date."
+                )
         return runs[-1]
 
     @dlt.resource(name="project_list", selected=False)

@@ -16,6 +16,11 @@ _PARQUET_THROUGH_ADBC = frozenset({"dlt.destinations.postgres", "dlt.destination
 """Destinations into which dlt loads parquet with a driver that fails on a file without rows."""
 
 
+def only_adds() -> bool:
+    """Whether the active pipeline's destination holds plain files, whose rows stay as they are."""
+    return _kind() == "dlt.destinations.filesystem"
+
+
 def file_format(table: Table) -> TFileFormat:
     """The format of files in which a table is loaded fastest into the active pipeline's place.
 
@@ -23,15 +28,19 @@ def file_format(table: Table) -> TFileFormat:
         `parquet`, many times faster than dlt's default for DuckDB, which inserts literals, unless
         it would fail; then `jsonl`, or `preferred` for dlt's own choice.
     """
-    context = Container()[PipelineContext]
-    destination = context.pipeline().destination if context.is_active() else None
-    kind = destination.destination_type if destination is not None else ""
+    kind = _kind()
     if kind in _PARQUET_THROUGH_ADBC:
         return "preferred"
     if kind == _BIGQUERY and table.json_columns:
         # it takes no JSON from parquet
         return "jsonl"
     return "parquet"
+
+
+def _kind() -> str:
+    context = Container()[PipelineContext]
+    destination = context.pipeline().destination if context.is_active() else None
+    return destination.destination_type if destination is not None else ""
 
 
 def bigquery_layout(table: Table) -> dict[str, Any]:

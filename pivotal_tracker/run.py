@@ -13,6 +13,7 @@ from . import tables
 from .changes import Feeds, deletions_in
 from .client import TrackerClient
 from .comparison import Comparison
+from .destination import only_adds
 from .loaded import Loaded
 from .people import People
 from .rows import Batch, Record
@@ -104,6 +105,10 @@ class Run:
                 key = (told["kind"], told["id"], project_id)
                 if key in rows:
                     rows[key] |= told
+        if only_adds():
+            # where nothing is merged, what an earlier run has told is not told again
+            held = self.loaded.row_ids(tables.DELETED_RECORDS)
+            rows = {key: row for key, row in rows.items() if key not in held}
         return self.items(tables.DELETED_RECORDS, rows.values())
 
     def items(self, table: tables.Table, records: Iterable[Record]) -> list[Any]:

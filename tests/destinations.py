@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import duckdb
 import psycopg2
 from psycopg2 import sql
 
@@ -71,3 +73,16 @@ def a_busy_day(workspace: Workspace) -> None:
     workspace.delete_epic(next(iter(workspace.projects[second].epics)))
     workspace.add_comment("Once", story_id=stories[11])
     workspace.create_story(second, name="New")
+
+
+def parquet_tables(folder: Path) -> Tables:
+    """Every row of every table of a dataset of parquet files, without dlt's own tables."""
+    tables: Tables = {}
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for table in folder.iterdir():
+            if table.is_dir() and not table.name.startswith("_dlt"):
+                files = connection.read_parquet(f"{table}/*.parquet", union_by_name=True)
+                rows = files.fetchall()
+                tables[table.name] = [dict(zip(files.columns, row, strict=True)) for row in rows]
+    return tables
