@@ -9,11 +9,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery as google_bigquery
 
 from .postgres import _free_port
 from .truth import Tables
@@ -89,17 +88,14 @@ def bigquery_environment(url: str) -> dict[str, str]:
     }
 
 
-def bigquery_tables(url: str, dataset: str) -> Tables:
+def bigquery_tables(client: Any, dataset: str) -> Tables:
     """Every row of every table of a dataset in BigQuery, without dlt's own tables."""
-    client = google_bigquery.Client(
-        PROJECT, AnonymousCredentials(), client_options={"api_endpoint": url}
-    )
     return {
         table.table_id: [
             dict(row.items())
             # not list_rows, which at the emulator does not know columns that were added
             for row in client.query_and_wait(f"SELECT * FROM `{table.reference}`")  # noqa: S608
         ]
-        for table in client.list_tables(f"{PROJECT}.{dataset}")
+        for table in client.list_tables(dataset)
         if table.table_type == "TABLE" and not table.table_id.startswith("_dlt")
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import dlt
@@ -28,30 +30,36 @@ from pivotal_tracker.tables import (
 from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 
-from .bigquery import bigquery_environment, bigquery_server, bigquery_tables  # noqa: F401
-from .conftest import Command
-from .destinations import CommandMirror, a_busy_day
+from .bigquery import bigquery_environment, bigquery_server  # noqa: F401
+from .conftest import ROOT, Command
 
 
-def test_it_keeps_up(command: Command, bigquery_server: str) -> None:  # noqa: F811
-    workspace = made_up_workspace(projects=3, stories=15, activity=30, seed=7)
-    with TrackerServer(workspace) as server:
-        command.base_url, command.api_token = server.url, workspace.me["api_token"]
-        mirror = CommandMirror(
-            workspace,
-            command.folder,
-            server,
-            command=command,
-            options=("--destination", "bigquery"),
-            env=bigquery_environment(bigquery_server),
-            read=lambda: bigquery_tables(bigquery_server, "tracker"),
-        )
-        assert "In bigquery, dataset tracker." in mirror.run().stdout
-        mirror.assert_exact()
-        a_busy_day(workspace)
-        mirror.run()
-        mirror.assert_exact()
-        assert any(row.get("mood") == "fine" for row in mirror.tables()["stories"])
+def check(command: Command, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.check_bigquery"],
+        cwd=ROOT,
+        env=command.environment({**env, "DLT_PROJECT_DIR": str(command.folder)}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_check_passes_on_an_emulator(command: Command, bigquery_server: str) -> None:  # noqa: F811
+    result = check(command, bigquery_environment(bigquery_server))
+    assert result.returncode == 0, result.stdout + result.stderr
+    said = result.stdout.splitlines()
+    assert said[0].startswith("Will make the datasets tracker_check_")
+    assert said[-2].startswith("Dropped tracker_check_")
+    assert said[-1] == "All is right."
+
+
+def test_without_credentials_the_check_says_so(command: Command) -> None:
+    result = check(command, {})
+    assert result.returncode == 1
+    (line,) = result.stdout.splitlines()
+    assert line.startswith("There are no usable credentials for BigQuery.")
+    assert "Traceback" not in result.stderr
 
 
 @pytest.fixture(scope="module")
