@@ -14,7 +14,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,16 +33,21 @@ from pivotal_tracker import (
     MissingTokenError,
     Shard,
     TrackerError,
+    check_archives,
     check_server,
     differences,
     gather_people,
+    pivotal_tracker_archive,
     pivotal_tracker_attachments,
     pivotal_tracker_source,
 )
+from pivotal_tracker.views import Views, create_views
 
 VERSION = "0.1.0"
 
 ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED = 0, 1, 2, 3
+_MOST_LINES = 20
+"""So many lines of a kind are in the summary."""
 _M_ARENA_MAX = -8
 """The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
 
@@ -52,8 +57,7 @@ whose rows the source does not change; and of tables that are made anew."""
 
 _TRIES = 5
 """So often is a load tried again that the load of another shard may have got in the way of."""
-_MOST_LINES = 10
-_LISTS = {"project_list", "account_list"}
+_LISTS = {"project_list", "account_list", "archives"}
 """The resources that only hand their list on."""
 
 
@@ -75,8 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _server_of(options):
             if options.check:
-                return _check()
-            report["exit_code"] = _load(options, report)
+                report["exit_code"] = _check(options)
+            else:
+                report["exit_code"] = _load(options, report)
     except KeyboardInterrupt:
         report["reason"] = "Interrupted. Run the same command again: it completes what was begun."
     except Exception as error:
@@ -101,6 +106,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--sample", action="store_true", help="load a made-up workspace; needs no token")
+    add("--archive", nargs="+", metavar="PATH", help="load files or folders instead of the API")
     add("--destination", default="duckdb", metavar="NAME", help="any dlt destination (%(default)s)")
     add("--dataset", default="tracker", metavar="NAME", help="its dataset (%(default)s)")
     add("--project", nargs="+", type=int, metavar="ID", help="only these projects")
@@ -118,6 +124,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="read everything again and rebuild the tables; activity, people and deleted_records "
         "are only ever added to",
     )
+    add("--no-views", action="store_true", help="leave out the views of Tracker's metrics")
     add("--attachments", metavar="DIR", help="also download the files of comments into this folder")
     add(
         "--progress",
@@ -138,6 +145,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.shard = Shard.parsed(options.shard)
     except TrackerError as error:
         parser.error(str(error))
+    if options.archive and not options.shard.is_whole:
+        parser.error("--shard does not go with --archive: files are read as one whole")
+    for name in ("sample", "full_refresh") if options.archive else ():
+        if getattr(options, name):
+            parser.error(
+                f"--{name.replace('_', '-')} does not go with --archive: an archive is always "
+                "read whole, and added to what is there"
+            )
     if options.summary and not options.summary.parent.is_dir():
         parser.error(f"--summary: there is no folder {options.summary.parent}")
     if options.dataset == _pipeline_name(options):
@@ -187,9 +202,9 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
         yield
 
 
-def _check() -> int:
+def _check(options: argparse.Namespace) -> int:
     """Prints whose token it is, which projects it sees, and what the server offers."""
-    findings = check_server()
+    findings = check_archives(options.archive) if options.archive else check_server()
     sys.stdout.write("\n".join(findings.lines) + "\n")
     return ALL_LOADED if findings.usable else FAILED
 
@@ -207,38 +222,72 @@ def _load(options: argparse.Namespace, report: dict[str, Any]) -> int:
         # the tables in it are emptied by each run
         name = f"destination.{pipeline.destination.destination_name}.staging_dataset_name_layout"
         dlt.config[name] = f"%s_staging_{options.shard.name}"
-    source = _selected(
-        pivotal_tracker_source(
-            full_refresh=options.full_refresh,
-            shard=str(options.shard),
-            **({"project_ids": options.project} if options.project else {}),
-        ),
-        options.resource,
-    )
-    traces: list[PipelineTrace] = []
     report["place"] = {
         "destination": pipeline.destination.destination_name,
         "dataset": pipeline.dataset_name,
         "shard": str(options.shard),
     }
+    source = _archives(options) if options.archive else _server(options)
+    traces: list[PipelineTrace] = []
     with _kept_open(pipeline):
-        if pipeline.has_pending_data:
-            # a new run would put the interrupted one's package in the place of its own data
-            _patiently(pipeline, options.shard, pipeline.run)
+        _complete_interrupted_run(pipeline, options.shard)
         try:
-            traces.append(_patiently(pipeline, options.shard, lambda: pipeline.run(source)))
-            if not options.shard.is_whole and "people" in source.selected_resources:
-                gather_people(pipeline)
-            if options.attachments:
-                files = pivotal_tracker_attachments(options.attachments, shard=str(options.shard))
-                traces.append(_patiently(pipeline, options.shard, lambda: pipeline.run(files)))
+            _run(pipeline, source, options, traces)
         finally:
             report |= _report(_metrics(traces or [_last_trace(pipeline)]))
         found = differences(pipeline, _metrics(traces))
+        # another shard's run would make them at the same time
+        wants_views = not options.no_views and options.shard.has_accounts
+        views = create_views(pipeline) if wants_views else None
     report["differences"] = [asdict(one) | {"is_loss": one.is_loss} for one in found]
-    sys.stdout.write(summary(pipeline, traces, found) + "\n")
-    is_partial = _skipped(_metrics(traces)) or any(one.is_loss for one in found)
+    report["views_left_out"] = views.left_out if views else {}
+    sys.stdout.write(summary(pipeline, traces, found, views) + "\n")
+    metrics = _metrics(traces)
+    is_partial = _skipped(metrics) or _unread(metrics) or any(one.is_loss for one in found)
     return PARTLY_LOADED if is_partial else ALL_LOADED
+
+
+def _run(
+    pipeline: dlt.Pipeline,
+    source: DltSource,
+    options: argparse.Namespace,
+    traces: list[PipelineTrace],
+) -> None:
+    """Loads the source, and what is wanted beside it; adds what dlt noted of each run."""
+    traces.append(_patiently(pipeline, options.shard, lambda: pipeline.run(source)))
+    if not options.shard.is_whole and "people" in source.selected_resources:
+        gather_people(pipeline)
+    if options.attachments and not options.archive:
+        files = pivotal_tracker_attachments(options.attachments, shard=str(options.shard))
+        traces.append(_patiently(pipeline, options.shard, lambda: pipeline.run(files)))
+
+
+def _server(options: argparse.Namespace) -> DltSource:
+    projects = {"project_ids": options.project} if options.project else {}
+    source = pivotal_tracker_source(
+        full_refresh=options.full_refresh, shard=str(options.shard), **projects
+    )
+    return _selected(source, options.resource)
+
+
+def _archives(options: argparse.Namespace) -> DltSource:
+    projects = {"project_ids": options.project} if options.project else {}
+    source = pivotal_tracker_archive(
+        options.archive, attachments_directory=options.attachments, **projects
+    )
+    names = {*options.resource, "load_report"} if options.resource else None
+    return _selected(source, names)
+
+
+def _complete_interrupted_run(pipeline: dlt.Pipeline, shard: Shard) -> None:
+    """Loads what an earlier run has read: a new run would load that and drop its own data."""
+    # killed between two steps, dlt keeps a package that it has normalized among those to normalize,
+    # and then stumbles over itself
+    for load_id in pipeline.list_normalized_load_packages():
+        if load_id in pipeline.list_extracted_load_packages():
+            pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
+    if pipeline.has_pending_data:
+        _patiently(pipeline, shard, pipeline.run)
 
 
 @contextlib.contextmanager
@@ -300,7 +349,7 @@ def _progress(options: argparse.Namespace) -> TCollectorArg:
     return options.progress or "tqdm"
 
 
-def _selected(source: DltSource, names: list[str] | None) -> DltSource:
+def _selected(source: DltSource, names: Collection[str] | None) -> DltSource:
     offered = [name for name in source.resources if name not in _LISTS]
     unknown = set(names or ()) - set(offered)
     if unknown:
@@ -355,7 +404,10 @@ def _write_report(path: Path, began: datetime, report: dict[str, Any]) -> None:
 
 
 def summary(
-    pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace], found: Sequence[Difference] = ()
+    pipeline: dlt.Pipeline,
+    traces: Sequence[PipelineTrace],
+    found: Sequence[Difference] = (),
+    views: Views | None = None,
 ) -> str:
     """What a person wants to know after a run: rows a table, what is missing, where it lies.
 
@@ -363,6 +415,7 @@ def summary(
         pipeline: Which has run.
         traces: Of what it ran: the source, perhaps the attachments.
         found: The lists whose numbers of rows do not agree.
+        views: What became of them, if they were wanted.
     """
     metrics = _metrics(traces)
     written, became = Counter[str](), Counter[tuple[str, str]]()
@@ -378,21 +431,31 @@ def summary(
     seconds = sum((trace.finished_at - trace.started_at).total_seconds() for trace in traces)
     lines += [
         "",
-        f"Loaded {written.total():,} rows in {seconds:.1f} s, "
-        f"{counts['requests']:,} requests ({counts['attempts'] - counts['requests']:,} repeated).",
+        f"Loaded {written.total():,} rows in {seconds:.1f} s{_requests(counts)}.",
         *_unchanged(metrics),
         *(
             f"Skipped: project {project}, {resource}: {reason}"
             for resource, project, reason in _skipped(metrics)
         ),
+        *(f"Not read to its end: {name}: {reason}" for name, reason in _unread(metrics).items()),
         *_lacking(metrics),
         *_left_out(metrics),
         *_differing(found),
+        *_load_report(metrics),
         *_files(metrics),
         *_replaced(counts),
+        *_views(views),
         *_where(pipeline),
     ]
     return "\n".join(lines)
+
+
+def _requests(counts: Counter[str]) -> str:
+    """What was asked of a server, if any was."""
+    if not counts:
+        return ""
+    repeated = counts["attempts"] - counts["requests"]
+    return f", {counts['requests']:,} requests ({repeated:,} repeated)"
 
 
 def _became(name: str, became: Counter[tuple[str, str]]) -> str:
@@ -431,6 +494,12 @@ def _skipped(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
         for resource, noted in metrics.items()
         for project, reason in noted.get("skipped", {}).items()
     ]
+
+
+def _unread(metrics: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Which archives could not be read, or not to their end, and why."""
+    unread: dict[str, str] = metrics.get("load_report", {}).get("unread", {})
+    return unread
 
 
 def _unchanged(metrics: dict[str, dict[str, Any]]) -> list[str]:
@@ -488,6 +557,41 @@ def _differing(found: Sequence[Difference]) -> list[str]:
     return lines
 
 
+def _load_report(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """What became of the rows of each file, where files were loaded."""
+    told = metrics.get("load_report", {})
+    files: dict[tuple[str, str], Counter[str]] = {}
+    for record in told.get("report", ()):
+        rows = files.setdefault((record["source"], record["format"]), Counter())
+        rows.update({what: record[f"rows_{what}"] for what in ("read", "loaded", "left_out")})
+    lines = [
+        f"{source} ({form}): {rows['read']:,} rows read, {rows['loaded']:,} loaded, "
+        f"{rows['left_out']:,} left out."
+        for (source, form), rows in files.items()
+    ]
+    reasons = [
+        f"{_lost(one)} of {record['kind']} in {record['source']}: "
+        f"{one['reason']}{', first ' + one['where'] if one['where'] else ''}."
+        for record in told.get("report", ())
+        for one in record["left_out"]
+    ]
+    others = [f"Not an archive, left alone: {name}" for name in told.get("ignored", ())]
+    return _first_of(lines, "files") + _first_of(reasons, "reasons") + _first_of(others, "files")
+
+
+def _lost(left_out: dict[str, Any]) -> str:
+    """How many rows were left out, and how many values of those loaded are missing."""
+    told = ((left_out["rows"], "rows"), (left_out["lost_values"], "values"))
+    return "Left out: " + " and ".join(f"{number:,} {what}" for number, what in told if number)
+
+
+def _first_of(lines: list[str], what: str) -> list[str]:
+    """As many lines as a person reads; the table `load_report` has them all."""
+    rest = len(lines) - _MOST_LINES
+    told = f"… and {rest:,} more {what}: the table load_report has them all."
+    return lines if rest <= 0 else [*lines[:_MOST_LINES], told]
+
+
 def _files(metrics: dict[str, dict[str, Any]]) -> list[str]:
     """What became of the files of comments, where they were asked for."""
     files = metrics.get("attachment_files", {}).get("files")
@@ -509,6 +613,16 @@ def _replaced(counts: Counter[str]) -> list[str]:
         f"{counts['replaced']:,} characters that no database can hold were loaded as "
         "\N{REPLACEMENT CHARACTER}."
     ]
+
+
+def _views(views: Views | None) -> list[str]:
+    """How many views there are, and which not."""
+    if views is None:
+        return []
+    if views.problem:
+        return [f"Views: none, {views.problem}."]
+    lines = [f"Views: {len(views.names)}."]
+    return lines + [f"Left out: view {name}: {why}" for name, why in views.left_out.items()]
 
 
 def _where(pipeline: dlt.Pipeline) -> list[str]:

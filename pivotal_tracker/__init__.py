@@ -11,14 +11,17 @@ from dlt.extract import DltResource
 
 from . import tables
 from .accounts import account_list, account_memberships_of, workspaces_of
+from .archive import open_archives
+from .archive_load import ARCHIVE_TABLES, ArchiveOptions, ArchiveRun, Handed
 from .attachments import attachment_rows
-from .check import Findings, check_server
+from .check import Findings, check_archives, check_server
 from .client import MissingTokenError, TrackerClient
 from .counting import Difference, differences
 from .destination import bigquery_layout, file_format, only_adds
 from .errors import TrackerError
 from .gathering import gather_people
 from .lists import LISTS
+from .loaded import Loaded
 from .projects import project_list, project_rows
 from .reading import ProjectList, Reading
 from .rows import Record
@@ -33,9 +36,11 @@ __all__ = [
     "MissingTokenError",
     "Shard",
     "TrackerError",
+    "check_archives",
     "check_server",
     "differences",
     "gather_people",
+    "pivotal_tracker_archive",
     "pivotal_tracker_attachments",
     "pivotal_tracker_source",
 ]
@@ -88,12 +93,8 @@ def pivotal_tracker_source(
         """What all resources of an extraction share; a source may be extracted more than once."""
         if not runs or runs[-1].load_id != dlt.current.load_package_state()["load_id"]:
             runs[:] = [Run(client, part, full_refresh=full_refresh)]
-            if only_adds() and runs[-1].loaded.anything and not rebuilds:
-                raise TrackerError(
-                    "Rows in plain files cannot be changed, and an earlier run has written some. "
-                    "Write them all anew with --full-refresh (full_refresh=True), of all projects "
-                    "at once, or load into a database, which is brought up to date."
-                )
+            if not rebuilds:
+                _refuse_to_change_files(runs[-1].loaded)
         return runs[-1]
 
     @dlt.resource(name="project_list", selected=False)
@@ -208,6 +209,66 @@ def pivotal_tracker_attachments(
     table = tables.ATTACHMENT_FILES
     resource = dlt.resource(attachment_files, name=table.name)
     return _with_tables(resource, table, rebuilds=False)
+
+
+@dlt.source(name="pivotal_tracker")
+def pivotal_tracker_archive(
+    paths: list[str] = dlt.config.value,
+    project_ids: list[int] | None = None,
+    attachments_directory: str | None = None,
+) -> Sequence[DltResource]:
+    """All that files tell: Tracker's own exports, what backup tools saved, answers of the API.
+
+    Each is recognised by what is in it. What they have in common, with each other and with what
+    was loaded before, is loaded once, in its latest copy; reading them again changes nothing.
+
+    Args:
+        paths: Files and folders; a folder may be one archive or hold several.
+        project_ids: Load only these projects; all if not given.
+        attachments_directory: Where the files in the archives are written, each to
+            `<project>/<story>/<attachment id>-<name>`; they stay where they are if not given.
+
+    Returns:
+        A transformer for each table that `pivotal_tracker_source` loads, for `attachment_files`,
+        and for `load_report`, which tells of every row that was read whether it was loaded.
+
+    Raises:
+        TrackerError: There is nothing at one of the paths, or nothing known at any of them.
+    """
+    opened = open_archives(paths)
+    options = ArchiveOptions(
+        None if project_ids is None else frozenset(project_ids),
+        Path(attachments_directory).resolve() if attachments_directory else None,
+    )
+    runs: list[ArchiveRun] = []
+
+    @dlt.resource(name="archives", selected=False)
+    def archives() -> Iterator[Handed]:
+        runs[:] = [ArchiveRun(opened, options)]
+        _refuse_to_change_files(runs[0].loaded)
+        yield from runs[0].handed()
+
+    def of_table(table: Table) -> DltResource:
+        """The transformer that yields what the reading of all archives has for one table."""
+
+        def take(handed: Handed) -> Iterator[Any]:
+            dlt.current.resource_metrics().update(runs[0].metrics[table.name])
+            if handed[0] == table.name:
+                yield from handed[1]
+
+        resource = dlt.transformer(take, data_from=archives, name=table.name)
+        return _with_tables(resource, table, rebuilds=False)
+
+    return [archives, *map(of_table, ARCHIVE_TABLES.values())]
+
+
+def _refuse_to_change_files(loaded: Loaded) -> None:
+    if only_adds() and loaded.anything:
+        raise TrackerError(
+            "Rows in plain files cannot be changed, and an earlier run has written some. Write "
+            "those of all projects anew with --full-refresh (full_refresh=True), load into another "
+            "dataset, or into a database, which is brought up to date."
+        )
 
 
 def _state_of_projects(full_refresh: bool) -> dict[str, Any]:

@@ -113,8 +113,10 @@ def attachment_rows(run: Run, folder: Path) -> Iterator[Any]:
     wanted = {one["id"]: one for one in _attachments(run)}
     held = {row["id"]: row for row in _held(run)}
     for attachment_id, row in held.items():
-        # one that no comment names comes from a file of Tracker's export
-        if attachment_id not in wanted and row["comment_id"] is not None:
+        if row["_source"] is not None:
+            # it came from an archive, with what there is to know of it
+            wanted.pop(attachment_id, None)
+        elif attachment_id not in wanted:
             batch.remove({"id": attachment_id})
             metrics["files"]["gone"] += 1
     for attachment in wanted.values():
@@ -137,7 +139,7 @@ def _attachments(run: Run) -> Iterator[Record]:
 
 
 def _held(run: Run) -> Iterator[Record]:
-    columns = ["id", "project_id", "comment_id", "path", "size"]
+    columns = ["id", "project_id", "path", "size", "_source"]
     for row in run.loaded.rows(tables.ATTACHMENT_FILES.name, columns):
         record = dict(zip(columns, row, strict=True))
         if record["project_id"] in run.shard:

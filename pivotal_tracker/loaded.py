@@ -10,7 +10,7 @@ from typing import Any
 import dlt
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from .tables import Table
+from .tables import LOAD_REPORT, Table
 
 Key = Any
 """A row's key: its value where the table's key is one column, else a tuple."""
@@ -55,7 +55,7 @@ class Loaded:
         }
 
     def rows(
-        self, table: str, columns: Sequence[str], column: str = "", values: Iterable[int] = ()
+        self, table: str, columns: Sequence[str], column: str = "", values: Iterable[Any] = ()
     ) -> list[tuple[Any, ...]]:
         """Rows of a table; none where there is no such table yet.
 
@@ -63,39 +63,38 @@ class Loaded:
             table: Its name.
             columns: The columns to give, `*` for all.
             column: Give only the rows in which this column has one of the values.
-            values: Whole numbers.
+            values: Whole numbers or texts.
         """
         chosen = ", ".join(columns)
         if not column:
             return self._rows(table, chosen, "")
         wanted = sorted(set(values))
-        return [
-            row
-            for start in range(0, len(wanted), IDS_AT_ONCE)
-            for row in self._rows(
-                table,
-                chosen,
-                f" WHERE {column} IN ({', '.join(map(str, wanted[start : start + IDS_AT_ONCE]))})",
-            )
-        ]
+        found = []
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            part = wanted[start : start + IDS_AT_ONCE]
+            told = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)
+            texts = [v for v in part if not isinstance(v, int)]
+            found += self._rows(table, chosen, f" WHERE {column} IN ({told})", *texts)
+        return found
 
     def distinct(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """What is in columns of a table, each once; none where there is no such table yet."""
         return self._rows(table, f"DISTINCT {', '.join(columns)}", "")
 
     def counts(self, table: str) -> dict[int, int]:
-        """How many rows of a table each project has."""
-        return dict(self._rows(table, "project_id, COUNT(*)", " GROUP BY project_id"))
+        """How many rows of a table each project has, without those that came from files."""
+        rest = " WHERE _source IS NULL GROUP BY project_id"
+        return dict(self._rows(table, "project_id, COUNT(*)", rest))
 
-    def _rows(self, table: str, chosen: str, where: str) -> list[tuple[Any, ...]]:
+    def _rows(self, table: str, chosen: str, rest: str, *texts: str) -> list[tuple[Any, ...]]:
         if self._pipeline is None:
             return []
         with self._lock:
             client = self._connected()
             name = client.make_qualified_table_name(table)
-            query = f"SELECT {chosen} FROM {name}{where}"  # noqa: S608 - ours and ints
+            query = f"SELECT {chosen} FROM {name}{rest}"  # noqa: S608 - ours and ints
             try:
-                with client.execute_query(query) as cursor:
+                with client.execute_query(query, *texts) as cursor:
                     return list(cursor.fetchall())
             except DatabaseUndefinedRelation:
                 return []
@@ -114,7 +113,7 @@ class Loaded:
                 self._client.close_connection()
                 self._client = None
 
-    def row_ids(self, table: Table, column: str = "", values: Iterable[int] = ()) -> dict[Key, str]:
+    def row_ids(self, table: Table, column: str = "", values: Iterable[Any] = ()) -> dict[Key, str]:
         """The `_dlt_id` of rows, which tells what they hold, by their key.
 
         Args:
@@ -125,12 +124,21 @@ class Loaded:
         rows = self.rows(table.name, [*table.key, "_dlt_id"], column, values)
         return {key_of(row[:-1]): row[-1] for row in rows}
 
-    def records(self, table: Table, ids: Iterable[int]) -> list[dict[str, Any]]:
-        """Whole rows by id, without dlt's own columns and `_deleted`."""
+    def from_archives(self, table: Table) -> set[Key]:
+        """The keys of the rows that came from files, of which no server may know."""
+        if not self.has(LOAD_REPORT.name):
+            return set()
+        rows = self.rows(table.name, [*table.key, "_source"])
+        return {key_of(row[:-1]) for row in rows if row[-1] is not None}
+
+    def records(
+        self, table: Table, values: Iterable[Any], column: str = "id"
+    ) -> list[dict[str, Any]]:
+        """Whole rows by id or another column, without dlt's own columns and `_deleted`."""
         columns = [one for one in self._columns_of.get(table.name, ()) if one != "_deleted"]
         if not columns:
             return []
-        rows = self.rows(table.name, columns, "id", ids)
+        rows = self.rows(table.name, columns, column, values)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
 

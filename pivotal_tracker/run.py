@@ -147,7 +147,7 @@ def account_wide(
     known = {} if run.rebuilds else run.loaded.row_ids(table)
     comparison = Comparison(batch, known, set(), rows_counted(metrics))
     comparison.take(records)
-    gone = comparison.gone()
+    gone = set(comparison.gone()) - run.loaded.from_archives(table)
     comparison.remove(gone)
     yield from batch.items()
     yield from run.deleted({"kind": table.kind, "id": one, "project_id": 0} for one in gone)

@@ -187,8 +187,8 @@ class TrackerServer:
             return error_answer(error)
 
     def _good_answer(self, request: web.BaseRequest, behaviour: Behaviour) -> Answer:
-        token = behaviour.token or self.workspace.me["api_token"]
-        if request.headers.get(TOKEN_HEADER) != token:
+        token = behaviour.token or self.workspace.me.get("api_token")
+        if token is not None and request.headers.get(TOKEN_HEADER) != token:
             raise invalid_authentication(behaviour.wrong_token_status)
         if request.method != "GET":
             raise route_not_found()
@@ -219,7 +219,7 @@ class TrackerServer:
 
     def _attachment(self, request: web.BaseRequest, behaviour: Behaviour) -> Answer:
         number, _, rest = request.path.removeprefix(_DOWNLOAD).partition("/")
-        if not number.isdecimal() or rest != "download":
+        if not number.removeprefix("-").isdecimal() or rest != "download":
             raise route_not_found()
         if "file_attachments" in behaviour.forbidden:
             raise unauthorized_operation()

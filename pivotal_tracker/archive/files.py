@@ -19,9 +19,10 @@ class File:
     """One file of an archive.
 
     Attributes:
-        name: Relative to the archive, with `/` between folders.
+        name: Relative to the archive, with `/` between folders; never `..`, never absolute.
         size: In bytes.
-        open: Opens it for reading from its beginning.
+        open: Opens it for reading from its beginning. What cannot be opened, or read on, is an
+            ArchiveError.
         path: Where it lies on disk; None where it lies in a ZIP.
     """
 
@@ -36,10 +37,15 @@ class Files(Mapping[str, File]):
 
     Attributes:
         path: The folder or file that was given.
+        refused: What else is in there and is not read, by name, with the reason: links, names
+            that lead out of the archive, what is encrypted.
     """
 
-    def __init__(self, path: Path, files: Mapping[str, File]) -> None:
+    def __init__(
+        self, path: Path, files: Mapping[str, File], refused: Mapping[str, str] | None = None
+    ) -> None:
         self.path = path
+        self.refused = refused or {}
         self._files = files
 
     def __getitem__(self, name: str) -> File:
@@ -51,24 +57,7 @@ class Files(Mapping[str, File]):
     def __len__(self) -> int:
         return len(self._files)
 
-
-def open_files(path: Path) -> Files:
-    """Lists the files of a folder or of one file.
-
-    Raises:
-        ArchiveError: There is nothing there.
-    """
-    if not path.exists():
-        raise ArchiveError(f"{path} does not exist.")
-    found = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    root = path.parent if path.is_file() else path
-    return Files(path, {f.name: f for f in (_on_disk(one, root) for one in found)})
-
-
-def _on_disk(path: Path, root: Path) -> File:
-    return File(
-        name=path.relative_to(root).as_posix(),
-        size=path.stat().st_size,
-        open=lambda: path.open("rb"),
-        path=path,
-    )
+    def source(self, name: str) -> str:
+        """What the column `_source` and the tally call a file: wherever the archive lies."""
+        archive = self.path.resolve().name
+        return archive if [name] == list(self._files) else f"{archive}/{name}"

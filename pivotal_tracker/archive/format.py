@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
 from .files import Files
 from .tally import Tally
 
 Record = dict[str, Any]
+
+FILES = "files"
+"""Stands for the table in a tally, where whole files are left out."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,31 @@ class Found:
         record: In the API's shape, with everything nested in it that the archive knows; what it
             does not know is absent. `_date_precision` is `day` where its times are only dates.
         source: The file that it came from, for the column `_source`.
-        content: For `attachment_files`: opens the bytes of the file.
+        content: For `attachment_files`: opens the bytes of the file, while the archive is read.
+        elsewhere: How many of the record's nested rows came from another file than `source`, by
+            that file and their table: comments that lie beside the stories, say.
     """
 
     table: str
     record: Record
     source: str
     content: Callable[[], BinaryIO] | None = None
+    elsewhere: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def by_source(self, rows: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
+        """Shares the record's rows out to the files they came from, for the tally.
+
+        Args:
+            rows: How many rows the record brings to each table.
+
+        Yields:
+            File, table and the number of rows, where there are any.
+        """
+        left = dict(rows)
+        for (source, table), count in self.elsewhere.items():
+            left[table] = left.get(table, 0) - count
+            yield source, table, count
+        yield from ((self.source, table, count) for table, count in left.items() if count)
 
 
 class Format(Protocol):
@@ -68,6 +89,14 @@ class Archive:
     files: Files
     form: Format
 
+    @property
+    def name(self) -> str:
+        """Its own name, without the folders that it lies in."""
+        return self.files.path.name
+
     def read(self, tally: Tally) -> Iterator[Found]:
-        """All records: see `Format.read`."""
+        """All records: see `Format.read`; what the archive was refused of is told to the tally."""
+        for name, reason in self.files.refused.items():
+            tally.read(self.files.path.name, FILES)
+            tally.leave_out(self.files.path.name, FILES, reason, name)
         return self.form.read(self.files, tally)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass
@@ -17,6 +18,19 @@ class LeftOut:
 
     rows: int = 0
     where: str = ""
+
+
+class Totals(NamedTuple):
+    """Rows of one table in one file."""
+
+    read: int
+    loaded: int
+    left_out: int
+
+    @property
+    def missing(self) -> int:
+        """Rows of which nothing was said: 0 where all is well."""
+        return self.read - self.loaded - self.left_out
 
 
 @dataclass
@@ -34,6 +48,11 @@ class Tally:
     )
     """By file, table and reason."""
 
+    lost_values: defaultdict[tuple[str, str, str], LeftOut] = field(
+        default_factory=lambda: defaultdict(LeftOut)
+    )
+    """Values, not rows, by file, table and reason: their rows are loaded without them."""
+
     def read(self, source: str, table: str, rows: int = 1) -> None:
         """Counts rows that a file holds."""
         self.read_rows[source, table] += rows
@@ -47,3 +66,19 @@ class Tally:
         noted = self.left_out[source, table, reason]
         noted.rows += rows
         noted.where = noted.where or where
+
+    def lose(self, source: str, table: str, reason: str, where: str, values: int = 1) -> None:
+        """Counts values that a file holds and the loaded row does not, or not as it was."""
+        noted = self.lost_values[source, table, reason]
+        noted.rows += values
+        noted.where = noted.where or where
+
+    def totals(self) -> dict[tuple[str, str], Totals]:
+        """The counts of each file and table."""
+        left_out = Counter[tuple[str, str]]()
+        for (source, table, _), noted in self.left_out.items():
+            left_out[source, table] += noted.rows
+        return {
+            kind: Totals(self.read_rows[kind], self.loaded_rows[kind], left_out[kind])
+            for kind in sorted({*self.read_rows, *self.loaded_rows, *left_out})
+        }

@@ -1,0 +1,191 @@
+"""What the API answered, in files: JSON, JSON lines, and the cassettes of recorders."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from io import BytesIO
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO
+
+import orjson
+
+from .answers import UNKNOWN, Answers, Origin, is_answer, note_replaced, wrapped
+from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interactions
+from .files import ArchiveError, File, Files
+from .format import Found
+from .gathering import Gathering
+from .json_text import BROKEN_JSON, JsonText, Utf8, parsed, values
+from .limits import MOST_BYTES_OF_A_RECORD
+from .records import COLLECTIONS
+from .tally import Tally
+
+_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".yaml", ".yml"})
+_OTHER_ARCHIVES = frozenset({".zip", ".csv", ".xlsx", ".db", ".sqlite", ".sqlite3"})
+_HEAD = 64 * 1024
+_TRIED_VALUES = 3
+_LONGEST_FIRST = sorted(COLLECTIONS, key=len, reverse=True)
+
+Placeable = tuple[Any, Origin]
+"""A value, and what is known of it by where it was found."""
+
+
+class ApiAnswers:
+    """Answers of API v5 that someone saved, in whatever form."""
+
+    name = "API answers"
+    looks_like = (
+        "JSON or JSON lines of API v5's records, or cassettes of vcrpy or VCR that recorded it"
+    )
+    may_repeat = False
+
+    def recognises(self, files: Files) -> bool:
+        """Whether one of the files holds a record, or a recorded request.
+
+        A folder that holds archives of other formats too is none as a whole.
+        """
+        if any(PurePosixPath(name).suffix.lower() in _OTHER_ARCHIVES for name in files):
+            return False
+        return any(_holds_answers(file) for file in _candidates(files))
+
+    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+        """All records, of all files together, once each."""
+        names = [file.name for file in _candidates(files)]
+        known = set(names)
+        leave_files_out(files, (name for name in files if name not in known), tally)
+        yield from gathered(files, names, tally)
+
+
+def _candidates(files: Files) -> list[File]:
+    """The files to look at, by their names; one that was given by itself is looked at anyway."""
+    if len(files) == 1:
+        return list(files.values())
+    return [f for f in files.values() if PurePosixPath(f.name).suffix.lower() in _SUFFIXES]
+
+
+def _holds_answers(file: File) -> bool:
+    origin, tally = Origin("").asked(_hint(file.name)), Tally()
+    with closing(answers_in(file, origin, tally)) as answers:
+        tried = list(islice(answers, _TRIED_VALUES))
+    is_empty_list = not tried and file.size and origin.expected and not tally.left_out
+    return bool(is_empty_list) or any(is_answer(value, its_origin) for value, its_origin in tried)
+
+
+def leave_files_out(
+    files: Files, names: Iterable[str], tally: Tally, reason: str = "nothing that is known"
+) -> None:
+    """Counts files of an archive that are not read."""
+    archive = files.path.resolve().name
+    for name in names:
+        tally.read(archive, "files")
+        tally.leave_out(archive, "files", reason, name)
+
+
+def gathered(files: Files, names: Iterable[str], tally: Tally) -> Iterator[Found]:
+    """Reads files of answers and gives their records, put together.
+
+    Args:
+        files: The archive.
+        names: The files to read.
+        tally: As for `Format.read`.
+    """
+    with Gathering(tally) as gathering:
+        answers = Answers(gathering, tally)
+        for name in names:
+            origin = Origin(files.source(name)).asked(_hint(name))
+            for value, its_origin in answers_in(files[name], origin, tally):
+                answers.place(value, its_origin)
+        yield from gathering.records()
+
+
+def _hint(name: str) -> str:
+    """The collection that a file is named after: `out/projects_project_id_labels.json`."""
+    stem = PurePosixPath(name).stem.lower()
+    return next((n for n in _LONGEST_FIRST if stem == n or stem.endswith((f"_{n}", f"-{n}"))), "")
+
+
+def answers_in(file: File, origin: Origin, tally: Tally) -> Generator[Placeable]:
+    """Gives what a file holds, value by value; where it is broken, the rest of it is left out."""
+    with closing(file.open()) as stream:
+        head = stream.read(_HEAD)
+    with closing(file.open()) as stream:
+        if LOOKS_LIKE_A_CASSETTE.search(head):
+            yield from _in_yaml(stream, origin, tally)
+        elif _holds_lines(head):
+            yield from _in_lines(stream, origin, tally)
+        else:
+            yield from _in_json(stream, origin, tally)
+
+
+def _holds_lines(head: bytes) -> bool:
+    """Whether the first line is an object by itself, and not the last line."""
+    line, newline, rest = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
+    try:
+        return bool(newline and rest.strip() and isinstance(orjson.loads(line), dict))
+    except ValueError:
+        return False
+
+
+def _in_json(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeable]:
+    text = JsonText(stream)
+    number = 0
+    try:
+        for wrapper, value in values(text):
+            number += 1
+            yield value, replace(wrapped(wrapper, origin), where=f"record {number:,}")
+    except (*BROKEN_JSON, ArchiveError) as error:
+        _leave_rest_out(origin, f"after record {number:,}", error, tally)
+    note_replaced(tally, origin, text.replaced)
+
+
+def _in_yaml(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeable]:
+    text = YamlText(stream)
+    number = 0
+    try:
+        for interaction in interactions(text):
+            number += 1
+            yield interaction, replace(origin, where=f"interaction {number:,}")
+    except (*BROKEN_YAML, ArchiveError) as error:
+        _leave_rest_out(origin, f"after interaction {number:,}", error, tally)
+    note_replaced(tally, origin, text.replaced)
+
+
+def _in_lines(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeable]:
+    number = 0
+    while line := stream.readline(MOST_BYTES_OF_A_RECORD):
+        number += 1
+        if not line.strip():
+            continue
+        where = f"line {number:,}"
+        try:
+            value, replaced = _line(line)
+        except ValueError:
+            tally.read(origin.source, UNKNOWN)
+            tally.leave_out(origin.source, UNKNOWN, "the line is no JSON", where)
+        else:
+            here = replace(origin, where=where)
+            note_replaced(tally, here, replaced)
+            yield value, here
+
+
+def _line(line: bytes) -> tuple[Any, int]:
+    try:
+        return parsed(line)
+    except ValueError:
+        text = Utf8(BytesIO(line))
+        value, replaced = parsed(b"".join(iter(text.read, b"")))
+        return value, replaced + text.replaced
+
+
+def _leave_rest_out(origin: Origin, where: str, error: Exception, tally: Tally) -> None:
+    tally.read(origin.source, UNKNOWN)
+    tally.leave_out(origin.source, UNKNOWN, f"the file breaks off: {_in_a_line(error)}", where)
+
+
+def _in_a_line(error: Exception) -> str:
+    """An error of a parser without the piece of the file that it quotes."""
+    problem = getattr(error, "problem", None) or str(error)
+    return problem.strip().partition("\n")[0][:100]

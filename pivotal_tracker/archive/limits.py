@@ -1,0 +1,48 @@
+"""How large an archive, and what is in it, may be: archives come from anyone."""
+
+from __future__ import annotations
+
+MOST_BYTES = 64 * 2**30
+"""A ZIP that holds more than this when unpacked is refused."""
+
+MOST_RATIO = 200
+"""So is one that unpacks to more than this many times its size: text packs to a tenth or so."""
+
+BYTES_WITHOUT_RATIO = 50 * 2**20
+"""Below this, the ratio does not matter: what is small does no harm."""
+
+MOST_BYTES_OF_A_DIRECTORY = 64 * 2**20
+"""Of a ZIP: the list of what is in it, read whole; this is half a million files or more."""
+
+MOST_CHARACTERS_IN_A_ROW = 16 * 2**20
+"""Of a CSV: a row, and so a cell, that goes on for longer is a quote that was never closed."""
+
+MOST_COLUMNS = 16_384
+"""As many as a spreadsheet has; the widest export known has 118."""
+
+MOST_ROWS_OF_A_SHEET = 1_048_576
+"""As many as a spreadsheet has."""
+
+MOST_BYTES_OF_A_WORKBOOK = 1 * 2**30
+"""Unpacked: its texts are held in memory."""
+
+MOST_OTHER_COLUMNS = 100
+"""So many columns that are not Tracker's are taken over."""
+
+MOST_REMEMBERED = 100_000
+"""So many parsed values are kept for when they come again."""
+
+MOST_BYTES_OF_A_RECORD = 64 * 2**20
+"""Of JSON or YAML: what goes on for longer without a record coming to its end is none."""
+
+MOST_LEVELS = 100
+"""How deep lists and objects may lie in each other; Tracker's own go seven deep."""
+
+MOST_BYTES_OF_AN_ATTACHMENT = 2**30
+"""Of one in a database; Tracker took files of up to 100 MB."""
+
+MOST_STEPS_PER_BYTE = 200
+"""A database that takes more work to read, for its size, is made to be never read to its end."""
+
+STEPS_OF_ANY_DATABASE = 100_000_000
+"""So much work is allowed however small a database is: a few seconds."""

@@ -1,0 +1,46 @@
+"""The `out` folder of `pivotaltrackerdump`: a file for each path of the API, a list of answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+
+from .api_answers import gathered, leave_files_out
+from .files import Files
+from .format import Found
+from .tally import Tally
+
+_ANSWERS = re.compile(r"(?:^|/)projects_project_id(?:_\w+)?\.json$")
+_CACHE = re.compile(r"(?:^|/)cache\.json$")
+_HEAD = 4096
+
+
+class PivotalTrackerDump:
+    """One project; the files are copies of what `cache.json` holds, which may also be alone."""
+
+    name = "pivotaltrackerdump"
+    looks_like = "the projects_project_id*.json or the cache.json of pivotaltrackerdump"
+    may_repeat = False
+
+    def recognises(self, files: Files) -> bool:
+        """Whether there is a file named after a path, or a cache that tells of paths."""
+        return any(map(_ANSWERS.search, files)) or any(_is_cache(files, name) for name in files)
+
+    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+        """All records once: stories are in the iterations too, activity in several files."""
+        answers = [name for name in files if _ANSWERS.search(name)]
+        caches = [name for name in files if _is_cache(files, name)]
+        if answers:
+            leave_files_out(files, caches, tally, "the files beside it hold the same")
+        names = answers or caches
+        known = {*answers, *caches}
+        leave_files_out(files, (name for name in files if name not in known), tally)
+        yield from gathered(files, names, tally)
+
+
+def _is_cache(files: Files, name: str) -> bool:
+    if not _CACHE.search(name):
+        return False
+    with closing(files[name].open()) as stream:
+        return b'"PathTemplate"' in stream.read(_HEAD)

@@ -1,0 +1,60 @@
+"""What `pt-backup` wrote: `projects/<name of the project>/stories.json`, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import PurePosixPath
+
+from .answers import Origin
+from .api_answers import answers_in, gathered, leave_files_out
+from .files import Files
+from .format import Found
+from .records import whole_number
+from .tally import Tally
+
+_STORIES = re.compile(r"(?:^|/)projects/[^/]+/stories\.(json|xml)$")
+
+
+class PtBackupTree:
+    """Stories of any number of projects, whose names are those of the folders."""
+
+    name = "pt-backup"
+    looks_like = "the projects/<name>/stories.json of pt-backup"
+    may_repeat = False
+
+    def recognises(self, files: Files) -> bool:
+        """Whether stories lie in a folder of their project's, in JSON."""
+        return any(name.endswith(".json") for name in _stories(files))
+
+    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+        """All stories, and the projects that they are of."""
+        stories = _stories(files)
+        names = [name for name in stories if name.endswith(".json")]
+        older = [name for name in stories if name.endswith(".xml")]
+        leave_files_out(files, older, tally, "XML of API v3, which is not read")
+        known = set(stories)
+        leave_files_out(files, (name for name in files if name not in known), tally)
+        project_names = {
+            project_id: PurePosixPath(name).parent.name
+            for name in names
+            if (project_id := _project_of(files, name)) is not None
+        }
+        for found in gathered(files, names, tally):
+            if found.table == "projects" and found.record["id"] in project_names:
+                found.record.setdefault("name", project_names[found.record["id"]])
+            yield found
+
+
+def _stories(files: Files) -> list[str]:
+    """The files of stories, whether the folder `projects` was given or what it lies in."""
+    prefix = "projects/" if files.path.resolve().name == "projects" else ""
+    return [name for name in files if _STORIES.search(prefix + name)]
+
+
+def _project_of(files: Files, name: str) -> int | None:
+    """The project that the first story of a file says it is of."""
+    for story, _ in islice(answers_in(files[name], Origin(""), Tally()), 1):
+        return whole_number(story.get("project_id")) if isinstance(story, dict) else None
+    return None

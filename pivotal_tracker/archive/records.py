@@ -1,0 +1,208 @@
+"""What archives have to know of API v5's records: where each belongs, and what is in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .format import Record
+
+Key = int | str | tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A list in a record: the rows of a nested table.
+
+    Attributes:
+        table: Its name.
+        key: The attributes that tell its items apart; none where items are kept as they come.
+        of_values: Whether its items are ids.
+        lists: The lists in its items, by attribute.
+    """
+
+    table: str
+    key: tuple[str, ...] = ("id",)
+    of_values: bool = False
+    lists: Mapping[str, Nested] = field(default_factory=dict)
+
+
+def _ids(parent: str, attribute: str) -> Nested:
+    return Nested(f"{parent}__{attribute}", of_values=True)
+
+
+def _comments(parent: str) -> Nested:
+    table = f"{parent}__comments"
+    attachments = ("file_attachments", "google_attachments")
+    return Nested(table, lists={name: Nested(f"{table}__{name}") for name in attachments})
+
+
+LISTS: dict[str, Mapping[str, Nested]] = {
+    "stories": {
+        "owner_ids": _ids("stories", "owner_ids"),
+        "follower_ids": _ids("stories", "follower_ids"),
+        "comments": _comments("stories"),
+        "transitions": Nested("stories__transitions", key=("project_version", "state")),
+        **{
+            name: Nested(f"stories__{name}")
+            for name in ("labels", "tasks", "blockers", "reviews", "pull_requests", "branches")
+        },
+    },
+    "epics": {"comments": _comments("epics")},
+    "releases": {
+        "story_ids": _ids("releases", "story_ids"),
+        "labels": Nested("releases__labels"),
+    },
+    "iterations": {"story_ids": _ids("iterations", "story_ids")},
+    "activity": {
+        name: Nested(f"activity__{name}", key=())
+        for name in ("changes", "primary_resources", "secondary_resources")
+    },
+    "workspaces": {"project_ids": _ids("workspaces", "project_ids")},
+    "accounts": {"project_ids": _ids("accounts", "project_ids")},
+}
+"""The lists in the records of each table, by attribute."""
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "activity": ("guid",),
+    "iterations": ("project_id", "number"),
+    "history_days": ("project_id", "date"),
+}
+"""The attributes that make a record unique, where that is not `id`."""
+
+_TEXT_KEYS = frozenset({"guid", "date"})
+
+_TABLE_OF_KIND = {
+    "project": "projects",
+    "story": "stories",
+    "epic": "epics",
+    "label": "labels",
+    "project_membership": "project_memberships",
+    "release": "releases",
+    "iteration": "iterations",
+    "review_type": "review_types",
+    "workspace": "workspaces",
+    "account": "accounts",
+    "account_summary": "accounts",
+    "account_membership": "account_memberships",
+    "person": "people",
+    "me": "people",
+}
+_CHILD_OF_KIND = {
+    "comment": "comments",
+    "task": "tasks",
+    "blocker": "blockers",
+    "review": "reviews",
+    "story_transition": "transitions",
+    "transition": "transitions",
+    "pull_request": "pull_requests",
+    "branch": "branches",
+    "cycle_time_details": "cycle_time_details",
+    "file_attachment": "file_attachments",
+    "google_attachment": "google_attachments",
+}
+CHILDREN = frozenset(_CHILD_OF_KIND.values())
+"""The attributes of a story that the API also gives by themselves; epics have comments too."""
+
+COLLECTIONS: dict[str, str] = {
+    **{table: table for table in _TABLE_OF_KIND.values()},
+    **{child: child for child in CHILDREN},
+    "owners": "owner_ids",
+    "me": "people",
+    "memberships": "project_memberships",
+    "members": "project_memberships",
+    "activity": "activity",
+    "activities": "activity",
+    "story_transitions": "transitions",
+    "days": "history_days",
+}
+"""The table or the attribute that the API's lists feed, by what they are called in its paths."""
+
+_SHAPES: tuple[tuple[frozenset[str], str], ...] = tuple(
+    (frozenset(attributes.split()), belongs_to)
+    for attributes, belongs_to in (
+        ("guid project_version", "activity"),
+        ("number start finish", "iterations"),
+        ("role person", "project_memberships"),
+        ("story_type", "stories"),
+        ("current_state", "stories"),
+        ("iteration_length", "projects"),
+        ("point_scale", "projects"),
+        ("label name", "epics"),
+        ("text story_id", "comments"),
+        ("text epic_id", "comments"),
+        ("complete story_id", "tasks"),
+        ("resolved story_id", "blockers"),
+        ("review_type_id story_id", "reviews"),
+        ("state occurred_at story_id", "transitions"),
+        ("total_cycle_time story_id", "cycle_time_details"),
+        ("person_id project_ids", "workspaces"),
+        ("plan project_ids", "accounts"),
+        ("counts name", "labels"),
+        ("initials name", "people"),
+        ("username name", "people"),
+    )
+)
+"""What a record without a kind is, by the attributes that it has; the first that fits."""
+
+ID_COLUMNS = {"stories": "story_id", "epics": "epic_id"}
+"""What children call the id of what they belong to."""
+
+
+def belongs_to(record: Record) -> str:
+    """The table of a record, or its attribute in another; empty where that cannot be told."""
+    kind = record.get("kind")
+    if isinstance(kind, str):
+        if kind.endswith("_activity"):
+            return "activity"
+        return _TABLE_OF_KIND.get(kind) or _CHILD_OF_KIND.get(kind, "")
+    attributes = record.keys()
+    return next((place for shape, place in _SHAPES if shape <= attributes), "")
+
+
+def whole_number(value: Any) -> int | None:
+    """An id, also where it was written as a text or a float; None for what can be none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal():
+        value = int(value)
+    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+
+
+def key_of(table: str, record: Record) -> Key | None:
+    """The key of a record whose ids are whole numbers; None where it has none."""
+    values: list[int | str] = []
+    for name in KEYS.get(table, ("id",)):
+        value = record.get(name)
+        wanted = str if name in _TEXT_KEYS else int
+        if not isinstance(value, wanted) or isinstance(value, bool) or value == "":
+            return None
+        values.append(value)
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def rows_of(table: str, record: Record) -> Counter[str]:
+    """How many rows a record brings to its table and to those nested in it."""
+    rows = Counter({table: 1})
+    _count(LISTS.get(table, {}), record, rows)
+    return rows
+
+
+def nested_rows_of(table: str, record: Record) -> Counter[str]:
+    """How many rows a part of a record brings to the tables nested in the record's."""
+    rows: Counter[str] = Counter()
+    _count(LISTS.get(table, {}), record, rows)
+    return rows
+
+
+def _count(lists: Mapping[str, Nested], record: Record, rows: Counter[str]) -> None:
+    for attribute, nested in lists.items():
+        if items := record.get(attribute):
+            rows[nested.table] += len(items)
+            if nested.lists:
+                for item in items:
+                    _count(nested.lists, item, rows)

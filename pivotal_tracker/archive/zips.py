@@ -1,0 +1,201 @@
+"""The files of a ZIP, read where they lie: nothing is ever unpacked to a name that it gives."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, BinaryIO, cast
+
+from .files import ArchiveError, File, Files
+from .limits import (
+    BYTES_WITHOUT_RATIO,
+    MOST_BYTES,
+    MOST_BYTES_OF_A_DIRECTORY,
+    MOST_RATIO,
+)
+
+_BROKEN = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
+"""What reading a damaged ZIP was seen to raise."""
+
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+_END, _END_SIZE, _END64, _END64_SIZE, _LOCATOR_SIZE = b"PK\5\6", 22, b"PK\6\6", 56, 20
+_ENCRYPTED = 0x1
+_WORKBOOK = "[Content_Types].xml"
+_LITTER = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+
+
+def is_litter(name: str) -> bool:
+    """Whether a name is of the notes that a desktop leaves in folders and ZIPs."""
+    return _LITTER.search(name) is not None
+
+
+def is_zip(file: File) -> bool:
+    """Whether a file begins as a ZIP does, whole or not."""
+    with file.open() as stream:
+        return stream.read(4) in (b"PK\3\4", _END)
+
+
+def open_zip(path: Path) -> Files | None:
+    """Lists what is in a ZIP.
+
+    Returns:
+        None for a workbook, which is a ZIP too, but one thing to a person.
+
+    Raises:
+        ArchiveError: It is damaged, or would unpack to too much.
+    """
+    archive = open_checked(path, str(path), MOST_BYTES)
+    members = [info for info in archive.infolist() if not info.is_dir()]
+    if any(info.filename == _WORKBOOK for info in members):
+        archive.close()
+        return None
+    files: dict[str, File] = {}
+    refused: dict[str, str] = {}
+    for info in members:
+        name = PurePosixPath(info.filename.replace("\\", "/")).as_posix()
+        if is_litter(name):
+            continue
+        if why_not := _why_not(info, name):
+            refused[name] = why_not
+            continue
+        if name in files:
+            # as unpacking it would do
+            refused[name] = "replaced by a later file of that name"
+        files[name] = File(name, info.file_size, partial(_open, archive, info, path.name))
+    return Files(path, files, refused)
+
+
+def open_checked(file: Path | IO[bytes], called: str, most_bytes: int) -> zipfile.ZipFile:
+    """Opens a ZIP that is whole, and no bomb.
+
+    Args:
+        file: Where it lies, or its bytes.
+        called: What a person calls it.
+        most_bytes: How much it may unpack to.
+
+    Raises:
+        ArchiveError: It is not.
+    """
+    try:
+        directory = _directory_size(_tail(file))
+        if directory > MOST_BYTES_OF_A_DIRECTORY:
+            raise ArchiveError(
+                f"{called} is a ZIP with a list of files of {directory / 2**20:,.0f} MB; at most "
+                f"{MOST_BYTES_OF_A_DIRECTORY / 2**20:,.0f} MB are read."
+            )
+        archive = zipfile.ZipFile(file)
+    except _BROKEN as error:
+        raise ArchiveError(
+            f"{called} is a ZIP that is damaged or was cut short: {error}. Get a whole copy of it."
+        ) from error
+    _check_size(archive.infolist(), called, most_bytes)
+    return archive
+
+
+def _tail(file: Path | IO[bytes]) -> bytes:
+    """The last bytes of a ZIP: its end record may be followed by a comment of up to 64 KB."""
+    if isinstance(file, Path):
+        with file.open("rb") as stream:
+            return _tail(stream)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _END_SIZE - 2**16 - _LOCATOR_SIZE - _END64_SIZE))
+    return file.read()
+
+
+def _directory_size(tail: bytes) -> int:
+    """The size of a ZIP's list of files, by its end record: zipfile reads as much unasked."""
+    end = tail.rfind(_END)
+    if end < 0 or end + _END_SIZE > len(tail):
+        raise zipfile.BadZipFile("its end is missing")
+    size: int = struct.unpack_from("<I", tail, end + 12)[0]
+    end64 = end - _LOCATOR_SIZE - _END64_SIZE
+    if end64 >= 0 and tail[end64 : end64 + 4] == _END64:
+        size = max(size if size != 2**32 - 1 else 0, *struct.unpack_from("<Q", tail, end64 + 40))
+    return size
+
+
+def _check_size(members: Sequence[zipfile.ZipInfo], called: str, most_bytes: int) -> None:
+    """Refuses a bomb, by the sizes that the ZIP states: zipfile gives no more bytes than those."""
+    unpacked = sum(info.file_size for info in members)
+    packed = sum(info.compress_size for info in members)
+    if unpacked > most_bytes:
+        raise ArchiveError(
+            f"{called} would unpack to {unpacked / 2**30:,.1f} GB; at most "
+            f"{most_bytes / 2**30:,.0f} GB are read. Unpack it and give the folder."
+        )
+    if unpacked > BYTES_WITHOUT_RATIO and unpacked > MOST_RATIO * packed:
+        raise ArchiveError(
+            f"{called} would unpack to {unpacked // max(packed, 1):,} times its size; at most "
+            f"{MOST_RATIO} times are read. If you know it to be harmless, unpack it and give the "
+            f"folder."
+        )
+
+
+def _why_not(info: zipfile.ZipInfo, name: str) -> str:
+    """Why a file of a ZIP is not read; empty where it is."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if ".." in PurePosixPath(name).parts or name.startswith("/") or re.match("[A-Za-z]:", name):
+        return "its name leads out of the ZIP"
+    if stat.S_ISLNK(kind):
+        return "a link, which is not followed"
+    if kind not in (0, stat.S_IFREG):
+        return "neither a file nor a folder"
+    if info.flag_bits & _ENCRYPTED:
+        return "encrypted: unpack the ZIP with its password and give the folder"
+    if info.compress_type not in _METHODS:
+        return "packed in a way that is not known here: unpack the ZIP and give the folder"
+    return ""
+
+
+def _open(archive: zipfile.ZipFile, info: zipfile.ZipInfo, archive_name: str) -> BinaryIO:
+    called = f"{info.filename} in {archive_name}"
+    try:
+        return cast(BinaryIO, io.BufferedReader(_Member(archive.open(info), called)))
+    except _BROKEN as error:
+        raise _damaged(called, error) from error
+
+
+def _damaged(called: str, error: BaseException) -> ArchiveError:
+    return ArchiveError(f"{called} is damaged and cannot be read: {error or type(error).__name__}.")
+
+
+class _Member(io.RawIOBase):
+    """A file in a ZIP, whose damages are told in words for people."""
+
+    def __init__(self, stream: IO[bytes], called: str) -> None:
+        self._stream = stream
+        self._called = called
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except _BROKEN as error:
+            raise _damaged(self._called, error) from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()

@@ -1,0 +1,150 @@
+"""Reading archives in tests: whole records by table, and every row of every file accounted for."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import requests
+
+from pivotal_tracker import tables
+from pivotal_tracker.archive import Archive, ArchiveError, Format, Found, Tally, open_archive
+from pivotal_tracker.archive.opening import open_files
+from pivotal_tracker.settings import PROJECT_ENDPOINTS
+from pivotal_tracker.tables import Table
+
+Record = dict[str, Any]
+Get = Callable[..., Any]
+"""Gets what the API answers at a path, for a dump: `get("projects/1/stories", fields="…")`."""
+
+TABLES = {
+    table.name: table
+    for table in (
+        tables.PROJECTS,
+        *tables.PROJECT_TABLES.values(),
+        tables.WORKSPACES,
+        tables.ACCOUNTS,
+        tables.ACCOUNT_MEMBERSHIPS,
+        tables.PEOPLE,
+        tables.ATTACHMENT_FILES,
+    )
+}
+
+
+class Read(NamedTuple):
+    """What an archive gave: records by table, the bytes of attachments by id, and the tally."""
+
+    records: dict[str, list[Record]]
+    contents: dict[int, bytes]
+    tally: Tally
+    format: str
+
+    def by_id(self, table: str) -> dict[Any, Record]:
+        """The records of a table by their key; none may come twice."""
+        key = TABLES[table].key
+        found = {tuple(r.get(name) for name in key): r for r in self.records.get(table, [])}
+        assert len(found) == len(self.records.get(table, [])), f"{table}: a key comes twice"
+        return {key[0] if len(key) == 1 else key: r for key, r in found.items()}
+
+    def reasons(self, table: str) -> set[str]:
+        """Why rows of a table were left out."""
+        return {reason for _, name, reason in self.tally.left_out if name == table}
+
+
+def read(path: Path, form: Format | None = None) -> Read:
+    """Reads an archive to its end; read = loaded + left out is asserted for each file and table.
+
+    Args:
+        path: The archive.
+        form: Its format, whether it is recognised or not; recognised if none is given.
+    """
+    archive = Archive(open_files(path), form) if form else open_archive(path)
+    tally = Tally()
+    records: dict[str, list[Record]] = defaultdict(list)
+    contents: dict[int, bytes] = {}
+    for found in archive.read(tally):
+        records[found.table].append(found.record)
+        count_loaded(found, tally)
+        if found.content:
+            with found.content() as stream:
+                contents[found.record["id"]] = stream.read()
+    assert_accounted_for(tally)
+    return Read(dict(records), contents, tally, archive.form.name)
+
+
+def count_loaded(found: Found, tally: Tally) -> None:
+    """Counts the rows that a record brings, by what the tables declare."""
+    rows: Counter[str] = Counter()
+    _count(TABLES[found.table], found.record, rows)
+    for source, table, count in found.by_source(rows):
+        assert count > 0
+        tally.loaded(source, table, count)
+
+
+def _count(table: Table, record: Any, rows: Counter[str]) -> None:
+    rows[table.name] += 1
+    for name, nested in table.nested.items():
+        for item in (record.get(name) or ()) if isinstance(record, dict) else ():
+            _count(nested, item, rows)
+
+
+def assert_accounted_for(tally: Tally) -> None:
+    """Every row that was read is loaded, or left out for a reason."""
+    left_out: Counter[tuple[str, str]] = Counter()
+    for (source, table, _), noted in tally.left_out.items():
+        left_out[source, table] += noted.rows
+    for kind in {*tally.read_rows, *tally.loaded_rows, *left_out}:
+        assert tally.read_rows[kind] == tally.loaded_rows[kind] + left_out[kind], kind
+
+
+def getter(url: str, api_token: str) -> Get:
+    """Asks a server as the backup tools did, page after page."""
+    session = requests.Session()
+    session.headers["X-TrackerToken"] = api_token
+
+    def get(path: str, **params: Any) -> Any:
+        answer = session.get(f"{url}/{path}", params=params, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    return get
+
+
+def all_of(get: Get, project_id: int, name: str, fields: str = "") -> list[Record]:
+    """All records of a paged or unpaged list of a project."""
+    path = PROJECT_ENDPOINTS[name].path.format(id=project_id)
+    params: Record = {"fields": fields} if fields else {}
+    if PROJECT_ENDPOINTS[name].limit is None:
+        return list(get(path, **params))
+    found: list[Record] = []
+    while page := get(path, **params, limit=50, offset=len(found)):
+        found += page
+    return found
+
+
+def without(record: Record, *names: str) -> Record:
+    """A record without some attributes, and without those that are null or secret."""
+    return {
+        name: _plain(value)
+        for name, value in record.items()
+        if value is not None and name not in names and name not in SECRETS
+    }
+
+
+SECRETS = frozenset({"api_token", "big_url", "thumbnail_url"})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return without(value)
+    return [_plain(v) for v in value] if isinstance(value, list) else value
+
+
+def try_to_read(path: Path, form: Format) -> None:
+    """Reads what may be anything: every row is accounted for, or it is refused in one line."""
+    try:
+        read(path, form)
+    except ArchiveError as error:
+        assert "\n" not in str(error)
