@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help setup setup-dev demo test lint format cassettes benchmarks clean
+.PHONY: help setup setup-dev demo test lint format cassettes check-bigquery benchmarks clean
 
 help:              ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -40,6 +40,9 @@ format: setup-dev  ## put everything into the project's form
 
 cassettes: setup-dev  ## record tests/cassettes anew from tracker_server
 	$(BIN)/python -m tests.record_cassettes
+
+check-bigquery: setup-dev  ## load into BigQuery for real, into a dataset that is dropped again
+	$(BIN)/python -m tests.check_bigquery
 
 benchmarks: setup-dev  ## against dlt's generic source and against the floor
 	$(BIN)/python -m benchmarks
