@@ -28,6 +28,7 @@ from pivotal_tracker import (
     pivotal_tracker_attachments,
     pivotal_tracker_source,
 )
+from pivotal_tracker.defaults import set_defaults
 from pivotal_tracker.views import Views, create_views
 
 VERSION = "0.1.0"
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         and one line on stderr says why. Bad options end the process with 2.
     """
     options = _options(arguments)
-    _set_up_logging(options)
+    _set_up_dlt(options)
     _suit_memory_to_pages()
     try:
         with _server_of(options):
@@ -68,9 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def command_line() -> argparse.ArgumentParser:
+    """What the command takes."""
     parser = argparse.ArgumentParser(
-        prog="pivotal_tracker_pipeline.py",
         description="Loads a Pivotal Tracker workspace into a database with dlt.",
         epilog="The token comes from SOURCES__PIVOTAL_TRACKER__API_TOKEN or .dlt/secrets.toml, the "
         "server from SOURCES__PIVOTAL_TRACKER__BASE_URL or .dlt/config.toml. Exit codes: 0 all "
@@ -99,6 +100,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--verbose", action="store_true", help="say what is being done")
     add("--debug", action="store_true", help="say everything, with a traceback on failure")
     add("--version", action="version", version=f"pivotal-tracker {VERSION}, dlt {dlt.__version__}")
+    return parser
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = command_line()
     options = parser.parse_args(arguments)
     if options.dataset == _pipeline_name(options):
         parser.error(
@@ -112,10 +118,13 @@ def _pipeline_name(options: argparse.Namespace) -> str:
     return "pivotal_tracker_sample" if options.sample else "pivotal_tracker"
 
 
-def _set_up_logging(options: argparse.Namespace) -> None:
+def _set_up_dlt(options: argparse.Namespace) -> None:
+    # dlt reads these two once, before anything can be registered with it
     level = "DEBUG" if options.debug else "INFO" if options.verbose else None
     if level:
         os.environ["RUNTIME__LOG_LEVEL"] = level
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    set_defaults()
 
 
 def _suit_memory_to_pages() -> None:
@@ -133,8 +142,14 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
     if not options.sample:
         yield
         return
-    from tracker_server import TrackerServer
-    from tracker_server.made_up import made_up_workspace
+    try:
+        from tracker_server import TrackerServer
+        from tracker_server.made_up import made_up_workspace
+    except ModuleNotFoundError as error:
+        raise TrackerError(
+            f"--sample needs the server of a made-up workspace, and {error.name} is missing: "
+            "pip install -r requirements.txt, or the package with its extra [server]."
+        ) from error
 
     workspace = made_up_workspace()
     with TrackerServer(workspace) as server:
