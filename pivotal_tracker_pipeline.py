@@ -16,6 +16,7 @@ from typing import Any
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 from dlt.extract import DltSource
 from dlt.pipeline.progress import TCollectorArg
@@ -30,10 +31,17 @@ from pivotal_tracker import (
 )
 from pivotal_tracker.defaults import set_defaults
 from pivotal_tracker.views import Views, create_views
+from pivotal_tracker.watching import (
+    AlreadyRunningError,
+    alone,
+    keep_variables_from_sentry,
+    tell_sentry,
+    tell_slack,
+)
 
 VERSION = "0.1.0"
 
-ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED = 0, 1, 2, 3
+ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 2, 3, 4
 _M_ARENA_MAX = -8
 """The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
 
@@ -49,20 +57,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0: all loaded; 3: loaded, but a project, or one of its tables, could not be read; 1: failed,
-        and one line on stderr says why. Bad options end the process with 2.
+        and one line on stderr says why; 4: another run is under way. Bad options end the process
+        with 2.
     """
     options = _options(arguments)
-    _set_up_dlt(options)
     _suit_memory_to_pages()
     try:
+        _set_up_dlt(options)
         with _server_of(options):
             if options.check:
                 return _check()
-            return _load(options)
+            with alone(_pipeline_name(options)):
+                return _load(options)
     except KeyboardInterrupt:
         _complain("Interrupted. Run the same command again: it completes what was begun.")
         return FAILED
+    except AlreadyRunningError as error:
+        _complain(str(error))
+        return ALREADY_RUNNING
     except Exception as error:
+        if not options.check:
+            _tell_of_failure(_pipeline_name(options), error)
         if options.debug:
             raise
         _complain(_reason(error))
@@ -75,7 +90,8 @@ def command_line() -> argparse.ArgumentParser:
         description="Loads a Pivotal Tracker workspace into a database with dlt.",
         epilog="The token comes from SOURCES__PIVOTAL_TRACKER__API_TOKEN or .dlt/secrets.toml, the "
         "server from SOURCES__PIVOTAL_TRACKER__BASE_URL or .dlt/config.toml. Exit codes: 0 all "
-        "loaded, 3 loaded but a part could not be read, 1 failed, 2 bad options.",
+        "loaded, 3 loaded but a part could not be read, 1 failed, 2 bad options, 4 another run is "
+        "under way.",
     )
     add = parser.add_argument
     add("--sample", action="store_true", help="load a made-up workspace; needs no token")
@@ -125,6 +141,7 @@ def _set_up_dlt(options: argparse.Namespace) -> None:
         os.environ["RUNTIME__LOG_LEVEL"] = level
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     set_defaults()
+    keep_variables_from_sentry()
 
 
 def _suit_memory_to_pages() -> None:
@@ -189,6 +206,7 @@ def _load(options: argparse.Namespace) -> int:
             traces.append(_last_trace(pipeline))
         views = None if options.no_views else create_views(pipeline)
     sys.stdout.write(summary(pipeline, traces, views) + "\n")
+    _tell_of(pipeline, traces)
     return PARTLY_LOADED if _skipped(_metrics(traces)) else ALL_LOADED
 
 
@@ -237,6 +255,30 @@ def _selected(source: DltSource, names: list[str] | None) -> DltSource:
     return source.with_resources(*names) if names else source
 
 
+def _tell_of_failure(name: str, error: BaseException) -> None:
+    """Tells whoever is to be told that a run failed."""
+    # without a package that its settings ask for, dlt cannot even read those settings
+    with contextlib.suppress(ImportError):
+        tell_slack(f"{name} failed. {_reason(error)}")
+        tell_sentry(error)
+
+
+def _tell_of(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> None:
+    """Tells Slack, if it is to be told, of a run that wrote anything or left a part out."""
+    metrics = _metrics(traces)
+    if _written(metrics).total() or _skipped(metrics):
+        remarks = "\n".join(_remarks(traces))
+        tell_slack(f"{pipeline.pipeline_name}, dataset {pipeline.dataset_name}. {remarks}")
+
+
+def _written(metrics: dict[str, dict[str, Any]]) -> Counter[str]:
+    """Rows written, by table."""
+    written = Counter[str]()
+    for noted in metrics.values():
+        written.update(noted.get("written", {}))
+    return written
+
+
 def summary(
     pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace], views: Views | None = None
 ) -> str:
@@ -248,20 +290,24 @@ def summary(
         views: What became of them, if they were wanted.
     """
     metrics = _metrics(traces)
-    written, became = Counter[str](), Counter[tuple[str, str]]()
+    written, became = _written(metrics), Counter[tuple[str, str]]()
     for resource, noted in metrics.items():
-        written.update(noted.get("written", {}))
         became.update({(resource, what): n for what, n in noted.get("rows", {}).items()})
     width = max(map(len, written), default=0)
     lines = [
         f"{name:{width}}  {written[name]:>10,} rows{_became(name, became)}"
         for name in sorted({*written, *(name for name, what in +became if what == "deleted")})
     ]
+    return "\n".join([*lines, "", *_remarks(traces), *_views(views), *_where(pipeline)])
+
+
+def _remarks(traces: Sequence[PipelineTrace]) -> list[str]:
+    """What there is to say of a run as a whole."""
+    metrics = _metrics(traces)
     counts = _counts(metrics)
     seconds = sum((trace.finished_at - trace.started_at).total_seconds() for trace in traces)
-    lines += [
-        "",
-        f"Loaded {written.total():,} rows in {seconds:.1f} s, "
+    return [
+        f"Loaded {_written(metrics).total():,} rows in {seconds:.1f} s, "
         f"{counts['requests']:,} requests ({counts['attempts'] - counts['requests']:,} repeated).",
         *_unchanged(metrics),
         *(
@@ -272,10 +318,7 @@ def summary(
         *_left_out(metrics),
         *_files(metrics),
         *_replaced(counts),
-        *_views(views),
-        *_where(pipeline),
     ]
-    return "\n".join(lines)
 
 
 def _became(name: str, became: Counter[tuple[str, str]]) -> str:
@@ -415,6 +458,9 @@ def _reason(error: BaseException) -> str:
             return str(cause)
         if isinstance(cause, ConfigFieldMissingException):
             return _missing_setting(cause)
+        if isinstance(cause, MissingDependencyException):
+            packages = " ".join(f'"{package}"' for package in cause.dependencies)
+            return f"A package is missing, for {cause.caller}: pip install {packages}"
         if "No space left on device" in str(cause) or (
             isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         ):
