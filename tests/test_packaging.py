@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import email
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -71,6 +73,12 @@ def bare(tmp_path: Path) -> Command:
     return Command(tmp_path / "bare")
 
 
+def names_in(wheel: Path) -> set[str]:
+    """The files of a wheel, but for what is said of it as a whole."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {n for n in archive.namelist() if ".dist-info/" not in n and ".pyc" not in n}
+
+
 def requirements(file: str) -> set[Requirement]:
     """What a requirements file asks for."""
     lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
@@ -78,8 +86,7 @@ def requirements(file: str) -> set[Requirement]:
 
 
 def test_the_wheel_holds_the_packages_whole_and_nothing_else(installed: Installed) -> None:
-    with zipfile.ZipFile(installed.wheel) as archive:
-        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    names = names_in(installed.wheel)
     folders = [ROOT / "pivotal_tracker", *ROOT.glob("tracker_*/")]
     expected = {
         str(file.relative_to(ROOT))
@@ -89,6 +96,27 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(installed: Installe
     }
     assert names == expected | {file.name for file in ROOT.glob("pivotal_tracker_*.py")}
     assert {"pivotal_tracker/py.typed", "tracker_server/app.py"} <= names
+
+
+def test_what_an_image_is_built_from_makes_the_same_wheel(
+    installed: Installed, tmp_path: Path
+) -> None:
+    first, *rest = [
+        line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] != "#"
+    ]
+    assert first == "*"
+    (tmp_path / "src").mkdir()
+    for pattern in (line[1:] for line in rest if line.startswith("!")):
+        assert not pattern.startswith("."), "a token may be there"
+        for path in ROOT.glob(pattern):
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            copy(path, tmp_path / "src" / path.name)
+    pip("wheel", str(tmp_path / "src"), "--wheel-dir", str(tmp_path))
+    (wheel,) = tmp_path.glob("*.whl")
+    assert names_in(wheel) == names_in(installed.wheel)
+    order = re.search(r'pip install .*"/src\[(.*)\]"', (ROOT / "deploy/Containerfile").read_text())
+    assert order
+    assert set(order[1].split(",")) <= set(EXTRAS)
 
 
 def test_its_metadata_say_what_the_requirements_files_say(installed: Installed) -> None:
