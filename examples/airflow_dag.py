@@ -25,8 +25,5 @@ with DAG(
     group = PipelineTasksGroup("pivotal_tracker_load")
     set_defaults()
     pipeline = dlt.pipeline("pivotal_tracker", destination="bigquery", dataset_name="tracker")
-    group.add_run(
-        pipeline,
-        pivotal_tracker_source,  # called when the task runs, so that parsing needs no token
-        loader_file_format="parquet",
-    )
+    # the source is made when the task runs, so that parsing this file needs no token
+    group.add_run(pipeline, pivotal_tracker_source)

@@ -11,11 +11,13 @@ from pivotal_tracker import pivotal_tracker_source
 from pivotal_tracker.defaults import set_defaults
 
 set_defaults()
+# before the source, which suits its files to the pipeline's destination
+pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker")
 
 
 @dlt_assets(
     dlt_source=pivotal_tracker_source(),
-    dlt_pipeline=dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker"),
+    dlt_pipeline=pipeline,
     name="pivotal_tracker",
     group_name="tracker",
     # runs that write one database wait for each other, where the pool has one slot
@@ -25,7 +27,7 @@ def pivotal_tracker_assets(
     context: AssetExecutionContext, dlt_resource: DagsterDltResource
 ) -> Iterator[Any]:
     """The tables of the workspace."""
-    yield from dlt_resource.run(context=context, loader_file_format="parquet")
+    yield from dlt_resource.run(context=context)
 
 
 load = define_asset_job("load_pivotal_tracker", [pivotal_tracker_assets])

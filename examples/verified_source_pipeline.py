@@ -11,14 +11,14 @@ from pivotal_tracker.defaults import set_defaults
 def load_everything() -> None:
     """Loads every project the token sees; run again, what has changed since."""
     pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker")
-    print(pipeline.run(pivotal_tracker_source(), loader_file_format="parquet"))
+    print(pipeline.run(pivotal_tracker_source()))
 
 
 def load_stories_of(*project_ids: int) -> None:
     """Loads the stories and epics of some projects only."""
     pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker")
     source = pivotal_tracker_source(project_ids=list(project_ids))
-    print(pipeline.run(source.with_resources("stories", "epics"), loader_file_format="parquet"))
+    print(pipeline.run(source.with_resources("stories", "epics")))
 
 
 if __name__ == "__main__":
