@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help setup setup-dev demo test lint format cassettes benchmarks wheel verified-source clean
+.PHONY: help setup setup-dev demo test lint format cassettes benchmarks docs wheel verified-source clean
 
 help:              ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -43,6 +43,9 @@ cassettes: setup-dev  ## record tests/cassettes anew from tracker_server
 
 benchmarks: setup-dev  ## against dlt's generic source and against the floor
 	$(BIN)/python -m benchmarks
+
+docs: setup-dev    ## docs/tables.md and docs/options.md, from the code
+	$(BIN)/python -m docs.generate
 
 wheel: setup-dev    ## dist/*.whl, for pip install
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
