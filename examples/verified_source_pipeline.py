@@ -6,12 +6,14 @@ import dlt
 
 from pivotal_tracker import pivotal_tracker_source
 from pivotal_tracker.defaults import set_defaults
+from pivotal_tracker.views import create_views
 
 
 def load_everything() -> None:
-    """Loads every project the token sees; run again, what has changed since."""
+    """Loads every project the token sees; run again, what has changed since. Then the views."""
     pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker")
     print(pipeline.run(pivotal_tracker_source()))
+    print(create_views(pipeline))
 
 
 def load_stories_of(*project_ids: int) -> None:
