@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .api_answers import ApiAnswers
+from .database_dumps import PIVOTAL_TRACKER_DUMP, STORYEXPORTER
 from .files import ArchiveError, Files
 from .format import Archive, Format, Found
 from .opening import open_files
@@ -15,7 +16,14 @@ from .tally import Tally
 
 __all__ = ["FORMATS", "Archive", "ArchiveError", "Format", "Found", "Tally", "open_archive"]
 
-FORMATS: tuple[Format, ...] = (PtBackup(), PivotalTrackerDump(), PtBackupTree(), ApiAnswers())
+FORMATS: tuple[Format, ...] = (
+    PtBackup(),
+    PivotalTrackerDump(),
+    PtBackupTree(),
+    STORYEXPORTER,
+    PIVOTAL_TRACKER_DUMP,
+    ApiAnswers(),
+)
 """Every format that is read, in the order in which they are tried."""
 
 
