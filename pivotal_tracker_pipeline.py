@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,25 @@ from dlt.extract import DltSource
 from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace
 
-from pivotal_tracker import MissingTokenError, TrackerError, check_server, pivotal_tracker_source
+from pivotal_tracker import (
+    MissingTokenError,
+    TrackerError,
+    check_archives,
+    check_server,
+    pivotal_tracker_archive,
+    pivotal_tracker_attachments,
+    pivotal_tracker_source,
+)
 
 VERSION = "0.1.0"
 
 ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED = 0, 1, 2, 3
+_MOST_LINES = 20
+"""So many lines of a kind are in the summary."""
 _M_ARENA_MAX = -8
 """The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
 
-_LISTS = {"project_list", "account_list"}
+_LISTS = {"project_list", "account_list", "archives"}
 """The resources that only hand their list on."""
 
 
@@ -49,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _server_of(options):
             if options.check:
-                return _check()
+                return _check(options)
             return _load(options)
     except KeyboardInterrupt:
         _complain("Interrupted. Run the same command again: it completes what was begun.")
@@ -71,6 +81,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--sample", action="store_true", help="load a made-up workspace; needs no token")
+    add("--archive", nargs="+", metavar="PATH", help="load files or folders instead of the API")
     add("--destination", default="duckdb", metavar="NAME", help="any dlt destination (%(default)s)")
     add("--dataset", default="tracker", metavar="NAME", help="its dataset (%(default)s)")
     add("--project", nargs="+", type=int, metavar="ID", help="only these projects")
@@ -82,6 +93,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="read everything again and rebuild the tables; activity, people and deleted_records "
         "are only ever added to",
     )
+    add("--attachments", metavar="DIR", help="also download the files of comments into this folder")
     add(
         "--progress",
         choices=("log", "tqdm", "enlighten", "alive_progress"),
@@ -91,6 +103,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--debug", action="store_true", help="say everything, with a traceback on failure")
     add("--version", action="version", version=f"pivotal-tracker {VERSION}, dlt {dlt.__version__}")
     options = parser.parse_args(arguments)
+    for name in ("sample", "full_refresh") if options.archive else ():
+        if getattr(options, name):
+            parser.error(
+                f"--{name.replace('_', '-')} does not go with --archive: an archive is always "
+                "read whole, and added to what is there"
+            )
     if options.dataset == _pipeline_name(options):
         parser.error(
             f"--dataset must not be called {options.dataset}: that is the pipeline's name, and "
@@ -134,9 +152,9 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
         yield
 
 
-def _check() -> int:
+def _check(options: argparse.Namespace) -> int:
     """Prints whose token it is, which projects it sees, and what the server offers."""
-    findings = check_server()
+    findings = check_archives(options.archive) if options.archive else check_server()
     sys.stdout.write("\n".join(findings.lines) + "\n")
     return ALL_LOADED if findings.usable else FAILED
 
@@ -148,22 +166,52 @@ def _load(options: argparse.Namespace) -> int:
         dataset_name=options.dataset,
         progress=_progress(options),
     )
-    source = _selected(
-        pivotal_tracker_source(
-            full_refresh=options.full_refresh,
-            **({"project_ids": options.project} if options.project else {}),
-        ),
-        options.resource,
+    source = _archives(options) if options.archive else _server(options)
+    with _kept_open(pipeline):
+        if pipeline.has_pending_data:
+            # a new run would put the interrupted one's package in the place of its own data
+            pipeline.run()
+        pipeline.run(source, loader_file_format="parquet")
+        traces = [_last_trace(pipeline)]
+        if options.attachments and not options.archive:
+            files = pivotal_tracker_attachments(options.attachments)
+            pipeline.run(files, loader_file_format="parquet")
+            traces.append(_last_trace(pipeline))
+    sys.stdout.write(summary(pipeline, traces) + "\n")
+    metrics = _metrics(traces)
+    return PARTLY_LOADED if _skipped(metrics) or _unread(metrics) else ALL_LOADED
+
+
+def _server(options: argparse.Namespace) -> DltSource:
+    projects = {"project_ids": options.project} if options.project else {}
+    source = pivotal_tracker_source(full_refresh=options.full_refresh, **projects)
+    return _selected(source, options.resource)
+
+
+def _archives(options: argparse.Namespace) -> DltSource:
+    projects = {"project_ids": options.project} if options.project else {}
+    source = pivotal_tracker_archive(
+        options.archive, attachments_directory=options.attachments, **projects
     )
-    if pipeline.has_pending_data:
-        # a new run would put the interrupted one's package in the place of its own data
-        pipeline.run()
-    pipeline.run(source, loader_file_format="parquet")
-    trace = pipeline.last_trace
-    if trace is None:
+    names = {*options.resource, "load_report"} if options.resource else None
+    return _selected(source, names)
+
+
+@contextlib.contextmanager
+def _kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
+    """Keeps DuckDB's file open: dlt opens it for each job, which takes longer than most of them."""
+    client = pipeline.destination_client()
+    if not isinstance(client.config.credentials, DuckDbBaseCredentials):
+        yield
+        return
+    with client:
+        yield
+
+
+def _last_trace(pipeline: dlt.Pipeline) -> PipelineTrace:
+    if pipeline.last_trace is None:
         raise TrackerError("dlt kept no record of the run.")
-    sys.stdout.write(summary(pipeline, trace) + "\n")
-    return PARTLY_LOADED if _skipped(_metrics(trace)) else ALL_LOADED
+    return pipeline.last_trace
 
 
 def _progress(options: argparse.Namespace) -> TCollectorArg:
@@ -172,7 +220,7 @@ def _progress(options: argparse.Namespace) -> TCollectorArg:
     return options.progress or "tqdm"
 
 
-def _selected(source: DltSource, names: list[str] | None) -> DltSource:
+def _selected(source: DltSource, names: Collection[str] | None) -> DltSource:
     offered = [name for name in source.resources if name not in _LISTS]
     unknown = set(names or ()) - set(offered)
     if unknown:
@@ -183,9 +231,14 @@ def _selected(source: DltSource, names: list[str] | None) -> DltSource:
     return source.with_resources(*names) if names else source
 
 
-def summary(pipeline: dlt.Pipeline, trace: PipelineTrace) -> str:
-    """What a person wants to know after a run: rows a table, what is missing, where it lies."""
-    metrics = _metrics(trace)
+def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
+    """What a person wants to know after a run: rows a table, what is missing, where it lies.
+
+    Args:
+        pipeline: Which has run.
+        traces: Of what it ran: the source, perhaps the attachments.
+    """
+    metrics = _metrics(traces)
     written, became = Counter[str](), Counter[tuple[str, str]]()
     for resource, noted in metrics.items():
         written.update(noted.get("written", {}))
@@ -196,22 +249,32 @@ def summary(pipeline: dlt.Pipeline, trace: PipelineTrace) -> str:
         for name in sorted({*written, *(name for name, what in +became if what == "deleted")})
     ]
     counts = _counts(metrics)
-    seconds = (trace.finished_at - trace.started_at).total_seconds()
+    seconds = sum((trace.finished_at - trace.started_at).total_seconds() for trace in traces)
     lines += [
         "",
-        f"Loaded {written.total():,} rows in {seconds:.1f} s, "
-        f"{counts['requests']:,} requests ({counts['attempts'] - counts['requests']:,} repeated).",
+        f"Loaded {written.total():,} rows in {seconds:.1f} s{_requests(counts)}.",
         *_unchanged(metrics),
         *(
             f"Skipped: project {project}, {resource}: {reason}"
             for resource, project, reason in _skipped(metrics)
         ),
+        *(f"Not read to its end: {name}: {reason}" for name, reason in _unread(metrics).items()),
         *_lacking(metrics),
         *_left_out(metrics),
+        *_load_report(metrics),
+        *_files(metrics),
         *_replaced(counts),
         *_where(pipeline),
     ]
     return "\n".join(lines)
+
+
+def _requests(counts: Counter[str]) -> str:
+    """What was asked of a server, if any was."""
+    if not counts:
+        return ""
+    repeated = counts["attempts"] - counts["requests"]
+    return f", {counts['requests']:,} requests ({repeated:,} repeated)"
 
 
 def _became(name: str, became: Counter[tuple[str, str]]) -> str:
@@ -220,12 +283,12 @@ def _became(name: str, became: Counter[tuple[str, str]]) -> str:
     return f"   {', '.join(told)}" if (name, "new") in became else ""
 
 
-def _metrics(trace: PipelineTrace) -> dict[str, dict[str, Any]]:
+def _metrics(traces: Sequence[PipelineTrace]) -> dict[str, dict[str, Any]]:
     """What each resource noted of its reading, by its name."""
-    if trace.last_extract_info is None:
-        return {}
     return {
         name: metrics.custom_metrics
+        for trace in traces
+        if trace.last_extract_info is not None
         for steps in trace.last_extract_info.metrics.values()
         for step in steps
         for name, metrics in step["resource_metrics"].items()
@@ -233,9 +296,11 @@ def _metrics(trace: PipelineTrace) -> dict[str, dict[str, Any]]:
 
 
 def _counts(metrics: dict[str, dict[str, Any]]) -> Counter[str]:
-    """What the client counted."""
-    # every resource notes the same client's counts
-    return Counter(next((m["counts"] for m in metrics.values() if "counts" in m), {}))
+    """What the clients counted."""
+    # every resource of a source notes the same client's counts
+    files = Counter[str](metrics.get("attachment_files", {}).get("counts"))
+    others = (m for name, m in metrics.items() if name != "attachment_files")
+    return files + Counter(next((m["counts"] for m in others if "counts" in m), {}))
 
 
 def _skipped(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
@@ -248,6 +313,12 @@ def _skipped(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, str, str]]:
         for resource, noted in metrics.items()
         for project, reason in noted.get("skipped", {}).items()
     ]
+
+
+def _unread(metrics: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Which archives could not be read, or not to their end, and why."""
+    unread: dict[str, str] = metrics.get("load_report", {}).get("unread", {})
+    return unread
 
 
 def _unchanged(metrics: dict[str, dict[str, Any]]) -> list[str]:
@@ -283,6 +354,54 @@ def _left_out(metrics: dict[str, dict[str, Any]]) -> list[str]:
         for name, noted in metrics.items()
         if noted.get("rows", {}).get("unusable")
     ]
+
+
+def _load_report(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """What became of the rows of each file, where files were loaded."""
+    told = metrics.get("load_report", {})
+    files: dict[tuple[str, str], Counter[str]] = {}
+    for record in told.get("report", ()):
+        rows = files.setdefault((record["source"], record["format"]), Counter())
+        rows.update({what: record[f"rows_{what}"] for what in ("read", "loaded", "left_out")})
+    lines = [
+        f"{source} ({form}): {rows['read']:,} rows read, {rows['loaded']:,} loaded, "
+        f"{rows['left_out']:,} left out."
+        for (source, form), rows in files.items()
+    ]
+    reasons = [
+        f"{_lost(one)} of {record['kind']} in {record['source']}: "
+        f"{one['reason']}{', first ' + one['where'] if one['where'] else ''}."
+        for record in told.get("report", ())
+        for one in record["left_out"]
+    ]
+    others = [f"Not an archive, left alone: {name}" for name in told.get("ignored", ())]
+    return _first_of(lines, "files") + _first_of(reasons, "reasons") + _first_of(others, "files")
+
+
+def _lost(left_out: dict[str, Any]) -> str:
+    """How many rows were left out, and how many values of those loaded are missing."""
+    told = ((left_out["rows"], "rows"), (left_out["lost_values"], "values"))
+    return "Left out: " + " and ".join(f"{number:,} {what}" for number, what in told if number)
+
+
+def _first_of(lines: list[str], what: str) -> list[str]:
+    """As many lines as a person reads; the table `load_report` has them all."""
+    rest = len(lines) - _MOST_LINES
+    told = f"… and {rest:,} more {what}: the table load_report has them all."
+    return lines if rest <= 0 else [*lines[:_MOST_LINES], told]
+
+
+def _files(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """What became of the files of comments, where they were asked for."""
+    files = metrics.get("attachment_files", {}).get("files")
+    if not files:
+        return []
+    line = (
+        f"Files of comments: {files['downloaded']:,} downloaded ({files['bytes']:,} bytes), "
+        f"{files['kept']:,} there already."
+    )
+    missing = f" {files['problems']:,} could not be had: attachment_files.problem says why."
+    return [line + (missing if files["problems"] else "")]
 
 
 def _replaced(counts: Counter[str]) -> list[str]:

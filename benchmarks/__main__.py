@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 from . import report
 from .contenders import CONTENDERS, THIS_PROJECT, Contender
-from .measuring import IncompleteError, Measurement, measure
+from .measuring import IncompleteError, Measurement, measure_all
 from .rows import rows_of_server
 from .server import Size, serving
 
@@ -70,27 +71,26 @@ def _speed(size: Size, options: argparse.Namespace) -> str:
 
 def _memory(size: Size, times: int) -> str:
     sizes = [replace(size, stories=stories) for stories in STORIES_FOR_MEMORY]
-    return report.memory({each: _runs(each, [THIS_PROJECT], times)[THIS_PROJECT] for each in sizes})
+    letter = THIS_PROJECT.letter
+    return report.memory({each: _runs(each, [THIS_PROJECT], times)[letter] for each in sizes})
 
 
-def _runs(
-    size: Size, contenders: Sequence[Contender], times: int
-) -> dict[Contender, list[Measurement]]:
-    """Each contender's runs, taken in turns, so that what else the machine does hits them alike."""
-    runs: dict[Contender, list[Measurement]] = {contender: [] for contender in contenders}
+def _runs(size: Size, contenders: Sequence[Contender], times: int) -> dict[str, list[Measurement]]:
+    """All runs by letter, taken in turns, so that what else the machine does hits them alike."""
+    runs: defaultdict[str, list[Measurement]] = defaultdict(list)
     _tell(f"Making up {size}")
     with serving(size) as server:
-        expected = rows_of_server(server)
         for turn in range(times + 1):
+            expected = rows_of_server(server)
             for contender in contenders:
-                run = measure(contender, server, expected)
-                # the first turn is for everyone's caches: the server's and the disk's
-                if turn:
-                    runs[contender].append(run)
-                _tell(
-                    f"{f'run {turn}' if turn else 'warm-up'}: {contender.name} "
-                    f"{run.seconds:.2f} s, {run.peak_memory:.0f} MB"
-                )
+                for letter, run in measure_all(contender, server, expected).items():
+                    # the first turn is for everyone's caches: the server's and the disk's
+                    if turn:
+                        runs[letter].append(run)
+                    _tell(
+                        f"{f'run {turn}' if turn else 'warm-up'}: ({letter}) "
+                        f"{run.seconds:.2f} s, {run.peak_memory:.0f} MB"
+                    )
     return runs
 
 

@@ -18,7 +18,18 @@ PROJECTS = _SETTINGS["PROJECTS"]
 PROJECT_ENDPOINTS: dict[str, Any] = _SETTINGS["PROJECT_ENDPOINTS"]
 """What is read of each project, by the name of its stream."""
 
-STREAMS = ("projects", *PROJECT_ENDPOINTS)
+STREAMS = (
+    "projects",
+    "stories",
+    "epics",
+    "labels",
+    "project_memberships",
+    "releases",
+    "activity",
+)
+"""The streams that all contenders load: those that other connectors know."""
+
+EVERYTHING = ("projects", *PROJECT_ENDPOINTS)
 
 
 def parameters(endpoint: Any, offset: int = 0) -> dict[str, str]:

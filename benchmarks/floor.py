@@ -65,6 +65,7 @@ def main(base_url: str, api_token: str) -> None:
         lists = [
             pool.submit(fetching.fetch, name, endpoint, project["id"])
             for name, endpoint in PROJECT_ENDPOINTS.items()
+            if name in STREAMS
             for project in projects
         ]
         requests += sum(each.result()[0] for each in lists)

@@ -8,15 +8,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .contenders import Contender
-from .rows import Rows, rows_of_database
+from .rows import Rows, rows_of_database, rows_of_server
 from .server import ROOT, Server
 
 _BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
 _REQUESTS = re.compile(r"([\d,]+) requests")
+_WRITTEN = re.compile(r"Loaded ([\d,]+) rows")
 
 
 class IncompleteError(Exception):
@@ -30,23 +31,28 @@ class Measurement:
     Attributes:
         seconds: Wall-clock time of the whole process, start-up included.
         peak_memory: Its highest resident memory, in MB (10⁶ bytes).
-        rows: What it loaded.
+        rows: What the database holds; of a later run, what it wrote.
         requests: How many it made; None where it does not say.
+        written: The rows that it says it has written.
     """
 
     seconds: float
     peak_memory: float
     rows: int
     requests: int | None
+    written: int | None
 
 
-def measure(contender: Contender, server: Server, expected: Rows) -> Measurement:
-    """Runs a contender once.
+def measure_all(contender: Contender, server: Server, expected: Rows) -> dict[str, Measurement]:
+    """Runs a contender once in a fresh folder, then again there for whatever it is run again for.
 
     Args:
         contender: Who.
         server: What it reads.
-        expected: What it has to load.
+        expected: What it has to load at first.
+
+    Returns:
+        The runs by their letters.
 
     Raises:
         IncompleteError: It failed, or did not load everything.
@@ -54,32 +60,52 @@ def measure(contender: Contender, server: Server, expected: Rows) -> Measurement
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
         contender.prepare(folder)
-        output = folder / "output.txt"
-        with output.open("w") as file:
-            began = time.perf_counter()
-            process = subprocess.Popen(
-                [sys.executable, *contender.command(server)],
-                cwd=folder,
-                env=os.environ | _environment(folder, server),
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-            # Linux counts the memory of the parent at the fork as a first peak of the child: this
-            # process must stay smaller than those it measures
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        said = output.read_text()
-        if process.returncode:
-            raise IncompleteError(f"{contender.name} ended with {process.returncode}:\n{said}")
-        rows = _loaded(contender, folder, expected)
-    requests = _REQUESTS.search(said)
+        runs = {contender.letter: measure(contender, server, expected, folder)}
+        for again in contender.again:
+            if again.share:
+                server.rename(again.share)
+                expected = rows_of_server(server)
+            run = measure(contender, server, expected, folder)
+            runs[again.letter] = replace(run, rows=run.written or 0)
+    return runs
+
+
+def measure(contender: Contender, server: Server, expected: Rows, folder: Path) -> Measurement:
+    """Runs a contender once in a folder.
+
+    Raises:
+        IncompleteError: It failed, or did not load everything.
+    """
+    output = folder / "output.txt"
+    with output.open("w") as file:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *contender.command(server)],
+            cwd=folder,
+            env=os.environ | _environment(folder, server),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+        # Linux counts the memory of the parent at the fork as a first peak of the child: this
+        # process must stay smaller than those it measures
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    said = output.read_text()
+    if process.returncode:
+        raise IncompleteError(f"{contender.name} ended with {process.returncode}:\n{said}")
     return Measurement(
         seconds=seconds,
         peak_memory=usage.ru_maxrss * _BYTES_OF_MAXRSS / 1e6,
-        rows=rows.total(),
-        requests=int(requests[1].replace(",", "")) if requests else None,
+        rows=_loaded(contender, folder, expected).total(),
+        requests=_number(_REQUESTS, said),
+        written=_number(_WRITTEN, said),
     )
+
+
+def _number(pattern: re.Pattern[str], said: str) -> int | None:
+    found = pattern.search(said)
+    return int(found[1].replace(",", "")) if found else None
 
 
 def _environment(folder: Path, server: Server) -> dict[str, str]:

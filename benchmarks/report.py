@@ -8,11 +8,15 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from statistics import median
 
-from .contenders import THIS_PROJECT, Contender
+from .contenders import CONTENDERS, FLOOR, REST_API, THIS_PROJECT
 from .measuring import Measurement
 from .server import Size
 
 Runs = Sequence[Measurement]
+
+_WHAT = {
+    each.letter: each.what for contender in CONTENDERS for each in (contender, *contender.again)
+}
 
 
 def machine() -> str:
@@ -24,37 +28,37 @@ def machine() -> str:
     )
 
 
-def speed(size: Size, runs_by_contender: Mapping[Contender, Runs]) -> str:
-    """The contenders side by side, and this project's median divided by the others'.
+def speed(size: Size, runs_by_letter: Mapping[str, Runs]) -> str:
+    """All that was measured side by side, and this project's median divided by the others'.
 
     Args:
         size: What each of them loaded.
-        runs_by_contender: At least one run of each contender.
+        runs_by_letter: At least one run of each, by its letter.
     """
     medians = {
-        contender: median(run.seconds for run in runs)
-        for contender, runs in runs_by_contender.items()
+        letter: median(run.seconds for run in runs) for letter, runs in runs_by_letter.items()
     }
     lines = _table(
         ("", "seconds", "fastest to slowest", "rows", "requests", "peak memory"),
         [
             (
-                f"({contender.letter}) {contender.what}",
-                f"{medians[contender]:.2f}",
+                f"({letter}) {_WHAT[letter]}",
+                f"{medians[letter]:.2f}",
                 _range(runs),
                 f"{runs[0].rows:,}",
                 "" if runs[0].requests is None else f"{runs[0].requests:,}",
                 f"{_peak(runs):,.0f} MB",
             )
-            for contender, runs in runs_by_contender.items()
+            for letter, runs in runs_by_letter.items()
         ],
     )
-    lines += ["", f"Medians of {_times(runs_by_contender)}; {size}; {machine()}."]
-    if THIS_PROJECT in medians:
+    lines += ["", f"Medians of {_times(runs_by_letter)}; {size}; {machine()}."]
+    ours = medians.get(THIS_PROJECT.letter)
+    if ours is not None:
         lines += [
-            f"{THIS_PROJECT.letter}/{other.letter} = {medians[THIS_PROJECT] / seconds:.2f}"
-            for other, seconds in medians.items()
-            if other is not THIS_PROJECT
+            f"{THIS_PROJECT.letter}/{other.letter} = {ours / medians[other.letter]:.2f}"
+            for other in (REST_API, FLOOR)
+            if other.letter in medians
         ]
     return "\n".join(lines)
 
@@ -100,6 +104,6 @@ def _peak(runs: Runs) -> float:
     return max(run.peak_memory for run in runs)
 
 
-def _times(measured: Mapping[Contender, Runs] | Mapping[Size, Runs]) -> str:
+def _times(measured: Mapping[str, Runs] | Mapping[Size, Runs]) -> str:
     count = len(next(iter(measured.values())))
     return f"{count} runs" if count > 1 else "one run"

@@ -50,7 +50,7 @@ def _pages(
     while True:
         answer = session.get(url, params=parameters(endpoint, offset), timeout=120)
         answer.raise_for_status()
-        page = answer.json()
+        page = _records(endpoint, answer.json())
         if not page:
             return
         yield page
@@ -59,9 +59,17 @@ def _pages(
         offset += len(page)
 
 
+def _records(endpoint: Any, body: Any) -> list[Any]:
+    """The records in an answer, also where it is one object: a container of days, or a project."""
+    if endpoint.inside:
+        body = body[endpoint.inside]
+    return list(body["data"] if endpoint.is_one else body)
+
+
 def _count(rows: Rows, name: str, records: Iterable[Any]) -> None:
     for record in records:
         rows[name] += 1
+        # a day of history is a list, and one row
         if isinstance(record, dict):
             for attribute, value in record.items():
                 if isinstance(value, list):

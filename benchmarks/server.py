@@ -1,9 +1,8 @@
-"""A `tracker_server` in a process of its own, as everyone who is measured reads from it."""
+"""The server in a process of its own, as everyone who is measured reads from it."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-_ADDRESS = re.compile(r"(?P<url>http\S+) .*token (?P<token>\w+)")
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,22 @@ class Size:
 
 @dataclass(frozen=True)
 class Server:
-    """Where a running server answers, and to which token."""
+    """A running server: where it answers, and to which token."""
 
     url: str
     token: str
+    _process: subprocess.Popen[str]
+
+    def rename(self, share: float) -> None:
+        """Renames so many of the stories.
+
+        Raises:
+            RuntimeError: The server did not say that it has done so.
+        """
+        self._process.stdin.write(f"{share}\n")
+        self._process.stdin.flush()
+        if self._process.stdout.readline() != "done\n":
+            raise RuntimeError("the server did not change what it serves")
 
 
 @contextlib.contextmanager
@@ -52,19 +62,18 @@ def serving(size: Size) -> Iterator[Server]:
     Raises:
         RuntimeError: It did not start.
     """
-    options = [f"--{name}={value}" for name, value in vars(size).items()]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tracker_server", "--port=0", *options],
+        [sys.executable, "-m", "benchmarks.served", *map(str, vars(size).values())],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        line = process.stdout.readline() if process.stdout else ""
-        address = _ADDRESS.search(line)
-        if address is None:
-            raise RuntimeError(f"tracker_server did not say where it is, but: {line!r}")
-        yield Server(**address.groupdict())
+        address = process.stdout.readline().split()
+        if len(address) != 2:
+            raise RuntimeError(f"the server did not say where it is, but: {address}")
+        yield Server(*address, process)
     finally:
         process.terminate()
         process.wait()

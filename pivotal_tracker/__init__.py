@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import dlt
@@ -10,7 +11,10 @@ from dlt.extract import DltResource
 
 from . import tables
 from .accounts import account_list, account_memberships_of, workspaces_of
-from .check import Findings, check_server
+from .archive import open_archives
+from .archive_load import ARCHIVE_TABLES, ArchiveOptions, ArchiveRun, Handed
+from .attachments import attachment_rows
+from .check import Findings, check_archives, check_server
 from .client import MissingTokenError, TrackerClient
 from .errors import TrackerError
 from .lists import LISTS
@@ -25,7 +29,10 @@ __all__ = [
     "Findings",
     "MissingTokenError",
     "TrackerError",
+    "check_archives",
     "check_server",
+    "pivotal_tracker_archive",
+    "pivotal_tracker_attachments",
     "pivotal_tracker_source",
 ]
 
@@ -80,12 +87,14 @@ def pivotal_tracker_source(
 
     def projects(listed: list[Record]) -> Iterator[Any]:
         yield from project_rows(run(), listed, are_all=project_ids is None)
+        yield from run().ended("projects")
 
     def accounts(listed: list[Record]) -> Iterator[Any]:
         metrics = dlt.current.resource_metrics()
         metrics.update(run().list_metrics["accounts"])
         is_known = not metrics.keys() & {"not_offered", "not_permitted"}
         yield from account_wide(run(), tables.ACCOUNTS, listed if is_known else None, metrics)
+        yield from run().ended("accounts")
 
     def account_memberships(listed: list[Record]) -> Iterator[Any]:
         yield from account_memberships_of(run(), listed)
@@ -95,11 +104,12 @@ def pivotal_tracker_source(
 
     def people(listed: list[Record]) -> Iterator[Any]:
         yield from run().missing_tables(run().batch(tables.PEOPLE, dlt.current.resource_metrics()))
-        yield from run().met_all_of("people")
+        yield from run().ended("people")
 
     def deleted_records() -> Iterator[Any]:
         metrics = dlt.current.resource_metrics()
         yield from run().missing_tables(run().batch(tables.DELETED_RECORDS, metrics))
+        yield from run().ended("deleted_records")
 
     def of_each_project(name: str) -> DltResource:
         """The transformer that reads one table, and those nested in it, of each project."""
@@ -139,6 +149,91 @@ def pivotal_tracker_source(
         transformer(people, listed_projects, tables.PEOPLE),
         resource(deleted_records, tables.DELETED_RECORDS),
     ]
+
+
+@dlt.source(name="pivotal_tracker")
+def pivotal_tracker_attachments(
+    directory: str,
+    api_token: str = dlt.secrets.value,
+    base_url: str = TRACKER_URL,
+    requests_per_second: float | None = None,
+) -> DltResource:
+    """The files of the comments that have been loaded, each downloaded once.
+
+    To be run after `pivotal_tracker_source`, with the same pipeline. A file goes to
+    `<directory>/<project>/<story>/<attachment id>-<name>`; one that is there already is kept.
+
+    Args:
+        directory: Where the files go.
+        api_token: As for `pivotal_tracker_source`; it goes only to the host of `base_url`.
+        base_url: As for `pivotal_tracker_source`.
+        requests_per_second: As for `pivotal_tracker_source`.
+
+    Returns:
+        `attachment_files`, which tells of each file where it lies, with its size and SHA-256, or
+        why it could not be had.
+
+    Raises:
+        TrackerError: The token or the URL cannot be right.
+    """
+    client = TrackerClient(base_url, api_token, requests_per_second)
+
+    def attachment_files() -> Iterator[Any]:
+        yield from attachment_rows(Run(client, full_refresh=False), Path(directory).resolve())
+
+    table = tables.ATTACHMENT_FILES
+    resource = dlt.resource(attachment_files, name=table.name)
+    return _with_tables(resource, table, full_refresh=False)
+
+
+@dlt.source(name="pivotal_tracker")
+def pivotal_tracker_archive(
+    paths: list[str] = dlt.config.value,
+    project_ids: list[int] | None = None,
+    attachments_directory: str | None = None,
+) -> Sequence[DltResource]:
+    """All that files tell: Tracker's own exports, what backup tools saved, answers of the API.
+
+    Each is recognised by what is in it. What they have in common, with each other and with what
+    was loaded before, is loaded once, in its latest copy; reading them again changes nothing.
+
+    Args:
+        paths: Files and folders; a folder may be one archive or hold several.
+        project_ids: Load only these projects; all if not given.
+        attachments_directory: Where the files in the archives are written, each to
+            `<project>/<story>/<attachment id>-<name>`; they stay where they are if not given.
+
+    Returns:
+        A transformer for each table that `pivotal_tracker_source` loads, for `attachment_files`,
+        and for `load_report`, which tells of every row that was read whether it was loaded.
+
+    Raises:
+        TrackerError: There is nothing at one of the paths, or nothing known at any of them.
+    """
+    opened = open_archives(paths)
+    options = ArchiveOptions(
+        None if project_ids is None else frozenset(project_ids),
+        Path(attachments_directory).resolve() if attachments_directory else None,
+    )
+    runs: list[ArchiveRun] = []
+
+    @dlt.resource(name="archives", selected=False)
+    def archives() -> Iterator[Handed]:
+        runs[:] = [ArchiveRun(opened, options)]
+        yield from runs[0].handed()
+
+    def of_table(table: Table) -> DltResource:
+        """The transformer that yields what the reading of all archives has for one table."""
+
+        def take(handed: Handed) -> Iterator[Any]:
+            dlt.current.resource_metrics().update(runs[0].metrics[table.name])
+            if handed[0] == table.name:
+                yield from handed[1]
+
+        resource = dlt.transformer(take, data_from=archives, name=table.name)
+        return _with_tables(resource, table, full_refresh=False)
+
+    return [archives, *map(of_table, ARCHIVE_TABLES.values())]
 
 
 def _state_of_projects(full_refresh: bool) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def workspaces_of(run: Run) -> Iterator[Any]:
     """What the resource `workspaces` yields."""
     metrics = dlt.current.resource_metrics()
     yield from account_wide(run, tables.WORKSPACES, _list(run.client, WORKSPACES, metrics), metrics)
+    yield from run.ended("workspaces")
 
 
 def account_list(client: TrackerClient, metrics: dict[str, Any]) -> list[Record]:
@@ -53,4 +54,4 @@ def account_memberships_of(run: Run, accounts: list[Record]) -> Iterator[Any]:
         run.meet("account_memberships", member)
     is_known = could_read and bool(accounts)
     yield from account_wide(run, tables.ACCOUNT_MEMBERSHIPS, members if is_known else None, metrics)
-    yield from run.met_all_of("account_memberships")
+    yield from run.ended("account_memberships")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import dlt
 from dlt.common.configuration import with_config
 
+from .archive import open_archives
 from .client import NotOfferedError, RefusedError, TrackerClient
 from .settings import PROJECT_ENDPOINTS, PROJECTS, TRACKER_URL, Endpoint
 
@@ -47,6 +49,22 @@ def check_server(api_token: str = dlt.secrets.value, base_url: str = TRACKER_URL
         lines.append(f"{name:20} {_offer(client, endpoint, projects[0]['id'])}")
     if client.refused_fields:
         lines.append(f"Fields that the server refuses: {', '.join(sorted(client.refused_fields))}")
+    return Findings(usable=True, lines=lines)
+
+
+def check_archives(paths: Sequence[str]) -> Findings:
+    """Recognises files and folders without reading them through.
+
+    Args:
+        paths: As `pivotal_tracker_archive` takes them.
+
+    Raises:
+        TrackerError: There is nothing at one of the paths, or nothing known at any of them.
+    """
+    opened = open_archives(paths)
+    lines = [f"{one.name}: {one.form.name}, {len(one.files):,} files" for one in opened.archives]
+    lines += [f"{name}: {reason}" for name, reason in opened.unread.items()]
+    lines += [f"{name}: not an archive, left alone" for name in opened.ignored]
     return Findings(usable=True, lines=lines)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as stdlib_json
 import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from dlt.common.configuration import resolve_configuration
@@ -23,7 +24,7 @@ from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from .errors import TrackerError
-from .settings import SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
+from .settings import MOST_REDIRECTS, SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
 
 Record = dict[str, Any]
 Params = Mapping[str, Any]
@@ -154,7 +155,7 @@ class TrackerClient:
         self._next_request = 0.0
         self._lock = threading.Lock()
         self._runtime = resolve_configuration(RuntimeConfiguration())
-        http = Client(
+        self._http = Client(
             request_timeout=self._runtime.request_timeout,
             raise_for_status=False,
             status_codes=(),
@@ -169,9 +170,14 @@ class TrackerClient:
             auth=APIKeyAuth(
                 name="X-TrackerToken", api_key=_checked_token(api_token), location="header"
             ),
-            session=http.session,
+            session=self._http.session,
             config=self._runtime,
         )
+
+    @property
+    def most_attempts(self) -> int:
+        """How often the same thing is asked for before it is given up."""
+        return int(self._runtime.request_max_attempts)
 
     def get(self, path: str, params: Params | None = None) -> Any:
         """One answer, as JSON.
@@ -260,6 +266,48 @@ class TrackerClient:
                     inside=endpoint.inside,
                     is_one=endpoint.is_one,
                 )
+
+    @contextlib.contextmanager
+    def file(self, address: str, begin: int = 0) -> Iterator[requests.Response]:
+        """A file, to be read piece by piece.
+
+        Args:
+            address: A URL, or a path on the API's host. Where the server sends on to another
+                address, that is followed; the token goes to none but the API's own host.
+            begin: The byte to begin with. The answer is 206 where the server can do so, else it is
+                200 and the whole file.
+
+        Raises:
+            TrackerError: The kind says what can be done about it.
+            requests.RequestException: It broke off, while it was read.
+        """
+        url = urljoin(self.base_url, address)
+        for _ in range(MOST_REDIRECTS):
+            with self._open(url, begin) as response:
+                if not response.is_redirect:
+                    if response.status_code != requests.codes.partial:
+                        self._raise_for(response)
+                    yield response
+                    return
+                url = urljoin(url, response.headers["Location"])
+        raise UnreachableError(f"It was sent on more than {MOST_REDIRECTS} times.")
+
+    def _open(self, url: str, begin: int) -> requests.Response:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise UnreachableError("It was sent on to something that is no web address.")
+        self._keep_pace()
+        self._count("requests")
+        try:
+            return self._http.session.get(
+                url,
+                headers={"Range": f"bytes={begin}-"} if begin else {},
+                auth=self._rest.auth if _origin(url) == _origin(self.base_url) else None,
+                stream=True,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            host = urlsplit(url).netloc
+            raise UnreachableError(f"{host} gave no answer: {type(error).__name__}.") from error
 
     def _answer(self, path: str, params: Params | None, *, closely: bool) -> requests.Response:
         self._keep_pace()
@@ -431,6 +479,11 @@ def _number(response: requests.Response, header: str) -> int | None:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 def _checked_url(base_url: str) -> str:

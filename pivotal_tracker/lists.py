@@ -284,7 +284,7 @@ def today_in(project: Record) -> str:
     name = zone.get("olson_name") if isinstance(zone, dict) else None
     try:
         here = ZoneInfo(str(name))
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         here = ZoneInfo("UTC")
     return datetime.now(here).date().isoformat()
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import dlt
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from .tables import Table
+from .tables import LOAD_REPORT, Table
 
 Key = Any
 """A row's key: its value where the table's key is one column, else a tuple."""
@@ -22,7 +24,9 @@ class Loaded:
 
     def __init__(self) -> None:
         pipeline: Any = dlt.current.pipeline()
-        self._pipeline = None if pipeline.first_run else pipeline
+        self._pipeline: Any = None if pipeline.first_run else pipeline
+        self._lock = threading.Lock()
+        self._client: Any = None
 
     @property
     def anything(self) -> bool:
@@ -31,10 +35,22 @@ class Loaded:
 
     def has(self, table: str) -> bool:
         """Whether an earlier run has made a table."""
-        return self._pipeline is not None and table in self._pipeline.default_schema.tables
+        return table in self._columns_of
+
+    @cached_property
+    def _columns_of(self) -> dict[str, list[str]]:
+        """The columns of each table that earlier runs have made, dlt's own left out."""
+        if self._pipeline is None:
+            return {}
+        # dlt reads and checks the whole schema each time that it is asked for it
+        schema = self._pipeline.default_schema
+        return {
+            name: [one for one in schema.get_table_columns(name) if not one.startswith("_dlt")]
+            for name in schema.tables
+        }
 
     def rows(
-        self, table: str, columns: Sequence[str], column: str = "", values: Iterable[int] = ()
+        self, table: str, columns: Sequence[str], column: str = "", values: Iterable[Any] = ()
     ) -> list[tuple[Any, ...]]:
         """Rows of a table; none where there is no such table yet.
 
@@ -42,34 +58,49 @@ class Loaded:
             table: Its name.
             columns: The columns to give, `*` for all.
             column: Give only the rows in which this column has one of the values.
-            values: Whole numbers.
+            values: Whole numbers or texts.
         """
         if not column:
             return self._rows(table, columns, "")
         wanted = sorted(set(values))
-        return [
-            row
-            for start in range(0, len(wanted), IDS_AT_ONCE)
-            for row in self._rows(
-                table,
-                columns,
-                f" WHERE {column} IN ({', '.join(map(str, wanted[start : start + IDS_AT_ONCE]))})",
-            )
-        ]
+        found = []
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            part = wanted[start : start + IDS_AT_ONCE]
+            told = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)
+            texts = [v for v in part if not isinstance(v, int)]
+            found += self._rows(table, columns, f" WHERE {column} IN ({told})", *texts)
+        return found
 
-    def _rows(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
+    def _rows(
+        self, table: str, columns: Sequence[str], where: str, *texts: str
+    ) -> list[tuple[Any, ...]]:
         if self._pipeline is None:
             return []
-        with self._pipeline.sql_client() as client:
+        with self._lock:
+            client = self._connected()
             name = client.make_qualified_table_name(table)
             query = f"SELECT {', '.join(columns)} FROM {name}{where}"  # noqa: S608 - ours and ints
             try:
-                with client.execute_query(query) as cursor:
+                with client.execute_query(query, *texts) as cursor:
                     return list(cursor.fetchall())
             except DatabaseUndefinedRelation:
                 return []
 
-    def row_ids(self, table: Table, column: str = "", values: Iterable[int] = ()) -> dict[Key, str]:
+    def _connected(self) -> Any:
+        """The connection for all queries: to make one costs more than most of them."""
+        if self._client is None:
+            self._client = self._pipeline.sql_client()
+            self._client.open_connection()
+        return self._client
+
+    def close(self) -> None:
+        """Lets go of the destination until the next question."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close_connection()
+                self._client = None
+
+    def row_ids(self, table: Table, column: str = "", values: Iterable[Any] = ()) -> dict[Key, str]:
         """The `_dlt_id` of rows, which tells what they hold, by their key.
 
         Args:
@@ -80,16 +111,21 @@ class Loaded:
         rows = self.rows(table.name, [*table.key, "_dlt_id"], column, values)
         return {key_of(row[:-1]): row[-1] for row in rows}
 
-    def records(self, table: Table, ids: Iterable[int]) -> list[dict[str, Any]]:
-        """Whole rows by id, without dlt's own columns."""
-        if self._pipeline is None or not self.has(table.name):
+    def from_archives(self, table: Table) -> set[Key]:
+        """The keys of the rows that came from files, of which no server may know."""
+        if not self.has(LOAD_REPORT.name):
+            return set()
+        rows = self.rows(table.name, [*table.key, "_source"])
+        return {key_of(row[:-1]) for row in rows if row[-1] is not None}
+
+    def records(
+        self, table: Table, values: Iterable[Any], column: str = "id"
+    ) -> list[dict[str, Any]]:
+        """Whole rows by id or another column, without dlt's own columns."""
+        columns = self._columns_of.get(table.name)
+        if not columns:
             return []
-        columns = [
-            name
-            for name in self._pipeline.default_schema.get_table_columns(table.name)
-            if not name.startswith("_dlt")
-        ]
-        rows = self.rows(table.name, columns, "id", ids)
+        rows = self.rows(table.name, columns, column, values)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
 

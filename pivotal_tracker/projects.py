@@ -63,7 +63,8 @@ def project_rows(run: Run, listed: list[Record], *, are_all: bool) -> Iterator[A
     known = {} if run.full_refresh else run.loaded.row_ids(tables.PROJECTS)
     comparison = Comparison(batch, known, set(), rows_counted(metrics))
     comparison.take(listed)
-    vanished = comparison.gone() if are_all else []
+    # what came from files was never in the list
+    vanished = set(comparison.gone()) - run.loaded.from_archives(tables.PROJECTS) if are_all else ()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for row in run.loaded.records(tables.PROJECTS, vanished):
         if row.get(_NOT_SEEN) is None:

@@ -23,6 +23,7 @@ from .loaded import Key
 from .rows import Batch, Record, days_of, in_tracker_words
 from .run import Run, rows_counted
 from .settings import BATCH_SIZE, MOST_ROWS, PAGES_AT_ONCE, Endpoint
+from .tables import LOAD_REPORT
 
 Job = Callable[[], Iterator[Any]]
 State = dict[str, Any]
@@ -106,7 +107,7 @@ class Reading:
         self._gone.clear()
         yield from self.batch.items()
         yield from self.run.deleted(found)
-        yield from self.run.met_all_of(self.name)
+        yield from self.run.ended(self.name)
 
     def _next_jobs(self) -> Iterator[Job]:
         # dlt keeps whatever its pool has done until there is time for it, so the line is held here
@@ -162,7 +163,10 @@ class ProjectList:
 
     def look_up(self, keys: list[Key]) -> dict[Key, str]:
         """What the destination holds of records that no earlier run saw in this list."""
-        return {}
+        loaded, table = self.reading.run.loaded, self.reading.batch.table
+        # files tell of projects by other ids than the server
+        has_files = loaded.has(LOAD_REPORT.name) and table.key == ("id",)
+        return loaded.row_ids(table, "id", keys) if has_files else {}
 
     def completed(self) -> Iterator[Any]:
         """What follows when all pages are read."""

@@ -76,7 +76,12 @@ def in_tracker_words(record: Record) -> Record:
 
 
 def row_id(record: Record) -> str:
-    """The `_dlt_id` of a record's row: equal records have equal ones, so a change is told by it."""
+    """The `_dlt_id` of a record's row: equal records have equal ones, so a change is told by it.
+
+    That a record came from an archive is a difference, from which file is none.
+    """
+    if "_source" in record:
+        record = {**record, "_source": ""}
     text = json.dumpb(record, sort_keys=True)
     if any(name in text for name in _VOLATILE):
         text = json.dumpb(without_secrets(record), sort_keys=True)
@@ -87,6 +92,20 @@ def days_of(container: Record) -> list[Record]:
     """The rows of a `daily_history_container`, one record a day, by the names in its header."""
     header = [str(name) for name in container.get("header") or ()]
     return [dict(zip(header, day, strict=False)) for day in container.get("data") or ()]
+
+
+def rows_in(table: Table, record: Record) -> Counter[str]:
+    """How many rows a record brings to its table and to those nested in it, by their names."""
+    counted = Counter({table.name: 1})
+    for name, nested in table.nested.items():
+        values = record.get(name)
+        if isinstance(values, list):
+            for value in values:
+                if nested.nested and isinstance(value, dict):
+                    counted.update(rows_in(nested, value))
+                elif value is not None:
+                    counted[nested.name] += 1
+    return counted
 
 
 class Batch:

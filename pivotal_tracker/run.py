@@ -46,6 +46,7 @@ class Run:
         """What the lists noted that no table is loaded from by themselves, by their table."""
         self._people = People()
         self._meeting = set(self.selected & MEETS_PEOPLE)
+        self._reading = set(self.selected)
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
 
     def batch(self, table: tables.Table, metrics: dict[str, Any]) -> Batch:
@@ -63,12 +64,21 @@ class Run:
         """Notes the people that a record names."""
         self._people.meet(table, record)
 
-    def met_all_of(self, resource: str) -> list[Any]:
-        """The rows of `people`, when the last resource that meets any has come to its end."""
-        if resource not in self._meeting:
-            return []
-        self._meeting.discard(resource)
-        return [] if self._meeting else self.items(tables.PEOPLE, self._people.records(self.loaded))
+    def ended(self, resource: str) -> list[Any]:
+        """What is left to yield when a resource has come to its end.
+
+        The last of those that meet people gives their rows; the last of all lets go of the
+        destination.
+        """
+        rows = []
+        if resource in self._meeting:
+            self._meeting.discard(resource)
+            if not self._meeting:
+                rows = self.items(tables.PEOPLE, self._people.records(self.loaded))
+        self._reading.discard(resource)
+        if not self._reading:
+            self.loaded.close()
+        return rows
 
     def deleted(self, records: Iterable[Record]) -> list[Any]:
         """The rows of `deleted_records` for what was found gone.
@@ -122,7 +132,7 @@ def account_wide(
     known = {} if run.full_refresh else run.loaded.row_ids(table)
     comparison = Comparison(batch, known, set(), rows_counted(metrics))
     comparison.take(records)
-    gone = comparison.gone()
+    gone = set(comparison.gone()) - run.loaded.from_archives(table)
     comparison.remove(gone)
     yield from batch.items()
     yield from run.deleted({"kind": table.kind, "id": one, "project_id": 0} for one in gone)

@@ -135,6 +135,11 @@ STORIES_BY_ID = Endpoint("projects/{id}/stories/bulk", PROJECT_ENDPOINTS["storie
 ONE_STORY = Endpoint(
     "projects/{id}/stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_one=True
 )
+COMMENT_FILES = Endpoint(
+    "projects/{id}/stories/{story_id}/comments/{comment_id}",
+    ("file_attachments(id,big_url)",),
+    is_one=True,
+)
 STORY_IDS = Endpoint("projects/{id}/stories", ("id",), limit=500)
 
 WORKSPACES = Endpoint("my/workspaces")
@@ -149,6 +154,9 @@ MOST_CHANGES = 5_000
 
 OVERLAP = timedelta(minutes=10)
 """Stories updated so long before the last one that was seen are looked at again."""
+
+MOST_REDIRECTS = 5
+"""So often is a download sent on to another address."""
 
 MOST_ROWS = 100_000_000
 """A list whose end the server does not tell is given up beyond this."""

@@ -160,7 +160,7 @@ STORIES = Table(
     "stories",
     ("id",),
     _columns(
-        bigint="id project_id requested_by_id owned_by_id integration_id",
+        bigint="id project_id requested_by_id owned_by_id integration_id _position",
         text="kind name description story_type current_state story_priority external_id url",
         double="estimate points_accepted points_total",
         timestamp="created_at updated_at accepted_at deadline projected_completion",
@@ -254,6 +254,8 @@ STORIES = Table(
     hands_down={"id": "story_id", "project_id": "project_id"},
     kind="story",
 )
+"""`_position` is the place among the stories of Tracker's export, whose order is the priority; the
+API tells the order of what is scheduled by the story ids of iterations, and so does the export."""
 
 EPICS = Table(
     "epics",
@@ -447,7 +449,7 @@ ATTACHMENT_FILES = Table(
     ("id",),
     _columns(
         bigint="id project_id story_id epic_id comment_id size",
-        text="filename content_type path sha256 problem",
+        text="filename content_type path sha256 problem _source",
     ),
 )
 """`path` says where the file lies, with its `size` in bytes and `sha256`; or `problem` why not."""
@@ -460,12 +462,16 @@ LOAD_REPORT = Table(
         "left_out": Table(
             "load_report__left_out",
             ("source", "kind", "reason"),
-            _columns(text="source kind reason where", bigint="rows"),
+            _columns(text="source kind reason where", bigint="rows lost_values"),
         )
     },
     hands_down={"source": "source", "kind": "kind"},
 )
-"""What became of an archive's rows; `where` names the first of those left out for a `reason`."""
+"""What became of the rows of each file and table: `rows_read` = `rows_loaded` + `rows_left_out`.
+
+For each `reason`, `rows` were left out, or `lost_values` are missing from rows that were loaded;
+`where` names the first. `kind` is the table, or `files`.
+"""
 
 PROJECT_TABLES: dict[str, Table] = {
     table.name: table

@@ -1,4 +1,4 @@
-"""Serve a made-up workspace until told to stop: `python -m tracker_server --port 8765`."""
+"""Serve a workspace until told to stop: `python -m tracker_server [PATH …] --port 8765`."""
 
 from __future__ import annotations
 
@@ -6,24 +6,33 @@ import argparse
 import gc
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from pivotal_tracker.archive import ArchiveError
 from tracker_server import Behaviour, Faults, TrackerServer
+from tracker_server.archived import ArchivedWorkspace
 from tracker_server.made_up import made_up_workspace
+from tracker_server.workspace import Workspace
 
 
 def main() -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0 after Ctrl-C or SIGTERM, 1 if the port is not to be had.
+        The exit code: 0 after Ctrl-C or SIGTERM, 1 if the port is not to be had, or an archive
+        cannot be read.
     """
     options = _parser().parse_args()
-    workspace = made_up_workspace(
-        projects=options.projects,
-        stories=options.stories,
-        activity=options.activity,
-        seed=options.seed,
-    )
+    try:
+        with _workspace(options) as (workspace, greeting):
+            return _serve(workspace, greeting, options)
+    except ArchiveError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _serve(workspace: Workspace, greeting: str, options: argparse.Namespace) -> int:
     # A large workspace is never garbage: looking through it again and again only delays answers.
     gc.freeze()
     behaviour = Behaviour(
@@ -35,8 +44,7 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         with TrackerServer(workspace, port=options.port, behaviour=behaviour) as server:
-            token = workspace.me["api_token"]
-            sys.stdout.write(f"{server.url} serves a made-up workspace to the token {token}\n")
+            sys.stdout.write(f"{server.url} {greeting}\n")
             sys.stdout.flush()
             signal.sigwait(signals)
     except OSError as error:
@@ -45,11 +53,38 @@ def main() -> int:
     return 0
 
 
+@contextmanager
+def _workspace(options: argparse.Namespace) -> Iterator[tuple[Workspace, str]]:
+    """What is served, and what is said of it."""
+    if not options.archives:
+        made_up = made_up_workspace(
+            projects=options.projects,
+            stories=options.stories,
+            activity=options.activity,
+            seed=options.seed,
+        )
+        yield made_up, f"serves a made-up workspace to the token {made_up.me['api_token']}"
+        return
+    with ArchivedWorkspace(options.archives) as archived:
+        sys.stderr.writelines(f"{remark}\n" for remark in archived.remarks)
+        projects = archived.workspace.projects.values()
+        stories = sum(len(project.stories) for project in projects)
+        yield (
+            archived.workspace,
+            f"serves {len(projects):,} projects with {stories:,} stories, for reading, to any "
+            "token: whoever can ask is on this machine, where the files are",
+        )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tracker_server",
-        description="Serves a made-up Tracker workspace over API v5, for reading, on 127.0.0.1.",
+        description="Serves archives, or a made-up workspace, over API v5, for reading, on "
+        "127.0.0.1.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "archives", nargs="*", metavar="PATH", help="files and folders; made up if none is given"
     )
     parser.add_argument("--projects", type=_count, default=3, help="how many projects")
     parser.add_argument("--stories", type=_count, default=220, help="stories in each project")

@@ -21,6 +21,7 @@ from tracker_server.errors import (
     ApiError,
     invalid_authentication,
     route_not_found,
+    unauthorized_operation,
     unfound_resource,
     unhandled_condition,
 )
@@ -186,13 +187,13 @@ class TrackerServer:
             return error_answer(error)
 
     def _good_answer(self, request: web.BaseRequest, behaviour: Behaviour) -> Answer:
-        token = behaviour.token or self.workspace.me["api_token"]
-        if request.headers.get(TOKEN_HEADER) != token:
+        token = behaviour.token or self.workspace.me.get("api_token")
+        if token is not None and request.headers.get(TOKEN_HEADER) != token:
             raise invalid_authentication(behaviour.wrong_token_status)
         if request.method != "GET":
             raise route_not_found()
         if request.path.startswith(_DOWNLOAD):
-            return self._attachment(request.path)
+            return self._attachment(request, behaviour)
         if not request.path.startswith(f"{ROOT}/"):
             raise route_not_found()
         return self._api_answer(request, behaviour)
@@ -216,14 +217,28 @@ class TrackerServer:
             self._cache.put(key, made)
         return made
 
-    def _attachment(self, path: str) -> Answer:
-        number, _, rest = path.removeprefix(_DOWNLOAD).partition("/")
-        if not number.isdecimal() or rest != "download":
+    def _attachment(self, request: web.BaseRequest, behaviour: Behaviour) -> Answer:
+        number, _, rest = request.path.removeprefix(_DOWNLOAD).partition("/")
+        if not number.removeprefix("-").isdecimal() or rest != "download":
             raise route_not_found()
+        if "file_attachments" in behaviour.forbidden:
+            raise unauthorized_operation()
+        if behaviour.files_at is not None:
+            there = {"Location": f"{behaviour.files_at}{request.path}"}
+            return Answer(HTTPStatus.FOUND, b"", there)
         content = self.workspace.attachments.get(int(number))
         if content is None:
             raise unfound_resource()
-        return Answer(HTTPStatus.OK, content, {"Content-Type": "application/octet-stream"})
+        return _file(content, request.http_range.start or 0)
+
+
+def _file(content: bytes, begin: int) -> Answer:
+    """Give a file, or what of it follows the first so many bytes."""
+    headers = {"Content-Type": "application/octet-stream"}
+    if not 0 < begin < len(content):
+        return Answer(HTTPStatus.OK, content, headers)
+    headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+    return Answer(HTTPStatus.PARTIAL_CONTENT, content[begin:], headers)
 
 
 def _spoilt(good: Answer, fault: str, retry_after: int) -> Answer:

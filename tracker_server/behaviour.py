@@ -17,7 +17,7 @@ class Behaviour:
         token: The only right token; None for the `api_token` of the workspace's `me`.
         wrong_token_status: 403, or 401: which of them Tracker gave is not known.
         forbidden_projects: Ids of the projects that answer 403 `unauthorized_operation`.
-        forbidden: Names of the endpoints that do so, such as `accounts`.
+        forbidden: Names of the endpoints that do so, such as `accounts` or `file_attachments`.
         missing: Names of the endpoints that answer 404 `route_not_found`.
         lacks: What it has never heard of: parameters, which are answered with 400, or `version`,
             which then no project and no header tells.
@@ -27,6 +27,7 @@ class Behaviour:
         pagination_headers: Whether answers say how they are paged, in headers or envelope.
         total: What a page says of the rows there are: their number, nothing, null, or too many.
         ignores_offset: Whether every page is the first one.
+        files_at: The site to which downloads of attachments are sent on with a 302.
         redirect_to: The URL to which every request is sent on with a 302.
         dialect: Whose words are used: see `tracker_server.dialect`.
         faults: What goes wrong, and how often; None for nothing.
@@ -45,6 +46,7 @@ class Behaviour:
     pagination_headers: bool = True
     total: Literal["exact", "null", "absent", "too_large"] = "exact"
     ignores_offset: bool = False
+    files_at: str | None = None
     redirect_to: str | None = None
     dialect: Literal["v5", "litetracker"] = "v5"
     faults: Faults | None = None

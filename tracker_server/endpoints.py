@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 from tracker_server import kinds
 from tracker_server.errors import invalid_parameter, unfound_resource
@@ -107,10 +108,10 @@ def _stories(reading: Reading, query: Query, project_id: int) -> list[Record]:
     stories = list(project.stories.values())
     state = query.choice("with_state", STATES)
     if state is not None:
-        stories = [story for story in stories if story["current_state"] == state]
+        stories = [story for story in stories if story.get("current_state") == state]
     story_type = query.choice("with_story_type", STORY_TYPES)
     if story_type is not None:
-        stories = [story for story in stories if story["story_type"] == story_type]
+        stories = [story for story in stories if story.get("story_type") == story_type]
     if "with_label" in query.values:
         label_ids = _label_ids(project, query.values["with_label"])
         stories = [story for story in stories if label_ids.intersection(story["label_ids"])]
@@ -120,7 +121,9 @@ def _stories(reading: Reading, query: Query, project_id: int) -> list[Record]:
 
 
 def _label_ids(project: Project, name: str) -> set[int]:
-    return {label["id"] for label in project.labels.values() if label["name"] == name}
+    told = (label for story in project.stories.values() for label in story.get("labels", ()))
+    labels = chain(project.labels.values(), told)
+    return {label["id"] for label in labels if label.get("name") == name}
 
 
 def _bulk(reading: Reading, query: Query, project_id: int) -> list[Record]:
@@ -171,12 +174,13 @@ def _comment(
 
 
 def _story_labels(reading: Reading, query: Query, project_id: int, story_id: int) -> list[Record]:
-    return reading.labels(_one_held("stories", reading, query, project_id, story_id))
+    story = _one_held("stories", reading, query, project_id, story_id)
+    return kinds.story_labels(reading, story)
 
 
 def _owners(reading: Reading, query: Query, project_id: int, story_id: int) -> list[Record]:
     story = _one_held("stories", reading, query, project_id, story_id)
-    return reading.people(story["owner_ids"])
+    return reading.people(story.get("owner_ids", ()))
 
 
 def _story_transitions(reading: Reading, query: Query, project_id: int) -> list[Record]:
@@ -184,7 +188,9 @@ def _story_transitions(reading: Reading, query: Query, project_id: int) -> list[
     stories = reading.enter(project_id).stories.values()
     transitions = [one for story in stories for one in story.get("transitions", ())]
     kept = query.between(transitions, "occurred", "occurred_at")
-    return sorted(kept, key=lambda one: (str(one["occurred_at"]), int(one["project_version"])))
+    return sorted(
+        kept, key=lambda one: (str(one.get("occurred_at")), int(one.get("project_version", 0)))
+    )
 
 
 def _activity(reading: Reading, query: Query, project_id: int) -> list[Record]:
@@ -202,12 +208,12 @@ def _activity_of(
 
 def _my_activity(reading: Reading, query: Query) -> list[Record]:
     """Give what the owner of the token did, in any of the projects."""
-    me = reading.workspace.me["id"]
+    me = reading.workspace.me.get("id")
     done = [
         one
         for project in reading.my_projects()
         for one in project.activity
-        if one["performed_by"]["id"] == me
+        if me is not None and one["performed_by"]["id"] == me
     ]
     return _in_order(query, sorted(done, key=lambda one: str(one["occurred_at"])))
 
@@ -216,7 +222,7 @@ def _in_order(query: Query, activity: Iterable[Record]) -> list[Record]:
     """Keep the activity asked for, given the oldest first, and put it into the order asked for."""
     since = query.integer("since_version")
     if since is not None:
-        activity = (one for one in activity if one["project_version"] > since)
+        activity = (one for one in activity if one.get("project_version", 0) > since)
     kept = query.between(activity, "occurred", "occurred_at")
     return kept if query.choice("sort_order", ("asc", "desc")) == "asc" else kept[::-1]
 
@@ -236,9 +242,9 @@ def _release(reading: Reading, query: Query, project_id: int, release_id: int) -
 def _release_stories(
     reading: Reading, query: Query, project_id: int, release_id: int
 ) -> list[Record]:
-    story_ids = _release(reading, query, project_id, release_id)["story_ids"]
+    story_ids = _release(reading, query, project_id, release_id).get("story_ids", ())
     stories = reading.enter(project_id).stories
-    return [stories[story_id] for story_id in story_ids]
+    return [stories[story_id] for story_id in story_ids if story_id in stories]
 
 
 def _iterations(reading: Reading, query: Query, project_id: int) -> list[Record]:
@@ -260,7 +266,7 @@ def _iteration(reading: Reading, _: Query, project_id: int, number: int) -> Reco
 def _cycle_time_details(
     reading: Reading, query: Query, project_id: int, number: int
 ) -> list[Record]:
-    story_ids = _iteration(reading, query, project_id, number)["story_ids"]
+    story_ids = _iteration(reading, query, project_id, number).get("story_ids", ())
     stories = reading.enter(project_id).stories
     found = (
         kinds.cycle_time_details(reading, stories[story_id])
@@ -277,6 +283,8 @@ def _history_days(reading: Reading, _: Query, project_id: int) -> Record:
 
 def _iteration_history_days(reading: Reading, query: Query, project_id: int, number: int) -> Record:
     _iteration(reading, query, project_id, number)
+    if reading.workspace.as_recorded:
+        raise unfound_resource()
     return reading.workspace.history_days(project_id, number)
 
 

@@ -56,11 +56,30 @@ def _signed_url(size: str) -> _Read:
             return "#"
         reading.repeatable = False
         return (
-            f"{FILES}/{attachment['id']}/{size}/{quote(attachment['filename'])}"
+            f"{FILES}/{attachment['id']}/{size}/{quote(attachment['filename'], safe='')}"
             f"?X-Amz-Expires=604800&X-Amz-Signature={secrets.token_hex(32)}"
         )
 
     return read
+
+
+def _told(name: str, read: _Read) -> _Read:
+    """What a record tells of another, where it does; else as it is known elsewhere."""
+    return lambda reading, record: record[name] if name in record else read(reading, record)
+
+
+def _derived(name: str, read: _Read) -> _Read:
+    """What follows from other records; where only recordings count, as it was recorded."""
+
+    def derive(reading: Reading, record: Record) -> Any:
+        return record.get(name) if reading.workspace.as_recorded else read(reading, record)
+
+    return derive
+
+
+def _worked_out(**reads: _Read) -> dict[str, Made]:
+    """Plain values that follow from other records, by name."""
+    return {name: Made(_derived(name, read)) for name, read in reads.items()}
 
 
 def _review_type(reading: Reading, review: Record) -> Record | None:
@@ -92,7 +111,7 @@ REVIEW_TYPE = Kind(_words("kind id project_id name hidden created_at updated_at"
 REVIEW = Kind(
     _words("kind id story_id review_type_id reviewer_id status created_at updated_at"),
     made={
-        "review_type": Made(_review_type, REVIEW_TYPE),
+        "review_type": Made(_derived("review_type", _review_type), REVIEW_TYPE),
         "reviewer": Made(_person_of("reviewer_id"), PERSON),
     },
 )
@@ -131,12 +150,18 @@ COMMENT = Kind(
 )
 LABEL = Kind(
     _words("kind id project_id name created_at updated_at"),
-    made={"counts": Made(lambda reading, label: reading.workspace.story_counts(label))},
+    made={
+        "counts": Made(
+            _derived("counts", lambda reading, label: reading.workspace.story_counts(label))
+        )
+    },
 )
 
 
-def _story_labels(reading: Reading, story: Record) -> list[Record]:
-    return reading.labels(story)
+def story_labels(reading: Reading, story: Record) -> list[Record]:
+    """Give the labels of a story or a release, as it tells of them itself if it does."""
+    labels: list[Record] = story["labels"] if "labels" in story else reading.labels(story)
+    return labels
 
 
 def cycle_time_details(reading: Reading, story: Record) -> Record | None:
@@ -154,7 +179,7 @@ STORY = Kind(
     ),
     on_request=_words("label_ids follower_ids"),
     made={
-        "labels": Made(_story_labels, LABEL, default=True),
+        "labels": Made(story_labels, LABEL, default=True),
         "owners": Made(_people_of("owner_ids"), PERSON),
         "owned_by": Made(_person_of("owned_by_id"), PERSON, instead_of="owned_by_id"),
         "requested_by": Made(_person_of("requested_by_id"), PERSON),
@@ -166,7 +191,9 @@ STORY = Kind(
         "transitions": Made(_stored("transitions"), TRANSITION),
         "pull_requests": Made(_stored("pull_requests"), PULL_REQUEST),
         "branches": Made(_stored("branches"), BRANCH),
-        "cycle_time_details": Made(cycle_time_details, CYCLE_TIME_DETAILS),
+        "cycle_time_details": Made(
+            _derived("cycle_time_details", cycle_time_details), CYCLE_TIME_DETAILS
+        ),
         "comment_ids": Made(_ids_of("comments")),
         "task_ids": Made(_ids_of("tasks")),
         "blocker_ids": Made(_ids_of("blockers")),
@@ -191,7 +218,7 @@ def _past_done(reading: Reading, epic: Record) -> list[Record]:
 
 
 def _epic_label(reading: Reading, epic: Record) -> Record | None:
-    return reading.project_of(epic).labels.get(epic["label_id"])
+    return reading.project_of(epic).labels.get(epic.get("label_id", 0))
 
 
 def _past_done_story_estimates(reading: Reading, epic: Record) -> float:
@@ -220,17 +247,25 @@ EPIC = Kind(
     _words("kind id project_id name description created_at updated_at url"),
     on_request=_words("label_id follower_ids"),
     made={
-        "label": Made(_epic_label, LABEL, default=True),
+        "label": Made(_told("label", _epic_label), LABEL, default=True),
         "comments": Made(_stored("comments"), COMMENT),
         "comment_ids": Made(_ids_of("comments")),
         "followers": Made(_people_of("follower_ids"), PERSON),
         "after_id": Made(_neighbour(0, epics=True)),
         "before_id": Made(_neighbour(1, epics=True)),
-        "past_done_story_estimates": Made(_past_done_story_estimates),
-        "past_done_stories_count": Made(_past_done_stories_count),
-        "past_done_stories_no_point_count": Made(_past_done_stories_no_point_count),
-        "completed_at": Made(_completed_at),
-        "projected_completion": Made(_epic_projected_completion),
+        "past_done_story_estimates": Made(
+            _derived("past_done_story_estimates", _past_done_story_estimates)
+        ),
+        "past_done_stories_count": Made(
+            _derived("past_done_stories_count", _past_done_stories_count)
+        ),
+        "past_done_stories_no_point_count": Made(
+            _derived("past_done_stories_no_point_count", _past_done_stories_no_point_count)
+        ),
+        **_worked_out(
+            completed_at=_completed_at,
+            projected_completion=_epic_projected_completion,
+        ),
     },
 )
 
@@ -279,19 +314,23 @@ RELEASE = Kind(
     ),
     on_request=_words("label_ids story_ids"),
     made={
-        "labels": Made(_story_labels, LABEL, default=True),
-        "points_accepted": Made(_points_accepted),
-        "points_total": Made(_points_total),
-        "counts_accepted": Made(_counts_accepted),
-        "counts_total": Made(_counts_total),
-        "projected_completion": Made(_release_projected_completion),
+        "labels": Made(story_labels, LABEL, default=True),
+        **_worked_out(
+            points_accepted=_points_accepted,
+            points_total=_points_total,
+            counts_accepted=_counts_accepted,
+            counts_total=_counts_total,
+        ),
+        "projected_completion": Made(
+            _derived("projected_completion", _release_projected_completion)
+        ),
     },
 )
 
 
 def _iteration_stories(reading: Reading, iteration: Record) -> list[Record]:
     stories = reading.project_of(iteration).stories
-    return [stories[story_id] for story_id in iteration["story_ids"] if story_id in stories]
+    return [stories[story_id] for story_id in iteration.get("story_ids", ()) if story_id in stories]
 
 
 ITERATION = Kind(
@@ -307,7 +346,7 @@ MEMBERSHIP = Kind(
         "created_at updated_at"
     ),
     on_request=_words("person_id"),
-    made={"person": Made(_person_of("person_id"), PERSON, default=True)},
+    made={"person": Made(_told("person", _person_of("person_id")), PERSON, default=True)},
 )
 ACCOUNT = Kind(
     _words("kind id name plan status days_left over_the_limit project_ids created_at updated_at")
@@ -319,7 +358,7 @@ ACCOUNT_MEMBERSHIP = Kind(
         "updated_at"
     ),
     on_request=_words("person_id"),
-    made={"person": Made(_person_of("person_id"), PERSON, default=True)},
+    made={"person": Made(_told("person", _person_of("person_id")), PERSON, default=True)},
 )
 
 
@@ -369,8 +408,10 @@ PROJECT = Kind(
     on_request=_words("status shown_iterations_start_time current_standard_deviation join_as"),
     made={
         "account": Made(_account, ACCOUNT_SUMMARY),
-        "current_velocity": Made(_current_velocity),
-        "current_volatility": Made(_current_volatility),
+        **_worked_out(
+            current_velocity=_current_velocity,
+            current_volatility=_current_volatility,
+        ),
         "epics": Made(_held("epics"), EPIC),
         "labels": Made(_held("labels"), LABEL),
         "memberships": Made(_held("memberships"), MEMBERSHIP),

@@ -7,7 +7,7 @@ the modules of changes (`story_changes`, `child_changes`, `project_changes`) say
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
@@ -54,7 +54,8 @@ class Project:
     performed, owned or reviewed something is held by id. The rest of a story's children lie inside
     the story's record: `owner_ids`, `follower_ids`, `comments` (each with `file_attachments` and
     `google_attachments`), `tasks`, `blockers`, `reviews`, `transitions`, `pull_requests`,
-    `branches`.
+    `branches`. Where a record tells more or less of a label, a person or a review type than is
+    known elsewhere, it holds that too, under the API's name, and it is given as it is.
     """
 
     record: Record
@@ -73,6 +74,8 @@ class Project:
     """As recorded, with `story_ids`; None where they follow from the stories."""
     history_days: Record | None = None
     """As recorded (a `daily_history_container`); None where it follows from the transitions."""
+    releases: dict[int, Record] | None = None
+    """As recorded, by id, with `story_ids`; None where they follow from the stories."""
     iteration_overrides: dict[int, Record] = field(default_factory=dict)
     """By number: the iterations whose `length` or `team_strength` is not the usual one."""
 
@@ -82,7 +85,7 @@ class Holdings:
     """All that one server holds; `tracker_server.workspace.Workspace` adds changes and readings."""
 
     me: Record
-    """As `/me` answers, `api_token` included."""
+    """As `/me` answers, `api_token` included; without one, every token is right."""
     now: datetime
     """The time in the workspace: current iterations and new records take it from here."""
     people: dict[int, Record] = field(default_factory=dict)
@@ -91,8 +94,10 @@ class Holdings:
     account_memberships: dict[int, Record] = field(default_factory=dict)
     """By id, with `person_id` instead of `person`."""
     workspaces: dict[int, Record] = field(default_factory=dict)
-    attachments: dict[int, bytes] = field(default_factory=dict)
+    attachments: MutableMapping[int, bytes] = field(default_factory=dict)
     """The bytes of file attachments, by attachment id."""
+    as_recorded: bool = False
+    """Whether what is not in a record is unknown, rather than worked out from others."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
     """Held by every change, and by whoever reads more than one value."""
     revision: int = field(default=0, compare=False)
@@ -271,10 +276,11 @@ class Holdings:
             for parent in self._parents()
             for plural in CHILD_LISTS.values()
             for child in parent.get(plural, ())
+            if "id" in child
         }
 
     def _ids(self) -> Iterator[int]:
-        yield from (self.me["id"], *self.people, *self.accounts, *self.workspaces)
+        yield from (self.me.get("id", 0), *self.people, *self.accounts, *self.workspaces)
         yield from (*self.account_memberships, *self.attachments)
         for project in self.projects.values():
             yield project.record["id"]

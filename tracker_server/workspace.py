@@ -43,7 +43,11 @@ class Workspace(ChildChanges, ProjectChanges):
             KeyError: There is no such project.
         """
         with self.lock:
-            return iterations.current_number(self.find_project(project_id), self.now)
+            project = self.find_project(project_id)
+            recorded: int | None = project.record.get("current_iteration_number")
+            if self.as_recorded and recorded is not None:
+                return recorded
+            return iterations.current_number(project, self.now)
 
     def current_velocity(self, project_id: int) -> int:
         """Give a project's velocity, in points an iteration.
@@ -150,7 +154,10 @@ class Workspace(ChildChanges, ProjectChanges):
         found: list[Record] = []
         above: list[int] = []
         with self.lock:
-            for story in self.find_project(project_id).stories.values():
+            project = self.find_project(project_id)
+            if project.releases is not None:
+                return list(project.releases.values())
+            for story in project.stories.values():
                 if story["story_type"] == "release":
                     found.append(_as_release(story, above))
                     above = []

@@ -89,6 +89,11 @@ class Archive:
     files: Files
     form: Format
 
+    @property
+    def name(self) -> str:
+        """Its own name, without the folders that it lies in."""
+        return self.files.path.name
+
     def read(self, tally: Tally) -> Iterator[Found]:
         """All records: see `Format.read`; what the archive was refused of is told to the tally."""
         for name, reason in self.files.refused.items():

@@ -14,7 +14,7 @@ BYTES_WITHOUT_RATIO = 50 * 2**20
 MOST_BYTES_OF_A_DIRECTORY = 64 * 2**20
 """Of a ZIP: the list of what is in it, read whole; this is half a million files or more."""
 
-MOST_CHARACTERS_IN_A_ROW = 64 * 2**20
+MOST_CHARACTERS_IN_A_ROW = 16 * 2**20
 """Of a CSV: a row, and so a cell, that goes on for longer is a quote that was never closed."""
 
 MOST_COLUMNS = 16_384
@@ -23,7 +23,7 @@ MOST_COLUMNS = 16_384
 MOST_ROWS_OF_A_SHEET = 1_048_576
 """As many as a spreadsheet has."""
 
-MOST_BYTES_OF_A_WORKBOOK = 2 * 2**30
+MOST_BYTES_OF_A_WORKBOOK = 1 * 2**30
 """Unpacked: its texts are held in memory."""
 
 MOST_OTHER_COLUMNS = 100

@@ -31,7 +31,8 @@ def open_files(path: Path) -> Files:
             else f"{path} does not exist."
         )
     one = _on_disk(path, path.name)
-    return (open_zip(path) if is_zip(one) else None) or Files(path, {one.name: one})
+    unpacked = open_zip(path) if is_zip(one) else None
+    return Files(path, {one.name: one}) if unpacked is None else unpacked
 
 
 def _in_folder(root: Path) -> Files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass
@@ -17,6 +18,19 @@ class LeftOut:
 
     rows: int = 0
     where: str = ""
+
+
+class Totals(NamedTuple):
+    """Rows of one table in one file."""
+
+    read: int
+    loaded: int
+    left_out: int
+
+    @property
+    def missing(self) -> int:
+        """Rows of which nothing was said: 0 where all is well."""
+        return self.read - self.loaded - self.left_out
 
 
 @dataclass
@@ -58,3 +72,13 @@ class Tally:
         noted = self.lost_values[source, table, reason]
         noted.rows += values
         noted.where = noted.where or where
+
+    def totals(self) -> dict[tuple[str, str], Totals]:
+        """The counts of each file and table."""
+        left_out = Counter[tuple[str, str]]()
+        for (source, table, _), noted in self.left_out.items():
+            left_out[source, table] += noted.rows
+        return {
+            kind: Totals(self.read_rows[kind], self.loaded_rows[kind], left_out[kind])
+            for kind in sorted({*self.read_rows, *self.loaded_rows, *left_out})
+        }

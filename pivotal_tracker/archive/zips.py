@@ -62,7 +62,7 @@ def open_zip(path: Path) -> Files | None:
     Raises:
         ArchiveError: It is damaged, or would unpack to too much.
     """
-    archive = open_checked(path, str(path))
+    archive = open_checked(path, str(path), MOST_BYTES)
     members = [info for info in archive.infolist() if not info.is_dir()]
     if any(info.filename == _WORKBOOK for info in members):
         archive.close()
@@ -83,9 +83,7 @@ def open_zip(path: Path) -> Files | None:
     return Files(path, files, refused)
 
 
-def open_checked(
-    file: Path | IO[bytes], called: str, most_bytes: int = MOST_BYTES
-) -> zipfile.ZipFile:
+def open_checked(file: Path | IO[bytes], called: str, most_bytes: int) -> zipfile.ZipFile:
     """Opens a ZIP that is whole, and no bomb.
 
     Args:

@@ -1,0 +1,64 @@
+"""A tally that knows which file is read, and where in it the reading is."""
+
+from __future__ import annotations
+
+from .format import Found, Record
+from .tally import Tally
+
+_SHOWN = 60
+
+
+class LineTally:
+    """Counts what one file holds, line by line.
+
+    Args:
+        tally: Takes the counts.
+        source: The file.
+
+    Attributes:
+        line: Where the row ends that is being read.
+    """
+
+    def __init__(self, tally: Tally, source: str) -> None:
+        self.source = source
+        self.line = 0
+        self._tally = tally
+
+    def found(self, table: str, record: Record) -> Found:
+        """Counts a record, and says where it is from."""
+        self._tally.read(self.source, table)
+        return Found(table, record, self.source)
+
+    def read(self, table: str, rows: int) -> None:
+        """Counts nested rows."""
+        if rows:
+            self._tally.read(self.source, table, rows)
+
+    def leave_out(self, table: str, reason: str, text: str, rows: int = 1) -> None:
+        """Counts rows that will not be loaded; the text says which."""
+        self._tally.leave_out(self.source, table, reason, self._where(text), rows)
+
+    def lose(self, table: str, reason: str, text: str, values: int = 1) -> None:
+        """Counts values that the loaded row will lack; the text says which."""
+        self._tally.lose(self.source, table, reason, self._where(text), values)
+
+    def set_or_lose(
+        self, table: str, record: Record, attribute: str, value: object, reason: str, text: str
+    ) -> None:
+        """Sets an attribute to what its cell said, unless there was no making sense of it.
+
+        Args:
+            table: The record's.
+            record: Takes the attribute.
+            attribute: Which one.
+            value: What the cell said; None for nothing.
+            reason: What was wrong with a cell that said something else.
+            text: The cell.
+        """
+        if value is not None:
+            record[attribute] = value
+        elif text.strip():
+            self.lose(table, reason, text)
+
+    def _where(self, text: str) -> str:
+        return f"line {self.line:,}: {text[:_SHOWN]!r}"

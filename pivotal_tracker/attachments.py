@@ -1,0 +1,246 @@
+"""Downloads the files of comments, each once, and tells where each lies or why it does not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dlt
+import requests
+from pathvalidate import sanitize_filename
+
+from . import tables
+from .client import NotOfferedError, RefusedError, TrackerClient
+from .errors import TrackerError
+from .reading import note_client
+from .rows import Batch, Record
+from .run import Run
+from .settings import COMMENT_FILES
+
+MOST_OF_A_NAME = 150
+"""Bytes of a file's own name that are kept; file systems take 255, the id included."""
+
+_PIECE = 1 << 14
+_KEPT = ("id", "project_id", "story_id", "epic_id", "comment_id", "filename", "content_type")
+_HELD_IN = {
+    "stories__comments__file_attachments": "story_id",
+    "epics__comments__file_attachments": "epic_id",
+}
+
+
+class IncompleteFileError(TrackerError):
+    """What came is not the file that was described."""
+
+
+def file_path(folder: Path, attachment: Record) -> Path:
+    """Where a file belongs: `<project>/<story>/<attachment id>-<safe name>` in the folder.
+
+    Args:
+        folder: Where all files go; nothing in an attachment's record leads out of it.
+        attachment: With `id`, `project_id`, `filename`, and `story_id` or `epic_id`.
+    """
+    epic_id = attachment.get("epic_id")
+    parent = f"epic-{epic_id}" if epic_id else str(attachment.get("story_id"))
+    name = f"{attachment['id']}-{_safe_name(str(attachment.get('filename') or ''))}"
+    return folder / str(attachment.get("project_id")) / parent / name
+
+
+def _safe_name(name: str) -> str:
+    """A name that every file system takes and every terminal shows as it is, its ending kept."""
+    shown = "".join(filter(str.isprintable, name))
+    safe = Path(sanitize_filename(shown, platform="universal").strip(". ") or "file")
+    ending = safe.suffix.encode()[:20]
+    stem = safe.stem.encode()[: MOST_OF_A_NAME - len(ending)]
+    return (stem + ending).decode(errors="ignore")
+
+
+def described(path: Path) -> Record:
+    """The columns that tell of a file on disk: `path`, `size` in bytes and `sha256`."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": str(path), "size": path.stat().st_size, "sha256": digest}
+
+
+def save(pieces: Iterator[bytes], path: Path, size: int | None, *, begin: int = 0) -> None:
+    """Writes a file beside its place, and puts it there once it is whole.
+
+    Args:
+        pieces: Its bytes.
+        path: Its place.
+        size: How many bytes it must have in all; None where that is not known.
+        begin: So many of them have been written by an earlier call.
+
+    Raises:
+        IncompleteFileError: It has fewer bytes, which are kept for the next call, or more.
+        OSError: The disk does not take it.
+    """
+    part = part_of(path)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    written = begin
+    with part.open("r+b" if begin else "wb") as file:
+        file.seek(begin)
+        for piece in pieces:
+            written += len(piece)
+            if size is not None and written > size:
+                break
+            file.write(piece)
+    if size is not None and written != size:
+        if written > size:
+            part.unlink()
+            raise IncompleteFileError(f"It has more than the {size:,} bytes that it should have.")
+        raise IncompleteFileError(f"It ended after {written:,} of {size:,} bytes.")
+    part.replace(path)
+
+
+def part_of(path: Path) -> Path:
+    """Where the bytes of a file lie until all of them are there."""
+    return path.with_name(f"{path.name}.part")
+
+
+def attachment_rows(run: Run, folder: Path) -> Iterator[Any]:
+    """What the resource `attachment_files` yields: the rows of files that are new, or gone.
+
+    Looks for them in the tables of comments that have been loaded.
+    """
+    metrics = dlt.current.resource_metrics()
+    note_client(run.client, metrics)
+    metrics["files"] = {"kept": 0, "downloaded": 0, "bytes": 0, "problems": 0, "gone": 0}
+    batch = run.batch(tables.ATTACHMENT_FILES, metrics)
+    yield from run.missing_tables(batch)
+    wanted = {one["id"]: one for one in _attachments(run)}
+    held = {row["id"]: row for row in _held(run)}
+    for attachment_id, row in held.items():
+        if row["_source"] is not None:
+            # it came from an archive, with what there is to know of it
+            wanted.pop(attachment_id, None)
+        elif attachment_id not in wanted:
+            batch.remove({"id": attachment_id})
+            metrics["files"]["gone"] += 1
+    for attachment in wanted.values():
+        row = held.get(attachment["id"], {})
+        if _is_there(file_path(folder, attachment), row):
+            metrics["files"]["kept"] += 1
+        else:
+            yield partial(_job, run, batch, attachment, folder, row, metrics["files"])
+    yield from batch.items()
+    yield from run.ended("attachment_files")
+
+
+def _attachments(run: Run) -> Iterator[Record]:
+    columns = ["id", "project_id", "comment_id", "filename", "content_type", "size", "download_url"]
+    for table, parent in _HELD_IN.items():
+        for row in run.loaded.rows(table, [*columns, parent]):
+            yield dict(zip([*columns, parent], row, strict=True))
+
+
+def _held(run: Run) -> Iterator[Record]:
+    columns = ["id", "path", "size", "_source"]
+    for row in run.loaded.rows(tables.ATTACHMENT_FILES.name, columns):
+        yield dict(zip(columns, row, strict=True))
+
+
+def _is_there(path: Path, row: Record) -> bool:
+    """Whether a file lies where an earlier run has put it, as it did."""
+    return (
+        row.get("path") == str(path) and path.is_file() and path.stat().st_size == row.get("size")
+    )
+
+
+def _job(
+    run: Run, batch: Batch, attachment: Record, folder: Path, row: Record, files: dict[str, int]
+) -> Iterator[Any]:
+    """Brings one file, in dlt's pool; what it returns adds its row, in dlt's own thread."""
+    path = file_path(folder, attachment)
+    record = {name: attachment[name] for name in _KEPT if attachment.get(name) is not None}
+    size = attachment.get("size")
+    try:
+        if not (path.is_file() and size in (None, path.stat().st_size)):
+            _download(run.client, attachment, path)
+        record |= described(path)
+    except TrackerError as error:
+        record["problem"] = str(error)
+    return _take(batch, record, bool(row), files)
+
+
+def _take(batch: Batch, record: Record, replaces: bool, files: dict[str, int]) -> Iterator[Any]:
+    files["problems" if "problem" in record else "downloaded"] += 1
+    files["bytes"] += record.get("size", 0)
+    batch.add(record, replaces=replaces)
+    yield from batch.items()
+
+
+def _download(client: TrackerClient, attachment: Record, path: Path) -> None:
+    """Brings a file from its address or, where that is refused, from the one signed for its image.
+
+    Raises:
+        TrackerError: It cannot be had, or it is not the file that was described.
+    """
+    address = attachment.get("download_url")
+    if not address:
+        raise TrackerError("The server gave no address for it.")
+    try:
+        _bring(client, address, attachment, path)
+    except (RefusedError, NotOfferedError) as refusal:
+        signed = _signed_address(client, attachment)
+        if signed is None:
+            raise
+        try:
+            _bring(client, signed, attachment, path)
+        except TrackerError:
+            raise refusal from None
+
+
+def _bring(client: TrackerClient, address: str, attachment: Record, path: Path) -> None:
+    """Asks for a file until it is whole, going on where an answer broke off."""
+    size = attachment.get("size")
+    for is_last in (*(False for _ in range(client.most_attempts - 1)), True):
+        try:
+            with client.file(address, _begun(part_of(path), size)) as response:
+                is_rest = response.status_code == requests.codes.partial
+                begin = _begun(part_of(path), size) if is_rest else 0
+                save(response.iter_content(_PIECE), path, size, begin=begin)
+        except (IncompleteFileError, requests.RequestException) as error:
+            if is_last or not _may_go_on(error, part_of(path)):
+                raise _as_problem(error) from error
+        else:
+            return
+
+
+def _begun(part: Path, size: int | None) -> int:
+    """How many bytes an earlier try has left to go on from."""
+    written = part.stat().st_size if part.is_file() and size is not None else 0
+    return written if written < (size or 0) else 0
+
+
+def _may_go_on(error: Exception, part: Path) -> bool:
+    """Whether the rest of a file may still come: not where what came was no part of it."""
+    return isinstance(error, requests.RequestException) or part.is_file()
+
+
+def _as_problem(error: Exception) -> TrackerError:
+    if isinstance(error, TrackerError):
+        return error
+    return IncompleteFileError(f"The connection broke off: {type(error).__name__}.")
+
+
+def _signed_address(client: TrackerClient, attachment: Record) -> str | None:
+    """The address of an attachment's image that is signed for the next days, if there is one."""
+    if attachment.get("story_id") is None:
+        return None
+    try:
+        page = client.page(
+            COMMENT_FILES,
+            id=attachment["project_id"],
+            story_id=attachment["story_id"],
+            comment_id=attachment["comment_id"],
+        )
+        (comment,) = client.records(page)
+    except (TrackerError, ValueError):
+        return None
+    for file in comment.get("file_attachments") or ():
+        if file.get("id") == attachment["id"] and str(file.get("big_url")).startswith("http"):
+            return str(file["big_url"])
+    return None

@@ -1,0 +1,73 @@
+"""A format of archive for tests of what all formats share: lines of `{table, record}` as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pivotal_tracker.archive import ArchiveError, Found, Tally
+from pivotal_tracker.archive.files import Files
+
+Record = dict[str, Any]
+
+
+class SampleFormat:
+    """Reads files that end in `.sample`; a line that is no JSON breaks the file off.
+
+    A line may have `count`, the rows by table that it claims to bring and does not, and `content`,
+    the text of a file.
+    """
+
+    name = "sample"
+    looks_like = "a file that ends in .sample"
+    may_repeat = False
+
+    def recognises(self, files: Files) -> bool:
+        return bool(files) and all(name.endswith(".sample") for name in files)
+
+    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+        for name, file in files.items():
+            with file.open() as lines:
+                for line in lines:
+                    try:
+                        told = json.loads(line)
+                    except ValueError as error:
+                        raise ArchiveError(f"{name} breaks off.") from error
+                    rows = told.get("count") or rows_of(told["table"], told["record"])
+                    for table, number in rows.items():
+                        tally.read(name, table, number)
+                    text = told.get("content")
+                    content = (lambda text=text: io.BytesIO(text.encode())) if text else None
+                    yield Found(told["table"], told["record"], name, content)
+
+
+class RepeatingFormat(SampleFormat):
+    """The same for files that end in `.repeats`, in which one record may come many times."""
+
+    name = "repeating sample"
+    looks_like = "a file that ends in .repeats"
+    may_repeat = True
+
+    def recognises(self, files: Files) -> bool:
+        return bool(files) and all(name.endswith(".repeats") for name in files)
+
+
+def rows_of(table: str, record: Record) -> dict[str, int]:
+    """The rows of a record and of the lists in it, by table."""
+    rows = {table: 1}
+    for name, value in record.items():
+        for one in value if isinstance(value, list) else ():
+            inner = rows_of(f"{table}__{name}", one if isinstance(one, dict) else {})
+            rows = {n: rows.get(n, 0) + inner.get(n, 0) for n in {*rows, *inner}}
+    return rows
+
+
+def write(path: Path, *records: tuple[str, Record], **more: Any) -> Path:
+    """Writes an archive of records, each with its table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"table": t, "record": r, **more}) for t, r in records]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path

@@ -1,0 +1,237 @@
+"""The files of comments: each downloaded once, whole, and told of in a table."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pivotal_tracker.attachments import file_path
+from tracker_server import Faults, TrackerServer
+from tracker_server.made_up import made_up_workspace
+from tracker_server.workspace import Workspace
+
+from .conftest import Command
+
+HOSTILE_NAMES = [
+    "../../../etc/passwd",
+    "..",
+    "/root/x",
+    "a\\..\\b",
+    "nul\x00l",
+    "CON",
+    "x" * 400,
+    "",
+]
+
+
+@pytest.fixture
+def with_files() -> Workspace:
+    """A project whose stories and epic have files, some of them with names that are no names."""
+    workspace = made_up_workspace(projects=1, stories=6, activity=20, seed=3)
+    (project,) = workspace.projects.values()
+    story, other = list(project.stories)[:2]
+    for place, name in enumerate(["plan.pdf", *HOSTILE_NAMES]):
+        file = {"filename": name, "content": f"{place} of {name!r}".encode() * 10_000}
+        workspace.add_comment(
+            "See this", story_id=story if place % 2 else other, file_attachments=[file]
+        )
+    epic = next(iter(project.epics))
+    picture = {"filename": "epic.png", "content": bytes(range(256)) * 9000}
+    workspace.add_comment("And this", epic_id=epic, file_attachments=[picture])
+    return workspace
+
+
+def assert_all_there(command: Command, workspace: Workspace, folder: Path) -> None:
+    """Every file of the workspace lies where its row says, as it is in the workspace."""
+    rows = {row["id"]: row for row in command.tables()["attachment_files"]}
+    assert rows.keys() == workspace.attachments.keys()
+    for attachment_id, content in workspace.attachments.items():
+        row = rows[attachment_id]
+        path = Path(row["path"])
+        assert row["problem"] is None
+        assert path.is_relative_to(folder)
+        assert path.name.startswith(f"{attachment_id}-")
+        assert path.read_bytes() == content
+        assert row["size"] == len(content)
+        assert row["sha256"] == hashlib.sha256(content).hexdigest()
+    files = {path for path in folder.rglob("*") if path.is_file()}
+    assert files == {Path(row["path"]) for row in rows.values()}
+
+
+def downloads(server: TrackerServer) -> list[str]:
+    return [request.path for request in server.requests if "/file_attachments/" in request.path]
+
+
+def test_each_file_is_downloaded_once(
+    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+) -> None:
+    server = serve(with_files)
+    folder = command.folder / "files"
+    result = command("--attachments", "files")
+    assert result.returncode == 0, result.stderr
+    assert f"{len(with_files.attachments)} downloaded" in result.stdout
+    assert_all_there(command, with_files, folder)
+    assert len(downloads(server)) == len(with_files.attachments)
+
+    server.requests.clear()
+    (project,) = with_files.projects.values()
+    commented = next(s for s in project.stories.values() if s["comments"])
+    new = {"filename": "new.txt", "content": b"new"}
+    with_files.add_comment("More", story_id=commented["id"], file_attachments=[new])
+    result = command("--attachments", "files")
+    assert result.returncode == 0, result.stderr
+    assert len(downloads(server)) == 1
+    assert_all_there(command, with_files, folder)
+
+
+def test_files_are_off_by_default_and_can_come_later(
+    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+) -> None:
+    server = serve(with_files)
+    assert command().returncode == 0
+    assert not downloads(server)
+    result = command("--attachments", "files")
+    assert result.returncode == 0, result.stderr
+    assert_all_there(command, with_files, command.folder / "files")
+
+
+def test_a_file_lost_or_cut_short_on_disk_is_brought_again(
+    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+) -> None:
+    server = serve(with_files)
+    command("--attachments", "files")
+    lost, cut, *_ = (Path(row["path"]) for row in command.tables()["attachment_files"])
+    lost.unlink()
+    cut.write_bytes(cut.read_bytes()[:7])
+    server.requests.clear()
+    command("--attachments", "files")
+    assert len(downloads(server)) == 2
+    assert_all_there(command, with_files, command.folder / "files")
+
+
+def test_a_download_that_breaks_off_is_gone_on_with(
+    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+) -> None:
+    server = serve(with_files)
+    assert command().returncode == 0
+    server.requests.clear()
+    server.behaviour.faults = Faults(rate=0.5, kinds=("cut_short", "reset"), seed=5)
+    result = command("--attachments", "files")
+    assert result.returncode == 0, result.stderr
+    assert_all_there(command, with_files, command.folder / "files")
+    assert any("Range" in r.headers for r in server.requests if "/file_attachments/" in r.path)
+
+
+def test_what_cannot_be_had_is_told_and_the_rest_is_loaded(
+    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+) -> None:
+    serve(with_files)
+    missing, wrong, *_ = with_files.attachments
+    kept = {i: c for i, c in with_files.attachments.items() if i not in (missing, wrong)}
+    del with_files.attachments[missing]
+    with_files.attachments[wrong] += b" and more than was said"
+    result = command("--attachments", "files")
+    assert result.returncode == 0, result.stderr
+    assert "2 could not be had" in result.stdout
+    rows = {row["id"]: row for row in command.tables()["attachment_files"]}
+    assert "404" in rows[missing]["problem"]
+    assert "more than the" in rows[wrong]["problem"]
+    assert {i for i, row in rows.items() if row["path"]} == kept.keys()
+    assert not list((command.folder / "files").rglob("*.part"))
+
+
+def test_a_file_whose_comment_is_gone_leaves_the_table(
+    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+) -> None:
+    serve(with_files)
+    command("--attachments", "files")
+    (project,) = with_files.projects.values()
+    comment = next(
+        c for s in project.stories.values() for c in s["comments"] if c["file_attachments"]
+    )
+    gone = [file["id"] for file in comment["file_attachments"]]
+    with_files.delete_comment(comment["id"])
+    command("--attachments", "files")
+    ids = {row["id"] for row in command.tables()["attachment_files"]}
+    assert ids == set(with_files.attachments)
+    assert not ids & set(gone)
+
+
+@pytest.fixture
+def store(with_files: Workspace) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Another host, which files are kept at, and the headers of what was asked of it."""
+    seen: list[dict[str, str]] = []
+
+    class Store(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(dict(self.headers))
+            number = re.search(r"\d{5,}", self.path)
+            assert number is not None
+            content = with_files.attachments[int(number[0])]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Store)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", seen
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_token_goes_to_no_other_host(
+    command: Command,
+    serve: Callable[[Workspace], TrackerServer],
+    with_files: Workspace,
+    store: tuple[str, list[dict[str, str]]],
+) -> None:
+    address, seen = store
+    server = serve(with_files)
+    server.behaviour.files_at = address
+    result = command("--attachments", "files")
+    assert result.returncode == 0, result.stderr
+    assert_all_there(command, with_files, command.folder / "files")
+    assert len(seen) == len(with_files.attachments)
+    assert not any(with_files.me["api_token"] in str(headers) for headers in seen)
+
+
+def test_an_image_that_is_refused_is_had_by_its_signed_address(
+    command: Command,
+    serve: Callable[[Workspace], TrackerServer],
+    with_files: Workspace,
+    store: tuple[str, list[dict[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address, seen = store
+    monkeypatch.setattr("tracker_server.kinds.FILES", address)
+    server = serve(with_files)
+    server.behaviour.forbidden = {"file_attachments"}
+    result = command("--attachments", "files")
+    assert result.returncode == 0, result.stderr
+    rows = command.tables()["attachment_files"]
+    of_stories = {row["id"] for row in rows if row["story_id"]}
+    assert {row["id"] for row in rows if row["path"]} == of_stories
+    assert len(seen) == len(of_stories)
+    assert not any(with_files.me["api_token"] in str(headers) for headers in seen)
+
+
+@given(st.text(), st.integers())
+def test_no_name_leads_out_of_the_folder(name: str, number: int) -> None:
+    folder = Path("/files")
+    path = file_path(folder, {"id": number, "project_id": 1, "story_id": 2, "filename": name})
+    assert path.parent == folder / "1" / "2"
+    assert len(path.name.encode()) < 255
+    assert path.name.isprintable()

@@ -1,0 +1,216 @@
+"""Archives served as API v5: what was loaded from the files is what a client loads from there."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tracker_server import TrackerServer
+from tracker_server.archived import ArchivedWorkspace
+from tracker_server.made_up import made_up_workspace
+
+from .archive_reading import Get, all_of, getter
+from .conftest import ROOT, Command
+from .exports import Row, as_csv, table
+from .recorded import RECORDED
+from .test_archive_json import dumped_paths, write, write_pivotaltrackerdump, write_pt_backup
+from .truth import Record, Tables, comparable
+
+NOT_SERVED = {"load_report", "load_report__left_out", "attachment_files", "people"}
+"""What no endpoint tells: of people it tells those whom other records name."""
+
+
+@contextmanager
+def serving(*paths: Path, port: int = 0) -> Iterator[str]:
+    """Serves archives by the command, as a process of its own; gives the URL."""
+    arguments = [sys.executable, "-m", "tracker_server", *map(str, paths), "--port", str(port)]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        greeting = process.stdout.readline()
+        assert "any token" in greeting
+        yield greeting.split()[0]
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def through_the_api(command: Command, url: str) -> Tables:
+    """What the command loads from a server, in a database of its own."""
+    there = Command(command.folder / "api", url, "an old token")
+    there.folder.mkdir()
+    result = there()
+    assert result.returncode == 0, result.stderr
+    return there.tables()
+
+
+def assert_comes_back(archived: Tables, served: Tables) -> None:
+    """Every table is the same, but for what only files know."""
+    for name in archived.keys() - NOT_SERVED:
+        assert plain(served[name]) == plain(archived[name]), name
+    people = {row["id"]: row for row in archived["people"]}
+    for row in served["people"]:
+        told = {n: v for n, v in row.items() if v is not None and not n.startswith("_")}
+        assert told.items() <= people[row["id"]].items()
+
+
+def plain(rows: list[Record]) -> list[str]:
+    return comparable(
+        {n: v for n, v in row.items() if n not in ("_source", "_date_precision")} for row in rows
+    )
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="needs the real recordings")
+def test_the_recordings_come_back_through_the_api(command: Command) -> None:
+    result = command("--archive", str(RECORDED))
+    assert result.returncode == 0, result.stderr
+    with serving(RECORDED) as url:
+        assert_comes_back(command.tables(), through_the_api(command, url))
+
+
+def saved_by_everyone(folder: Path) -> list[Path]:
+    """A project each, saved by every tool, and as Tracker's export."""
+    workspace = made_up_workspace(projects=4, stories=15, activity=30, seed=5)
+    first, second, third, fourth = workspace.projects
+    with TrackerServer(workspace) as server:
+        get = getter(server.url, workspace.me["api_token"])
+        write_pt_backup(folder / "backup", get, workspace, first)
+        write_pivotaltrackerdump(folder / "out", dumped_paths(get, second))
+        write(
+            folder / "tree" / "projects" / "Third" / "stories.json", all_of(get, third, "stories")
+        )
+        lines = [json.dumps(one) for one in everything(get, fourth)]
+        (folder / "answers.jsonl").write_text("\n".join(lines))
+    return [
+        folder / "backup",
+        folder / "out",
+        folder / "tree",
+        folder / "answers.jsonl",
+        export(folder / "shop_20240401_0900.zip"),
+    ]
+
+
+def everything(get: Get, project_id: int) -> list[Record]:
+    """A project's records as the API gives them, with whatever can be asked for."""
+    fields = ":default,comments(:default,file_attachments),tasks,blockers,reviews,transitions"
+    return [
+        get(f"projects/{project_id}"),
+        *all_of(get, project_id, "stories", fields),
+        *all_of(get, project_id, "labels"),
+        *all_of(get, project_id, "releases"),
+        *all_of(get, project_id, "project_memberships"),
+        *get("my/workspaces"),
+        get("accounts")[0],
+    ]
+
+
+def export(path: Path) -> Path:
+    """Tracker's own export, with a file of a story."""
+    rows = [
+        Row(91, "An epic", type="epic", labels="checkout"),
+        Row(
+            92,
+            "A story",
+            labels="checkout, web",
+            iteration="3",
+            start="Nov 2, 2015",
+            end="Nov 8, 2015",
+            estimate="2",
+            state="accepted",
+            accepted="Nov 4, 2015",
+            requested_by="Ann",
+            owners=["Ann", "Bob"],
+            blockers=[("#91", "resolved")],
+            comments=["Looks good (Bob - Nov 3, 2015)"],
+            tasks=[("Test it", "completed")],
+            reviews=[("Code", "Bob", "pass")],
+            pull_requests=["https://github.com/a/b/pull/7"],
+            branches=["main"],
+        ),
+        Row(93, "Beta", type="release", deadline="Nov 30, 2015"),
+    ]
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("shop_20240401_0900.csv", as_csv(table(rows)))
+        file.writestr("92/plan.txt", "the plan")
+    return path
+
+
+def test_every_format_comes_back_through_the_api(command: Command, tmp_path: Path) -> None:
+    paths = saved_by_everyone(tmp_path / "saved")
+    result = command("--archive", *map(str, paths), "--attachments", str(tmp_path / "files"))
+    assert result.returncode == 0, result.stderr
+    archived = command.tables()
+    assert len(archived["projects"]) == 5
+    for row in archived["load_report"]:
+        assert row["rows_read"] == row["rows_loaded"] + row["rows_left_out"]
+    with serving(*paths) as url:
+        assert_comes_back(archived, through_the_api(command, url))
+        for row in archived["attachment_files"]:
+            if row["sha256"]:
+                address = (
+                    f"{url.removesuffix('/services/v5')}/file_attachments/{row['id']}/download"
+                )
+                assert requests.get(address, timeout=10).content == Path(row["path"]).read_bytes()
+
+
+def story(story_id: int, **more: Any) -> Record:
+    return {"kind": "story", "id": story_id, "project_id": 9, **more}
+
+
+def test_only_what_was_recorded_is_told(tmp_path: Path) -> None:
+    write(
+        tmp_path / "a.json",
+        [
+            story(1, name="Bare"),
+            story(2, transitions=[{"state": "started", "story_id": 2, "project_version": 3}]),
+            story(3, story_type="release", labels=[{"id": 4, "name": "web"}]),
+            {"kind": "label", "id": 5, "name": "shop", "project_id": 9},
+        ],
+    )
+    with (
+        ArchivedWorkspace([tmp_path / "a.json"]) as archived,
+        TrackerServer(archived.workspace) as server,
+    ):
+        get = getter(server.url, "whatever")
+        assert get("projects", fields="name,current_velocity") == [{"id": 9}]
+        path = "projects/9/stories"
+        assert get(path, fields="name,cycle_time_details") == [
+            {"id": 1, "name": "Bare"},
+            {"id": 2},
+            {"id": 3},
+        ]
+        assert [s["id"] for s in get(path, with_label="web")] == [3]
+        assert get(path, with_state="accepted") == []
+        labels = get("projects/9/labels", fields="name,counts")
+        assert labels == [{"id": 4, "name": "web"}, {"id": 5, "name": "shop"}]
+        for name in ("releases", "iterations", "epics", "activity", "memberships"):
+            assert get(f"projects/9/{name}") == []
+        assert get("projects/9/history/days")["data"] == []
+        assert get("me")["projects"][0]["project_id"] == 9
+        refused = requests.post(f"{server.url}/{path}", json={}, timeout=10)
+        assert refused.status_code == 404
+
+
+def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("hello")
+    result = subprocess.run(
+        [sys.executable, "-m", "tracker_server", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert re.fullmatch(r".*notes\.txt is no archive that is known\. .*\n", result.stderr)
