@@ -44,7 +44,7 @@ FORMATS: tuple[Format, ...] = (
     ProjectExport(),
     STORYEXPORTER,
     PIVOTAL_TRACKER_DUMP,
-    ApiAnswers(),
+    ApiAnswers(PtBackup().lies_in),
 )
 """Every format that is read, in the order in which they are tried."""
 

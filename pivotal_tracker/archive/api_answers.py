@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from io import BytesIO
@@ -16,7 +16,7 @@ import orjson
 from .answers import UNKNOWN, Answers, Origin, is_answer, note_replaced, wrapped
 from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interactions
 from .files import ArchiveError, File, Files
-from .format import Found
+from .format import FILES, Found
 from .gathering import Gathering
 from .json_text import BROKEN_JSON, JsonText, Utf8, parsed, values
 from .limits import MOST_BYTES_OF_A_RECORD
@@ -24,7 +24,8 @@ from .records import COLLECTIONS
 from .tally import Tally
 
 _SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".yaml", ".yml"})
-_OTHER_ARCHIVES = frozenset({".zip", ".csv", ".xlsx", ".db", ".sqlite", ".sqlite3"})
+_DATABASES = frozenset({".db", ".db3", ".sqlite", ".sqlite3"})
+_EXPORTS = frozenset({".zip", ".csv", ".xlsx"})
 _HEAD = 64 * 1024
 _TRIED_VALUES = 3
 _LONGEST_FIRST = sorted(COLLECTIONS, key=len, reverse=True)
@@ -34,7 +35,12 @@ Placeable = tuple[Any, Origin]
 
 
 class ApiAnswers:
-    """Answers of API v5 that someone saved, in whatever form."""
+    """Answers of API v5 that someone saved, in whatever form.
+
+    Args:
+        is_several: Says of files whether they hold, somewhere, an archive of a format that finds
+            more in it.
+    """
 
     name = "API answers"
     looks_like = (
@@ -42,12 +48,16 @@ class ApiAnswers:
     )
     may_repeat = False
 
+    def __init__(self, is_several: Callable[[Files], bool]) -> None:
+        self._is_several = is_several
+
     def recognises(self, files: Files) -> bool:
         """Whether one of the files holds a record, or a recorded request.
 
         A folder that holds archives of other formats too is none as a whole.
         """
-        if any(PurePosixPath(name).suffix.lower() in _OTHER_ARCHIVES for name in files):
+        suffixes = {PurePosixPath(name).suffix.lower() for name in files}
+        if suffixes & (_DATABASES | _EXPORTS) or self._is_several(files):
             return False
         return any(_holds_answers(file) for file in _candidates(files))
 
@@ -74,14 +84,25 @@ def _holds_answers(file: File) -> bool:
     return bool(is_empty_list) or any(is_answer(value, its_origin) for value, its_origin in tried)
 
 
+def could_be_archives(names: Iterable[str]) -> bool:
+    """Whether one of the files may be an archive of its own, by its name."""
+    suffixes = _SUFFIXES | _DATABASES | _EXPORTS
+    return any(PurePosixPath(name).suffix.lower() in suffixes for name in names)
+
+
+def is_whole(files: Files, folder: PurePosixPath) -> bool:
+    """Whether a folder, which a ZIP may hold, has no other archive beside it."""
+    return not could_be_archives(n for n in files if not PurePosixPath(n).is_relative_to(folder))
+
+
 def leave_files_out(
     files: Files, names: Iterable[str], tally: Tally, reason: str = "nothing that is known"
 ) -> None:
     """Counts files of an archive that are not read."""
     archive = files.path.resolve().name
     for name in names:
-        tally.read(archive, "files")
-        tally.leave_out(archive, "files", reason, name)
+        tally.read(archive, FILES)
+        tally.leave_out(archive, FILES, reason, name)
 
 
 def gathered(files: Files, names: Iterable[str], tally: Tally) -> Iterator[Found]:

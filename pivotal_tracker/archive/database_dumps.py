@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from .api_answers import leave_files_out
+from .api_answers import could_be_archives, leave_files_out
 from .attachments import TABLE as ATTACHMENT_FILES
 from .attachments import Attachments, attachments_in, described
 from .files import ArchiveError, File, Files
-from .format import Found, Record
+from .format import FILES, Found, Record
 from .limits import MOST_BYTES_OF_AN_ATTACHMENT
 from .records import rows_of
 from .sqlite import BROKEN_DATABASE, Blob, Database, in_a_line, is_sqlite, opened
@@ -97,8 +97,13 @@ class DatabaseDump:
         self._signature = {"story", comments, *others}
 
     def recognises(self, files: Files) -> bool:
-        """Whether one of the files has the tables, whatever they are."""
-        return any(self._is_of_this(file) for file in files.values())
+        """Whether one of the files has the tables, whatever they are, and no other is an archive.
+
+        Attachments may look like archives.
+        """
+        databases = {name for name, file in files.items() if self._is_of_this(file)}
+        on_disk = {file.name for file in _attachments_on_disk(files).values()}
+        return bool(databases) and not could_be_archives(files.keys() - databases - on_disk)
 
     def _is_of_this(self, file: File) -> bool:
         if PurePosixPath(file.name).suffix.lower() not in _SUFFIXES or not is_sqlite(file):
@@ -422,7 +427,7 @@ class _Dump:
         for name in self._database.names:
             if name not in known and not _NOT_OF_TRACKER.match(name):
                 reason = "a table that is not known"
-                self._leave_out("files", reason, f"{self._source}: {name[:40]!r}")
+                self._leave_out(FILES, reason, f"{self._source}: {name[:40]!r}")
 
 
 class _Children:
