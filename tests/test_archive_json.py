@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import FORMATS, ArchiveError, json_text, open_archives
+from pivotal_tracker.archive import FORMATS, ArchiveError, gathering, json_text, open_archives
 from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
@@ -563,6 +563,36 @@ def test_hostile_json_ends_in_a_line_or_in_the_rest(tmp_path: Path, name: str) -
         assert "\n" not in str(error)
     else:
         assert result.tally.left_out or name == "a huge exponent"
+
+
+def test_a_zip_with_a_damaged_file_gives_what_can_be_had(tmp_path: Path) -> None:
+    lines = "".join(json.dumps(story(n)) + "\n" for n in range(20_000))
+    for name, text in (("x.jsonl", lines), ("x.json", f"[{','.join(lines.splitlines())}]")):
+        path = tmp_path / f"{name}.zip"
+        with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+            archive.writestr(name, text)
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2 : len(content) // 2 + 8] = b"damaged!"
+        path.write_bytes(content)
+        result = read(path)
+        found = result.records["stories"]
+        assert found == [story(n) for n in range(len(found))]
+        assert 0 < len(found) < 20_000
+        assert result.tally.left_out
+
+
+def test_a_full_disk_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "x.json", [story(n, description="x" * 1_000) for n in range(500)])
+    entered = gathering.Gathering.__enter__
+
+    def enter(self: gathering.Gathering) -> gathering.Gathering:
+        entered(self)
+        self._database.execute("PRAGMA max_page_count = 50")
+        return self
+
+    monkeypatch.setattr(gathering.Gathering, "__enter__", enter)
+    with pytest.raises(ArchiveError, match=r"^x.json: its records cannot be put together on disk"):
+        read(tmp_path / "x.json")
 
 
 def test_a_record_without_an_end_is_given_up(

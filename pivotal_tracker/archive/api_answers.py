@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from io import BytesIO
 from itertools import islice
 from pathlib import PurePosixPath
@@ -13,13 +13,14 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from .answers import UNKNOWN, Answers, Origin, is_answer, note_replaced, wrapped
+from .answers import Answers
 from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interactions
 from .files import ArchiveError, File, Files
 from .format import FILES, Found
 from .gathering import Gathering
 from .json_text import BROKEN_JSON, JsonText, Utf8, parsed, values
 from .limits import MOST_BYTES_OF_A_RECORD
+from .origin import UNKNOWN, Origin, is_answer, note_replaced, wrapped
 from .records import COLLECTIONS
 from .tally import Tally
 
@@ -112,14 +113,22 @@ def gathered(files: Files, names: Iterable[str], tally: Tally) -> Iterator[Found
         files: The archive.
         names: The files to read.
         tally: As for `Format.read`.
+
+    Raises:
+        ArchiveError: There is no room on disk for a copy of the records.
     """
-    with Gathering(tally) as gathering:
-        answers = Answers(gathering, tally)
-        for name in names:
-            origin = Origin(files.source(name)).asked(_hint(name))
-            for value, its_origin in answers_in(files[name], origin, tally):
-                answers.place(value, its_origin)
-        yield from gathering.records()
+    try:
+        with Gathering(tally) as gathering:
+            answers = Answers(gathering, tally)
+            for name in names:
+                origin = Origin(files.source(name)).asked(_hint(name))
+                for value, its_origin in answers_in(files[name], origin, tally):
+                    answers.place(value, its_origin)
+            yield from gathering.records()
+    except sqlite3.Error as error:
+        # a full disk, say: the database is our own
+        problem = f"its records cannot be put together on disk: {error}"
+        raise ArchiveError(f"{files.path.name}: {problem}") from error
 
 
 def _hint(name: str) -> str:
@@ -156,7 +165,7 @@ def _in_json(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeab
     try:
         for wrapper, value in values(text):
             number += 1
-            yield value, replace(wrapped(wrapper, origin), where=f"record {number:,}")
+            yield value, wrapped(wrapper, origin).at(f"record {number:,}")
     except (*BROKEN_JSON, ArchiveError) as error:
         _leave_rest_out(origin, f"after record {number:,}", error, tally)
     note_replaced(tally, origin, text.replaced)
@@ -168,7 +177,7 @@ def _in_yaml(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeab
     try:
         for interaction in interactions(text):
             number += 1
-            yield interaction, replace(origin, where=f"interaction {number:,}")
+            yield interaction, origin.at(f"interaction {number:,}")
     except (*BROKEN_YAML, ArchiveError) as error:
         _leave_rest_out(origin, f"after interaction {number:,}", error, tally)
     note_replaced(tally, origin, text.replaced)
@@ -176,20 +185,22 @@ def _in_yaml(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeab
 
 def _in_lines(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeable]:
     number = 0
-    while line := stream.readline(MOST_BYTES_OF_A_RECORD):
-        number += 1
-        if not line.strip():
-            continue
-        where = f"line {number:,}"
-        try:
-            value, replaced = _line(line)
-        except ValueError:
-            tally.read(origin.source, UNKNOWN)
-            tally.leave_out(origin.source, UNKNOWN, "the line is no JSON", where)
-        else:
-            here = replace(origin, where=where)
-            note_replaced(tally, here, replaced)
-            yield value, here
+    try:
+        while line := stream.readline(MOST_BYTES_OF_A_RECORD):
+            number += 1
+            here = origin.at(f"line {number:,}")
+            if not line.strip():
+                continue
+            try:
+                value, replaced = _line(line)
+            except ValueError:
+                tally.read(here.source, UNKNOWN)
+                tally.leave_out(here.source, UNKNOWN, "the line is no JSON", here.where)
+            else:
+                note_replaced(tally, here, replaced)
+                yield value, here
+    except ArchiveError as error:
+        _leave_rest_out(origin, f"after line {number:,}", error, tally)
 
 
 def _line(line: bytes) -> tuple[Any, int]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 from .api_answers import could_be_archives, leave_files_out
 from .attachments import TABLE as ATTACHMENT_FILES
 from .attachments import Attachments, attachments_in, described
+from .database_children import VALUE, Children
 from .files import ArchiveError, File, Files
 from .format import FILES, Found, Record
 from .limits import MOST_BYTES_OF_AN_ATTACHMENT
-from .records import rows_of
+from .records import release_of, rows_of
 from .sqlite import BROKEN_DATABASE, Blob, Database, in_a_line, is_sqlite, opened
 from .tally import Tally
 from .tidying import tidied
@@ -62,16 +63,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """The columns of every table that is read; all but the keys are an attribute of the API's."""
 
-_OF_A_RELEASE = (
-    "id",
-    "project_id",
-    "name",
-    "description",
-    "current_state",
-    "labels",
-    "accepted_at",
-    *_TIMES,
-)
 _PLAIN = {"project": "projects", "person": "people", "label": "labels", "epic": "epics"}
 _NOT_OF_THE_API = {"story_label": {"_id"}, "story_owner": {"_id"}, "label": {"description"}}
 """Columns that hold nothing of Tracker's."""
@@ -81,8 +72,6 @@ _BLOBS = (
     "SELECT file_attachment_id, rowid, length(blob) FROM file_attachment_file "
     "WHERE typeof(file_attachment_id) = 'integer' AND typeof(blob) = 'blob' AND "
 )
-VALUE = "value"
-"""What a row is called that is an id and nothing else."""
 
 
 class DatabaseDump:
@@ -295,7 +284,7 @@ class _Dump:
             theirs.rest()
         yield from self._unattached
 
-    def _with_attachments(self, story: Record, attachments: _Children) -> Iterator[Found]:
+    def _with_attachments(self, story: Record, attachments: Children) -> Iterator[Found]:
         """A story, the release that it may be, and the files of its comments."""
         blobs: dict[int, Blob] = {}
         for comment in story.get("comments", ()):
@@ -305,8 +294,7 @@ class _Dump:
         for found in self._found("stories", story):
             yield found
             if found.record.get("story_type") == "release":
-                release = {n: found.record[n] for n in _OF_A_RELEASE if n in found.record}
-                yield from self._found("releases", {"kind": "release", **release})
+                yield from self._found("releases", release_of(found.record))
             for ids, attachment in attachments_in(found):
                 blob = blobs.get(attachment["id"])
                 if blob:
@@ -314,14 +302,14 @@ class _Dump:
                     yield from self._content(ids | described(attachment), blob)
             yield from self._attachments.of(found)
 
-    def _children(self, name: str, attribute: str) -> _Children:
+    def _children(self, name: str, attribute: str) -> Children:
         table = f"stories__{attribute}"
         self._name_unknown_columns(name, table)
         rows = {"story_label": self._label_rows, "story_owner": self._owner_rows}.get(name)
         kind = "comment" if name == self._comments else name
         found = rows() if rows else self._rows_of_kind(name, kind, table)
         reason = "the database does not hold the story that it belongs to"
-        return _Children(
+        return Children(
             found,
             ("story_id",),
             lambda row: self._leave_out(table, reason, f"{name} {str(row.get('id'))[:40]}"),
@@ -352,7 +340,7 @@ class _Dump:
 
     # attachments
 
-    def _attachments_of_comments(self) -> _Children:
+    def _attachments_of_comments(self) -> Children:
         table = "stories__comments__file_attachments"
         reason = "the database does not hold the comment that it belongs to"
 
@@ -363,7 +351,7 @@ class _Dump:
                 self._unattached += self._content(described(row), blob)
 
         has = self._database.has("file_attachment") and self._database.has(self._comments)
-        return _Children(
+        return Children(
             self._attachment_rows(table) if has else iter(()),
             ("story_id", "comment_id"),
             leave_out,
@@ -428,54 +416,3 @@ class _Dump:
             if name not in known and not _NOT_OF_TRACKER.match(name):
                 reason = "a table that is not known"
                 self._leave_out(FILES, reason, f"{self._source}: {name[:40]!r}")
-
-
-class _Children:
-    """Rows in the order of what they belong to, given out as that comes by in the same order.
-
-    Args:
-        rows: In the order of the keys.
-        key: The columns of the key, which are not given out.
-        orphan: Is told of rows to which nothing came.
-        broken: Is told of the error that ended the rows before their time.
-    """
-
-    def __init__(
-        self,
-        rows: Iterator[Record],
-        key: tuple[str, ...],
-        orphan: Callable[[Record], None],
-        broken: Callable[[Exception], None],
-    ) -> None:
-        self._rows = rows
-        self._key = key
-        self._orphan = orphan
-        self._broken = broken
-        self._next = self._following()
-
-    def of(self, key: tuple[int, ...]) -> Iterator[Any]:
-        """Those of one parent; every key asked for is higher than the one before."""
-        while self._next and self._next[0] <= key:
-            its_key, row = self._next
-            self._next = self._following()
-            if its_key == key:
-                yield row.get(VALUE, row)
-            else:
-                self._orphan(row)
-
-    def rest(self) -> None:
-        """Those after the last parent are orphans too."""
-        while self._next:
-            self._orphan(self._next[1])
-            self._next = self._following()
-
-    def _following(self) -> tuple[tuple[int, ...], Record] | None:
-        try:
-            for row in self._rows:
-                key = tuple(row.pop(name, None) for name in self._key)
-                if all(isinstance(part, int) for part in key):
-                    return key, row
-                self._orphan(row)
-        except BROKEN_DATABASE as error:
-            self._broken(error)
-        return None

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import PurePosixPath
 
-from .answers import Origin
 from .api_answers import answers_in, could_be_archives, gathered, leave_files_out
 from .files import Files
 from .format import Found
+from .origin import Origin
 from .records import whole_number
 from .tally import Tally
 
