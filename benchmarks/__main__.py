@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import report
+from . import archives, report
 from .contenders import CONTENDERS, THIS_PROJECT, Contender
 from .measuring import IncompleteError, Measurement, measure_all
 from .rows import rows_of_server
@@ -27,6 +27,9 @@ def main() -> int:
     options = _options()
     size = Size(options.projects, options.stories, options.activity, options.latency)
     try:
+        if options.archive:
+            print(archives.compared(options.archive, options.runs, _tell))
+            return 0
         print(_memory(size, options.runs) if options.memory else _speed(size, options))
     except IncompleteError as error:
         print(error, file=sys.stderr)
@@ -53,6 +56,14 @@ def _options() -> argparse.Namespace:
         action="store_true",
         help="compare this project's peak memory at two sizes instead: "
         f"{' and '.join(f'{stories:,}' for stories in STORIES_FOR_MEMORY)} stories in each project",
+    )
+    add(
+        "--archive",
+        type=_at_least_one,
+        nargs="?",
+        const=100_000,
+        metavar="STORIES",
+        help="load a CSV of so many stories (100,000) and 118 columns instead, beside DuckDB",
     )
     return parser.parse_args()
 

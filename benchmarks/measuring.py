@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from .contenders import Contender
 from .rows import Rows, rows_of_database, rows_of_server
@@ -76,13 +78,37 @@ def measure(contender: Contender, server: Server, expected: Rows, folder: Path) 
     Raises:
         IncompleteError: It failed, or did not load everything.
     """
+    process = timed(contender.name, contender.command(server), folder, _environment(folder, server))
+    return Measurement(
+        seconds=process.seconds,
+        peak_memory=process.peak_memory,
+        rows=_loaded(contender, folder, expected).total(),
+        requests=_number(_REQUESTS, process.said),
+        written=_number(_WRITTEN, process.said),
+    )
+
+
+class Timed(NamedTuple):
+    """A process that has run: seconds of wall-clock time, MB of memory at most, and its output."""
+
+    seconds: float
+    peak_memory: float
+    said: str
+
+
+def timed(name: str, arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> Timed:
+    """Runs Python in a folder, from its start to its end.
+
+    Raises:
+        IncompleteError: It failed.
+    """
     output = folder / "output.txt"
     with output.open("w") as file:
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *contender.command(server)],
+            [sys.executable, *arguments],
             cwd=folder,
-            env=os.environ | _environment(folder, server),
+            env=os.environ | environment,
             stdout=file,
             stderr=subprocess.STDOUT,
         )
@@ -93,14 +119,8 @@ def measure(contender: Contender, server: Server, expected: Rows, folder: Path) 
     process.returncode = os.waitstatus_to_exitcode(status)
     said = output.read_text()
     if process.returncode:
-        raise IncompleteError(f"{contender.name} ended with {process.returncode}:\n{said}")
-    return Measurement(
-        seconds=seconds,
-        peak_memory=usage.ru_maxrss * _BYTES_OF_MAXRSS / 1e6,
-        rows=_loaded(contender, folder, expected).total(),
-        requests=_number(_REQUESTS, said),
-        written=_number(_WRITTEN, said),
-    )
+        raise IncompleteError(f"{name} ended with {process.returncode}:\n{said}")
+    return Timed(seconds, usage.ru_maxrss * _BYTES_OF_MAXRSS / 1e6, said)
 
 
 def _number(pattern: re.Pattern[str], said: str) -> int | None:
@@ -108,12 +128,18 @@ def _number(pattern: re.Pattern[str], said: str) -> int | None:
     return int(found[1].replace(",", "")) if found else None
 
 
-def _environment(folder: Path, server: Server) -> dict[str, str]:
+def dlt_alone_in(folder: Path) -> dict[str, str]:
+    """An environment in which dlt keeps to a folder."""
     return {
         "PYTHONPATH": str(ROOT),
         "DLT_DATA_DIR": str(folder / "dlt"),
         # a machine without a way out would wait for it in vain, one with it would report
         "RUNTIME__DLTHUB_TELEMETRY": "false",
+    }
+
+
+def _environment(folder: Path, server: Server) -> dict[str, str]:
+    return dlt_alone_in(folder) | {
         "SOURCES__PIVOTAL_TRACKER__BASE_URL": server.url,
         "SOURCES__PIVOTAL_TRACKER__API_TOKEN": server.token,
     }

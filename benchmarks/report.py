@@ -38,7 +38,7 @@ def speed(size: Size, runs_by_letter: Mapping[str, Runs]) -> str:
     medians = {
         letter: median(run.seconds for run in runs) for letter, runs in runs_by_letter.items()
     }
-    lines = _table(
+    lines = table(
         ("", "seconds", "fastest to slowest", "rows", "requests", "peak memory"),
         [
             (
@@ -70,7 +70,7 @@ def memory(runs_by_size: Mapping[Size, Runs]) -> str:
         runs_by_size: At least one run of each size, the smallest first.
     """
     peaks = [_peak(runs) for runs in runs_by_size.values()]
-    lines = _table(
+    lines = table(
         ("stories", "seconds", "rows", "peak memory"),
         [
             (
@@ -90,7 +90,8 @@ def memory(runs_by_size: Mapping[Size, Runs]) -> str:
     return "\n".join(lines)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table, its first column of words, the others of figures."""
     alignment = ("---", *("--:" for _ in header[1:]))
     return [f"| {' | '.join(cells)} |" for cells in (header, alignment, *rows)]
 

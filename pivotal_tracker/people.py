@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 from . import tables
@@ -59,6 +59,7 @@ class People:
             return []
         joins = loaded.has(tables.LOAD_REPORT.name) or min(self._met) < 0
         rows = loaded.rows(tables.PEOPLE.name, _COLUMNS, "" if joins else "id", self._met)
+        rows_of = Counter(row[0] for row in rows)
         held = {row[0]: _known(dict(zip(_COLUMNS[1:], row[1:], strict=True))) for row in rows}
         now = held | {one: _merged(held.get(one), said) for one, said in self._met.items()}
         if joins:
@@ -66,7 +67,7 @@ class People:
         return [
             {"id": person_id, "kind": "person", **person}
             for person_id, person in now.items()
-            if person_id not in held or person != held[person_id]
+            if rows_of[person_id] != 1 or person != held[person_id]
         ]
 
 
@@ -102,18 +103,19 @@ def _known(row: Record) -> Record:
 
 
 def _ids_in(story: Record) -> set[int]:
-    ids = {story.get("requested_by_id"), story.get("owned_by_id")}
-    ids.update(_list(story, "owner_ids"), _list(story, "follower_ids"))
+    ids = [story.get("requested_by_id"), story.get("owned_by_id")]
+    for name in ("owner_ids", "follower_ids"):
+        ids += _list(story, name)
     for children, attribute in (
         ("comments", "person_id"),
         ("blockers", "person_id"),
         ("reviews", "reviewer_id"),
         ("transitions", "performed_by_id"),
     ):
-        ids.update(c.get(attribute) for c in _list(story, children) if isinstance(c, dict))
+        ids += [c.get(attribute) for c in _list(story, children) if isinstance(c, dict)]
     return {one for one in ids if isinstance(one, int)}
 
 
 def _list(record: Record, name: str) -> list[Any]:
     value = record.get(name)
-    return [v for v in value if not isinstance(v, list)] if isinstance(value, list) else []
+    return value if isinstance(value, list) else []
