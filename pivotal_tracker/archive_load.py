@@ -123,7 +123,9 @@ class ArchiveRun:
         problem = ""
         try:
             for found in archive.read(tally):
-                yield from self._take(found, tally, chooser)
+                taker = self._take(found, tally, chooser)
+                if taker is not None and len(taker) >= BATCH_SIZE:
+                    yield from taker.settle()
         except ArchiveError as error:
             problem = self._unread[archive.name] = str(error)
         for taker in self._takers.values():
@@ -162,24 +164,25 @@ class ArchiveRun:
             # it is met again, and told, when the archive is loaded
             return
 
-    def _take(self, found: Found, tally: Tally, chooser: _Chooser) -> Iterator[Handed]:
-        """Gives a record to its table, or counts it as left out."""
+    def _take(self, found: Found, tally: Tally, chooser: _Chooser) -> Taker | None:
+        """Gives a record to its table, which is returned, or counts it as left out."""
         chooser.place += 1
         if found.table == "people":
             self._take_person(found, tally)
         taker = self._takers.get(found.table)
         if taker is None:
-            return
+            return None
         record = _whole(found)
-        reason = self._not_asked_for(taker.table, record) or chooser.reason(found)
+        key = _key(taker.table, record)
+        reason = _NO_KEY if key is None else self._not_asked_for(taker.table, record)
+        reason = reason or chooser.reason(found, key)
         if reason:
             leave_out(tally, found, taker.table, reason)
-            return
+            return None
         if found.table == "attachment_files":
             record = described_content(record, found.content, self._options.attachments)
-        if len(taker) >= BATCH_SIZE:
-            yield from taker.settle()
-        taker.take(record, found, tally)
+        taker.take(key, record, found, tally)
+        return taker
 
     def _take_person(self, found: Found, tally: Tally) -> None:
         if not isinstance(found.record.get("id"), int):
@@ -270,11 +273,8 @@ class _Chooser:
         self._copies = copies
         self._is_noted = is_noted
 
-    def reason(self, found: Found) -> str:
+    def reason(self, found: Found, key: Key) -> str:
         """Why a record is not loaded; empty where it is."""
-        key = _key(ARCHIVE_TABLES[found.table], found.record)
-        if key is None:
-            return _NO_KEY
         if not self._is_noted:
             is_first = self._copies.is_first(found.table, key)
             return "" if is_first else f"it came before: {found.source}"
@@ -344,15 +344,16 @@ class Taker:
         """How many records wait for being looked up."""
         return len(self._waiting)
 
-    def take(self, record: Record, found: Found, tally: Tally) -> None:
+    def take(self, key: Key, record: Record, found: Found, tally: Tally) -> None:
         """Has a record, of which this is the best copy, wait for being looked up.
 
         Args:
+            key: Its own.
             record: As it is loaded.
             found: As it was found.
             tally: Of its archive.
         """
-        self._waiting[_key(self.table, record)] = (record, found, tally)
+        self._waiting[key] = (record, found, tally)
 
     def settle(self) -> Iterator[Handed]:
         """Looks up what waits, adds the rows of what is new or newer, and counts the rest."""
@@ -479,8 +480,10 @@ def _whole(found: Found) -> Record:
 def _key(table: Table, record: Record) -> Key | None:
     """A record's key; None where it has none that a database could take."""
     values = [record.get(name) for name in table.key]
-    is_usable = all(isinstance(v, str | int) and not isinstance(v, bool) for v in values)
-    return key_of(values) if is_usable else None
+    for value in values:
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            return None
+    return key_of(values)
 
 
 def _first_parts(keys: Iterable[Key]) -> set[Any]:

@@ -9,6 +9,7 @@ which lets the schema evolve. Both ways give the same tables.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -47,8 +48,8 @@ _TYPES: dict[ColumnType, pa.DataType] = {
 }
 _WRITTEN_TYPES = {**_TYPES, "timestamp": pa.string(), "date": pa.string()}
 """How the API writes the values of a column."""
-_VOLATILE = (b'"big_url"', b'"thumbnail_url"', b'"api_token"')
-"""Signed anew with each answer, so that equal records would differ in them."""
+_has_volatile = re.compile(rb'"(?:big_url|thumbnail_url|api_token)"').search
+"""Finds what is signed anew with each answer, so that equal records would differ in it."""
 
 
 def without_secrets(value: Any) -> Any:
@@ -83,7 +84,7 @@ def row_id(record: Record) -> str:
     if "_source" in record:
         record = {**record, "_source": ""}
     text = json.dumpb(record, sort_keys=True)
-    if any(name in text for name in _VOLATILE):
+    if _has_volatile(text):
         text = json.dumpb(without_secrets(record), sort_keys=True)
     return hashlib.blake2b(text, digest_size=12).hexdigest()
 
@@ -277,14 +278,19 @@ def _arrow_table(
     columns: dict[str, ColumnType], required: set[str], rows: list[Row], load_id: str
 ) -> pa.Table:
     columns = {name: kind for name, kind in columns.items() if kind != "json"}
-    written = pa.struct([(name, _WRITTEN_TYPES[kind]) for name, kind in columns.items()])
-    arrays = pa.array(rows, written).flatten()
+    # columns that no row has cost as much to look for as others, and there are many
+    met = set[str]().union(*rows)
+    told = [name for name in columns if name in met]
+    written = pa.struct([(name, _WRITTEN_TYPES[columns[name]]) for name in told])
+    arrays = dict(zip(told, pa.array(rows, written).flatten(), strict=True))
     fields, cast = [], []
-    for array, (name, kind) in zip(arrays, columns.items(), strict=True):
-        is_load_id = name == "_dlt_load_id"
-        cast.append(
-            pa.repeat(pa.scalar(load_id), len(rows)) if is_load_id else array.cast(_TYPES[kind])
-        )
+    for name, kind in columns.items():
+        if name == "_dlt_load_id":
+            cast.append(pa.repeat(pa.scalar(load_id), len(rows)))
+        elif name in arrays:
+            cast.append(arrays[name].cast(_TYPES[kind]))
+        else:
+            cast.append(pa.nulls(len(rows), _TYPES[kind]))
         fields.append(pa.field(name, _TYPES[kind], nullable=name not in required))
     return pa.Table.from_arrays(cast, schema=pa.schema(fields))
 

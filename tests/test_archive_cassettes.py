@@ -15,13 +15,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import cassettes
-from pivotal_tracker.archive.api_answers import ApiAnswers
+from pivotal_tracker.archive import FORMATS, cassettes
 
 from .archive_reading import Read, Record, read, try_to_read, without
 from .cassettes import CASSETTES
 from .recorded import PROJECT_ID, RECORDED, answers, recorded, recorded_records
 
+API_ANSWERS = FORMATS[-1]
 needs_recordings = pytest.mark.skipif(
     not RECORDED.is_dir(), reason=f"needs the real recordings, which are not here: {RECORDED}"
 )
@@ -381,7 +381,7 @@ def test_any_bytes_are_read_or_refused(
     for place, noise in places:
         text[place : place + len(noise)] = noise
     (tmp_path / name).write_bytes(text[: cut or None])
-    try_to_read(tmp_path / name, ApiAnswers())
+    try_to_read(tmp_path / name, API_ANSWERS)
 
 
 NAMES = "request response uri body string status code headers base64_string"
@@ -411,4 +411,4 @@ def test_any_interactions_are_read_or_refused(
     else:
         text = yaml.dump({"interactions": value})
     (tmp_path / "x.yaml").write_text(text, "utf-8", "replace")
-    try_to_read(tmp_path / "x.yaml", ApiAnswers())
+    try_to_read(tmp_path / "x.yaml", API_ANSWERS)

@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import ArchiveError, json_text
-from pivotal_tracker.archive.api_answers import ApiAnswers
+from pivotal_tracker.archive import FORMATS, ArchiveError, gathering, json_text, open_archives
 from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
@@ -26,6 +25,8 @@ CHILDREN = (
     "transitions(:default),blockers(:default),labels(:default)"
 )
 LOADED = f":default,{ATTACHMENTS},reviews,tasks,transitions,blockers"
+
+API_ANSWERS = FORMATS[-1]
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +274,34 @@ def test_the_tree_of_pt_backup(tmp_path: Path, get: Get) -> None:
             p["id"]: {"id": p["id"], "kind": "project", "name": p["name"]} for p in projects
         }
         assert result.reasons("files") == {"XML of API v3, which is not read"}
+
+
+def test_archives_beside_each_other_are_taken_one_by_one(
+    tmp_path: Path, get: Get, workspace: Workspace, project: Record
+) -> None:
+    write_pt_backup(tmp_path / "all" / "backup", get, workspace, project["id"])
+    write_pivotaltrackerdump(tmp_path / "all" / "out", dumped_paths(get, project["id"]))
+    write(tmp_path / "all" / "more.json", [story(1)])
+    write(tmp_path / "all" / "tree" / "projects" / "P" / "stories.json", [story(2)])
+    opened = open_archives([tmp_path / "all"])
+    assert [(archive.files.path.name, archive.form.name) for archive in opened.archives] == [
+        ("backup", "pt_backup.py"),
+        ("more.json", "API answers"),
+        ("out", "pivotaltrackerdump"),
+        ("tree", "pt-backup"),
+    ]
+    assert not opened.ignored
+
+
+def test_a_tree_by_the_paths_of_the_api_is_read_as_a_whole(tmp_path: Path) -> None:
+    for number in (1, 2):
+        folder = tmp_path / "dump" / "projects" / str(number)
+        write(folder / "stories.json", [story(number), story(3)])
+        write(folder / "epics.json", [{"kind": "epic", "id": number}])
+    result = read(tmp_path / "dump")
+    assert result.format == "API answers"
+    assert list(result.by_id("stories")) == [1, 3, 2]
+    assert list(result.by_id("epics")) == [1, 2]
 
 
 # raw answers of the API
@@ -536,6 +565,36 @@ def test_hostile_json_ends_in_a_line_or_in_the_rest(tmp_path: Path, name: str) -
         assert result.tally.left_out or name == "a huge exponent"
 
 
+def test_a_zip_with_a_damaged_file_gives_what_can_be_had(tmp_path: Path) -> None:
+    lines = "".join(json.dumps(story(n)) + "\n" for n in range(20_000))
+    for name, text in (("x.jsonl", lines), ("x.json", f"[{','.join(lines.splitlines())}]")):
+        path = tmp_path / f"{name}.zip"
+        with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+            archive.writestr(name, text)
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2 : len(content) // 2 + 8] = b"damaged!"
+        path.write_bytes(content)
+        result = read(path)
+        found = result.records["stories"]
+        assert found == [story(n) for n in range(len(found))]
+        assert 0 < len(found) < 20_000
+        assert result.tally.left_out
+
+
+def test_a_full_disk_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "x.json", [story(n, description="x" * 1_000) for n in range(500)])
+    entered = gathering.Gathering.__enter__
+
+    def enter(self: gathering.Gathering) -> gathering.Gathering:
+        entered(self)
+        self._database.execute("PRAGMA max_page_count = 50")
+        return self
+
+    monkeypatch.setattr(gathering.Gathering, "__enter__", enter)
+    with pytest.raises(ArchiveError, match=r"^x.json: its records cannot be put together on disk"):
+        read(tmp_path / "x.json")
+
+
 def test_a_record_without_an_end_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -574,7 +633,7 @@ JSON_VALUES = st.recursive(
 )
 def test_any_structure_is_read_or_refused(tmp_path: Path, value: list[Any]) -> None:
     (tmp_path / "stories.json").write_text(json.dumps(value))
-    try_to_read(tmp_path / "stories.json", ApiAnswers())
+    try_to_read(tmp_path / "stories.json", API_ANSWERS)
 
 
 @given(
@@ -593,4 +652,4 @@ def test_any_bytes_are_read_or_refused(
     for place, noise in places:
         text[place : place + len(noise)] = noise
     (tmp_path / "x.json").write_bytes(text[:cut])
-    try_to_read(tmp_path / "x.json", ApiAnswers())
+    try_to_read(tmp_path / "x.json", API_ANSWERS)

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from .conftest import ROOT, Command
 from .exports import Row, as_csv, table
 from .recorded import RECORDED
 from .test_archive_json import dumped_paths, write, write_pivotaltrackerdump, write_pt_backup
+from .test_archive_sqlite import DUMP_TABLES, STORYEXPORTER_TABLES, dumped, made
 from .truth import Record, Tables, comparable
 
 NOT_SERVED = {"load_report", "load_report__left_out", "attachment_files", "people"}
@@ -78,8 +80,8 @@ def test_the_recordings_come_back_through_the_api(command: Command) -> None:
 
 def saved_by_everyone(folder: Path) -> list[Path]:
     """A project each, saved by every tool, and as Tracker's export."""
-    workspace = made_up_workspace(projects=4, stories=15, activity=30, seed=5)
-    first, second, third, fourth = workspace.projects
+    workspace = made_up_workspace(projects=6, stories=15, activity=30, seed=5)
+    first, second, third, fourth, fifth, sixth = workspace.projects
     with TrackerServer(workspace) as server:
         get = getter(server.url, workspace.me["api_token"])
         write_pt_backup(folder / "backup", get, workspace, first)
@@ -89,7 +91,17 @@ def saved_by_everyone(folder: Path) -> list[Path]:
         )
         lines = [json.dumps(one) for one in everything(get, fourth)]
         (folder / "answers.jsonl").write_text("\n".join(lines))
+    for project_id, name, columns in (
+        (fifth, "first.db", STORYEXPORTER_TABLES),
+        (sixth, "second.db", DUMP_TABLES),
+    ):
+        alone = replace(workspace, projects={project_id: workspace.projects[project_id]})
+        with TrackerServer(alone) as server:
+            rows = dumped(getter(server.url, workspace.me["api_token"]), alone)
+        made(folder / name, columns, rows)
     return [
+        folder / "first.db",
+        folder / "second.db",
         folder / "backup",
         folder / "out",
         folder / "tree",
@@ -148,7 +160,7 @@ def test_every_format_comes_back_through_the_api(command: Command, tmp_path: Pat
     result = command("--archive", *map(str, paths), "--attachments", str(tmp_path / "files"))
     assert result.returncode == 0, result.stderr
     archived = command.tables()
-    assert len(archived["projects"]) == 5
+    assert len(archived["projects"]) == 7
     for row in archived["load_report"]:
         assert row["rows_read"] == row["rows_loaded"] + row["rows_left_out"]
     with serving(*paths) as url:

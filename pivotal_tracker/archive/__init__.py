@@ -9,6 +9,7 @@ from pathlib import Path
 from .api_answers import ApiAnswers
 from .copies import Copies, Rank, known_values, rank_of
 from .csv_export import ProjectExport
+from .database_dumps import PIVOTAL_TRACKER_DUMP, STORYEXPORTER
 from .files import ArchiveError, Files
 from .format import FILES, Archive, Format, Found
 from .opening import open_files
@@ -41,7 +42,9 @@ FORMATS: tuple[Format, ...] = (
     PivotalTrackerDump(),
     PtBackupTree(),
     ProjectExport(),
-    ApiAnswers(),
+    STORYEXPORTER,
+    PIVOTAL_TRACKER_DUMP,
+    ApiAnswers(PtBackup().lies_in),
 )
 """Every format that is read, in the order in which they are tried."""
 

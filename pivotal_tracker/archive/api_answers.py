@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Generator, Iterable, Iterator
+import sqlite3
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from io import BytesIO
 from itertools import islice
 from pathlib import PurePosixPath
@@ -13,18 +13,20 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from .answers import UNKNOWN, Answers, Origin, is_answer, note_replaced, wrapped
+from .answers import Answers
 from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interactions
 from .files import ArchiveError, File, Files
-from .format import Found
+from .format import FILES, Found
 from .gathering import Gathering
 from .json_text import BROKEN_JSON, JsonText, Utf8, parsed, values
 from .limits import MOST_BYTES_OF_A_RECORD
+from .origin import UNKNOWN, Origin, is_answer, note_replaced, wrapped
 from .records import COLLECTIONS
 from .tally import Tally
 
 _SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".yaml", ".yml"})
-_OTHER_ARCHIVES = frozenset({".zip", ".csv", ".xlsx", ".db", ".sqlite", ".sqlite3"})
+_DATABASES = frozenset({".db", ".db3", ".sqlite", ".sqlite3"})
+_EXPORTS = frozenset({".zip", ".csv", ".xlsx"})
 _HEAD = 64 * 1024
 _TRIED_VALUES = 3
 _LONGEST_FIRST = sorted(COLLECTIONS, key=len, reverse=True)
@@ -34,7 +36,12 @@ Placeable = tuple[Any, Origin]
 
 
 class ApiAnswers:
-    """Answers of API v5 that someone saved, in whatever form."""
+    """Answers of API v5 that someone saved, in whatever form.
+
+    Args:
+        is_several: Says of files whether they hold, somewhere, an archive of a format that finds
+            more in it.
+    """
 
     name = "API answers"
     looks_like = (
@@ -42,12 +49,16 @@ class ApiAnswers:
     )
     may_repeat = False
 
+    def __init__(self, is_several: Callable[[Files], bool]) -> None:
+        self._is_several = is_several
+
     def recognises(self, files: Files) -> bool:
         """Whether one of the files holds a record, or a recorded request.
 
         A folder that holds archives of other formats too is none as a whole.
         """
-        if any(PurePosixPath(name).suffix.lower() in _OTHER_ARCHIVES for name in files):
+        suffixes = {PurePosixPath(name).suffix.lower() for name in files}
+        if suffixes & (_DATABASES | _EXPORTS) or self._is_several(files):
             return False
         return any(_holds_answers(file) for file in _candidates(files))
 
@@ -74,14 +85,25 @@ def _holds_answers(file: File) -> bool:
     return bool(is_empty_list) or any(is_answer(value, its_origin) for value, its_origin in tried)
 
 
+def could_be_archives(names: Iterable[str]) -> bool:
+    """Whether one of the files may be an archive of its own, by its name."""
+    suffixes = _SUFFIXES | _DATABASES | _EXPORTS
+    return any(PurePosixPath(name).suffix.lower() in suffixes for name in names)
+
+
+def is_whole(files: Files, folder: PurePosixPath) -> bool:
+    """Whether a folder, which a ZIP may hold, has no other archive beside it."""
+    return not could_be_archives(n for n in files if not PurePosixPath(n).is_relative_to(folder))
+
+
 def leave_files_out(
     files: Files, names: Iterable[str], tally: Tally, reason: str = "nothing that is known"
 ) -> None:
     """Counts files of an archive that are not read."""
     archive = files.path.resolve().name
     for name in names:
-        tally.read(archive, "files")
-        tally.leave_out(archive, "files", reason, name)
+        tally.read(archive, FILES)
+        tally.leave_out(archive, FILES, reason, name)
 
 
 def gathered(files: Files, names: Iterable[str], tally: Tally) -> Iterator[Found]:
@@ -91,14 +113,22 @@ def gathered(files: Files, names: Iterable[str], tally: Tally) -> Iterator[Found
         files: The archive.
         names: The files to read.
         tally: As for `Format.read`.
+
+    Raises:
+        ArchiveError: There is no room on disk for a copy of the records.
     """
-    with Gathering(tally) as gathering:
-        answers = Answers(gathering, tally)
-        for name in names:
-            origin = Origin(files.source(name)).asked(_hint(name))
-            for value, its_origin in answers_in(files[name], origin, tally):
-                answers.place(value, its_origin)
-        yield from gathering.records()
+    try:
+        with Gathering(tally) as gathering:
+            answers = Answers(gathering, tally)
+            for name in names:
+                origin = Origin(files.source(name)).asked(_hint(name))
+                for value, its_origin in answers_in(files[name], origin, tally):
+                    answers.place(value, its_origin)
+            yield from gathering.records()
+    except sqlite3.Error as error:
+        # a full disk, say: the database is our own
+        problem = f"its records cannot be put together on disk: {error}"
+        raise ArchiveError(f"{files.path.name}: {problem}") from error
 
 
 def _hint(name: str) -> str:
@@ -135,7 +165,7 @@ def _in_json(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeab
     try:
         for wrapper, value in values(text):
             number += 1
-            yield value, replace(wrapped(wrapper, origin), where=f"record {number:,}")
+            yield value, wrapped(wrapper, origin).at(f"record {number:,}")
     except (*BROKEN_JSON, ArchiveError) as error:
         _leave_rest_out(origin, f"after record {number:,}", error, tally)
     note_replaced(tally, origin, text.replaced)
@@ -147,7 +177,7 @@ def _in_yaml(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeab
     try:
         for interaction in interactions(text):
             number += 1
-            yield interaction, replace(origin, where=f"interaction {number:,}")
+            yield interaction, origin.at(f"interaction {number:,}")
     except (*BROKEN_YAML, ArchiveError) as error:
         _leave_rest_out(origin, f"after interaction {number:,}", error, tally)
     note_replaced(tally, origin, text.replaced)
@@ -155,20 +185,22 @@ def _in_yaml(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeab
 
 def _in_lines(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeable]:
     number = 0
-    while line := stream.readline(MOST_BYTES_OF_A_RECORD):
-        number += 1
-        if not line.strip():
-            continue
-        where = f"line {number:,}"
-        try:
-            value, replaced = _line(line)
-        except ValueError:
-            tally.read(origin.source, UNKNOWN)
-            tally.leave_out(origin.source, UNKNOWN, "the line is no JSON", where)
-        else:
-            here = replace(origin, where=where)
-            note_replaced(tally, here, replaced)
-            yield value, here
+    try:
+        while line := stream.readline(MOST_BYTES_OF_A_RECORD):
+            number += 1
+            here = origin.at(f"line {number:,}")
+            if not line.strip():
+                continue
+            try:
+                value, replaced = _line(line)
+            except ValueError:
+                tally.read(here.source, UNKNOWN)
+                tally.leave_out(here.source, UNKNOWN, "the line is no JSON", here.where)
+            else:
+                note_replaced(tally, here, replaced)
+                yield value, here
+    except ArchiveError as error:
+        _leave_rest_out(origin, f"after line {number:,}", error, tally)
 
 
 def _line(line: bytes) -> tuple[Any, int]:

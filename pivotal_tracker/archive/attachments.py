@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Any
 
 from .files import File
 from .format import Found, Record
@@ -26,15 +25,22 @@ class Attachments:
     def __init__(self, files: Mapping[int, File], source: str, tally: Tally) -> None:
         self._left = dict(files)
         self._source = source
+        self._tally = tally
         if files:
             tally.read(source, TABLE, len(files))
 
     def of(self, found: Found) -> Iterator[Found]:
         """The files of the attachments that a story or an epic describes."""
         for ids, attachment in attachments_in(found):
-            file = self._left.pop(attachment.get("id", 0), None)
+            file = self._left.pop(attachment["id"], None)
             if file:
-                yield self._found(file, ids | _described(attachment))
+                yield self._found(file, ids | described(attachment))
+
+    def drop(self, number: int, reason: str) -> None:
+        """Leaves a file out, if there is one."""
+        file = self._left.pop(number, None)
+        if file:
+            self._tally.leave_out(self._source, TABLE, reason, file.name)
 
     def rest(self) -> Iterator[Found]:
         """Those that nothing in the archive describes."""
@@ -60,6 +66,7 @@ def attachments_in(found: Found) -> Iterator[tuple[Record, Record]]:
             yield ids | {"comment_id": comment["id"]}, attachment
 
 
-def _described(attachment: Record) -> dict[str, Any]:
+def described(attachment: Record) -> Record:
+    """What a row of `attachment_files` takes over from the description of an attachment."""
     names = ("id", "filename", "content_type")
     return {name: attachment[name] for name in names if name in attachment}

@@ -42,7 +42,7 @@ class Gathering:
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         # a database without a name is a file of SQLite's own, gone when it is closed
-        self._database = sqlite3.connect("", isolation_level=None)
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
 
     def __enter__(self) -> Self:
         self._database.executescript(

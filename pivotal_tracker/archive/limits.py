@@ -41,8 +41,11 @@ MOST_LEVELS = 100
 MOST_BYTES_OF_AN_ATTACHMENT = 2**30
 """Of one in a database; Tracker took files of up to 100 MB."""
 
-MOST_STEPS_PER_BYTE = 200
-"""A database that takes more work to read, for its size, is made to be never read to its end."""
+LEAST_BYTES_OF_A_ROW = 12
+"""Of a database: if it gives more rows than have room in it, it was made to never end."""
 
-STEPS_OF_ANY_DATABASE = 100_000_000
-"""So much work is allowed however small a database is: a few seconds."""
+MOST_STEPS_PER_BYTE = 50
+"""So is one that takes SQLite more steps to read, for its size."""
+
+STEPS_OF_ANY_DATABASE = 10_000_000
+"""So many are allowed however small a database is: less than a second."""

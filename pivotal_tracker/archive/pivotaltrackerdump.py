@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import PurePosixPath
 
-from .api_answers import gathered, leave_files_out
+from .api_answers import gathered, is_whole, leave_files_out
 from .files import Files
 from .format import Found
 from .tally import Tally
@@ -24,8 +25,11 @@ class PivotalTrackerDump:
     may_repeat = False
 
     def recognises(self, files: Files) -> bool:
-        """Whether there is a file named after a path, or a cache that tells of paths."""
-        return any(map(_ANSWERS.search, files)) or any(_is_cache(files, name) for name in files)
+        """Whether there are files named after paths, or a cache that tells of paths."""
+        answers = [name for name in files if _ANSWERS.search(name)]
+        caches = [name for name in files if _is_cache(files, name)]
+        folders = {PurePosixPath(name).parent for name in answers or caches}
+        return len(folders) == 1 and is_whole(files, *folders)
 
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
         """All records once: stories are in the iterations too, activity in several files."""

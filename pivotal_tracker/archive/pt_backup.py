@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from .api_answers import gathered, leave_files_out
+from .api_answers import gathered, is_whole, leave_files_out
 from .attachments import Attachments
 from .files import File, Files
 from .format import Found
@@ -25,7 +25,13 @@ class PtBackup:
 
     def recognises(self, files: Files) -> bool:
         """Whether two of the files lie in one folder, the stories among them."""
-        return _folder(files) is not None
+        folder = _folder(files)
+        return folder is not None and is_whole(files, folder)
+
+    def lies_in(self, files: Files) -> bool:
+        """Whether it is somewhere among the files, with attachments that no other format knows."""
+        folder = _folder(files)
+        return folder is not None and bool(_contents(files, folder / "attachments"))
 
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
         """All records, the tasks and comments in their stories, then what is attached to them."""

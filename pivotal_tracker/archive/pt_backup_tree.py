@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import PurePosixPath
 
-from .answers import Origin
-from .api_answers import answers_in, gathered, leave_files_out
+from .api_answers import answers_in, could_be_archives, gathered, leave_files_out
 from .files import Files
 from .format import Found
+from .origin import Origin
 from .records import whole_number
 from .tally import Tally
 
@@ -25,14 +25,16 @@ class PtBackupTree:
     may_repeat = False
 
     def recognises(self, files: Files) -> bool:
-        """Whether stories lie in a folder of their project's, in JSON."""
-        return any(name.endswith(".json") for name in _stories(files))
+        """Whether stories lie in a folder of their project's, in JSON, and nothing like them."""
+        stories = set(_stories(files))
+        others = (name for name in files if name not in stories)
+        return any(map(_is_json, stories)) and not could_be_archives(others)
 
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
         """All stories, and the projects that they are of."""
         stories = _stories(files)
-        names = [name for name in stories if name.endswith(".json")]
-        older = [name for name in stories if name.endswith(".xml")]
+        names = [name for name in stories if _is_json(name)]
+        older = [name for name in stories if not _is_json(name)]
         leave_files_out(files, older, tally, "XML of API v3, which is not read")
         known = set(stories)
         leave_files_out(files, (name for name in files if name not in known), tally)
@@ -45,6 +47,10 @@ class PtBackupTree:
             if found.table == "projects" and found.record["id"] in project_names:
                 found.record.setdefault("name", project_names[found.record["id"]])
             yield found
+
+
+def _is_json(name: str) -> bool:
+    return name.endswith(".json")
 
 
 def _stories(files: Files) -> list[str]:

@@ -147,6 +147,20 @@ _SHAPES: tuple[tuple[frozenset[str], str], ...] = tuple(
 )
 """What a record without a kind is, by the attributes that it has; the first that fits."""
 
+_OF_A_RELEASE = (
+    "id",
+    "project_id",
+    "name",
+    "description",
+    "current_state",
+    "labels",
+    "url",
+    "created_at",
+    "updated_at",
+    "accepted_at",
+    "deadline",
+)
+
 ID_COLUMNS = {"stories": "story_id", "epics": "epic_id"}
 """What children call the id of what they belong to."""
 
@@ -160,6 +174,11 @@ def belongs_to(record: Record) -> str:
         return _TABLE_OF_KIND.get(kind) or _CHILD_OF_KIND.get(kind, "")
     attributes = record.keys()
     return next((place for shape, place in _SHAPES if shape <= attributes), "")
+
+
+def release_of(story: Record) -> Record:
+    """The release that a story of type `release` is, as far as the story tells."""
+    return {"kind": "release", **{name: story[name] for name in _OF_A_RELEASE if name in story}}
 
 
 def whole_number(value: Any) -> int | None:
