@@ -22,7 +22,7 @@ from .changes import deletions_in
 from .comparison import Comparison
 from .load_report import report_records
 from .loaded import Loaded
-from .people import People
+from .people import People, is_id
 from .rows import Batch, Record, in_tracker_words
 from .run import MEETS_PEOPLE, rows_counted
 from .settings import BATCH_SIZE
@@ -201,7 +201,7 @@ class ArchiveRun:
         return taker
 
     def _take_person(self, found: Found, tally: Tally) -> None:
-        if not isinstance(found.record.get("id"), int):
+        if not is_id(found.record.get("id")):
             tally.leave_out(found.source, "people", NO_KEY, name_of(found.record))
             return
         if "people" in self.selected:

@@ -13,6 +13,7 @@ from .archive import Copies, Found, Tally
 from .archive.copies import exported_when, known_values, moment
 from .comparison import Comparison
 from .loaded import Key, Loaded, key_of
+from .people import is_id
 from .rows import Batch, Record, count_rows, row_id
 from .tables import Table
 
@@ -207,11 +208,17 @@ def name_of(record: Record) -> str:
 
 
 def record_key(table: Table, record: Record) -> Key | None:
-    """A record's key; None where it has none that a database could take."""
-    values = [record.get(name) for name in table.key]
-    for value in values:
-        if not isinstance(value, str | int) or isinstance(value, bool):
+    """A record's key; None where it has none that the table's columns could take."""
+    values = []
+    for name in table.key:
+        value = record.get(name)
+        if table.columns[name] == "bigint":
+            is_usable = is_id(value)
+        else:
+            is_usable = isinstance(value, str)
+        if not is_usable:
             return None
+        values.append(value)
     return key_of(values)
 
 
