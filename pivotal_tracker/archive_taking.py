@@ -212,11 +212,8 @@ def record_key(table: Table, record: Record) -> Key | None:
     values = []
     for name in table.key:
         value = record.get(name)
-        if table.columns[name] == "bigint":
-            is_usable = is_id(value)
-        else:
-            is_usable = isinstance(value, str)
-        if not is_usable:
+        of_ids = table.columns[name] == "bigint"
+        if not (is_id(value) if of_ids else isinstance(value, str)):
             return None
         values.append(value)
     return key_of(values)
