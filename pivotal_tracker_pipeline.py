@@ -7,38 +7,65 @@ import contextlib
 import ctypes
 import errno
 import gc
+import json
+import logging
 import os
+import random
 import sys
+import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 from dlt.extract import DltSource
+from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace
 
 from pivotal_tracker import (
+    Difference,
     MissingTokenError,
+    Shard,
     TrackerError,
     check_archives,
     check_server,
+    differences,
+    gather_people,
     pivotal_tracker_archive,
     pivotal_tracker_attachments,
     pivotal_tracker_source,
 )
+from pivotal_tracker.defaults import set_defaults
+from pivotal_tracker.views import Views, create_views
+from pivotal_tracker.watching import (
+    AlreadyRunningError,
+    alone,
+    keep_variables_from_sentry,
+    tell_sentry,
+    tell_slack,
+)
 
 VERSION = "0.1.0"
 
-ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED = 0, 1, 2, 3
+ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 2, 3, 4
 _MOST_LINES = 20
 """So many lines of a kind are in the summary."""
 _M_ARENA_MAX = -8
 """The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
 
+_OF_EVERY_TABLE = ("native writer", "Falling back to `append`", 'The "hard_delete" column hint')
+"""What dlt warns of for each table: of Postgres, where it loads as fast that way; of plain files,
+whose rows the source does not change; and of tables that are made anew."""
+
+_TRIES = 5
+"""So often is a load tried again that the load of another shard may have got in the way of."""
 _LISTS = {"project_list", "account_list", "archives"}
 """The resources that only hand their list on."""
 
@@ -51,33 +78,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0: all loaded; 3: loaded, but a project, or one of its tables, could not be read; 1: failed,
-        and one line on stderr says why. Bad options end the process with 2.
+        and one line on stderr says why; 4: another run is under way. Bad options end the process
+        with 2.
     """
     options = _options(arguments)
-    _set_up_logging(options)
     _suit_memory_to_pages()
+    report: dict[str, Any] = {"exit_code": FAILED, "reason": None}
+    began = datetime.now(UTC)
     try:
+        _set_up_dlt(options)
         with _server_of(options):
             if options.check:
-                return _check(options)
-            return _load(options)
+                report["exit_code"] = _check(options)
+            else:
+                with alone(_pipeline_name(options)):
+                    report["exit_code"] = _load(options, report)
     except KeyboardInterrupt:
-        _complain("Interrupted. Run the same command again: it completes what was begun.")
-        return FAILED
+        report["reason"] = "Interrupted. Run the same command again: it completes what was begun."
+    except AlreadyRunningError as error:
+        report |= {"exit_code": ALREADY_RUNNING, "reason": str(error)}
     except Exception as error:
+        report["reason"] = _reason(error)
+        if not options.check:
+            _tell_of_failure(_pipeline_name(options), error)
         if options.debug:
             raise
-        _complain(_reason(error))
-        return FAILED
+    finally:
+        if options.summary:
+            _write_report(options.summary, began, report)
+    if report["reason"]:
+        _complain(report["reason"])
+    return int(report["exit_code"])
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def command_line() -> argparse.ArgumentParser:
+    """What the command takes."""
     parser = argparse.ArgumentParser(
-        prog="pivotal_tracker_pipeline.py",
         description="Loads a Pivotal Tracker workspace into a database with dlt.",
         epilog="The token comes from SOURCES__PIVOTAL_TRACKER__API_TOKEN or .dlt/secrets.toml, the "
         "server from SOURCES__PIVOTAL_TRACKER__BASE_URL or .dlt/config.toml. Exit codes: 0 all "
-        "loaded, 3 loaded but a part could not be read, 1 failed, 2 bad options.",
+        "loaded, 3 loaded but a part could not be read, 1 failed, 2 bad options, 4 another run is "
+        "under way.",
     )
     add = parser.add_argument
     add("--sample", action="store_true", help="load a made-up workspace; needs no token")
@@ -86,6 +127,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--dataset", default="tracker", metavar="NAME", help="its dataset (%(default)s)")
     add("--project", nargs="+", type=int, metavar="ID", help="only these projects")
     add("--resource", nargs="+", metavar="NAME", help="only these tables")
+    add(
+        "--shard",
+        default=dlt.config.get("sources.pivotal_tracker.shard") or "",
+        metavar="N/OF",
+        help="only one part of the projects: 2/5 for the second of five, which may run at once",
+    )
     add("--check", action="store_true", help="load nothing; say what the token and server offer")
     add(
         "--full-refresh",
@@ -93,22 +140,42 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="read everything again and rebuild the tables; activity, people and deleted_records "
         "are only ever added to",
     )
+    add("--no-views", action="store_true", help="leave out the views of Tracker's metrics")
     add("--attachments", metavar="DIR", help="also download the files of comments into this folder")
     add(
         "--progress",
         choices=("log", "tqdm", "enlighten", "alive_progress"),
         help="how to show progress (tqdm on a terminal, log elsewhere)",
     )
+    add(
+        "--summary",
+        type=Path,
+        metavar="FILE",
+        help="write what the run did to a JSON file, also when it fails",
+    )
     add("--verbose", action="store_true", help="say what is being done")
     add("--debug", action="store_true", help="say everything, with a traceback on failure")
     add("--version", action="version", version=f"pivotal-tracker {VERSION}, dlt {dlt.__version__}")
+    return parser
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = command_line()
     options = parser.parse_args(arguments)
+    try:
+        options.shard = Shard.parsed(options.shard)
+    except TrackerError as error:
+        parser.error(str(error))
+    if options.archive and not options.shard.is_whole:
+        parser.error("--shard does not go with --archive: files are read as one whole")
     for name in ("sample", "full_refresh") if options.archive else ():
         if getattr(options, name):
             parser.error(
                 f"--{name.replace('_', '-')} does not go with --archive: an archive is always "
                 "read whole, and added to what is there"
             )
+    if options.summary and not options.summary.parent.is_dir():
+        parser.error(f"--summary: there is no folder {options.summary.parent}")
     if options.dataset == _pipeline_name(options):
         parser.error(
             f"--dataset must not be called {options.dataset}: that is the pipeline's name, and "
@@ -118,13 +185,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _pipeline_name(options: argparse.Namespace) -> str:
-    return "pivotal_tracker_sample" if options.sample else "pivotal_tracker"
+    name = "pivotal_tracker_sample" if options.sample else "pivotal_tracker"
+    return name if options.shard.is_whole else f"{name}_shard_{options.shard.name}"
 
 
-def _set_up_logging(options: argparse.Namespace) -> None:
+def _set_up_dlt(options: argparse.Namespace) -> None:
+    # dlt reads these two once, before anything can be registered with it
     level = "DEBUG" if options.debug else "INFO" if options.verbose else None
     if level:
         os.environ["RUNTIME__LOG_LEVEL"] = level
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    set_defaults()
+    keep_variables_from_sentry()
+    logging.getLogger("dlt").addFilter(
+        lambda said: not any(words in said.getMessage() for words in _OF_EVERY_TABLE)
+    )
 
 
 def _suit_memory_to_pages() -> None:
@@ -142,8 +217,14 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
     if not options.sample:
         yield
         return
-    from tracker_server import TrackerServer
-    from tracker_server.made_up import made_up_workspace
+    try:
+        from tracker_server import TrackerServer
+        from tracker_server.made_up import made_up_workspace
+    except ModuleNotFoundError as error:
+        raise TrackerError(
+            f"--sample needs the server of a made-up workspace, and {error.name} is missing: "
+            "pip install -r requirements.txt, or the package with its extra [server]."
+        ) from error
 
     workspace = made_up_workspace()
     with TrackerServer(workspace) as server:
@@ -159,32 +240,65 @@ def _check(options: argparse.Namespace) -> int:
     return ALL_LOADED if findings.usable else FAILED
 
 
-def _load(options: argparse.Namespace) -> int:
+def _load(options: argparse.Namespace, report: dict[str, Any]) -> int:
+    """Runs the pipeline, prints the summary, and notes it in the report as far as it came."""
     pipeline = dlt.pipeline(
         _pipeline_name(options),
         destination=options.destination,
         dataset_name=options.dataset,
         progress=_progress(options),
     )
+    _suit_load_to(pipeline)
+    if not options.shard.is_whole:
+        # the tables in it are emptied by each run
+        name = f"destination.{pipeline.destination.destination_name}.staging_dataset_name_layout"
+        dlt.config[name] = f"%s_staging_{options.shard.name}"
+    report["place"] = {
+        "destination": pipeline.destination.destination_name,
+        "dataset": pipeline.dataset_name,
+        "shard": str(options.shard),
+    }
     source = _archives(options) if options.archive else _server(options)
+    traces: list[PipelineTrace] = []
     with _kept_open(pipeline):
-        if pipeline.has_pending_data:
-            # a new run would put the interrupted one's package in the place of its own data
-            pipeline.run()
-        pipeline.run(source, loader_file_format="parquet")
-        traces = [_last_trace(pipeline)]
-        if options.attachments and not options.archive:
-            files = pivotal_tracker_attachments(options.attachments)
-            pipeline.run(files, loader_file_format="parquet")
-            traces.append(_last_trace(pipeline))
-    sys.stdout.write(summary(pipeline, traces) + "\n")
+        _complete_interrupted_run(pipeline, options.shard)
+        try:
+            _run(pipeline, source, options, traces)
+        finally:
+            report |= _report(_metrics(traces or [_last_trace(pipeline)]))
+        found = differences(pipeline, _metrics(traces))
+        # another shard's run would make them at the same time
+        wants_views = not options.no_views and options.shard.has_accounts
+        views = create_views(pipeline) if wants_views else None
+    report["differences"] = [asdict(one) | {"is_loss": one.is_loss} for one in found]
+    report["views_left_out"] = views.left_out if views else {}
+    sys.stdout.write(summary(pipeline, traces, found, views) + "\n")
+    _tell_of(pipeline, traces)
     metrics = _metrics(traces)
-    return PARTLY_LOADED if _skipped(metrics) or _unread(metrics) else ALL_LOADED
+    is_partial = _skipped(metrics) or _unread(metrics) or any(one.is_loss for one in found)
+    return PARTLY_LOADED if is_partial else ALL_LOADED
+
+
+def _run(
+    pipeline: dlt.Pipeline,
+    source: DltSource,
+    options: argparse.Namespace,
+    traces: list[PipelineTrace],
+) -> None:
+    """Loads the source, and what is wanted beside it; adds what dlt noted of each run."""
+    traces.append(_patiently(pipeline, options.shard, lambda: pipeline.run(source)))
+    if not options.shard.is_whole and "people" in source.selected_resources:
+        gather_people(pipeline)
+    if options.attachments and not options.archive:
+        files = pivotal_tracker_attachments(options.attachments, shard=str(options.shard))
+        traces.append(_patiently(pipeline, options.shard, lambda: pipeline.run(files)))
 
 
 def _server(options: argparse.Namespace) -> DltSource:
     projects = {"project_ids": options.project} if options.project else {}
-    source = pivotal_tracker_source(full_refresh=options.full_refresh, **projects)
+    source = pivotal_tracker_source(
+        full_refresh=options.full_refresh, shard=str(options.shard), **projects
+    )
     return _selected(source, options.resource)
 
 
@@ -195,6 +309,17 @@ def _archives(options: argparse.Namespace) -> DltSource:
     )
     names = {*options.resource, "load_report"} if options.resource else None
     return _selected(source, names)
+
+
+def _complete_interrupted_run(pipeline: dlt.Pipeline, shard: Shard) -> None:
+    """Loads what an earlier run has read: a new run would load that and drop its own data."""
+    # killed between two steps, dlt keeps a package that it has normalized among those to normalize,
+    # and then stumbles over itself
+    for load_id in pipeline.list_normalized_load_packages():
+        if load_id in pipeline.list_extracted_load_packages():
+            pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
+    if pipeline.has_pending_data:
+        _patiently(pipeline, shard, pipeline.run)
 
 
 @contextlib.contextmanager
@@ -214,6 +339,42 @@ def _last_trace(pipeline: dlt.Pipeline) -> PipelineTrace:
     return pipeline.last_trace
 
 
+def _patiently(pipeline: dlt.Pipeline, shard: Shard, run: Callable[[], Any]) -> PipelineTrace:
+    """Runs a pipeline; of a shard, loads again what failed, as another's load may be the reason.
+
+    Returns:
+        What dlt noted of the run, its extraction included.
+    """
+    try:
+        run()
+    except PipelineStepFailed as error:
+        if shard.is_whole or error.step != "load":
+            raise
+        trace = _last_trace(pipeline)
+        _load_again(pipeline)
+        return trace
+    return _last_trace(pipeline)
+
+
+def _load_again(pipeline: dlt.Pipeline) -> None:
+    for attempt in range(1, _TRIES + 1):
+        # two that make the same table at once fail in step, and would again
+        time.sleep(random.uniform(1, 2) * attempt)
+        try:
+            pipeline.load()
+            break
+        except PipelineStepFailed:
+            if attempt == _TRIES:
+                raise
+
+
+def _suit_load_to(pipeline: dlt.Pipeline) -> None:
+    """Has DuckDB load few files at once, each of which takes memory; a server may take many."""
+    is_duckdb = pipeline.destination.destination_type == "dlt.destinations.duckdb"
+    if is_duckdb and dlt.config.get("load.workers") is None:
+        dlt.config["load.workers"] = 2
+
+
 def _progress(options: argparse.Namespace) -> TCollectorArg:
     if options.progress == "log" or (options.progress is None and not sys.stderr.isatty()):
         return dlt.progress.log(log_period=10, logger=sys.stderr, dump_system_stats=False)
@@ -231,28 +392,106 @@ def _selected(source: DltSource, names: Collection[str] | None) -> DltSource:
     return source.with_resources(*names) if names else source
 
 
-def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
+def _report(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the resources noted, in the form of the JSON summary."""
+    counts = _counts(metrics)
+    written = Counter[str]()
+    for noted in metrics.values():
+        written.update(noted.get("written", {}))
+    became = {name: dict(noted["rows"]) for name, noted in metrics.items() if "rows" in noted}
+    return {
+        "requests": counts["requests"],
+        "retries": counts["attempts"] - counts["requests"],
+        "tables": {
+            name: {"written": written[name], **became.get(name, {})}
+            for name in sorted({*written, *became})
+        },
+        "projects_unchanged": _projects_unchanged(metrics),
+        "projects_not_seen": _projects_not_seen(metrics),
+        "skipped": [
+            {"table": table, "project_id": int(project), "reason": reason}
+            for table, project, reason in _skipped(metrics)
+        ],
+        **{
+            what: {name: noted[what] for name, noted in metrics.items() if what in noted}
+            for what in ("not_offered", "not_permitted")
+        },
+        "refused_fields": _refused_fields(metrics),
+        "characters_replaced": counts["replaced"],
+        "files": metrics.get("attachment_files", {}).get("files"),
+    }
+
+
+def _write_report(path: Path, began: datetime, report: dict[str, Any]) -> None:
+    ended = datetime.now(UTC)
+    told = {
+        "began_at": began.isoformat(timespec="seconds"),
+        "seconds": round((ended - began).total_seconds(), 3),
+        **report,
+    }
+    try:
+        path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        _complain(f"The summary cannot be written: {error}")
+
+
+def _tell_of_failure(name: str, error: BaseException) -> None:
+    """Tells whoever is to be told that a run failed."""
+    # without a package that its settings ask for, dlt cannot even read those settings
+    with contextlib.suppress(ImportError):
+        tell_slack(f"{name} failed. {_reason(error)}")
+        tell_sentry(error)
+
+
+def _tell_of(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> None:
+    """Tells Slack, if it is to be told, of a run that wrote anything or left a part out."""
+    metrics = _metrics(traces)
+    if _written(metrics).total() or _skipped(metrics):
+        remarks = "\n".join(_remarks(traces))
+        tell_slack(f"{pipeline.pipeline_name}, dataset {pipeline.dataset_name}. {remarks}")
+
+
+def _written(metrics: dict[str, dict[str, Any]]) -> Counter[str]:
+    """Rows written, by table."""
+    written = Counter[str]()
+    for noted in metrics.values():
+        written.update(noted.get("written", {}))
+    return written
+
+
+def summary(
+    pipeline: dlt.Pipeline,
+    traces: Sequence[PipelineTrace],
+    found: Sequence[Difference] = (),
+    views: Views | None = None,
+) -> str:
     """What a person wants to know after a run: rows a table, what is missing, where it lies.
 
     Args:
         pipeline: Which has run.
         traces: Of what it ran: the source, perhaps the attachments.
+        found: The lists whose numbers of rows do not agree.
+        views: What became of them, if they were wanted.
     """
     metrics = _metrics(traces)
-    written, became = Counter[str](), Counter[tuple[str, str]]()
+    written, became = _written(metrics), Counter[tuple[str, str]]()
     for resource, noted in metrics.items():
-        written.update(noted.get("written", {}))
         became.update({(resource, what): n for what, n in noted.get("rows", {}).items()})
     width = max(map(len, written), default=0)
     lines = [
         f"{name:{width}}  {written[name]:>10,} rows{_became(name, became)}"
         for name in sorted({*written, *(name for name, what in +became if what == "deleted")})
     ]
+    return "\n".join([*lines, "", *_remarks(traces, found), *_views(views), *_where(pipeline)])
+
+
+def _remarks(traces: Sequence[PipelineTrace], found: Sequence[Difference] = ()) -> list[str]:
+    """What there is to say of a run as a whole."""
+    metrics = _metrics(traces)
     counts = _counts(metrics)
     seconds = sum((trace.finished_at - trace.started_at).total_seconds() for trace in traces)
-    lines += [
-        "",
-        f"Loaded {written.total():,} rows in {seconds:.1f} s{_requests(counts)}.",
+    return [
+        f"Loaded {_written(metrics).total():,} rows in {seconds:.1f} s{_requests(counts)}.",
         *_unchanged(metrics),
         *(
             f"Skipped: project {project}, {resource}: {reason}"
@@ -261,12 +500,11 @@ def summary(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> str:
         *(f"Not read to its end: {name}: {reason}" for name, reason in _unread(metrics).items()),
         *_lacking(metrics),
         *_left_out(metrics),
+        *_differing(found),
         *_load_report(metrics),
         *_files(metrics),
         *_replaced(counts),
-        *_where(pipeline),
     ]
-    return "\n".join(lines)
 
 
 def _requests(counts: Counter[str]) -> str:
@@ -323,12 +561,24 @@ def _unread(metrics: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 def _unchanged(metrics: dict[str, dict[str, Any]]) -> list[str]:
     """How many projects were not read again, and which are not in the list any more."""
-    unchanged = min((m["unchanged"] for m in metrics.values() if "unchanged" in m), default=0)
-    vanished = [str(one) for m in metrics.values() for one in m.get("vanished", ())]
+    unchanged = _projects_unchanged(metrics)
+    vanished = [str(one) for one in _projects_not_seen(metrics)]
     lines = [f"Unchanged since the last run: {unchanged:,} projects."] if unchanged else []
     if vanished:
         lines.append(f"Not in the list of projects any more, rows kept: {', '.join(vanished)}")
     return lines
+
+
+def _projects_unchanged(metrics: dict[str, dict[str, Any]]) -> int:
+    return min((m["unchanged"] for m in metrics.values() if "unchanged" in m), default=0)
+
+
+def _projects_not_seen(metrics: dict[str, dict[str, Any]]) -> list[int]:
+    return [one for m in metrics.values() for one in m.get("vanished", ())]
+
+
+def _refused_fields(metrics: dict[str, dict[str, Any]]) -> list[str]:
+    return sorted({field for m in metrics.values() for field in m.get("refused_fields", ())})
 
 
 def _lacking(metrics: dict[str, dict[str, Any]]) -> list[str]:
@@ -341,9 +591,8 @@ def _lacking(metrics: dict[str, dict[str, Any]]) -> list[str]:
         names = {name for name, noted in metrics.items() if noted_as in noted}
         if names:
             lines.append(f"{problem}: {', '.join(sorted(names))}")
-    fields = {field for noted in metrics.values() for field in noted.get("refused_fields", ())}
-    if fields:
-        lines.append(f"Fields that this server refuses: {', '.join(sorted(fields))}")
+    if fields := _refused_fields(metrics):
+        lines.append(f"Fields that this server refuses: {', '.join(fields)}")
     return lines
 
 
@@ -354,6 +603,15 @@ def _left_out(metrics: dict[str, dict[str, Any]]) -> list[str]:
         for name, noted in metrics.items()
         if noted.get("rows", {}).get("unusable")
     ]
+
+
+def _differing(found: Sequence[Difference]) -> list[str]:
+    """The lists whose numbers of rows do not agree, lost rows first."""
+    told = sorted(found, key=lambda one: not one.is_loss)
+    lines = [f"{'Rows are missing' if one.is_loss else 'Counted'}: {one}" for one in told]
+    if len(lines) > _MOST_LINES:
+        lines[_MOST_LINES:] = [f"… and {len(lines) - _MOST_LINES:,} lists more (--summary FILE)"]
+    return lines
 
 
 def _load_report(metrics: dict[str, dict[str, Any]]) -> list[str]:
@@ -414,6 +672,16 @@ def _replaced(counts: Counter[str]) -> list[str]:
     ]
 
 
+def _views(views: Views | None) -> list[str]:
+    """How many views there are, and which not."""
+    if views is None:
+        return []
+    if views.problem:
+        return [f"Views: none, {views.problem}."]
+    lines = [f"Views: {len(views.names)}."]
+    return lines + [f"Left out: view {name}: {why}" for name, why in views.left_out.items()]
+
+
 def _where(pipeline: dlt.Pipeline) -> list[str]:
     """Where the data is now, and what to type to look at it."""
     place = pipeline.destination_client().config
@@ -426,7 +694,7 @@ def _where(pipeline: dlt.Pipeline) -> list[str]:
             f"print(duckdb.connect('{database}').table('{stories}')"
             ".select('name', 'current_state', 'estimate').limit(10))\"",
         ]
-    return [f"In {place.destination_name}, dataset {pipeline.dataset_name}."]
+    return [f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}."]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -445,6 +713,9 @@ def _reason(error: BaseException) -> str:
             return str(cause)
         if isinstance(cause, ConfigFieldMissingException):
             return _missing_setting(cause)
+        if isinstance(cause, MissingDependencyException):
+            packages = " ".join(f'"{package}"' for package in cause.dependencies)
+            return f"A package is missing, for {cause.caller}: pip install {packages}"
         if "No space left on device" in str(cause) or (
             isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         ):

@@ -16,21 +16,30 @@ from .archive_load import ARCHIVE_TABLES, ArchiveOptions, ArchiveRun, Handed
 from .attachments import attachment_rows
 from .check import Findings, check_archives, check_server
 from .client import MissingTokenError, TrackerClient
+from .counting import Difference, differences
+from .destination import bigquery_layout, file_format, only_adds
 from .errors import TrackerError
+from .gathering import gather_people
 from .lists import LISTS
+from .loaded import Loaded
 from .projects import project_list, project_rows
 from .reading import ProjectList, Reading
 from .rows import Record
 from .run import Run, account_wide
 from .settings import PROJECT_ENDPOINTS, TRACKER_URL
+from .shard import Shard
 from .tables import Table
 
 __all__ = [
+    "Difference",
     "Findings",
     "MissingTokenError",
+    "Shard",
     "TrackerError",
     "check_archives",
     "check_server",
+    "differences",
+    "gather_people",
     "pivotal_tracker_archive",
     "pivotal_tracker_attachments",
     "pivotal_tracker_source",
@@ -47,6 +56,7 @@ def pivotal_tracker_source(
     project_ids: list[int] | None = None,
     requests_per_second: float | None = None,
     full_refresh: bool = False,
+    shard: str = "",
 ) -> Sequence[DltResource]:
     """All that a server of Tracker's API v5 knows of the projects that a token sees.
 
@@ -59,6 +69,11 @@ def pivotal_tracker_source(
         requests_per_second: Ask no faster than this; as fast as the server answers if not given.
         full_refresh: Read everything again and rebuild the tables of the resources selected, but
             for `activity`, `people` and `deleted_records`, which are only ever added to.
+        shard: Load only one part of the projects: `2/5` for the second of five, all of which may
+            be loaded into one dataset at once, each with a pipeline name and a
+            `staging_dataset_name_layout` of its own. A project stays in its shard whichever others
+            come and go; what belongs to no project is loaded with the first. After each run,
+            `gather_people` brings `people` up to date.
 
     Returns:
         `projects`, a transformer for each table that is read project by project, the lists of the
@@ -69,21 +84,28 @@ def pivotal_tracker_source(
         TrackerError: The token or the URL cannot be right; more kinds while it is read.
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
+    part = Shard.parsed(shard)
+    # other shards' rows are in the same tables
+    rebuilds = full_refresh and part.is_whole
     runs: list[Run] = []
 
     def run() -> Run:
         """What all resources of an extraction share; a source may be extracted more than once."""
         if not runs or runs[-1].load_id != dlt.current.load_package_state()["load_id"]:
-            runs[:] = [Run(client, full_refresh=full_refresh)]
+            runs[:] = [Run(client, part, full_refresh=full_refresh)]
+            if not rebuilds:
+                _refuse_to_change_files(runs[-1].loaded)
         return runs[-1]
 
     @dlt.resource(name="project_list", selected=False)
     def listed_projects() -> Iterator[list[Record]]:
-        yield project_list(client, project_ids, run().list_metrics["projects"])
+        metrics = run().list_metrics["projects"]
+        listed, run().elsewhere = project_list(client, project_ids, part, metrics)
+        yield listed
 
     @dlt.resource(name="account_list", selected=False)
     def listed_accounts() -> Iterator[list[Record]]:
-        yield account_list(client, run().list_metrics["accounts"])
+        yield account_list(client, run().list_metrics["accounts"]) if part.has_accounts else []
 
     def projects(listed: list[Record]) -> Iterator[Any]:
         yield from project_rows(run(), listed, are_all=project_ids is None)
@@ -132,11 +154,11 @@ def pivotal_tracker_source(
 
     def transformer(read: Any, of: DltResource, table: Table) -> DltResource:
         return _with_tables(
-            dlt.transformer(read, data_from=of, name=table.name), table, full_refresh=full_refresh
+            dlt.transformer(read, data_from=of, name=table.name), table, rebuilds=rebuilds
         )
 
     def resource(read: Any, table: Table) -> DltResource:
-        return _with_tables(dlt.resource(read, name=table.name), table, full_refresh=full_refresh)
+        return _with_tables(dlt.resource(read, name=table.name), table, rebuilds=rebuilds)
 
     return [
         listed_projects,
@@ -157,6 +179,7 @@ def pivotal_tracker_attachments(
     api_token: str = dlt.secrets.value,
     base_url: str = TRACKER_URL,
     requests_per_second: float | None = None,
+    shard: str = "",
 ) -> DltResource:
     """The files of the comments that have been loaded, each downloaded once.
 
@@ -168,6 +191,7 @@ def pivotal_tracker_attachments(
         api_token: As for `pivotal_tracker_source`; it goes only to the host of `base_url`.
         base_url: As for `pivotal_tracker_source`.
         requests_per_second: As for `pivotal_tracker_source`.
+        shard: As for `pivotal_tracker_source`.
 
     Returns:
         `attachment_files`, which tells of each file where it lies, with its size and SHA-256, or
@@ -177,13 +201,14 @@ def pivotal_tracker_attachments(
         TrackerError: The token or the URL cannot be right.
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
+    part = Shard.parsed(shard)
 
     def attachment_files() -> Iterator[Any]:
-        yield from attachment_rows(Run(client, full_refresh=False), Path(directory).resolve())
+        yield from attachment_rows(Run(client, part, full_refresh=False), Path(directory).resolve())
 
     table = tables.ATTACHMENT_FILES
     resource = dlt.resource(attachment_files, name=table.name)
-    return _with_tables(resource, table, full_refresh=False)
+    return _with_tables(resource, table, rebuilds=False)
 
 
 @dlt.source(name="pivotal_tracker")
@@ -220,6 +245,7 @@ def pivotal_tracker_archive(
     @dlt.resource(name="archives", selected=False)
     def archives() -> Iterator[Handed]:
         runs[:] = [ArchiveRun(opened, options)]
+        _refuse_to_change_files(runs[0].loaded)
         yield from runs[0].handed()
 
     def of_table(table: Table) -> DltResource:
@@ -231,9 +257,18 @@ def pivotal_tracker_archive(
                 yield from handed[1]
 
         resource = dlt.transformer(take, data_from=archives, name=table.name)
-        return _with_tables(resource, table, full_refresh=False)
+        return _with_tables(resource, table, rebuilds=False)
 
     return [archives, *map(of_table, ARCHIVE_TABLES.values())]
+
+
+def _refuse_to_change_files(loaded: Loaded) -> None:
+    if only_adds() and loaded.anything:
+        raise TrackerError(
+            "Rows in plain files cannot be changed, and an earlier run has written some. Write "
+            "those of all projects anew with --full-refresh (full_refresh=True), load into another "
+            "dataset, or into a database, which is brought up to date."
+        )
 
 
 def _state_of_projects(full_refresh: bool) -> dict[str, Any]:
@@ -245,32 +280,33 @@ def _state_of_projects(full_refresh: bool) -> dict[str, Any]:
     return projects
 
 
-def _with_tables(resource: DltResource, table: Table, *, full_refresh: bool) -> DltResource:
+def _with_tables(resource: DltResource, table: Table, *, rebuilds: bool) -> DltResource:
     """Tells dlt of a resource's table, of those nested in it, and of those that all may feed."""
-    resource.apply_hints(**_hints(table, table, full_refresh=full_refresh))
+    resource.apply_hints(**_hints(table, table, rebuilds=rebuilds))
     shared = [one for one in (tables.PEOPLE, tables.DELETED_RECORDS) if one is not table]
     for member in [*list(table.family())[1:], *shared]:
         root = member if member in shared else table
         resource.apply_hints(
             table_name=member.name,
             create_table_variant=True,
-            **_hints(member, root, full_refresh=full_refresh),
+            **_hints(member, root, rebuilds=rebuilds),
         )
     return resource
 
 
-def _hints(table: Table, root: Table, *, full_refresh: bool) -> dict[str, Any]:
+def _hints(table: Table, root: Table, *, rebuilds: bool) -> dict[str, Any]:
     """What dlt is told of a table, beyond the columns that its empty Arrow table declares."""
-    rebuilds = full_refresh and root.name not in ADDED_TO
+    rebuilds = rebuilds and root.name not in ADDED_TO
     columns: dict[str, Any] = {name: {"data_type": "json"} for name in sorted(table.json_columns)}
-    # dlt's own nested tables, of lists that nobody declared, are merged by it
-    columns["_dlt_id"] = {"data_type": "text", "nullable": False, "unique": True, "row_key": True}
+    # dlt's own nested tables, of lists that nobody declared, are merged by it; not unique in one
+    # load, as several resources may find the same record gone
+    columns["_dlt_id"] = {"data_type": "text", "nullable": False, "unique": False, "row_key": True}
     hints: dict[str, Any] = {
         "write_disposition": "replace" if rebuilds else "merge",
         "primary_key": table.key,
         "columns": columns | {"_deleted": {"data_type": "bool", "hard_delete": True}},
-        # many times faster than dlt's default for DuckDB, which inserts literals
-        "file_format": "parquet",
+        "file_format": file_format(table),
+        "additional_table_hints": bigquery_layout(table),
     }
     if table is not root:
         # the nested rows of a record are replaced together

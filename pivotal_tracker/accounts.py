@@ -32,7 +32,8 @@ def _list(
 def workspaces_of(run: Run) -> Iterator[Any]:
     """What the resource `workspaces` yields."""
     metrics = dlt.current.resource_metrics()
-    yield from account_wide(run, tables.WORKSPACES, _list(run.client, WORKSPACES, metrics), metrics)
+    records = _list(run.client, WORKSPACES, metrics) if run.shard.has_accounts else None
+    yield from account_wide(run, tables.WORKSPACES, records, metrics)
     yield from run.ended("workspaces")
 
 

@@ -133,13 +133,17 @@ def _attachments(run: Run) -> Iterator[Record]:
     columns = ["id", "project_id", "comment_id", "filename", "content_type", "size", "download_url"]
     for table, parent in _HELD_IN.items():
         for row in run.loaded.rows(table, [*columns, parent]):
-            yield dict(zip([*columns, parent], row, strict=True))
+            record = dict(zip([*columns, parent], row, strict=True))
+            if record["project_id"] in run.shard:
+                yield record
 
 
 def _held(run: Run) -> Iterator[Record]:
-    columns = ["id", "path", "size", "_source"]
+    columns = ["id", "project_id", "path", "size", "_source"]
     for row in run.loaded.rows(tables.ATTACHMENT_FILES.name, columns):
-        yield dict(zip(columns, row, strict=True))
+        record = dict(zip(columns, row, strict=True))
+        if record["project_id"] in run.shard:
+            yield record
 
 
 def _is_there(path: Path, row: Record) -> bool:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import dlt
 from dlt.common.configuration import with_config
 
+from .accounts import account_list
 from .archive import open_archives
 from .client import NotOfferedError, RefusedError, TrackerClient
-from .settings import PROJECT_ENDPOINTS, PROJECTS, TRACKER_URL, Endpoint
+from .settings import (
+    ACCOUNT_MEMBERSHIPS,
+    ACCOUNTS,
+    PROJECT_ENDPOINTS,
+    PROJECTS,
+    TRACKER_URL,
+    WORKSPACES,
+    Endpoint,
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ def check_server(api_token: str = dlt.secrets.value, base_url: str = TRACKER_URL
         return Findings(usable=False, lines=lines)
     for name, endpoint in PROJECT_ENDPOINTS.items():
         lines.append(f"{name:20} {_offer(client, endpoint, projects[0]['id'])}")
+    lines += [f"{name:20} {offer}" for name, offer in _account_wide(client)]
     if client.refused_fields:
         lines.append(f"Fields that the server refuses: {', '.join(sorted(client.refused_fields))}")
     return Findings(usable=True, lines=lines)
@@ -76,13 +86,22 @@ def _owner(client: TrackerClient) -> str:
     return f"{me.get('name')} ({me.get('username')})"
 
 
-def _offer(client: TrackerClient, endpoint: Endpoint, project_id: int) -> str:
+def _account_wide(client: TrackerClient) -> Iterator[tuple[str, str]]:
+    """What is offered of the lists that belong to no project, by the name of their table."""
+    yield "workspaces", _offer(client, WORKSPACES)
+    yield "accounts", _offer(client, ACCOUNTS)
+    for account in account_list(client, {})[:1]:
+        yield "account_memberships", _offer(client, ACCOUNT_MEMBERSHIPS, account["id"])
+
+
+def _offer(client: TrackerClient, endpoint: Endpoint, of_id: int = 0) -> str:
+    """What is offered of a list: of a project's or an account's where it is of one."""
     one_row = replace(endpoint, limit=endpoint.limit and 1)
     try:
-        page = client.page(one_row, id=project_id)
+        page = client.page(one_row, id=of_id)
     except NotOfferedError:
         return "not offered by this server"
     except RefusedError as error:
-        return f"refused for project {project_id}: {error}"
-    rows = "" if page.total is None else f", {page.total:,} in project {project_id}"
+        return f"refused to this token: {error}"
+    rows = "" if page.total is None else f", {page.total:,} in project {of_id}"
     return f"offered{rows}"

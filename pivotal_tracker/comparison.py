@@ -20,6 +20,8 @@ class Comparison:
         known: The `_dlt_id` of the rows in the destination, by key.
         seen: The keys met in this run, by whichever list of the table.
         counts: `new`, `changed`, `unchanged`, `deleted` and `unusable` records.
+        own: The keys of the list.
+        taken: How many records of each project were first met in the list.
         look_up: Finds the `_dlt_id` of rows that `known` lacks, as another list may have brought.
     """
 
@@ -29,6 +31,7 @@ class Comparison:
     counts: Counter[str]
     look_up: Callable[[list[Key]], dict[Key, str]] | None = None
     own: set[Key] = field(default_factory=set)
+    taken: Counter[Any] = field(default_factory=Counter)
 
     def take(self, records: Iterable[Record]) -> list[Record]:
         """Adds the rows of those that are not in the destination as they are.
@@ -46,6 +49,7 @@ class Comparison:
             self.own.add(key)
             if key not in self.seen:
                 self.seen.add(key)
+                self.taken[record.get("project_id")] += 1
                 fresh.append((key, record))
         strangers = [key for key, _ in fresh if key not in self.known]
         others = self.look_up(strangers) if self.look_up and strangers else {}

@@ -10,12 +10,20 @@ from zoneinfo import ZoneInfo
 
 from dlt.common.utils import chunks
 
-from .changes import Touched, touched_by
+from .changes import Touched, deletions_in, touched_by
 from .client import InvalidRequestError, NotOfferedError, Page, RefusedError
 from .loaded import Key
 from .reading import ProjectList, State
 from .rows import Record, in_tracker_words
-from .settings import MOST_IDS, ONE_STORY, OVERLAP, STORIES_BY_ID, STORY_IDS
+from .settings import (
+    ANY_STORY,
+    MOST_IDS,
+    ONE_STORY,
+    OVERLAP,
+    STORIES_BY_ID,
+    STORY_IDS,
+    Endpoint,
+)
 
 _MOST_WALKS = 10
 """So often is a list walked through again that changes while it is."""
@@ -52,6 +60,15 @@ class StoryList(ProjectList):
         stories = list(records)
         self._until = max([self._until, *(str(s.get("updated_at") or "") for s in stories)])
         super().take(stories)
+
+    def bury(self, keys: list[Key]) -> None:
+        """Notes that the project has these no more, and takes those that another shard has now.
+
+        Its run may have loaded one of them before this one's rows take it out by its id.
+        """
+        if self.reading.run.elsewhere:
+            self.take(self._moved_elsewhere(keys))
+        super().bury(keys)
 
     def completed(self) -> Iterator[Any]:
         """Looks for what paging may have missed before anything is called gone."""
@@ -127,7 +144,7 @@ class StoryList(ProjectList):
         missing = set(ids) - {story.get("id") for story in stories}
         rows = self.reading.run.loaded.rows("stories", ["id", "project_id"], "id", missing)
         held = [one for one, project_id in rows if project_id == self.project_id]
-        self.reading.bury(self.comparison, self.project_id, held)
+        self.bury(held)
         yield from self.reading.write()
         yield from self.skip()
 
@@ -144,12 +161,20 @@ class StoryList(ProjectList):
                 stories += [s for one in chunk for s in self._story(one)]
         return stories
 
-    def _story(self, story_id: int) -> list[Record]:
+    def _story(self, story_id: int, endpoint: Endpoint = ONE_STORY) -> list[Record]:
         try:
-            page = self.client.page(ONE_STORY, id=self.project_id, story_id=story_id)
+            page = self.client.page(endpoint, id=self.project_id, story_id=story_id)
         except (RefusedError, NotOfferedError):
             return []
         return self.client.records(page)
+
+    def _moved_elsewhere(self, ids: Iterable[int]) -> list[Record]:
+        """Those that are in a project of another shard now, as they are there."""
+        run = self.reading.run
+        told = deletions_in(run.feeds.known(self.project_id))
+        deleted = {t["id"] for t in told if t["kind"] == "story" and t["change"] == "deleted"}
+        stories = [s for one in ids if one not in deleted for s in self._story(one, ANY_STORY)]
+        return [story for story in stories if story.get("project_id") in run.elsewhere]
 
     def _search(self, gone: list[Key], has_shifted: bool) -> Iterator[Any]:
         """Reads by id what the pages did not have: what seems gone, and what slipped between."""

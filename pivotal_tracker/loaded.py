@@ -20,11 +20,16 @@ IDS_AT_ONCE = 500
 
 
 class Loaded:
-    """Reads the tables that earlier runs have loaded, in the dataset of the current pipeline."""
+    """Reads the tables that earlier runs have loaded, in the dataset of a pipeline.
 
-    def __init__(self) -> None:
-        pipeline: Any = dlt.current.pipeline()
-        self._pipeline: Any = None if pipeline.first_run else pipeline
+    Args:
+        pipeline: The current one if not given.
+    """
+
+    def __init__(self, pipeline: Any = None) -> None:
+        pipeline = pipeline or dlt.current.pipeline()
+        is_new = pipeline.first_run and not _has_dataset(pipeline)
+        self._pipeline: Any = None if is_new else pipeline
         self._lock = threading.Lock()
         self._client: Any = None
 
@@ -60,26 +65,34 @@ class Loaded:
             column: Give only the rows in which this column has one of the values.
             values: Whole numbers or texts.
         """
+        chosen = ", ".join(columns)
         if not column:
-            return self._rows(table, columns, "")
+            return self._rows(table, chosen, "")
         wanted = sorted(set(values))
         found = []
         for start in range(0, len(wanted), IDS_AT_ONCE):
             part = wanted[start : start + IDS_AT_ONCE]
             told = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)
             texts = [v for v in part if not isinstance(v, int)]
-            found += self._rows(table, columns, f" WHERE {column} IN ({told})", *texts)
+            found += self._rows(table, chosen, f" WHERE {column} IN ({told})", *texts)
         return found
 
-    def _rows(
-        self, table: str, columns: Sequence[str], where: str, *texts: str
-    ) -> list[tuple[Any, ...]]:
+    def distinct(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """What is in columns of a table, each once; none where there is no such table yet."""
+        return self._rows(table, f"DISTINCT {', '.join(columns)}", "")
+
+    def counts(self, table: str) -> dict[int, int]:
+        """How many rows of a table each project has, without those that came from files."""
+        rest = " WHERE _source IS NULL GROUP BY project_id"
+        return dict(self._rows(table, "project_id, COUNT(*)", rest))
+
+    def _rows(self, table: str, chosen: str, rest: str, *texts: str) -> list[tuple[Any, ...]]:
         if self._pipeline is None:
             return []
         with self._lock:
             client = self._connected()
             name = client.make_qualified_table_name(table)
-            query = f"SELECT {', '.join(columns)} FROM {name}{where}"  # noqa: S608 - ours and ints
+            query = f"SELECT {chosen} FROM {name}{rest}"  # noqa: S608 - ours and ints
             try:
                 with client.execute_query(query, *texts) as cursor:
                     return list(cursor.fetchall())
@@ -121,12 +134,19 @@ class Loaded:
     def records(
         self, table: Table, values: Iterable[Any], column: str = "id"
     ) -> list[dict[str, Any]]:
-        """Whole rows by id or another column, without dlt's own columns."""
-        columns = self._columns_of.get(table.name)
+        """Whole rows by id or another column, without dlt's own columns and `_deleted`."""
+        columns = [one for one in self._columns_of.get(table.name, ()) if one != "_deleted"]
         if not columns:
             return []
         rows = self.rows(table.name, columns, column, values)
         return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _has_dataset(pipeline: Any) -> bool:
+    """Whether another pipeline has loaded into the dataset, such as that of a shard."""
+    with pipeline.destination_client() as client:
+        is_there: bool = client.is_storage_initialized()
+    return is_there
 
 
 def key_of(values: Sequence[Any]) -> Key:

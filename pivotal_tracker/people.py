@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any, TypeGuard
 
 from . import tables
@@ -59,6 +59,7 @@ class People:
             return []
         joins = loaded.has(tables.LOAD_REPORT.name) or min(self._met) < 0
         rows = loaded.rows(tables.PEOPLE.name, _COLUMNS, "" if joins else "id", self._met)
+        rows_of = Counter(row[0] for row in rows)
         held = {row[0]: _known(dict(zip(_COLUMNS[1:], row[1:], strict=True))) for row in rows}
         now = held | {one: _merged(held.get(one), said) for one, said in self._met.items()}
         if joins:
@@ -66,7 +67,7 @@ class People:
         return [
             {"id": person_id, "kind": "person", **person}
             for person_id, person in now.items()
-            if person_id not in held or person != held[person_id]
+            if rows_of[person_id] != 1 or person != held[person_id]
         ]
 
 

@@ -15,37 +15,39 @@ from .reading import note_client
 from .rows import Record, in_tracker_words
 from .run import Run, rows_counted
 from .settings import PROJECTS
+from .shard import Shard
 
 _NOT_SEEN = "_not_seen_since"
 
 
 def project_list(
-    client: TrackerClient, project_ids: Sequence[int] | None, metrics: dict[str, Any]
-) -> list[Record]:
-    """The projects that the token sees, or those asked for.
+    client: TrackerClient, project_ids: Sequence[int] | None, shard: Shard, metrics: dict[str, Any]
+) -> tuple[list[Record], set[int]]:
+    """The projects that the token sees, or those asked for, as far as they are of a shard.
 
     Args:
         client: The server.
         project_ids: Only these; one that the list does not name is asked for by itself (a public
             project is not in it), and skipped with a word in the metrics where it is refused.
+        shard: Only those of this.
         metrics: Where that is noted.
 
     Returns:
-        Project records in Tracker's words.
+        Project records in Tracker's words, and the ids of the projects that other shards read.
     """
     note_client(client, metrics)
     listed = map(in_tracker_words, client.records(client.page(PROJECTS)))
     records = {r["id"]: r for r in listed if isinstance(r.get("id"), int)}
-    if project_ids is None:
-        return list(records.values())
+    wanted = list(dict.fromkeys(records if project_ids is None else project_ids))
     skipped = metrics.setdefault("skipped", {})
-    for project_id in project_ids:
-        if project_id not in records:
+    for project_id in wanted:
+        if project_id not in records and project_id in shard:
             try:
                 records[project_id] = in_tracker_words(client.get(f"projects/{project_id}"))
             except (RefusedError, NotOfferedError) as error:
                 skipped[str(project_id)] = str(error)
-    return [records[wanted] for wanted in dict.fromkeys(project_ids) if wanted in records]
+    own = [records[one] for one in wanted if one in records and one in shard]
+    return own, {one for one in wanted if one not in shard}
 
 
 def project_rows(run: Run, listed: list[Record], *, are_all: bool) -> Iterator[Any]:
@@ -60,7 +62,8 @@ def project_rows(run: Run, listed: list[Record], *, are_all: bool) -> Iterator[A
     metrics["not_listed"] = run.list_metrics["projects"].get("skipped", {})
     batch = run.batch(tables.PROJECTS, metrics)
     yield from run.missing_tables(batch)
-    known = {} if run.full_refresh else run.loaded.row_ids(tables.PROJECTS)
+    loaded = {} if run.rebuilds else run.loaded.row_ids(tables.PROJECTS)
+    known = {one: told for one, told in loaded.items() if one in run.shard}
     comparison = Comparison(batch, known, set(), rows_counted(metrics))
     comparison.take(listed)
     # what came from files was never in the list

@@ -41,7 +41,7 @@ class Reading:
         state: What is remembered of each project until the next run, by its id as text.
         metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
             reason, `refused_fields`; how many projects were `unchanged`, `rows` by what became of
-            them; and the client's `counts`.
+            them; `counted`, how many rows the lists read whole have; and the client's `counts`.
         seen: The keys met so far, in any project.
     """
 
@@ -140,6 +140,7 @@ class ProjectList:
         self.pages = 0
         self._first_keys: list[Any] = []
         self._end: float = math.inf
+        self._total: int | None = None
         self._to_come = 1
         self._complete = True
         self._comparison: Comparison | None = None
@@ -167,6 +168,10 @@ class ProjectList:
         # files tell of projects by other ids than the server
         has_files = loaded.has(LOAD_REPORT.name) and table.key == ("id",)
         return loaded.row_ids(table, "id", keys) if has_files else {}
+
+    def bury(self, keys: list[Key]) -> None:
+        """Notes that the project has these no more."""
+        self.reading.bury(self.comparison, self.project_id, keys)
 
     def completed(self) -> Iterator[Any]:
         """What follows when all pages are read."""
@@ -204,7 +209,7 @@ class ProjectList:
         """The list beside what was loaded; asked for in dlt's own thread only."""
         if self._comparison is None:
             run = self.reading.run
-            rebuilds = run.full_refresh and self.ever_shrinks
+            rebuilds = run.rebuilds and self.ever_shrinks
             compares = run.loaded.anything and not rebuilds
             self._comparison = Comparison(
                 self.reading.batch,
@@ -219,10 +224,18 @@ class ProjectList:
         """Deletes what is gone, and remembers what was read."""
         if self._complete:
             if self.ever_shrinks:
-                comparison = self.comparison
-                self.reading.bury(comparison, self.project_id, comparison.gone())
+                self.bury(self.comparison.gone())
+            if not self.start and self.pages:
+                self._note_numbers()
             self.reading.state[str(self.project_id)] = self.remembered()
         yield from self.reading.write()
+
+    def _note_numbers(self) -> None:
+        """Notes how many rows the whole list has, for them to be counted when they are loaded."""
+        self.reading.metrics.setdefault("counted", {})[str(self.project_id)] = {
+            "said": self._total,
+            "read": self.comparison.taken[self.project_id],
+        }
 
     def read(self, offset: int, asked: Record | None = None) -> Page | None:
         """The page, or None where it cannot be had, which the metrics then say."""
@@ -295,6 +308,7 @@ class ProjectList:
         key = self.reading.batch.table.key
         keys = [[record.get(name) for name in key] for record in records]
         if page.offset == self.start:
+            self._total = page.total
             self._first_keys = keys
             return False
         # a server that ignores the offset gives the first page for ever

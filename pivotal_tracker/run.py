@@ -13,9 +13,11 @@ from . import tables
 from .changes import Feeds, deletions_in
 from .client import TrackerClient
 from .comparison import Comparison
+from .destination import only_adds
 from .loaded import Loaded
 from .people import People
 from .rows import Batch, Record
+from .shard import Shard
 
 MEETS_PEOPLE = frozenset(
     {"stories", "activity", "project_memberships", "account_memberships", "people"}
@@ -31,16 +33,22 @@ class Run:
         load_id: The load package that its rows come with.
         loaded: What the destination holds from earlier runs.
         feeds: The projects' activity since a version.
-        full_refresh: Whether everything is read and written again.
+        full_refresh: Whether everything is read again.
+        rebuilds: Whether the tables are made anew of it; those that other shards load too are not.
+        shard: The projects that it reads.
+        elsewhere: The ids of the projects that other shards read.
         selected: The names of the resources that are read.
     """
 
-    def __init__(self, client: TrackerClient, *, full_refresh: bool) -> None:
+    def __init__(self, client: TrackerClient, shard: Shard, *, full_refresh: bool) -> None:
         self.client = client
+        self.shard = shard
+        self.elsewhere: set[int] = set()
         self.load_id: str = dlt.current.load_package_state()["load_id"]
         self.loaded = Loaded()
         self.feeds = Feeds(client)
         self.full_refresh = full_refresh
+        self.rebuilds = full_refresh and shard.is_whole
         self.selected = frozenset(dlt.current.source().resources.selected)
         self.list_metrics: dict[str, dict[str, Any]] = {"projects": {}, "accounts": {}}
         """What the lists noted that no table is loaded from by themselves, by their table."""
@@ -57,7 +65,7 @@ class Run:
 
     def missing_tables(self, batch: Batch) -> Iterator[Any]:
         """What makes the tables of a batch exist, where an earlier run has not."""
-        if self.full_refresh or not self.loaded.has(batch.table.name):
+        if self.rebuilds or not self.loaded.has(batch.table.name):
             yield from batch.empty_items()
 
     def meet(self, table: str, record: Record) -> None:
@@ -73,7 +81,8 @@ class Run:
         rows = []
         if resource in self._meeting:
             self._meeting.discard(resource)
-            if not self._meeting:
+            # people whom several shards meet are gathered when they are loaded
+            if not self._meeting and self.shard.is_whole:
                 rows = self.items(tables.PEOPLE, self._people.records(self.loaded))
         self._reading.discard(resource)
         if not self._reading:
@@ -96,6 +105,10 @@ class Run:
                 key = (told["kind"], told["id"], project_id)
                 if key in rows:
                     rows[key] |= told
+        if only_adds():
+            # where nothing is merged, what an earlier run has told is not told again
+            held = self.loaded.row_ids(tables.DELETED_RECORDS)
+            rows = {key: row for key, row in rows.items() if key not in held}
         return self.items(tables.DELETED_RECORDS, rows.values())
 
     def items(self, table: tables.Table, records: Iterable[Record]) -> list[Any]:
@@ -125,11 +138,13 @@ def account_wide(
         records: The whole list; None where it could not be read, so that nothing is known gone.
         metrics: Those of the resource.
     """
+    if not run.shard.has_accounts:
+        return
     batch = run.batch(table, metrics)
     yield from run.missing_tables(batch)
     if records is None:
         return
-    known = {} if run.full_refresh else run.loaded.row_ids(table)
+    known = {} if run.rebuilds else run.loaded.row_ids(table)
     comparison = Comparison(batch, known, set(), rows_counted(metrics))
     comparison.take(records)
     gone = set(comparison.gone()) - run.loaded.from_archives(table)

@@ -135,6 +135,7 @@ STORIES_BY_ID = Endpoint("projects/{id}/stories/bulk", PROJECT_ENDPOINTS["storie
 ONE_STORY = Endpoint(
     "projects/{id}/stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_one=True
 )
+ANY_STORY = Endpoint("stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_one=True)
 COMMENT_FILES = Endpoint(
     "projects/{id}/stories/{story_id}/comments/{comment_id}",
     ("file_attachments(id,big_url)",),

@@ -16,6 +16,20 @@ ColumnType = Literal["bigint", "text", "double", "bool", "timestamp", "date", "j
 Columns = dict[str, ColumnType]
 
 
+@dataclass(frozen=True)
+class Partition:
+    """How BigQuery cuts a table, so that a query with a filter on the column reads only a part.
+
+    Attributes:
+        column: A column of times.
+        unit: `DAY` or `MONTH`. No job may touch more than 4,000 parts, and days of stories that go
+            back for many years would be more.
+    """
+
+    column: str
+    unit: Literal["DAY", "MONTH"]
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """One table of the destination.
@@ -29,6 +43,7 @@ class Table:
         hands_down: Which of this table's columns every nested table carries, and under which name.
         of_values: True for the rows of a plain list (`owner_ids`); the value is in column `value`.
         kind: What the API calls one record, where one that is gone is told of in `deleted_records`.
+        partition: How BigQuery cuts it, if it does.
     """
 
     name: str
@@ -38,6 +53,7 @@ class Table:
     hands_down: dict[str, str] = field(default_factory=dict)
     of_values: bool = False
     kind: str = ""
+    partition: Partition | None = None
 
     @cached_property
     def json_columns(self) -> frozenset[str]:
@@ -253,6 +269,8 @@ STORIES = Table(
     },
     hands_down={"id": "story_id", "project_id": "project_id"},
     kind="story",
+    # whatever happened to a story since a day, it was updated since
+    partition=Partition("updated_at", "MONTH"),
 )
 """`_position` is the place among the stories of Tracker's export, whose order is the priority; the
 API tells the order of what is scheduled by the story ids of iterations, and so does the export."""
@@ -353,6 +371,7 @@ ACTIVITY = Table(
         ),
     },
     hands_down={"guid": "activity_guid", "project_id": "project_id"},
+    partition=Partition("occurred_at", "DAY"),
 )
 
 _ITERATION_IDS: Columns = {"iteration_number": "bigint", "project_id": "bigint"}

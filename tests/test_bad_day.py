@@ -384,6 +384,7 @@ def test_litetracker_fills_the_same_columns(
 
 def test_check_says_what_there_is(command: Command, server: TrackerServer) -> None:
     server.behaviour.missing = {"releases"}
+    server.behaviour.forbidden = {"account_memberships"}
     server.behaviour.refused_fields = {"branches"}
     result = command("--check")
     assert result.returncode == 0, result.stderr
@@ -393,6 +394,8 @@ def test_check_says_what_there_is(command: Command, server: TrackerServer) -> No
     lines = {line.split()[0]: line for line in result.stdout.splitlines()}
     assert "offered" in lines["stories"]
     assert "not offered" in lines["releases"]
+    assert lines["accounts"].endswith("offered")
+    assert "refused" in lines["account_memberships"]
     assert "branches" in lines["Fields"]
     assert not command.database.exists()
     assert not (command.folder / "dlt" / "pipelines").exists()

@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 from tracker_server import TrackerServer
 
@@ -20,21 +19,6 @@ def test_the_source_needs_no_server_library() -> None:
         [sys.executable, "-c", blocked], env=environment, capture_output=True, check=False
     )
     assert result.returncode == 0, result.stderr
-
-
-def test_another_destination_takes_the_same_data(
-    command: Command, server: TrackerServer, tmp_path: Path
-) -> None:
-    result = command(
-        "--destination",
-        "filesystem",
-        "--dataset",
-        "tracked",
-        env={"DESTINATION__FILESYSTEM__BUCKET_URL": str(tmp_path / "lake")},
-    )
-    assert result.returncode == 0, result.stderr
-    assert list((tmp_path / "lake" / "tracked" / "stories__comments").glob("*.parquet"))
-    assert "dataset tracked" in result.stdout
 
 
 def test_a_destination_that_does_not_exist(command: Command, server: TrackerServer) -> None:

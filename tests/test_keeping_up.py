@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import tempfile
@@ -356,6 +357,53 @@ def test_litetracker_is_compared(tmp_path: Path, small_workspace: Workspace) -> 
         assert gone not in {row["story_id"] for row in mirror.tables()["stories__labels"]}
         metrics = mirror.load()
         assert not sum(sum(noted.get("written", {}).values()) for noted in metrics.values())
+
+
+def test_stories_that_are_moved_about_while_they_are_read(tmp_path: Path) -> None:
+    """200 of 5,000 stories are edited and reordered meanwhile; the pages shift under the reader."""
+    workspace = made_up_workspace(projects=1, stories=5_000, activity=10, seed=5)
+    (project,) = workspace.projects.values()
+    rng = random.Random(5)
+    moved = iter(range(200))
+
+    def move_some(path: str, query: dict[str, str]) -> None:
+        if not path.endswith("/stories") or query.get("fields") == "id":
+            return
+        for number in itertools.islice(moved, 8):
+            story, other = rng.sample(list(project.stories), 2)
+            workspace.edit_story(story, name=f"Moved {number}")
+            workspace.reorder_stories(story, before_id=other)
+
+    with TrackerServer(workspace) as server:
+        server.behaviour.limits = {"stories": 100}
+        server.before_request = move_some
+        mirror = Mirror(workspace, tmp_path, server)
+        mirror.load("stories")
+        assert next(moved, None) is None
+        ids = [row["id"] for row in mirror.tables()["stories"]]
+        assert len(ids) == len(project.stories)
+        assert set(ids) == set(project.stories)
+        mirror.load("stories")
+        names = {row["id"]: row["name"] for row in mirror.tables()["stories"]}
+        assert names == {one: story["name"] for one, story in project.stories.items()}
+
+
+def test_one_edit_costs_the_same_however_many_stories_there_are(tmp_path: Path) -> None:
+    costs = []
+    for stories in (50, 2_000):
+        workspace = made_up_workspace(projects=1, stories=stories, activity=20, seed=5)
+        (project,) = workspace.projects.values()
+        open_story = next(s for s in project.stories.values() if s["current_state"] == "unstarted")
+        folder = tmp_path / str(stories)
+        folder.mkdir()
+        with TrackerServer(workspace) as server:
+            mirror = Mirror(workspace, folder, server)
+            mirror.load("stories")
+            workspace.edit_story(open_story["id"], description="Edited")
+            metrics = mirror.load("stories")
+        costs.append((len(server.requests), metrics["stories"]["written"]["stories"]))
+    assert costs[0] == costs[1]
+    assert costs[0][1] == 1
 
 
 class Changes(RuleBasedStateMachine):

@@ -73,8 +73,9 @@ def test_an_empty_workspace_has_every_documented_table_and_column(
     assert result.returncode == 0, result.stderr
     with duckdb.connect(str(command.database), read_only=True) as connection:
         found = connection.execute(
-            "SELECT table_name, column_name, data_type FROM information_schema.columns "
-            "WHERE table_schema = 'tracker' AND table_name NOT LIKE '\\_dlt%' ESCAPE '\\'"
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+            "SEMI JOIN duckdb_tables() USING (schema_name, table_name) "
+            "WHERE schema_name = 'tracker' AND table_name NOT LIKE '\\_dlt%' ESCAPE '\\'"
         ).fetchall()
     types = {
         "bigint": "BIGINT",

@@ -85,7 +85,9 @@ def loaded_tables(database: Path, dataset: str = "tracker") -> Tables:
     with duckdb.connect(str(database), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         names = connection.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [dataset]
+            "SELECT table_name FROM information_schema.tables "
+            "WHERE table_schema = ? AND table_type = 'BASE TABLE'",
+            [dataset],
         ).fetchall()
         return {
             name: _rows(connection, f'"{dataset}"."{name}"')

@@ -1,0 +1,280 @@
+-- One row a story of the backlog, in its order: in which iteration it should be accepted.
+--
+-- position, points_ahead: among the open stories of the current and the later iterations, as
+--   Tracker, or the archive, had them in order. Points: see story_measures; no estimate is 0.
+-- iteration_number: the backlog filled in order with the project's velocity, as Tracker does. The
+--   current iteration holds what is in progress and, after its accepted points, of the unstarted
+--   stories as many as fit; nothing unstarted where planning is not automatic. A story that does
+--   not fit begins the next iteration, and one that would fit in none has one to itself. An
+--   iteration's team strength and length change what fits.
+-- expected_by: the last day of that iteration, in the project's time zone. earliest_by and
+--   latest_by: the same with the velocity times 1 + volatility and times 1 - volatility, as
+--   Tracker's projections widened theirs; null where the volatility is not known, and latest_by
+--   where it is 1 or more. Ours is the standard deviation once, to each side.
+--
+-- Needs: projects, stories, iterations, iterations__story_ids, story_measures, project_velocity. Without a
+-- velocity (a CSV archive) there is only the order. 400 iterations are looked ahead.
+WITH RECURSIVE digit AS (
+    SELECT 0 AS n
+    UNION ALL SELECT 1
+    UNION ALL SELECT 2
+    UNION ALL SELECT 3
+    UNION ALL SELECT 4
+    UNION ALL SELECT 5
+    UNION ALL SELECT 6
+    UNION ALL SELECT 7
+    UNION ALL SELECT 8
+    UNION ALL SELECT 9
+),
+
+ahead AS (
+    SELECT one.n + 10 * ten.n + 100 * hundred.n AS n
+    FROM digit AS one
+    CROSS JOIN digit AS ten
+    CROSS JOIN digit AS hundred
+    WHERE hundred.n < 4
+),
+
+held AS (
+    SELECT
+        item.project_id,
+        item.iteration_number,
+        item._dlt_list_idx AS place,
+        story.story_id,
+        story.current_state,
+        coalesce(story.points, 0) AS points
+    FROM iterations__story_ids AS item
+    INNER JOIN story_measures AS story
+        ON story.story_id = item.value AND story.project_id = item.project_id
+),
+
+backlog AS (
+    SELECT
+        project_id,
+        story_id,
+        points,
+        current_state <> 'unstarted' AS is_in_progress,
+        row_number() OVER (PARTITION BY project_id ORDER BY iteration_number, place) AS position,
+        sum(points) OVER (
+            PARTITION BY project_id
+            ORDER BY iteration_number, place
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) - points AS points_ahead
+    FROM held
+    WHERE current_state NOT IN ('accepted', 'unscheduled')
+),
+
+queued AS (
+    SELECT
+        project_id,
+        story_id,
+        row_number() OVER (PARTITION BY project_id ORDER BY position) AS place,
+        sum(points) OVER (
+            PARTITION BY project_id
+            ORDER BY position
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS points_through
+    FROM backlog
+    WHERE NOT is_in_progress
+),
+
+current_iteration AS (
+    SELECT
+        one.project_id,
+        one.iteration_number,
+        one.start,
+        velocity.velocity,
+        velocity.volatility,
+        project.iteration_length,
+        coalesce(project.automatic_planning, TRUE) AS automatic_planning,
+        coalesce(project.time_zone__olson_name, 'UTC') AS time_zone
+    FROM (
+        SELECT
+            project_id,
+            iteration_number,
+            start,
+            row_number() OVER (PARTITION BY project_id ORDER BY iteration_number) AS place
+        FROM iteration_metrics
+        WHERE iteration_state <> 'done'
+    ) AS one
+    INNER JOIN project_velocity AS velocity ON velocity.project_id = one.project_id
+    INNER JOIN projects AS project ON project.id = one.project_id
+    WHERE one.place = 1 AND velocity.velocity IS NOT NULL AND project.iteration_length > 0
+),
+
+-- the points that the current iteration holds before anything unstarted is put there
+used AS (
+    SELECT current_iteration.project_id, coalesce(sum(held.points), 0) AS points
+    FROM current_iteration
+    LEFT JOIN held
+        ON held.project_id = current_iteration.project_id
+        AND held.iteration_number >= current_iteration.iteration_number
+        AND held.current_state NOT IN ('unstarted', 'unscheduled')
+    GROUP BY current_iteration.project_id
+),
+
+pace AS (
+    SELECT project_id, 'expected' AS scenario, CAST(velocity AS DOUBLE) AS velocity
+    FROM current_iteration
+    UNION ALL
+    SELECT project_id, 'earliest' AS scenario, velocity * (1 + volatility) AS velocity
+    FROM current_iteration
+    WHERE volatility IS NOT NULL
+    UNION ALL
+    SELECT project_id, 'latest' AS scenario, velocity * (1 - volatility) AS velocity
+    FROM current_iteration
+    WHERE volatility < 1
+),
+
+slot AS (
+    SELECT
+        current_iteration.project_id,
+        ahead.n AS step,
+        current_iteration.iteration_number + ahead.n AS iteration_number,
+        CASE
+            WHEN ahead.n > 0 THEN 0
+            WHEN current_iteration.automatic_planning THEN used.points
+            -- so full that nothing fits
+            ELSE 1000000000
+        END AS used,
+        coalesce(one.team_strength, 1)
+        * coalesce(one.length, current_iteration.iteration_length)
+        / current_iteration.iteration_length AS share,
+        CAST(current_iteration.start AT TIME ZONE current_iteration.time_zone AS DATE) AS begin_date,
+        sum(coalesce(one.length, current_iteration.iteration_length)) OVER (
+            PARTITION BY current_iteration.project_id ORDER BY ahead.n
+        ) AS weeks
+    FROM current_iteration
+    CROSS JOIN ahead
+    INNER JOIN used ON used.project_id = current_iteration.project_id
+    LEFT JOIN iterations AS one
+        ON one.project_id = current_iteration.project_id
+        AND one.number = current_iteration.iteration_number + ahead.n
+),
+
+-- place 0 stands before the first story
+milestone AS (
+    SELECT
+        project_id,
+        place,
+        CAST(points_through AS DOUBLE) AS points_through,
+        CAST(lead(points_through) OVER (PARTITION BY project_id ORDER BY place) AS DOUBLE)
+            AS next_points_through,
+        count(*) OVER (PARTITION BY project_id) - 1 AS stories
+    FROM (
+        SELECT project_id, place, points_through FROM queued
+        UNION ALL
+        SELECT project_id, 0 AS place, 0 AS points_through FROM queued WHERE place = 1
+    ) AS one
+),
+
+-- each step fills one iteration, through the story at last_place
+filled AS (
+    SELECT
+        project_id,
+        scenario,
+        velocity,
+        CAST(-1 AS BIGINT) AS step,
+        CAST(0 AS BIGINT) AS first_place,
+        CAST(0 AS BIGINT) AS last_place,
+        CAST(0 AS DOUBLE) AS points_through
+    FROM pace
+    UNION ALL
+    SELECT
+        filled.project_id,
+        filled.scenario,
+        filled.velocity,
+        filled.step + 1 AS step,
+        filled.last_place + 1 AS first_place,
+        CAST(
+            CASE
+                WHEN milestone.next_points_through IS NULL THEN milestone.place
+                WHEN filled.step >= 0 AND milestone.place = filled.last_place
+                    THEN milestone.place + 1
+                WHEN filled.step < 0 AND slot.used = 0 AND milestone.points_through = 0
+                    THEN milestone.place + 1
+                ELSE milestone.place
+            END AS BIGINT
+        ) AS last_place,
+        CAST(
+            CASE
+                WHEN milestone.next_points_through IS NULL THEN milestone.points_through
+                WHEN filled.step >= 0 AND milestone.place = filled.last_place
+                    THEN milestone.next_points_through
+                WHEN filled.step < 0 AND slot.used = 0 AND milestone.points_through = 0
+                    THEN milestone.next_points_through
+                ELSE milestone.points_through
+            END AS DOUBLE
+        ) AS points_through
+    FROM filled
+    INNER JOIN slot ON slot.project_id = filled.project_id AND slot.step = filled.step + 1
+    INNER JOIN milestone ON milestone.project_id = filled.project_id
+    WHERE
+        filled.last_place < milestone.stories
+        AND milestone.place >= filled.last_place
+        AND (
+            (
+                milestone.points_through
+                <= filled.points_through + filled.velocity * slot.share - slot.used + 0.000001
+                AND (
+                    milestone.next_points_through IS NULL
+                    OR milestone.next_points_through
+                    > filled.points_through + filled.velocity * slot.share - slot.used + 0.000001
+                )
+            )
+            OR (
+                milestone.place = filled.last_place
+                AND filled.velocity * slot.share - slot.used + 0.000001 < 0
+            )
+        )
+),
+
+placed AS (
+    SELECT queued.story_id, filled.project_id, filled.scenario, filled.step
+    FROM queued
+    INNER JOIN filled
+        ON filled.project_id = queued.project_id
+        AND queued.place >= filled.first_place
+        AND queued.place <= filled.last_place
+        AND filled.step >= 0
+    UNION ALL
+    SELECT backlog.story_id, pace.project_id, pace.scenario, 0 AS step
+    FROM backlog
+    INNER JOIN pace ON pace.project_id = backlog.project_id
+    WHERE backlog.is_in_progress
+),
+
+planned AS (
+    SELECT
+        placed.story_id,
+        min(CASE WHEN placed.scenario = 'expected' THEN slot.iteration_number END)
+            AS iteration_number,
+        min(CASE WHEN placed.scenario = 'expected' THEN slot.weeks END) AS expected_weeks,
+        min(CASE WHEN placed.scenario = 'earliest' THEN slot.weeks END) AS earliest_weeks,
+        min(CASE WHEN placed.scenario = 'latest' THEN slot.weeks END) AS latest_weeks,
+        min(slot.begin_date) AS begin_date
+    FROM placed
+    INNER JOIN slot ON slot.project_id = placed.project_id AND slot.step = placed.step
+    GROUP BY placed.story_id
+)
+
+SELECT
+    backlog.project_id,
+    project.name AS project_name,
+    backlog.story_id,
+    story.name,
+    story.story_type,
+    story.estimate,
+    backlog.position,
+    backlog.points_ahead,
+    planned.iteration_number,
+    CAST(planned.begin_date + INTERVAL '1' DAY * CAST(planned.expected_weeks * 7 - 1 AS BIGINT) AS DATE)
+        AS expected_by,
+    CAST(planned.begin_date + INTERVAL '1' DAY * CAST(planned.earliest_weeks * 7 - 1 AS BIGINT) AS DATE)
+        AS earliest_by,
+    CAST(planned.begin_date + INTERVAL '1' DAY * CAST(planned.latest_weeks * 7 - 1 AS BIGINT) AS DATE)
+        AS latest_by
+FROM backlog
+INNER JOIN stories AS story ON story.id = backlog.story_id
+LEFT JOIN projects AS project ON project.id = backlog.project_id
+LEFT JOIN planned ON planned.story_id = backlog.story_id

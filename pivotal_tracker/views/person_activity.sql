@@ -1,0 +1,109 @@
+-- One row a person, project and week in which the person did something that is dated.
+--
+-- stories_accepted, points_accepted: stories that the person owns and that were accepted in the
+--   week; a story of several owners counts for each. points: see story_measures.
+-- comments: on stories and epics. activities: what the project's feed tells that the person did,
+--   which reaches back some months only from when it was first loaded.
+-- week: its Monday, in the project's time zone. A person whom an archive knew by name only counts
+-- as the one with an id once that one was met.
+--
+-- Needs: projects, people, stories__owner_ids, stories__comments, epics, epics__comments,
+-- activity, story_measures. A CSV archive has no activity: 0.
+WITH did AS (
+    SELECT
+        owner.value AS person_id,
+        story.project_id,
+        story.accepted_at AS moment,
+        story.time_zone,
+        1 AS stories_accepted,
+        coalesce(story.points, 0) AS points_accepted,
+        0 AS comments,
+        0 AS activities
+    FROM story_measures AS story
+    INNER JOIN stories__owner_ids AS owner
+        ON owner.project_id = story.project_id AND owner.story_id = story.story_id
+    WHERE story.accepted_at IS NOT NULL
+    UNION ALL
+    SELECT
+        comment.person_id,
+        comment.project_id,
+        comment.created_at AS moment,
+        story.time_zone,
+        0 AS stories_accepted,
+        0 AS points_accepted,
+        1 AS comments,
+        0 AS activities
+    FROM stories__comments AS comment
+    INNER JOIN story_measures AS story
+        ON story.project_id = comment.project_id AND story.story_id = comment.story_id
+    UNION ALL
+    SELECT
+        comment.person_id,
+        comment.project_id,
+        comment.created_at AS moment,
+        CASE WHEN epic._date_precision = 'day' THEN 'UTC' END AS time_zone,
+        0 AS stories_accepted,
+        0 AS points_accepted,
+        1 AS comments,
+        0 AS activities
+    FROM epics__comments AS comment
+    INNER JOIN epics AS epic ON epic.id = comment.epic_id
+    UNION ALL
+    SELECT
+        performed_by__id AS person_id,
+        project_id,
+        occurred_at AS moment,
+        CASE WHEN _date_precision = 'day' THEN 'UTC' END AS time_zone,
+        0 AS stories_accepted,
+        0 AS points_accepted,
+        0 AS comments,
+        1 AS activities
+    FROM activity
+),
+
+dated AS (
+    SELECT
+        coalesce(met.same_as_id, did.person_id) AS person_id,
+        did.project_id,
+        project.name AS project_name,
+        CAST(
+            did.moment
+            AT TIME ZONE coalesce(did.time_zone, project.time_zone__olson_name, 'UTC') AS DATE
+        ) AS date,
+        did.stories_accepted,
+        did.points_accepted,
+        did.comments,
+        did.activities
+    FROM did
+    LEFT JOIN people AS met ON met.id = did.person_id
+    LEFT JOIN projects AS project ON project.id = did.project_id
+    WHERE did.person_id IS NOT NULL AND did.moment IS NOT NULL
+),
+
+counted AS (
+    SELECT
+        person_id,
+        project_id,
+        project_name,
+        CAST(date - INTERVAL '1' DAY * (date_diff('day', DATE '1970-01-05', date) % 7) AS DATE)
+            AS week,
+        CAST(sum(stories_accepted) AS BIGINT) AS stories_accepted,
+        sum(points_accepted) AS points_accepted,
+        CAST(sum(comments) AS BIGINT) AS comments,
+        CAST(sum(activities) AS BIGINT) AS activities
+    FROM dated
+    GROUP BY 1, 2, 3, 4
+)
+
+SELECT
+    counted.person_id,
+    coalesce(person.name, person.username) AS person_name,
+    counted.project_id,
+    counted.project_name,
+    counted.week,
+    counted.stories_accepted,
+    counted.points_accepted,
+    counted.comments,
+    counted.activities
+FROM counted
+LEFT JOIN people AS person ON person.id = counted.person_id

@@ -1,0 +1,42 @@
+"""The command into parquet files, whose rows cannot be changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from tracker_server import TrackerServer
+
+from .conftest import Command
+from .destinations import CommandMirror, a_busy_day, parquet_tables
+
+
+def test_files_are_exact_or_written_anew(
+    command: Command, server: TrackerServer, tmp_path: Path
+) -> None:
+    lake = tmp_path / "lake"
+    mirror = CommandMirror(
+        server.workspace,
+        command.folder,
+        server,
+        command=command,
+        options=("--destination", "filesystem", "--dataset", "tracked"),
+        env={"DESTINATION__FILESYSTEM__BUCKET_URL": str(lake)},
+        read=lambda: parquet_tables(lake / "tracked"),
+    )
+    result = mirror.run()
+    assert "In filesystem, dataset tracked." in result.stdout
+    assert "WARNING" not in result.stderr
+    mirror.assert_exact()
+
+    a_busy_day(server.workspace)
+    before = {path: path.stat().st_size for path in (lake / "tracked").rglob("*.parquet")}
+    result = command(*mirror.options, env=mirror.env)
+    assert result.returncode == 1
+    assert "Rows in plain files cannot be changed" in result.stderr
+    assert before == {path: path.stat().st_size for path in (lake / "tracked").rglob("*.parquet")}
+
+    mirror.run("--full-refresh")
+    mirror.assert_exact()
+    people = Counter(row["id"] for row in mirror.tables()["people"])
+    assert set(people.values()) == {1}

@@ -1,0 +1,134 @@
+"""A killed run, wherever it was, is taken up by the next: nothing is lost, nothing doubled."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tracker_server import TrackerServer
+from tracker_server.made_up import made_up_workspace
+from tracker_server.workspace import Workspace
+
+from .conftest import Command
+from .test_keeping_up import ADDED_TO
+from .test_load import truth
+from .truth import assert_tables_equal, comparable
+
+REQUESTS = "requests"
+EXTRACTING = "normalize/*/*/new_jobs/*"
+EXTRACTED = "normalize/extracted/*/new_jobs/*"
+NORMALIZING = "load/new/*/new_jobs/*"
+NORMALIZED = "load/normalized/*/new_jobs/*"
+LOADING = "load/normalized/*/started_jobs/*"
+LOADED = "load/normalized/*/completed_jobs/*"
+ENDED = "load/loaded/*/completed_jobs/*"
+
+FIRST_RUN = [
+    (REQUESTS, 2),
+    (REQUESTS, 7),
+    (REQUESTS, 13),
+    (EXTRACTING, 1),
+    (EXTRACTING, 30),
+    (EXTRACTED, 1),
+    (NORMALIZING, 1),
+    (NORMALIZING, 25),
+    (NORMALIZED, 1),
+    (LOADING, 1),
+    (LOADED, 5),
+    (LOADED, 30),
+    (LOADED, 60),
+]
+LATER_RUN = [
+    (REQUESTS, 6),
+    (EXTRACTING, 3),
+    (NORMALIZING, 2),
+    (NORMALIZED, 1),
+    (LOADED, 1),
+    (LOADED, 8),
+    (ENDED, 1),
+]
+
+
+@dataclass
+class Point:
+    """When a run is killed: once there are so many files of a kind, or requests."""
+
+    what: str
+    number: int
+
+    def is_reached(self, command: Command, server: TrackerServer) -> bool:
+        if self.what == REQUESTS:
+            return len(server.requests) >= self.number
+        pipeline = command.folder / "dlt" / "pipelines" / "pivotal_tracker"
+        return sum(1 for _ in pipeline.glob(self.what)) >= self.number
+
+
+@pytest.fixture
+def one_project(
+    serve: Callable[[Workspace], TrackerServer],
+) -> Iterator[tuple[Workspace, TrackerServer]]:
+    workspace = made_up_workspace(projects=1, stories=8, activity=20, seed=3)
+    yield workspace, serve(workspace)
+
+
+def kill_at(point: Point, command: Command, server: TrackerServer) -> None:
+    server.requests.clear()
+    process = command.start()
+    while not point.is_reached(command, server):
+        assert process.poll() is None, f"it ended before {point}"
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+
+
+def change(workspace: Workspace) -> None:
+    """Something of everything: edited, new, deleted, moved up."""
+    (project,) = workspace.projects.values()
+    first, second, third, *_ = project.stories
+    workspace.edit_story(first, name="Edited")
+    workspace.delete_stories(second)
+    workspace.add_comment("New", story_id=third)
+    workspace.create_story(project.record["id"], name="New")
+    workspace.rename_label(next(iter(project.labels)), "renamed")
+
+
+def assert_completed(command: Command, server: TrackerServer) -> None:
+    result = command()
+    assert result.returncode == 0, result.stderr
+    loaded, expected = command.tables(), truth(server)
+    assert_tables_equal(
+        {name: rows for name, rows in loaded.items() if name not in ADDED_TO},
+        {name: rows for name, rows in expected.items() if name not in ADDED_TO},
+    )
+    for name in ADDED_TO - {"people", "deleted_records"}:
+        assert comparable(loaded[name]) == comparable(expected.get(name, []))
+    for name in ("people", "deleted_records"):
+        keys = [(row.get("kind"), row["id"], row.get("project_id")) for row in loaded[name]]
+        assert len(set(keys)) == len(keys)
+        assert {row["id"] for row in expected[name]} <= {row["id"] for row in loaded[name]}
+
+
+@pytest.mark.parametrize(("what", "number"), FIRST_RUN)
+def test_a_first_run(
+    what: str, number: int, command: Command, one_project: tuple[Workspace, TrackerServer]
+) -> None:
+    workspace, server = one_project
+    kill_at(Point(what, number), command, server)
+    workspace.edit_story(next(iter(next(iter(workspace.projects.values())).stories)), name="Later")
+    assert_completed(command, server)
+
+
+@pytest.mark.parametrize(("what", "number"), LATER_RUN)
+def test_a_later_run(
+    what: str, number: int, command: Command, one_project: tuple[Workspace, TrackerServer]
+) -> None:
+    workspace, server = one_project
+    assert command().returncode == 0
+    change(workspace)
+    kill_at(Point(what, number), command, server)
+    assert_completed(command, server)

@@ -1,0 +1,103 @@
+"""Shards of the projects, loaded by runs side by side into one dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pivotal_tracker.shard import Shard
+from tracker_server import TrackerServer
+from tracker_server.made_up import made_up_workspace
+
+from .conftest import Command
+from .destinations import CommandMirror, postgres_tables
+from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
+
+
+@given(st.integers(1, 10**12), st.integers(1, 40))
+def test_a_project_is_in_one_shard(project_id: int, count: int) -> None:
+    assert sum(project_id in Shard(number, count) for number in range(1, count + 1)) == 1
+
+
+def test_projects_spread(count: int = 5) -> None:
+    for step in (1, 5, 10, 64):
+        ids = range(99_000_001, 99_000_001 + 1000 * step, step)
+        sizes = [sum(one in Shard(number, count) for one in ids) for number in range(1, count + 1)]
+        assert max(sizes) < 2 * min(sizes)
+
+
+@pytest.mark.parametrize("text", ["0/5", "6/5", "2", "a/b", "2/0", "-1/5", "2/5/7"])
+def test_no_shard(text: str, command: Command) -> None:
+    result = command(f"--shard={text}")
+    assert result.returncode == 2
+    assert "A shard is written as 2/5" in result.stderr
+
+
+@dataclass
+class Shards(CommandMirror):
+    """A workspace loaded by several runs at once."""
+
+    count: int = field(kw_only=True)
+
+    def load_all(self, *options: str) -> list[str]:
+        """Runs all shards side by side; what each said."""
+        self.server.requests.clear()
+        runs = [
+            self.command.start(
+                *self.options, *options, "--shard", f"{n}/{self.count}", env=self.env
+            )
+            for n in range(1, self.count + 1)
+        ]
+        said = [run.communicate(timeout=200) for run in runs]
+        assert [run.returncode for run in runs] == [0] * self.count, [s[1][-2000:] for s in said]
+        return [out for out, _ in said]
+
+
+@pytest.fixture
+def shards(command: Command, postgres: str) -> CommandMirror:  # noqa: F811
+    workspace = made_up_workspace(projects=7, stories=12, activity=40, seed=7)
+    with TrackerServer(workspace) as server:
+        command.base_url, command.api_token = server.url, workspace.me["api_token"]
+        yield Shards(
+            workspace,
+            command.folder,
+            server,
+            command=command,
+            options=("--destination", "postgres"),
+            env={"DESTINATION__POSTGRES__CREDENTIALS": postgres},
+            read=lambda: postgres_tables(postgres),
+            count=5,
+        )
+
+
+def test_five_at_once(shards: Shards) -> None:
+    workspace = shards.workspace
+    shards.load_all()
+    paths = Counter(request.path for request in shards.server.requests)
+    assert all(paths[f"/services/v5/projects/{one}/epics"] == 1 for one in workspace.projects)
+    shards.assert_exact()
+
+    homes = {one: next(n for n in range(1, 6) if one in Shard(n, 5)) for one in workspace.projects}
+    for project_id, project in list(workspace.projects.items()):
+        there = next(one for one, home in homes.items() if home != homes[project_id])
+        stories = list(project.stories)
+        workspace.move_story_to_project(stories[0], there)
+        workspace.edit_story(stories[1], name="Edited", mood=f"mood of {project_id}")
+        workspace.delete_stories(stories[2], stories[3])
+    added = workspace.create_project(name="Another")
+    workspace.create_story(added.record["id"], name="First")
+    shards.load_all()
+    shards.assert_exact()
+
+    gone = next(iter(workspace.projects))
+    workspace.projects.pop(gone)
+    for shard in (homes[gone], homes[gone] % 5 + 1):
+        said = shards.run("--shard", f"{shard}/5").stdout
+        assert ("Not in the list of projects any more" in said) == (shard == homes[gone])
+        assert ("Loaded 1 rows" in said) == (shard == homes[gone])
+    unseen = {row["id"] for row in shards.tables()["projects"] if row["_not_seen_since"]}
+    assert unseen == {gone}

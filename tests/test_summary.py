@@ -1,0 +1,113 @@
+"""What `--summary` writes, and the count of rows after a load."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tracker_server import TrackerServer
+
+from .conftest import Command
+from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
+
+
+def written(command: Command) -> dict[str, Any]:
+    report = json.loads((command.folder / "summary.json").read_text())
+    assert isinstance(report, dict)
+    return report
+
+
+def test_it_says_what_was_done(command: Command, server: TrackerServer) -> None:
+    assert command("--summary", "summary.json").returncode == 0
+    report = written(command)
+    tables = command.tables()
+    assert {name: told["written"] for name, told in report["tables"].items()} == {
+        name: len(rows) for name, rows in tables.items()
+    }
+    assert report["tables"]["stories"]["new"] == len(tables["stories"])
+    assert report["requests"] == len(server.requests)
+    assert report["place"] == {"destination": "duckdb", "dataset": "tracker", "shard": "1/1"}
+    assert (report["exit_code"], report["reason"], report["retries"]) == (0, None, 0)
+    assert report["seconds"] > 0
+    assert report["differences"] == report["skipped"] == []
+
+    project_id = next(iter(server.workspace.projects))
+    story_id = next(iter(server.workspace.projects[project_id].stories))
+    server.workspace.delete_stories(story_id)
+    server.behaviour.forbidden_projects = {list(server.workspace.projects)[1]}
+    server.workspace.create_label(list(server.workspace.projects)[1], "new")
+    assert command("--summary", "summary.json").returncode == 3
+    report = written(command)
+    assert report["exit_code"] == 3
+    assert report["tables"]["stories"]["deleted"] == 1
+    assert {one["project_id"] for one in report["skipped"]} == server.behaviour.forbidden_projects
+
+
+@pytest.mark.parametrize("total", ["too_large", "null"])
+def test_a_total_that_is_too_large_is_said_and_no_alarm(
+    total: Any, command: Command, server: TrackerServer
+) -> None:
+    server.behaviour.total = total
+    result = command("--summary", "summary.json", "--resource", "stories", "labels")
+    assert result.returncode == 0, result.stderr
+    differences = written(command)["differences"]
+    if total == "null":
+        assert differences == []
+        return
+    assert {one["project_id"] for one in differences} == set(server.workspace.projects)
+    for one in differences:
+        assert one["table"] == "stories"
+        stories = len(server.workspace.projects[one["project_id"]].stories)
+        assert one["said"] > one["read"] == one["held"] == stories
+        assert not one["is_loss"]
+        assert f"Counted: stories of project {one['project_id']}: the server said" in result.stdout
+
+
+def test_rows_that_a_database_loses_are_missed(
+    command: Command,
+    server: TrackerServer,
+    postgres: str,  # noqa: F811
+) -> None:
+    options = ("--destination", "postgres", "--resource", "labels", "--summary", "summary.json")
+    env = {"DESTINATION__POSTGRES__CREDENTIALS": postgres}
+    assert command(*options, env=env).returncode == 0
+    project_id = next(iter(server.workspace.projects))
+    with psycopg2.connect(postgres) as connection:
+        connection.cursor().execute(
+            "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+            "CREATE TRIGGER lose BEFORE INSERT ON tracker.labels FOR EACH ROW"
+            f" WHEN (new.project_id = {project_id}) EXECUTE FUNCTION lose()"
+        )
+    result = command(*options, "--full-refresh", env=env)
+    assert result.returncode == 3
+    assert f"Rows are missing: labels of project {project_id}: " in result.stdout
+    (lost,) = written(command)["differences"]
+    assert (lost["held"], lost["is_loss"]) == (0, True)
+
+
+def test_a_failed_run_says_why(command: Command, server: TrackerServer) -> None:
+    command.api_token = "wrong"
+    result = command("--summary", "summary.json")
+    assert result.returncode == 1
+    report = written(command)
+    assert report["exit_code"] == 1
+    assert "does not accept the API token" in report["reason"]
+    assert report["reason"] in result.stderr
+
+
+def test_a_run_that_fails_while_loading_says_what_it_read(
+    command: Command, server: TrackerServer
+) -> None:
+    (command.folder / "pivotal_tracker.duckdb").write_text("no database")
+    result = command("--summary", "summary.json")
+    assert result.returncode == 1
+    assert written(command)["reason"] in result.stderr
+
+
+def test_a_folder_that_is_not_there(command: Command) -> None:
+    result = command("--summary", "nowhere/summary.json")
+    assert result.returncode == 2
+    assert "there is no folder nowhere" in result.stderr
