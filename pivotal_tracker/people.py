@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import Any
+from typing import Any, TypeGuard
 
 from . import tables
 from .loaded import Loaded
@@ -40,7 +40,7 @@ class People:
                 self._met.setdefault(person_id, {"_source": source} if source else {})
 
     def _note(self, person: Any, source: str | None, *, is_older: bool = False) -> None:
-        if not isinstance(person, dict) or not isinstance(person.get("id"), int):
+        if not isinstance(person, dict) or not is_id(person.get("id")):
             return
         said: Record = {k: person[k] for k in _KNOWN_OF_A_PERSON if isinstance(person.get(k), str)}
         if source:
@@ -113,7 +113,12 @@ def _ids_in(story: Record) -> set[int]:
         ("transitions", "performed_by_id"),
     ):
         ids += [c.get(attribute) for c in _list(story, children) if isinstance(c, dict)]
-    return {one for one in ids if isinstance(one, int)}
+    return {one for one in ids if is_id(one)}
+
+
+def is_id(value: Any) -> TypeGuard[int]:
+    """Whether a value is an id, as a column of ids takes it."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _list(record: Record, name: str) -> list[Any]:
