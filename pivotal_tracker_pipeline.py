@@ -69,6 +69,8 @@ _TRIES = 5
 _LISTS = {"project_list", "account_list", "archives"}
 """The resources that only hand their list on."""
 
+_IN_THE_BROWSER = "In the browser: make dashboard, or streamlit run pivotal_tracker_dashboard.py"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command.
@@ -693,8 +695,12 @@ def _where(pipeline: dlt.Pipeline) -> list[str]:
             f'  {sys.executable} -c "import duckdb; '
             f"print(duckdb.connect('{database}').table('{stories}')"
             ".select('name', 'current_state', 'estimate').limit(10))\"",
+            _IN_THE_BROWSER,
         ]
-    return [f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}."]
+    return [
+        f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}.",
+        _IN_THE_BROWSER,
+    ]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

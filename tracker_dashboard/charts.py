@@ -11,7 +11,7 @@ from .queries import STATES, STORY_TYPES
 
 Chart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart
 
-_HEIGHT = 320
+_HEIGHT = 400
 
 _STATE_COLOURS = (
     "#4d9a3a",
@@ -26,18 +26,26 @@ _STATE_COLOURS = (
 _TYPE_COLOURS = ("#e0a21b", "#b5373a", "#8e9aa6", "#1f5fa8")
 
 
-def _finished(chart: Chart, title: str) -> Chart:
+def _finished(chart: Chart, title: str, units: str) -> Chart:
     menu = {"export": {"png": True, "svg": True}, "source": False, "compiled": False}
-    options = {"actions": menu | {"editor": False}, "downloadFileName": title.split(",")[0]}
-    return chart.properties(title=title, height=_HEIGHT, usermeta={"embedOptions": options})
+    options = {"actions": menu | {"editor": False}, "downloadFileName": title}
+    return chart.properties(
+        title=alt.TitleParams(title, subtitle=units),
+        height=_HEIGHT,
+        usermeta={"embedOptions": options},
+    )
 
 
 def _day(column: str, title: str = "") -> alt.X:
     return alt.X(f"{column}:T", title=title or None, axis=alt.Axis(format="%-d %b %Y"))
 
 
+def _legend(columns: int) -> alt.Legend:
+    return alt.Legend(orient="bottom", columns=columns, labelLimit=220)
+
+
 def _project() -> alt.Color:
-    return alt.Color("project_name:N", title="Project", legend=alt.Legend(orient="bottom"))
+    return alt.Color("project_name:N", title=None, legend=_legend(2))
 
 
 def velocity(iterations: DataFrame) -> Chart:
@@ -63,7 +71,8 @@ def velocity(iterations: DataFrame) -> Chart:
     )
     return _finished(
         alt.layer(band, line, points),
-        "Velocity, points an iteration: dots accepted, line running average, band ± volatility",
+        "Velocity",
+        "points an iteration: dots accepted, line running average, band ± volatility",
     )
 
 
@@ -83,7 +92,7 @@ def accepted_by_type(accepted: DataFrame) -> Chart:
             tooltip=["start:T", "story_type:N", alt.Tooltip("sum(points):Q", title="points")],
         )
     )
-    return _finished(chart, "Accepted, points an iteration by type of story")
+    return _finished(chart, "Accepted", "points an iteration, by type of story")
 
 
 def _days_apart() -> alt.Axis:
@@ -92,12 +101,12 @@ def _days_apart() -> alt.Axis:
 
 def _of_type() -> alt.Color:
     scale = alt.Scale(domain=list(STORY_TYPES), range=list(_TYPE_COLOURS))
-    return alt.Color("story_type:N", title="Type", scale=scale, legend=alt.Legend(orient="bottom"))
+    return alt.Color("story_type:N", title=None, scale=scale, legend=_legend(4))
 
 
 def _of_state() -> alt.Color:
     scale = alt.Scale(domain=list(STATES), range=list(_STATE_COLOURS))
-    return alt.Color("state:N", title="State", scale=scale, legend=alt.Legend(orient="bottom"))
+    return alt.Color("state:N", title=None, scale=scale, legend=_legend(4))
 
 
 def cycle_time(iterations: DataFrame) -> Chart:
@@ -118,7 +127,7 @@ def cycle_time(iterations: DataFrame) -> Chart:
     )
     p85 = base.mark_line(strokeDash=[5, 4], opacity=0.7).encode(y="p85_days:Q", tooltip=tooltip)
     return _finished(
-        alt.layer(median, p85), "Cycle time, days: line median, dashed 85th percentile"
+        alt.layer(median, p85), "Cycle time", "days: line median, dashed 85th percentile"
     )
 
 
@@ -144,7 +153,9 @@ def rejection_rate(iterations: DataFrame) -> Chart:
             ],
         )
     )
-    return _finished(chart, "Rejection rate, % of accepted stories rejected at least once")
+    return _finished(
+        chart, "Rejection rate", "% of the accepted stories that were rejected at least once"
+    )
 
 
 def cumulative_flow(days: DataFrame, unit: str) -> Chart:
@@ -167,7 +178,7 @@ def cumulative_flow(days: DataFrame, unit: str) -> Chart:
             tooltip=["date:T", "state:N", alt.Tooltip(f"sum({unit}):Q", title=unit)],
         )
     )
-    return _finished(chart, f"Cumulative flow, {unit} by state")
+    return _finished(chart, "Cumulative flow", f"{unit} by state")
 
 
 def burn_up(lines: DataFrame) -> Chart:
@@ -179,7 +190,7 @@ def burn_up(lines: DataFrame) -> Chart:
     told = ["scope", "accepted", "earliest", "expected", "latest"]
     scale = alt.Scale(domain=told, range=["#8e9aa6", "#4d9a3a", "#7fb86f", "#1f5fa8", "#e8850c"])
     dash = alt.Scale(domain=told, range=[[1, 0], [1, 0], [4, 4], [1, 0], [4, 4]])
-    legend = alt.Legend(orient="bottom")
+    legend = _legend(5)
     chart = (
         alt.Chart(lines)
         .mark_line(interpolate="step-after", strokeWidth=2)
@@ -191,7 +202,7 @@ def burn_up(lines: DataFrame) -> Chart:
             tooltip=["date:T", "line:N", "points:Q"],
         )
     )
-    return _finished(chart, "Burn-up, points: accepted, scope, and the forecast of the backlog")
+    return _finished(chart, "Burn-up", "points: accepted, scope, and the forecast of the backlog")
 
 
 def age(stories: DataFrame) -> Chart:
@@ -211,7 +222,7 @@ def age(stories: DataFrame) -> Chart:
             tooltip=["age:N", "state:N", alt.Tooltip("sum(stories):Q", title="stories")],
         )
     )
-    return _finished(chart, "Age of open work, stories")
+    return _finished(chart, "Age of open work", "stories by state")
 
 
 def progress(parts: DataFrame, what: str) -> Chart:
@@ -227,11 +238,13 @@ def progress(parts: DataFrame, what: str) -> Chart:
         alt.Chart(parts)
         .mark_bar()
         .encode(
-            y=alt.Y("name:N", title=None, sort=names, axis=alt.Axis(labelLimit=260)),
+            y=alt.Y(
+                "name:N", title=None, sort=names, axis=alt.Axis(labelLimit=260, labelOverlap=False)
+            ),
             x=alt.X("points:Q", title="points"),
-            color=alt.Color("part:N", title="", scale=scale, legend=alt.Legend(orient="bottom")),
+            color=alt.Color("part:N", title="", scale=scale, legend=_legend(2)),
             tooltip=["name:N", "part:N", "points:Q"],
         )
     )
-    finished = _finished(chart, f"{what}, points accepted and to do")
+    finished = _finished(chart, what, "points accepted and to do")
     return finished.properties(height=max(_HEIGHT, 22 * len(names)))

@@ -25,7 +25,7 @@ from pandas import DataFrame
 from sqlglot import exp
 
 from .errors import BusyError, DashboardError, NothingLoadedError, NotThereError
-from .read_only import READ_ONLY_SESSION, checked_select
+from .read_only import READ_ONLY_SESSION, at_most, checked_select
 
 PIPELINES = ("pivotal_tracker", "pivotal_tracker_sample")
 """The names under which the command loads."""
@@ -181,8 +181,7 @@ class Loaded:
             query = checked_select(statement, dialect)
             if dialect in READ_ONLY_SESSION:
                 dataset.sql_client.execute_sql(READ_ONLY_SESSION[dialect])
-            relation = dataset(query, _execute_raw_query=True)
-            return next(iter(relation.iter_df(chunk_size=MOST_ROWS)), DataFrame()).head(MOST_ROWS)
+            return dataset(at_most(query, MOST_ROWS), _execute_raw_query=True).df()
 
     @contextmanager
     def _open(self) -> Iterator[dlt.Dataset]:

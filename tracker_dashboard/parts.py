@@ -38,12 +38,7 @@ def days(frame: DataFrame, column: str) -> DataFrame:
 def choose_scope() -> Scope:
     """Asks in the sidebar for projects and a span of days; both stand in the address."""
     every = rows(queries.projects())[0]
-    if every.empty:
-        st.info(
-            "This workspace has no projects, so there is nothing to show. If it should have some, "
-            "look at what the token sees: `python pivotal_tracker_pipeline.py --check`."
-        )
-        st.stop()
+    stop_if_empty(every)
     with st.sidebar:
         projects = choose_projects(every, f"The {MOST_PROJECTS} with the latest work")
         since, until = choose_days()
@@ -55,6 +50,16 @@ def choose_scope() -> Scope:
                 "others in the sidebar."
             )
     return Scope(projects, since, until)
+
+
+def stop_if_empty(projects: DataFrame) -> None:
+    """Ends the page where there is no project, saying what to do."""
+    if projects.empty:
+        st.info(
+            "This workspace has no projects, so there is nothing to show. If it should have some, "
+            "look at what the token sees: `python pivotal_tracker_pipeline.py --check`."
+        )
+        st.stop()
 
 
 def choose_projects(every: DataFrame, placeholder: str) -> tuple[int, ...]:

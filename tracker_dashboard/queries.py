@@ -123,10 +123,10 @@ def owners() -> exp.Select:
     """Everyone who owns a story."""
     return _query(
         """
-        SELECT o.person_id, max(p.name) AS name
+        SELECT coalesce(p.same_as_id, o.person_id) AS person_id, max(p.name) AS name
         FROM (SELECT DISTINCT value AS person_id FROM stories__owner_ids) AS o
         LEFT JOIN people AS p ON p.id = o.person_id
-        GROUP BY o.person_id ORDER BY name, o.person_id
+        GROUP BY coalesce(p.same_as_id, o.person_id) ORDER BY name, person_id
         """
     )
 
@@ -140,7 +140,7 @@ def iterations(scope: Scope) -> exp.Select:
         """
         SELECT i.project_id, i.project_name, i.iteration_number, i.start, i.finish,
             i.iteration_state, i.points_accepted, i.stories_accepted, i.velocity, i.volatility,
-            i.rejection_rate, i.median_cycle_time_hours, i.p85_cycle_time_hours,
+            i.rejection_rate, i.rejected_stories, i.median_cycle_time_hours, i.p85_cycle_time_hours,
             i.feature_points_accepted, i.bug_points_accepted, i.chore_points_accepted,
             i.features_accepted, i.bugs_accepted, i.chores_accepted, i.releases_accepted
         FROM iteration_metrics AS i
@@ -327,14 +327,19 @@ def _filtered(wanted: StoryFilter) -> exp.Select:
     for column, values in (("current_state", wanted.states), ("story_type", wanted.types)):
         if values:
             query = query.where(exp.column(column, "s").isin(*values))
-    for table, column, chosen in (
-        ("stories__labels", "name", wanted.labels),
-        ("stories__owner_ids", "value", wanted.owners),
-    ):
-        if chosen:
-            having = exp.select("c.story_id").from_(f"{table} AS c")
-            having = having.where(exp.column(column, "c").isin(*chosen))
-            query = query.where(exp.column("id", "s").isin(query=having))
+    if wanted.labels:
+        labelled = exp.select("l.story_id").from_("stories__labels AS l")
+        labelled = labelled.where(exp.column("name", "l").isin(*wanted.labels))
+        query = query.where(exp.column("id", "s").isin(query=labelled))
+    if wanted.owners:
+        owned = _query(
+            """
+            SELECT o.story_id FROM stories__owner_ids AS o
+            LEFT JOIN people AS q ON q.id = o.value
+            """
+        )
+        owned = owned.where(_condition("coalesce(q.same_as_id, o.value)").isin(*wanted.owners))
+        query = query.where(exp.column("id", "s").isin(query=owned))
     return query
 
 

@@ -52,3 +52,13 @@ def checked_select(statement: str, dialect: str) -> exp.Query:
                 f"The function {name} is refused here: it might do more than read."
             )
     return query
+
+
+def at_most(query: exp.Query, rows: int) -> exp.Query:
+    """The query, giving no more than so many rows."""
+    limit = query.args.get("limit")
+    if limit is None:
+        return query.limit(rows)
+    if isinstance(limit, exp.Limit) and limit.expression.is_int:
+        return query.limit(min(rows, int(limit.expression.name)))
+    return exp.select("*").from_(query.subquery("asked")).limit(rows)

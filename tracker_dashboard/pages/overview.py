@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import streamlit as st
 from pandas import DataFrame
 
@@ -32,9 +30,10 @@ def _figures(iterations: DataFrame) -> None:
     figures = st.columns(4)
     figures[0].metric("Stories accepted", _whole(iterations["stories_accepted"].sum()))
     figures[1].metric("Points accepted", _whole(iterations["points_accepted"].sum()))
-    figures[2].metric(
-        "Median cycle time", _told(iterations["median_cycle_time_hours"].median() / _HOURS, " days")
-    )
+    known = iterations.dropna(subset=["rejection_rate"])
+    accepted = known["stories_accepted"].sum()
+    rate = f"{known['rejected_stories'].sum() / accepted:.1%}" if accepted else "unknown"
+    figures[2].metric("Rejection rate", rate)
     figures[3].metric("Iterations", _whole(len(iterations)))
 
 
@@ -42,18 +41,13 @@ def _whole(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def _told(number: float, unit: str) -> str:
-    return "unknown" if math.isnan(number) else f"{number:,.1f}{unit}"
-
-
 def _velocity(iterations: DataFrame) -> None:
-    share = iterations["volatility"].astype(float) / 100
+    share = iterations["volatility"].astype(float)
     velocity = iterations["velocity"].astype(float)
     banded = iterations.assign(
         slowest=(velocity * (1 - share)).clip(lower=0), fastest=velocity * (1 + share)
     )
-    columns = ["project_name", "iteration_number", "start", "points_accepted", "velocity"]
-    show_chart("Velocity", charts.velocity(banded), iterations[[*columns, "volatility"]].iloc[::-1])
+    _show("Velocity", charts.velocity(banded), iterations, "points_accepted velocity volatility")
 
 
 def _accepted(iterations: DataFrame) -> None:
@@ -62,9 +56,9 @@ def _accepted(iterations: DataFrame) -> None:
         ["start"], [f"{kind}_points_accepted" for kind in kinds], "story_type", "points"
     )
     long["story_type"] = long["story_type"].str.removesuffix("_points_accepted")
-    counted = [f"{kind}s_accepted" for kind in (*kinds, "release")]
-    columns = ["project_name", "iteration_number", "start", "points_accepted", *counted]
-    show_chart("Accepted", charts.accepted_by_type(long.dropna()), iterations[columns].iloc[::-1])
+    counted = " ".join(f"{kind}s_accepted" for kind in (*kinds, "release"))
+    chart = charts.accepted_by_type(long.dropna())
+    _show("Accepted", chart, iterations, f"points_accepted {counted}")
 
 
 def _cycle_time(iterations: DataFrame) -> None:
@@ -72,12 +66,19 @@ def _cycle_time(iterations: DataFrame) -> None:
         median_days=iterations["median_cycle_time_hours"].astype(float) / _HOURS,
         p85_days=iterations["p85_cycle_time_hours"].astype(float) / _HOURS,
     ).dropna(subset=["median_days"])
-    columns = ["project_name", "iteration_number", "start", "median_days", "p85_days"]
-    show_chart("Cycle time", charts.cycle_time(measured), measured[columns].iloc[::-1])
+    _show("Cycle time", charts.cycle_time(measured), measured, "median_days p85_days")
 
 
 def _rejections(iterations: DataFrame) -> None:
     known = iterations.dropna(subset=["rejection_rate"])
-    columns = ["project_name", "iteration_number", "start", "stories_accepted", "rejection_rate"]
-    rate = {"rejection_rate": st.column_config.NumberColumn(format="percent")}
-    show_chart("Rejection rate", charts.rejection_rate(known), known[columns].iloc[::-1], rate)
+    columns = "rejection_rate rejected_stories stories_accepted"
+    _show("Rejection rate", charts.rejection_rate(known), known, columns)
+
+
+def _show(title: str, chart: charts.Chart, iterations: DataFrame, columns: str) -> None:
+    """A chart with the table of its columns, the latest iteration first."""
+    shown = ["start", *columns.split(), "project_name", "iteration_number"]
+    shares = dict.fromkeys(
+        ("volatility", "rejection_rate"), st.column_config.NumberColumn(format="percent")
+    )
+    show_chart(title, chart, iterations[shown].iloc[::-1], shares)

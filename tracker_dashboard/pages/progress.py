@@ -21,17 +21,20 @@ def show() -> None:
     share = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
     shares = {"share_of_stories_accepted": share, "share_of_points_accepted": share}
     for title, found in (("Epics", epics), ("Releases", releases)):
-        shown = found.drop(columns=found.columns[0])
+        first = ["name", "share_of_points_accepted", "share_of_stories_accepted"]
+        shown = found[[*first, *(each for each in found.columns[1:] if each not in first)]]
         show_chart(title, charts.progress(_parts(found), title), shown, shares)
 
 
 def _parts(found: DataFrame) -> DataFrame:
     drawn = found.head(_MOST)
+    twice = drawn["name"].duplicated(keep=False)
+    names = drawn["name"].where(~twice, drawn["name"] + " (" + drawn["project_name"] + ")")
     accepted = drawn["points_accepted"].fillna(0)
     to_do = drawn["points"].fillna(0) - accepted
     return pd.concat(
         [
-            DataFrame({"name": drawn["name"], "part": part, "points": points})
+            DataFrame({"name": names, "part": part, "points": points})
             for part, points in (("accepted", accepted), ("to do", to_do))
         ]
     )

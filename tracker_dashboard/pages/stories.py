@@ -11,7 +11,13 @@ from pandas import DataFrame
 
 from tracker_dashboard import queries, text
 from tracker_dashboard.pages import story
-from tracker_dashboard.parts import choose_days, choose_projects, csv_button, story_link
+from tracker_dashboard.parts import (
+    choose_days,
+    choose_projects,
+    csv_button,
+    stop_if_empty,
+    story_link,
+)
 from tracker_dashboard.queries import Scope, StoryFilter
 from tracker_dashboard.session import rows
 
@@ -29,6 +35,7 @@ def show() -> None:
 def _choose() -> StoryFilter:
     """Asks which stories are wanted; every answer stands in the address."""
     projects, labels, owners = rows(queries.projects(), queries.labels(), queries.owners())
+    stop_if_empty(projects)
     typed = st.text_input(
         "Search",
         key="search",
