@@ -1,8 +1,8 @@
 """Files of comments that were downloaded: read from where the table says that they lie.
 
-The table comes from a database, which need not be this person's own: a path in it is opened only if
-it is a plain file that no link leads to, and shown only if it has the size and the SHA-256 that the
-table says. So nothing can be shown that whoever wrote the row did not know already.
+The table comes from a database, which need not be this person's own. So what lies at its path is
+shown only if it is a plain file with the size and the SHA-256 that the table says: nothing can be
+got out of this machine that whoever wrote the row did not know already.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ class NotShownError(Exception):
     """A file that cannot be shown; its text says why."""
 
 
-def content(path: Any, size: Any, sha256: Any) -> bytes:
+def content(folder: Path, path: Any, size: Any, sha256: Any) -> bytes:
     """A downloaded file's bytes.
 
     Args:
+        folder: Where the command was run, which the path may start from.
         path: Where it lies.
         size: Its size in bytes.
         sha256: In hexadecimal.
@@ -40,9 +41,9 @@ def content(path: Any, size: Any, sha256: Any) -> bytes:
     """
     if not isinstance(path, str) or not path or not isinstance(sha256, str):
         raise NotShownError("not downloaded")
-    file = Path(path).absolute()
+    file = folder / path
     try:
-        if file.resolve() != file or not file.is_file():
+        if file.is_symlink() or not file.is_file():
             raise NotShownError("its file is not there any more")
         if file.stat().st_size != size or size > _LARGEST:
             raise NotShownError("its file has another size, or is too large to show")

@@ -1,4 +1,4 @@
-"""Every chart: rows in, a chart with title and units out. Downloads as PNG and SVG by its menu."""
+"""Every chart: rows in, a chart with title and units out. Downloads as PNG."""
 
 from __future__ import annotations
 
@@ -27,13 +27,7 @@ _TYPE_COLOURS = ("#e0a21b", "#b5373a", "#8e9aa6", "#1f5fa8")
 
 
 def _finished(chart: Chart, title: str, units: str) -> Chart:
-    menu = {"export": {"png": True, "svg": True}, "source": False, "compiled": False}
-    options = {"actions": menu | {"editor": False}, "downloadFileName": title}
-    return chart.properties(
-        title=alt.TitleParams(title, subtitle=units),
-        height=_HEIGHT,
-        usermeta={"embedOptions": options},
-    )
+    return chart.properties(title=alt.TitleParams(title, subtitle=units), height=_HEIGHT)
 
 
 def _day(column: str, title: str = "") -> alt.X:

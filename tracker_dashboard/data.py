@@ -128,6 +128,12 @@ class Loaded:
         return self.pipeline.default_schema
 
     @property
+    def folder(self) -> Path:
+        """Where on this machine the command was run last."""
+        context = self.pipeline.last_run_context or {}
+        return Path(context.get("local_dir") or ".")
+
+    @property
     def state(self) -> dict[str, Any]:
         """What dlt keeps of the pipeline between runs, as JSON knows it."""
         kept: dict[str, Any] = json.loads(json.dumps(self.pipeline.state))

@@ -100,7 +100,7 @@ def show_chart(title: str, chart: Chart, table: DataFrame, config: Any = None) -
         st.info("Nothing here for these projects and days.")
         return
     drawn, beside = st.columns([3, 2])
-    drawn.altair_chart(chart, width="stretch", alt=f"{title}; the table beside it has its numbers.")
+    drawn.altair_chart(chart, width="stretch", alt=title)
     with beside:
         show_table(title, table, config)
 

@@ -11,7 +11,7 @@ from pandas import DataFrame
 from tracker_dashboard import attachments, queries, text
 from tracker_dashboard.errors import NotThereError
 from tracker_dashboard.parts import csv_button
-from tracker_dashboard.session import rows
+from tracker_dashboard.session import loaded, rows
 
 
 def show(typed: str) -> None:
@@ -209,7 +209,7 @@ def _attachments(attached: DataFrame, files: DataFrame) -> None:
 def _file(file: Any) -> None:
     name = _known(file.filename) or f"attachment {file.id}"
     try:
-        content = attachments.content(file.path, file.size, file.sha256)
+        content = attachments.content(loaded().folder, file.path, file.size, file.sha256)
     except attachments.NotShownError as error:
         problem = _known(file.problem) or str(error)
         st.html(f"{text.plain(name)} <small>({text.plain(problem)})</small>")
