@@ -210,7 +210,8 @@ def test_search_finds_a_comment_by_keyboard_alone(
         visitor.page.keyboard.type(" ".join(words).upper())
         visitor.page.keyboard.press("Enter")
         link = visitor.page.locator(f"a[href$='story={story_id}']")
-        expect(visitor.page.get_by_text("1 story", exact=True)).to_be_visible()
+        every = sample.number("SELECT count(*) FROM stories")
+        expect(visitor.page.get_by_text(f"{every:,} stories", exact=True)).to_have_count(0)
         visitor.settle()
         for _ in range(40):
             visitor.page.keyboard.press("Tab")
@@ -365,10 +366,9 @@ def test_a_hostile_story_does_nothing_and_is_shown_as_it_is(
         # views appear beside the tables while the dashboard is open
         _load(command, workspace)
         with visit(browser) as visitor:
-            for path in PAGES.values():
+            for path in ("", "flow", "progress", "inspect?part=Tables&table=stories"):
                 visitor.open(f"{dashboard.url}/{path}")
                 _assert_nothing_ran(visitor)
-            visitor.open(f"{dashboard.url}/inspect?part=Tables&table=stories")
             visitor.open(f"{dashboard.url}/stories?search=alert")
             link = visitor.page.get_by_role("link", name=HOSTILE_NAME.replace(":", ":\u2060"))
             expect(link.first).to_be_visible()

@@ -171,7 +171,7 @@ class Loaded:
             NotThereError: A table or a view is missing.
             BusyError: A load is writing.
         """
-        with self._open() as dataset:
+        with self.reading() as dataset:
             return [dataset(query, query_dialect="duckdb").df() for query in queries]
 
     def typed(self, statement: str) -> DataFrame:
@@ -182,18 +182,24 @@ class Loaded:
         Raises:
             DashboardError: It is something else, or the database refuses it.
         """
-        with self._open() as dataset:
-            dialect = dataset.destination_dialect
-            query = checked_select(statement, dialect)
-            if dialect in READ_ONLY_SESSION:
-                dataset.sql_client.execute_sql(READ_ONLY_SESSION[dialect])
+        with self.reading() as dataset:
+            query = checked_select(statement, dataset.destination_dialect)
             return dataset(at_most(query, MOST_ROWS), _execute_raw_query=True).df()
 
     @contextmanager
-    def _open(self) -> Iterator[dlt.Dataset]:
+    def reading(self) -> Iterator[dlt.Dataset]:
+        """The dataset over one connection, which can do nothing but read where a database lets it.
+
+        Raises:
+            NotThereError: A table or a view is missing.
+            BusyError: A load is writing.
+            DashboardError: Whatever else the destination has to say.
+        """
         dataset = dlt.dataset(self.destination, self.dataset_name, self.schema)
         try:
             with dataset:
+                if dataset.destination_dialect in READ_ONLY_SESSION:
+                    dataset.sql_client.execute_sql(READ_ONLY_SESSION[dataset.destination_dialect])
                 yield dataset
         except (DestinationUndefinedEntity, LineageFailedException) as error:
             raise NotThereError(_first_line(error)) from error

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import streamlit as st
-from pandas import DataFrame, Timedelta
+from pandas import DataFrame, Timedelta, to_datetime
 from sqlglot import exp
 
 from . import queries, text
@@ -31,8 +31,8 @@ def days(frame: DataFrame, column: str) -> DataFrame:
 
     The moments are midnights somewhere on earth: the day nearest to one is its day there.
     """
-    nearest = (frame[column] + Timedelta(hours=12)).dt.strftime("%Y-%m-%d")
-    return frame.assign(**{column: nearest})
+    nearest = to_datetime(frame[column], utc=True) + Timedelta(hours=12)
+    return frame.assign(**{column: nearest.dt.strftime("%Y-%m-%d")})
 
 
 def choose_scope() -> Scope:

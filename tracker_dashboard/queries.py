@@ -170,7 +170,8 @@ def daily_states(scope: Scope) -> exp.Select:
     """Stories and points by day and state, of all the scope's projects together."""
     query = _query(
         """
-        SELECT d.date, d.state, sum(d.stories) AS stories, sum(d.points) AS points
+        SELECT d.date, d.state, CAST(sum(d.stories) AS DOUBLE) AS stories,
+            sum(d.points) AS points
         FROM daily_states AS d GROUP BY d.date, d.state ORDER BY d.date
         """
     )
