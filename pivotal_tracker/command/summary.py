@@ -18,6 +18,8 @@ from .outcome import Outcome
 MOST_LINES = 20
 """So many lines of a kind are in the summary."""
 
+_IN_THE_BROWSER = "In the browser: make dashboard, or streamlit run pivotal_tracker_dashboard.py"
+
 
 def summary(pipeline: dlt.Pipeline, outcome: Outcome) -> str:
     """The whole summary.
@@ -219,5 +221,9 @@ def _where(pipeline: dlt.Pipeline) -> list[str]:
             f'  {sys.executable} -c "import duckdb; '
             f"print(duckdb.connect('{database}').table('{stories}')"
             ".select('name', 'current_state', 'estimate').limit(10))\"",
+            _IN_THE_BROWSER,
         ]
-    return [f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}."]
+    return [
+        f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}.",
+        _IN_THE_BROWSER,
+    ]
