@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help setup setup-dev demo test lint format cassettes check-bigquery benchmarks clean
+.PHONY: help setup setup-dev demo test lint format cassettes check-bigquery benchmarks docs \
+	wheel verified-source clean
 
 help:              ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -11,7 +12,7 @@ help:              ## what there is to make
 setup: $(VENV)/ready            ## the virtual environment, with what the pipeline needs
 setup-dev: $(VENV)/ready-dev    ## the same, with what the tests need
 
-$(VENV)/ready: requirements.txt
+$(VENV)/ready: requirements.txt requirements-pipeline.txt requirements-server.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -r requirements.txt
@@ -46,6 +47,25 @@ check-bigquery: setup-dev  ## load into BigQuery for real, into a dataset that i
 
 benchmarks: setup-dev  ## against dlt's generic source and against the floor
 	$(BIN)/python -m benchmarks
+
+docs: setup-dev    ## docs/tables.md and docs/options.md, from the code
+	$(BIN)/python -m docs.generate
+
+wheel: setup-dev    ## dist/*.whl, for pip install
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+DIR ?= verified-sources
+verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --location DIR` takes the source
+	mkdir -p $(DIR)/sources
+	rm -rf $(DIR)/sources/pivotal_tracker
+	cp -r pivotal_tracker $(DIR)/sources/
+	find $(DIR)/sources -name __pycache__ -prune -exec rm -r {} +
+	cp examples/verified_source_pipeline.py $(DIR)/sources/pivotal_tracker_pipeline.py
+	@# dlt clones it, and looks at each file's last commit
+	git -C $(DIR) init --quiet --initial-branch main
+	git -C $(DIR) add sources
+	git -C $(DIR) -c user.name=pivotal_tracker -c user.email=pivotal_tracker@localhost \
+		commit --quiet --allow-empty --message "pivotal_tracker as it is now"
 
 clean:             ## what was made here, but not what was loaded
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

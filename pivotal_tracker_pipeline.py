@@ -22,6 +22,7 @@ from typing import Any
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -41,11 +42,19 @@ from pivotal_tracker import (
     pivotal_tracker_attachments,
     pivotal_tracker_source,
 )
+from pivotal_tracker.defaults import set_defaults
 from pivotal_tracker.views import Views, create_views
+from pivotal_tracker.watching import (
+    AlreadyRunningError,
+    alone,
+    keep_variables_from_sentry,
+    tell_sentry,
+    tell_slack,
+)
 
 VERSION = "0.1.0"
 
-ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED = 0, 1, 2, 3
+ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 2, 3, 4
 _MOST_LINES = 20
 """So many lines of a kind are in the summary."""
 _M_ARENA_MAX = -8
@@ -69,23 +78,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0: all loaded; 3: loaded, but a project, or one of its tables, could not be read; 1: failed,
-        and one line on stderr says why. Bad options end the process with 2.
+        and one line on stderr says why; 4: another run is under way. Bad options end the process
+        with 2.
     """
     options = _options(arguments)
-    _set_up_logging(options)
     _suit_memory_to_pages()
     report: dict[str, Any] = {"exit_code": FAILED, "reason": None}
     began = datetime.now(UTC)
     try:
+        _set_up_dlt(options)
         with _server_of(options):
             if options.check:
                 report["exit_code"] = _check(options)
             else:
-                report["exit_code"] = _load(options, report)
+                with alone(_pipeline_name(options)):
+                    report["exit_code"] = _load(options, report)
     except KeyboardInterrupt:
         report["reason"] = "Interrupted. Run the same command again: it completes what was begun."
+    except AlreadyRunningError as error:
+        report |= {"exit_code": ALREADY_RUNNING, "reason": str(error)}
     except Exception as error:
         report["reason"] = _reason(error)
+        if not options.check:
+            _tell_of_failure(_pipeline_name(options), error)
         if options.debug:
             raise
     finally:
@@ -96,13 +111,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(report["exit_code"])
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def command_line() -> argparse.ArgumentParser:
+    """What the command takes."""
     parser = argparse.ArgumentParser(
-        prog="pivotal_tracker_pipeline.py",
         description="Loads a Pivotal Tracker workspace into a database with dlt.",
         epilog="The token comes from SOURCES__PIVOTAL_TRACKER__API_TOKEN or .dlt/secrets.toml, the "
         "server from SOURCES__PIVOTAL_TRACKER__BASE_URL or .dlt/config.toml. Exit codes: 0 all "
-        "loaded, 3 loaded but a part could not be read, 1 failed, 2 bad options.",
+        "loaded, 3 loaded but a part could not be read, 1 failed, 2 bad options, 4 another run is "
+        "under way.",
     )
     add = parser.add_argument
     add("--sample", action="store_true", help="load a made-up workspace; needs no token")
@@ -140,6 +156,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--verbose", action="store_true", help="say what is being done")
     add("--debug", action="store_true", help="say everything, with a traceback on failure")
     add("--version", action="version", version=f"pivotal-tracker {VERSION}, dlt {dlt.__version__}")
+    return parser
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = command_line()
     options = parser.parse_args(arguments)
     try:
         options.shard = Shard.parsed(options.shard)
@@ -168,10 +189,14 @@ def _pipeline_name(options: argparse.Namespace) -> str:
     return name if options.shard.is_whole else f"{name}_shard_{options.shard.name}"
 
 
-def _set_up_logging(options: argparse.Namespace) -> None:
+def _set_up_dlt(options: argparse.Namespace) -> None:
+    # dlt reads these two once, before anything can be registered with it
     level = "DEBUG" if options.debug else "INFO" if options.verbose else None
     if level:
         os.environ["RUNTIME__LOG_LEVEL"] = level
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    set_defaults()
+    keep_variables_from_sentry()
     logging.getLogger("dlt").addFilter(
         lambda said: not any(words in said.getMessage() for words in _OF_EVERY_TABLE)
     )
@@ -192,8 +217,14 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
     if not options.sample:
         yield
         return
-    from tracker_server import TrackerServer
-    from tracker_server.made_up import made_up_workspace
+    try:
+        from tracker_server import TrackerServer
+        from tracker_server.made_up import made_up_workspace
+    except ModuleNotFoundError as error:
+        raise TrackerError(
+            f"--sample needs the server of a made-up workspace, and {error.name} is missing: "
+            "pip install -r requirements.txt, or the package with its extra [server]."
+        ) from error
 
     workspace = made_up_workspace()
     with TrackerServer(workspace) as server:
@@ -242,6 +273,7 @@ def _load(options: argparse.Namespace, report: dict[str, Any]) -> int:
     report["differences"] = [asdict(one) | {"is_loss": one.is_loss} for one in found]
     report["views_left_out"] = views.left_out if views else {}
     sys.stdout.write(summary(pipeline, traces, found, views) + "\n")
+    _tell_of(pipeline, traces)
     metrics = _metrics(traces)
     is_partial = _skipped(metrics) or _unread(metrics) or any(one.is_loss for one in found)
     return PARTLY_LOADED if is_partial else ALL_LOADED
@@ -403,6 +435,30 @@ def _write_report(path: Path, began: datetime, report: dict[str, Any]) -> None:
         _complain(f"The summary cannot be written: {error}")
 
 
+def _tell_of_failure(name: str, error: BaseException) -> None:
+    """Tells whoever is to be told that a run failed."""
+    # without a package that its settings ask for, dlt cannot even read those settings
+    with contextlib.suppress(ImportError):
+        tell_slack(f"{name} failed. {_reason(error)}")
+        tell_sentry(error)
+
+
+def _tell_of(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> None:
+    """Tells Slack, if it is to be told, of a run that wrote anything or left a part out."""
+    metrics = _metrics(traces)
+    if _written(metrics).total() or _skipped(metrics):
+        remarks = "\n".join(_remarks(traces))
+        tell_slack(f"{pipeline.pipeline_name}, dataset {pipeline.dataset_name}. {remarks}")
+
+
+def _written(metrics: dict[str, dict[str, Any]]) -> Counter[str]:
+    """Rows written, by table."""
+    written = Counter[str]()
+    for noted in metrics.values():
+        written.update(noted.get("written", {}))
+    return written
+
+
 def summary(
     pipeline: dlt.Pipeline,
     traces: Sequence[PipelineTrace],
@@ -418,20 +474,24 @@ def summary(
         views: What became of them, if they were wanted.
     """
     metrics = _metrics(traces)
-    written, became = Counter[str](), Counter[tuple[str, str]]()
+    written, became = _written(metrics), Counter[tuple[str, str]]()
     for resource, noted in metrics.items():
-        written.update(noted.get("written", {}))
         became.update({(resource, what): n for what, n in noted.get("rows", {}).items()})
     width = max(map(len, written), default=0)
     lines = [
         f"{name:{width}}  {written[name]:>10,} rows{_became(name, became)}"
         for name in sorted({*written, *(name for name, what in +became if what == "deleted")})
     ]
+    return "\n".join([*lines, "", *_remarks(traces, found), *_views(views), *_where(pipeline)])
+
+
+def _remarks(traces: Sequence[PipelineTrace], found: Sequence[Difference] = ()) -> list[str]:
+    """What there is to say of a run as a whole."""
+    metrics = _metrics(traces)
     counts = _counts(metrics)
     seconds = sum((trace.finished_at - trace.started_at).total_seconds() for trace in traces)
-    lines += [
-        "",
-        f"Loaded {written.total():,} rows in {seconds:.1f} s{_requests(counts)}.",
+    return [
+        f"Loaded {_written(metrics).total():,} rows in {seconds:.1f} s{_requests(counts)}.",
         *_unchanged(metrics),
         *(
             f"Skipped: project {project}, {resource}: {reason}"
@@ -444,10 +504,7 @@ def summary(
         *_load_report(metrics),
         *_files(metrics),
         *_replaced(counts),
-        *_views(views),
-        *_where(pipeline),
     ]
-    return "\n".join(lines)
 
 
 def _requests(counts: Counter[str]) -> str:
@@ -656,6 +713,9 @@ def _reason(error: BaseException) -> str:
             return str(cause)
         if isinstance(cause, ConfigFieldMissingException):
             return _missing_setting(cause)
+        if isinstance(cause, MissingDependencyException):
+            packages = " ".join(f'"{package}"' for package in cause.dependencies)
+            return f"A package is missing, for {cause.caller}: pip install {packages}"
         if "No space left on device" in str(cause) or (
             isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         ):

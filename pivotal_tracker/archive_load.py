@@ -24,7 +24,7 @@ from .comparison import Comparison
 from .load_report import report_records
 from .loaded import Key, Loaded, key_of
 from .people import People
-from .rows import Batch, Record, in_tracker_words, row_id, rows_in
+from .rows import Batch, Record, count_rows, in_tracker_words, row_id
 from .run import MEETS_PEOPLE, rows_counted
 from .settings import BATCH_SIZE
 from .tables import Table
@@ -294,6 +294,33 @@ class _Held(NamedTuple):
     source: str | None
 
 
+class _LoadedRows:
+    """Counts the rows of many records, which mostly come from one file, for their tallies."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._counted: dict[tuple[int, str], tuple[Tally, Counter[str]]] = {}
+
+    def add(self, found: Found, tally: Tally) -> None:
+        """Counts the rows of a record."""
+        if found.elsewhere:
+            counted = Counter[str]()
+            count_rows(self._table, found.record, counted)
+            for source, name, rows in found.by_source(counted):
+                tally.loaded(source, name, rows)
+            return
+        key = (id(tally), found.source)
+        if key not in self._counted:
+            self._counted[key] = (tally, Counter())
+        count_rows(self._table, found.record, self._counted[key][1])
+
+    def tell(self) -> None:
+        """Tells the tallies."""
+        for (_, source), (tally, counted) in self._counted.items():
+            for name, rows in counted.items():
+                tally.loaded(source, name, rows)
+
+
 class Taker:
     """Takes the records of one table: those that the destination does not hold, or holds older.
 
@@ -333,14 +360,15 @@ class Taker:
         held = self._held(waiting)
         knows = self._known_there(self._ties(waiting, held))
         taken: list[Record] = []
+        loaded = _LoadedRows(self.table)
         for key, (record, found, tally) in waiting.items():
             reason = self._reason_against(record, held.get(key), knows.get(key, 0))
             if reason:
                 leave_out(tally, found, self.table, reason)
                 continue
             taken.append(record)
-            for source, name, rows in found.by_source(rows_in(self.table, record)):
-                tally.loaded(source, name, rows)
+            loaded.add(found, tally)
+        loaded.tell()
         known = {key: one.row_id for key, one in held.items()}
         written = Comparison(self.batch, known, set(), self.counts).take(taken)
         yield from self._run.learn_from(self.table, written)
@@ -426,7 +454,9 @@ def _leave_out_the_rest(tally: Tally, problem: str) -> None:
 
 def leave_out(tally: Tally, found: Found, table: Table, reason: str) -> None:
     """Counts a record, and the rows nested in it, as left out."""
-    for source, name, rows in found.by_source(rows_in(table, found.record)):
+    counted = Counter[str]()
+    count_rows(table, found.record, counted)
+    for source, name, rows in found.by_source(counted):
         tally.leave_out(source, name, reason, _name(found.record), rows)
 
 

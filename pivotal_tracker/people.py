@@ -103,18 +103,19 @@ def _known(row: Record) -> Record:
 
 
 def _ids_in(story: Record) -> set[int]:
-    ids = {story.get("requested_by_id"), story.get("owned_by_id")}
-    ids.update(_list(story, "owner_ids"), _list(story, "follower_ids"))
+    ids = [story.get("requested_by_id"), story.get("owned_by_id")]
+    for name in ("owner_ids", "follower_ids"):
+        ids += _list(story, name)
     for children, attribute in (
         ("comments", "person_id"),
         ("blockers", "person_id"),
         ("reviews", "reviewer_id"),
         ("transitions", "performed_by_id"),
     ):
-        ids.update(c.get(attribute) for c in _list(story, children) if isinstance(c, dict))
+        ids += [c.get(attribute) for c in _list(story, children) if isinstance(c, dict)]
     return {one for one in ids if isinstance(one, int)}
 
 
 def _list(record: Record, name: str) -> list[Any]:
     value = record.get(name)
-    return [v for v in value if not isinstance(v, list)] if isinstance(value, list) else []
+    return value if isinstance(value, list) else []

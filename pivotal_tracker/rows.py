@@ -94,18 +94,21 @@ def days_of(container: Record) -> list[Record]:
     return [dict(zip(header, day, strict=False)) for day in container.get("data") or ()]
 
 
-def rows_in(table: Table, record: Record) -> Counter[str]:
-    """How many rows a record brings to its table and to those nested in it, by their names."""
-    counted = Counter({table.name: 1})
+def count_rows(table: Table, record: Record, counted: Counter[str]) -> None:
+    """Adds the rows that a record brings to its table and to those nested in it, by their names."""
+    counted[table.name] += 1
     for name, nested in table.nested.items():
         values = record.get(name)
-        if isinstance(values, list):
-            for value in values:
-                if nested.nested and isinstance(value, dict):
-                    counted.update(rows_in(nested, value))
-                elif value is not None:
-                    counted[nested.name] += 1
-    return counted
+        if not values or not isinstance(values, list):
+            continue
+        if not nested.nested:
+            counted[nested.name] += len(values) - values.count(None)
+            continue
+        for value in values:
+            if isinstance(value, dict):
+                count_rows(nested, value, counted)
+            elif value is not None:
+                counted[nested.name] += 1
 
 
 class Batch:

@@ -22,7 +22,9 @@ from pivotal_tracker.archive.csv_export import ProjectExport
 from pivotal_tracker.archive.keys import stable_key
 
 from .archive_reading import Read, read, try_to_read
+from .conftest import Command
 from .exports import LAST, LAYOUTS, Row, as_csv, ragged, table
+from .truth import Tables, assert_tables_equal, expected_tables, loaded_tables
 
 Record = dict[str, Any]
 
@@ -534,6 +536,36 @@ def test_what_is_none_of_the_export_is_named(tmp_path: Path) -> None:
     assert "give it by itself" in reason
 
 
+def test_the_command_loads_whole_tables_and_a_second_time_nothing(
+    command: Command, tmp_path: Path
+) -> None:
+    files = {NAME: as_csv(ragged(table(ROWS))).encode(), "history.csv": HISTORY.encode()}
+    path = in_zip(tmp_path / "my_project.zip", files)
+    done = command("--archive", str(path))
+    assert done.returncode == 0, done.stderr
+    loaded = loaded_tables(command.folder / "pivotal_tracker.duckdb")
+    report = loaded.pop("load_report")
+    expected = tables_of_the_zip()
+    assert_tables_equal(loaded, expected)
+    assert sum(row["rows_loaded"] for row in report) == sum(map(len, expected.values()))
+    assert not any(row["rows_left_out"] for row in report)
+
+    again = command("--archive", str(path))
+    assert "Loaded 0 rows" in again.stdout, again.stdout
+
+
+def tables_of_the_zip() -> Tables:
+    stories, history = (f"my_project.zip/{name}" for name in (NAME, "history.csv"))
+    eve = {"id": key("person", "Eve"), "kind": "person", "name": "Eve", "_source": history}
+    records = truth()
+    records["people"].append(eve)
+    records["activity"] = [{**one, "_source": history} for one in activity_truth()]
+    expected: Tables = {}
+    for name, found in records.items():
+        expected |= expected_tables(name, [{"_source": stories, **one} for one in found])
+    return expected
+
+
 # shapes in which other readers lost data
 
 
@@ -916,6 +948,33 @@ def test_a_damaged_workbook_ends_in_one_line(tmp_path: Path, part: str, content:
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ('<row r="99999999999"><c r="A99999999999"><v>1</v></c></row>', "which no spreadsheet"),
+        ('<row r="2"><c r="ZZZ2"><v>1</v></c></row>', "which no spreadsheet"),
+        ('<row r="2"><c r="A2" t="s"><v>999999</v></c></row>', "a damaged workbook"),
+        (f'<row r="2"><c r="A2"><v>{"9" * 5000}</v></c></row>', "a damaged workbook"),
+    ],
+)
+def test_rows_that_no_spreadsheet_writes_end_in_one_line(
+    tmp_path: Path, row: str, why: str
+) -> None:
+    cells = "".join(
+        f'<c r="{column}1" t="inlineStr"><is><t>{name}</t></is></c>'
+        for column, name in zip("ABCD", ("Id", "Title", "Type", "Current State"), strict=True)
+    )
+    sheet = (
+        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+        f'<row r="1">{cells}</row>{row}</sheetData></worksheet>'
+    )
+    good = workbook(tmp_path / "good.xlsx", table(ROWS))
+    part = "xl/worksheets/sheet1.xml"
+    with pytest.raises(ArchiveError, match=why) as told:
+        read(hostile_workbook(tmp_path / "bad.xlsx", good, part, sheet.encode()))
+    assert "\n" not in str(told.value)
+
+
 def test_a_cell_at_the_far_end_of_a_sheet_costs_nothing(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     for line in table([Row(1, "One")]):
@@ -952,6 +1011,7 @@ def member(name: str, mode: int = 0) -> zipfile.ZipInfo:
         (member("..\\evil.txt"), "its name leads out of the ZIP"),
         (member("/etc/passwd"), "its name leads out of the ZIP"),
         (member("C:\\evil.txt"), "its name leads out of the ZIP"),
+        (member("."), "it has no name"),
         (member("202/link", stat.S_IFLNK | 0o777), "a link, which is not followed"),
         (member("202/pipe", stat.S_IFIFO | 0o777), "neither a file nor a folder"),
     ],
@@ -966,11 +1026,22 @@ def test_members_that_are_not_to_be_trusted_are_left_out(
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_of_two_members_of_one_name_the_later_is_read(tmp_path: Path) -> None:
-    path = crafted_zip(tmp_path / "x.zip", (member("202/a"), b"one"), (member("202/a"), b"two"))
+def test_two_attachments_of_one_name_are_both_there(tmp_path: Path) -> None:
+    path = crafted_zip(
+        tmp_path / "x.zip", (member("202/a.b.png"), b"1"), (member("202/a.b.png"), b"2")
+    )
     found = read(path)
-    assert list(found.contents.values()) == [b"two"]
-    assert found.reasons("files") == {"replaced by a later file of that name"}
+    names = [one["filename"] for one in found.records["attachment_files"]]
+    assert (names, sorted(found.contents.values())) == (["a.b.png", "a.b (2).png"], [b"1", b"2"])
+
+
+def test_a_name_that_is_utf_8_and_does_not_say_so(tmp_path: Path) -> None:
+    path = in_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "202/Tür.png": b"1"})
+    content = bytearray(path.read_bytes())
+    for entry, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        struct.pack_into("<H", content, content.rfind(entry) + flags, 0)
+    path.write_bytes(content)
+    assert read(path).records["attachment_files"][0]["filename"] == "Tür.png"
 
 
 @pytest.mark.parametrize(
@@ -1154,13 +1225,13 @@ def test_any_cells_under_any_header_are_read(
 )
 @given(
     content=st.binary(max_size=200),
-    whole=st.booleans(),
+    encoding=st.sampled_from(["", "utf-8", "utf-16", "utf-16-le", "utf-16-be"]),
     suffix=st.sampled_from([".csv", ".xlsx", ".zip"]),
 )
 def test_any_bytes_are_read_or_refused(
-    tmp_path: Path, content: bytes, whole: bool, suffix: str
+    tmp_path: Path, content: bytes, encoding: str, suffix: str
 ) -> None:
-    head = b"" if whole else b"Id,Title,Type,Current State,Comment,Task,Task Status\n"
+    header = "Id,Title,Type,Current State,Comment,Task,Task Status\n"
     path = tmp_path / f"any{suffix}"
-    path.write_bytes(head + content)
+    path.write_bytes((header.encode(encoding) if encoding else b"") + content)
     try_to_read(path, ProjectExport())

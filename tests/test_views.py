@@ -44,6 +44,7 @@ NAMES = {
     "person_activity",
     "project_velocity",
     "release_progress",
+    "story_measures",
     "story_overview",
     "throughput_weekly",
 }
@@ -218,6 +219,30 @@ def test_story_overview(shop: Loaded) -> None:
     assert stories[104]["rejection_count"] == 2
     assert (stories[110]["cycle_time_hours"], stories[110]["lead_time_hours"]) == (None, None)
     assert (stories[120]["iteration_number"], stories[120]["label_names"]) == (None, "launch")
+
+
+def test_story_measures(shop: Loaded) -> None:
+    stories = shop.by("story_measures", "story_id")
+    assert stories[102] == {
+        "story_id": 102,
+        "project_id": SHOP,
+        "project_name": "Shop",
+        "story_type": "feature",
+        "current_state": "accepted",
+        "estimate": 1,
+        "is_estimated": True,
+        "points": 1,
+        "time_zone": "America/New_York",
+        "created_at": "2025-03-07T20:00:00Z",
+        "created_on": "2025-03-07",
+        "first_started_at": "2025-03-07T21:00:00Z",
+        "accepted_at": "2025-03-10T03:30:00Z",
+        "accepted_on": "2025-03-09",
+        "cycle_time_hours": 54.5,
+        "lead_time_hours": 55.5,
+        "rejection_count": 0,
+    }
+    assert stories[103]["is_estimated"] is False
 
 
 def test_iteration_metrics(shop: Loaded) -> None:
@@ -585,7 +610,8 @@ def _assert_no_more_is_told_than_is_known(shop: Loaded) -> None:
         None
     ] * 3
     assert story["lead_time_hours"] == 72  # 3 to 6 March
-    assert shop.by("story_overview", "story_id")[103]["points"] == 5
+    bug = shop.by("story_measures", "story_id")[103]
+    assert (bug["is_estimated"], bug["points"], bug["time_zone"]) == (None, 5, "UTC")
 
     iterations = shop.by("iteration_metrics", "iteration_number")
     assert [iterations[n]["points_accepted"] for n in range(1, 5)] == [8, 0, 2, 6]
@@ -882,7 +908,7 @@ def test_a_full_refresh_rebuilds_postgres_tables_below_the_views(
     for options in ((), ("--full-refresh",)):
         result = command("--destination", "postgres", *options, env=env)
         assert result.returncode == 0, result.stderr
-        assert "Views: 11." in result.stdout
+        assert "Views: 12." in result.stdout
 
 
 def test_in_postgres_a_persons_own_view_on_ours_is_not_dropped(load: Load) -> None:
@@ -898,14 +924,15 @@ def test_in_postgres_a_persons_own_view_on_ours_is_not_dropped(load: Load) -> No
 def test_the_command_says_which_views_there_are(command: Command, server: TrackerServer) -> None:
     result = command("--resource", "stories")
     assert result.returncode == 0, result.stderr
-    assert "Views: 0.\nLeft out: view cycle_times: needs projects\n" in result.stdout
+    assert "Views: 0.\n" in result.stdout
+    assert "Left out: view story_measures: needs projects\n" in result.stdout
     result = command("--resource", "projects")
     assert result.returncode == 0, result.stderr
-    assert "Views: 3.\n" in result.stdout
+    assert "Views: 4.\n" in result.stdout
     assert "Left out: view daily_states: needs history_days\n" in result.stdout
     assert "Left out: view project_velocity: needs iteration_metrics\n" in result.stdout
     result = command()
-    assert "Views: 11.\nIn " in result.stdout
+    assert "Views: 12.\nIn " in result.stdout
 
 
 def test_no_views_where_none_are_wanted_or_possible(

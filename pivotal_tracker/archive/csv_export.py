@@ -60,7 +60,7 @@ class ProjectExport:
         for error in contents.unreadable:
             tally.read(files.path.name, FILES)
             tally.leave_out(files.path.name, FILES, "cannot be read", str(error))
-        yield from _Reading(files.path.name, contents, tally).found()
+        yield from _Reading(files, contents, tally).found()
 
 
 class _Attachment(NamedTuple):
@@ -128,8 +128,9 @@ def _of_name(file: File) -> dict[str, str | None]:
 class _Reading:
     """One reading of an export."""
 
-    def __init__(self, archive: str, contents: _Contents, tally: Tally) -> None:
-        self._archive = archive
+    def __init__(self, files: Files, contents: _Contents, tally: Tally) -> None:
+        self._files = files
+        self._attached = files.source("attachments")
         self._contents = contents
         self._tally = tally
         self._people = PeopleByName()
@@ -143,8 +144,7 @@ class _Reading:
             project, is_new = self._project_of(sheet)
             if is_new:
                 record: Record = {"kind": "project", "id": project.id, "name": project.name}
-                self._tally.read(sheet.file.name, "projects")
-                yield Found("projects", record, sheet.file.name)
+                yield self._line_tally(sheet).found("projects", record)
             if sheet.holds == "stories":
                 yield from self._stories(sheet, project)
             else:
@@ -161,17 +161,20 @@ class _Reading:
         new = Project(name, keeps_ids=self._keeps_ids)
         return self._projects.setdefault(name.lower(), new), is_new
 
+    def _line_tally(self, sheet: Sheet) -> LineTally:
+        return LineTally(self._tally, self._files.source(sheet.file.name))
+
     def _stories(self, sheet: Sheet, project: Project) -> Iterator[Found]:
-        tally = LineTally(self._tally, sheet.file.name)
-        rows = sheet.rows(partial(self._tally.lose, sheet.file.name, "stories"))
+        tally = self._line_tally(sheet)
+        rows = sheet.rows(partial(self._tally.lose, tally.source, "stories"))
         stories = StoryRows(next(rows)[1], project, self._people, tally)
         for line, cells in rows:
             yield from stories.records(line, cells)
         yield from stories.iterations()
 
     def _history(self, sheet: Sheet, project: Project) -> Iterator[Found]:
-        tally = LineTally(self._tally, sheet.file.name)
-        rows = sheet.rows(partial(self._tally.lose, sheet.file.name, "activity"))
+        tally = self._line_tally(sheet)
+        rows = sheet.rows(partial(self._tally.lose, tally.source, "activity"))
         history = HistoryRows(next(rows)[1], project, self._people, tally)
         for line, cells in rows:
             yield from history.records(line, cells)
@@ -192,5 +195,5 @@ class _Reading:
             iter(of_story or of_epic or (projects if len(projects) == 1 else ())), None
         ):
             record["project_id"] = project.id
-        self._tally.read(self._archive, "attachment_files")
-        return Found("attachment_files", record, self._archive, attachment.file.open)
+        self._tally.read(self._attached, "attachment_files")
+        return Found("attachment_files", record, self._attached, attachment.file.open)

@@ -35,7 +35,7 @@ class Project:
         self._new: list[tuple[str, Record]] = []
 
     def labels(self, cell: str) -> list[Record]:
-        """The labels that a Labels cell names."""
+        """The labels that a Labels cell names; shared by all stories with that cell."""
         if not cell:
             return []
         known = self._labels_by_cell.get(cell)

@@ -58,7 +58,7 @@ def rows(file: File, delimiter: str, lose: Lose) -> Iterator[tuple[int, list[str
                     lose("the file ends within a cell: it was cut short", f"line {lines.number}", 1)
                 if any(cells):
                     yield lines.number, cells
-        except csv.Error as error:
+        except (csv.Error, OSError) as error:
             raise ArchiveError(f"{file.name}, line {lines.number:,}: {error}.") from error
 
 

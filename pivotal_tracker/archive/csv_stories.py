@@ -180,8 +180,10 @@ class StoryRows:
         """The attributes of which Tracker has a list of values."""
         columns = self._columns
         priority = cells[columns.priority].partition("-")[0].strip().lower()
-        # stories of the icebox were written without a state, too
-        state = cells[columns.current_state].strip().lower() or "unscheduled"
+        state = cells[columns.current_state].strip().lower()
+        if not state and not cells[columns.iteration]:
+            # stories of the icebox were written without a state, too
+            state = "unscheduled"
         for attribute, text, known in (
             ("story_type", story_type, _TYPES),
             ("current_state", state, _STATES),

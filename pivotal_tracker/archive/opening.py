@@ -22,6 +22,13 @@ def open_files(path: Path) -> Files:
         ArchiveError: There is nothing there, or it cannot be read, or it is a ZIP that is damaged
             or too large.
     """
+    try:
+        return _opened(path)
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be opened: {error.strerror or error}.") from error
+
+
+def _opened(path: Path) -> Files:
     if path.is_dir():
         return _in_folder(path)
     if not path.is_file():

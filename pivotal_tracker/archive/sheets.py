@@ -86,7 +86,7 @@ def _what_it_holds(header: list[str]) -> Holds | None:
 
 
 def _first_row(head: bytes, delimiter: str) -> list[str]:
-    text = head.decode(csv_rows.encoding_of(head), "replace").replace("\0", "")
+    text = head.decode(csv_rows.encoding_of(head), "replace").replace("\0", "\ufffd")
     try:
         return next(filter(any, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)), [])
     except csv.Error:

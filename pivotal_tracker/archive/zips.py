@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import lzma
 import re
@@ -9,7 +10,8 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, cast
@@ -37,7 +39,7 @@ _BROKEN = (
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _END, _END_SIZE, _END64, _END64_SIZE, _LOCATOR_SIZE = b"PK\5\6", 22, b"PK\6\6", 56, 20
-_ENCRYPTED = 0x1
+_ENCRYPTED, _UTF_8 = 0x1, 0x800
 _WORKBOOK = "[Content_Types].xml"
 _LITTER = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 
@@ -69,16 +71,15 @@ def open_zip(path: Path) -> Files | None:
         return None
     files: dict[str, File] = {}
     refused: dict[str, str] = {}
+    numbers: Counter[str] = Counter()
     for info in members:
-        name = PurePosixPath(info.filename.replace("\\", "/")).as_posix()
+        name = _name_of(info)
         if is_litter(name):
             continue
         if why_not := _why_not(info, name):
             refused[name] = why_not
             continue
-        if name in files:
-            # as unpacking it would do
-            refused[name] = "replaced by a later file of that name"
+        name = _unused(name, files, numbers)
         files[name] = File(name, info.file_size, partial(_open, archive, info, path.name))
     return Files(path, files, refused)
 
@@ -149,9 +150,35 @@ def _check_size(members: Sequence[zipfile.ZipInfo], called: str, most_bytes: int
         )
 
 
+def _name_of(info: zipfile.ZipInfo) -> str:
+    name = info.filename
+    if not info.flag_bits & _UTF_8:
+        # many programs write UTF-8 and do not say so
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return PurePosixPath(name.replace("\\", "/")).as_posix()
+
+
+def _unused(name: str, files: Mapping[str, File], numbers: Counter[str]) -> str:
+    """The name, or with a number if there is one already: two screenshots may be called alike.
+
+    Args:
+        name: As the ZIP has it.
+        files: Those before.
+        numbers: The last number that each name was given, so that none is tried twice.
+    """
+    path, unused = PurePosixPath(name), name
+    while unused in files:
+        numbers[name] += 1
+        unused = path.with_name(f"{path.stem} ({numbers[name] + 1}){path.suffix}").as_posix()
+    return unused
+
+
 def _why_not(info: zipfile.ZipInfo, name: str) -> str:
     """Why a file of a ZIP is not read; empty where it is."""
     kind = stat.S_IFMT(info.external_attr >> 16)
+    if not PurePosixPath(name).name:
+        return "it has no name"
     if ".." in PurePosixPath(name).parts or name.startswith("/") or re.match("[A-Za-z]:", name):
         return "its name leads out of the ZIP"
     if stat.S_ISLNK(kind):

@@ -6,7 +6,7 @@
 -- working_hours: the same without Saturdays and Sundays, as the clocks in the project's time zone
 --   show them.
 --
--- Needs: projects, stories, stories__transitions. A story without transitions has what its
+-- Needs: projects, stories, stories__transitions, story_measures. A story without transitions has what its
 -- `cycle_time_details` tell, which is of started, finished, delivered and rejected, without
 -- working hours; one with neither (a CSV archive) has no rows. Time before the first transition is
 -- not counted: nothing tells the state.
@@ -14,7 +14,6 @@ WITH project AS (
     SELECT
         id,
         name,
-        coalesce(time_zone__olson_name, 'UTC') AS time_zone,
         CAST(extract(EPOCH FROM current_timestamp) AS DOUBLE) AS seconds_now,
         CAST(
             extract(
@@ -32,14 +31,12 @@ moment AS (
         move.occurred_at,
         move.project_version,
         CAST(extract(EPOCH FROM move.occurred_at) AS DOUBLE) AS seconds,
-        CASE
-            WHEN story._date_precision = 'day' THEN 'UTC'
-            ELSE coalesce(project.time_zone, 'UTC')
-        END AS time_zone,
+        story.time_zone,
         project.seconds_now,
         project.local_seconds_now
     FROM stories__transitions AS move
-    INNER JOIN stories AS story ON story.id = move.story_id
+    INNER JOIN story_measures AS story
+        ON story.project_id = move.project_id AND story.story_id = move.story_id
     LEFT JOIN project ON project.id = story.project_id
 ),
 

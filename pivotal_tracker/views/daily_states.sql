@@ -4,11 +4,11 @@
 -- taken_from: `history_days` where the project has such rows: they are Tracker's own. Else
 --   `transitions`: a story counts as unscheduled from its creation to its first transition, then as
 --   each transition says. One without transitions has been as it is since its creation, or since it
---   was accepted. Points are those of today's estimates (see story_overview), and releases do not
+--   was accepted. Points are those of today's estimates (see story_measures), and releases do not
 --   count: Tracker's history has neither former estimates nor releases. Days are those of the
 --   project's time zone, until today, 10,000 at most.
 --
--- Needs: projects, history_days, or stories and stories__transitions. A project without either (a
+-- Needs: projects, history_days, or stories__transitions and story_measures. A project without either (a
 -- CSV archive) has no rows. Where an archive holds the transitions of some months only, earlier
 -- days are not right.
 WITH state AS (
@@ -46,8 +46,6 @@ number AS (
 project AS (
     SELECT
         project.id,
-        coalesce(project.time_zone__olson_name, 'UTC') AS time_zone,
-        project.bugs_and_chores_are_estimatable,
         CAST(
             current_timestamp AT TIME ZONE coalesce(project.time_zone__olson_name, 'UTC') AS DATE
         ) AS today
@@ -61,21 +59,16 @@ project AS (
 
 story AS (
     SELECT
-        story.id,
+        story.story_id AS id,
         story.project_id,
         story.current_state,
         story.created_at,
-        story.accepted_at,
-        project.today,
-        CASE WHEN story._date_precision = 'day' THEN 'UTC' ELSE project.time_zone END AS time_zone,
-        coalesce(
-            CASE
-                WHEN story.story_type = 'feature'
-                    OR coalesce(project.bugs_and_chores_are_estimatable, TRUE) THEN story.estimate
-            END,
-            0
-        ) AS points
-    FROM stories AS story
+        story.created_on,
+        story.accepted_on,
+        story.time_zone,
+        coalesce(story.points, 0) AS points,
+        project.today
+    FROM story_measures AS story
     INNER JOIN project ON project.id = story.project_id
     WHERE story.story_type <> 'release'
 ),
@@ -111,13 +104,10 @@ change AS (
         story.today,
         CASE WHEN move.story_id IS NULL THEN story.current_state ELSE 'unscheduled' END AS state,
         NULL AS former,
-        CAST(
-            CASE
-                WHEN move.story_id IS NULL AND story.current_state = 'accepted'
-                    THEN story.accepted_at
-                ELSE story.created_at
-            END AT TIME ZONE story.time_zone AS DATE
-        ) AS date
+        CASE
+            WHEN move.story_id IS NULL AND story.current_state = 'accepted' THEN story.accepted_on
+            ELSE story.created_on
+        END AS date
     FROM story
     LEFT JOIN move ON move.story_id = story.id AND move.place = 1
     WHERE move.story_id IS NULL OR move.occurred_at > story.created_at

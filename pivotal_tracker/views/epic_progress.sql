@@ -1,16 +1,16 @@
 -- One row an epic: how much of it is accepted. A story is in an epic if it carries its label.
 --
 -- stories: all of them, releases too, as Tracker counts the stories of a label.
--- points: of the types that are estimated in the project (see story_overview).
+-- points: of the types that are estimated in the project (see story_measures).
 -- unestimated_stories: those of such a type that have no estimate.
 -- completed_at: as the server gave it, else the last acceptance once every story is accepted.
 -- projected_completion: as the server gave it, else the day by which the last open story is
 --   expected (see forecast); null if an open story is in no plan.
 --
--- Needs: projects, epics, stories__labels, story_overview, forecast. The past_done_* of the API are
+-- Needs: projects, epics, stories__labels, story_measures, forecast. The past_done_* of the API are
 -- not added: they count stories that are in the tables. In a CSV archive no first start is known.
 WITH story AS (
-    SELECT DISTINCT epic.id AS epic_id, label.story_id
+    SELECT DISTINCT epic.id AS epic_id, epic.project_id, label.story_id
     FROM epics AS epic
     INNER JOIN stories__labels AS label
         ON label.project_id = epic.project_id AND label.name = epic.label__name
@@ -25,17 +25,8 @@ counted AS (
         coalesce(sum(told.points), 0) AS points,
         coalesce(sum(CASE WHEN told.current_state = 'accepted' THEN told.points END), 0)
             AS points_accepted,
-        count(
-            CASE
-                WHEN told.estimate IS NULL AND (
-                    told.story_type = 'feature'
-                    OR (
-                        told.story_type IN ('bug', 'chore')
-                        AND project.bugs_and_chores_are_estimatable
-                    )
-                ) THEN 1
-            END
-        ) AS unestimated_stories,
+        count(CASE WHEN told.is_estimated AND told.estimate IS NULL THEN 1 END)
+            AS unestimated_stories,
         min(told.first_started_at) AS first_started_at,
         max(told.accepted_at) AS last_accepted_at,
         max(CASE WHEN told.current_state <> 'accepted' THEN forecast.expected_by END)
@@ -44,8 +35,8 @@ counted AS (
             CASE WHEN told.current_state <> 'accepted' AND forecast.expected_by IS NULL THEN 1 END
         ) AS not_expected
     FROM story
-    INNER JOIN story_overview AS told ON told.story_id = story.story_id
-    LEFT JOIN projects AS project ON project.id = told.project_id
+    INNER JOIN story_measures AS told
+        ON told.project_id = story.project_id AND told.story_id = story.story_id
     LEFT JOIN forecast ON forecast.story_id = story.story_id
     GROUP BY story.epic_id
 )

@@ -1,7 +1,7 @@
 -- One row a story of the backlog, in its order: in which iteration it should be accepted.
 --
 -- position, points_ahead: among the open stories of the current and the later iterations, as
---   Tracker, or the archive, had them in order. Points: see story_overview; no estimate is 0.
+--   Tracker, or the archive, had them in order. Points: see story_measures; no estimate is 0.
 -- iteration_number: the backlog filled in order with the project's velocity, as Tracker does. The
 --   current iteration holds what is in progress and, after its accepted points, of the unstarted
 --   stories as many as fit; nothing unstarted where planning is not automatic. A story that does
@@ -12,7 +12,7 @@
 --   Tracker's projections widened theirs; null where the volatility is not known, and latest_by
 --   where it is 1 or more. Ours is the standard deviation once, to each side.
 --
--- Needs: projects, iterations, iterations__story_ids, story_overview, project_velocity. Without a
+-- Needs: projects, stories, iterations, iterations__story_ids, story_measures, project_velocity. Without a
 -- velocity (a CSV archive) there is only the order. 400 iterations are looked ahead.
 WITH RECURSIVE digit AS (
     SELECT 0 AS n
@@ -41,25 +41,17 @@ held AS (
         item.iteration_number,
         item._dlt_list_idx AS place,
         story.story_id,
-        story.project_name,
-        story.name,
-        story.story_type,
         story.current_state,
-        story.estimate,
         coalesce(story.points, 0) AS points
     FROM iterations__story_ids AS item
-    INNER JOIN story_overview AS story
+    INNER JOIN story_measures AS story
         ON story.story_id = item.value AND story.project_id = item.project_id
 ),
 
 backlog AS (
     SELECT
         project_id,
-        project_name,
         story_id,
-        name,
-        story_type,
-        estimate,
         points,
         current_state <> 'unstarted' AS is_in_progress,
         row_number() OVER (PARTITION BY project_id ORDER BY iteration_number, place) AS position,
@@ -268,11 +260,11 @@ planned AS (
 
 SELECT
     backlog.project_id,
-    backlog.project_name,
+    project.name AS project_name,
     backlog.story_id,
-    backlog.name,
-    backlog.story_type,
-    backlog.estimate,
+    story.name,
+    story.story_type,
+    story.estimate,
     backlog.position,
     backlog.points_ahead,
     planned.iteration_number,
@@ -283,4 +275,6 @@ SELECT
     CAST(planned.begin_date + INTERVAL '1' DAY * CAST(planned.latest_weeks * 7 - 1 AS BIGINT) AS DATE)
         AS latest_by
 FROM backlog
+INNER JOIN stories AS story ON story.id = backlog.story_id
+LEFT JOIN projects AS project ON project.id = backlog.project_id
 LEFT JOIN planned ON planned.story_id = backlog.story_id

@@ -4,7 +4,7 @@
 --   by the calendar, but an iteration that still holds open stories is not done: in Tracker
 --   unfinished stories move on, so it is what an archive tells of a plan.
 -- points, points_accepted: as the server gave them, else counted from the stories: only the types
---   that are estimated in the project (see story_overview), a story without an estimate as 0.
+--   that are estimated in the project (see story_measures), a story without an estimate as 0.
 -- stories_accepted: features, bugs and chores; releases are milestones and counted apart.
 -- velocity: that which the iteration was planned with, by Tracker's rule. Over the last
 --   `velocity_averaged_over` iterations done before it, without those of strength 0: the sum of
@@ -18,7 +18,7 @@
 -- median and p85 cycle time: of the accepted features, bugs and chores that have one, interpolated
 --   between neighbours.
 --
--- Needs: projects, iterations, iterations__story_ids, story_overview. Without team strength or the
+-- Needs: projects, iterations, iterations__story_ids, story_measures. Without team strength or the
 -- project's settings (a CSV archive): no velocity and volatility.
 WITH held AS (
     SELECT
@@ -30,7 +30,7 @@ WITH held AS (
         story.cycle_time_hours,
         story.rejection_count
     FROM iterations__story_ids AS item
-    INNER JOIN story_overview AS story
+    INNER JOIN story_measures AS story
         ON story.story_id = item.value AND story.project_id = item.project_id
 ),
 

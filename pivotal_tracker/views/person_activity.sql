@@ -1,53 +1,47 @@
 -- One row a person, project and week in which the person did something that is dated.
 --
 -- stories_accepted, points_accepted: stories that the person owns and that were accepted in the
---   week; a story of several owners counts for each. points: see story_overview.
+--   week; a story of several owners counts for each. points: see story_measures.
 -- comments: on stories and epics. activities: what the project's feed tells that the person did,
 --   which reaches back some months only from when it was first loaded.
 -- week: its Monday, in the project's time zone. A person whom an archive knew by name only counts
 -- as the one with an id once that one was met.
 --
--- Needs: projects, people, stories, stories__owner_ids, stories__comments, epics__comments,
--- activity. A CSV archive has no activity: 0.
+-- Needs: projects, people, stories__owner_ids, stories__comments, epics, epics__comments,
+-- activity, story_measures. A CSV archive has no activity: 0.
 WITH did AS (
     SELECT
         owner.value AS person_id,
         story.project_id,
         story.accepted_at AS moment,
-        story._date_precision AS date_precision,
+        story.time_zone,
         1 AS stories_accepted,
-        coalesce(
-            CASE
-                WHEN story.story_type = 'feature' THEN story.estimate
-                WHEN story.story_type IN ('bug', 'chore')
-                    AND coalesce(project.bugs_and_chores_are_estimatable, TRUE) THEN story.estimate
-            END,
-            0
-        ) AS points_accepted,
+        coalesce(story.points, 0) AS points_accepted,
         0 AS comments,
         0 AS activities
-    FROM stories AS story
-    INNER JOIN stories__owner_ids AS owner ON owner.story_id = story.id
-    LEFT JOIN projects AS project ON project.id = story.project_id
+    FROM story_measures AS story
+    INNER JOIN stories__owner_ids AS owner
+        ON owner.project_id = story.project_id AND owner.story_id = story.story_id
     WHERE story.accepted_at IS NOT NULL
     UNION ALL
     SELECT
         comment.person_id,
         comment.project_id,
         comment.created_at AS moment,
-        story._date_precision AS date_precision,
+        story.time_zone,
         0 AS stories_accepted,
         0 AS points_accepted,
         1 AS comments,
         0 AS activities
     FROM stories__comments AS comment
-    INNER JOIN stories AS story ON story.id = comment.story_id
+    INNER JOIN story_measures AS story
+        ON story.project_id = comment.project_id AND story.story_id = comment.story_id
     UNION ALL
     SELECT
         comment.person_id,
         comment.project_id,
         comment.created_at AS moment,
-        epic._date_precision AS date_precision,
+        CASE WHEN epic._date_precision = 'day' THEN 'UTC' END AS time_zone,
         0 AS stories_accepted,
         0 AS points_accepted,
         1 AS comments,
@@ -59,7 +53,7 @@ WITH did AS (
         performed_by__id AS person_id,
         project_id,
         occurred_at AS moment,
-        _date_precision AS date_precision,
+        CASE WHEN _date_precision = 'day' THEN 'UTC' END AS time_zone,
         0 AS stories_accepted,
         0 AS points_accepted,
         0 AS comments,
@@ -73,10 +67,8 @@ dated AS (
         did.project_id,
         project.name AS project_name,
         CAST(
-            did.moment AT TIME ZONE CASE
-                WHEN did.date_precision = 'day' THEN 'UTC'
-                ELSE coalesce(project.time_zone__olson_name, 'UTC')
-            END AS DATE
+            did.moment
+            AT TIME ZONE coalesce(did.time_zone, project.time_zone__olson_name, 'UTC') AS DATE
         ) AS date,
         did.stories_accepted,
         did.points_accepted,

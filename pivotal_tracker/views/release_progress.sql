@@ -1,13 +1,13 @@
 -- One row a release: how much of the work before it is accepted, and whether it is in time.
 --
 -- stories: those that the server, or the archive, put before the release; the release itself is not
---   one of them. points: of the types that are estimated in the project (see story_overview).
+--   one of them. points: of the types that are estimated in the project (see story_measures).
 -- projected_completion: as the server gave it, else the day by which the last open story is
 --   expected (see forecast); null if an open story is in no plan.
 -- days_late: from the deadline to the acceptance or, before that, to the projected completion, in
 --   days of the project's time zone. Negative if early; null without a deadline, or without either.
 --
--- Needs: projects, releases, releases__story_ids, story_overview, forecast.
+-- Needs: projects, releases, releases__story_ids, story_measures, forecast.
 WITH counted AS (
     SELECT
         item.release_id,
@@ -22,7 +22,8 @@ WITH counted AS (
             CASE WHEN story.current_state <> 'accepted' AND forecast.expected_by IS NULL THEN 1 END
         ) AS not_expected
     FROM releases__story_ids AS item
-    INNER JOIN story_overview AS story ON story.story_id = item.value
+    INNER JOIN story_measures AS story
+        ON story.project_id = item.project_id AND story.story_id = item.value
     LEFT JOIN forecast ON forecast.story_id = item.value
     GROUP BY item.release_id
 ),

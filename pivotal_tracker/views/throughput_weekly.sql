@@ -2,54 +2,31 @@
 -- the points of the accepted ones.
 --
 -- week: its Monday, in the project's time zone. points_accepted: of the types that are estimated in
--- the project (see story_overview), a story without an estimate as 0. A story that was deleted
+-- the project (see story_measures), a story without an estimate as 0. A story that was deleted
 -- since is not counted, and one that was accepted twice counts for the last time.
 --
--- Needs: projects, stories.
-WITH story AS (
-    SELECT
-        story.project_id,
-        project.name AS project_name,
-        story.story_type,
-        story.created_at,
-        story.accepted_at,
-        CASE
-            WHEN story._date_precision = 'day' THEN 'UTC'
-            ELSE coalesce(project.time_zone__olson_name, 'UTC')
-        END AS time_zone,
-        coalesce(
-            CASE
-                WHEN story.story_type = 'feature' THEN story.estimate
-                WHEN story.story_type IN ('bug', 'chore')
-                    AND coalesce(project.bugs_and_chores_are_estimatable, TRUE) THEN story.estimate
-            END,
-            0
-        ) AS points
-    FROM stories AS story
-    LEFT JOIN projects AS project ON project.id = story.project_id
-),
-
-event AS (
+-- Needs: story_measures.
+WITH event AS (
     SELECT
         project_id,
         project_name,
         story_type,
-        CAST(created_at AT TIME ZONE time_zone AS DATE) AS date,
+        created_on AS date,
         1 AS created,
         0 AS accepted,
         0 AS points_accepted
-    FROM story
+    FROM story_measures
     WHERE created_at IS NOT NULL
     UNION ALL
     SELECT
         project_id,
         project_name,
         story_type,
-        CAST(accepted_at AT TIME ZONE time_zone AS DATE) AS date,
+        accepted_on AS date,
         0 AS created,
         1 AS accepted,
-        points AS points_accepted
-    FROM story
+        coalesce(points, 0) AS points_accepted
+    FROM story_measures
     WHERE accepted_at IS NOT NULL
 )
 

@@ -1,0 +1,39 @@
+"""Settings of dlt that suit this source, in force wherever nobody set others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dlt
+from dlt.common.configuration.exceptions import DuplicateConfigProviderException
+from dlt.common.configuration.providers import CustomLoaderDocProvider
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "runtime": {
+        "request_timeout": 120,  # seconds; iterations of a large project take long to answer
+        "request_max_attempts": 8,
+        "request_backoff_factor": 1,  # waits of 1, 2, 4 … seconds between attempts
+        "request_max_retry_delay": 300,
+    },
+    "extract": {
+        "workers": 12,  # requests under way at once
+        "max_parallel_items": 24,  # pages held in memory at once
+    },
+    "data_writer": {
+        # files between dlt's steps stay on this machine: zipping costs more than it saves
+        "disable_compression": True,
+        "file_max_items": 30_000,  # rows a file: what DuckDB holds in memory of each that it loads
+    },
+    "load": {"workers": 2},  # files loaded at once, each of which takes memory
+}
+
+
+def set_defaults() -> None:
+    """Gives dlt the settings in `DEFAULTS`; the environment and dlt's files go before them."""
+    provider = CustomLoaderDocProvider(
+        "pivotal_tracker.defaults", lambda: DEFAULTS, supports_secrets=False
+    )
+    try:
+        dlt.config.register_provider(provider)
+    except DuplicateConfigProviderException:
+        return  # they are in force already

@@ -1,0 +1,227 @@
+"""What is installed works from an empty folder: the wheel, and the copy that `dlt init` makes."""
+
+from __future__ import annotations
+
+import email
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+from packaging.requirements import Requirement
+
+from pivotal_tracker_pipeline import VERSION
+from tracker_server import TrackerServer
+
+from .conftest import ROOT, Command
+from .test_load import truth
+from .truth import assert_tables_equal, loaded_tables
+
+EXTRAS = ("server", "dashboard", "bigquery", "postgres", "xlsx")
+
+
+@dataclass
+class Installed:
+    """What `pip install` of the wheel made, without the packages that it needs."""
+
+    wheel: Path
+    folder: Path
+
+    def run(
+        self, command: Command, *options: str, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs the console script where there is nothing else of the project."""
+        return subprocess.run(
+            [str(self.folder / "bin" / "pivotal-tracker"), *options],
+            cwd=command.folder,
+            env=command.environment({"PYTHONPATH": str(self.folder), **(env or {})}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+def pip(*arguments: str) -> None:
+    """Runs pip to its end, which must be a good one."""
+    line = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel, built as pip builds it and installed into a folder of its own."""
+    folder = tmp_path_factory.mktemp("installed")
+    pip("wheel", str(ROOT), "--wheel-dir", str(folder / "dist"))
+    (wheel,) = (folder / "dist").glob("*.whl")
+    pip("install", str(wheel), "--target", str(folder / "site"))
+    return Installed(wheel, folder / "site")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Command:
+    """A command in an empty folder, without the project's `.dlt`."""
+    (tmp_path / "bare").mkdir()
+    return Command(tmp_path / "bare")
+
+
+def names_in(wheel: Path) -> set[str]:
+    """The files of a wheel, but for what is said of it as a whole."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {n for n in archive.namelist() if ".dist-info/" not in n and ".pyc" not in n}
+
+
+def requirements(file: str) -> set[Requirement]:
+    """What a requirements file asks for."""
+    lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
+    return {Requirement(line) for line in lines if line}
+
+
+def test_the_wheel_holds_the_packages_whole_and_nothing_else(installed: Installed) -> None:
+    names = names_in(installed.wheel)
+    folders = [ROOT / "pivotal_tracker", *ROOT.glob("tracker_*/")]
+    expected = {
+        str(file.relative_to(ROOT))
+        for folder in folders
+        for file in folder.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert names == expected | {file.name for file in ROOT.glob("pivotal_tracker_*.py")}
+    assert {"pivotal_tracker/py.typed", "tracker_server/app.py"} <= names
+
+
+def test_what_an_image_is_built_from_makes_the_same_wheel(
+    installed: Installed, tmp_path: Path
+) -> None:
+    first, *rest = [
+        line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] != "#"
+    ]
+    assert first == "*"
+    (tmp_path / "src").mkdir()
+    for pattern in (line[1:] for line in rest if line.startswith("!")):
+        assert not pattern.startswith("."), "a token may be there"
+        for path in ROOT.glob(pattern):
+            copy = shutil.copytree if path.is_dir() else shutil.copy
+            copy(path, tmp_path / "src" / path.name)
+    pip("wheel", str(tmp_path / "src"), "--wheel-dir", str(tmp_path))
+    (wheel,) = tmp_path.glob("*.whl")
+    assert names_in(wheel) == names_in(installed.wheel)
+    order = re.search(r'pip install .*"/src\[(.*)\]"', (ROOT / "deploy/Containerfile").read_text())
+    assert order
+    assert set(order[1].split(",")) <= set(EXTRAS)
+
+
+def test_its_metadata_say_what_the_requirements_files_say(installed: Installed) -> None:
+    with zipfile.ZipFile(installed.wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    assert metadata["Version"] == VERSION
+    assert sorted(metadata.get_all("Provides-Extra", [])) == sorted(EXTRAS)
+    needed = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
+    assert {r for r in needed if not r.marker} == requirements("requirements-pipeline.txt")
+    for extra in EXTRAS:
+        told = {str(r).partition(";")[0].strip() for r in needed if str(extra) in str(r.marker)}
+        assert told == {str(r) for r in requirements(f"requirements-{extra}.txt")} != set()
+
+
+def test_the_folder_alone_asks_for_the_same_ranges() -> None:
+    whole = {r.name: r.specifier for r in requirements("requirements-pipeline.txt")}
+    for requirement in requirements("pivotal_tracker/requirements.txt"):
+        assert not requirement.extras
+        assert requirement.specifier == whole[requirement.name]
+
+
+def test_the_installed_command_loads_everything_from_an_empty_folder(
+    installed: Installed, bare: Command, server: TrackerServer
+) -> None:
+    bare.base_url, bare.api_token = server.url, server.workspace.me["api_token"]
+    result = installed.run(bare)
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(bare.tables(), truth(server))
+    assert VERSION in installed.run(bare, "--version").stdout
+    assert "usage: pivotal-tracker" in installed.run(bare, "--help").stdout
+
+
+def test_the_installed_sample(installed: Installed, bare: Command) -> None:
+    result = installed.run(bare, "--sample")
+    assert result.returncode == 0, result.stderr
+    with duckdb.connect(str(bare.folder / "pivotal_tracker_sample.duckdb")) as connection:
+        assert connection.table("tracker.stories").fetchone()
+
+
+def test_a_sample_without_its_server_is_one_line(
+    installed: Installed, bare: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['aiohttp'] = None")
+    paths = f"{installed.folder}{os.pathsep}{tmp_path}"
+    result = installed.run(bare, "--sample", env={"PYTHONPATH": paths})
+    assert result.returncode == 1
+    assert result.stderr.startswith("pivotal_tracker: --sample needs")
+    assert result.stderr.count("\n") == 1
+    assert "[server]" in result.stderr
+
+
+def test_settings_that_suit_the_source_yield_to_those_of_a_person(bare: Command) -> None:
+    script = (
+        "from pivotal_tracker.defaults import set_defaults; import dlt; set_defaults(); "
+        "set_defaults(); print(dlt.config['extract.workers'], dlt.config['load.workers'], "
+        "dlt.config['extract.max_parallel_items'])"
+    )
+    (bare.folder / ".dlt").mkdir()
+    (bare.folder / ".dlt" / "config.toml").write_text("[load]\nworkers = 5\n")
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=bare.folder,
+        env=bare.environment({"PYTHONPATH": str(ROOT), "EXTRACT__WORKERS": "7"}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout == "7 5 24\n", result.stderr
+
+
+def test_dlt_init_takes_the_source_from_a_local_copy(
+    bare: Command, server: TrackerServer, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(
+        ["make", "--silent", "verified-source", f"DIR={copy}"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    bare.base_url, bare.api_token = server.url, server.workspace.me["api_token"]
+
+    def run(*line: str) -> None:
+        done = subprocess.run(
+            [sys.executable, *line],
+            cwd=bare.folder,
+            env=bare.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (done.stdout, done.stderr)
+
+    dlt_command = str(Path(sys.executable).with_name("dlt"))
+    run(
+        dlt_command,
+        "--non-interactive",
+        "init",
+        "pivotal_tracker",
+        "duckdb",
+        "--location",
+        str(copy),
+    )
+    assert "<configure me>" in (bare.folder / ".dlt" / "secrets.toml").read_text()
+    assert "dlt[duckdb]" in (bare.folder / "requirements.txt").read_text()
+    run("pivotal_tracker_pipeline.py")
+    assert_tables_equal(loaded_tables(bare.database), truth(server))

@@ -1,0 +1,164 @@
+"""The schedules that are offered, each carried out as it stands in its file."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tracker_server import TrackerServer
+
+from .conftest import ROOT, Command
+from .test_load import truth
+from .truth import assert_tables_equal, loaded_tables
+from .workflow import Runner
+
+DEPLOY = ROOT / "deploy"
+LOAD = ROOT / ".github" / "workflows" / "load.yml"
+
+
+def values(server: TrackerServer) -> dict[str, Any]:
+    """What a repository's settings and GitHub give to the expressions of the workflow."""
+    return {
+        "vars.TRACKER_BASE_URL != ''": True,
+        "vars.TRACKER_BASE_URL": server.url,
+        "vars.TRACKER_DESTINATION || 'duckdb'": "duckdb",
+        "env.TRACKER_DESTINATION == 'duckdb'": True,
+        "env.TRACKER_DESTINATION == 'duckdb' && vars.TRACKER_ARTIFACT_DAYS != ''": False,
+        "secrets.TRACKER_API_TOKEN": server.workspace.me["api_token"],
+        "secrets.BIGQUERY_CREDENTIALS": "",
+        "secrets.POSTGRES_CREDENTIALS": "",
+        "secrets.SLACK_INCOMING_HOOK": "",
+        "inputs.options": "",
+        "github.run_id": "1",
+        "github.run_attempt": "1",
+    }
+
+
+def test_the_workflow_is_incremental_on_bare_machines(
+    server: TrackerServer, tmp_path: Path
+) -> None:
+    runner = Runner(LOAD, tmp_path, values(server))
+    assert runner.run("load") == 0, runner.said
+    assert "stories__tasks" in runner.summary
+    first = len(server.requests)
+
+    project = next(iter(server.workspace.projects))
+    server.workspace.delete_stories(next(iter(server.workspace.projects[project].stories)))
+    assert runner.run("load") == 0, runner.said
+    assert "Unchanged since the last run: 2 projects." in runner.summary
+    assert len(server.requests) - first < first / 2
+    database = tmp_path / "cache" / "2" / "pivotal_tracker.duckdb"
+    assert_tables_equal(loaded_tables(database), truth(server))
+
+
+def test_the_workflow_says_what_went_wrong(server: TrackerServer, tmp_path: Path) -> None:
+    runner = Runner(LOAD, tmp_path, values(server) | {"inputs.options": "--resource stories"})
+    forbidden = next(iter(server.workspace.projects))
+    server.behaviour.forbidden_projects = {forbidden}
+    assert runner.run("load") == 0, runner.said
+    assert "::warning title=Partly loaded::" in runner.said
+    assert f"Skipped: project {forbidden}, stories" in runner.summary
+
+    runner.expressions["secrets.TRACKER_API_TOKEN"] = "0" * 32
+    assert runner.run("load") == 1
+    assert "pivotal_tracker: " in runner.summary
+    assert not (tmp_path / "cache" / "2").exists(), "what a failed run leaves is not kept"
+    assert server.workspace.me["api_token"] not in runner.said + runner.summary
+
+
+def test_the_workflow_may_read_and_is_never_run_twice_at_once() -> None:
+    workflow = yaml.safe_load(LOAD.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["concurrency"]["group"]
+    assert workflow["concurrency"]["cancel-in-progress"] is False
+
+
+@pytest.fixture
+def installed(command: Command) -> Command:
+    """A folder in which `.venv/bin/pivotal-tracker` is the command."""
+    program = command.folder / ".venv" / "bin" / "pivotal-tracker"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        f'#!/bin/sh\nexec {sys.executable} {ROOT}/pivotal_tracker_pipeline.py "$@"\n'
+    )
+    program.chmod(0o755)
+    return command
+
+
+def test_the_crontab_is_silent_about_good_runs_only(
+    installed: Command, server: TrackerServer
+) -> None:
+    lines = [x for x in (DEPLOY / "crontab").read_text().splitlines() if x and x[0] != "#"]
+    assert lines[0].startswith("FOLDER=")
+    schedule, order = re.match(r"((?:\S+\s+){5})(.*)", lines[1]).groups()  # type: ignore[union-attr]
+    assert schedule.split()[1:] == ["*"] * 4
+    assert "%" not in order, "which cron takes for the end of the line"
+
+    def by_cron() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/bin/sh", "-c", order],
+            cwd="/",
+            env=installed.environment({"FOLDER": str(installed.folder)}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    good = by_cron()
+    assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
+    assert_tables_equal(installed.tables(), truth(server))
+    installed.api_token = "0" * 32
+    bad = by_cron()
+    assert bad.returncode == 1
+    assert "pivotal_tracker: " in bad.stdout
+
+
+def test_the_service_does_a_load(installed: Command, server: TrackerServer, tmp_path: Path) -> None:
+    settings = [
+        line.partition("=")[::2]
+        for line in (DEPLOY / "pivotal-tracker.service").read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    ]
+    service = dict(settings)
+    line = shlex.split(service["ExecStart"])
+    line[0] = line[0].replace("/opt/pivotal-tracker", str(installed.folder))
+    name, _, folder = service["Environment"].partition("=")
+    assert Path(folder).parent == Path(service["WorkingDirectory"])
+    state = tmp_path / "state"
+    state.mkdir()
+    done = subprocess.run(
+        line,
+        cwd=state,
+        env=installed.environment({name: str(state / Path(folder).name)}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert_tables_equal(loaded_tables(state / "pivotal_tracker.duckdb"), truth(server))
+    assert (state / "dlt" / "pipelines" / "pivotal_tracker").is_dir()
+    assert service["SuccessExitStatus"].split() == ["3", "4"]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_systemd_understands_the_units(installed: Command, tmp_path: Path) -> None:
+    for unit in DEPLOY.glob("pivotal-tracker.*"):
+        text = unit.read_text().replace("/opt/pivotal-tracker/", f"{installed.folder}/")
+        (tmp_path / unit.name).write_text(text)
+    units = [str(unit) for unit in tmp_path.glob("pivotal-tracker.*")]
+    assert len(units) == 2
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
