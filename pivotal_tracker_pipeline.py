@@ -273,7 +273,7 @@ def _load(options: argparse.Namespace, report: dict[str, Any]) -> int:
     report["differences"] = [asdict(one) | {"is_loss": one.is_loss} for one in found]
     report["views_left_out"] = views.left_out if views else {}
     sys.stdout.write(summary(pipeline, traces, found, views) + "\n")
-    _tell_of(pipeline, traces)
+    _tell_of(pipeline, traces, found)
     metrics = _metrics(traces)
     is_partial = _skipped(metrics) or _unread(metrics) or any(one.is_loss for one in found)
     return PARTLY_LOADED if is_partial else ALL_LOADED
@@ -394,10 +394,7 @@ def _selected(source: DltSource, names: Collection[str] | None) -> DltSource:
 
 def _report(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What the resources noted, in the form of the JSON summary."""
-    counts = _counts(metrics)
-    written = Counter[str]()
-    for noted in metrics.values():
-        written.update(noted.get("written", {}))
+    counts, written = _counts(metrics), _written(metrics)
     became = {name: dict(noted["rows"]) for name, noted in metrics.items() if "rows" in noted}
     return {
         "requests": counts["requests"],
@@ -443,11 +440,13 @@ def _tell_of_failure(name: str, error: BaseException) -> None:
         tell_sentry(error)
 
 
-def _tell_of(pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace]) -> None:
+def _tell_of(
+    pipeline: dlt.Pipeline, traces: Sequence[PipelineTrace], found: Sequence[Difference]
+) -> None:
     """Tells Slack, if it is to be told, of a run that wrote anything or left a part out."""
     metrics = _metrics(traces)
-    if _written(metrics).total() or _skipped(metrics):
-        remarks = "\n".join(_remarks(traces))
+    if _written(metrics).total() or _skipped(metrics) or found:
+        remarks = "\n".join(_remarks(traces, found))
         tell_slack(f"{pipeline.pipeline_name}, dataset {pipeline.dataset_name}. {remarks}")
 
 
