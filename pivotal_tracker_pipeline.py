@@ -242,7 +242,7 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
         suit_load_to(pipeline, options.shard)
         _load(pipeline, options, outcome)
     sys.stdout.write(summary(pipeline, outcome) + "\n")
-    if outcome.written.total() or outcome.skipped:
+    if outcome.written.total() or outcome.skipped or outcome.differences:
         # of a night in which nothing happened nobody needs to hear
         place = f"{pipeline.pipeline_name}, dataset {pipeline.dataset_name}"
         tell_slack(f"{place}. {remarks(outcome)}")
