@@ -129,7 +129,7 @@ def command_line() -> argparse.ArgumentParser:
     add("--resource", nargs="+", metavar="NAME", help="only these tables")
     add(
         "--shard",
-        default=dlt.config.get("sources.pivotal_tracker.shard") or "",
+        default="",
         metavar="N/OF",
         help="only one part of the projects: 2/5 for the second of five, which may run at once",
     )
@@ -197,6 +197,8 @@ def _set_up_dlt(options: argparse.Namespace) -> None:
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     set_defaults()
     keep_variables_from_sentry()
+    if options.shard.is_whole and not options.archive:
+        options.shard = Shard.parsed(dlt.config.get("sources.pivotal_tracker.shard") or "")
     logging.getLogger("dlt").addFilter(
         lambda said: not any(words in said.getMessage() for words in _OF_EVERY_TABLE)
     )
