@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import dlt
+from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.trace import PipelineTrace
@@ -56,6 +57,9 @@ def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
         return
     with client:
         yield
+        # whoever copies the file alone, as a cache does, is to have all of it
+        with contextlib.suppress(DatabaseException), pipeline.sql_client() as sql:
+            sql.execute_sql("CHECKPOINT")
 
 
 def complete_interrupted_run(pipeline: dlt.Pipeline, shard: Shard) -> None:
