@@ -23,6 +23,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.exceptions import MissingDependencyException
+from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -333,6 +334,9 @@ def _kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
         return
     with client:
         yield
+        # whoever copies the file alone, as a cache does, is to have all of it
+        with contextlib.suppress(DatabaseException), pipeline.sql_client() as sql:
+            sql.execute_sql("CHECKPOINT")
 
 
 def _last_trace(pipeline: dlt.Pipeline) -> PipelineTrace:
