@@ -24,6 +24,7 @@ import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
+from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.progress import TCollectorArg
@@ -55,6 +56,8 @@ from pivotal_tracker.watching import (
 VERSION = "0.1.0"
 
 ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 2, 3, 4
+_MEMORY_OF_DUCKDB = "1GB"
+"""What DuckDB keeps in memory while it loads; what is more waits on disk."""
 _MOST_LINES = 20
 """So many lines of a kind are in the summary."""
 _M_ARENA_MAX = -8
@@ -326,10 +329,13 @@ def _complete_interrupted_run(pipeline: dlt.Pipeline, shard: Shard) -> None:
 def _kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
     """Keeps DuckDB's file open: dlt opens it for each job, which takes longer than most of them."""
     client = pipeline.destination_client()
-    if not isinstance(client.config.credentials, DuckDbBaseCredentials):
+    if not isinstance(client, DuckDbClient):
         yield
         return
     with client:
+        if "memory_limit" not in (client.config.credentials.global_config or {}):
+            # of itself it takes what it can get: 4.5 GB of a million stories
+            client.sql_client.execute_sql(f"SET memory_limit = '{_MEMORY_OF_DUCKDB}'")
         yield
 
 
