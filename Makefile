@@ -37,10 +37,10 @@ dashboard: setup-dashboard  ## what was loaded, in the browser
 	$(BIN)/streamlit run pivotal_tracker_dashboard.py
 
 test: setup-dev lint browser  ## lint, then every test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 browser:           ## what the tests of the dashboard drive, installed if root may, else named
-	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
 		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 		apt-get update -q >/dev/null && apt-get install -qy chromium >/dev/null; } || \
 		echo "Chromium is missing: the tests of the dashboard in a browser are skipped"

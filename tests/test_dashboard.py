@@ -218,7 +218,7 @@ def test_search_finds_a_comment_by_keyboard_alone(
             if link.evaluate("node => node === document.activeElement"):
                 break
         visitor.page.keyboard.press("Enter")
-        visitor.page.wait_for_url(f"**/stories?story={story_id}")
+        visitor.page.wait_for_url(f"**/story?story={story_id}")
         expect(visitor.page.get_by_role("heading", name=str(name))).to_be_visible()
         expect(visitor.page.get_by_text(str(text)).first).to_be_visible()
 

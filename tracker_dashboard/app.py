@@ -9,7 +9,7 @@ from PIL import Image
 
 from . import session, text
 from .errors import BusyError, DashboardError, NothingLoadedError
-from .pages import flow, inspect, overview, progress, stories
+from .pages import flow, inspect, overview, progress, stories, story
 
 _PAGES: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
     ("overview", "Overview", ":material/monitoring:", overview.show),
@@ -44,9 +44,13 @@ def main() -> None:
         for number, (name, title, icon, show) in enumerate(_PAGES)
     }
     st.session_state["pages"] = pages
+    # reached by links alone
+    pages["story"] = st.Page(
+        _guarded(story.show), title="Story", url_path="story", visibility="hidden"
+    )
     chosen = st.navigation(list(pages.values()))
-    if "story" in st.query_params and chosen != pages["stories"]:
-        st.switch_page(pages["stories"], query_params={"story": st.query_params["story"]})
+    if "story" in st.query_params and chosen != pages["story"]:
+        st.switch_page(pages["story"], query_params={"story": st.query_params["story"]})
     chosen.run()
 
 

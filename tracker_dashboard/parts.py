@@ -71,7 +71,6 @@ def choose_projects(every: DataFrame, placeholder: str) -> tuple[int, ...]:
         key="project",
         placeholder=placeholder,
         bind="query-params",
-        persist_state="session",
     )
     return tuple(names[each] for each in chosen)
 
@@ -84,7 +83,6 @@ def choose_days() -> tuple[date | None, date | None]:
         "max_value": date(2100, 1, 1),
         "format": "YYYY-MM-DD",
         "bind": "query-params",
-        "persist_state": "session",
     }
     left, right = st.columns(2)
     return (
@@ -120,6 +118,7 @@ def csv_button(title: str, table: DataFrame) -> None:
         f"{name}.csv",
         "text/csv",
         key=f"csv_{name}",
+        on_click="ignore",
         help=f"{title}: the table as a file",
         icon=":material/download:",
     )
@@ -143,7 +142,7 @@ def story_link(story_id: int, name: Any, story_type: Any) -> None:
     """A link to a story's page here."""
     shown = name if isinstance(name, str) and name.strip() else f"#{story_id}"
     st.page_link(
-        st.session_state["pages"]["stories"],
+        st.session_state["pages"]["story"],
         label=text.label(shown),
         icon=_ICONS.get(story_type, ":material/label:"),
         query_params={"story": str(story_id)},

@@ -1,4 +1,4 @@
-"""Stories: search, filters, and a list of links; with `?story=ID` in the address, that story."""
+"""Stories: search, filters, and a list of links."""
 
 from __future__ import annotations
 
@@ -24,9 +24,6 @@ from tracker_dashboard.session import rows
 
 def show() -> None:
     """Shows the page."""
-    if "story" in st.query_params:
-        story.show(st.query_params["story"])
-        return
     st.title("Stories")
     wanted = _choose()
     _list(wanted)
@@ -43,7 +40,6 @@ def _choose() -> StoryFilter:
         help='Stories that have every word, anywhere; "several words" in quotation marks as they '
         "stand.",
         bind="query-params",
-        persist_state="session",
     )
     with st.sidebar:
         chosen = choose_projects(projects, "All projects")
@@ -53,9 +49,7 @@ def _choose() -> StoryFilter:
         people = {_told(name, number): int(number) for number, name in owners.itertuples(False)}
         owned = _choose_some("Owners", "owner", people)
         since, until = choose_days()
-        of = st.selectbox(
-            "Days of being", queries.DATES, key="date", bind="query-params", persist_state="session"
-        )
+        of = st.selectbox("Days of being", queries.DATES, key="date", bind="query-params")
     return StoryFilter(
         words=queries.words_of(typed),
         scope=Scope(chosen, since, until),
@@ -79,7 +73,6 @@ def _choose_some(title: str, key: str, options: Iterable[str]) -> tuple[str, ...
             key=key,
             placeholder="All",
             bind="query-params",
-            persist_state="session",
         )
     )
 

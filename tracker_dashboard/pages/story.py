@@ -14,12 +14,9 @@ from tracker_dashboard.parts import csv_button
 from tracker_dashboard.session import loaded, rows
 
 
-def show(typed: str) -> None:
-    """Shows the story that the address names.
-
-    Args:
-        typed: Its id, as it stands in the address.
-    """
+def show() -> None:
+    """Shows the story that the address names: `?story=ID`."""
+    typed = st.query_params.get("story", "")
     st.page_link(
         st.session_state["pages"]["stories"], label="All stories", icon=":material/arrow_back:"
     )
@@ -27,8 +24,8 @@ def show(typed: str) -> None:
     if found.empty:
         st.title("No such story")
         st.info(
-            "There is no story of this id here; it may have been deleted since, or be in a "
-            "project that was not loaded."
+            "An address ends with `?story=` and an id. There is no story of this one here: it may "
+            "have been deleted since, or be in a project that was not loaded."
         )
         return
     _story(int(typed), found.iloc[0])
@@ -217,7 +214,12 @@ def _file(file: Any) -> None:
     if picture := attachments.picture(content):
         st.image(picture, width=480, alt=name)
     st.download_button(
-        text.label(name), content, name, "application/octet-stream", key=f"file_{file.id}"
+        text.label(name),
+        content,
+        name,
+        "application/octet-stream",
+        key=f"file_{file.id}",
+        on_click="ignore",
     )
 
 
