@@ -12,12 +12,15 @@ from typing import Any
 
 import dlt
 from dlt.destinations.exceptions import DatabaseException
-from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
+from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.trace import PipelineTrace
 
 from ..errors import TrackerError
 from ..shard import Shard
+
+MEMORY_OF_DUCKDB = "512MB"
+"""What DuckDB keeps in memory while it loads; what is more waits on disk."""
 
 MOST_TRIES = 5
 """So often is a load tried again that the load of another shard may have got in the way of."""
@@ -52,10 +55,13 @@ def suit_load_to(pipeline: dlt.Pipeline, shard: Shard) -> None:
 def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
     """Keeps DuckDB's file open: dlt opens it for each job, which takes longer than most of them."""
     client = pipeline.destination_client()
-    if not isinstance(client.config.credentials, DuckDbBaseCredentials):
+    if not isinstance(client, DuckDbClient):
         yield
         return
     with client:
+        if "memory_limit" not in (client.config.credentials.global_config or {}):
+            # of itself it takes what it can get: 4.5 GB of a million stories
+            client.sql_client.execute_sql(f"SET memory_limit = '{MEMORY_OF_DUCKDB}'")
         yield
         # whoever copies the file alone, as a cache does, is to have all of it
         with contextlib.suppress(DatabaseException), pipeline.sql_client() as sql:
