@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import BrowserContext, expect
 
 from tracker_server import TrackerServer
@@ -346,8 +347,6 @@ def _hostile_workspace() -> Workspace:
 
 
 def _dot() -> bytes:
-    from PIL import Image
-
     picture = io.BytesIO()
     Image.new("RGB", (40, 30), "red").save(picture, "PNG")
     return picture.getvalue()
@@ -414,4 +413,5 @@ def test_screenshots(sample: Dashboard, browser: BrowserContext) -> None:
         for name, path in (("overview", ""), ("stories", "stories?search=flat+tyre")):
             visitor.open(f"{sample.url}/{path}")
             visitor.page.wait_for_timeout(1500)  # charts are drawn after the page
-            visitor.page.screenshot(path=folder / f"dashboard-{name}.png")
+            with Image.open(io.BytesIO(visitor.page.screenshot())) as taken:
+                taken.convert("RGB").quantize(128).save(folder / f"dashboard-{name}.png")

@@ -27,7 +27,9 @@ _TYPE_COLOURS = ("#e0a21b", "#b5373a", "#8e9aa6", "#1f5fa8")
 
 
 def _finished(chart: Chart, title: str, units: str) -> Chart:
-    return chart.properties(title=alt.TitleParams(title, subtitle=units), height=_HEIGHT)
+    # a grey that can be read on light and on dark
+    told = alt.TitleParams(title, subtitle=units, subtitleColor="#808495")
+    return chart.properties(title=told, height=_HEIGHT)
 
 
 def _day(column: str, title: str = "") -> alt.X:
