@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help setup setup-dev demo test lint format cassettes check-bigquery benchmarks docs \
-	wheel verified-source clean
+.PHONY: help setup setup-dev setup-dashboard demo dashboard test browser screenshots lint format \
+	cassettes check-bigquery benchmarks docs wheel verified-source clean
 
 help:              ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -20,15 +20,33 @@ $(VENV)/ready: requirements.txt requirements-pipeline.txt requirements-server.tx
 	@git update-index --skip-worktree .dlt/secrets.toml 2>/dev/null || true
 	@touch $@
 
-$(VENV)/ready-dev: requirements-dev.txt $(VENV)/ready
+$(VENV)/ready-dev: requirements-dev.txt requirements-dashboard.txt $(VENV)/ready
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+setup-dashboard: $(VENV)/ready-dashboard  ## the same, with what the dashboard needs
+
+$(VENV)/ready-dashboard: requirements-dashboard.txt $(VENV)/ready
+	$(BIN)/python -m pip install --quiet -r requirements-dashboard.txt
 	@touch $@
 
 demo: setup        ## load a made-up workspace through real HTTP into DuckDB
 	$(BIN)/python pivotal_tracker_pipeline.py --sample
 
-test: setup-dev lint  ## lint, then every test
-	$(BIN)/python -m pytest -n auto
+dashboard: setup-dashboard  ## what was loaded, in the browser
+	$(BIN)/streamlit run pivotal_tracker_dashboard.py
+
+test: setup-dev lint browser  ## lint, then every test
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+browser:           ## what the tests of the dashboard drive, installed if root may, else named
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		apt-get update -q >/dev/null && apt-get install -qy chromium >/dev/null; } || \
+		echo "Chromium is missing: the tests of the dashboard in a browser are skipped"
+
+screenshots: setup-dev browser  ## the README's pictures of the dashboard, taken anew
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/test_dashboard.py -k screenshots
 
 lint: setup-dev    ## ruff and mypy
 	$(BIN)/ruff check .

@@ -53,7 +53,7 @@ def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Diffe
     found = []
     for table, noted in metrics.items():
         counted = noted.get("counted", {})
-        held = loaded.counts(table) if counted else {}
+        held = loaded.counts(table, from_server=True) if counted else {}
         for project, told in counted.items():
             one = Difference(
                 table, int(project), told["said"], told["read"], held.get(int(project), 0)

@@ -24,7 +24,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "disable_compression": True,
         "file_max_items": 30_000,  # rows a file: what DuckDB holds in memory of each that it loads
     },
-    "load": {"workers": 2},  # files loaded at once, each of which takes memory
 }
 
 

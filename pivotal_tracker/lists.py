@@ -37,6 +37,11 @@ class StoryList(ProjectList):
         self._until = str(self.before.get("until", ""))
         self._is_whole = True
 
+    @property
+    def is_surely_whole(self) -> bool:
+        """Whether nothing can tell which stories may have changed."""
+        return None in (self.before.get("version"), self.project.get("version"))
+
     def first_job(self) -> Iterator[Any]:
         """Reads what may have changed since the last run, or the first page of everything."""
         feed = self.changes()
@@ -53,13 +58,19 @@ class StoryList(ProjectList):
 
     def look_up(self, keys: list[Key]) -> dict[Key, str]:
         """What the destination holds of stories, in whichever project it has them."""
+        if not self._is_whole:
+            # they were looked up before they were taken
+            return {}
         return self.reading.run.loaded.row_ids(self.reading.batch.table, "id", keys)
 
     def take(self, records: Iterable[Record]) -> None:
         """Adds the rows of stories, and notes when the last of them was updated."""
-        stories = list(records)
+        stories = list(self.as_loaded(records))
         self._until = max([self._until, *(str(s.get("updated_at") or "") for s in stories)])
-        super().take(stories)
+        if self._is_whole:
+            self.learn_from(self.comparison.take(stories))
+        else:
+            self.reading.take_later(self, stories)
 
     def bury(self, keys: list[Key]) -> None:
         """Notes that the project has these no more, and takes those that another shard has now.
@@ -116,11 +127,13 @@ class StoryList(ProjectList):
 
     def _take_changed(self, touched: Touched, updated: Sequence[Page]) -> Iterator[Any]:
         """Takes the stories that were updated, and has the others that were touched read again."""
-        for page in updated:
-            self.take(self.client.records(page))
-            yield from self.reading.write()
         ids = touched.stories | self._carriers(touched)
-        wanted = sorted(ids - set(self.comparison.own))
+        for page in updated:
+            stories = self.client.records(page)
+            self.take(stories)
+            ids -= {story.get("id") for story in stories}
+            yield from self.reading.write()
+        wanted = sorted(ids)
         parts = list(chunks(wanted, MOST_IDS))
         self._to_come += len(parts)
         yield from self.reading.begin(partial(self._read_again, part) for part in parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import accumulate, takewhile
 from typing import Any
 
 import dlt
@@ -17,6 +18,9 @@ Key = Any
 
 IDS_AT_ONCE = 500
 """So many ids are named in one query."""
+
+ROWS_AT_ONCE = 50_000
+"""So many rows' keys are held for projects that were not asked for yet."""
 
 
 class Loaded:
@@ -81,10 +85,10 @@ class Loaded:
         """What is in columns of a table, each once; none where there is no such table yet."""
         return self._rows(table, f"DISTINCT {', '.join(columns)}", "")
 
-    def counts(self, table: str) -> dict[int, int]:
-        """How many rows of a table each project has, without those that came from files."""
-        rest = " WHERE _source IS NULL GROUP BY project_id"
-        return dict(self._rows(table, "project_id, COUNT(*)", rest))
+    def counts(self, table: str, *, from_server: bool = False) -> dict[int, int]:
+        """How many rows of a table each project has; without those from files if so wanted."""
+        where = " WHERE _source IS NULL" if from_server else ""
+        return dict(self._rows(table, "project_id, COUNT(*)", f"{where} GROUP BY project_id"))
 
     def _rows(self, table: str, chosen: str, rest: str, *texts: str) -> list[tuple[Any, ...]]:
         if self._pipeline is None:
@@ -140,6 +144,51 @@ class Loaded:
             return []
         rows = self.rows(table.name, columns, column, values)
         return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+class KnownRows:
+    """The `_dlt_id` of a table's rows by key, asked for of many projects at once.
+
+    Where a query takes a second, as in BigQuery, one for each of many projects takes too long.
+
+    Args:
+        loaded: What the destination holds.
+        table: The table.
+        project_ids: Those that will be asked for, about in this order.
+    """
+
+    def __init__(self, loaded: Loaded, table: Table, project_ids: Iterable[int]) -> None:
+        self._loaded = loaded
+        self._table = table
+        self._to_come = dict.fromkeys(project_ids)
+        self._held: dict[int, dict[Key, str]] = {}
+
+    def of(self, project_id: int) -> dict[Key, str]:
+        """Those of one project, once."""
+        if project_id not in self._held:
+            self._fetch([project_id, *self._next_beside(project_id)])
+        self._to_come.pop(project_id, None)
+        return self._held.pop(project_id)
+
+    @cached_property
+    def _sizes(self) -> dict[int, int]:
+        return self._loaded.counts(self._table.name)
+
+    def _next_beside(self, project_id: int) -> list[int]:
+        """The next projects that may be held beside this one without filling the memory."""
+        others = [one for one in self._to_come if one != project_id and one not in self._held]
+        if project_id not in self._to_come or not others:
+            return []
+        sizes = accumulate(self._sizes.get(one, 0) for one in (project_id, *others))
+        next(sizes)
+        fitting = takewhile(lambda pair: pair[1] <= ROWS_AT_ONCE, zip(others, sizes, strict=True))
+        return [one for one, _ in fitting][: IDS_AT_ONCE - 1]
+
+    def _fetch(self, project_ids: list[int]) -> None:
+        columns = ["project_id", *self._table.key, "_dlt_id"]
+        self._held |= {one: {} for one in project_ids}
+        for row in self._loaded.rows(self._table.name, columns, "project_id", project_ids):
+            self._held[row[0]][key_of(row[1:-1])] = row[-1]
 
 
 def _has_dataset(pipeline: Any) -> bool:

@@ -19,7 +19,7 @@ from .changes import deletions_in
 from .client import NotOfferedError, Page, RefusedError, TrackerClient
 from .comparison import Comparison
 from .errors import TrackerError
-from .loaded import Key
+from .loaded import IDS_AT_ONCE, Key, KnownRows
 from .rows import Batch, Record, days_of, in_tracker_words
 from .run import Run, rows_counted
 from .settings import BATCH_SIZE, MOST_ROWS, PAGES_AT_ONCE, Endpoint
@@ -43,6 +43,7 @@ class Reading:
             reason, `refused_fields`; how many projects were `unchanged`, `rows` by what became of
             them; `counted`, how many rows the lists read whole have; and the client's `counts`.
         seen: The keys met so far, in any project.
+        known: What the destination holds of the projects.
     """
 
     run: Run
@@ -52,6 +53,8 @@ class Reading:
     state: dict[str, State]
     metrics: dict[str, Any]
     seen: set[Key] = field(default_factory=set)
+    known: KnownRows = field(init=False)
+    _strangers: list[tuple[ProjectList, list[Record]]] = field(default_factory=list)
     _gone: dict[Key, Record] = field(default_factory=dict)
     _told_deleted: list[Record] = field(default_factory=list)
     _waiting: deque[Iterator[Job]] = field(default_factory=deque)
@@ -62,6 +65,8 @@ class Reading:
         note_client(self.run.client, self.metrics)
         yield from self.run.missing_tables(self.batch)
         to_read = [one for one in lists if one.may_have_changed()]
+        whole = (one.project_id for one in to_read if one.is_surely_whole)
+        self.known = KnownRows(self.run.loaded, self.batch.table, whole)
         self.metrics["unchanged"] = len(lists) - len(to_read)
         yield from self.begin(one.first_job for one in to_read)
         if not self._under_way:
@@ -84,6 +89,21 @@ class Reading:
         if all_of_it or len(self.batch) >= BATCH_SIZE:
             yield from self.batch.items()
 
+    def take_later(self, stories: ProjectList, records: list[Record]) -> None:
+        """Takes records once there are enough of them, in all projects, to be looked up at once."""
+        self._strangers.append((stories, records))
+        if sum(len(some) for _, some in self._strangers) >= IDS_AT_ONCE:
+            self.take_strangers()
+
+    def take_strangers(self) -> None:
+        """Takes the records that wait to be looked up."""
+        strangers, self._strangers = self._strangers, []
+        ids = [_int_ids(records) for _, records in strangers]
+        known = self.run.loaded.row_ids(self.batch.table, "id", set().union(*ids))
+        for (stories, records), own in zip(strangers, ids, strict=True):
+            stories.comparison.known |= {one: known[one] for one in own & known.keys()}
+            stories.learn_from(stories.comparison.take(records))
+
     def bury(self, comparison: Comparison, project_id: int, keys: Iterable[Key]) -> None:
         """Notes that a project has these no more; they may yet be met in another."""
         for key in keys:
@@ -99,6 +119,7 @@ class Reading:
         self._told_deleted += deletions_in(activities)
 
     def _finish(self) -> Iterator[Any]:
+        self.take_strangers()
         found, self._told_deleted = self._told_deleted, []
         for key, gone in self._gone.items():
             gone.pop("comparison").remove([key])
@@ -147,6 +168,11 @@ class ProjectList:
 
     # what a table may do otherwise
 
+    @property
+    def is_surely_whole(self) -> bool:
+        """Whether all of the list will be compared, as far as is known before it is read."""
+        return True
+
     def may_have_changed(self) -> bool:
         """Whether there is anything to read, as far as the project's version tells."""
         version = self.project.get("version")
@@ -158,9 +184,7 @@ class ProjectList:
 
     def known(self) -> dict[Key, str]:
         """What the destination holds of this list."""
-        return self.reading.run.loaded.row_ids(
-            self.reading.batch.table, "project_id", [self.project_id]
-        )
+        return self.reading.known.of(self.project_id)
 
     def look_up(self, keys: list[Key]) -> dict[Key, str]:
         """What the destination holds of records that no earlier run saw in this list."""
@@ -273,8 +297,11 @@ class ProjectList:
 
     def take(self, records: Iterable[Record]) -> None:
         """Adds the rows of records that are new or changed."""
-        whole = ({"project_id": self.project_id, **in_tracker_words(r)} for r in records)
-        self.learn_from(self.comparison.take(whole))
+        self.learn_from(self.comparison.take(self.as_loaded(records)))
+
+    def as_loaded(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Records in Tracker's words, each with its project."""
+        return ({"project_id": self.project_id, **in_tracker_words(r)} for r in records)
 
     def learn_from(self, records: list[Record]) -> None:
         """Notes what new or changed records say of others."""
@@ -342,6 +369,10 @@ class ProjectList:
         if offset >= self._end:
             return self.skip()
         return self.go_on(self.read(offset))
+
+
+def _int_ids(records: Iterable[Record]) -> set[int]:
+    return {record["id"] for record in records if isinstance(record.get("id"), int)}
 
 
 def note_client(client: TrackerClient, metrics: dict[str, Any]) -> None:

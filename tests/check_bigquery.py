@@ -111,10 +111,12 @@ def _check_layout(client: Any, dataset: str) -> None:
 
 
 def _check_views(client: Any, dataset: str) -> None:
-    views = [one for one in client.list_tables(dataset) if one.table_type == "VIEW"]
-    for view in views:
-        client.query_and_wait(f"SELECT COUNT(*) FROM `{view.reference}`")  # noqa: S608
-    _say(f"{len(views)} views answer.")
+    there = {one.table_id for one in client.list_tables(dataset) if one.table_type == "VIEW"}
+    wanted = {path.stem for path in (ROOT / "pivotal_tracker" / "views").glob("*.sql")}
+    assert there == wanted, f"these views are missing: {', '.join(sorted(wanted - there))}"
+    for view in sorted(there):
+        client.query_and_wait(f"SELECT * FROM `{dataset}.{view}` LIMIT 10")  # noqa: S608
+    _say(f"{len(there)} views answer.")
 
 
 def _say(line: str) -> None:

@@ -52,3 +52,12 @@ def test_secrets_are_committed_with_a_placeholder_only() -> None:
         check=False,
     )
     assert 'api_token = "please set me up!"' in (committed.stdout or text)
+
+
+def test_what_is_set_before_dlt_starts_is_heard(command: Command, server: TrackerServer) -> None:
+    shard = {"SOURCES__PIVOTAL_TRACKER__SHARD": "1/2"}
+    result = command("--resource", "projects", "--verbose", env=shard)
+    assert result.returncode == 0, result.stderr
+    assert "|[INFO]|" in result.stderr
+    assert (command.folder / "dlt" / "pipelines" / "pivotal_tracker_shard_1_of_2").is_dir()
+    assert command("--check", env={"SOURCES__PIVOTAL_TRACKER__SHARD": "3/2"}).returncode == 1

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pivotal_tracker import TrackerError
 from pivotal_tracker.shard import Shard
 from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
@@ -31,10 +32,22 @@ def test_projects_spread(count: int = 5) -> None:
 
 
 @pytest.mark.parametrize("text", ["0/5", "6/5", "2", "a/b", "2/0", "-1/5", "2/5/7"])
-def test_no_shard(text: str, command: Command) -> None:
-    result = command(f"--shard={text}")
+def test_no_shard(text: str) -> None:
+    with pytest.raises(TrackerError, match="A shard is written as 2/5"):
+        Shard.parsed(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--shard", "6/5"], "A shard is written as 2/5"),
+        (["--shard", "1/5", "--archive", "somewhere"], "--shard does not go with --archive"),
+    ],
+)
+def test_a_bad_option(options: list[str], problem: str, command: Command) -> None:
+    result = command(*options)
     assert result.returncode == 2
-    assert "A shard is written as 2/5" in result.stderr
+    assert problem in result.stderr
 
 
 @dataclass

@@ -14,7 +14,7 @@ from dlt.common.configuration import resolve_configuration
 from dlt.common.configuration.specs import RuntimeConfiguration
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
-from .errors import TrackerError
+from ..errors import TrackerError
 
 SECONDS_FOR_SLACK = 10
 """So long is waited for Slack; dlt's own sender would wait for ever, and the next run with it."""

@@ -1,0 +1,61 @@
+"""What went wrong, in one line for whoever has to mend it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.exceptions import MissingDependencyException
+
+from ..client import MissingTokenError
+from ..errors import TrackerError
+
+
+def reason(error: BaseException) -> str:
+    """Says what went wrong and what to do.
+
+    Args:
+        error: What a run failed with.
+    """
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, TrackerError):
+            return str(cause)
+        if isinstance(cause, ConfigFieldMissingException):
+            return _missing_setting(cause)
+        if isinstance(cause, MissingDependencyException):
+            packages = " ".join(f'"{package}"' for package in cause.dependencies)
+            return f"A package is missing, for {cause.caller}: pip install {packages}"
+        if "No space left on device" in str(cause) or (
+            isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        ):
+            return (
+                "The disk is full. Make room and run the same command again: it completes what "
+                "was begun."
+            )
+        if "Could not set lock on file" in str(cause):
+            return (
+                "The database is in use by another program, and DuckDB lets only one write. Close "
+                "it and run the same command again: it completes what was begun."
+            )
+    innermost = " ".join(str(causes[-1]).split())
+    return f"{type(causes[-1]).__name__}: {innermost[:500]} (--debug shows more)"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what caused it, outermost first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _missing_setting(error: ConfigFieldMissingException) -> str:
+    names = ", ".join(error.fields)
+    if "api_token" in error.fields:
+        return str(MissingTokenError())
+    return (
+        f"A setting is missing: {names}. Set it in .dlt/config.toml, .dlt/secrets.toml or the "
+        "environment."
+    )

@@ -1,0 +1,114 @@
+"""Carries out a run: to its end if it can be, and as fast as the destination lets it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dlt
+from dlt.destinations.exceptions import DatabaseException
+from dlt.destinations.impl.duckdb.duck import DuckDbClient
+from dlt.pipeline.exceptions import PipelineStepFailed
+from dlt.pipeline.trace import PipelineTrace
+
+from ..errors import TrackerError
+from ..shard import Shard
+
+MEMORY_OF_DUCKDB = "512MB"
+"""What DuckDB keeps in memory while it loads; what is more waits on disk."""
+
+MOST_TRIES = 5
+"""So often is a load tried again that the load of another shard may have got in the way of."""
+
+_M_ARENA_MAX = -8
+"""The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
+
+
+def suit_memory_to_pages() -> None:
+    """Has memory managed for what a run is made of: pages of many objects, fetched by threads."""
+    # they hold no cycles: looking for some as often as usual took a tenth of a load
+    gc.set_threshold(200_000)
+    # one heap for all threads: those of their own kept 300 MB of 100,000 stories for nothing
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def suit_load_to(pipeline: dlt.Pipeline, shard: Shard) -> None:
+    """Has DuckDB load few files at once, each of which takes memory; a server may take many.
+
+    A shard gets a staging dataset of its own: each run empties the tables in it.
+    """
+    is_duckdb = pipeline.destination.destination_type == "dlt.destinations.duckdb"
+    if is_duckdb and dlt.config.get("load.workers") is None:
+        dlt.config["load.workers"] = 2
+    if not shard.is_whole:
+        name = f"destination.{pipeline.destination.destination_name}.staging_dataset_name_layout"
+        dlt.config[name] = f"%s_staging_{shard.name}"
+
+
+@contextlib.contextmanager
+def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
+    """Keeps DuckDB's file open: dlt opens it for each job, which takes longer than most of them."""
+    client = pipeline.destination_client()
+    if not isinstance(client, DuckDbClient):
+        yield
+        return
+    with client:
+        if "memory_limit" not in (client.config.credentials.global_config or {}):
+            # of itself it takes what it can get: 4.5 GB of a million stories
+            client.sql_client.execute_sql(f"SET memory_limit = '{MEMORY_OF_DUCKDB}'")
+        yield
+        # whoever copies the file alone, as a cache does, is to have all of it
+        with contextlib.suppress(DatabaseException), pipeline.sql_client() as sql:
+            sql.execute_sql("CHECKPOINT")
+
+
+def complete_interrupted_run(pipeline: dlt.Pipeline, shard: Shard) -> None:
+    """Loads what an earlier run has read: a new run would load that and drop its own data."""
+    # killed between two steps, dlt keeps a package that it has normalized among those to normalize,
+    # and then stumbles over itself
+    for load_id in pipeline.list_normalized_load_packages():
+        if load_id in pipeline.list_extracted_load_packages():
+            pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
+    if pipeline.has_pending_data:
+        patiently(pipeline, shard, pipeline.run)
+
+
+def patiently(pipeline: dlt.Pipeline, shard: Shard, run: Callable[[], Any]) -> PipelineTrace:
+    """Runs a pipeline; of a shard, loads again what failed, as another's load may be the reason.
+
+    Returns:
+        What dlt noted of the run, its extraction included.
+    """
+    try:
+        run()
+    except PipelineStepFailed as error:
+        if shard.is_whole or error.step != "load":
+            raise
+        trace = _last_trace(pipeline)
+        _load_again(pipeline)
+        return trace
+    return _last_trace(pipeline)
+
+
+def _load_again(pipeline: dlt.Pipeline) -> None:
+    for attempt in range(1, MOST_TRIES + 1):
+        # two that make the same table at once fail in step, and would again
+        time.sleep(random.uniform(1, 2) * attempt)
+        try:
+            pipeline.load()
+            break
+        except PipelineStepFailed:
+            if attempt == MOST_TRIES:
+                raise
+
+
+def _last_trace(pipeline: dlt.Pipeline) -> PipelineTrace:
+    if pipeline.last_trace is None:
+        raise TrackerError("dlt kept no record of the run.")
+    return pipeline.last_trace

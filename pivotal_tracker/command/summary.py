@@ -1,0 +1,229 @@
+"""What a person wants to know after a run: rows a table, what is missing, where it lies."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
+
+from ..errors import TrackerError
+from .outcome import Outcome
+
+MOST_LINES = 20
+"""So many lines of a kind are in the summary."""
+
+_IN_THE_BROWSER = "In the browser: make dashboard, or streamlit run pivotal_tracker_dashboard.py"
+
+
+def summary(pipeline: dlt.Pipeline, outcome: Outcome) -> str:
+    """The whole summary.
+
+    Args:
+        pipeline: Which has run.
+        outcome: What it did.
+    """
+    return "\n".join([*_tables(outcome), "", remarks(outcome), *_views(outcome), *_where(pipeline)])
+
+
+def remarks(outcome: Outcome) -> str:
+    """What there is to say of a run as a whole."""
+    return "\n".join(
+        [
+            f"Loaded {outcome.written.total():,} rows in {outcome.seconds:.1f} s"
+            f"{_requests(outcome.counts)}.",
+            *_unchanged(outcome),
+            *(
+                f"Skipped: project {project}, {table}: {why}"
+                for table, project, why in outcome.skipped
+            ),
+            *(f"Not read to its end: {name}: {why}" for name, why in outcome.unread.items()),
+            *_lacking(outcome),
+            *_left_out(outcome),
+            *_differing(outcome),
+            *_load_report(outcome),
+            *_files(outcome),
+            *_replaced(outcome.counts),
+        ]
+    )
+
+
+def write_json(path: Path, began: datetime, told: dict[str, Any]) -> None:
+    """Writes the summary for programs.
+
+    Args:
+        path: The file.
+        began: When the run did.
+        told: The rest of it.
+
+    Raises:
+        TrackerError: The file cannot be written.
+    """
+    seconds = round((datetime.now(UTC) - began).total_seconds(), 3)
+    whole = {"began_at": began.isoformat(timespec="seconds"), "seconds": seconds, **told}
+    try:
+        path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise TrackerError(f"The summary cannot be written: {error}") from error
+
+
+def _tables(outcome: Outcome) -> list[str]:
+    """A line a table: what was written to it, and what its records were."""
+    written, records = outcome.written, outcome.records
+    names = {*written, *(name for name, became in records.items() if became.get("deleted"))}
+    width = max(map(len, names), default=0)
+    return [
+        f"{name:{width}}  {written[name]:>10,} rows{_became(records.get(name))}"
+        for name in sorted(names)
+    ]
+
+
+def _became(records: dict[str, int] | None) -> str:
+    """How many records of a resource were new, changed, deleted; nothing for a nested table."""
+    if records is None:
+        return ""
+    told = [f"{records.get(what, 0):,} {what}" for what in ("new", "changed", "deleted")]
+    return f"   {', '.join(told)}"
+
+
+def _requests(counts: Counter[str]) -> str:
+    """What was asked of a server, if any was."""
+    if not counts:
+        return ""
+    repeated = counts["attempts"] - counts["requests"]
+    return f", {counts['requests']:,} requests ({repeated:,} repeated)"
+
+
+def _unchanged(outcome: Outcome) -> list[str]:
+    """How many projects were not read again, and which are not in the list any more."""
+    unchanged, vanished = outcome.projects_unchanged, outcome.projects_not_seen
+    lines = [f"Unchanged since the last run: {unchanged:,} projects."] if unchanged else []
+    if vanished:
+        names = ", ".join(map(str, vanished))
+        lines.append(f"Not in the list of projects any more, rows kept: {names}")
+    return lines
+
+
+def _lacking(outcome: Outcome) -> list[str]:
+    """What this server does not offer, to anyone or to this token."""
+    lists = {
+        "Not offered by this server": sorted(outcome.lacking("not_offered")),
+        "Not permitted to this token": sorted(outcome.lacking("not_permitted")),
+        "Fields that this server refuses": outcome.refused_fields,
+    }
+    return [f"{problem}: {', '.join(names)}" for problem, names in lists.items() if names]
+
+
+def _left_out(outcome: Outcome) -> list[str]:
+    """Records that no table could take."""
+    return [
+        f"Left out: {records['unusable']:,} records of {name}, which have no key."
+        for name, records in outcome.records.items()
+        if records.get("unusable")
+    ]
+
+
+def _differing(outcome: Outcome) -> list[str]:
+    """The lists whose numbers of rows do not agree, lost rows first."""
+    told = sorted(outcome.differences, key=lambda one: not one.is_loss)
+    lines = [f"{'Rows are missing' if one.is_loss else 'Counted'}: {one}" for one in told]
+    return _first_of(lines, "lists", "--summary FILE")
+
+
+def _load_report(outcome: Outcome) -> list[str]:
+    """What became of the rows of each file, where files were loaded."""
+    told = outcome.noted.get("load_report", {})
+    report = told.get("report", ())
+    files: dict[tuple[str, str], Counter[str]] = {}
+    for record in report:
+        rows = files.setdefault((record["source"], record["format"]), Counter())
+        rows.update({what: record[f"rows_{what}"] for what in ("read", "loaded", "left_out")})
+    lines = [
+        f"{source} ({form}): {rows['read']:,} rows read, {rows['loaded']:,} loaded, "
+        f"{rows['left_out']:,} left out."
+        for (source, form), rows in files.items()
+    ]
+    reasons = [
+        f"{_lost(one)} of {record['kind']} in {record['source']}: "
+        f"{one['reason']}{', first ' + one['where'] if one['where'] else ''}."
+        for record in report
+        for one in record["left_out"]
+    ]
+    others = [f"Not an archive, left alone: {name}" for name in told.get("ignored", ())]
+    where = "the table load_report"
+    return [
+        *_first_of(lines, "files", where),
+        *_first_of(reasons, "reasons", where),
+        *_first_of(others, "files", where),
+    ]
+
+
+def _lost(left_out: dict[str, Any]) -> str:
+    """How many rows were left out, and how many values of those loaded are missing."""
+    told = ((left_out["rows"], "rows"), (left_out["lost_values"], "values"))
+    return "Left out: " + " and ".join(f"{number:,} {what}" for number, what in told if number)
+
+
+def _first_of(lines: list[str], what: str, where: str) -> list[str]:
+    """As many lines as a person reads, and where the others are."""
+    rest = len(lines) - MOST_LINES
+    more = f"… and {rest:,} more {what}: {where} has them all."
+    return lines if rest <= 0 else [*lines[:MOST_LINES], more]
+
+
+def _files(outcome: Outcome) -> list[str]:
+    """What became of the files of comments, where they were asked for."""
+    files = outcome.noted.get("attachment_files", {}).get("files")
+    if not files:
+        return []
+    line = (
+        f"Files of comments: {files['downloaded']:,} downloaded ({files['bytes']:,} bytes), "
+        f"{files['kept']:,} there already."
+    )
+    missing = f" {files['problems']:,} could not be had: attachment_files.problem says why."
+    return [line + (missing if files["problems"] else "")]
+
+
+def _replaced(counts: Counter[str]) -> list[str]:
+    """What was not loaded as it came."""
+    if not counts["replaced"]:
+        return []
+    return [
+        f"{counts['replaced']:,} characters that no database can hold were loaded as "
+        "\N{REPLACEMENT CHARACTER}."
+    ]
+
+
+def _views(outcome: Outcome) -> list[str]:
+    """How many views there are, and which not."""
+    views = outcome.views
+    if views is None:
+        return []
+    if views.problem:
+        return [f"Views: none, {views.problem}."]
+    lines = [f"Views: {len(views.names)}."]
+    return lines + [f"Left out: view {name}: {why}" for name, why in views.left_out.items()]
+
+
+def _where(pipeline: dlt.Pipeline) -> list[str]:
+    """Where the data is now, and what to type to look at it."""
+    place = pipeline.destination_client().config
+    if isinstance(place.credentials, DuckDbBaseCredentials):
+        database = Path(str(place.credentials.database)).resolve()
+        stories = f"{pipeline.dataset_name}.stories"
+        return [
+            f"In {database}, dataset {pipeline.dataset_name}. To look at it:",
+            f'  {sys.executable} -c "import duckdb; '
+            f"print(duckdb.connect('{database}').table('{stories}')"
+            ".select('name', 'current_state', 'estimate').limit(10))\"",
+            _IN_THE_BROWSER,
+        ]
+    return [
+        f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}.",
+        _IN_THE_BROWSER,
+    ]

@@ -1,0 +1,395 @@
+"""Under the dashboard: queries on each destination, nothing but reading, texts made safe."""
+
+# ruff: noqa: F811, SIM905 - fixtures are imported by their names; lists are told in words
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas import DataFrame
+from sqlglot import ErrorLevel, exp, parse_one
+from streamlit.testing.v1 import AppTest
+
+from tracker_dashboard import attachments, queries, text
+from tracker_dashboard.data import Loaded, last_loaded
+from tracker_dashboard.errors import BusyError, DashboardError, NothingLoadedError, NotThereError
+from tracker_dashboard.pages.flow import burn_up_lines
+from tracker_dashboard.pages.inspect import schema_changes
+from tracker_dashboard.queries import Scope, StoryFilter
+from tracker_dashboard.read_only import at_most, checked_select
+from tracker_server import TrackerServer
+from tracker_server.workspace import Workspace
+
+from .conftest import ROOT, Command
+from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
+
+Loads = Callable[..., Loaded]
+
+
+@pytest.fixture
+def load(command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch) -> Loads:
+    """Loads the small workspace with the command, and reads it as the dashboard does."""
+
+    def loaded(*options: str, **env: str) -> Loaded:
+        result = command(*options, env=env)
+        assert result.returncode == 0, result.stderr
+        for name, value in command.environment(env).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(command.folder)
+        return Loaded(last_loaded().name)
+
+    return loaded
+
+
+def _queries(workspace: Workspace) -> dict[str, exp.Query]:
+    """Every query that a page can ask."""
+    project = next(iter(workspace.projects.values()))
+    story = next(each for each in project.stories.values() if each["comments"])
+    number = int(story["id"])
+    scope = Scope((int(project.record["id"]),), date(2024, 1, 1), date(2025, 6, 30))
+    word = next(each for each in story["comments"] if each.get("text"))["text"].split()[0]
+    filters = {
+        "all": StoryFilter(),
+        "words": StoryFilter(words=queries.words_of(f'{word} "{word}" a')),
+        "number": StoryFilter(words=(str(number),)),
+        "quoted": StoryFilter(words=("it's 100%_\\",)),
+        "narrow": StoryFilter(
+            (), scope, ("a", "it's"), ("accepted",), ("bug", "feature"), (1, 2), "created"
+        ),
+    }
+    of_one = ("story comments tasks blockers reviews code history attachments").split()
+    of_some = "iterations velocities daily_states forecast open_stories epics releases".split()
+    ids = [number, 2]
+    return {
+        **{name: getattr(queries, name)() for name in ("projects", "labels", "owners")},
+        **{name: getattr(queries, name)(scope) for name in of_some},
+        **{name: getattr(queries, name)(number) for name in of_one},
+        **{f"stories, {name}": queries.story_list(wanted) for name, wanted in filters.items()},
+        **{name: getattr(queries, name)(ids) for name in ("owner_names", "label_names", "texts")},
+        "oldest_stories": queries.oldest_stories(scope, 5),
+        "row_counts": queries.row_counts(["stories", "people"]),
+        "whole_table": queries.whole_table("labels", ["id", "name"], 1000),
+    }
+
+
+def _plain(frame: DataFrame) -> list[tuple[str, ...]]:
+    """Rows as texts, the same on all destinations."""
+    return sorted(tuple(_told(value) for value in row) for row in frame.itertuples(index=False))
+
+
+def _told(value: object) -> str:
+    if isinstance(value, datetime):
+        return "" if value != value else value.replace(tzinfo=value.tzinfo or UTC).isoformat()
+    if isinstance(value, bool) or value is None or value != value:
+        return "" if not isinstance(value, bool) else str(value)
+    try:
+        return f"{float(str(value)):.6g}"
+    except ValueError:
+        return f"{value}T00:00:00+00:00" if isinstance(value, date) else str(value)
+
+
+def test_postgres_answers_as_duckdb_does(
+    load: Loads, small_workspace: Workspace, postgres: str
+) -> None:
+    asked = _queries(small_workspace)
+    in_duckdb = dict(zip(asked, load().rows(list(asked.values())), strict=True))
+    loaded = load("--destination", "postgres", DESTINATION__POSTGRES__CREDENTIALS=postgres)
+    assert loaded.destination_name == "postgres"
+    assert "tracker:tracker" not in loaded.place
+    in_postgres = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
+    for name in asked:
+        assert _plain(in_postgres[name]) == _plain(in_duckdb[name]), name
+    for name in ("stories, words", "stories, number", "comments", "history", "iterations"):
+        assert len(in_duckdb[name]), name
+    counted = loaded.typed("SELECT count(*) AS n FROM stories")["n"][0]
+    assert counted == in_duckdb["projects"]["stories"].sum()
+    _assert_pages_open()
+    # refused by the session, were it not refused by its looks
+    refused = pytest.raises(DashboardError, match="read-only transaction")
+    with refused, loaded.reading() as dataset:
+        dataset.sql_client.execute_sql("CREATE TABLE x (a int)")
+
+
+def _assert_pages_open() -> None:
+    """The pages that are made of views, without a browser."""
+    for name in ("overview", "flow", "progress"):
+        page = AppTest.from_string(
+            "import sys; sys.argv = ['dashboard']\n"
+            "import streamlit as st\n"
+            f"from tracker_dashboard.pages import {name}, stories\n"
+            f"pages = [st.Page(each.show, url_path=each.__name__) for each in ({name}, stories)]\n"
+            "st.session_state['pages'] = {'stories': pages[1]}\n"
+            "st.navigation(pages).run()\n"
+        ).run(timeout=60)
+        assert not page.exception
+        assert page.dataframe
+
+
+def test_bigquery_has_all_that_a_query_uses(small_workspace: Workspace) -> None:
+    for name, query in _queries(small_workspace).items():
+        sql = query.sql("bigquery", unsupported_level=ErrorLevel.RAISE)
+        assert parse_one(sql, dialect="bigquery"), name
+
+
+# nothing but reading
+
+
+REFUSED = (
+    "DELETE FROM stories",
+    "SELECT 1; SELECT 2",
+    "SELECT 1; DROP TABLE stories",
+    "DROP TABLE stories",
+    "COPY stories TO 'x.csv'",
+    "ATTACH 'x.db'",
+    "INSTALL httpfs",
+    "PRAGMA version",
+    "SET enable_external_access = true",
+    "EXPLAIN SELECT 1",
+    "WITH gone AS (DELETE FROM stories RETURNING *) SELECT * FROM gone",
+    "SELECT * INTO copied FROM stories",
+    "SELECT * FROM stories FOR UPDATE",
+    "SELEC 1",
+    "",
+    "-- nothing",
+)
+REFUSED_ELSEWHERE = (
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT setval('a', 1)",
+    "SELECT nextval('a')",
+    "SELECT set_config('a', 'b', false)",
+    "SELECT query_to_xml('DROP TABLE stories', true, true, '')",
+    "SELECT * FROM dblink('host=example', 'SELECT 1')",
+    "SELECT * FROM pg_ls_dir('/')",
+    "SELECT * FROM EXTERNAL_QUERY('a', 'SELECT 1')",
+)
+REFUSED_BY_DUCKDB = (
+    "SELECT * FROM read_text('/etc/hostname')",
+    "SELECT * FROM '/etc/hostname'",
+    "SELECT * FROM glob('/etc/*')",
+    "SELECT * FROM read_csv('/etc/hostname')",
+    "SELECT * FROM read_parquet('http://example.org/a.parquet')",
+    "SELECT * FROM sniff_csv('/etc/hostname')",
+    "SELECT * FROM sqlite_scan('a.db', 'b')",
+    "SELECT * FROM duckdb_secrets()",
+    "SELECT * FROM frame",
+)
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres", "bigquery"])
+@pytest.mark.parametrize("statement", REFUSED)
+def test_anything_but_one_select_is_refused(statement: str, dialect: str) -> None:
+    with pytest.raises(DashboardError):
+        checked_select(statement, dialect)
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "bigquery"])
+@pytest.mark.parametrize("statement", REFUSED_ELSEWHERE)
+def test_functions_that_could_do_anything_are_refused(statement: str, dialect: str) -> None:
+    with pytest.raises(DashboardError, match="is refused here"):
+        checked_select(statement, dialect)
+
+
+def test_duckdb_reaches_nothing_but_its_database(load: Loads) -> None:
+    loaded = load()
+    for statement in REFUSED_BY_DUCKDB:
+        with pytest.raises(DashboardError):
+            loaded.typed(statement)
+    assert len(loaded.typed("WITH a AS (SELECT id FROM stories) SELECT * FROM a UNION SELECT 1"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "limited"),
+    [
+        ("SELECT a FROM b ORDER BY a", "SELECT a FROM b ORDER BY a LIMIT 9"),
+        ("SELECT a FROM b LIMIT 4", "SELECT a FROM b LIMIT 4"),
+        ("SELECT a FROM b LIMIT 40 OFFSET 2", "SELECT a FROM b LIMIT 9 OFFSET 2"),
+        ("SELECT 1 UNION SELECT 2", "SELECT 1 UNION SELECT 2 LIMIT 9"),
+        (
+            "SELECT a FROM b LIMIT 2 + 2",
+            "SELECT * FROM (SELECT a FROM b LIMIT 2 + 2) AS asked LIMIT 9",
+        ),
+    ],
+)
+def test_no_more_rows_than_can_be_shown(statement: str, limited: str) -> None:
+    assert at_most(checked_select(statement, "duckdb"), 9).sql("duckdb") == limited
+
+
+# what is there, and what is not
+
+
+def test_what_is_not_there_is_said(load: Loads) -> None:
+    loaded = load("--no-views")
+    with pytest.raises(NotThereError):
+        loaded.rows([queries.epics(Scope())])
+    with pytest.raises(NotThereError):
+        loaded.rows([queries.load_report()])
+    holding = (
+        "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, loaded.place],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(BusyError):
+            loaded.load_id()
+        holder.communicate("\n")
+    assert loaded.load_id()
+
+
+def test_nothing_loaded_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path))
+    with pytest.raises(NothingLoadedError):
+        last_loaded()
+    monkeypatch.setattr(sys, "argv", ["dashboard"])
+    page = AppTest.from_file(str(ROOT / "pivotal_tracker_dashboard.py")).run(timeout=30)
+    assert not page.exception
+    assert page.title[0].value == "Nothing to show yet"
+    assert "pivotal_tracker_pipeline.py --sample" in page.markdown[-1].value
+
+
+def test_dlt_shows_a_pipeline_only_with_its_hub(load: Loads, command: Command) -> None:
+    load()
+    shown = subprocess.run(
+        [Path(sys.executable).parent / "dlt", "pipeline", "pivotal_tracker", "show"],
+        cwd=command.folder,
+        env=command.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "dlt[hub]" in shown.stdout + shown.stderr
+
+
+# texts
+
+
+class _Tags(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+_HARMLESS = set(
+    "p br a em strong code pre ul ol li blockquote h1 h2 h3 h4 h5 h6 hr s table thead tbody tr th "
+    "td".split()
+)
+_PIECES = st.sampled_from(
+    "<script> </script> <img onerror=alert(1) ![a]( [a]( javascript:alert(1) data:text/html, "
+    "http://example.org ) ` ``` <svg/onload=x> &lt; &#106;avascript: # * _ | - : > \\ \n \t "
+    "vbscript: mailto:a@example.org <a href= ' \" [x]: //example.org".split(" ")
+)
+
+
+@given(st.lists(_PIECES | st.text(max_size=4), max_size=12).map("".join))
+def test_markdown_has_no_html_of_the_texts_own(written: str) -> None:
+    for tag, attributes in _Tags(text.markdown(written)).seen:
+        assert tag in _HARMLESS
+        assert set(attributes) <= {"href", "rel", "target", "title", "class", "start", "style"}
+        assert (attributes.get("href") or "http:").startswith(("http:", "https:", "mailto:"))
+    assert not _Tags(text.plain(written)).seen
+    for tag, _ in _Tags(text.excerpt(written, ("script", "a")) or "").seen:
+        assert tag == "mark"
+
+
+def test_a_link_leads_only_where_a_browser_may_go() -> None:
+    assert text.link("javascript:alert(1)", "<b>") == "&lt;b&gt;"
+    assert text.link(None, "a") == "a"
+    assert 'href="https://example.org/?a=&quot;"' in text.link('https://example.org/?a="', "a")
+
+
+# attachments
+
+
+def test_a_file_is_shown_only_if_it_is_the_one_that_was_downloaded(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes(b"read me")
+    sha256 = hashlib.sha256(b"read me").hexdigest()
+    (tmp_path / "link").symlink_to(file)
+    assert attachments.content(tmp_path, "a.txt", 7, sha256) == b"read me"
+    assert attachments.content(Path("/"), str(file), 7, sha256) == b"read me"
+    for path, size, digest in (
+        ("a.txt", 8, sha256),
+        ("a.txt", 7, "0" * 64),
+        ("a.txt", 7, None),
+        ("link", 7, sha256),
+        ("gone", 7, sha256),
+        (".", 7, sha256),
+        ("", 7, sha256),
+        ("a\0", 7, sha256),
+        (None, None, None),
+    ):
+        with pytest.raises(attachments.NotShownError):
+            attachments.content(tmp_path, path, size, digest)
+    assert attachments.picture(b"<svg onload='alert(1)'/>") is None
+
+
+# what pages work out
+
+
+def test_a_burn_up_goes_on_from_what_is_accepted() -> None:
+    daily = DataFrame(
+        [
+            ("2025-01-01", "accepted", 1.0),
+            ("2025-01-01", "unstarted", 5.0),
+            ("2025-01-01", "unscheduled", 9.0),
+            ("2025-01-02", "accepted", 3.0),
+            ("2025-01-02", "unstarted", 4.0),
+        ],
+        columns=["date", "state", "points"],
+    )
+    days = {"earliest_by": date(2025, 1, 9), "latest_by": None}
+    forecast = DataFrame(
+        [
+            {"estimate": 3.0, "expected_by": date(2025, 1, 12), **days},
+            {"estimate": None, "expected_by": date(2025, 1, 12), **days},
+            {"estimate": 1.0, "expected_by": date(2025, 1, 19), **days},
+        ]
+    )
+    lines = burn_up_lines(daily, forecast)
+    told = {name: list(rows["points"]) for name, rows in lines.groupby("line")}
+    # 3 accepted; 3 more until the 12th, 1 more until the 19th
+    assert told == {
+        "accepted": [1, 3],
+        "scope": [6, 7],
+        "expected": [3, 6, 7],
+        "earliest": [3, 7],
+    }
+
+
+def test_schema_changes_tell_what_each_version_brought() -> None:
+    first = '{"tables": {"a": {"columns": {"x": {}}}, "b": {"columns": {}}}}'
+    second = '{"tables": {"a": {"columns": {"x": {}, "y": {}}}, "c": {"columns": {"z": {}}}}}'
+    versions = DataFrame(
+        [(2, "s", 20, second), (1, "s", 10, first)],
+        columns=["version", "schema_name", "inserted_at", "schema_json"],
+    )
+    changes = schema_changes(versions)
+    told = [tuple(row) for row in changes[["version", "change", "table"]].to_numpy()]
+    assert sorted(told) == [
+        (1, "new table", "a"),
+        (1, "new table", "b"),
+        (2, "new column", "a"),
+        (2, "new table", "c"),
+        (2, "table gone", "b"),
+    ]
+    assert set(changes["column"].dropna()) == {"y"}

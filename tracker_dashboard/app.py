@@ -1,0 +1,96 @@
+"""The frame around the pages: which there are, and what to do when there is nothing to show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+from PIL import Image
+
+from . import session, text
+from .errors import BusyError, DashboardError, NothingLoadedError
+from .pages import flow, inspect, overview, progress, stories, story
+
+_PAGES: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
+    ("overview", "Overview", ":material/monitoring:", overview.show),
+    ("flow", "Flow", ":material/stacked_line_chart:", flow.show),
+    ("progress", "Epics and releases", ":material/flag:", progress.show),
+    ("stories", "Stories", ":material/search:", stories.show),
+    ("inspect", "Inspect", ":material/database:", inspect.show),
+)
+
+_ICON = Image.new("RGB", (32, 32), "#e0a21b")
+"""One of Streamlit's own would be fetched from elsewhere."""
+
+_STYLE = """
+<style>
+[data-testid="stHtml"] a { color: inherit; text-decoration: underline; }
+[data-testid="stHtml"] dd { margin: 0 0 0.6rem 0; }
+[data-testid="stHtml"] td, [data-testid="stHtml"] th {
+    padding: 0.15rem 0.8rem 0.15rem 0; text-align: left; vertical-align: top;
+}
+[data-testid="stHtml"] pre { overflow-x: auto; }
+</style>
+"""
+"""For what is not made of Streamlit's own parts, in colours that suit light and dark."""
+
+
+def main() -> None:
+    """Shows the page that the address names."""
+    st.set_page_config(page_title="Pivotal Tracker", page_icon=_ICON, layout="wide")
+    st.html(_STYLE)
+    pages = {
+        name: st.Page(_guarded(show), title=title, icon=icon, url_path=name, default=not number)
+        for number, (name, title, icon, show) in enumerate(_PAGES)
+    }
+    st.session_state["pages"] = pages
+    # reached by links alone
+    pages["story"] = st.Page(
+        _guarded(story.show), title="Story", url_path="story", visibility="hidden"
+    )
+    chosen = st.navigation(list(pages.values()))
+    if "story" in st.query_params and chosen != pages["story"]:
+        st.switch_page(pages["story"], query_params={"story": st.query_params["story"]})
+    chosen.run()
+
+
+def _guarded(show: Callable[[], None]) -> Callable[[], None]:
+    """A page that says in words what keeps it from being shown."""
+
+    def page() -> None:
+        try:
+            _where()
+            show()
+        except NothingLoadedError as error:
+            _nothing_loaded(error)
+        except BusyError as error:
+            st.warning(f"{error} This page is there again when it has ended.")
+            st.button("Try again")
+        except DashboardError as error:
+            st.error(text.label(error))
+
+    return page
+
+
+def _where() -> None:
+    loaded = session.loaded()
+    session.load_id()
+    with st.sidebar:
+        st.caption(
+            f"{text.label(loaded.name)} in {text.label(loaded.destination_name)}, dataset "
+            f"{text.label(loaded.dataset_name)}"
+        )
+
+
+def _nothing_loaded(error: NothingLoadedError) -> None:
+    st.title("Nothing to show yet")
+    st.warning(text.label(error))
+    st.markdown(
+        "Load something first, then reload this page:\n\n"
+        "* a made-up workspace, to look around: `python pivotal_tracker_pipeline.py --sample`\n"
+        "* your own, from a server: `python pivotal_tracker_pipeline.py`\n"
+        "* files of an export or a backup: "
+        "`python pivotal_tracker_pipeline.py --archive PATH`\n\n"
+        "A pipeline of another name is shown by "
+        "`streamlit run pivotal_tracker_dashboard.py -- --pipeline NAME`."
+    )

@@ -1,0 +1,187 @@
+"""Inspect: the pipeline's state, its tables and their rows, SQL, dlt's runs, the load report."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+from dlt.pipeline.trace import PipelineTrace
+from pandas import DataFrame
+
+from tracker_dashboard import queries, text
+from tracker_dashboard.data import MOST_ROWS, Loaded
+from tracker_dashboard.errors import DashboardError, NotThereError
+from tracker_dashboard.parts import show_table
+from tracker_dashboard.session import loaded, rows
+
+
+def show() -> None:
+    """Shows the page."""
+    st.title("Inspect")
+    parts = {
+        "Tables": _tables,
+        "SQL": _sql,
+        "Runs": _runs,
+        "Schema": _schema_versions,
+        "Pipeline": _pipeline,
+        "Load report": _load_report,
+    }
+    chosen = st.segmented_control(
+        "Part",
+        list(parts),
+        default="Tables",
+        required=True,
+        key="part",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    parts[chosen](loaded())
+
+
+def _tables(source: Loaded) -> None:
+    tables = [
+        *sorted(source.schema.data_table_names(seen_data_only=True)),
+        *source.schema.dlt_table_names(),
+    ]
+    (counts,) = rows(queries.row_counts(tables))
+    counts = counts.assign(
+        columns=[len(source.schema.get_table_columns(name)) for name in counts["table_name"]]
+    )
+    show_table("Tables", counts)
+    name = st.selectbox("Table", tables, key="table", bind="query-params")
+    columns = source.schema.get_table_columns(name)
+    st.subheader(f"Columns of {name}")
+    told = [
+        {
+            "column": column,
+            "type": hints.get("data_type"),
+            "nullable": hints.get("nullable", True),
+            "key": hints.get("primary_key", False),
+        }
+        for column, hints in columns.items()
+    ]
+    show_table(f"Columns of {name}", DataFrame(told))
+    st.subheader(f"Rows of {name}")
+    st.caption(f"{MOST_ROWS:,} at most; SQL gives others.")
+    show_table(f"Rows of {name}", rows(queries.whole_table(name, list(columns), MOST_ROWS))[0])
+
+
+def _sql(source: Loaded) -> None:
+    with st.form("sql", border=False):
+        statement = st.text_area(
+            "SQL",
+            "SELECT current_state, count(*) AS stories\nFROM stories\nGROUP BY current_state",
+            help=f"One SELECT, in the SQL of {source.destination_name}; it can only read. "
+            f"{MOST_ROWS:,} rows at most are shown.",
+        )
+        asked = st.form_submit_button("Run", shortcut="Ctrl+Enter")
+    if not asked:
+        return
+    try:
+        show_table("SQL result", source.typed(statement))
+    except DashboardError as error:
+        st.error(text.label(error))
+
+
+def _runs(source: Loaded) -> None:
+    tables = [
+        name
+        for name in source.schema.data_table_names(seen_data_only=True)
+        if "_dlt_load_id" in source.schema.get_table_columns(name)
+    ]
+    loads, written = rows(queries.loads(), queries.rows_by_load(tables))
+    of_load = written.groupby("load_id")["rows"].sum()
+    loads["rows"] = loads["load_id"].map(of_load).fillna(0).astype(int)
+    st.subheader("Loads")
+    st.caption("`rows`: those that are there now and were written last by this load.")
+    show_table("Loads", loads)
+    chosen = st.selectbox("Rows of the load", loads["load_id"])
+    show_table("Rows by table", written[written["load_id"] == chosen].drop(columns="load_id"))
+    st.subheader("The last run on this machine")
+    if source.last_trace is None:
+        st.info("dlt has kept no record of a run on this machine.")
+        return
+    show_table("Steps of the last run", _steps(source.last_trace))
+
+
+def _steps(trace: PipelineTrace) -> DataFrame:
+    return DataFrame(
+        {
+            "step": step.step,
+            "started_at": step.started_at,
+            "seconds": (
+                (step.finished_at - step.started_at).total_seconds() if step.finished_at else None
+            ),
+            "failed": step.step_exception,
+        }
+        for step in trace.steps
+    )
+
+
+def _schema_versions(_: Loaded) -> None:
+    (versions,) = rows(queries.schema_versions())
+    st.caption("What each version of the schema brought, the latest first.")
+    show_table("Schema versions", versions.drop(columns="schema_json"))
+    show_table("Schema changes", schema_changes(versions))
+
+
+def schema_changes(versions: DataFrame) -> DataFrame:
+    """The tables and columns that came or went with each version of the schema.
+
+    Args:
+        versions: `version`, `schema_name`, `inserted_at`, `schema_json`, the latest first.
+
+    Returns:
+        `version`, `inserted_at`, `change`, `table`, `column`; a table's first columns are one row.
+    """
+    before: dict[str, dict[str, set[str]]] = {}
+    changes: list[dict[str, Any]] = []
+    for version in versions.iloc[::-1].itertuples():
+        now = _columns_by_table(version.schema_json)
+        known = before.get(version.schema_name, {})
+        for table in sorted({*now, *known}):
+            when = {"version": version.version, "inserted_at": version.inserted_at, "table": table}
+            if table not in known or table not in now:
+                changes.append(when | {"change": "new table" if table in now else "table gone"})
+                continue
+            for change, columns in (
+                ("new column", now[table] - known[table]),
+                ("column gone", known[table] - now[table]),
+            ):
+                changes += [when | {"change": change, "column": each} for each in sorted(columns)]
+        before[version.schema_name] = now
+    return DataFrame(changes[::-1], columns=["version", "inserted_at", "change", "table", "column"])
+
+
+def _columns_by_table(schema: str) -> dict[str, set[str]]:
+    return {
+        name: set(table.get("columns", {})) for name, table in json.loads(schema)["tables"].items()
+    }
+
+
+def _pipeline(source: Loaded) -> None:
+    facts = {
+        "pipeline": source.name,
+        "destination": source.destination_name,
+        "place": source.place,
+        "dataset": source.dataset_name,
+        "working directory": source.pipeline.working_dir,
+        "schemas": ", ".join(source.pipeline.schema_names),
+        "load not completed": "yes" if source.pipeline.has_pending_data else "no",
+    }
+    show_table("Pipeline", DataFrame(facts.items(), columns=["what", "value"]))
+    st.subheader("State")
+    st.json(source.state, expanded=1)
+
+
+def _load_report(_: Loaded) -> None:
+    try:
+        report, left_out = rows(queries.load_report(), queries.left_out())
+    except NotThereError:
+        st.info("There is none: it is written when files are loaded, with `--archive`.")
+        return
+    show_table("Load report", report)
+    if not left_out.empty:
+        st.subheader("Left out")
+        show_table("Left out", left_out)

@@ -1,0 +1,149 @@
+"""What several pages have in common: which projects and days, a chart with its table, a link."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import streamlit as st
+from pandas import DataFrame, Timedelta, to_datetime
+from sqlglot import exp
+
+from . import queries, text
+from .charts import Chart
+from .errors import NotThereError
+from .queries import Scope
+from .session import rows
+
+MOST_PROJECTS = 6
+"""So many projects are charted together as long as nobody chose some."""
+
+_ICONS = {
+    "feature": ":material/star:",
+    "bug": ":material/bug_report:",
+    "chore": ":material/settings:",
+    "release": ":material/flag:",
+}
+
+
+def days(frame: DataFrame, column: str) -> DataFrame:
+    """The frame with a column of moments made days.
+
+    The moments are midnights somewhere on earth: the day nearest to one is its day there.
+    """
+    nearest = to_datetime(frame[column], utc=True) + Timedelta(hours=12)
+    return frame.assign(**{column: nearest.dt.strftime("%Y-%m-%d")})
+
+
+def choose_scope() -> Scope:
+    """Asks in the sidebar for projects and a span of days; both stand in the address."""
+    every = rows(queries.projects())[0]
+    stop_if_empty(every)
+    with st.sidebar:
+        projects = choose_projects(every, f"The {MOST_PROJECTS} with the latest work")
+        since, until = choose_days()
+    if not projects:
+        projects = tuple(int(each) for each in every["id"][:MOST_PROJECTS])
+        if len(every) > MOST_PROJECTS:
+            st.caption(
+                f"The {MOST_PROJECTS} of {len(every):,} projects with the latest work; choose "
+                "others in the sidebar."
+            )
+    return Scope(projects, since, until)
+
+
+def stop_if_empty(projects: DataFrame) -> None:
+    """Ends the page where there is no project, saying what to do."""
+    if projects.empty:
+        st.info(
+            "This workspace has no projects, so there is nothing to show. If it should have some, "
+            "look at what the token sees: `python pivotal_tracker_pipeline.py --check`."
+        )
+        st.stop()
+
+
+def choose_projects(every: DataFrame, placeholder: str) -> tuple[int, ...]:
+    """Asks for projects."""
+    names = {f"{each.name} ({each.id})": int(each.id) for each in every.itertuples()}
+    chosen = st.multiselect(
+        "Projects",
+        list(names),
+        key="project",
+        placeholder=placeholder,
+        bind="query-params",
+    )
+    return tuple(names[each] for each in chosen)
+
+
+def choose_days() -> tuple[date | None, date | None]:
+    """Asks for the first and the last day."""
+    widget: dict[str, Any] = {
+        "value": None,
+        "min_value": date(2000, 1, 1),
+        "max_value": date(2100, 1, 1),
+        "format": "YYYY-MM-DD",
+        "bind": "query-params",
+    }
+    left, right = st.columns(2)
+    return (
+        left.date_input("From", key="from", **widget),
+        right.date_input("Until", key="until", **widget),
+    )
+
+
+def show_chart(title: str, chart: Chart, table: DataFrame, config: Any = None) -> None:
+    """A chart, beside it a table of what it shows, and the table as CSV."""
+    st.subheader(title)
+    if table.empty:
+        st.info("Nothing here for these projects and days.")
+        return
+    drawn, beside = st.columns([3, 2])
+    drawn.altair_chart(chart, width="stretch", alt=title)
+    with beside:
+        show_table(title, table, config)
+
+
+def show_table(title: str, table: DataFrame, config: Any = None) -> None:
+    """A table, and a button that gives it as CSV."""
+    st.dataframe(table, hide_index=True, width="stretch", column_config=config, alt=title)
+    csv_button(title, table)
+
+
+def csv_button(title: str, table: DataFrame) -> None:
+    """Gives a table as CSV."""
+    name = title.lower().replace(" ", "_")
+    st.download_button(
+        "CSV",
+        table.to_csv(index=False).encode(),
+        f"{name}.csv",
+        "text/csv",
+        key=f"csv_{name}",
+        on_click="ignore",
+        help=f"{title}: the table as a file",
+        icon=":material/download:",
+    )
+
+
+def from_views(*asked: exp.Query) -> list[DataFrame]:
+    """Rows of views; where there are none, says how to get them and ends the page."""
+    try:
+        return rows(*asked)
+    except NotThereError:
+        st.info(
+            "This page reads the views that the command puts beside the tables, and they are not "
+            "in this dataset: it was loaded with `--no-views`, or by an earlier version. Run "
+            "`python pivotal_tracker_pipeline.py` without `--no-views`, and they are here. Stories "
+            "and Inspect need none."
+        )
+        st.stop()
+
+
+def story_link(story_id: int, name: Any, story_type: Any) -> None:
+    """A link to a story's page here."""
+    shown = name if isinstance(name, str) and name.strip() else f"#{story_id}"
+    st.page_link(
+        st.session_state["pages"]["story"],
+        label=text.label(shown),
+        icon=_ICONS.get(story_type, ":material/label:"),
+        query_params={"story": str(story_id)},
+    )

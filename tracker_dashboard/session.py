@@ -1,0 +1,84 @@
+"""What the pages of one browser share: what is shown, and rows read once a load."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import streamlit as st
+from pandas import DataFrame
+from sqlglot import exp
+
+from .data import PIPELINES, Loaded, WorkingDirectory, last_loaded
+from .errors import BusyError
+
+Read = TypeVar("Read")
+
+_PATIENCE = 3.0
+"""Seconds to wait for a load that is writing."""
+
+
+def _names() -> tuple[str, ...]:
+    """The pipelines to choose from: the one named after `--`, or those of the command."""
+    parser = argparse.ArgumentParser(prog="streamlit run pivotal_tracker_dashboard.py --")
+    parser.add_argument("--pipeline", metavar="NAME")
+    name = parser.parse_args(sys.argv[1:]).pipeline
+    return (name,) if name else PIPELINES
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _loaded(directory: WorkingDirectory) -> Loaded:
+    return Loaded(directory.name)
+
+
+def loaded() -> Loaded:
+    """What the pipeline last loaded.
+
+    Raises:
+        NothingLoadedError: Nothing yet.
+    """
+    return _loaded(last_loaded(_names()))
+
+
+@st.cache_data(ttl=15, show_spinner=False)
+def _load_id(directory: WorkingDirectory) -> str:
+    return _patiently(_loaded(directory).load_id)
+
+
+def load_id() -> str:
+    """The id of the last load, looked up again after some seconds: every row is kept by it.
+
+    Raises:
+        NothingLoadedError: No load was completed yet.
+    """
+    return _load_id(last_loaded(_names()))
+
+
+@st.cache_data(ttl=3600, max_entries=300, show_spinner=False)
+def _rows(directory: WorkingDirectory, load_id: str, queries: Sequence[str]) -> list[DataFrame]:
+    return _patiently(lambda: _loaded(directory).rows(queries))
+
+
+def rows(*queries: exp.Query) -> list[DataFrame]:
+    """The rows of queries, read over one connection, or kept since the last load.
+
+    Raises:
+        NotThereError: A table or a view is missing.
+        BusyError: A load is writing, and did not end soon.
+    """
+    told = [query.sql("duckdb") for query in queries]
+    return _rows(last_loaded(_names()), load_id(), told)
+
+
+def _patiently(read: Callable[[], Read]) -> Read:
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return read()
+        except BusyError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)

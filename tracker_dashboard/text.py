@@ -1,0 +1,87 @@
+"""What came from outside, made safe to show: no HTML, no script, nothing fetched.
+
+Streamlit's own Markdown is not used for it: that loads pictures from anywhere, and reads formulas,
+emoji codes and colours that nobody wrote as such.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+
+_OPENED = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
+"""What a link may lead to."""
+
+_AROUND = 80
+"""So many characters are shown on either side of a word that was found."""
+
+
+class _Renderer(RendererHTML):
+    def link_open(self, tokens: Sequence[Any], position: int, options: Any, env: Any) -> str:
+        """A link that tells its target nothing of where it was clicked."""
+        tokens[position].attrSet("rel", "noopener noreferrer nofollow")
+        tokens[position].attrSet("target", "_blank")
+        return self.renderToken(tokens, position, options, env)
+
+
+def _reader() -> MarkdownIt:
+    reader = MarkdownIt(
+        "commonmark", {"html": False, "linkify": True, "breaks": True}, renderer_cls=_Renderer
+    )
+    reader.validateLink = lambda url: bool(_OPENED.match(url))  # type: ignore[method-assign]
+    if reader.linkify is not None:
+        reader.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
+    # without its rule, a picture is a link to it
+    return reader.enable(["table", "strikethrough", "linkify"]).disable("image")
+
+
+_READER = _reader()
+
+
+def markdown(text: str | None) -> str:
+    """HTML of a text in Markdown: what is HTML in it is shown as typed, a picture is a link."""
+    return str(_READER.render(text or ""))
+
+
+def plain(text: Any) -> str:
+    """HTML that shows a text as it is."""
+    return html.escape(str(text))
+
+
+def label(text: Any) -> str:
+    """What to give Streamlit as a label, so that it shows a text as it is, on one line."""
+    escaped = re.sub(r"([!-/;-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
+    # an emoji's code is looked for after escapes were resolved: a mark without width breaks it
+    return escaped.replace(":", ":\N{WORD JOINER}")
+
+
+def link(url: Any, shown: Any) -> str:
+    """HTML of a link, where it leads somewhere a browser may go; else only what is shown."""
+    if not isinstance(url, str) or not re.match(r"https?://", url, re.IGNORECASE):
+        return plain(shown)
+    return f'<a href="{plain(url)}" target="_blank" rel="noopener noreferrer">{plain(shown)}</a>'
+
+
+def excerpt(text: str, words: Sequence[str]) -> str | None:
+    """HTML of the part of a text around the first of the words in it; nothing if none is.
+
+    Args:
+        text: As it came.
+        words: Lower-cased.
+    """
+    found = [match for word in words if (match := re.search(re.escape(word), text, re.IGNORECASE))]
+    if not found:
+        return None
+    first = min(found, key=lambda match: match.start())
+    start, end = max(first.start() - _AROUND, 0), first.end() + _AROUND
+    before, after = text[start : first.start()], text[first.end() : end]
+    return (
+        ("…" if start else "")
+        + f"{plain(before)}<mark>{plain(first[0])}</mark>{plain(after)}"
+        + ("…" if end < len(text) else "")
+    )
