@@ -128,9 +128,10 @@ class ArchiveRun:
                 if taker is not None and len(taker) >= BATCH_SIZE:
                     yield from self._settle(taker)
         except ArchiveError as error:
-            problem = self._unread[archive.name] = str(error)
+            problem = tally.broken[archive.name] = str(error)
         for taker in self._takers.values():
             yield from self._settle(taker)
+        self._unread |= tally.broken
         if problem:
             _leave_out_the_rest(tally, problem)
 

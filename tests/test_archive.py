@@ -408,7 +408,7 @@ def test_values_that_no_column_takes_end_in_a_line_or_in_the_rest(
     if result.returncode == 1:
         assert result.stderr.splitlines()[-1].startswith("pivotal_tracker: ")
     else:
-        assert result.returncode == 0
+        assert result.returncode == (3 if "breaks off" in result.stdout else 0)
         assert "strange.json" in result.stdout
         assert {1, 2} <= {r["id"] for r in command.tables()["stories"]}
         assert "breaks off" in result.stdout or len(command.tables()["stories"]) > 2

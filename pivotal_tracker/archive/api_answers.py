@@ -213,8 +213,10 @@ def _line(line: bytes) -> tuple[Any, int]:
 
 
 def _leave_rest_out(origin: Origin, where: str, error: Exception, tally: Tally) -> None:
+    reason = f"the file breaks off: {_in_a_line(error)}"
+    tally.broken[origin.source] = reason
     tally.read(origin.source, UNKNOWN)
-    tally.leave_out(origin.source, UNKNOWN, f"the file breaks off: {_in_a_line(error)}", where)
+    tally.leave_out(origin.source, UNKNOWN, reason, where)
 
 
 def _in_a_line(error: Exception) -> str:

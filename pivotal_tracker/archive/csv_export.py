@@ -58,6 +58,7 @@ class ProjectExport:
             reason = "not part of a project export; if it is an archive, give it by itself"
             tally.leave_out(files.path.name, FILES, reason, name)
         for error in contents.unreadable:
+            tally.broken[files.path.name] = str(error)
             tally.read(files.path.name, FILES)
             tally.leave_out(files.path.name, FILES, "cannot be read", str(error))
         yield from _Reading(files, contents, tally).found()

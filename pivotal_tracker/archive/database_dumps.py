@@ -185,6 +185,7 @@ class _Dump:
 
     def _leave_rest_out(self, table: str, error: Exception) -> None:
         reason = f"the database is damaged, the rest is lost: {in_a_line(error)}"
+        self._tally.broken[self._source] = reason
         self._leave_out(table, reason, "")
 
     def _leave_out(self, table: str, reason: str, where: str, rows: int = 1) -> None:

@@ -53,6 +53,9 @@ class Tally:
     )
     """Values, not rows, by file, table and reason: their rows are loaded without them."""
 
+    broken: dict[str, str] = field(default_factory=dict)
+    """Files that could not be read to their end, with the reason."""
+
     def read(self, source: str, table: str, rows: int = 1) -> None:
         """Counts rows that a file holds."""
         self.read_rows[source, table] += rows
