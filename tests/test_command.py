@@ -34,9 +34,10 @@ def test_version_and_help(command: Command) -> None:
 
 
 def test_what_is_printed_to_type_next_works(command: Command, server: TrackerServer) -> None:
-    lines = command().stdout.splitlines()
+    *_, to_type, in_the_browser = command().stdout.splitlines()
+    assert in_the_browser.startswith("In the browser: make dashboard")
     shown = subprocess.run(
-        shlex.split(lines[-1]), capture_output=True, text=True, check=False, cwd="/"
+        shlex.split(to_type), capture_output=True, text=True, check=False, cwd="/"
     )
     assert shown.returncode == 0, shown.stderr
     assert "current_state" in shown.stdout

@@ -125,9 +125,9 @@ def _assert_pages_open() -> None:
         page = AppTest.from_string(
             "import sys; sys.argv = ['dashboard']\n"
             "import streamlit as st\n"
-            f"from tracker_dashboard.pages import {name}, stories\n"
-            f"pages = [st.Page(each.show, url_path=each.__name__) for each in ({name}, stories)]\n"
-            "st.session_state['pages'] = {'stories': pages[1]}\n"
+            f"from tracker_dashboard.pages import {name}, story\n"
+            f"pages = [st.Page(each.show, url_path=each.__name__) for each in ({name}, story)]\n"
+            "st.session_state['pages'] = {'story': pages[1]}\n"
             "st.navigation(pages).run()\n"
         ).run(timeout=60)
         assert not page.exception
