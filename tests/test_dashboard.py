@@ -23,6 +23,7 @@ from tracker_server.workspace import Workspace
 
 from .browser import Dashboard, Visitor, browser, serve, visit  # noqa: F401
 from .conftest import ROOT, Command
+from .exports import Row, as_csv, table
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -72,7 +73,38 @@ def _load(command: Command, workspace: Workspace, *options: str) -> Path:
     return command.database
 
 
-DATA: dict[str, Callable[[Command], Path]] = {"sample": _sample, "empty": _empty}
+def _archive(command: Command) -> Path:
+    """Tracker's own export of a project, as its CSV."""
+    rows = [
+        Row(
+            id=200 + number,
+            title=f"Story {number} of the export",
+            labels="search, shop",
+            iteration=str(1 + number // 4),
+            start=f"Nov {1 + 7 * (number // 4)}, 2015",
+            end=f"Nov {7 + 7 * (number // 4)}, 2015",
+            estimate=str(number % 4),
+            state="accepted" if number < 12 else "unstarted",
+            accepted=f"Nov {2 + 7 * (number // 4)}, 2015" if number < 12 else "",
+            owners=["Ada Lovelace"],
+            comments=[f"Remark {number} (Ada Lovelace - Nov 3, 2015)"],
+            tasks=[("Think", "completed")],
+        )
+        for number in range(16)
+    ]
+    epic = Row(id=7, title="The shop", type="epic", labels="shop", state="")
+    export = command.folder / "shop_20151201_1200.csv"
+    export.write_text(as_csv(table([epic, *rows])), encoding="utf-8")
+    result = command("--archive", str(export))
+    assert result.returncode == 0, result.stderr
+    return command.database
+
+
+DATA: dict[str, Callable[[Command], Path]] = {
+    "sample": _sample,
+    "empty": _empty,
+    "archive": _archive,
+}
 """What the pages are opened on: loads it with the command and gives the database."""
 
 
@@ -145,6 +177,23 @@ def test_overview_shows_what_was_accepted(sample: Dashboard, browser: BrowserCon
         now = _table(visitor.download("CSV", 4))
     told = sample.query("SELECT current_velocity FROM projects ORDER BY name")
     assert [float(row["velocity"]) for row in now] == [float(str(row[0])) for row in told]
+
+
+def test_an_archive_shows_what_it_knows(
+    dashboards: Callable[[str], Dashboard], browser: BrowserContext
+) -> None:
+    dashboard = dashboards("archive")
+    with visit(browser) as visitor:
+        visitor.open(dashboard.url)
+        shown = visitor.page.get_by_test_id("stMetric").all_inner_texts()
+        points = dashboard.number(
+            "SELECT sum(estimate) FROM stories WHERE current_state = 'accepted'"
+        )
+        figures = [" ".join(each.split()) for each in shown]
+        assert figures[:2] == ["Stories accepted 12", f"Points accepted {points}"]
+        visitor.open(f"{dashboard.url}/stories?search=remark+7")
+        expect(visitor.page.get_by_text("Story 7 of the export")).to_be_visible()
+        expect(visitor.page.get_by_text("1 story", exact=True)).to_be_visible()
 
 
 def test_overview_of_one_project_and_some_days(sample: Dashboard, browser: BrowserContext) -> None:
