@@ -18,6 +18,7 @@ from dlt.pipeline.trace import PipelineTrace
 
 from ..errors import TrackerError
 from ..shard import Shard
+from .lean_merge import merge_leanly
 
 MEMORY_OF_DUCKDB = "512MB"
 """What DuckDB keeps in memory while it loads; what is more waits on disk."""
@@ -58,9 +59,10 @@ def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
     if not isinstance(client, DuckDbClient):
         yield
         return
+    merge_leanly()
     with client:
         if "memory_limit" not in (client.config.credentials.global_config or {}):
-            # of itself it takes what it can get: 4.5 GB of a million stories
+            # of itself it takes what it can get; dlt's own merges fail with so little
             client.sql_client.execute_sql(f"SET memory_limit = '{MEMORY_OF_DUCKDB}'")
         yield
         # whoever copies the file alone, as a cache does, is to have all of it
