@@ -31,7 +31,6 @@ from pivotal_tracker.command.outcome import Outcome
 from pivotal_tracker.command.reasons import reason
 from pivotal_tracker.command.running import (
     complete_interrupted_run,
-    kept_open,
     patiently,
     suit_load_to,
     suit_memory_to_pages,
@@ -252,18 +251,17 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
 def _load(pipeline: dlt.Pipeline, options: argparse.Namespace, outcome: Outcome) -> None:
     """Loads the source and what is wanted beside it, and notes it as far as it came."""
     source = _archives(options) if options.archive else _server(options)
-    with kept_open(pipeline):
-        complete_interrupted_run(pipeline, options.shard)
-        try:
-            _run(pipeline, source, options, outcome.traces)
-        except BaseException:
-            if not outcome.traces and pipeline.last_trace is not None:
-                outcome.traces.append(pipeline.last_trace)
-            raise
-        outcome.differences = differences(pipeline, outcome.noted)
-        # another shard's run would make them at the same time
-        if not options.no_views and options.shard.has_accounts:
-            outcome.views = create_views(pipeline)
+    complete_interrupted_run(pipeline, options.shard)
+    try:
+        _run(pipeline, source, options, outcome.traces)
+    except BaseException:
+        if not outcome.traces and pipeline.last_trace is not None:
+            outcome.traces.append(pipeline.last_trace)
+        raise
+    outcome.differences = differences(pipeline, outcome.noted)
+    # another shard's run would make them at the same time
+    if not options.no_views and options.shard.has_accounts:
+        outcome.views = create_views(pipeline)
 
 
 def _run(

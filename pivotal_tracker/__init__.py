@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.extract import DltResource
 
 from . import tables
@@ -294,6 +295,13 @@ def _with_tables(resource: DltResource, table: Table, *, rebuilds: bool) -> DltR
     return resource
 
 
+def _merge(table: Table) -> TWriteDispositionConfig:
+    """How a table is brought up to date; dlt spares itself to look for rows that come twice."""
+    # several resources may find the same record gone, or meet the same person
+    is_shared = table in (tables.PEOPLE, tables.DELETED_RECORDS)
+    return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": not is_shared}
+
+
 def _hints(table: Table, root: Table, *, rebuilds: bool) -> dict[str, Any]:
     """What dlt is told of a table, beyond the columns that its empty Arrow table declares."""
     rebuilds = rebuilds and root.name not in ADDED_TO
@@ -302,7 +310,7 @@ def _hints(table: Table, root: Table, *, rebuilds: bool) -> dict[str, Any]:
     # load, as several resources may find the same record gone
     columns["_dlt_id"] = {"data_type": "text", "nullable": False, "unique": False, "row_key": True}
     hints: dict[str, Any] = {
-        "write_disposition": "replace" if rebuilds else "merge",
+        "write_disposition": "replace" if rebuilds else _merge(table),
         "primary_key": table.key,
         "columns": columns | {"_deleted": {"data_type": "bool", "hard_delete": True}},
         "file_format": file_format(table),

@@ -59,6 +59,7 @@ def project_rows(run: Run, listed: list[Record], *, are_all: bool) -> Iterator[A
         are_all: Whether the list is all that the token sees, so that one missing is not seen.
     """
     metrics = dlt.current.resource_metrics()
+    note_client(run.client, metrics)
     metrics["not_listed"] = run.list_metrics["projects"].get("skipped", {})
     batch = run.batch(tables.PROJECTS, metrics)
     yield from run.missing_tables(batch)

@@ -78,12 +78,13 @@ def test_each_fault_is_survived(kind: str, command: Command, serve: Serve) -> No
 def test_retry_after_is_obeyed(command: Command, serve: Serve) -> None:
     server = serve(made_up_workspace(projects=1, stories=5, activity=5, seed=2))
     server.behaviour.faults = Faults(
-        rate=1, kinds=("429_retry_after",), retry_after=2, most_in_a_row=1
+        rate=1, kinds=("429_retry_after",), retry_after=3, most_in_a_row=1
     )
     begin = time.monotonic()
-    result = command("--check")
+    result = command("--resource", "projects", "--no-views")
     assert result.returncode == 0, result.stderr
-    assert time.monotonic() - begin > 4
+    assert "1 requests (1 repeated)" in result.stdout
+    assert time.monotonic() - begin > 3
 
 
 def test_a_server_that_stays_broken_ends_in_one_line(
@@ -96,8 +97,11 @@ def test_a_server_that_stays_broken_ends_in_one_line(
 def test_a_wrong_token_ends_at_once(command: Command, server: TrackerServer) -> None:
     command.api_token = "0" * 32
     begin = time.monotonic()
+    command("--version")
+    started = time.monotonic()
     result = command()
-    assert time.monotonic() - begin < 3
+    # what the start alone takes is the machine's affair
+    assert time.monotonic() - started < 3 + started - begin
     assert_one_clear_line(result, "token", "SOURCES__PIVOTAL_TRACKER__API_TOKEN")
     assert len(server.requests) == 1
 

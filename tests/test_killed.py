@@ -77,7 +77,7 @@ def one_project(
 
 def kill_at(point: Point, command: Command, server: TrackerServer) -> None:
     server.requests.clear()
-    process = command.start()
+    process = command.start("--no-views")
     while not point.is_reached(command, server):
         assert process.poll() is None, f"it ended before {point}"
         time.sleep(0.0005)
@@ -98,7 +98,7 @@ def change(workspace: Workspace) -> None:
 
 
 def assert_completed(command: Command, server: TrackerServer) -> None:
-    result = command()
+    result = command("--no-views")
     assert result.returncode == 0, result.stderr
     loaded, expected = command.tables(), truth(server)
     assert_tables_equal(
@@ -128,7 +128,7 @@ def test_a_later_run(
     what: str, number: int, command: Command, one_project: tuple[Workspace, TrackerServer]
 ) -> None:
     workspace, server = one_project
-    assert command().returncode == 0
+    assert command("--no-views").returncode == 0
     change(workspace)
     kill_at(Point(what, number), command, server)
     assert_completed(command, server)

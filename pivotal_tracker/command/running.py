@@ -7,21 +7,15 @@ import ctypes
 import gc
 import random
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import dlt
-from dlt.destinations.exceptions import DatabaseException
-from dlt.destinations.impl.duckdb.duck import DuckDbClient
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.trace import PipelineTrace
 
 from ..errors import TrackerError
 from ..shard import Shard
-from .lean_merge import merge_leanly
-
-MEMORY_OF_DUCKDB = "512MB"
-"""What DuckDB keeps in memory while it loads; what is more waits on disk."""
 
 MOST_TRIES = 5
 """So often is a load tried again that the load of another shard may have got in the way of."""
@@ -52,24 +46,6 @@ def suit_load_to(pipeline: dlt.Pipeline, shard: Shard) -> None:
         dlt.config[name] = f"%s_staging_{shard.name}"
 
 
-@contextlib.contextmanager
-def kept_open(pipeline: dlt.Pipeline) -> Iterator[None]:
-    """Keeps DuckDB's file open: dlt opens it for each job, which takes longer than most of them."""
-    client = pipeline.destination_client()
-    if not isinstance(client, DuckDbClient):
-        yield
-        return
-    merge_leanly()
-    with client:
-        if "memory_limit" not in (client.config.credentials.global_config or {}):
-            # of itself it takes what it can get; dlt's own merges fail with so little
-            client.sql_client.execute_sql(f"SET memory_limit = '{MEMORY_OF_DUCKDB}'")
-        yield
-        # whoever copies the file alone, as a cache does, is to have all of it
-        with contextlib.suppress(DatabaseException), pipeline.sql_client() as sql:
-            sql.execute_sql("CHECKPOINT")
-
-
 def complete_interrupted_run(pipeline: dlt.Pipeline, shard: Shard) -> None:
     """Loads what an earlier run has read: a new run would load that and drop its own data."""
     # killed between two steps, dlt keeps a package that it has normalized among those to normalize,
@@ -77,8 +53,19 @@ def complete_interrupted_run(pipeline: dlt.Pipeline, shard: Shard) -> None:
     for load_id in pipeline.list_normalized_load_packages():
         if load_id in pipeline.list_extracted_load_packages():
             pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
+    for load_id in pipeline.list_normalized_load_packages():
+        _expect_rows_twice(pipeline, load_id)
     if pipeline.has_pending_data:
         patiently(pipeline, shard, pipeline.run)
+
+
+def _expect_rows_twice(pipeline: dlt.Pipeline, load_id: str) -> None:
+    """Has rows that come twice looked for: a killed load may bring a file's again."""
+    packages = pipeline._get_load_storage().normalized_packages
+    schema = packages.load_schema(load_id)
+    for table in schema.tables.values():
+        cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
+    packages.save_schema(load_id, schema)
 
 
 def patiently(pipeline: dlt.Pipeline, shard: Shard, run: Callable[[], Any]) -> PipelineTrace:
