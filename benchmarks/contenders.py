@@ -82,7 +82,8 @@ THIS_PROJECT = Contender(
     "this_project",
     "a",
     "this project, everything nested",
-    (_COMMAND, "--resource", *STREAMS),
+    # nobody else makes views
+    (_COMMAND, "--no-views", "--resource", *STREAMS),
     settings=True,
     nested=True,
 )
