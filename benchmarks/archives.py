@@ -31,7 +31,7 @@ HEADER = [*_ONCE.split(","), *(name for names, n in _OFTEN.items() for name in n
 """As wide as the widest real export that is described in public."""
 
 CONTENDERS = {
-    "(a) this project": (str(ROOT / "pivotal_tracker_pipeline.py"), "--archive"),
+    "(a) this project": (str(ROOT / "pivotal_tracker_pipeline.py"), "--no-views", "--archive"),
     "(b) DuckDB's `read_csv`, its rows loaded by dlt": ("-m", "benchmarks.read_csv"),
 }
 

@@ -47,6 +47,9 @@ ARCHIVE_TABLES: dict[str, Table] = {
 }
 """The tables that archives are loaded into, by the name of their resource."""
 
+_WRITTEN_AT_ONCE = 4 * BATCH_SIZE
+"""So many records are written together: dlt takes its time for each turn, and no server waits."""
+
 _BY_PRODUCTS = frozenset({"people", "deleted_records", "load_report"})
 """The tables whose rows are gathered from all records."""
 
@@ -155,7 +158,7 @@ class ArchiveRun:
         if taker.table is tables.ACTIVITY:
             told = [{**one, "found_at": self._found_at} for one in deletions_in(written)]
             yield from self._items(tables.DELETED_RECORDS, told, self._carrier("deleted_records"))
-        if len(taker.batch) >= BATCH_SIZE:
+        if len(taker.batch) >= _WRITTEN_AT_ONCE:
             yield taker.table.name, taker.batch.items()
 
     def _note_projects(self, table: Table, records: list[Record]) -> None:
