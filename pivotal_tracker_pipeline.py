@@ -10,6 +10,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dlt
 from dlt.extract import DltSource
@@ -88,10 +89,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if options.summary:
             told = {"exit_code": exit_code, "reason": problem or None, **outcome.as_json()}
-            write_json(options.summary, began, told)
+            _write_summary(options.summary, began, told)
     if problem:
-        sys.stderr.write(f"pivotal_tracker: {problem}\n")
+        _complain(problem)
     return exit_code
+
+
+def _write_summary(path: Path, began: datetime, told: dict[str, Any]) -> None:
+    try:
+        write_json(path, began, told)
+    except TrackerError as error:
+        _complain(str(error))
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"pivotal_tracker: {line}\n")
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -111,3 +111,14 @@ def test_a_folder_that_is_not_there(command: Command) -> None:
     result = command("--summary", "nowhere/summary.json")
     assert result.returncode == 2
     assert "there is no folder nowhere" in result.stderr
+
+
+def test_a_summary_that_cannot_be_written_is_one_line(
+    command: Command, server: TrackerServer
+) -> None:
+    (command.folder / "taken").mkdir()
+    result = command("--resource", "projects", "--summary", "taken")
+    assert result.returncode == 0
+    assert "Traceback" not in result.stderr
+    assert "pivotal_tracker: The summary cannot be written" in result.stderr
+    assert command.tables()["projects"]
