@@ -53,19 +53,19 @@ def complete_interrupted_run(pipeline: dlt.Pipeline, shard: Shard) -> None:
     for load_id in pipeline.list_normalized_load_packages():
         if load_id in pipeline.list_extracted_load_packages():
             pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
-    for load_id in pipeline.list_normalized_load_packages():
-        _expect_rows_twice(pipeline, load_id)
+    _expect_rows_twice(pipeline)
     if pipeline.has_pending_data:
         patiently(pipeline, shard, pipeline.run)
 
 
-def _expect_rows_twice(pipeline: dlt.Pipeline, load_id: str) -> None:
-    """Has rows that come twice looked for: a killed load may bring a file's again."""
+def _expect_rows_twice(pipeline: dlt.Pipeline) -> None:
+    """Has rows that come twice looked for: what is loaded again may bring a file's again."""
     packages = pipeline._get_load_storage().normalized_packages
-    schema = packages.load_schema(load_id)
-    for table in schema.tables.values():
-        cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
-    packages.save_schema(load_id, schema)
+    for load_id in pipeline.list_normalized_load_packages():
+        schema = packages.load_schema(load_id)
+        for table in schema.tables.values():
+            cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
+        packages.save_schema(load_id, schema)
 
 
 def patiently(pipeline: dlt.Pipeline, shard: Shard, run: Callable[[], Any]) -> PipelineTrace:
@@ -86,6 +86,7 @@ def patiently(pipeline: dlt.Pipeline, shard: Shard, run: Callable[[], Any]) -> P
 
 
 def _load_again(pipeline: dlt.Pipeline) -> None:
+    _expect_rows_twice(pipeline)
     for attempt in range(1, MOST_TRIES + 1):
         # two that make the same table at once fail in step, and would again
         time.sleep(random.uniform(1, 2) * attempt)
