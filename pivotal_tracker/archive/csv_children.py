@@ -6,7 +6,7 @@ one cell is empty is a pair all the same: dropping empty cells first is how read
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from . import csv_cells
 from .csv_columns import Columns
@@ -55,9 +55,11 @@ class Children:
         if any(group := columns.reviews(cells)):
             lists["reviews"] = self._reviews(story_id, group, siblings)
         if any(group := columns.pull_requests(cells)):
-            lists["pull_requests"] = _pull_requests(story_id, group, siblings)
+            lists["pull_requests"] = _linked(
+                "pull_request", csv_cells.pull_request, story_id, group, siblings
+            )
         if any(group := columns.branches(cells)):
-            lists["branches"] = _branches(story_id, group, siblings)
+            lists["branches"] = _linked("branch", csv_cells.branch, story_id, group, siblings)
         for attribute, children in lists.items():
             self._tally.read(f"stories__{attribute}", len(children))
         return lists
@@ -143,27 +145,16 @@ class Children:
         return reviews
 
 
-def _pull_requests(story_id: int, cells: Sequence[str], siblings: Siblings) -> list[Record]:
+def _linked(
+    kind: str,
+    read: Callable[[str], Record],
+    story_id: int,
+    cells: Sequence[str],
+    siblings: Siblings,
+) -> list[Record]:
+    """The pull requests or branches that cells name by their address or name."""
     return [
-        {
-            "kind": "pull_request",
-            "id": siblings.key("pull_request", story_id, address),
-            "story_id": story_id,
-            **csv_cells.pull_request(address),
-        }
+        {"kind": kind, "id": siblings.key(kind, story_id, text), "story_id": story_id, **read(text)}
         for cell in cells
-        if (address := cell.strip())
-    ]
-
-
-def _branches(story_id: int, cells: Sequence[str], siblings: Siblings) -> list[Record]:
-    return [
-        {
-            "kind": "branch",
-            "id": siblings.key("branch", story_id, name),
-            "story_id": story_id,
-            **csv_cells.branch(name),
-        }
-        for cell in cells
-        if (name := cell.strip())
+        if (text := cell.strip())
     ]
