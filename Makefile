@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help setup setup-dev setup-dashboard demo dashboard test browser screenshots lint format \
+.PHONY: help setup setup-dev setup-dashboard demo dashboard test browser postgres screenshots lint format \
 	cassettes check-bigquery benchmarks docs wheel verified-source clean
 
 help:              ## what there is to make
@@ -36,7 +36,7 @@ demo: setup        ## load a made-up workspace through real HTTP into DuckDB
 dashboard: setup-dashboard  ## what was loaded, in the browser
 	$(BIN)/streamlit run pivotal_tracker_dashboard.py
 
-test: setup-dev lint browser  ## lint, then every test
+test: setup-dev lint browser postgres  ## lint, then every test
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 browser:           ## what the tests of the dashboard drive, installed if root may, else named
@@ -44,6 +44,12 @@ browser:           ## what the tests of the dashboard drive, installed if root m
 		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 		apt-get update -q >/dev/null && apt-get install -qy chromium >/dev/null; } || \
 		echo "Chromium is missing: the tests of the dashboard in a browser are skipped"
+
+postgres:          ## the server that tests load into, installed if root may, else named
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		apt-get update -q >/dev/null && apt-get install -qy postgresql >/dev/null; } || \
+		echo "Postgres is missing: the tests that load into it are skipped"
 
 screenshots: setup-dev browser  ## the README's pictures of the dashboard, taken anew
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/test_dashboard.py -k screenshots
