@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,17 +50,17 @@ def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Diffe
         metrics: What each resource noted: in `counted`, by project, how many rows it `read` and how
             many the server `said` there are.
     """
-    loaded = Loaded(pipeline)
     found = []
-    for table, noted in metrics.items():
-        counted = noted.get("counted", {})
-        held = loaded.counts(table, from_server=True) if counted else {}
-        for project, told in counted.items():
-            one = Difference(
-                table, int(project), told["said"], told["read"], held.get(int(project), 0)
-            )
-            if _differs(one):
-                found.append(one)
+    with contextlib.closing(Loaded(pipeline)) as loaded:
+        for table, noted in metrics.items():
+            counted = noted.get("counted", {})
+            held = loaded.counts(table, from_server=True) if counted else {}
+            for project, told in counted.items():
+                one = Difference(
+                    table, int(project), told["said"], told["read"], held.get(int(project), 0)
+                )
+                if _differs(one):
+                    found.append(one)
     return found
 
 

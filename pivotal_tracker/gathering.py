@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 
@@ -53,7 +54,8 @@ def gather_people(pipeline: dlt.Pipeline) -> int:
         try:
             if pipeline.has_pending_data:
                 pipeline.load()
-            records = _lacking(Loaded(pipeline))
+            with contextlib.closing(Loaded(pipeline)) as loaded:
+                records = _lacking(loaded)
             if not records:
                 break
             pipeline.run(_resource(records))
