@@ -30,12 +30,7 @@ from pivotal_tracker import (
 )
 from pivotal_tracker.command.outcome import Outcome
 from pivotal_tracker.command.reasons import reason
-from pivotal_tracker.command.running import (
-    complete_interrupted_run,
-    patiently,
-    suit_load_to,
-    suit_memory_to_pages,
-)
+from pivotal_tracker.command.running import Loading, suit_memory_to_pages
 from pivotal_tracker.command.summary import remarks, summary, write_json
 from pivotal_tracker.command.watching import (
     AlreadyRunningError,
@@ -250,8 +245,8 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
             "dataset": pipeline.dataset_name,
             "shard": str(options.shard),
         }
-        suit_load_to(pipeline, options.shard)
-        _load(pipeline, options, outcome)
+        with Loading(pipeline, options.shard) as loading:
+            _load(loading, options, outcome)
     sys.stdout.write(summary(pipeline, outcome) + "\n")
     if outcome.written.total() or outcome.skipped or outcome.differences:
         # of a night in which nothing happened nobody needs to hear
@@ -260,12 +255,13 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
     return PARTLY_LOADED if outcome.is_partial else ALL_LOADED
 
 
-def _load(pipeline: dlt.Pipeline, options: argparse.Namespace, outcome: Outcome) -> None:
+def _load(loading: Loading, options: argparse.Namespace, outcome: Outcome) -> None:
     """Loads the source and what is wanted beside it, and notes it as far as it came."""
+    pipeline = loading.pipeline
     source = _archives(options) if options.archive else _server(options)
-    complete_interrupted_run(pipeline, options.shard)
+    loading.complete_interrupted_run()
     try:
-        _run(pipeline, source, options, outcome.traces)
+        _run(loading, source, options, outcome.traces)
     except BaseException:
         if not outcome.traces and pipeline.last_trace is not None:
             outcome.traces.append(pipeline.last_trace)
@@ -277,18 +273,15 @@ def _load(pipeline: dlt.Pipeline, options: argparse.Namespace, outcome: Outcome)
 
 
 def _run(
-    pipeline: dlt.Pipeline,
-    source: DltSource,
-    options: argparse.Namespace,
-    traces: list[PipelineTrace],
+    loading: Loading, source: DltSource, options: argparse.Namespace, traces: list[PipelineTrace]
 ) -> None:
     """Loads the source, then the rest; adds what dlt noted of each run."""
-    traces.append(patiently(pipeline, options.shard, lambda: pipeline.run(source)))
+    traces.append(loading.run(source))
     if not options.shard.is_whole and "people" in source.selected_resources:
-        gather_people(pipeline)
+        gather_people(loading.pipeline)
     if options.attachments and not options.archive:
         files = pivotal_tracker_attachments(options.attachments, shard=str(options.shard))
-        traces.append(patiently(pipeline, options.shard, lambda: pipeline.run(files)))
+        traces.append(loading.run(files))
 
 
 def _tell_of_failure(options: argparse.Namespace, error: Exception) -> None:

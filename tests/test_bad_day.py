@@ -21,7 +21,7 @@ from tracker_server import Behaviour, Faults, TrackerServer, litetracker
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command
+from .conftest import ROOT, Command
 from .test_load import truth
 from .truth import assert_tables_equal
 
@@ -250,12 +250,35 @@ def _no_file_beyond_64_kilobytes() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 
 
+def test_what_needs_more_memory_than_duckdb_is_given_gets_it(
+    command: Command, server: TrackerServer
+) -> None:
+    with_little = (
+        "import sys; from pivotal_tracker.command import duckdb_file; "
+        "from pivotal_tracker_pipeline import main; "
+        "duckdb_file.MEMORY = '4MB'; sys.exit(main())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", with_little],
+        cwd=command.folder,
+        env=command.environment({"PYTHONPATH": str(ROOT), "LOAD__RAISE_ON_MAX_RETRIES": "1"}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "DuckDB needed more memory than 4MB" in result.stderr
+    assert_tables_equal(command.tables(), truth(server))
+
+
 def test_a_load_that_was_interrupted_is_completed_by_the_next(
     command: Command, server: TrackerServer
 ) -> None:
-    """Ctrl-C when the database has just been made: what was read is loaded first the next time."""
+    """Ctrl-C when the first rows are written: what was read is loaded first the next time."""
     process = command.start()
-    while not command.database.exists() and process.poll() is None:
+    packages = command.folder / "dlt" / "pipelines" / "pivotal_tracker" / "load" / "normalized"
+    while not any(packages.glob("*/completed_jobs/*")) and process.poll() is None:
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)

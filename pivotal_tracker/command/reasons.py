@@ -18,7 +18,7 @@ def reason(error: BaseException) -> str:
     Args:
         error: What a run failed with.
     """
-    causes = list(_causes(error))
+    causes = list(causes_of(error))
     for cause in causes:
         if isinstance(cause, TrackerError):
             return str(cause)
@@ -43,7 +43,7 @@ def reason(error: BaseException) -> str:
     return f"{type(causes[-1]).__name__}: {innermost[:500]} (--debug shows more)"
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes_of(error: BaseException) -> Iterator[BaseException]:
     """The error and what caused it, outermost first."""
     cause: BaseException | None = error
     while cause is not None:

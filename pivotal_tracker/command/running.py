@@ -16,6 +16,7 @@ from dlt.pipeline.trace import PipelineTrace
 
 from ..errors import TrackerError
 from ..shard import Shard
+from .duckdb_file import DuckDbFile, lacked_memory
 
 MOST_TRIES = 5
 """So often is a load tried again that the load of another shard may have got in the way of."""
@@ -33,72 +34,97 @@ def suit_memory_to_pages() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
-def suit_load_to(pipeline: dlt.Pipeline, shard: Shard) -> None:
-    """Has DuckDB load few files at once, each of which takes memory; a server may take many.
+class Loading:
+    """A pipeline's loads, in a destination that is held open and used as suits it.
 
-    A shard gets a staging dataset of its own: each run empties the tables in it.
+    Args:
+        pipeline: The pipeline.
+        shard: The part of the projects that it loads.
     """
-    is_duckdb = pipeline.destination.destination_type == "dlt.destinations.duckdb"
-    if is_duckdb and dlt.config.get("load.workers") is None:
-        dlt.config["load.workers"] = 2
-    if not shard.is_whole:
-        name = f"destination.{pipeline.destination.destination_name}.staging_dataset_name_layout"
-        dlt.config[name] = f"%s_staging_{shard.name}"
 
+    def __init__(self, pipeline: dlt.Pipeline, shard: Shard) -> None:
+        self.pipeline = pipeline
+        self.shard = shard
+        self._file: DuckDbFile | None = None
+        if not shard.is_whole:
+            # each run empties the tables in it
+            name = (
+                f"destination.{pipeline.destination.destination_name}.staging_dataset_name_layout"
+            )
+            dlt.config[name] = f"%s_staging_{shard.name}"
 
-def complete_interrupted_run(pipeline: dlt.Pipeline, shard: Shard) -> None:
-    """Loads what an earlier run has read: a new run would load that and drop its own data."""
-    # killed between two steps, dlt keeps a package that it has normalized among those to normalize,
-    # and then stumbles over itself
-    for load_id in pipeline.list_normalized_load_packages():
-        if load_id in pipeline.list_extracted_load_packages():
-            pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
-    _expect_rows_twice(pipeline)
-    if pipeline.has_pending_data:
-        patiently(pipeline, shard, pipeline.run)
+    def __enter__(self) -> Loading:
+        if self.pipeline.destination.destination_type == "dlt.destinations.duckdb":
+            self._file = DuckDbFile(self.pipeline)
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
 
-def _expect_rows_twice(pipeline: dlt.Pipeline) -> None:
-    """Has rows that come twice looked for: what is loaded again may bring a file's again."""
-    packages = pipeline._get_load_storage().normalized_packages
-    for load_id in pipeline.list_normalized_load_packages():
-        schema = packages.load_schema(load_id)
-        for table in schema.tables.values():
-            cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
-        packages.save_schema(load_id, schema)
+    def complete_interrupted_run(self) -> None:
+        """Loads what an earlier run has read: a new run would load that and drop its own data."""
+        # killed between two steps, dlt keeps a package that it has normalized among those to
+        # normalize, and then stumbles over itself
+        pipeline = self.pipeline
+        for load_id in pipeline.list_normalized_load_packages():
+            if load_id in pipeline.list_extracted_load_packages():
+                pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
+        self._expect_rows_twice()
+        if pipeline.has_pending_data:
+            self._patiently(pipeline.run)
 
+    def run(self, data: Any) -> PipelineTrace:
+        """Loads a source or resource.
 
-def patiently(pipeline: dlt.Pipeline, shard: Shard, run: Callable[[], Any]) -> PipelineTrace:
-    """Runs a pipeline; of a shard, loads again what failed, as another's load may be the reason.
+        A load is tried again where that helps: of a shard, as another's load may have got in its
+        way; and in DuckDB, where it needed more memory than it was given at first.
 
-    Returns:
-        What dlt noted of the run, its extraction included.
-    """
-    try:
-        run()
-    except PipelineStepFailed as error:
-        if shard.is_whole or error.step != "load":
-            raise
-        trace = _last_trace(pipeline)
-        _load_again(pipeline)
-        return trace
-    return _last_trace(pipeline)
+        Returns:
+            What dlt noted of the run, its extraction included.
+        """
+        return self._patiently(lambda: self.pipeline.run(data))
 
-
-def _load_again(pipeline: dlt.Pipeline) -> None:
-    _expect_rows_twice(pipeline)
-    for attempt in range(1, MOST_TRIES + 1):
-        # two that make the same table at once fail in step, and would again
-        time.sleep(random.uniform(1, 2) * attempt)
+    def _patiently(self, run: Callable[[], Any]) -> PipelineTrace:
         try:
-            pipeline.load()
-            break
-        except PipelineStepFailed:
-            if attempt == MOST_TRIES:
+            run()
+        except PipelineStepFailed as error:
+            if error.step != "load" or not self._may_help(error):
                 raise
+            trace = self._last_trace()
+            self._load_again()
+            return trace
+        return self._last_trace()
 
+    def _may_help(self, error: Exception) -> bool:
+        """Whether to load again may help; now, if it was for lack of memory."""
+        if self._file is not None and lacked_memory(error):
+            return self._file.lift_limit()
+        return not self.shard.is_whole
 
-def _last_trace(pipeline: dlt.Pipeline) -> PipelineTrace:
-    if pipeline.last_trace is None:
-        raise TrackerError("dlt kept no record of the run.")
-    return pipeline.last_trace
+    def _load_again(self) -> None:
+        self._expect_rows_twice()
+        for attempt in range(1, MOST_TRIES + 1):
+            if not self.shard.is_whole:
+                # two that make the same table at once fail in step, and would again
+                time.sleep(random.uniform(1, 2) * attempt)
+            try:
+                self.pipeline.load()
+                break
+            except PipelineStepFailed:
+                if attempt == MOST_TRIES or self.shard.is_whole:
+                    raise
+
+    def _expect_rows_twice(self) -> None:
+        """Has rows that come twice looked for: what is loaded again may bring a file's again."""
+        packages = self.pipeline._get_load_storage().normalized_packages
+        for load_id in self.pipeline.list_normalized_load_packages():
+            schema = packages.load_schema(load_id)
+            for table in schema.tables.values():
+                cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
+            packages.save_schema(load_id, schema)
+
+    def _last_trace(self) -> PipelineTrace:
+        if self.pipeline.last_trace is None:
+            raise TrackerError("dlt kept no record of the run.")
+        return self.pipeline.last_trace
