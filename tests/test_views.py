@@ -643,7 +643,41 @@ def _assert_no_more_is_told_than_is_known(shop: Loaded) -> None:
     # days stay what they are, whatever the zone: 102 was accepted on the 10th, a Monday
     weeks = shop.by("throughput_weekly", "week", "story_type")
     assert weeks["2025-03-10", "feature"]["accepted"] == 1
-    assert {row["activities"] for row in shop.rows("person_activity")} == {0}
+    did = shop.rows("person_activity")
+    assert {row["activities"] for row in did} == {None}
+    assert {row["comments"] for row in did} == {0, 1}
+    assert {row["iterations_averaged"] for row in iterations.values()} == {None}
+
+
+def test_what_files_hold_none_of_is_not_counted(shop: Loaded) -> None:
+    """The files of a tool that saved neither tasks nor comments, nor what is in a release."""
+    nested = ("comments", "tasks", "blockers")
+    with shop.changed(
+        "UPDATE {}projects SET _source = 'stories.json'",
+        "UPDATE {}stories SET _source = 'stories.json'",
+        "DELETE FROM {}epics__comments",
+        "DELETE FROM {}releases__story_ids",
+        "DELETE FROM {}activity WHERE occurred_at < TIMESTAMPTZ '2025-03-10 00:00:00+00'",
+        *(f"DELETE FROM {{}}stories__{name} WHERE story_id > 101" for name in nested),  # noqa: S608
+    ):
+        story = shop.by("story_overview", "story_id")[102]
+        counts = ("comment_count", "task_count", "open_task_count", "open_blocker_count")
+        assert [story[name] for name in counts] == [0, 0, 0, 0]
+        shop.execute(*(f"DELETE FROM {{}}stories__{name}" for name in nested))  # noqa: S608
+        story = shop.by("story_overview", "story_id")[102]
+        assert [story[name] for name in counts] == [None] * 4
+        counted = ("stories", "stories_accepted", "points", "points_accepted")
+        release = shop.by("release_progress", "release_id")[115]
+        assert [release[name] for name in counted] == [None] * 4
+        did = {
+            key: (row["comments"], row["activities"])
+            for key, row in shop.by("person_activity", "person_name", "week").items()
+        }
+        assert did == {
+            ("Ann", "2025-03-03"): (None, None),
+            ("Bob", "2025-03-03"): (None, None),
+            ("Bob", "2025-03-10"): (None, 1),
+        }
 
 
 def test_a_person_known_by_name_counts_as_the_one_with_an_id(shop: Loaded) -> None:

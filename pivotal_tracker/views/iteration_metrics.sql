@@ -194,7 +194,8 @@ SELECT
         WHEN averaged.iterations > 1 AND averaged.iterations_known = averaged.iterations
             THEN averaged.deviation / nullif(averaged.mean, 0)
     END AS volatility,
-    averaged.iterations AS iterations_averaged,
+    CASE WHEN iteration.velocity_averaged_over IS NOT NULL THEN averaged.iterations END
+        AS iterations_averaged,
     CASE
         WHEN accepted.rejections_known = accepted.stories
             THEN CAST(accepted.rejected AS DOUBLE) / nullif(accepted.stories, 0)
