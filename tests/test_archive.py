@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from pivotal_tracker.archive_load import ARCHIVE_TABLES
 from tracker_server import TrackerServer
 
 from .conftest import Command
+from .exports import Row, as_csv, table
 from .sample_format import RepeatingFormat, SampleFormat, write
 from .truth import Record, Tables, comparable, loaded_tables, served_tables
 
@@ -340,6 +341,45 @@ def test_a_server_and_an_archive_feed_the_same_tables(desk: Desk, server: Tracke
     assert comparable(r for r in after["stories"] if r["id"] != 1) == comparable(truth["stories"])
     other.run(api())
     assert other.written() == 0
+
+
+def test_a_project_known_by_its_name_is_joined_to_the_one_with_its_stories(
+    tmp_path: Path, server: TrackerServer
+) -> None:
+    workspace = server.workspace
+    (project_id, project), *_ = workspace.projects.items()
+    stories = list(project.stories.values())[:3]
+    rows = [Row(one["id"], "As exported", iteration="1") for one in stories]
+    export = tmp_path / "my_shop_20240401_0900.csv"
+    export.write_text(as_csv(table([*rows, Row(7, "The server has it no more")])))
+    saved = tmp_path / "stories.json"
+    known = ("id", "project_id", "name", "updated_at")
+    saved.write_text(json.dumps([{n: s[n] for n in known} | {"kind": "story"} for s in stories]))
+    names = ("projects", "stories", "iterations", "people")
+
+    def api() -> Any:
+        source = pivotal_tracker_source(workspace.me["api_token"], server.url)
+        return source.with_resources(*names)
+
+    runs: dict[str, Callable[[Desk], Any]] = {
+        "api": lambda desk: desk.run(api()),
+        "export": lambda desk: desk.load(export, resources=(*names, "load_report")),
+        "both": lambda desk: desk.load(export, saved, resources=(*names, "load_report")),
+    }
+    for order in ("api export export", "export api api", "export api export export", "both both"):
+        other = Desk(tmp_path / order)
+        other.folder.mkdir()
+        for run in order.split():
+            runs[run](other)
+        if not order.endswith("api export"):
+            assert other.written() == 0, order
+        same = {r["id"]: r["same_as_id"] for r in other.tables()["projects"]}
+        (nameless,) = (one for one in same if one < 0)
+        assert same.pop(nameless) == project_id, order
+        assert set(same.values()) == {None}, order
+        theirs = {r["id"]: r["project_id"] for r in other.tables()["stories"]}
+        assert {theirs[one["id"]] for one in stories} == {project_id}, order
+        assert theirs[7] == nameless, order
 
 
 # through the command

@@ -18,6 +18,8 @@
 -- median and p85 cycle time: of the accepted features, bugs and chores that have one, interpolated
 --   between neighbours.
 --
+-- A project that files knew by name only has none once it was met with its id: its stories are there.
+--
 -- Needs: projects, iterations, iterations__story_ids, story_measures. Without team strength or the
 -- project's settings (a CSV archive): no velocity and volatility.
 WITH held AS (
@@ -115,6 +117,7 @@ iteration AS (
     LEFT JOIN projects AS project ON project.id = one.project_id
     LEFT JOIN counted
         ON counted.project_id = one.project_id AND counted.iteration_number = one.number
+    WHERE project.same_as_id IS NULL
 ),
 
 -- the iterations that can make a velocity, with their place in the project's order of them

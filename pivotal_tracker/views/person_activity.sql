@@ -6,7 +6,7 @@
 --   which reaches back some months only from when it was first loaded: null in weeks before it
 --   begins. comments are null in a project of files that hold none.
 -- week: its Monday, in the project's time zone. A person whom an archive knew by name only counts
--- as the one with an id once that one was met.
+-- as the one with an id once that one was met, and a project not at all: it is told once more.
 --
 -- Needs: projects, people, stories__owner_ids, stories__comments, epics, epics__comments,
 -- activity, story_measures. A CSV archive has no activity but that of its history file.
@@ -78,7 +78,7 @@ dated AS (
     FROM did
     LEFT JOIN people AS met ON met.id = did.person_id
     LEFT JOIN projects AS project ON project.id = did.project_id
-    WHERE did.person_id IS NOT NULL AND did.moment IS NOT NULL
+    WHERE did.person_id IS NOT NULL AND did.moment IS NOT NULL AND project.same_as_id IS NULL
 ),
 
 counted AS (
