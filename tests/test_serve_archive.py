@@ -224,3 +224,23 @@ def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
     )
     assert result.returncode == 1
     assert re.fullmatch(r".*notes\.txt is no archive that is known\. .*\n", result.stderr)
+
+
+def test_a_damaged_file_costs_no_story(tmp_path: Path) -> None:
+    attachment = {"id": 7, "filename": "plan.txt"}
+    first = story(1, name="First", comments=[{"id": 5, "file_attachments": [attachment]}])
+    path = tmp_path / "backup.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("stories.json", json.dumps([first, story(2, name="Second")]))
+        file.writestr("memberships.json", "[]")
+        file.writestr("attachments/7/plan.txt", "the whole plan")
+    path.write_bytes(path.read_bytes().replace(b"the whole plan", b"the other plan"))
+    with (
+        ArchivedWorkspace([path]) as archived,
+        TrackerServer(archived.workspace) as server,
+    ):
+        stories = getter(server.url, "whatever")("projects/9/stories", fields="name")
+        assert [one["name"] for one in stories] == ["First", "Second"]
+        assert any("plan.txt" in remark and "damaged" in remark for remark in archived.remarks)
+        address = f"{server.url.removesuffix('/services/v5')}/file_attachments/7/download"
+        assert requests.get(address, timeout=10).status_code == 404

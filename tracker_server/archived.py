@@ -79,6 +79,7 @@ class ArchivedWorkspace:
             for archive in opened.archives:
                 self._read(archive, gathered)
             self.workspace = gathered.workspace()
+            self.remarks += gathered.damaged
             if gathered.homeless:
                 self.remarks.append(
                     f"{gathered.homeless:,} records name no project and are not served"
@@ -145,11 +146,13 @@ class Gathered:
     Attributes:
         records: By table and key, in the order in which they were first met.
         homeless: How many belong to no project.
+        damaged: What is wrong with files that cannot be copied.
     """
 
     def __init__(self, attachments: FileContents) -> None:
         self.records: defaultdict[str, dict[Key, Record]] = defaultdict(dict)
         self.homeless = 0
+        self.damaged: list[str] = []
         self._attachments = attachments
         self._ranks: dict[tuple[str, Key], Rank] = {}
 
@@ -162,11 +165,20 @@ class Gathered:
         if rank <= self._ranks.get((found.table, key), Rank(-(2**63), "", -1)):
             return
         self._ranks[found.table, key] = rank
-        if found.content is not None:
-            self._attachments.add(int(found.record["id"]), found.content)
+        if found.content is not None and not self._copy(int(found.record["id"]), found.content):
+            return
         self.records[found.table][key] = {
             name: value for name, value in found.record.items() if not name.startswith("_")
         }
+
+    def _copy(self, attachment_id: int, content: Callable[[], BinaryIO]) -> bool:
+        """Copies a file; one that is damaged costs no record that comes after it."""
+        try:
+            self._attachments.add(attachment_id, content)
+        except ArchiveError as error:
+            self.damaged.append(str(error))
+            return False
+        return True
 
     def workspace(self) -> Workspace:
         """Puts the records where a workspace has them."""
