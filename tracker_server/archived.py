@@ -40,6 +40,13 @@ _OF_PROJECTS = (
     "review_types",
 )
 _TIMES = ("updated_at", "occurred_at")
+_COUNTED_WITH: dict[str, type] = {
+    **dict.fromkeys(("version", "project_version", "current_iteration_number", "label_id"), int),
+    **dict.fromkeys((*_TIMES, "start", "finish"), datetime),
+    "label": dict,
+    "label_ids": list,
+}
+"""What the server reckons with, by what it has to be: files may hold anything in its place."""
 
 Key = tuple[Any, ...]
 """The values of a record's key."""
@@ -168,7 +175,9 @@ class Gathered:
         if found.content is not None and not self._copy(int(found.record["id"]), found.content):
             return
         self.records[found.table][key] = {
-            name: value for name, value in found.record.items() if not name.startswith("_")
+            name: usable
+            for name, value in found.record.items()
+            if not name.startswith("_") and (usable := _usable(name, value)) is not None
         }
 
     def _copy(self, attachment_id: int, content: Callable[[], BinaryIO]) -> bool:
@@ -235,6 +244,23 @@ def _project(record: Record, held: dict[str, list[Record]]) -> Project:
         history_days=_container(held.get("history_days", [])),
         releases=_by_id(_with_label_ids(one, labels) for one in held.get("releases", ())),
     )
+
+
+def _usable(name: str, value: Any) -> Any:
+    """The value as the server can reckon with it; None where it is none."""
+    kind = _COUNTED_WITH.get(name)
+    if kind is None:
+        return value
+    if kind is not datetime:
+        return value if type(value) is kind else None
+    try:
+        if type(value) is int:
+            # the API's `date_format=millis`
+            return datetime.fromtimestamp(value / 1000, UTC).isoformat().replace("+00:00", "Z")
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+    return value
 
 
 def _by_id(records: Iterable[Record]) -> dict[int, Record]:
