@@ -46,6 +46,10 @@ class Loaded:
         """Whether an earlier run has made a table."""
         return table in self._columns_of
 
+    def columns(self, table: str) -> list[str]:
+        """The columns of a table that earlier runs have made, dlt's own left out."""
+        return self._columns_of.get(table, [])
+
     @cached_property
     def _columns_of(self) -> dict[str, list[str]]:
         """The columns of each table that earlier runs have made, dlt's own left out."""
@@ -139,7 +143,7 @@ class Loaded:
         self, table: Table, values: Iterable[Any], column: str = "id"
     ) -> list[dict[str, Any]]:
         """Whole rows by id or another column, without dlt's own columns and `_deleted`."""
-        columns = [one for one in self._columns_of.get(table.name, ()) if one != "_deleted"]
+        columns = [one for one in self.columns(table.name) if one != "_deleted"]
         if not columns:
             return []
         rows = self.rows(table.name, columns, column, values)
