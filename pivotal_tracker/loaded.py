@@ -69,11 +69,13 @@ class Loaded:
 
         Args:
             table: Its name.
-            columns: The columns to give, `*` for all.
+            columns: The columns to give.
             column: Give only the rows in which this column has one of the values.
             values: Whole numbers or texts.
         """
-        chosen = ", ".join(columns)
+        if self._pipeline is None:
+            return []
+        chosen = ", ".join(map(self._quoted, columns))
         if not column:
             return self._rows(table, chosen, "")
         wanted = sorted(set(values))
@@ -82,7 +84,7 @@ class Loaded:
             part = wanted[start : start + IDS_AT_ONCE]
             told = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)
             texts = [v for v in part if not isinstance(v, int)]
-            found += self._rows(table, chosen, f" WHERE {column} IN ({told})", *texts)
+            found += self._rows(table, chosen, f" WHERE {self._quoted(column)} IN ({told})", *texts)
         return found
 
     def distinct(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -106,6 +108,12 @@ class Loaded:
                     return list(cursor.fetchall())
             except DatabaseUndefinedRelation:
                 return []
+
+    def _quoted(self, column: str) -> str:
+        """A column's name as the destination takes it, whatever words it has for itself."""
+        with self._lock:
+            name: str = self._connected().escape_column_name(column)
+            return name
 
     def _connected(self) -> Any:
         """The connection for all queries: to make one costs more than most of them."""

@@ -142,9 +142,7 @@ def test_a_failed_run_says_why(command: Command, server: TrackerServer) -> None:
     assert report["reason"] in result.stderr
 
 
-def test_a_file_that_is_no_database_is_told_of(
-    command: Command, server: TrackerServer
-) -> None:
+def test_a_file_that_is_no_database_is_told_of(command: Command, server: TrackerServer) -> None:
     (command.folder / "pivotal_tracker.duckdb").write_text("no database")
     result = command("--summary", "summary.json")
     assert result.returncode == 1
