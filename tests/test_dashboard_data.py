@@ -36,6 +36,13 @@ Loads = Callable[..., Loaded]
 
 
 @pytest.fixture
+def command(command: Command) -> Command:
+    """The command as it is, views included."""
+    command.views = True
+    return command
+
+
+@pytest.fixture
 def load(command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch) -> Loads:
     """Loads the small workspace with the command, and reads it as the dashboard does."""
 
