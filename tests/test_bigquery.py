@@ -73,7 +73,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schema]:
         pipelines_dir=str(tmp_path_factory.mktemp("pipelines")),
     )
     with TrackerServer(workspace) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pivotal_tracker.loaded._has_dataset", lambda _: False)
+        patch.setattr("pivotal_tracker.loaded._schema_in_dataset", lambda _: None)
         pipeline.extract(pivotal_tracker_source(workspace.me["api_token"], server.url))
     pipeline.normalize()
     yield pipeline.default_schema

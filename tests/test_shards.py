@@ -17,6 +17,8 @@ from tracker_server.made_up import made_up_workspace
 from .conftest import Command
 from .destinations import CommandMirror, postgres_tables
 from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
+from .test_load import truth
+from .truth import assert_tables_equal
 
 
 @given(st.integers(1, 10**12), st.integers(1, 40))
@@ -48,6 +50,18 @@ def test_a_bad_option(options: list[str], problem: str, command: Command) -> Non
     result = command(*options)
     assert result.returncode == 2
     assert problem in result.stderr
+
+
+def test_one_after_another_into_one_dataset(command: Command, server: TrackerServer) -> None:
+    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
+    for number in (1, 2, 3):
+        result = command("--shard", f"{number}/3", env=env)
+        assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), truth(server))
+    # who then loads without shards has a pipeline without a memory, in a dataset that is complete
+    whole = command(env=env)
+    assert "Loaded 0 rows" in whole.stdout, whole.stderr
+    assert_tables_equal(command.tables(), truth(server))
 
 
 @dataclass
