@@ -40,6 +40,9 @@ class Loaded:
     def __init__(self, pipeline: Any = None) -> None:
         pipeline = pipeline or dlt.current.pipeline()
         self._found = _schema_in_dataset(pipeline) if pipeline.first_run else None
+        if self._found is not None:
+            # a row's children are deleted from the tables that the pipeline's own schema knows
+            dlt.current.source_schema().update_schema(self._found)
         is_new = pipeline.first_run and self._found is None
         self._pipeline: Any = None if is_new else pipeline
         self._lock = threading.Lock()

@@ -64,6 +64,39 @@ def test_one_after_another_into_one_dataset(command: Command, server: TrackerSer
     assert_tables_equal(command.tables(), truth(server))
 
 
+@pytest.mark.parametrize("options", [[], ["--full-refresh"]], ids=["compared", "anew"])
+def test_the_whole_after_shards(
+    options: list[str], command: Command, server: TrackerServer
+) -> None:
+    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
+    for number in (1, 2):
+        assert command("--shard", f"{number}/2", env=env).returncode == 0
+    for project in list(server.workspace.projects.values()):
+        server.workspace.delete_stories(*list(project.stories)[:9])
+    result = command(*options, env=env)
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), truth(server))
+
+
+def test_after_the_whole_was_loaded_into_the_dataset(
+    command: Command, server: TrackerServer
+) -> None:
+    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
+    workspace = server.workspace
+    for project in workspace.projects.values():
+        workspace.edit_story(next(iter(project.stories)), moods=[{"mood": "fine"}])
+    assert command(env=env).returncode == 0
+    assert command.tables()["stories__moods"]
+    for project_id in list(workspace.projects):
+        workspace.delete_stories(*list(workspace.projects[project_id].stories)[:9])
+    for number in (1, 2, 3):
+        result = command("--shard", f"{number}/3", env=env)
+        assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    assert not tables.pop("stories__moods")
+    assert_tables_equal(tables, truth(server))
+
+
 @dataclass
 class Shards(CommandMirror):
     """A workspace loaded by several runs at once."""
