@@ -57,6 +57,10 @@ class Loaded:
         """Whether an earlier run has made a table."""
         return table in self._columns_of
 
+    def columns(self, table: str) -> list[str]:
+        """The columns of a table that earlier runs have made, dlt's own left out."""
+        return self._columns_of.get(table, [])
+
     @cached_property
     def _columns_of(self) -> dict[str, list[str]]:
         """The columns of each table that earlier runs have made, dlt's own left out."""
@@ -76,11 +80,13 @@ class Loaded:
 
         Args:
             table: Its name.
-            columns: The columns to give, `*` for all.
+            columns: The columns to give.
             column: Give only the rows in which this column has one of the values.
             values: Whole numbers or texts.
         """
-        chosen = ", ".join(columns)
+        if self._pipeline is None:
+            return []
+        chosen = ", ".join(map(self._quoted, columns))
         if not column:
             return self._rows(table, chosen, "")
         wanted = sorted(set(values))
@@ -89,7 +95,7 @@ class Loaded:
             part = wanted[start : start + IDS_AT_ONCE]
             told = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)
             texts = [v for v in part if not isinstance(v, int)]
-            found += self._rows(table, chosen, f" WHERE {column} IN ({told})", *texts)
+            found += self._rows(table, chosen, f" WHERE {self._quoted(column)} IN ({told})", *texts)
         return found
 
     def distinct(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -113,6 +119,12 @@ class Loaded:
                     return list(cursor.fetchall())
             except DatabaseUndefinedRelation:
                 return []
+
+    def _quoted(self, column: str) -> str:
+        """A column's name as the destination takes it, whatever words it has for itself."""
+        with self._lock:
+            name: str = self._connected().escape_column_name(column)
+            return name
 
     def _connected(self) -> Any:
         """The connection for all queries: to make one costs more than most of them."""
@@ -150,7 +162,7 @@ class Loaded:
         self, table: Table, values: Iterable[Any], column: str = "id"
     ) -> list[dict[str, Any]]:
         """Whole rows by id or another column, without dlt's own columns and `_deleted`."""
-        columns = [one for one in self._columns_of.get(table.name, ()) if one != "_deleted"]
+        columns = [one for one in self.columns(table.name) if one != "_deleted"]
         if not columns:
             return []
         rows = self.rows(table.name, columns, column, values)

@@ -92,7 +92,9 @@ def _told(value: object) -> str:
     if isinstance(value, bool) or value is None or value != value:
         return "" if not isinstance(value, bool) else str(value)
     try:
-        return f"{float(str(value)):.6g}"
+        number = float(str(value))
+        # ages grow from one question to the next
+        return f"{number:.6g}" if number.is_integer() else f"{number:.3g}"
     except ValueError:
         return f"{value}T00:00:00+00:00" if isinstance(value, date) else str(value)
 
