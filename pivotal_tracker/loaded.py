@@ -9,12 +9,19 @@ from itertools import accumulate, takewhile
 from typing import Any
 
 import dlt
+from dlt.common import json
+from dlt.common.destination.client import WithStateSync
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.common.schema import Schema
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from .tables import LOAD_REPORT, Table
 
 Key = Any
 """A row's key: its value where the table's key is one column, else a tuple."""
+
+_SOURCE = "pivotal_tracker"
+"""The name of the source, by which its schema is kept in the destination."""
 
 IDS_AT_ONCE = 500
 """So many ids are named in one query."""
@@ -32,7 +39,11 @@ class Loaded:
 
     def __init__(self, pipeline: Any = None) -> None:
         pipeline = pipeline or dlt.current.pipeline()
-        is_new = pipeline.first_run and not _has_dataset(pipeline)
+        self._found = _schema_in_dataset(pipeline) if pipeline.first_run else None
+        if self._found is not None:
+            # a row's children are deleted from the tables that the pipeline's own schema knows
+            dlt.current.source_schema().update_schema(self._found)
+        is_new = pipeline.first_run and self._found is None
         self._pipeline: Any = None if is_new else pipeline
         self._lock = threading.Lock()
         self._client: Any = None
@@ -56,7 +67,7 @@ class Loaded:
         if self._pipeline is None:
             return {}
         # dlt reads and checks the whole schema each time that it is asked for it
-        schema = self._pipeline.default_schema
+        schema = self._found or self._pipeline.default_schema
         return {
             name: [one for one in schema.get_table_columns(name) if not one.startswith("_dlt")]
             for name in schema.tables
@@ -203,11 +214,19 @@ class KnownRows:
             self._held[row[0]][key_of(row[1:-1])] = row[-1]
 
 
-def _has_dataset(pipeline: Any) -> bool:
-    """Whether another pipeline has loaded into the dataset, such as that of a shard."""
+def _schema_in_dataset(pipeline: Any) -> Schema | None:
+    """What another pipeline of the source, such as that of a shard, has left in the dataset.
+
+    A dataset may be there without: made by hand, or filled by pipelines of other sources.
+    """
     with pipeline.destination_client() as client:
-        is_there: bool = client.is_storage_initialized()
-    return is_there
+        if not client.is_storage_initialized() or not isinstance(client, WithStateSync):
+            return None
+        try:
+            stored = client.get_stored_schema(_SOURCE)
+        except DestinationUndefinedEntity:
+            return None
+    return Schema.from_dict(json.loads(stored.schema)) if stored else None
 
 
 def key_of(values: Sequence[Any]) -> Key:
