@@ -155,6 +155,7 @@ def test_the_installed_command_loads_everything_from_an_empty_folder(
     result = installed.run(bare)
     assert result.returncode == 0, result.stderr
     assert_tables_equal(bare.tables(), truth(server))
+    assert result.stdout.endswith("In the browser: pivotal-tracker-dashboard\n")
     assert VERSION in installed.run(bare, "--version").stdout
     assert "usage: pivotal-tracker" in installed.run(bare, "--help").stdout
 

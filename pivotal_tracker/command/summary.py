@@ -18,7 +18,12 @@ from .outcome import Outcome
 MOST_LINES = 20
 """So many lines of a kind are in the summary."""
 
-_IN_THE_BROWSER = "In the browser: make dashboard, or streamlit run pivotal_tracker_dashboard.py"
+_IS_INSTALLED = not (Path(__file__).parents[2] / "Makefile").is_file()
+_IN_THE_BROWSER = "In the browser: " + (
+    "pivotal-tracker-dashboard"
+    if _IS_INSTALLED
+    else "make dashboard, or streamlit run pivotal_tracker_dashboard.py"
+)
 
 
 def summary(pipeline: dlt.Pipeline, outcome: Outcome) -> str:
