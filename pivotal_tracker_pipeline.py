@@ -245,8 +245,9 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
             "dataset": pipeline.dataset_name,
             "shard": str(options.shard),
         }
+        source = _archives(options) if options.archive else _server(options)
         with Loading(pipeline, options.shard) as loading:
-            _load(loading, options, outcome)
+            _load(loading, source, options, outcome)
     sys.stdout.write(summary(pipeline, outcome) + "\n")
     if outcome.written.total() or outcome.skipped or outcome.differences:
         # of a night in which nothing happened nobody needs to hear
@@ -255,10 +256,11 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
     return PARTLY_LOADED if outcome.is_partial else ALL_LOADED
 
 
-def _load(loading: Loading, options: argparse.Namespace, outcome: Outcome) -> None:
+def _load(
+    loading: Loading, source: DltSource, options: argparse.Namespace, outcome: Outcome
+) -> None:
     """Loads the source and what is wanted beside it, and notes it as far as it came."""
     pipeline = loading.pipeline
-    source = _archives(options) if options.archive else _server(options)
     loading.complete_interrupted_run()
     try:
         _run(loading, source, options, outcome.traces)

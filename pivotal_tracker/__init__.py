@@ -95,7 +95,10 @@ def pivotal_tracker_source(
         if not runs or runs[-1].load_id != dlt.current.load_package_state()["load_id"]:
             runs[:] = [Run(client, part, full_refresh=full_refresh)]
             if not rebuilds:
-                _refuse_to_change_files(runs[-1].loaded)
+                _refuse_to_change_files(
+                    runs[-1].loaded,
+                    "write those of all projects anew with --full-refresh (full_refresh=True)",
+                )
         return runs[-1]
 
     @dlt.resource(name="project_list", selected=False)
@@ -246,7 +249,7 @@ def pivotal_tracker_archive(
     @dlt.resource(name="archives", selected=False)
     def archives() -> Iterator[Handed]:
         runs[:] = [ArchiveRun(opened, options)]
-        _refuse_to_change_files(runs[0].loaded)
+        _refuse_to_change_files(runs[0].loaded, "load all archives together into another dataset")
         yield from runs[0].handed()
 
     def of_table(table: Table) -> DltResource:
@@ -263,12 +266,11 @@ def pivotal_tracker_archive(
     return [archives, *map(of_table, ARCHIVE_TABLES.values())]
 
 
-def _refuse_to_change_files(loaded: Loaded) -> None:
+def _refuse_to_change_files(loaded: Loaded, what_to_do: str) -> None:
     if only_adds() and loaded.anything:
         raise TrackerError(
-            "Rows in plain files cannot be changed, and an earlier run has written some. Write "
-            "those of all projects anew with --full-refresh (full_refresh=True), load into another "
-            "dataset, or into a database, which is brought up to date."
+            "Rows in plain files cannot be changed, and an earlier run has written some: "
+            f"{what_to_do}, or load into a database, which is brought up to date."
         )
 
 

@@ -25,7 +25,7 @@ from .load_report import report_records
 from .loaded import Loaded
 from .people import People, is_id
 from .rows import Batch, Record, in_tracker_words
-from .run import MEETS_PEOPLE, rows_counted
+from .run import MEETS_PEOPLE, items_counted, rows_counted
 from .settings import BATCH_SIZE
 from .tables import Table
 
@@ -155,10 +155,8 @@ class ArchiveRun:
             _leave_out_the_rest(tally, problem)
 
     def _batch(self, table: Table, resource: str) -> Batch:
-        """A batch whose written rows are counted in a resource's metrics."""
-        batch = Batch(table, self._load_id)
-        batch.written = self.metrics[resource].setdefault("written", batch.written)
-        return batch
+        """A batch whose rows are counted in a resource's metrics."""
+        return Batch(table, self._load_id, self.loaded, self.metrics[resource])
 
     def _taker(self, table: Table) -> Taker:
         counts = rows_counted(self.metrics[table.name])
@@ -263,7 +261,6 @@ class ArchiveRun:
             for one, source in self._named.items()
             if one not in held and one not in self._described
         ]
-        taker.counts["new"] += len(bare)
         yield from self._items(tables.PROJECTS, bare, "projects")
 
     def _report_items(self, report: list[Record], not_loaded: set[str]) -> list[Any]:
@@ -282,10 +279,8 @@ class ArchiveRun:
         return batch.items()
 
     def _items(self, table: Table, records: Iterable[Record], resource: str) -> list[Handed]:
-        batch = self._batch(table, resource)
-        for record in records:
-            batch.add(record)
-        return [(resource, batch.items())]
+        batch, metrics = self._batch(table, resource), self.metrics[resource]
+        return [(resource, items_counted(batch, records, self.loaded, metrics))]
 
     def _carrier(self, name: str) -> str:
         """The resource that brings the rows of a table that others feed."""

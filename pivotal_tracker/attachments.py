@@ -17,7 +17,7 @@ from .client import NotOfferedError, RefusedError, TrackerClient
 from .errors import TrackerError
 from .reading import note_client
 from .rows import Batch, Record
-from .run import Run
+from .run import Run, rows_counted
 from .settings import COMMENT_FILES
 
 MOST_OF_A_NAME = 150
@@ -107,8 +107,8 @@ def attachment_rows(run: Run, folder: Path) -> Iterator[Any]:
     """
     metrics = dlt.current.resource_metrics()
     note_client(run.client, metrics)
-    metrics["files"] = {"kept": 0, "downloaded": 0, "bytes": 0, "problems": 0, "gone": 0}
-    batch = run.batch(tables.ATTACHMENT_FILES, metrics)
+    metrics["files"] = {"kept": 0, "downloaded": 0, "bytes": 0, "problems": 0}
+    batch, counts = run.batch(tables.ATTACHMENT_FILES, metrics), rows_counted(metrics)
     yield from run.missing_tables(batch)
     wanted = {one["id"]: one for one in _attachments(run)}
     held = {row["id"]: row for row in _held(run)}
@@ -118,12 +118,13 @@ def attachment_rows(run: Run, folder: Path) -> Iterator[Any]:
             wanted.pop(attachment_id, None)
         elif attachment_id not in wanted:
             batch.remove({"id": attachment_id})
-            metrics["files"]["gone"] += 1
+            counts["deleted"] += 1
     for attachment in wanted.values():
         row = held.get(attachment["id"], {})
         if _is_there(file_path(folder, attachment), row):
             metrics["files"]["kept"] += 1
         else:
+            counts["changed" if row else "new"] += 1
             yield partial(_job, run, batch, attachment, folder, row, metrics["files"])
     yield from batch.items()
     yield from run.ended("attachment_files")

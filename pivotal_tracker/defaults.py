@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import dlt
-from dlt.common.configuration.exceptions import DuplicateConfigProviderException
-from dlt.common.configuration.providers import CustomLoaderDocProvider
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "runtime": {
@@ -29,10 +27,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 def set_defaults() -> None:
     """Gives dlt the settings in `DEFAULTS`; the environment and dlt's files go before them."""
-    provider = CustomLoaderDocProvider(
-        "pivotal_tracker.defaults", lambda: DEFAULTS, supports_secrets=False
-    )
-    try:
-        dlt.config.register_provider(provider)
-    except DuplicateConfigProviderException:
-        return  # they are in force already
+    # among dlt's own, not as a provider beside them: dlt would look everything up there, too, which
+    # took a sixth of a small load
+    for section, settings in DEFAULTS.items():
+        for name, value in settings.items():
+            if dlt.config.get(f"{section}.{name}") is None:
+                dlt.config[f"{section}.{name}"] = value

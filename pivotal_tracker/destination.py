@@ -51,7 +51,7 @@ def bigquery_layout(table: Table) -> dict[str, Any]:
     partition = table.partition
     return {
         # empty, where there is none: hints that are left out are those of the resource's own table
-        PARTITION_HINT: {partition.column: f"TIMESTAMP_TRUNC({{column_name}}, {partition.unit})"}
+        PARTITION_HINT: {partition.column: "TIMESTAMP_TRUNC({column_name}, DAY)"}
         if partition
         else {},
         CLUSTER_COLUMNS_HINT: ["project_id"] if "project_id" in table.columns else [],

@@ -9,12 +9,19 @@ from itertools import accumulate, takewhile
 from typing import Any
 
 import dlt
+from dlt.common import json
+from dlt.common.destination.client import WithStateSync
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.common.schema import Schema
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from .tables import LOAD_REPORT, Table
 
 Key = Any
 """A row's key: its value where the table's key is one column, else a tuple."""
+
+_SOURCE = "pivotal_tracker"
+"""The name of the source, by which its schema is kept in the destination."""
 
 IDS_AT_ONCE = 500
 """So many ids are named in one query."""
@@ -32,7 +39,11 @@ class Loaded:
 
     def __init__(self, pipeline: Any = None) -> None:
         pipeline = pipeline or dlt.current.pipeline()
-        is_new = pipeline.first_run and not _has_dataset(pipeline)
+        self._found = _schema_in_dataset(pipeline) if pipeline.first_run else None
+        if self._found is not None:
+            # a row's children are deleted from the tables that the pipeline's own schema knows
+            dlt.current.source_schema().update_schema(self._found)
+        is_new = pipeline.first_run and self._found is None
         self._pipeline: Any = None if is_new else pipeline
         self._lock = threading.Lock()
         self._client: Any = None
@@ -46,13 +57,17 @@ class Loaded:
         """Whether an earlier run has made a table."""
         return table in self._columns_of
 
+    def columns(self, table: str) -> list[str]:
+        """The columns of a table that earlier runs have made, dlt's own left out."""
+        return self._columns_of.get(table, [])
+
     @cached_property
     def _columns_of(self) -> dict[str, list[str]]:
         """The columns of each table that earlier runs have made, dlt's own left out."""
         if self._pipeline is None:
             return {}
         # dlt reads and checks the whole schema each time that it is asked for it
-        schema = self._pipeline.default_schema
+        schema = self._found or self._pipeline.default_schema
         return {
             name: [one for one in schema.get_table_columns(name) if not one.startswith("_dlt")]
             for name in schema.tables
@@ -65,11 +80,13 @@ class Loaded:
 
         Args:
             table: Its name.
-            columns: The columns to give, `*` for all.
+            columns: The columns to give.
             column: Give only the rows in which this column has one of the values.
             values: Whole numbers or texts.
         """
-        chosen = ", ".join(columns)
+        if self._pipeline is None:
+            return []
+        chosen = ", ".join(map(self._quoted, columns))
         if not column:
             return self._rows(table, chosen, "")
         wanted = sorted(set(values))
@@ -78,7 +95,7 @@ class Loaded:
             part = wanted[start : start + IDS_AT_ONCE]
             told = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)
             texts = [v for v in part if not isinstance(v, int)]
-            found += self._rows(table, chosen, f" WHERE {column} IN ({told})", *texts)
+            found += self._rows(table, chosen, f" WHERE {self._quoted(column)} IN ({told})", *texts)
         return found
 
     def distinct(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -102,6 +119,12 @@ class Loaded:
                     return list(cursor.fetchall())
             except DatabaseUndefinedRelation:
                 return []
+
+    def _quoted(self, column: str) -> str:
+        """A column's name as the destination takes it, whatever words it has for itself."""
+        with self._lock:
+            name: str = self._connected().escape_column_name(column)
+            return name
 
     def _connected(self) -> Any:
         """The connection for all queries: to make one costs more than most of them."""
@@ -139,7 +162,7 @@ class Loaded:
         self, table: Table, values: Iterable[Any], column: str = "id"
     ) -> list[dict[str, Any]]:
         """Whole rows by id or another column, without dlt's own columns and `_deleted`."""
-        columns = [one for one in self._columns_of.get(table.name, ()) if one != "_deleted"]
+        columns = [one for one in self.columns(table.name) if one != "_deleted"]
         if not columns:
             return []
         rows = self.rows(table.name, columns, column, values)
@@ -191,11 +214,19 @@ class KnownRows:
             self._held[row[0]][key_of(row[1:-1])] = row[-1]
 
 
-def _has_dataset(pipeline: Any) -> bool:
-    """Whether another pipeline has loaded into the dataset, such as that of a shard."""
+def _schema_in_dataset(pipeline: Any) -> Schema | None:
+    """What another pipeline of the source, such as that of a shard, has left in the dataset.
+
+    A dataset may be there without: made by hand, or filled by pipelines of other sources.
+    """
     with pipeline.destination_client() as client:
-        is_there: bool = client.is_storage_initialized()
-    return is_there
+        if not client.is_storage_initialized() or not isinstance(client, WithStateSync):
+            return None
+        try:
+            stored = client.get_stored_schema(_SOURCE)
+        except DestinationUndefinedEntity:
+            return None
+    return Schema.from_dict(json.loads(stored.schema)) if stored else None
 
 
 def key_of(values: Sequence[Any]) -> Key:

@@ -20,6 +20,8 @@ import pyarrow as pa
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
 from dlt.common.json import json
 
+from .loaded import Loaded
+from .nested import NestedRows
 from .settings import NEVER_LOADED
 from .tables import ColumnType, Table
 
@@ -120,17 +122,23 @@ class Batch:
     Args:
         table: The table that the records belong to.
         load_id: The load package that the rows will say they came with.
+        loaded: What the destination holds.
+        metrics: Of a resource, to which it adds what was `written`, by table, and what became of
+            the nested rows, in `rows_of`: see `NestedRows`.
     """
 
-    def __init__(self, table: Table, load_id: str) -> None:
+    def __init__(self, table: Table, load_id: str, loaded: Loaded, metrics: dict[str, Any]) -> None:
         self.table = table
         self.load_id = load_id
         self._nested = list(table.family())[1:]
         self.rows: dict[str, list[Row]] = {member.name: [] for member in table.family()}
         """By table; each row has `_dlt_id`, each nested one `_dlt_parent_id` and `_dlt_list_idx`
         too, and the ids that its parents hand down."""
-        self.written: Counter[str] = Counter()
+        self.written: Counter[str] = metrics.setdefault("written", Counter())
         """How many rows of each table have been handed to dlt; those that delete do not count."""
+        self._nested_rows = NestedRows(
+            table, loaded, metrics.setdefault("rows_of", {}), self._arrow
+        )
         self._undeclared: set[str] = set()
 
     def __len__(self) -> int:
@@ -146,6 +154,8 @@ class Batch:
         """
         before = self._lengths() if replaces else {}
         self._add(self.table, record, {}, {"_dlt_id": row_id(record)})
+        if replaces:
+            self._nested_rows.replace(self._handed_down(record))
         for member, length in before.items():
             if length == len(self.rows[member.name]):
                 self._mark_deleted(member, self._handed_down(record))
@@ -153,6 +163,7 @@ class Batch:
     def remove(self, record: Record) -> None:
         """Has the row of a record, of which only the key matters, and its nested rows deleted."""
         self._mark_deleted(self.table, record)
+        self._nested_rows.replace(self._handed_down(record))
         for member in self._nested:
             self._mark_deleted(member, self._handed_down(record))
 
@@ -237,6 +248,7 @@ class Batch:
             Arrow tables, or lists of rows, each marked with the name of its table. They are made at
             once: dlt may do other things between two of them, and rows take ten times the memory.
         """
+        self._nested_rows.count(self.rows)
         items = [
             dlt.mark.with_table_name(self._item(member, self.rows[member.name]), member.name)
             for member in self.table.family()

@@ -14,7 +14,7 @@ from .changes import Feeds, deletions_in
 from .client import TrackerClient
 from .comparison import Comparison
 from .destination import only_adds
-from .loaded import Loaded
+from .loaded import Loaded, key_of
 from .people import People
 from .rows import Batch, Record
 from .shard import Shard
@@ -59,10 +59,8 @@ class Run:
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
 
     def batch(self, table: tables.Table, metrics: dict[str, Any]) -> Batch:
-        """A batch whose written rows are counted in a resource's metrics."""
-        batch = Batch(table, self.load_id)
-        batch.written = metrics.setdefault("written", batch.written)
-        return batch
+        """A batch whose rows are counted in a resource's metrics."""
+        return Batch(table, self.load_id, self.loaded, metrics)
 
     def missing_tables(self, batch: Batch) -> Iterator[Any]:
         """What makes the tables of a batch exist, where an earlier run has not."""
@@ -134,10 +132,29 @@ class Run:
 
     def items(self, table: tables.Table, records: Iterable[Record]) -> list[Any]:
         """What a resource yields to add or replace rows of a table that several feed."""
-        batch = self.batch(table, dlt.current.resource_metrics())
-        for record in records:
-            batch.add(record)
-        return batch.items()
+        metrics = dlt.current.resource_metrics()
+        return items_counted(self.batch(table, metrics), records, self.loaded, metrics)
+
+
+def items_counted(
+    batch: Batch, records: Iterable[Record], loaded: Loaded, metrics: dict[str, Any]
+) -> list[Any]:
+    """What a resource yields to add or replace rows of a table that several feed.
+
+    Args:
+        batch: Takes the rows.
+        records: Theirs.
+        loaded: What the destination holds.
+        metrics: Of the resource; `rows_of` takes, by table, how many rows are `new` and `changed`.
+    """
+    table = batch.table
+    told = {key_of([record.get(name) for name in table.key]): record for record in records}
+    held = loaded.row_ids(table, "id", {record["id"] for record in told.values()})
+    counts = metrics.setdefault("rows_of", {}).setdefault(table.name, Counter())
+    for key, record in told.items():
+        batch.add(record)
+        counts["changed" if key in held else "new"] += 1
+    return batch.items()
 
 
 def rows_counted(metrics: dict[str, Any]) -> Counter[str]:

@@ -18,16 +18,13 @@ Columns = dict[str, ColumnType]
 
 @dataclass(frozen=True)
 class Partition:
-    """How BigQuery cuts a table, so that a query with a filter on the column reads only a part.
+    """That BigQuery cuts a table by day: a query with a filter on the column reads only a part.
 
     Attributes:
-        column: A column of times.
-        unit: `DAY` or `MONTH`. No job may touch more than 4,000 parts, and days of stories that go
-            back for many years would be more.
+        column: A column of times. A table has room for 10,000 days, which are 27 years.
     """
 
     column: str
-    unit: Literal["DAY", "MONTH"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,7 +268,7 @@ STORIES = Table(
     hands_down={"id": "story_id", "project_id": "project_id"},
     kind="story",
     # whatever happened to a story since a day, it was updated since
-    partition=Partition("updated_at", "MONTH"),
+    partition=Partition("updated_at"),
 )
 """`_position` is the place among the stories of Tracker's export, whose order is the priority; the
 API tells the order of what is scheduled by the story ids of iterations, and so does the export."""
@@ -372,7 +369,7 @@ ACTIVITY = Table(
         ),
     },
     hands_down={"guid": "activity_guid", "project_id": "project_id"},
-    partition=Partition("occurred_at", "DAY"),
+    partition=Partition("occurred_at"),
 )
 
 _ITERATION_IDS: Columns = {"iteration_number": "bigint", "project_id": "bigint"}

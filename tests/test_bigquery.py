@@ -13,11 +13,14 @@ import sqlglot
 from dlt.common.configuration.specs import GcpServiceAccountCredentials
 from dlt.common.schema import Schema
 from dlt.destinations import bigquery
+from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.impl.bigquery.bigquery import BigQueryClient, BigQueryMergeJob
 from dlt.destinations.impl.bigquery.configuration import BigQueryClientConfiguration
+from google.api_core.exceptions import BadRequest
 from google.auth.credentials import AnonymousCredentials
 
 from pivotal_tracker import pivotal_tracker_source
+from pivotal_tracker.command.reasons import reason
 from pivotal_tracker.tables import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
@@ -73,7 +76,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schema]:
         pipelines_dir=str(tmp_path_factory.mktemp("pipelines")),
     )
     with TrackerServer(workspace) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pivotal_tracker.loaded._has_dataset", lambda _: False)
+        patch.setattr("pivotal_tracker.loaded._schema_in_dataset", lambda _: None)
         pipeline.extract(pivotal_tracker_source(workspace.me["api_token"], server.url))
     pipeline.normalize()
     yield pipeline.default_schema
@@ -103,7 +106,7 @@ def created(client: BigQueryClient, table: str) -> str:
 @pytest.mark.parametrize(
     ("table", "layout"),
     [
-        ("stories", "PARTITION BY TIMESTAMP_TRUNC(`updated_at`, MONTH)\nCLUSTER BY `project_id`"),
+        ("stories", "PARTITION BY TIMESTAMP_TRUNC(`updated_at`, DAY)\nCLUSTER BY `project_id`"),
         ("activity", "PARTITION BY TIMESTAMP_TRUNC(`occurred_at`, DAY)\nCLUSTER BY `project_id`"),
         ("stories__comments", "CLUSTER BY `project_id`"),
         ("labels", "CLUSTER BY `project_id`"),
@@ -115,6 +118,17 @@ def test_tables_are_laid_out(table: str, layout: str, client: BigQueryClient) ->
     assert layout in statement
     assert ("PARTITION" in statement) == ("PARTITION" in layout)
     assert ("CLUSTER" in statement) == ("CLUSTER" in layout)
+
+
+def test_more_days_than_one_job_may_write_are_named_with_a_way_out() -> None:
+    # an emulator has no such limit
+    said = "400 Too many partitions produced by query, allowed 4000, query produces at least 4001"
+    try:
+        raise DatabaseTerminalException(BadRequest(said)) from BadRequest(said)
+    except DatabaseTerminalException as error:
+        told = reason(error)
+    assert "4,000 days" in told
+    assert "--project" in told
 
 
 def test_every_table_and_merge_is_bigquery_sql(client: BigQueryClient) -> None:

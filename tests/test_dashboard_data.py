@@ -36,6 +36,13 @@ Loads = Callable[..., Loaded]
 
 
 @pytest.fixture
+def command(command: Command) -> Command:
+    """The command as it is, views included."""
+    command.views = True
+    return command
+
+
+@pytest.fixture
 def load(command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch) -> Loads:
     """Loads the small workspace with the command, and reads it as the dashboard does."""
 
@@ -92,7 +99,9 @@ def _told(value: object) -> str:
     if isinstance(value, bool) or value is None or value != value:
         return "" if not isinstance(value, bool) else str(value)
     try:
-        return f"{float(str(value)):.6g}"
+        number = float(str(value))
+        # ages grow from one question to the next
+        return f"{number:.6g}" if number.is_integer() else f"{number:.3g}"
     except ValueError:
         return f"{value}T00:00:00+00:00" if isinstance(value, date) else str(value)
 

@@ -40,3 +40,16 @@ def test_files_are_exact_or_written_anew(
     mirror.assert_exact()
     people = Counter(row["id"] for row in mirror.tables()["people"])
     assert set(people.values()) == {1}
+
+
+def test_archives_are_written_once(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Id,Title,Type,Current State\n1,A,feature,started\n")
+    env = {"DESTINATION__FILESYSTEM__BUCKET_URL": str(tmp_path / "lake")}
+    options = ("--destination", "filesystem", "--archive", str(tmp_path / "a.csv"))
+    assert command(*options, env=env).returncode == 0
+    result = command(*options, env=env)
+    assert result.returncode == 1
+    # --full-refresh, which would help with a server, does not go with --archive
+    assert "load all archives together into another dataset" in result.stderr
+    assert "--full-refresh" not in result.stderr
+    assert command(*options, "--dataset", "another", env=env).returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import dlt
 import duckdb
 import pytest
 
@@ -56,6 +57,30 @@ def test_everything_is_loaded(command: Command, server: TrackerServer) -> None:
         assert f"{table} " in result.stdout
         assert f"{len(rows):,} rows" in result.stdout
     assert str(command.database) in result.stdout
+
+
+@pytest.mark.parametrize("has_others", [False, True], ids=["made by hand", "of other sources"])
+def test_a_dataset_that_is_there_already(
+    has_others: bool, command: Command, server: TrackerServer
+) -> None:
+    with duckdb.connect(str(command.database)) as connection:
+        connection.execute("CREATE SCHEMA tracker")
+    if has_others:
+        other = dlt.pipeline(
+            "of_other_sources",
+            destination=dlt.destinations.duckdb(str(command.database)),
+            dataset_name="tracker",
+            pipelines_dir=str(command.folder / "others"),
+        )
+        other.run([{"id": 1}], table_name="things")
+        other.deactivate()
+    for _ in range(2):
+        result = command()
+        assert result.returncode == 0, result.stderr
+    assert "Loaded 0 rows" in result.stdout
+    tables = command.tables()
+    assert tables.pop("things", [{"id": 1}])[0]["id"] == 1
+    assert_tables_equal(tables, truth(server))
 
 
 def test_a_second_run_changes_nothing(command: Command, server: TrackerServer) -> None:

@@ -6,8 +6,10 @@ import email
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,11 +37,15 @@ class Installed:
     folder: Path
 
     def run(
-        self, command: Command, *options: str, env: Mapping[str, str] | None = None
+        self,
+        command: Command,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        script: str = "pivotal-tracker",
     ) -> subprocess.CompletedProcess[str]:
-        """Runs the console script where there is nothing else of the project."""
+        """Runs a console script where there is nothing else of the project."""
         return subprocess.run(
-            [str(self.folder / "bin" / "pivotal-tracker"), *options],
+            [str(self.folder / "bin" / script), *options],
             cwd=command.folder,
             env=command.environment({"PYTHONPATH": str(self.folder), **(env or {})}),
             capture_output=True,
@@ -94,7 +100,8 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(installed: Installe
         for file in folder.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    assert names == expected | {file.name for file in ROOT.glob("pivotal_tracker_*.py")}
+    scripts = {file.name for file in ROOT.glob("pivotal_tracker_*.py")}
+    assert names == expected | scripts | {".streamlit/config.toml"}
     assert {"pivotal_tracker/py.typed", "tracker_server/app.py"} <= names
 
 
@@ -107,10 +114,12 @@ def test_what_an_image_is_built_from_makes_the_same_wheel(
     assert first == "*"
     (tmp_path / "src").mkdir()
     for pattern in (line[1:] for line in rest if line.startswith("!")):
-        assert not pattern.startswith("."), "a token may be there"
+        assert not pattern.startswith(".") or pattern == ".streamlit/config.toml", "a token?"
         for path in ROOT.glob(pattern):
+            there = tmp_path / "src" / path.relative_to(ROOT)
+            there.parent.mkdir(exist_ok=True)
             copy = shutil.copytree if path.is_dir() else shutil.copy
-            copy(path, tmp_path / "src" / path.name)
+            copy(path, there)
     pip("wheel", str(tmp_path / "src"), "--wheel-dir", str(tmp_path))
     (wheel,) = tmp_path.glob("*.whl")
     assert names_in(wheel) == names_in(installed.wheel)
@@ -146,6 +155,7 @@ def test_the_installed_command_loads_everything_from_an_empty_folder(
     result = installed.run(bare)
     assert result.returncode == 0, result.stderr
     assert_tables_equal(bare.tables(), truth(server))
+    assert result.stdout.endswith("In the browser: pivotal-tracker-dashboard\n")
     assert VERSION in installed.run(bare, "--version").stdout
     assert "usage: pivotal-tracker" in installed.run(bare, "--help").stdout
 
@@ -167,6 +177,45 @@ def test_a_sample_without_its_server_is_one_line(
     assert result.stderr.startswith("pivotal_tracker: --sample needs")
     assert result.stderr.count("\n") == 1
     assert "[server]" in result.stderr
+
+
+def test_the_installed_dashboard_is_there_for_this_machine_only(
+    installed: Installed, bare: Command
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (bare.folder / "said").open("w") as said:
+        dashboard = subprocess.Popen(
+            [
+                str(installed.folder / "bin" / "pivotal-tracker-dashboard"),
+                *("--server.headless", "true", "--server.port", str(port)),
+            ],
+            cwd=bare.folder,
+            env=bare.environment({"PYTHONPATH": str(installed.folder)}),
+            stdout=said,
+            stderr=said,
+        )
+    try:
+        until = time.monotonic() + 30
+        while f"127.0.0.1:{port}" not in (told := (bare.folder / "said").read_text()):
+            assert dashboard.poll() is None, told
+            assert time.monotonic() < until, told
+            time.sleep(0.1)
+        assert "Network URL" not in told
+    finally:
+        dashboard.terminate()
+        dashboard.wait(10)
+
+
+def test_a_dashboard_without_its_packages_is_one_line(
+    installed: Installed, bare: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['streamlit'] = None")
+    paths = f"{installed.folder}{os.pathsep}{tmp_path}"
+    result = installed.run(bare, env={"PYTHONPATH": paths}, script="pivotal-tracker-dashboard")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "[dashboard]" in result.stderr
 
 
 def test_settings_that_suit_the_source_yield_to_those_of_a_person(bare: Command) -> None:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dlt
 import pyarrow as pa
@@ -15,11 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pivotal_tracker import rows, tables
+from pivotal_tracker.loaded import Loaded
 from pivotal_tracker.rows import Batch, in_tracker_words, row_id, without_secrets
 from pivotal_tracker.tables import Table
 
 from .truth import Tables, assert_tables_equal, expected_tables, loaded_tables
 
+NOTHING_LOADED = cast(Loaded, None)
+"""Only rows that replace others are compared with what is there."""
 VALUES = {
     "bigint": st.integers(-(2**63), 2**63 - 1),
     "double": st.one_of(
@@ -51,7 +54,7 @@ def records(table: Table, ids: frozenset[str] = frozenset()) -> st.SearchStrateg
 
 def items_of(table: Table, records: list[dict[str, Any]], **ids: Any) -> Iterator[Any]:
     """What a resource yields for records."""
-    batch = Batch(table, "1")
+    batch = Batch(table, "1", NOTHING_LOADED, {})
     for record in records:
         batch.add({**ids, **record})
     return batch.items()
@@ -59,7 +62,7 @@ def items_of(table: Table, records: list[dict[str, Any]], **ids: Any) -> Iterato
 
 def rows_of(table: Table, records: list[dict[str, Any]], **ids: Any) -> Tables:
     """The rows that records bring to each table."""
-    batch = Batch(table, "1")
+    batch = Batch(table, "1", NOTHING_LOADED, {})
     for record in records:
         batch.add({**ids, **record})
     return batch.rows

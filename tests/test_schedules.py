@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ import yaml
 from tracker_server import TrackerServer
 
 from .conftest import ROOT, Command
+from .destinations import postgres_tables
+from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
 from .test_load import truth
 from .truth import assert_tables_equal, loaded_tables
 from .workflow import Runner
 
 DEPLOY = ROOT / "deploy"
+OPERATIONS = ROOT / "docs" / "operations.md"
 LOAD = ROOT / ".github" / "workflows" / "load.yml"
 
 
@@ -37,6 +42,7 @@ def values(server: TrackerServer) -> dict[str, Any]:
         "secrets.POSTGRES_CREDENTIALS": "",
         "secrets.SLACK_INCOMING_HOOK": "",
         "inputs.options": "",
+        "matrix.shard": "1/1",
         "github.run_id": "1",
         "github.run_attempt": "1",
     }
@@ -72,6 +78,41 @@ def test_the_workflow_says_what_went_wrong(server: TrackerServer, tmp_path: Path
     assert "pivotal_tracker: " in runner.summary
     assert not (tmp_path / "cache" / "2").exists(), "what a failed run leaves is not kept"
     assert server.workspace.me["api_token"] not in runner.said + runner.summary
+
+
+def test_the_workflow_loads_shards_side_by_side(
+    server: TrackerServer,
+    postgres: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    job = yaml.safe_load(LOAD.read_text())["jobs"]["load"]
+    parts = job["strategy"]["matrix"]["shard"]
+    said = re.fullmatch(r"\$\{\{ fromJSON\(vars\.TRACKER_SHARDS \|\| '(.*)'\) \}\}", parts)
+    assert said
+    assert json.loads(said[1]) == ["1/1"]
+    told = re.search(r"variable \| `TRACKER_SHARDS` \|.*`(\[.*\])`", OPERATIONS.read_text())
+    assert told
+    runners = []
+    for shard in json.loads(told[1]):
+        given = values(server) | {
+            "vars.TRACKER_DESTINATION || 'duckdb'": "postgres",
+            "env.TRACKER_DESTINATION == 'duckdb'": False,
+            "secrets.POSTGRES_CREDENTIALS": postgres,
+            "matrix.shard": shard,
+        }
+        (tmp_path / shard[0]).mkdir()
+        runners.append(Runner(LOAD, tmp_path / shard[0], given))
+    requests = []
+    for _ in range(2):
+        server.requests.clear()
+        with ThreadPoolExecutor(len(runners)) as pool:
+            codes = list(pool.map(lambda runner: runner.run("load"), runners))
+        assert codes == [0] * len(runners), [runner.said[-2000:] for runner in runners]
+        requests.append(len(server.requests))
+        assert_tables_equal(postgres_tables(postgres), truth(server))
+        project = next(iter(server.workspace.projects))
+        server.workspace.delete_stories(next(iter(server.workspace.projects[project].stories)))
+    assert requests[1] < requests[0] / 2
 
 
 def test_the_workflow_may_read_and_is_never_run_twice_at_once() -> None:

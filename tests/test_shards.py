@@ -17,6 +17,8 @@ from tracker_server.made_up import made_up_workspace
 from .conftest import Command
 from .destinations import CommandMirror, postgres_tables
 from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
+from .test_load import truth
+from .truth import assert_tables_equal
 
 
 @given(st.integers(1, 10**12), st.integers(1, 40))
@@ -48,6 +50,51 @@ def test_a_bad_option(options: list[str], problem: str, command: Command) -> Non
     result = command(*options)
     assert result.returncode == 2
     assert problem in result.stderr
+
+
+def test_one_after_another_into_one_dataset(command: Command, server: TrackerServer) -> None:
+    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
+    for number in (1, 2, 3):
+        result = command("--shard", f"{number}/3", env=env)
+        assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), truth(server))
+    # who then loads without shards has a pipeline without a memory, in a dataset that is complete
+    whole = command(env=env)
+    assert "Loaded 0 rows" in whole.stdout, whole.stderr
+    assert_tables_equal(command.tables(), truth(server))
+
+
+@pytest.mark.parametrize("options", [[], ["--full-refresh"]], ids=["compared", "anew"])
+def test_the_whole_after_shards(
+    options: list[str], command: Command, server: TrackerServer
+) -> None:
+    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
+    for number in (1, 2):
+        assert command("--shard", f"{number}/2", env=env).returncode == 0
+    for project in list(server.workspace.projects.values()):
+        server.workspace.delete_stories(*list(project.stories)[:9])
+    result = command(*options, env=env)
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), truth(server))
+
+
+def test_after_the_whole_was_loaded_into_the_dataset(
+    command: Command, server: TrackerServer
+) -> None:
+    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
+    workspace = server.workspace
+    for project in workspace.projects.values():
+        workspace.edit_story(next(iter(project.stories)), moods=[{"mood": "fine"}])
+    assert command(env=env).returncode == 0
+    assert command.tables()["stories__moods"]
+    for project_id in list(workspace.projects):
+        workspace.delete_stories(*list(workspace.projects[project_id].stories)[:9])
+    for number in (1, 2, 3):
+        result = command("--shard", f"{number}/3", env=env)
+        assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    assert not tables.pop("stories__moods")
+    assert_tables_equal(tables, truth(server))
 
 
 @dataclass

@@ -8,10 +8,13 @@ from typing import Any
 import psycopg2
 import pytest
 
+from pivotal_tracker import tables
+from pivotal_tracker.tables import Table
 from tracker_server import TrackerServer
 
 from .conftest import Command
 from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
+from .truth import Record
 
 
 def written(command: Command) -> dict[str, Any]:
@@ -44,6 +47,47 @@ def test_it_says_what_was_done(command: Command, server: TrackerServer) -> None:
     assert report["exit_code"] == 3
     assert report["tables"]["stories"]["deleted"] == 1
     assert {one["project_id"] for one in report["skipped"]} == server.behaviour.forbidden_projects
+
+
+def by_key(table: Table, parent: Table, rows: list[Record]) -> dict[Any, Record]:
+    names = (*(parent.handed_key if table is not parent else ()), *table.key)
+    return {
+        tuple(row[name] for name in names): {k: v for k, v in row.items() if "_dlt" not in k}
+        for row in rows
+    }
+
+
+def test_it_says_what_became_of_each_table_s_rows(command: Command, server: TrackerServer) -> None:
+    """Nested rows are compared one by one, though all of a story's are written anew."""
+    assert command().returncode == 0
+    before, workspace = command.tables(), server.workspace
+    first, second, third, *_ = list(workspace.projects.values())
+    stories = [one for project in (first, second) for one in list(project.stories.values())]
+    commented = [one for one in stories if one["comments"]]
+    tasked = [one for one in stories if one["tasks"] and one not in commented[:3]]
+    workspace.delete_stories(commented[0]["id"])
+    workspace.edit_comment(commented[1]["comments"][0]["id"], "Said otherwise")
+    workspace.delete_comment(commented[2]["comments"][0]["id"])
+    workspace.add_comment("New", story_id=commented[2]["id"])
+    workspace.edit_task(tasked[0]["tasks"][0]["id"], complete=True, description="Otherwise")
+    workspace.edit_story(tasked[1]["id"], owner_ids=[])
+    workspace.create_story(third.record["id"], name="New")
+    assert command("--summary", "summary.json").returncode == 0
+    report, after = written(command), command.tables()
+    for parent in [*tables.PROJECT_TABLES.values(), tables.PROJECTS, tables.PEOPLE]:
+        for table in parent.family():
+            told = report["tables"].get(table.name, {})
+            was, now = (by_key(table, parent, each[table.name]) for each in (before, after))
+            assert told.get("new", 0) == len(now.keys() - was.keys()), table.name
+            assert told.get("deleted", 0) == len(was.keys() - now.keys()), table.name
+            changed = sum(was[key] != now[key] for key in was.keys() & now.keys())
+            if table is parent:
+                # a story whose comments differ counts, too
+                assert told.get("changed", 0) >= changed, table.name
+            else:
+                assert told.get("changed", 0) == changed, table.name
+    comments = report["tables"]["stories__comments"]
+    assert (comments["new"], comments["changed"]) == (1, 1)
 
 
 @pytest.mark.parametrize("total", ["too_large", "null"])
@@ -98,9 +142,7 @@ def test_a_failed_run_says_why(command: Command, server: TrackerServer) -> None:
     assert report["reason"] in result.stderr
 
 
-def test_a_run_that_fails_while_loading_says_what_it_read(
-    command: Command, server: TrackerServer
-) -> None:
+def test_a_file_that_is_no_database_is_told_of(command: Command, server: TrackerServer) -> None:
     (command.folder / "pivotal_tracker.duckdb").write_text("no database")
     result = command("--summary", "summary.json")
     assert result.returncode == 1

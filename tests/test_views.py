@@ -63,6 +63,13 @@ DESTINATIONS = ("duckdb", "postgres")
 _number = count(1)
 
 
+@pytest.fixture
+def command(command: Command) -> Command:
+    """The command as it is, views included."""
+    command.views = True
+    return command
+
+
 class _UndoError(Exception):
     """Ends a transaction without its changes."""
 

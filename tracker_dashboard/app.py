@@ -92,5 +92,6 @@ def _nothing_loaded(error: NothingLoadedError) -> None:
         "* files of an export or a backup: "
         "`python pivotal_tracker_pipeline.py --archive PATH`\n\n"
         "A pipeline of another name is shown by "
-        "`streamlit run pivotal_tracker_dashboard.py -- --pipeline NAME`."
+        "`streamlit run pivotal_tracker_dashboard.py -- --pipeline NAME`. Where the package is "
+        "installed, the commands are `pivotal-tracker` and `pivotal-tracker-dashboard`."
     )

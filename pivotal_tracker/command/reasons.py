@@ -39,6 +39,12 @@ def reason(error: BaseException) -> str:
                 "The database is in use by another program, and DuckDB lets only one write. Close "
                 "it and run the same command again: it completes what was begun."
             )
+        if "Too many partitions produced" in str(cause):
+            return (
+                "BigQuery lets one job write to 4,000 days of a table, and this load has more. "
+                "Give it up (dlt pipeline NAME abort-packages), then load the projects in several "
+                "runs, once, each with some of them: --project ID ..."
+            )
     innermost = " ".join(str(causes[-1]).split())
     return f"{type(causes[-1]).__name__}: {innermost[:500]} (--debug shows more)"
 

@@ -18,7 +18,12 @@ from .outcome import Outcome
 MOST_LINES = 20
 """So many lines of a kind are in the summary."""
 
-_IN_THE_BROWSER = "In the browser: make dashboard, or streamlit run pivotal_tracker_dashboard.py"
+_IS_INSTALLED = not (Path(__file__).parents[2] / "Makefile").is_file()
+_IN_THE_BROWSER = "In the browser: " + (
+    "pivotal-tracker-dashboard"
+    if _IS_INSTALLED
+    else "make dashboard, or streamlit run pivotal_tracker_dashboard.py"
+)
 
 
 def summary(pipeline: dlt.Pipeline, outcome: Outcome) -> str:
@@ -78,16 +83,16 @@ def _tables(outcome: Outcome) -> list[str]:
     names = {*written, *(name for name, became in records.items() if became.get("deleted"))}
     width = max(map(len, names), default=0)
     return [
-        f"{name:{width}}  {written[name]:>10,} rows{_became(records.get(name))}"
+        f"{name:{width}}  {written[name]:>10,} rows{_became(records[name])}"
         for name in sorted(names)
     ]
 
 
-def _became(records: dict[str, int] | None) -> str:
-    """How many records of a resource were new, changed, deleted; nothing for a nested table."""
-    if records is None:
+def _became(rows: dict[str, int]) -> str:
+    """How many rows were new, changed, deleted; nothing where they were too many to compare."""
+    if rows.get("not_compared"):
         return ""
-    told = [f"{records.get(what, 0):,} {what}" for what in ("new", "changed", "deleted")]
+    told = [f"{rows.get(what, 0):,} {what}" for what in ("new", "changed", "deleted")]
     return f"   {', '.join(told)}"
 
 

@@ -108,6 +108,7 @@ def _reads() -> dict[str, frozenset[str]]:
     return {name: frozenset(_relations(_parsed(name))) for name in _files()}
 
 
+@cache
 def _parsed(name: str) -> exp.Select:
     return sqlglot.parse_one(_files()[name], read="duckdb", into=exp.Select)
 
@@ -185,7 +186,7 @@ def _create(client: SqlClientBase[Any], names: list[str]) -> dict[str, str]:
 
 def _query(name: str, client: SqlClientBase[Any]) -> exp.Select:
     """A view's query, its tables named in full, with nothing that sqlglot does not translate."""
-    query = _parsed(name)
+    query = _parsed(name).copy()
     for relation, tables in _relations(query).items():
         for table in tables:
             told = exp.alias_(_qualified(client, relation), table.alias_or_name, table=True)
