@@ -113,8 +113,7 @@ class Run:
     def join_projects(self, story_ids: Iterable[int], project_id: int) -> None:
         """Notes which project of files, known by its name only, has had stories of a project."""
         if project_id > 0 and self.loaded.has(tables.LOAD_REPORT.name):
-            columns = ["DISTINCT project_id"]
-            rows = self.loaded.rows(tables.STORIES.name, columns, "id", story_ids)
+            rows = self.loaded.rows(tables.STORIES.name, ["project_id"], "id", story_ids)
             known = (one for (one,) in rows if one is not None and one < 0)
             self._same_projects |= dict.fromkeys(known, project_id)
 
