@@ -286,7 +286,8 @@ def _state_of_projects(full_refresh: bool) -> dict[str, Any]:
 def _with_tables(resource: DltResource, table: Table, *, rebuilds: bool) -> DltResource:
     """Tells dlt of a resource's table, of those nested in it, and of those that all may feed."""
     resource.apply_hints(**_hints(table, table, rebuilds=rebuilds))
-    shared = [one for one in (tables.PEOPLE, tables.DELETED_RECORDS) if one is not table]
+    fed_by_all = (tables.PEOPLE, tables.DELETED_RECORDS, tables.PROJECTS)
+    shared = [one for one in fed_by_all if one is not table]
     for member in [*list(table.family())[1:], *shared]:
         root = member if member in shared else table
         resource.apply_hints(

@@ -17,6 +17,7 @@ import dlt
 from . import tables
 from .archive import Archive, ArchiveError, Copies, Found, Opened, Tally, rank_of
 from .archive_files import described_content
+from .archive_projects import ProjectsByName
 from .archive_taking import NO_KEY, Chooser, Taker, leave_out, name_of, record_key
 from .changes import deletions_in
 from .comparison import Comparison
@@ -117,21 +118,36 @@ class ArchiveRun:
                 self._note_copies(copies, archive, number)
         for number, archive in enumerate(archives):
             is_noted = several or archive.form.may_repeat
-            yield from self._of_archive(archive, Chooser(copies, number, is_noted=is_noted))
+            by_name = ProjectsByName(self.loaded, copies)
+            yield from self._of_archive(
+                archive, Chooser(copies, number, is_noted=is_noted), by_name
+            )
         if self._unread and not any(tally.read_rows for _, tally in self._tallies):
             raise ArchiveError(next(iter(self._unread.values())))
 
-    def _of_archive(self, archive: Archive, chooser: Chooser) -> Iterator[Handed]:
+    def _of_archive(
+        self, archive: Archive, chooser: Chooser, by_name: ProjectsByName
+    ) -> Iterator[Handed]:
         tally = Tally()
+        without_id: list[tuple[int, Found]] = []
         self._tallies.append((archive, tally))
         problem = ""
         try:
             for found in archive.read(tally):
+                if found.table == "stories":
+                    by_name.note(found.record)
+                if found.table == "projects" and _has_no_id(found.record):
+                    # its stories come after it
+                    without_id.append((chooser.place, found))
+                    chooser.place += 1
+                    continue
                 taker = self._take(found, tally, chooser)
                 if taker is not None and len(taker) >= BATCH_SIZE:
                     yield from self._settle(taker)
         except ArchiveError as error:
             problem = tally.broken[archive.name] = str(error)
+        for chooser.place, found in without_id:
+            self._take(by_name.joined(found), tally, chooser)
         for taker in self._takers.values():
             yield from self._settle(taker)
         self._unread |= tally.broken
@@ -177,7 +193,9 @@ class ArchiveRun:
                 key = record_key(taker.table, found.record) if taker is not None else None
                 if key is not None:
                     rank = rank_of(found.record, found.source)
-                    copies.note(found.table, key, rank, place, found.source)
+                    of_project = found.record.get("project_id")
+                    project_id = of_project if is_id(of_project) else None
+                    copies.note(found.table, key, rank, place, found.source, project_id)
         except ArchiveError:
             # it is met again, and told, when the archive is loaded
             return
@@ -284,6 +302,11 @@ def _whole(found: Found) -> Record:
         if isinstance(project, dict) and "id" in project:
             record = {"project_id": project["id"], **record}
     return {**record, "_source": found.source}
+
+
+def _has_no_id(project: Record) -> bool:
+    """Whether a project has the key of a name, which is negative."""
+    return is_id(project.get("id")) and project["id"] < 0
 
 
 def _leave_out_the_rest(tally: Tally, problem: str) -> None:

@@ -61,7 +61,10 @@ class StoryList(ProjectList):
         if not self._is_whole:
             # they were looked up before they were taken
             return {}
-        return self.reading.run.loaded.row_ids(self.reading.batch.table, "id", keys)
+        run = self.reading.run
+        found = run.loaded.row_ids(self.reading.batch.table, "id", keys)
+        run.join_projects(found, self.project_id)
+        return found
 
     def take(self, records: Iterable[Record]) -> None:
         """Adds the rows of stories, and notes when the last of them was updated."""

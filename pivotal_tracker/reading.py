@@ -128,6 +128,7 @@ class Reading:
         self._gone.clear()
         yield from self.batch.items()
         yield from self.run.deleted(found)
+        yield from self.run.joined_projects()
         yield from self.run.ended(self.name)
 
     def _next_jobs(self) -> Iterator[Job]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import dlt
 import pyarrow as pa
+from dlt.common.data_types import coerce_value, py_type_to_sc_type
 from dlt.common.json import json
 
 from .loaded import Loaded
@@ -50,6 +51,7 @@ _TYPES: dict[ColumnType, pa.DataType] = {
 }
 _WRITTEN_TYPES = {**_TYPES, "timestamp": pa.string(), "date": pa.string()}
 """How the API writes the values of a column."""
+_ENDS_OF_TIME = ("0001-01-01", "9999-12-31")
 _has_volatile = re.compile(rb'"(?:big_url|thumbnail_url|api_token)"').search
 """Finds what is signed anew with each answer, so that equal records would differ in it."""
 
@@ -273,7 +275,7 @@ class Batch:
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 # a value of another type than declared, which dlt's normalizer has an answer to
                 pass
-        return [_with_times(member, row) for row in rows]
+        return [_as_dlt_takes_it(member, row) for row in rows]
 
     def _arrow(self, member: Table, rows: list[Row]) -> pa.Table:
         handed_key = () if member is self.table else self.table.handed_key
@@ -307,11 +309,59 @@ def _arrow_table(
     return pa.Table.from_arrays(cast, schema=pa.schema(fields))
 
 
-def _with_times(table: Table, row: Row) -> Row:
-    """The row as dlt's normalizer takes it: integer times, which are milliseconds, as times."""
-    return {
-        name: datetime.fromtimestamp(value / 1000, UTC)
-        if isinstance(value, int) and table.columns.get(name) == "timestamp"
-        else without_secrets(value)
-        for name, value in row.items()
-    }
+def _as_dlt_takes_it(table: Table, row: Row) -> Row:
+    """The row as dlt's normalizer takes it, which ends at what is beyond all numbers or times.
+
+    Such values are texts in a column beside, where dlt itself puts a value of another type.
+    """
+    fitting: Row = {}
+    for name, value in row.items():
+        kind = table.columns.get(name)
+        try:
+            fitting[name] = _in_range(kind, value)
+        except (OverflowError, OSError, ValueError):
+            fitting[f"{name}__v_text"] = str(value)
+    return fitting
+
+
+def _in_range(kind: ColumnType | None, value: Any) -> Any:
+    """The value for a column, undeclared if it has no type; integer times are milliseconds.
+
+    Raises:
+        ValueError: It is beyond what the column holds; so are the other two that Python has.
+    """
+    if kind == "timestamp" and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1000, UTC)
+    if kind == "bigint" or (kind is None and isinstance(value, int)):
+        number = _as_dlt_has_it("bigint", value)
+        if number is not None and not -(2**63) <= number < 2**63:
+            raise ValueError(value)
+    elif kind == "timestamp":
+        _as_dlt_has_it(kind, value)
+    if kind != "text" and isinstance(value, str) and value.startswith(_ENDS_OF_TIME):
+        return _within_time(value)
+    return without_secrets(value)
+
+
+def _as_dlt_has_it(kind: ColumnType, value: Any) -> Any:
+    """What dlt makes of a value of another type; None where it is none, to which it has an answer.
+
+    Raises:
+        OverflowError: It has none to this one; so does the other that Python has.
+    """
+    try:
+        return coerce_value(kind, py_type_to_sc_type(type(value)), value)
+    except (ValueError, TypeError):
+        return None
+
+
+def _within_time(text: str) -> str:
+    """A time of the first or the last day as itself, or as that end where UTC has it beyond."""
+    try:
+        datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError:
+        end = datetime.min if text.startswith(_ENDS_OF_TIME[0]) else datetime.max
+        return end.replace(tzinfo=UTC).isoformat()
+    except ValueError:
+        return text
+    return text

@@ -55,6 +55,7 @@ class Run:
         self._people = People()
         self._meeting = set(self.selected & MEETS_PEOPLE)
         self._reading = set(self.selected)
+        self._same_projects: dict[int, int] = {}
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
 
     def batch(self, table: tables.Table, metrics: dict[str, Any]) -> Batch:
@@ -108,6 +109,25 @@ class Run:
             held = self.loaded.row_ids(tables.DELETED_RECORDS)
             rows = {key: row for key, row in rows.items() if key not in held}
         return self.items(tables.DELETED_RECORDS, rows.values())
+
+    def join_projects(self, story_ids: Iterable[int], project_id: int) -> None:
+        """Notes which project of files, known by its name only, has had stories of a project."""
+        if project_id > 0 and self.loaded.has(tables.LOAD_REPORT.name):
+            rows = self.loaded.rows(tables.STORIES.name, ["project_id"], "id", story_ids)
+            known = (one for (one,) in rows if one is not None and one < 0)
+            self._same_projects |= dict.fromkeys(known, project_id)
+
+    def joined_projects(self) -> list[Any]:
+        """The rows of those projects, which say so, where they did not."""
+        same, self._same_projects = self._same_projects, {}
+        rows = self.loaded.records(tables.PROJECTS, same)
+        told = [
+            {name: value for name, value in row.items() if value is not None}
+            | {"same_as_id": same[row["id"]]}
+            for row in rows
+            if row.get("same_as_id") != same[row["id"]]
+        ]
+        return self.items(tables.PROJECTS, told) if told else []
 
     def items(self, table: tables.Table, records: Iterable[Record]) -> list[Any]:
         """What a resource yields to add or replace rows of a table that several feed."""

@@ -153,7 +153,7 @@ PROJECTS = Table(
     _columns(
         bigint="id version iteration_length velocity_averaged_over "
         "number_of_done_iterations_to_show initial_velocity current_iteration_number account_id "
-        "current_velocity",
+        "current_velocity same_as_id",
         double="current_standard_deviation current_volatility",
         text="kind name description profile_content week_start_day point_scale project_type "
         "status time_zone__kind time_zone__olson_name time_zone__offset",
@@ -167,7 +167,8 @@ PROJECTS = Table(
     | _ORIGIN,
     kind="project",
 )
-"""`_not_seen_since` is null, or when a project was first missing from the list of projects."""
+"""`_not_seen_since` is null, or when a project was first missing from the list of projects.
+`same_as_id` is the id of one that an archive knew by name only, once its stories were met there."""
 
 STORIES = Table(
     "stories",

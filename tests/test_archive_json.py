@@ -536,6 +536,7 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "deep objects": lambda: '[{"kind":"story","id":1,"a":' + '{"a":' * 100_000,
     "deep lines": lambda: '{"kind":"story","id":2}\n{"a":' + "[" * 100_000 + "\n{}",
     "a huge number": lambda: f'[{{"kind":"story","id":1,"estimate":{"9" * 400}}}]',
+    "thousands of digits": lambda: f'[{{"kind":"story","id":1,"estimate":{"9" * 5000}}}]',
     "a huge id": lambda: f'[{{"kind":"story","id":{2**80}}}]',
     "a huge exponent": lambda: '[{"kind":"story","id":1,"estimate":1e999}]',
     "other types": lambda: json.dumps(
@@ -562,7 +563,8 @@ def test_hostile_json_ends_in_a_line_or_in_the_rest(tmp_path: Path, name: str) -
     except ArchiveError as error:
         assert "\n" not in str(error)
     else:
-        assert result.tally.left_out or name == "a huge exponent"
+        is_read = name in ("a huge number", "a huge exponent")
+        assert result.tally.left_out or is_read
 
 
 def test_a_zip_with_a_damaged_file_gives_what_can_be_had(tmp_path: Path) -> None:

@@ -224,3 +224,61 @@ def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
     )
     assert result.returncode == 1
     assert re.fullmatch(r".*notes\.txt is no archive that is known\. .*\n", result.stderr)
+
+
+def test_a_damaged_file_costs_no_story(tmp_path: Path) -> None:
+    attachment = {"id": 7, "filename": "plan.txt"}
+    first = story(1, name="First", comments=[{"id": 5, "file_attachments": [attachment]}])
+    path = tmp_path / "backup.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("stories.json", json.dumps([first, story(2, name="Second")]))
+        file.writestr("memberships.json", "[]")
+        file.writestr("attachments/7/plan.txt", "the whole plan")
+    path.write_bytes(path.read_bytes().replace(b"the whole plan", b"the other plan"))
+    with (
+        ArchivedWorkspace([path]) as archived,
+        TrackerServer(archived.workspace) as server,
+    ):
+        stories = getter(server.url, "whatever")("projects/9/stories", fields="name")
+        assert [one["name"] for one in stories] == ["First", "Second"]
+        assert any("plan.txt" in remark and "damaged" in remark for remark in archived.remarks)
+        address = f"{server.url.removesuffix('/services/v5')}/file_attachments/7/download"
+        assert requests.get(address, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("strange", ["x", 5, 1.5, True, [], [1], {}, {"id": "x"}], ids=repr)
+def test_whatever_a_file_holds_is_answered(tmp_path: Path, strange: Any) -> None:
+    here = {"project_id": 9}
+    span = {"start": "2024-01-01T00:00:00Z", "finish": "2024-01-08T00:00:00Z"}
+    records = [
+        {"kind": "project", "id": 9, "version": strange, "current_iteration_number": strange},
+        story(1, updated_at=strange, label_ids=strange, labels=strange, owner_ids=strange),
+        story(2, updated_at="2024-01-03T00:00:00Z"),
+        story(3, updated_at=1_704_153_600_000),
+        {"kind": "epic", "id": 3, **here, "label": strange},
+        {"kind": "epic", "id": 4, **here, "label_id": strange},
+        {"kind": "iteration", "number": 1, **here, **span, "finish": strange},
+        {"kind": "iteration", "number": 2, **here, **span, "start": strange},
+        {"kind": "story_update_activity", "guid": "9_1", **here, "project_version": strange},
+        {
+            "kind": "story_update_activity",
+            "guid": "9_2",
+            **here,
+            "project_version": 2,
+            "occurred_at": strange,
+        },
+    ]
+    write(tmp_path / "a.json", records)
+    with (
+        ArchivedWorkspace([tmp_path / "a.json"]) as archived,
+        TrackerServer(archived.workspace) as server,
+    ):
+        get = getter(server.url, "whatever")
+        assert [one["id"] for one in get("projects")] == [9]
+        assert [one["id"] for one in get("projects/9/stories")] == [1, 2, 3]
+        later = get("projects/9/stories", updated_after="2024-01-01T12:00:00Z", fields="id")
+        assert {2, 3} <= {one["id"] for one in later}
+        assert [one["id"] for one in get("projects/9/epics")] == [3, 4]
+        assert [one["number"] for one in get("projects/9/iterations")] == [1, 2]
+        get("projects/9/iterations", scope="current")
+        assert {one["guid"] for one in get("projects/9/activity")} == {"9_1", "9_2"}

@@ -40,6 +40,7 @@ NAMES = {
     "epic_progress",
     "forecast",
     "iteration_metrics",
+    "numbers",
     "open_story_age",
     "person_activity",
     "project_velocity",
@@ -650,7 +651,41 @@ def _assert_no_more_is_told_than_is_known(shop: Loaded) -> None:
     # days stay what they are, whatever the zone: 102 was accepted on the 10th, a Monday
     weeks = shop.by("throughput_weekly", "week", "story_type")
     assert weeks["2025-03-10", "feature"]["accepted"] == 1
-    assert {row["activities"] for row in shop.rows("person_activity")} == {0}
+    did = shop.rows("person_activity")
+    assert {row["activities"] for row in did} == {None}
+    assert {row["comments"] for row in did} == {0, 1}
+    assert {row["iterations_averaged"] for row in iterations.values()} == {None}
+
+
+def test_what_files_hold_none_of_is_not_counted(shop: Loaded) -> None:
+    """The files of a tool that saved neither tasks nor comments, nor what is in a release."""
+    nested = ("comments", "tasks", "blockers")
+    with shop.changed(
+        "UPDATE {}projects SET _source = 'stories.json'",
+        "UPDATE {}stories SET _source = 'stories.json'",
+        "DELETE FROM {}epics__comments",
+        "DELETE FROM {}releases__story_ids",
+        "DELETE FROM {}activity WHERE occurred_at < TIMESTAMPTZ '2025-03-10 00:00:00+00'",
+        *(f"DELETE FROM {{}}stories__{name} WHERE story_id > 101" for name in nested),  # noqa: S608
+    ):
+        story = shop.by("story_overview", "story_id")[102]
+        counts = ("comment_count", "task_count", "open_task_count", "open_blocker_count")
+        assert [story[name] for name in counts] == [0, 0, 0, 0]
+        shop.execute(*(f"DELETE FROM {{}}stories__{name}" for name in nested))  # noqa: S608
+        story = shop.by("story_overview", "story_id")[102]
+        assert [story[name] for name in counts] == [None] * 4
+        counted = ("stories", "stories_accepted", "points", "points_accepted")
+        release = shop.by("release_progress", "release_id")[115]
+        assert [release[name] for name in counted] == [None] * 4
+        did = {
+            key: (row["comments"], row["activities"])
+            for key, row in shop.by("person_activity", "person_name", "week").items()
+        }
+        assert did == {
+            ("Ann", "2025-03-03"): (None, None),
+            ("Bob", "2025-03-03"): (None, None),
+            ("Bob", "2025-03-10"): (None, 1),
+        }
 
 
 def test_a_person_known_by_name_counts_as_the_one_with_an_id(shop: Loaded) -> None:
@@ -830,8 +865,10 @@ def _recorded_iterations() -> list[Record]:
 @pytest.mark.parametrize("destination", DESTINATIONS)
 def test_an_empty_workspace_has_empty_views(load: Load, destination: str) -> None:
     loaded = load(made_up_workspace(projects=0), destination)
-    for name in NAMES:
+    for name in NAMES - {"numbers"}:
         assert loaded.rows(name) == []
+    counted = sorted(row["n"] for row in loaded.rows("numbers"))
+    assert counted == list(range(10_000))
 
 
 def test_views_are_left_alone_until_what_they_are_made_from_changes(
@@ -915,7 +952,7 @@ def test_a_full_refresh_rebuilds_postgres_tables_below_the_views(
     for options in ((), ("--full-refresh",)):
         result = command("--destination", "postgres", *options, env=env)
         assert result.returncode == 0, result.stderr
-        assert "Views: 12." in result.stdout
+        assert "Views: 13." in result.stdout
 
 
 def test_in_postgres_a_persons_own_view_on_ours_is_not_dropped(load: Load) -> None:
@@ -931,15 +968,15 @@ def test_in_postgres_a_persons_own_view_on_ours_is_not_dropped(load: Load) -> No
 def test_the_command_says_which_views_there_are(command: Command, server: TrackerServer) -> None:
     result = command("--resource", "stories")
     assert result.returncode == 0, result.stderr
-    assert "Views: 0.\n" in result.stdout
+    assert "Views: 1.\n" in result.stdout
     assert "Left out: view story_measures: needs projects\n" in result.stdout
     result = command("--resource", "projects")
     assert result.returncode == 0, result.stderr
-    assert "Views: 4.\n" in result.stdout
+    assert "Views: 5.\n" in result.stdout
     assert "Left out: view daily_states: needs history_days\n" in result.stdout
     assert "Left out: view project_velocity: needs iteration_metrics\n" in result.stdout
     result = command()
-    assert "Views: 12.\nIn " in result.stdout
+    assert "Views: 13.\nIn " in result.stdout
 
 
 def test_no_views_where_none_are_wanted_or_possible(

@@ -109,6 +109,7 @@ def projects() -> exp.Select:
                 max(coalesce(updated_at, created_at)) AS last_updated
             FROM stories GROUP BY project_id
         ) AS s ON s.project_id = p.id
+        WHERE p.same_as_id IS NULL OR s.stories > 0
         ORDER BY s.last_updated DESC NULLS LAST, p.id
         """
     )

@@ -40,6 +40,13 @@ _OF_PROJECTS = (
     "review_types",
 )
 _TIMES = ("updated_at", "occurred_at")
+_COUNTED_WITH: dict[str, type] = {
+    **dict.fromkeys(("version", "project_version", "current_iteration_number", "label_id"), int),
+    **dict.fromkeys((*_TIMES, "start", "finish"), datetime),
+    "label": dict,
+    "label_ids": list,
+}
+"""What the server reckons with, by what it has to be: files may hold anything in its place."""
 
 Key = tuple[Any, ...]
 """The values of a record's key."""
@@ -79,6 +86,7 @@ class ArchivedWorkspace:
             for archive in opened.archives:
                 self._read(archive, gathered)
             self.workspace = gathered.workspace()
+            self.remarks += gathered.damaged
             if gathered.homeless:
                 self.remarks.append(
                     f"{gathered.homeless:,} records name no project and are not served"
@@ -145,11 +153,13 @@ class Gathered:
     Attributes:
         records: By table and key, in the order in which they were first met.
         homeless: How many belong to no project.
+        damaged: What is wrong with files that cannot be copied.
     """
 
     def __init__(self, attachments: FileContents) -> None:
         self.records: defaultdict[str, dict[Key, Record]] = defaultdict(dict)
         self.homeless = 0
+        self.damaged: list[str] = []
         self._attachments = attachments
         self._ranks: dict[tuple[str, Key], Rank] = {}
 
@@ -162,11 +172,22 @@ class Gathered:
         if rank <= self._ranks.get((found.table, key), Rank(-(2**63), "", -1)):
             return
         self._ranks[found.table, key] = rank
-        if found.content is not None:
-            self._attachments.add(int(found.record["id"]), found.content)
+        if found.content is not None and not self._copy(int(found.record["id"]), found.content):
+            return
         self.records[found.table][key] = {
-            name: value for name, value in found.record.items() if not name.startswith("_")
+            name: usable
+            for name, value in found.record.items()
+            if not name.startswith("_") and (usable := _usable(name, value)) is not None
         }
+
+    def _copy(self, attachment_id: int, content: Callable[[], BinaryIO]) -> bool:
+        """Copies a file; one that is damaged costs no record that comes after it."""
+        try:
+            self._attachments.add(attachment_id, content)
+        except ArchiveError as error:
+            self.damaged.append(str(error))
+            return False
+        return True
 
     def workspace(self) -> Workspace:
         """Puts the records where a workspace has them."""
@@ -223,6 +244,23 @@ def _project(record: Record, held: dict[str, list[Record]]) -> Project:
         history_days=_container(held.get("history_days", [])),
         releases=_by_id(_with_label_ids(one, labels) for one in held.get("releases", ())),
     )
+
+
+def _usable(name: str, value: Any) -> Any:
+    """The value as the server can reckon with it; None where it is none."""
+    kind = _COUNTED_WITH.get(name)
+    if kind is None:
+        return value
+    if kind is not datetime:
+        return value if type(value) is kind else None
+    try:
+        if type(value) is int:
+            # the API's `date_format=millis`
+            return datetime.fromtimestamp(value / 1000, UTC).isoformat().replace("+00:00", "Z")
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+    return value
 
 
 def _by_id(records: Iterable[Record]) -> dict[int, Record]:

@@ -291,7 +291,8 @@ def _room(project: Project, span: Record, velocity: int) -> float:
 def _done_and_current(project: Project, now: datetime) -> tuple[list[Record], int]:
     moment = written(now)
     plan = iterations(project, now)
-    done = [span for span in plan if span["finish"] <= moment]
+    # an archive may not know an iteration's days
+    done = [span for span in plan if "finish" in span and span["finish"] <= moment]
     return done, (done[-1]["number"] + 1 if done else 1)
 
 

@@ -108,7 +108,8 @@ class Reading:
     def current_start(self, project: Project) -> str:
         """Say when the current iteration began; an empty text where none is known."""
         now = self.workspace.time()
-        ahead = (one["start"] for one in self.iterations(project) if one["finish"] > now)
+        # an archive may not know an iteration's days
+        ahead = (i.get("start", "") for i in self.iterations(project) if i.get("finish", "") > now)
         return next(ahead, "")
 
     def projected_completion(self, project: Project, stories: Iterable[Record]) -> str | None:
@@ -120,9 +121,9 @@ class Reading:
         project_id = project.record["id"]
         if project_id not in self._finishes:
             self._finishes[project_id] = {
-                story_id: iteration["finish"]
+                story_id: iteration.get("finish", "")
                 for iteration in self.iterations(project)
-                for story_id in iteration["story_ids"]
+                for story_id in iteration.get("story_ids", ())
             }
         finishes = self._finishes[project_id]
         ends = [finishes.get(one["id"], "") for one in stories if "accepted_at" not in one]

@@ -111,7 +111,8 @@ class Copies:
         self._index.execute(f"PRAGMA cache_size = -{_MEMORY}")
         self._index.execute(
             "CREATE TABLE copies (kind TEXT, key, place INTEGER, source INTEGER, "
-            "updated_at INTEGER, exported_at TEXT, knows INTEGER, PRIMARY KEY (kind, key)) "
+            "updated_at INTEGER, exported_at TEXT, knows INTEGER, project_id INTEGER, "
+            "PRIMARY KEY (kind, key)) "
             "WITHOUT ROWID"
         )
         # one transaction for all: one for each statement takes most of the time
@@ -119,15 +120,24 @@ class Copies:
         self._sources: list[str] = []
         self._numbers: dict[str, int] = {}
 
-    def note(self, table: str, key: Any, rank: Rank, place: int, source: str) -> None:
+    def note(
+        self,
+        table: str,
+        key: Any,
+        rank: Rank,
+        place: int,
+        source: str,
+        project_id: int | None = None,
+    ) -> None:
         """Notes a copy, which takes the place of a lower one; of equals the first stays."""
         self._index.execute(
-            "INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "place = excluded.place, source = excluded.source, updated_at = excluded.updated_at, "
-            "exported_at = excluded.exported_at, knows = excluded.knows WHERE "
+            "exported_at = excluded.exported_at, knows = excluded.knows, "
+            "project_id = excluded.project_id WHERE "
             "(excluded.updated_at, excluded.exported_at, excluded.knows) "
             "> (updated_at, exported_at, knows)",
-            (table, _as_text(key), place, self._number(source), *rank),
+            (table, _as_text(key), place, self._number(source), *rank, project_id),
         )
 
     def is_first(self, table: str, key: Any) -> bool:
@@ -144,6 +154,13 @@ class Copies:
             (table, _as_text(key)),
         ).fetchone()
         return place, updated_at, self._sources[source]
+
+    def project_of(self, table: str, key: Any) -> int | None:
+        """The project of the best copy of a record; None where none was noted."""
+        row = self._index.execute(
+            "SELECT project_id FROM copies WHERE kind = ? AND key = ?", (table, _as_text(key))
+        ).fetchone()
+        return row[0] if row else None
 
     def close(self) -> None:
         """Gives the disk back."""

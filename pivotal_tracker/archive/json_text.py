@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import json
+import math
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -22,7 +25,9 @@ Value = tuple[Record, Any]
 WRAPPED = frozenset({"data", "Data", "response", "interactions", "http_interactions"})
 """What holds the records where JSON is an envelope, a cassette, or another list of answers."""
 
-BROKEN_JSON = (ijson.JSONError, UnicodeDecodeError)
+BROKEN_JSON = (ijson.JSONError, UnicodeDecodeError, SystemError)
+"""The last is what becomes of the error that Python has for an integer of thousands of digits."""
+
 REPLACEMENT = "\ufffd".encode()
 _ESCAPES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -31,6 +36,8 @@ _ESCAPES = re.compile(
 )
 _ESCAPES_TO_LOOK_AT = (b"\\ud", b"\\uD", b"\\u0000")
 _LONGEST_ESCAPE = 12
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_LONGEST_INTEGER = 20
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -133,13 +140,22 @@ def repaired(text: bytes) -> tuple[bytes, int]:
 def parsed(text: bytes) -> tuple[Any, int]:
     """A JSON value that is small enough to be read at once, and how many characters were replaced.
 
+    Integers of more than 64 bits are texts: no column takes them, and a float would lose digits.
+
     Raises:
         ValueError: It is no JSON, or deeper than anything that Tracker gives.
     """
     clean, replaced = repaired(text)
     value = orjson.loads(clean)
     _check_depth(value)
+    if _LONG_NUMBER.search(clean):
+        value = json.loads(clean, parse_int=_integer)
     return value, replaced
+
+
+def _integer(digits: str) -> int | str:
+    """An integer as JSON has it, or its digits where no column could take it."""
+    return digits if len(digits) > _LONGEST_INTEGER else _number(int(digits))
 
 
 def _check_depth(value: Any) -> None:
@@ -161,13 +177,14 @@ def values(text: Utf8) -> Iterator[Value]:
     """Gives the values of a JSON file one by one; it may hold several after each other.
 
     A list is never a value: its items are, at whatever depth. Of an object that wraps a list of
-    records, those come one by one too, each with what the object said before them.
+    records, those come one by one too, each with what the object said before them. Numbers are as
+    `parsed` has them.
 
     Raises:
         ijson.JSONError: It is no JSON from here on.
         ArchiveError: It is nested too deep, or one value is too large.
     """
-    events: Events = ijson.basic_parse(text, use_float=True, multiple_values=True)
+    events: Events = ijson.basic_parse(text, multiple_values=True)
     for event, value in events:
         for found in _values(events, event, value, {}, 0):
             text.record_ends()
@@ -184,7 +201,7 @@ def _values(events: Events, event: str, value: Any, wrapper: Record, level: int)
     elif event == "start_map":
         yield from _object(events, wrapper, level)
     else:
-        yield wrapper, value
+        yield wrapper, _number(value) if event == "number" else value
 
 
 def _object(events: Events, wrapper: Record, level: int) -> Iterator[Value]:
@@ -225,7 +242,15 @@ def _built(events: Events, event: str, value: Any, level: int) -> Any:
                 break
             items.append(_built(events, event, value, level + 1))
         return items
-    return value
+    return _number(value) if event == "number" else value
+
+
+def _number(value: int | Decimal) -> Any:
+    """A number as a column takes it, or its text where none could: nothing of it is lost."""
+    if isinstance(value, Decimal):
+        number = float(value)
+        return number if math.isfinite(number) else str(value)
+    return value if -(2**63) <= value < 2**63 else str(value)
 
 
 def _check_level(level: int) -> None:

@@ -18,6 +18,7 @@ LeaveOut = Callable[[str, str], None]
 _SECRETS = tuple(f'"{name}"'.encode() for name in NEVER_LOADED)
 _TELLING = ("text", "description", "name", "filename", "state", "person_id", "created_at")
 """What tells an item without an id from others."""
+_TELLING_OF_A_TRANSITION = ("occurred_at", "performed_by_id")
 
 
 def tidied(table: str, record: Record, leave_out: LeaveOut) -> Record:
@@ -96,6 +97,9 @@ def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: LeaveOut
         if value is None:
             leave_out(nested.table, "it is no id" if nested.of_values else "it is no record")
             continue
+        if "state" in nested.key and not _is_transition(value, parent_id, siblings):
+            leave_out(nested.table, "it does not say to which state")
+            continue
         if nested.key:
             key = value if nested.of_values else tuple(str(value.get(n)) for n in nested.key)
             if key in seen:
@@ -114,9 +118,19 @@ def _item(
     if not isinstance(item, dict):
         return None
     value = _tidied(item, nested.lists, leave_out)
-    if nested.key == ("id",) and not isinstance(value.get("id"), int):
+    if nested.key == ("id",) and whole_number(value.get("id")) is None:
         value["id"] = siblings.key(nested.table, parent_id, *map(value.get, _TELLING))
     return value
+
+
+def _is_transition(value: Record, parent_id: Any, siblings: Siblings) -> bool:
+    """Whether it says to which state; what has no project's version is given a stable one."""
+    version = whole_number(value.get("project_version"))
+    if version is None:
+        told = map(value.get, _TELLING_OF_A_TRANSITION)
+        version = siblings.key("transition", parent_id, value.get("state"), *told)
+    value["project_version"] = version
+    return isinstance(value.get("state"), str)
 
 
 def _leave_out_whole(nested: Nested, item: Any, reason: str, leave_out: LeaveOut) -> None:

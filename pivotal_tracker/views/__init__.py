@@ -105,12 +105,12 @@ def _files() -> dict[str, str]:
 @cache
 def _reads() -> dict[str, frozenset[str]]:
     """The tables and views that each view reads."""
-    return {name: frozenset(_relations(_parsed(name))) for name in _files()}
+    return {name: frozenset(_relations(_parsed(text))) for name, text in _files().items()}
 
 
 @cache
-def _parsed(name: str) -> exp.Select:
-    return sqlglot.parse_one(_files()[name], read="duckdb", into=exp.Select)
+def _parsed(text: str) -> exp.Select:
+    return sqlglot.parse_one(text, read="duckdb", into=exp.Select)
 
 
 def _relations(query: exp.Select) -> dict[str, list[exp.Table]]:
@@ -186,7 +186,7 @@ def _create(client: SqlClientBase[Any], names: list[str]) -> dict[str, str]:
 
 def _query(name: str, client: SqlClientBase[Any]) -> exp.Select:
     """A view's query, its tables named in full, with nothing that sqlglot does not translate."""
-    query = _parsed(name).copy()
+    query = _parsed(_files()[name]).copy()
     for relation, tables in _relations(query).items():
         for table in tables:
             told = exp.alias_(_qualified(client, relation), table.alias_or_name, table=True)

@@ -8,7 +8,7 @@
 --   count: Tracker's history has neither former estimates nor releases. Days are those of the
 --   project's time zone, until today, 10,000 at most.
 --
--- Needs: projects, history_days, or stories__transitions and story_measures. A project without either (a
+-- Needs: projects, history_days, or stories__transitions, story_measures and numbers. A project without either (a
 -- CSV archive) has no rows. Where an archive holds the transitions of some months only, earlier
 -- days are not right.
 WITH state AS (
@@ -20,27 +20,6 @@ WITH state AS (
     UNION ALL SELECT 'delivered'
     UNION ALL SELECT 'rejected'
     UNION ALL SELECT 'accepted'
-),
-
-digit AS (
-    SELECT 0 AS n
-    UNION ALL SELECT 1
-    UNION ALL SELECT 2
-    UNION ALL SELECT 3
-    UNION ALL SELECT 4
-    UNION ALL SELECT 5
-    UNION ALL SELECT 6
-    UNION ALL SELECT 7
-    UNION ALL SELECT 8
-    UNION ALL SELECT 9
-),
-
-number AS (
-    SELECT one.n + 10 * ten.n + 100 * hundred.n + 1000 * thousand.n AS n
-    FROM digit AS one
-    CROSS JOIN digit AS ten
-    CROSS JOIN digit AS hundred
-    CROSS JOIN digit AS thousand
 ),
 
 project AS (
@@ -153,7 +132,7 @@ day AS (
     FROM project
     INNER JOIN (SELECT project_id, min(date) AS date FROM daily GROUP BY project_id) AS begun
         ON begun.project_id = project.id
-    CROSS JOIN number
+    CROSS JOIN numbers AS number
     WHERE number.n <= date_diff('day', begun.date, project.today)
 ),
 

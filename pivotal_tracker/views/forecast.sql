@@ -12,27 +12,10 @@
 --   Tracker's projections widened theirs; null where the volatility is not known, and latest_by
 --   where it is 1 or more. Ours is the standard deviation once, to each side.
 --
--- Needs: projects, stories, iterations, iterations__story_ids, story_measures, project_velocity. Without a
--- velocity (a CSV archive) there is only the order. 400 iterations are looked ahead.
-WITH RECURSIVE digit AS (
-    SELECT 0 AS n
-    UNION ALL SELECT 1
-    UNION ALL SELECT 2
-    UNION ALL SELECT 3
-    UNION ALL SELECT 4
-    UNION ALL SELECT 5
-    UNION ALL SELECT 6
-    UNION ALL SELECT 7
-    UNION ALL SELECT 8
-    UNION ALL SELECT 9
-),
-
-ahead AS (
-    SELECT one.n + 10 * ten.n + 100 * hundred.n AS n
-    FROM digit AS one
-    CROSS JOIN digit AS ten
-    CROSS JOIN digit AS hundred
-    WHERE hundred.n < 4
+-- Needs: projects, stories, iterations, iterations__story_ids, story_measures, project_velocity, numbers.
+-- Without a velocity (a CSV archive) there is only the order. 400 iterations are looked ahead.
+WITH RECURSIVE ahead AS (
+    SELECT n FROM numbers WHERE n < 400
 ),
 
 held AS (

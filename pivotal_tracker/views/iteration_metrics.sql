@@ -18,6 +18,8 @@
 -- median and p85 cycle time: of the accepted features, bugs and chores that have one, interpolated
 --   between neighbours.
 --
+-- A project that files knew by name only has none once it was met with its id: its stories are there.
+--
 -- Needs: projects, iterations, iterations__story_ids, story_measures. Without team strength or the
 -- project's settings (a CSV archive): no velocity and volatility.
 WITH held AS (
@@ -115,6 +117,7 @@ iteration AS (
     LEFT JOIN projects AS project ON project.id = one.project_id
     LEFT JOIN counted
         ON counted.project_id = one.project_id AND counted.iteration_number = one.number
+    WHERE project.same_as_id IS NULL
 ),
 
 -- the iterations that can make a velocity, with their place in the project's order of them
@@ -194,7 +197,8 @@ SELECT
         WHEN averaged.iterations > 1 AND averaged.iterations_known = averaged.iterations
             THEN averaged.deviation / nullif(averaged.mean, 0)
     END AS volatility,
-    averaged.iterations AS iterations_averaged,
+    CASE WHEN iteration.velocity_averaged_over IS NOT NULL THEN averaged.iterations END
+        AS iterations_averaged,
     CASE
         WHEN accepted.rejections_known = accepted.stories
             THEN CAST(accepted.rejected AS DOUBLE) / nullif(accepted.stories, 0)

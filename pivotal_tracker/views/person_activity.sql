@@ -3,12 +3,13 @@
 -- stories_accepted, points_accepted: stories that the person owns and that were accepted in the
 --   week; a story of several owners counts for each. points: see story_measures.
 -- comments: on stories and epics. activities: what the project's feed tells that the person did,
---   which reaches back some months only from when it was first loaded.
+--   which reaches back some months only from when it was first loaded: null in weeks before it
+--   begins. comments are null in a project of files that hold none.
 -- week: its Monday, in the project's time zone. A person whom an archive knew by name only counts
--- as the one with an id once that one was met.
+-- as the one with an id once that one was met, and a project not at all: it is told once more.
 --
 -- Needs: projects, people, stories__owner_ids, stories__comments, epics, epics__comments,
--- activity, story_measures. A CSV archive has no activity: 0.
+-- activity, story_measures. A CSV archive has no activity but that of its history file.
 WITH did AS (
     SELECT
         owner.value AS person_id,
@@ -77,7 +78,7 @@ dated AS (
     FROM did
     LEFT JOIN people AS met ON met.id = did.person_id
     LEFT JOIN projects AS project ON project.id = did.project_id
-    WHERE did.person_id IS NOT NULL AND did.moment IS NOT NULL
+    WHERE did.person_id IS NOT NULL AND did.moment IS NOT NULL AND project.same_as_id IS NULL
 ),
 
 counted AS (
@@ -93,6 +94,15 @@ counted AS (
         CAST(sum(activities) AS BIGINT) AS activities
     FROM dated
     GROUP BY 1, 2, 3, 4
+),
+
+known AS (
+    SELECT
+        project_id,
+        min(CASE WHEN activities > 0 THEN week END) AS activities_since,
+        sum(comments) AS comments
+    FROM counted
+    GROUP BY project_id
 )
 
 SELECT
@@ -103,7 +113,9 @@ SELECT
     counted.week,
     counted.stories_accepted,
     counted.points_accepted,
-    counted.comments,
-    counted.activities
+    CASE WHEN known.comments > 0 OR project._source IS NULL THEN counted.comments END AS comments,
+    CASE WHEN counted.week >= known.activities_since THEN counted.activities END AS activities
 FROM counted
+INNER JOIN known ON known.project_id = counted.project_id
+LEFT JOIN projects AS project ON project.id = counted.project_id
 LEFT JOIN people AS person ON person.id = counted.person_id

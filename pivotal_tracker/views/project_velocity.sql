@@ -5,6 +5,8 @@
 -- current_velocity, current_volatility: what the API gave; the latter is a percentage there and a
 --   share here. Null where the server did not give them.
 --
+-- A project that files knew by name only is left out once it was met with its id.
+--
 -- Needs: projects, iteration_metrics. Null as there, and for a project without iterations.
 SELECT
     project.id AS project_id,
@@ -27,3 +29,4 @@ LEFT JOIN (
     FROM iteration_metrics
     WHERE iteration_state <> 'done'
 ) AS now_on ON now_on.project_id = project.id AND now_on.place = 1
+WHERE project.same_as_id IS NULL

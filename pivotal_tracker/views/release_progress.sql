@@ -1,7 +1,8 @@
 -- One row a release: how much of the work before it is accepted, and whether it is in time.
 --
 -- stories: those that the server, or the archive, put before the release; the release itself is not
---   one of them. points: of the types that are estimated in the project (see story_measures).
+--   one of them. points: of the types that are estimated in the project (see story_measures). Null
+--   in a project of whose releases nothing tells what is before them (a CSV archive).
 -- projected_completion: as the server gave it, else the day by which the last open story is
 --   expected (see forecast); null if an open story is in no plan.
 -- days_late: from the deadline to the acceptance or, before that, to the projected completion, in
@@ -59,10 +60,12 @@ SELECT
     release.current_state,
     release.url,
     release.deadline,
-    coalesce(counted.stories, 0) AS stories,
-    coalesce(counted.stories_accepted, 0) AS stories_accepted,
-    coalesce(counted.points, 0) AS points,
-    coalesce(counted.points_accepted, 0) AS points_accepted,
+    CASE WHEN told.project_id IS NOT NULL THEN coalesce(counted.stories, 0) END AS stories,
+    CASE WHEN told.project_id IS NOT NULL THEN coalesce(counted.stories_accepted, 0) END
+        AS stories_accepted,
+    CASE WHEN told.project_id IS NOT NULL THEN coalesce(counted.points, 0) END AS points,
+    CASE WHEN told.project_id IS NOT NULL THEN coalesce(counted.points_accepted, 0) END
+        AS points_accepted,
     CAST(counted.stories_accepted AS DOUBLE) / nullif(counted.stories, 0)
         AS share_of_stories_accepted,
     counted.points_accepted / nullif(counted.points, 0) AS share_of_points_accepted,
@@ -81,5 +84,7 @@ SELECT
     ) AS days_late
 FROM releases AS release
 INNER JOIN planned ON planned.id = release.id
+LEFT JOIN (SELECT DISTINCT project_id FROM releases__story_ids) AS told
+    ON told.project_id = release.project_id
 LEFT JOIN projects AS project ON project.id = release.project_id
 LEFT JOIN counted ON counted.release_id = release.id

@@ -2,6 +2,7 @@
 --
 -- points, first_started_at, cycle_time_hours, lead_time_hours, rejection_count: see story_measures.
 -- iteration_number: the iteration that holds the story, as planned for what is not accepted.
+-- comment_count and the like: null where the story is from files that hold none of its project.
 --
 -- Needs: people, epics, iterations, stories with their nested tables, story_measures.
 WITH labelled AS (
@@ -61,9 +62,26 @@ blocked AS (
     SELECT
         project_id,
         story_id,
+        count(*) AS blockers,
         count(CASE WHEN NOT coalesce(resolved, FALSE) THEN 1 END) AS open_blockers
     FROM stories__blockers
     GROUP BY project_id, story_id
+),
+
+known AS (
+    SELECT
+        project_id,
+        sum(comments) AS comments,
+        sum(tasks) AS tasks,
+        sum(blockers) AS blockers
+    FROM (
+        SELECT project_id, comments, 0 AS tasks, 0 AS blockers FROM commented
+        UNION ALL
+        SELECT project_id, 0 AS comments, tasks, 0 AS blockers FROM tasked
+        UNION ALL
+        SELECT project_id, 0 AS comments, 0 AS tasks, blockers FROM blocked
+    ) AS nested
+    GROUP BY project_id
 )
 
 SELECT
@@ -90,10 +108,16 @@ SELECT
     measured.cycle_time_hours,
     measured.lead_time_hours,
     measured.rejection_count,
-    coalesce(commented.comments, 0) AS comment_count,
-    coalesce(tasked.tasks, 0) AS task_count,
-    coalesce(tasked.open_tasks, 0) AS open_task_count,
-    coalesce(blocked.open_blockers, 0) AS open_blocker_count
+    CASE
+        WHEN story._source IS NULL OR known.comments > 0 THEN coalesce(commented.comments, 0)
+    END AS comment_count,
+    CASE WHEN story._source IS NULL OR known.tasks > 0 THEN coalesce(tasked.tasks, 0) END
+        AS task_count,
+    CASE WHEN story._source IS NULL OR known.tasks > 0 THEN coalesce(tasked.open_tasks, 0) END
+        AS open_task_count,
+    CASE
+        WHEN story._source IS NULL OR known.blockers > 0 THEN coalesce(blocked.open_blockers, 0)
+    END AS open_blocker_count
 FROM stories AS story
 INNER JOIN story_measures AS measured
     ON measured.project_id = story.project_id AND measured.story_id = story.id
@@ -105,4 +129,5 @@ LEFT JOIN in_epics ON in_epics.project_id = story.project_id AND in_epics.story_
 LEFT JOIN planned ON planned.project_id = story.project_id AND planned.story_id = story.id
 LEFT JOIN commented ON commented.project_id = story.project_id AND commented.story_id = story.id
 LEFT JOIN tasked ON tasked.project_id = story.project_id AND tasked.story_id = story.id
+LEFT JOIN known ON known.project_id = story.project_id
 LEFT JOIN blocked ON blocked.project_id = story.project_id AND blocked.story_id = story.id
