@@ -7,7 +7,7 @@ import json as stdlib_json
 import re
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from .errors import TrackerError
+from .fields import named_in, outermost, without
 from .settings import MOST_REDIRECTS, SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
 
 Record = dict[str, Any]
@@ -150,6 +151,7 @@ class TrackerClient:
         self.base_url = _checked_url(base_url)
         self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
         self.refused_fields: set[str] = set()
+        self._refused: defaultdict[str, set[str]] = defaultdict(set)
         self._refused_params: set[str] = set()
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._next_request = 0.0
@@ -229,7 +231,7 @@ class TrackerClient:
         """
         path = endpoint.path.format(**path_values)
         while True:
-            fields = [name for name in endpoint.fields if name not in self.refused_fields]
+            fields = without(endpoint.fields, self._refused[endpoint.path])
             extras = {k: v for k, v in endpoint.params.items() if k not in self._refused_params}
             params: dict[str, Any] = {**extras, **(asked or {})}
             if fields:
@@ -241,15 +243,15 @@ class TrackerClient:
             try:
                 response = self._answer(path, params, closely=False)
             except InvalidRequestError as error:
-                named = _named_in(str(error), fields)
+                named = named_in(str(error), fields)
                 if named:
-                    self.refused_fields.update(named)
+                    self._refuse(endpoint, named)
                 elif asked:
                     raise
                 elif extras:
                     self._refused_params.update(extras)
                 elif fields:
-                    self.refused_fields.update(fields)
+                    self._refuse(endpoint, outermost(fields) | {":default"})
                 else:
                     raise
             else:
@@ -266,6 +268,11 @@ class TrackerClient:
                     inside=endpoint.inside,
                     is_one=endpoint.is_one,
                 )
+
+    def _refuse(self, endpoint: Endpoint, names: set[str]) -> None:
+        """Notes what an endpoint does not give; another may still have it."""
+        self._refused[endpoint.path] = self._refused[endpoint.path] | names
+        self.refused_fields |= names - {":default"}
 
     @contextlib.contextmanager
     def file(self, address: str, begin: int = 0) -> Iterator[requests.Response]:
@@ -423,15 +430,6 @@ def _problem(response: requests.Response) -> _Problem:
         return _Problem("", response.reason or "")
     said = [body.get(name) for name in ("error", "general_problem", "requirement")]
     return _Problem(str(body.get("code", "")), " ".join(str(s) for s in said if s)[:500])
-
-
-def _named_in(problem: str, fields: list[str]) -> list[str]:
-    """The fields that the text of an error names."""
-    return [
-        name
-        for name in fields
-        if name != ":default" and re.search(rf"\b{re.escape(name.split('(')[0])}\b", problem)
-    ]
 
 
 def _looks_like_json(content: bytes) -> bool:

@@ -23,7 +23,7 @@ from tracker_server.workspace import Workspace
 
 from .conftest import ROOT, Command
 from .test_load import truth
-from .truth import assert_tables_equal
+from .truth import assert_tables_equal, comparable
 
 Serve = Callable[[Workspace], TrackerServer]
 
@@ -200,6 +200,47 @@ def test_a_refused_field_is_left_out(command: Command, server: TrackerServer) ->
     loaded = command.tables()
     assert loaded["stories__transitions"]
     assert not loaded["stories__branches"]
+
+
+def test_a_field_refused_within_another_takes_nothing_else_with_it(
+    command: Command, server: TrackerServer
+) -> None:
+    project_id, project = next(iter(server.workspace.projects.items()))
+    link = {"title": "Plan", "google_id": "g", "alternate_link": "https://docs.google.com/g"}
+    server.workspace.add_comment(
+        "See this", story_id=next(iter(project.stories)), google_attachments=[link]
+    )
+    type_id = server.workspace.add_review_type(project_id, "Design")["id"]
+    server.workspace.add_review(next(iter(project.stories)), type_id)
+    expected = truth(server)
+    server.behaviour.refused_fields = {"google_attachments", "review_type"}
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert "Fields that this server refuses: google_attachments, review_type\n" in result.stdout
+    assert expected.pop("stories__comments__google_attachments")
+    expected.pop("epics__comments__google_attachments", None)
+    for row in expected["stories__reviews"]:
+        for name in [one for one in row if one.startswith("review_type__")]:
+            del row[name]
+    assert_tables_equal(command.tables(), expected)
+
+
+def test_what_one_endpoint_refuses_is_asked_of_the_others(
+    command: Command, server: TrackerServer
+) -> None:
+    expected = truth(server)
+
+    def refuse_of_epics(path: str, _: dict[str, str]) -> None:
+        server.behaviour.lacks = {"fields"} if path.endswith("/epics") else set()
+
+    server.before_request = refuse_of_epics
+    result = command()
+    assert result.returncode == 0, result.stderr
+    loaded = command.tables()
+    assert not loaded["epics__comments"]
+    assert {row["name"] for row in loaded["epics"]} == {row["name"] for row in expected["epics"]}
+    for name in ("stories", "stories__comments", "stories__labels", "labels", "releases"):
+        assert comparable(loaded[name]) == comparable(expected[name]), name
 
 
 def test_a_database_in_use_is_one_line_and_the_next_run_completes(
