@@ -11,7 +11,7 @@ from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.extract import DltResource
 
 from . import tables
-from .accounts import account_list, account_memberships_of, workspaces_of
+from .accounts import account_list, account_memberships_of, is_known, workspaces_of
 from .archive import open_archives
 from .archive_load import ARCHIVE_TABLES, ArchiveOptions, ArchiveRun, Handed
 from .attachments import attachment_rows
@@ -115,8 +115,8 @@ def pivotal_tracker_source(
     def accounts(listed: list[Record]) -> Iterator[Any]:
         metrics = dlt.current.resource_metrics()
         metrics.update(run().list_metrics["accounts"])
-        is_known = not metrics.keys() & {"not_offered", "not_permitted"}
-        yield from account_wide(run(), tables.ACCOUNTS, listed if is_known else None, metrics)
+        told = listed if is_known(metrics) else None
+        yield from account_wide(run(), tables.ACCOUNTS, told, metrics)
         yield from run().ended("accounts")
 
     def account_memberships(listed: list[Record]) -> Iterator[Any]:

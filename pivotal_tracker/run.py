@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from .changes import Feeds, deletions_in
 from .client import TrackerClient
 from .comparison import Comparison
 from .destination import only_adds
-from .loaded import Loaded
+from .loaded import Key, Loaded
 from .people import People
 from .rows import Batch, Record
 from .shard import Shard
@@ -128,7 +128,11 @@ def rows_counted(metrics: dict[str, Any]) -> Counter[str]:
 
 
 def account_wide(
-    run: Run, table: tables.Table, records: list[Record] | None, metrics: dict[str, Any]
+    run: Run,
+    table: tables.Table,
+    records: list[Record] | None,
+    metrics: dict[str, Any],
+    kept: Collection[Key] = (),
 ) -> Iterator[Any]:
     """What a resource yields for a list that is read whole and compared with what was loaded.
 
@@ -137,6 +141,7 @@ def account_wide(
         table: The list's table.
         records: The whole list; None where it could not be read, so that nothing is known gone.
         metrics: Those of the resource.
+        kept: The keys of what may still be there, as its part of the list could not be read.
     """
     if not run.shard.has_accounts:
         return
@@ -147,7 +152,7 @@ def account_wide(
     known = {} if run.rebuilds else run.loaded.row_ids(table)
     comparison = Comparison(batch, known, set(), rows_counted(metrics))
     comparison.take(records)
-    gone = set(comparison.gone()) - run.loaded.from_archives(table)
+    gone = set(comparison.gone()) - run.loaded.from_archives(table) - set(kept)
     comparison.remove(gone)
     yield from batch.items()
     yield from run.deleted({"kind": table.kind, "id": one, "project_id": 0} for one in gone)

@@ -406,6 +406,34 @@ def test_one_edit_costs_the_same_however_many_stories_there_are(tmp_path: Path) 
     assert costs[0][1] == 1
 
 
+def test_the_accounts_that_may_be_read_are_read_beside_one_that_may_not(mirror: Mirror) -> None:
+    workspace, behaviour = mirror.workspace, mirror.server.behaviour
+    (account,) = workspace.accounts.values()
+    member = next(iter(workspace.account_memberships.values()))
+    workspace.account_memberships[78] = member | {"id": 78}
+    workspace.create_project(name="Yet another")
+    told = mirror.truth()["account_memberships"]
+    other = account | {"id": 77, "name": "Somebody else's"}
+
+    def forbid_one(path: str, _: dict[str, str]) -> None:
+        behaviour.forbidden = {"account_memberships"} if path.endswith(closed) else set()
+
+    mirror.server.before_request = forbid_one
+    for closed in ("/accounts/77/memberships", f"/accounts/{account['id']}/memberships"):
+        workspace.accounts[77] = other
+        workspace.create_project(name="Another")
+        metrics = mirror.load()
+        assert closed in metrics["account_memberships"]["not_permitted"]
+        loaded = mirror.tables()
+        assert {row["name"] for row in loaded["accounts"]} == {account["name"], other["name"]}
+        assert comparable(loaded["account_memberships"]) == comparable(told)
+    workspace.accounts.clear()
+    workspace.create_project(name="One more")
+    mirror.load()
+    mirror.assert_exact()
+    assert not mirror.tables()["account_memberships"]
+
+
 class Changes(RuleBasedStateMachine):
     """Anything may happen between two runs."""
 
