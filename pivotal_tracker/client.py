@@ -57,6 +57,10 @@ class RefusedError(TrackerError):
     """The server refuses one thing to this token, or does not have it; the rest may be readable."""
 
 
+class UnfoundError(RefusedError):
+    """The server does not have it: it is gone, or this token may not know of it."""
+
+
 class NotOfferedError(TrackerError):
     """The server has no such endpoint for anyone."""
 
@@ -398,7 +402,9 @@ class TrackerClient:
                 f"{_host(self.base_url)} does not accept the API token. Take it from your profile "
                 "page there and set SOURCES__PIVOTAL_TRACKER__API_TOKEN."
             )
-        if status == 403 or problem.code == "unfound_resource":
+        if problem.code == "unfound_resource":
+            raise UnfoundError(what)
+        if status == 403:
             raise RefusedError(what)
         if status == 404:
             raise NotOfferedError(what)

@@ -337,6 +337,74 @@ def test_a_server_that_tells_less(missing: str, mirror: Mirror) -> None:
         mirror.assert_exact()
 
 
+def test_stories_are_asked_for_singly_where_many_at_once_are_refused(mirror: Mirror) -> None:
+    mirror.server.behaviour.forbidden = {"bulk"}
+    mirror.workspace.add_blocker(some_story(mirror)["id"], "It is in the way")
+    mirror.workspace.delete_stories(some_story(mirror, 4)["id"])
+    metrics = mirror.load()
+    assert "skipped" not in metrics["stories"]
+    mirror.assert_exact()
+
+
+@pytest.mark.parametrize("how", ["forbidden", "missing"])
+def test_a_story_that_cannot_be_read_again_is_not_gone(how: str, mirror: Mirror) -> None:
+    project_id = some_story(mirror)["project_id"]
+    before = mirror.tables()["stories"]
+    mirror.workspace.add_blocker(some_story(mirror)["id"], "It is in the way")
+
+    def close_single_stories(path: str, _: dict[str, str]) -> None:
+        parts = path.rsplit("/stories/", 1)
+        setattr(mirror.server.behaviour, how, {"bulk", "stories"} if parts[1:] else set())
+
+    mirror.server.before_request = close_single_stories
+    metrics = mirror.load()
+    assert list(metrics["stories"]["skipped"]) == [str(project_id)]
+    assert comparable(mirror.tables()["stories"]) == comparable(before)
+    if how == "forbidden":
+        mirror.server.before_request = None
+        mirror.server.behaviour.forbidden = set()
+    mirror.workspace.delete_stories(some_story(mirror, 4)["id"])
+    mirror.load()
+    mirror.assert_exact()
+
+
+def test_a_project_that_closes_while_it_is_read_is_left_to_the_next_run(mirror: Mirror) -> None:
+    first = next(iter(mirror.workspace.projects))
+    behaviour = mirror.server.behaviour
+    behaviour.limits = {"stories": 10}
+    asked = itertools.count()
+
+    def change_then_close(path: str, query: dict[str, str]) -> None:
+        if path.endswith(f"/{first}/stories"):
+            if query.get("fields") == "id":
+                behaviour.forbidden_projects = {first}
+            elif next(asked) == 2:
+                mirror.workspace.edit_story(some_story(mirror, 1)["id"], name="Meanwhile")
+
+    mirror.workspace.delete_stories(some_story(mirror)["id"])
+    mirror.workspace.forget_activity(first, keep=0)
+    mirror.server.before_request = change_then_close
+    metrics = mirror.load()
+    assert list(metrics["stories"]["skipped"]) == [str(first)]
+    mirror.server.before_request = None
+    behaviour.forbidden_projects = set()
+    mirror.load()
+    mirror.assert_exact()
+
+
+@pytest.mark.parametrize("written", ["yesterday", "2999-13-45T00:00:00Z"])
+def test_a_time_that_is_none_does_not_stop_the_next_run(written: str, mirror: Mirror) -> None:
+    odd = some_story(mirror)
+    odd["updated_at"] = written
+    mirror.workspace.edit_story(some_story(mirror, 1)["id"], name="Edited")
+    mirror.server.behaviour.lacks = {"updated_after"}
+    for name in ("Once", "Twice"):
+        mirror.workspace.edit_story(some_story(mirror, 2)["id"], name=name)
+        mirror.load("stories")
+        names = {row["name"] for row in mirror.tables()["stories"]}
+        assert {"Edited", name} <= names
+
+
 def test_litetracker_is_compared(tmp_path: Path, small_workspace: Workspace) -> None:
     with TrackerServer(small_workspace) as server:
         server.behaviour = litetracker()
