@@ -14,7 +14,7 @@ from .comparison import Comparison
 from .reading import note_client
 from .rows import Record, in_tracker_words
 from .run import Run, rows_counted
-from .settings import PROJECTS
+from .settings import ONE_PROJECT, PROJECTS
 from .shard import Shard
 
 _NOT_SEEN = "_not_seen_since"
@@ -43,7 +43,9 @@ def project_list(
     for project_id in wanted:
         if project_id not in records and project_id in shard:
             try:
-                records[project_id] = in_tracker_words(client.get(f"projects/{project_id}"))
+                page = client.page(ONE_PROJECT, id=project_id)
+                for record in client.records(page):
+                    records[project_id] = {**in_tracker_words(record), "id": project_id}
             except (RefusedError, NotOfferedError) as error:
                 skipped[str(project_id)] = str(error)
     own = [records[one] for one in wanted if one in records and one in shard]
