@@ -32,6 +32,7 @@ from .shard import Shard
 from .tables import Table
 
 __all__ = [
+    "RESOURCES",
     "Difference",
     "Findings",
     "MissingTokenError",
@@ -45,6 +46,17 @@ __all__ = [
     "pivotal_tracker_attachments",
     "pivotal_tracker_source",
 ]
+
+RESOURCES = (
+    "projects",
+    *PROJECT_ENDPOINTS,
+    "workspaces",
+    "accounts",
+    "account_memberships",
+    "people",
+    "deleted_records",
+)
+"""What can be selected of `pivotal_tracker_source`: each a table, with those nested in it."""
 
 ADDED_TO = frozenset({"activity", "people", "deleted_records"})
 """The resources whose tables are only ever added to, whatever is rebuilt."""
@@ -86,6 +98,7 @@ def pivotal_tracker_source(
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
     part = Shard.parsed(shard)
+    wanted = _as_ids(project_ids)
     # other shards' rows are in the same tables
     rebuilds = full_refresh and part.is_whole
     runs: list[Run] = []
@@ -101,7 +114,7 @@ def pivotal_tracker_source(
     @dlt.resource(name="project_list", selected=False)
     def listed_projects() -> Iterator[list[Record]]:
         metrics = run().list_metrics["projects"]
-        listed, run().elsewhere = project_list(client, project_ids, part, metrics)
+        listed, run().elsewhere = project_list(client, wanted, part, metrics)
         yield listed
 
     @dlt.resource(name="account_list", selected=False)
@@ -109,7 +122,7 @@ def pivotal_tracker_source(
         yield account_list(client, run().list_metrics["accounts"]) if part.has_accounts else []
 
     def projects(listed: list[Record]) -> Iterator[Any]:
-        yield from project_rows(run(), listed, are_all=project_ids is None)
+        yield from project_rows(run(), listed, are_all=wanted is None)
         yield from run().ended("projects")
 
     def accounts(listed: list[Record]) -> Iterator[Any]:
@@ -237,8 +250,9 @@ def pivotal_tracker_archive(
         TrackerError: There is nothing at one of the paths, or nothing known at any of them.
     """
     opened = open_archives(paths)
+    wanted = _as_ids(project_ids)
     options = ArchiveOptions(
-        None if project_ids is None else frozenset(project_ids),
+        None if wanted is None else frozenset(wanted),
         Path(attachments_directory).resolve() if attachments_directory else None,
     )
     runs: list[ArchiveRun] = []
@@ -261,6 +275,16 @@ def pivotal_tracker_archive(
         return _with_tables(resource, table, rebuilds=False)
 
     return [archives, *map(of_table, ARCHIVE_TABLES.values())]
+
+
+def _as_ids(project_ids: list[int] | None) -> list[int] | None:
+    """Ids as numbers, which a configuration may give as texts."""
+    try:
+        return None if project_ids is None else [int(one) for one in project_ids]
+    except (TypeError, ValueError) as error:
+        raise TrackerError(
+            f"project_ids must be ids of projects, as in [1027488], not {project_ids!r}."
+        ) from error
 
 
 def _refuse_to_change_files(loaded: Loaded) -> None:

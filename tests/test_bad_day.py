@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pivotal_tracker import RESOURCES, pivotal_tracker_source
 from pivotal_tracker.tables import PROJECT_TABLES
 from tracker_server import Behaviour, Faults, TrackerServer, litetracker
 from tracker_server.made_up import made_up_workspace
@@ -384,14 +385,38 @@ def test_the_token_does_not_follow_a_redirect(
 
 
 def test_bad_options_end_with_2(command: Command) -> None:
-    for options in (["--projekt"], ["--project", "x"], ["--dataset", "pivotal_tracker"]):
+    for options in (
+        ["--projekt"],
+        ["--project", "x"],
+        ["--dataset", "pivotal_tracker"],
+        ["--dataset", "Pivotal-Tracker"],
+        ["--archive", "no.zip", "--resource", "storys"],
+    ):
         result = command(*options)
         assert result.returncode == 2, result.stderr
         assert "Traceback" not in result.stderr
 
 
-def test_an_unknown_resource_is_named(command: Command, server: TrackerServer) -> None:
-    assert_one_clear_line(command("--resource", "storys"), "storys", "stories")
+@pytest.mark.parametrize("name", ["storys", "project_list", "stories__labels"])
+def test_an_unknown_resource_is_named(name: str, command: Command) -> None:
+    result = command("--resource", "labels", name)
+    assert result.returncode == 2
+    said = result.stderr.splitlines()[-1]
+    assert f"no table {name};" in said
+    assert "stories, epics" in said
+
+
+def test_every_resource_can_be_selected_and_no_other() -> None:
+    offered = pivotal_tracker_source(api_token="a" * 32).resources
+    assert set(RESOURCES) == set(offered) - {"project_list", "account_list"}
+
+
+def test_a_setting_of_the_wrong_kind_is_named(command: Command, server: TrackerServer) -> None:
+    for name, value in (("PROJECT_IDS", "7"), ("REQUESTS_PER_SECOND", "often")):
+        result = command(env={f"SOURCES__PIVOTAL_TRACKER__{name}": value})
+        assert_one_clear_line(result, f"The setting {name.lower()} cannot be understood")
+    result = command(env={"SOURCES__PIVOTAL_TRACKER__PROJECT_IDS": '["all"]'})
+    assert_one_clear_line(result, "project_ids must be ids of projects")
 
 
 def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:

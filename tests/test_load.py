@@ -118,11 +118,14 @@ def test_the_project_list_is_read_once(command: Command, server: TrackerServer) 
 
 
 def test_only_the_projects_asked_for(command: Command, server: TrackerServer) -> None:
-    first, second, _ = server.workspace.projects
+    first, second, third = server.workspace.projects
     result = command("--project", str(first), str(second))
     assert result.returncode == 0, result.stderr
     assert {row["id"] for row in command.tables()["projects"]} == {first, second}
     assert {row["project_id"] for row in command.tables()["stories"]} == {first, second}
+    asked = {"SOURCES__PIVOTAL_TRACKER__PROJECT_IDS": f'["{third}"]'}
+    assert command(env=asked).returncode == 0
+    assert {row["id"] for row in command.tables()["projects"]} == {first, second, third}
 
 
 def test_a_project_that_is_not_listed_is_loaded_whole_when_asked_for(
