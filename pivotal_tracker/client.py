@@ -384,12 +384,18 @@ class TrackerClient:
             problem = (
                 f"{host} gave no usable answer in {attempts} attempts: {type(error).__name__}."
             )
-        return UnreachableError(f"{problem} {self._advice()}")
+        return UnreachableError(f"{problem} {self.advice}")
 
-    def _advice(self) -> str:
-        if _host(self.base_url) == _host(TRACKER_URL):
+    @property
+    def advice(self) -> str:
+        """What to do where nothing can be had of the server."""
+        if self._is_original:
             return f"{SHUT_DOWN}."
         return f"Is base_url right ({self.base_url})? `--check` says what the server offers."
+
+    @property
+    def _is_original(self) -> bool:
+        return _host(self.base_url) == _host(TRACKER_URL)
 
     def _raise_for(self, response: requests.Response) -> None:
         status = response.status_code
@@ -401,6 +407,7 @@ class TrackerClient:
             raise InvalidTokenError(
                 f"{_host(self.base_url)} does not accept the API token. Take it from your profile "
                 "page there and set SOURCES__PIVOTAL_TRACKER__API_TOKEN."
+                + (f" {SHUT_DOWN}." if self._is_original else "")
             )
         if problem.code == "unfound_resource":
             raise UnfoundError(what)
@@ -413,11 +420,11 @@ class TrackerClient:
             raise UnreachableError(
                 f"{_host(self.base_url)} sends to another address ({target.scheme}://"
                 f"{target.netloc}{target.path}), and the token goes to no other. If that is the "
-                f"server you mean, set it as base_url. {self._advice()}"
+                f"server you mean, set it as base_url. {self.advice}"
             )
         if status == 400:
             raise InvalidRequestError(what)
-        raise UnreachableError(f"{what}. {self._advice()}")
+        raise UnreachableError(f"{what}. {self.advice}")
 
 
 @dataclass(frozen=True)
@@ -492,6 +499,8 @@ def _origin(url: str) -> tuple[str, str]:
 
 def _checked_url(base_url: str) -> str:
     url = urlsplit(base_url.strip())
+    if "@" in url.netloc:
+        raise TrackerError("base_url must be without a user name and a password.")
     if url.scheme not in ("http", "https") or not url.hostname:
         raise TrackerError(
             f"base_url must be a web address such as {TRACKER_URL}, not {base_url!r}."

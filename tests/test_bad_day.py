@@ -126,6 +126,35 @@ def test_the_original_host_is_said_to_have_shut_down(command: Command) -> None:
     )
 
 
+def test_whatever_answers_at_the_original_host_it_is_said_to_have_shut_down(
+    command: Command, server: TrackerServer
+) -> None:
+    proxy = {"HTTP_PROXY": server.url.removesuffix("/services/v5")}
+    for url, token in (
+        ("http://www.pivotaltracker.com/services/v5", "a" * 32),
+        ("http://www.pivotaltracker.com/gone", command.api_token),
+    ):
+        command.base_url, command.api_token = url, token
+        assert_one_clear_line(command(env=proxy), "shut down on 2025-04-30", "litetracker")
+    assert server.requests
+
+
+def test_an_address_without_the_path_of_the_api_is_told(
+    command: Command, server: TrackerServer
+) -> None:
+    command.base_url = server.url.removesuffix("/services/v5")
+    for options in ((), ("--check",)):
+        assert_one_clear_line(command(*options), "404", "including /services/v5", command.base_url)
+
+
+def test_a_password_in_the_address_is_not_repeated(command: Command) -> None:
+    command.api_token = "a" * 32
+    command.base_url = "http://me:wordpass@127.0.0.1:1/services/v5"
+    result = command()
+    assert_one_clear_line(result, "base_url", "password")
+    assert "wordpass" not in result.stdout + result.stderr
+
+
 def test_a_host_that_is_not_there_is_not_waited_for(command: Command) -> None:
     command.api_token = "a" * 32
     with closed_port() as port:
