@@ -287,7 +287,9 @@ def _run(
     if not options.shard.is_whole and "people" in source.selected_resources:
         gather_people(loading.pipeline)
     if options.attachments and not options.archive:
-        files = pivotal_tracker_attachments(options.attachments, shard=str(options.shard))
+        files = pivotal_tracker_attachments(
+            options.attachments, shard=str(options.shard), **_projects(options)
+        )
         traces.append(loading.run(files))
 
 
@@ -301,18 +303,21 @@ def _tell_of_failure(options: argparse.Namespace, error: Exception) -> None:
         tell_sentry(error)
 
 
+def _projects(options: argparse.Namespace) -> dict[str, Any]:
+    """The projects asked for; those of the configuration where the command names none."""
+    return {"project_ids": options.project} if options.project else {}
+
+
 def _server(options: argparse.Namespace) -> DltSource:
-    projects = {"project_ids": options.project} if options.project else {}
     source = pivotal_tracker_source(
-        full_refresh=options.full_refresh, shard=str(options.shard), **projects
+        full_refresh=options.full_refresh, shard=str(options.shard), **_projects(options)
     )
     return _selected(source, options.resource)
 
 
 def _archives(options: argparse.Namespace) -> DltSource:
-    projects = {"project_ids": options.project} if options.project else {}
     source = pivotal_tracker_archive(
-        options.archive, attachments_directory=options.attachments, **projects
+        options.archive, attachments_directory=options.attachments, **_projects(options)
     )
     names = {*options.resource, "load_report"} if options.resource else None
     return _selected(source, names)

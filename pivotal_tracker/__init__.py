@@ -192,6 +192,7 @@ def pivotal_tracker_attachments(
     directory: str,
     api_token: str = dlt.secrets.value,
     base_url: str = TRACKER_URL,
+    project_ids: list[int] | None = None,
     requests_per_second: float | None = None,
     shard: str = "",
 ) -> DltResource:
@@ -204,6 +205,7 @@ def pivotal_tracker_attachments(
         directory: Where the files go.
         api_token: As for `pivotal_tracker_source`; it goes only to the host of `base_url`.
         base_url: As for `pivotal_tracker_source`.
+        project_ids: As for `pivotal_tracker_source`.
         requests_per_second: As for `pivotal_tracker_source`.
         shard: As for `pivotal_tracker_source`.
 
@@ -216,9 +218,11 @@ def pivotal_tracker_attachments(
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
     part = Shard.parsed(shard)
+    wanted = _as_ids(project_ids)
 
     def attachment_files() -> Iterator[Any]:
-        yield from attachment_rows(Run(client, part, full_refresh=False), Path(directory).resolve())
+        run = Run(client, part, full_refresh=False)
+        yield from attachment_rows(run, Path(directory).resolve(), wanted)
 
     table = tables.ATTACHMENT_FILES
     resource = dlt.resource(attachment_files, name=table.name)
