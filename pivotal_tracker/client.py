@@ -65,6 +65,10 @@ class NotOfferedError(TrackerError):
     """The server has no such endpoint for anyone."""
 
 
+class PerhapsNotOfferedError(NotOfferedError):
+    """It answers 404, and does not say whether the endpoint or only this one thing is missing."""
+
+
 class InvalidRequestError(TrackerError):
     """The server does not take a parameter of the request (400)."""
 
@@ -413,8 +417,10 @@ class TrackerClient:
             raise UnfoundError(what)
         if status == 403:
             raise RefusedError(what)
-        if status == 404:
+        if problem.code == "route_not_found":
             raise NotOfferedError(what)
+        if status == 404:
+            raise PerhapsNotOfferedError(what)
         if 300 <= status < 400:
             target = urlsplit(response.headers.get("Location", ""))
             raise UnreachableError(

@@ -19,6 +19,7 @@ import pytest
 from pivotal_tracker import RESOURCES, pivotal_tracker_source
 from pivotal_tracker.tables import PROJECT_TABLES
 from tracker_server import Behaviour, Faults, TrackerServer, litetracker
+from tracker_server.errors import ApiError
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
@@ -208,6 +209,29 @@ def test_a_project_that_is_not_there_is_skipped_and_named(
     assert result.returncode == 3, result.stderr
     assert "Skipped: project 99, projects" in result.stdout
     assert {row["id"] for row in command.tables()["projects"]} == {known}
+
+
+@pytest.mark.parametrize("how_many", [1, 3])
+def test_a_404_that_says_nothing_is_of_all_projects_or_of_one(
+    how_many: int, command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = truth(server)
+    plain = ApiError(404, "", "Not Found")
+    monkeypatch.setattr("tracker_server.answers.route_not_found", lambda: plain)
+    closed = list(server.workspace.projects)[:how_many]
+
+    def close(path: str, _: dict[str, str]) -> None:
+        is_closed = any(path.endswith(f"/{one}/epics") for one in closed)
+        server.behaviour.missing = {"epics"} if is_closed else set()
+
+    server.before_request = close
+    result = command()
+    is_of_one = how_many == 1
+    assert result.returncode == (3 if is_of_one else 0), result.stderr
+    assert (f"Skipped: project {closed[0]}, epics" in result.stdout) == is_of_one
+    assert ("Not offered by this server: epics" in result.stdout) != is_of_one
+    others = [row for row in expected["epics"] if row["project_id"] not in closed]
+    assert comparable(command.tables()["epics"]) == comparable(others)
 
 
 def test_what_nobody_is_offered_leaves_the_exit_code_alone(
