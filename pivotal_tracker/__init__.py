@@ -159,7 +159,7 @@ def pivotal_tracker_source(
                 name=name,
                 endpoint=PROJECT_ENDPOINTS[name],
                 batch=run().batch(table, metrics),
-                state=_state_of_projects(full_refresh),
+                state=_state_of_projects(forget=full_refresh or not run().loaded.is_remembered),
                 metrics=metrics,
             )
             yield from reading.items([kind(reading, project) for project in listed])
@@ -300,10 +300,10 @@ def _refuse_to_change_files(loaded: Loaded) -> None:
         )
 
 
-def _state_of_projects(full_refresh: bool) -> dict[str, Any]:
-    """What a resource remembers of each project, which a refresh forgets."""
+def _state_of_projects(*, forget: bool) -> dict[str, Any]:
+    """What a resource remembers of each project: nothing after a refresh, or of another dataset."""
     state: dict[str, Any] = dlt.current.resource_state()
-    if full_refresh:
+    if forget:
         state.clear()
     projects: dict[str, Any] = state.setdefault("projects", {})
     return projects

@@ -65,7 +65,8 @@ class Run:
 
     def missing_tables(self, batch: Batch) -> Iterator[Any]:
         """What makes the tables of a batch exist, where an earlier run has not."""
-        if self.rebuilds or not self.loaded.has(batch.table.name):
+        is_there = self.loaded.is_remembered and self.loaded.has(batch.table.name)
+        if self.rebuilds or not is_there:
             yield from batch.empty_items()
 
     def meet(self, table: str, record: Record) -> None:

@@ -22,6 +22,7 @@ from tracker_server import TrackerServer, litetracker
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
+from .conftest import Command
 from .truth import Tables, assert_tables_equal, comparable, loaded_tables, served_tables
 
 ADDED_TO = {
@@ -321,6 +322,24 @@ def test_a_database_that_was_thrown_away_is_filled_again(mirror: Mirror) -> None
     mirror.database.unlink()
     mirror.load()
     mirror.assert_exact()
+
+
+def test_two_datasets_are_kept_up_side_by_side(command: Command, server: TrackerServer) -> None:
+    project = next(iter(server.workspace.projects.values()))
+    stories = iter(list(project.stories))
+    for dataset in ("one", "two", "two", "one"):
+        server.workspace.edit_story(next(stories), name="Edited")
+        server.workspace.delete_stories(next(stories))
+        result = command("--dataset", dataset, "--no-views")
+        assert result.returncode == 0, result.stderr
+    loaded = loaded_tables(command.database, "one")
+    truth = served_tables(server.url, command.api_token)
+    assert_tables_equal(
+        {name: rows for name, rows in loaded.items() if name not in ADDED_TO},
+        {name: rows for name, rows in truth.items() if name not in ADDED_TO},
+    )
+    assert set(comparable(truth["activity"])) <= set(comparable(loaded["activity"]))
+    assert "Loaded 0 rows" in command("--dataset", "one", "--no-views").stdout
 
 
 @pytest.mark.parametrize("missing", ["version", "since_version", "updated_after", "bulk"])
