@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.extract import DltSource
 from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace
 
 from pivotal_tracker import (
+    RESOURCES,
     Shard,
     TrackerError,
     check_archives,
@@ -28,6 +30,7 @@ from pivotal_tracker import (
     pivotal_tracker_attachments,
     pivotal_tracker_source,
 )
+from pivotal_tracker.archive_load import ARCHIVE_TABLES
 from pivotal_tracker.command.outcome import Outcome
 from pivotal_tracker.command.reasons import reason
 from pivotal_tracker.command.running import Loading, suit_memory_to_pages
@@ -48,9 +51,6 @@ ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 2, 3, 4
 _OF_EVERY_TABLE = ("native writer", "Falling back to `append`", 'The "hard_delete" column hint')
 """What dlt warns of for each table: of Postgres, where it loads as fast that way; of plain files,
 whose rows the source does not change; and of tables that are made anew."""
-
-_LISTS = {"project_list", "account_list", "archives"}
-"""The resources that only hand their list on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,7 +162,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
             )
     if options.summary and not options.summary.parent.is_dir():
         parser.error(f"--summary: there is no folder {options.summary.parent}")
-    if options.dataset == _base_name(options):
+    offered = ARCHIVE_TABLES if options.archive else RESOURCES
+    unknown = [name for name in options.resource or () if name not in offered]
+    if unknown:
+        parser.error(
+            f"--resource: there is no table {', '.join(unknown)}; there are {', '.join(offered)}"
+        )
+    # dlt's spelling of names, whichever way they are typed
+    if NamingConvention().normalize_identifier(options.dataset) == _base_name(options):
         parser.error(
             f"--dataset must not be called {options.dataset}: that is the pipeline's name, and "
             "DuckDB could not tell the dataset from its file"
@@ -282,7 +289,9 @@ def _run(
     if not options.shard.is_whole and "people" in source.selected_resources:
         gather_people(loading.pipeline)
     if options.attachments and not options.archive:
-        files = pivotal_tracker_attachments(options.attachments, shard=str(options.shard))
+        files = pivotal_tracker_attachments(
+            options.attachments, shard=str(options.shard), **_projects(options)
+        )
         traces.append(loading.run(files))
 
 
@@ -296,18 +305,21 @@ def _tell_of_failure(options: argparse.Namespace, error: Exception) -> None:
         tell_sentry(error)
 
 
+def _projects(options: argparse.Namespace) -> dict[str, Any]:
+    """The projects asked for; those of the configuration where the command names none."""
+    return {"project_ids": options.project} if options.project else {}
+
+
 def _server(options: argparse.Namespace) -> DltSource:
-    projects = {"project_ids": options.project} if options.project else {}
     source = pivotal_tracker_source(
-        full_refresh=options.full_refresh, shard=str(options.shard), **projects
+        full_refresh=options.full_refresh, shard=str(options.shard), **_projects(options)
     )
     return _selected(source, options.resource)
 
 
 def _archives(options: argparse.Namespace) -> DltSource:
-    projects = {"project_ids": options.project} if options.project else {}
     source = pivotal_tracker_archive(
-        options.archive, attachments_directory=options.attachments, **projects
+        options.archive, attachments_directory=options.attachments, **_projects(options)
     )
     names = {*options.resource, "load_report"} if options.resource else None
     return _selected(source, names)
@@ -320,13 +332,6 @@ def _progress(options: argparse.Namespace) -> TCollectorArg:
 
 
 def _selected(source: DltSource, names: Collection[str] | None) -> DltSource:
-    offered = [name for name in source.resources if name not in _LISTS]
-    unknown = set(names or ()) - set(offered)
-    if unknown:
-        raise TrackerError(
-            f"There is no table {', '.join(sorted(unknown))}. --resource takes: "
-            f"{', '.join(offered)}."
-        )
     return source.with_resources(*names) if names else source
 
 

@@ -11,7 +11,7 @@ from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.extract import DltResource
 
 from . import tables
-from .accounts import account_list, account_memberships_of, workspaces_of
+from .accounts import account_list, account_memberships_of, is_known, workspaces_of
 from .archive import open_archives
 from .archive_load import ARCHIVE_TABLES, ArchiveOptions, ArchiveRun, Handed
 from .attachments import attachment_rows
@@ -32,6 +32,7 @@ from .shard import Shard
 from .tables import Table
 
 __all__ = [
+    "RESOURCES",
     "Difference",
     "Findings",
     "MissingTokenError",
@@ -45,6 +46,17 @@ __all__ = [
     "pivotal_tracker_attachments",
     "pivotal_tracker_source",
 ]
+
+RESOURCES = (
+    "projects",
+    *PROJECT_ENDPOINTS,
+    "workspaces",
+    "accounts",
+    "account_memberships",
+    "people",
+    "deleted_records",
+)
+"""What can be selected of `pivotal_tracker_source`: each a table, with those nested in it."""
 
 ADDED_TO = frozenset({"activity", "people", "deleted_records"})
 """The resources whose tables are only ever added to, whatever is rebuilt."""
@@ -86,6 +98,7 @@ def pivotal_tracker_source(
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
     part = Shard.parsed(shard)
+    wanted = _as_ids(project_ids)
     # other shards' rows are in the same tables
     rebuilds = full_refresh and part.is_whole
     runs: list[Run] = []
@@ -104,7 +117,7 @@ def pivotal_tracker_source(
     @dlt.resource(name="project_list", selected=False)
     def listed_projects() -> Iterator[list[Record]]:
         metrics = run().list_metrics["projects"]
-        listed, run().elsewhere = project_list(client, project_ids, part, metrics)
+        listed, run().elsewhere = project_list(client, wanted, part, metrics)
         yield listed
 
     @dlt.resource(name="account_list", selected=False)
@@ -112,14 +125,14 @@ def pivotal_tracker_source(
         yield account_list(client, run().list_metrics["accounts"]) if part.has_accounts else []
 
     def projects(listed: list[Record]) -> Iterator[Any]:
-        yield from project_rows(run(), listed, are_all=project_ids is None)
+        yield from project_rows(run(), listed, are_all=wanted is None)
         yield from run().ended("projects")
 
     def accounts(listed: list[Record]) -> Iterator[Any]:
         metrics = dlt.current.resource_metrics()
         metrics.update(run().list_metrics["accounts"])
-        is_known = not metrics.keys() & {"not_offered", "not_permitted"}
-        yield from account_wide(run(), tables.ACCOUNTS, listed if is_known else None, metrics)
+        told = listed if is_known(metrics) else None
+        yield from account_wide(run(), tables.ACCOUNTS, told, metrics)
         yield from run().ended("accounts")
 
     def account_memberships(listed: list[Record]) -> Iterator[Any]:
@@ -149,7 +162,7 @@ def pivotal_tracker_source(
                 name=name,
                 endpoint=PROJECT_ENDPOINTS[name],
                 batch=run().batch(table, metrics),
-                state=_state_of_projects(full_refresh),
+                state=_state_of_projects(forget=full_refresh or not run().loaded.is_remembered),
                 metrics=metrics,
             )
             yield from reading.items([kind(reading, project) for project in listed])
@@ -182,6 +195,7 @@ def pivotal_tracker_attachments(
     directory: str,
     api_token: str = dlt.secrets.value,
     base_url: str = TRACKER_URL,
+    project_ids: list[int] | None = None,
     requests_per_second: float | None = None,
     shard: str = "",
 ) -> DltResource:
@@ -194,6 +208,7 @@ def pivotal_tracker_attachments(
         directory: Where the files go.
         api_token: As for `pivotal_tracker_source`; it goes only to the host of `base_url`.
         base_url: As for `pivotal_tracker_source`.
+        project_ids: As for `pivotal_tracker_source`.
         requests_per_second: As for `pivotal_tracker_source`.
         shard: As for `pivotal_tracker_source`.
 
@@ -206,9 +221,11 @@ def pivotal_tracker_attachments(
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
     part = Shard.parsed(shard)
+    wanted = _as_ids(project_ids)
 
     def attachment_files() -> Iterator[Any]:
-        yield from attachment_rows(Run(client, part, full_refresh=False), Path(directory).resolve())
+        run = Run(client, part, full_refresh=False)
+        yield from attachment_rows(run, Path(directory).resolve(), wanted)
 
     table = tables.ATTACHMENT_FILES
     resource = dlt.resource(attachment_files, name=table.name)
@@ -240,8 +257,9 @@ def pivotal_tracker_archive(
         TrackerError: There is nothing at one of the paths, or nothing known at any of them.
     """
     opened = open_archives(paths)
+    wanted = _as_ids(project_ids)
     options = ArchiveOptions(
-        None if project_ids is None else frozenset(project_ids),
+        None if wanted is None else frozenset(wanted),
         Path(attachments_directory).resolve() if attachments_directory else None,
     )
     runs: list[ArchiveRun] = []
@@ -266,6 +284,16 @@ def pivotal_tracker_archive(
     return [archives, *map(of_table, ARCHIVE_TABLES.values())]
 
 
+def _as_ids(project_ids: list[int] | None) -> list[int] | None:
+    """Ids as numbers, which a configuration may give as texts."""
+    try:
+        return None if project_ids is None else [int(one) for one in project_ids]
+    except (TypeError, ValueError) as error:
+        raise TrackerError(
+            f"project_ids must be ids of projects, as in [1027488], not {project_ids!r}."
+        ) from error
+
+
 def _refuse_to_change_files(loaded: Loaded, what_to_do: str) -> None:
     if only_adds() and loaded.anything:
         raise TrackerError(
@@ -274,10 +302,10 @@ def _refuse_to_change_files(loaded: Loaded, what_to_do: str) -> None:
         )
 
 
-def _state_of_projects(full_refresh: bool) -> dict[str, Any]:
-    """What a resource remembers of each project, which a refresh forgets."""
+def _state_of_projects(*, forget: bool) -> dict[str, Any]:
+    """What a resource remembers of each project: nothing after a refresh, or of another dataset."""
     state: dict[str, Any] = dlt.current.resource_state()
-    if full_refresh:
+    if forget:
         state.clear()
     projects: dict[str, Any] = state.setdefault("projects", {})
     return projects

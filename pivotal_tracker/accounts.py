@@ -42,17 +42,25 @@ def account_list(client: TrackerClient, metrics: dict[str, Any]) -> list[Record]
     return _list(client, ACCOUNTS, metrics) or []
 
 
+def is_known(metrics: dict[str, Any]) -> bool:
+    """Whether a list could be read, so that what is not in it is gone."""
+    return not metrics.keys() & {"not_offered", "not_permitted"}
+
+
 def account_memberships_of(run: Run, accounts: list[Record]) -> Iterator[Any]:
     """What the resource `account_memberships` yields for all accounts."""
     metrics = dlt.current.resource_metrics()
     members: list[Record] = []
-    could_read = True
+    unread = []
     for account in accounts:
         listed = _list(run.client, ACCOUNT_MEMBERSHIPS, metrics, account["id"])
-        could_read &= listed is not None
+        if listed is None:
+            unread.append(account["id"])
         members += [{"account_id": account["id"], **member} for member in listed or ()]
     for member in members:
         run.meet("account_memberships", member)
-    is_known = could_read and bool(accounts)
-    yield from account_wide(run, tables.ACCOUNT_MEMBERSHIPS, members if is_known else None, metrics)
+    table = tables.ACCOUNT_MEMBERSHIPS
+    kept = run.loaded.row_ids(table, "account_id", unread)
+    told = members if is_known(run.list_metrics["accounts"]) else None
+    yield from account_wide(run, table, told, metrics, kept)
     yield from run.ended("account_memberships")

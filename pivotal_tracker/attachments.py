@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import requests
 from pathvalidate import sanitize_filename
 
 from . import tables
-from .client import NotOfferedError, RefusedError, TrackerClient
+from .client import TrackerClient
 from .errors import TrackerError
 from .reading import note_client
 from .rows import Batch, Record
@@ -100,18 +100,30 @@ def part_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def attachment_rows(run: Run, folder: Path) -> Iterator[Any]:
+def attachment_rows(
+    run: Run, folder: Path, project_ids: Collection[int] | None = None
+) -> Iterator[Any]:
     """What the resource `attachment_files` yields: the rows of files that are new, or gone.
 
     Looks for them in the tables of comments that have been loaded.
+
+    Args:
+        run: The run.
+        folder: Where the files go.
+        project_ids: Only those of these projects; of all if not given.
     """
+
+    def is_meant(attachment: Record) -> bool:
+        project_id = attachment["project_id"]
+        return project_id in run.shard and (project_ids is None or project_id in project_ids)
+
     metrics = dlt.current.resource_metrics()
     note_client(run.client, metrics)
     metrics["files"] = {"kept": 0, "downloaded": 0, "bytes": 0, "problems": 0}
     batch, counts = run.batch(tables.ATTACHMENT_FILES, metrics), rows_counted(metrics)
     yield from run.missing_tables(batch)
-    wanted = {one["id"]: one for one in _attachments(run)}
-    held = {row["id"]: row for row in _held(run)}
+    wanted = {one["id"]: one for one in filter(is_meant, _attachments(run))}
+    held = {row["id"]: row for row in filter(is_meant, _held(run))}
     for attachment_id, row in held.items():
         if row["_source"] is not None:
             # it came from an archive, with what there is to know of it
@@ -134,17 +146,13 @@ def _attachments(run: Run) -> Iterator[Record]:
     columns = ["id", "project_id", "comment_id", "filename", "content_type", "size", "download_url"]
     for table, parent in _HELD_IN.items():
         for row in run.loaded.rows(table, [*columns, parent]):
-            record = dict(zip([*columns, parent], row, strict=True))
-            if record["project_id"] in run.shard:
-                yield record
+            yield dict(zip([*columns, parent], row, strict=True))
 
 
 def _held(run: Run) -> Iterator[Record]:
     columns = ["id", "project_id", "path", "size", "_source"]
     for row in run.loaded.rows(tables.ATTACHMENT_FILES.name, columns):
-        record = dict(zip(columns, row, strict=True))
-        if record["project_id"] in run.shard:
-            yield record
+        yield dict(zip(columns, row, strict=True))
 
 
 def _is_there(path: Path, row: Record) -> bool:
@@ -178,7 +186,7 @@ def _take(batch: Batch, record: Record, replaces: bool, files: dict[str, int]) -
 
 
 def _download(client: TrackerClient, attachment: Record, path: Path) -> None:
-    """Brings a file from its address or, where that is refused, from the one signed for its image.
+    """Brings a file from its address or, where that fails, from the one signed for its image.
 
     Raises:
         TrackerError: It cannot be had, or it is not the file that was described.
@@ -188,14 +196,15 @@ def _download(client: TrackerClient, attachment: Record, path: Path) -> None:
         raise TrackerError("The server gave no address for it.")
     try:
         _bring(client, address, attachment, path)
-    except (RefusedError, NotOfferedError) as refusal:
+    except TrackerError as problem:
+        # some were to be had only so: the address asked for a login of another kind
         signed = _signed_address(client, attachment)
         if signed is None:
             raise
         try:
             _bring(client, signed, attachment, path)
         except TrackerError:
-            raise refusal from None
+            raise problem from None
 
 
 def _bring(client: TrackerClient, address: str, attachment: Record, path: Path) -> None:

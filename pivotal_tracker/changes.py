@@ -6,7 +6,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeGuard
 
 from .client import InvalidRequestError, NotOfferedError, RefusedError, TrackerClient
 from .rows import Record
@@ -79,7 +80,7 @@ def touched_by(activities: Iterable[Record]) -> Touched:
             for values in (change.get("new_values"), change.get("original_values")):
                 if isinstance(values, dict):
                     _note(touched, {"kind": "story", "id": values.get("story_id")})
-                    if isinstance(values.get("accepted_at"), str):
+                    if is_time(values.get("accepted_at")):
                         touched.accepted_at.append(values["accepted_at"])
     return touched
 
@@ -95,6 +96,14 @@ def _note(touched: Touched, resource: Any) -> None:
     }.get(str(resource.get("kind")))
     if ids is not None:
         ids.add(resource["id"])
+
+
+def is_time(value: Any) -> TypeGuard[str]:
+    """Whether a value is a time as the API writes it, to be compared with others."""
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _dicts(record: Record, name: str) -> list[Record]:

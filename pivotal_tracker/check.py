@@ -11,11 +11,11 @@ from dlt.common.configuration import with_config
 from .accounts import account_list
 from .archive import open_archives
 from .client import NotOfferedError, RefusedError, TrackerClient
+from .projects import listed_projects
 from .settings import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
     PROJECT_ENDPOINTS,
-    PROJECTS,
     TRACKER_URL,
     WORKSPACES,
     Endpoint,
@@ -48,8 +48,8 @@ def check_server(api_token: str = dlt.secrets.value, base_url: str = TRACKER_URL
     """
     client = TrackerClient(base_url, api_token)
     lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
-    projects = client.records(client.page(PROJECTS))
-    names = [f"{p.get('name', p.get('title'))} ({p['id']})" for p in projects]
+    projects = listed_projects(client)
+    names = [f"{project.get('name')} ({project['id']})" for project in projects]
     lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
     if not projects:
         lines.append("The token sees no project, so there is nothing to load.")

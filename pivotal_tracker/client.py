@@ -7,7 +7,7 @@ import json as stdlib_json
 import re
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from .errors import TrackerError
+from .fields import named_in, outermost, without
 from .settings import MOST_REDIRECTS, SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
 
 Record = dict[str, Any]
@@ -56,8 +57,16 @@ class RefusedError(TrackerError):
     """The server refuses one thing to this token, or does not have it; the rest may be readable."""
 
 
+class UnfoundError(RefusedError):
+    """The server does not have it: it is gone, or this token may not know of it."""
+
+
 class NotOfferedError(TrackerError):
     """The server has no such endpoint for anyone."""
+
+
+class PerhapsNotOfferedError(NotOfferedError):
+    """It answers 404, and does not say whether the endpoint or only this one thing is missing."""
 
 
 class InvalidRequestError(TrackerError):
@@ -150,6 +159,7 @@ class TrackerClient:
         self.base_url = _checked_url(base_url)
         self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
         self.refused_fields: set[str] = set()
+        self._refused: defaultdict[str, set[str]] = defaultdict(set)
         self._refused_params: set[str] = set()
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._next_request = 0.0
@@ -229,7 +239,7 @@ class TrackerClient:
         """
         path = endpoint.path.format(**path_values)
         while True:
-            fields = [name for name in endpoint.fields if name not in self.refused_fields]
+            fields = without(endpoint.fields, self._refused[endpoint.path])
             extras = {k: v for k, v in endpoint.params.items() if k not in self._refused_params}
             params: dict[str, Any] = {**extras, **(asked or {})}
             if fields:
@@ -241,15 +251,15 @@ class TrackerClient:
             try:
                 response = self._answer(path, params, closely=False)
             except InvalidRequestError as error:
-                named = _named_in(str(error), fields)
+                named = named_in(str(error), fields)
                 if named:
-                    self.refused_fields.update(named)
+                    self._refuse(endpoint, named)
                 elif asked:
                     raise
                 elif extras:
                     self._refused_params.update(extras)
                 elif fields:
-                    self.refused_fields.update(fields)
+                    self._refuse(endpoint, outermost(fields) | {":default"})
                 else:
                     raise
             else:
@@ -266,6 +276,11 @@ class TrackerClient:
                     inside=endpoint.inside,
                     is_one=endpoint.is_one,
                 )
+
+    def _refuse(self, endpoint: Endpoint, names: set[str]) -> None:
+        """Notes what an endpoint does not give; another may still have it."""
+        self._refused[endpoint.path] = self._refused[endpoint.path] | names
+        self.refused_fields |= names - {":default"}
 
     @contextlib.contextmanager
     def file(self, address: str, begin: int = 0) -> Iterator[requests.Response]:
@@ -373,12 +388,18 @@ class TrackerClient:
             problem = (
                 f"{host} gave no usable answer in {attempts} attempts: {type(error).__name__}."
             )
-        return UnreachableError(f"{problem} {self._advice()}")
+        return UnreachableError(f"{problem} {self.advice}")
 
-    def _advice(self) -> str:
-        if _host(self.base_url) == _host(TRACKER_URL):
+    @property
+    def advice(self) -> str:
+        """What to do where nothing can be had of the server."""
+        if self._is_original:
             return f"{SHUT_DOWN}."
         return f"Is base_url right ({self.base_url})? `--check` says what the server offers."
+
+    @property
+    def _is_original(self) -> bool:
+        return _host(self.base_url) == _host(TRACKER_URL)
 
     def _raise_for(self, response: requests.Response) -> None:
         status = response.status_code
@@ -390,21 +411,26 @@ class TrackerClient:
             raise InvalidTokenError(
                 f"{_host(self.base_url)} does not accept the API token. Take it from your profile "
                 "page there and set SOURCES__PIVOTAL_TRACKER__API_TOKEN."
+                + (f" {SHUT_DOWN}." if self._is_original else "")
             )
-        if status == 403 or problem.code == "unfound_resource":
+        if problem.code == "unfound_resource":
+            raise UnfoundError(what)
+        if status == 403:
             raise RefusedError(what)
-        if status == 404:
+        if problem.code == "route_not_found":
             raise NotOfferedError(what)
+        if status == 404:
+            raise PerhapsNotOfferedError(what)
         if 300 <= status < 400:
             target = urlsplit(response.headers.get("Location", ""))
             raise UnreachableError(
                 f"{_host(self.base_url)} sends to another address ({target.scheme}://"
                 f"{target.netloc}{target.path}), and the token goes to no other. If that is the "
-                f"server you mean, set it as base_url. {self._advice()}"
+                f"server you mean, set it as base_url. {self.advice}"
             )
         if status == 400:
             raise InvalidRequestError(what)
-        raise UnreachableError(f"{what}. {self._advice()}")
+        raise UnreachableError(f"{what}. {self.advice}")
 
 
 @dataclass(frozen=True)
@@ -423,15 +449,6 @@ def _problem(response: requests.Response) -> _Problem:
         return _Problem("", response.reason or "")
     said = [body.get(name) for name in ("error", "general_problem", "requirement")]
     return _Problem(str(body.get("code", "")), " ".join(str(s) for s in said if s)[:500])
-
-
-def _named_in(problem: str, fields: list[str]) -> list[str]:
-    """The fields that the text of an error names."""
-    return [
-        name
-        for name in fields
-        if name != ":default" and re.search(rf"\b{re.escape(name.split('(')[0])}\b", problem)
-    ]
 
 
 def _looks_like_json(content: bytes) -> bool:
@@ -488,6 +505,8 @@ def _origin(url: str) -> tuple[str, str]:
 
 def _checked_url(base_url: str) -> str:
     url = urlsplit(base_url.strip())
+    if "@" in url.netloc:
+        raise TrackerError("base_url must be without a user name and a password.")
     if url.scheme not in ("http", "https") or not url.hostname:
         raise TrackerError(
             f"base_url must be a web address such as {TRACKER_URL}, not {base_url!r}."

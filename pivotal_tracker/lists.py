@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from dlt.common.utils import chunks
 
-from .changes import Touched, deletions_in, touched_by
-from .client import InvalidRequestError, NotOfferedError, Page, RefusedError
+from .changes import Touched, deletions_in, is_time, touched_by
+from .client import InvalidRequestError, NotOfferedError, Page, RefusedError, UnfoundError
+from .errors import TrackerError
 from .loaded import Key
 from .reading import ProjectList, State
 from .rows import Record, in_tracker_words
@@ -22,7 +23,6 @@ from .settings import (
     OVERLAP,
     STORIES_BY_ID,
     STORY_IDS,
-    Endpoint,
 )
 
 _MOST_WALKS = 10
@@ -34,7 +34,8 @@ class StoryList(ProjectList):
 
     def __init__(self, reading: Any, project: Record) -> None:
         super().__init__(reading, project)
-        self._until = str(self.before.get("until", ""))
+        until = self.before.get("until")
+        self._until = until if is_time(until) else ""
         self._is_whole = True
 
     @property
@@ -69,7 +70,8 @@ class StoryList(ProjectList):
     def take(self, records: Iterable[Record]) -> None:
         """Adds the rows of stories, and notes when the last of them was updated."""
         stories = list(self.as_loaded(records))
-        self._until = max([self._until, *(str(s.get("updated_at") or "") for s in stories)])
+        times = (story.get("updated_at") for story in stories)
+        self._until = max([self._until, *filter(is_time, times)])
         if self._is_whole:
             self.learn_from(self.comparison.take(stories))
         else:
@@ -152,7 +154,14 @@ class StoryList(ProjectList):
         return {row[0] for row in (*labelled, *reviewed)}
 
     def _read_again(self, ids: Sequence[int]) -> Iterator[Any]:
-        return self._take_again(ids, self._stories(ids))
+        try:
+            return self._take_again(ids, self._stories(ids))
+        except (RefusedError, NotOfferedError) as error:
+            self._give_up(error)
+            if isinstance(error, NotOfferedError):
+                # nothing can be read by its id: the next run reads the project whole
+                self.reading.state.pop(str(self.project_id), None)
+            return self.skip()
 
     def _take_again(self, ids: Sequence[int], stories: list[Record]) -> Iterator[Any]:
         """Takes stories read by id; those that did not come are gone from the project."""
@@ -164,6 +173,11 @@ class StoryList(ProjectList):
         yield from self.reading.write()
         yield from self.skip()
 
+    def _give_up(self, error: TrackerError) -> None:
+        """Leaves the project to the next run: what cannot be read now is not gone."""
+        self._complete = False
+        self.reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
+
     def _stories(self, ids: Iterable[int]) -> list[Record]:
         """Stories by id, in as few requests as the server lets; without those that it lacks."""
         stories: list[Record] = []
@@ -173,28 +187,49 @@ class StoryList(ProjectList):
                     STORIES_BY_ID, asked={"ids": ",".join(map(str, chunk))}, id=self.project_id
                 )
                 stories += self.client.records(page)
-            except (NotOfferedError, InvalidRequestError):
-                stories += [s for one in chunk for s in self._story(one)]
+            except (NotOfferedError, RefusedError, InvalidRequestError):
+                stories += self._one_by_one(chunk)
         return stories
 
-    def _story(self, story_id: int, endpoint: Endpoint = ONE_STORY) -> list[Record]:
-        try:
-            page = self.client.page(endpoint, id=self.project_id, story_id=story_id)
-        except (RefusedError, NotOfferedError):
-            return []
-        return self.client.records(page)
+    def _one_by_one(self, ids: Iterable[int]) -> Iterator[Record]:
+        for one in ids:
+            try:
+                page = self.client.page(ONE_STORY, id=self.project_id, story_id=one)
+                yield from self.client.records(page)
+            except UnfoundError:
+                continue
+            except NotOfferedError:
+                # a server may say so of a story that is gone
+                if one in self._listed:
+                    raise
+
+    @cached_property
+    def _listed(self) -> set[Key]:
+        """The ids of the stories that the server lists."""
+        return self.comparison.own if self._is_whole else self._walk()[0]
 
     def _moved_elsewhere(self, ids: Iterable[int]) -> list[Record]:
         """Those that are in a project of another shard now, as they are there."""
         run = self.reading.run
         told = deletions_in(run.feeds.known(self.project_id))
         deleted = {t["id"] for t in told if t["kind"] == "story" and t["change"] == "deleted"}
-        stories = [s for one in ids if one not in deleted for s in self._story(one, ANY_STORY)]
+        stories = [s for one in ids if one not in deleted for s in self._anywhere(one)]
         return [story for story in stories if story.get("project_id") in run.elsewhere]
+
+    def _anywhere(self, story_id: int) -> list[Record]:
+        """A story in whichever project it is, if this token may see it there."""
+        try:
+            return self.client.records(self.client.page(ANY_STORY, story_id=story_id))
+        except (RefusedError, NotOfferedError):
+            return []
 
     def _search(self, gone: list[Key], has_shifted: bool) -> Iterator[Any]:
         """Reads by id what the pages did not have: what seems gone, and what slipped between."""
-        return self._found([*self._stories(gone), *(self._slipped() if has_shifted else [])])
+        try:
+            return self._found([*self._stories(gone), *(self._slipped() if has_shifted else [])])
+        except (RefusedError, NotOfferedError) as error:
+            self._give_up(error)
+            return self._found([])
 
     def _found(self, stories: list[Record]) -> Iterator[Any]:
         self.take(stories)

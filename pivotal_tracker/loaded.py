@@ -14,6 +14,7 @@ from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.schema import Schema
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 
 from .tables import LOAD_REPORT, Table
 
@@ -52,6 +53,25 @@ class Loaded:
     def anything(self) -> bool:
         """Whether there was an earlier run at all."""
         return self._pipeline is not None
+
+    @cached_property
+    def is_remembered(self) -> bool:
+        """Whether dlt's state is that of these rows, not of another dataset or database.
+
+        dlt takes the state that it has over an older one in the destination, whichever other
+        destination its own was made with.
+        """
+        if self._pipeline is None:
+            return True
+        with self._pipeline.destination_client() as client:
+            if not isinstance(client, WithStateSync):
+                return True
+            try:
+                stored = load_pipeline_state_from_destination(self._pipeline.pipeline_name, client)
+            except DestinationUndefinedEntity:
+                return False
+        ours: str | None = self._pipeline.state.get("_version_hash")
+        return bool(stored and stored.get("_version_hash") == ours)
 
     def has(self, table: str) -> bool:
         """Whether an earlier run has made a table."""

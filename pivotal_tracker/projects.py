@@ -11,13 +11,29 @@ import dlt
 from . import tables
 from .client import NotOfferedError, RefusedError, TrackerClient
 from .comparison import Comparison
+from .errors import TrackerError
 from .reading import note_client
 from .rows import Record, in_tracker_words
 from .run import Run, rows_counted
-from .settings import PROJECTS
+from .settings import ONE_PROJECT, PROJECTS
 from .shard import Shard
 
 _NOT_SEEN = "_not_seen_since"
+
+
+def listed_projects(client: TrackerClient) -> list[Record]:
+    """The projects that the server lists, in Tracker's words.
+
+    Raises:
+        TrackerError: It lists none, so that there is nothing that could be read of it.
+    """
+    try:
+        listed = client.records(client.page(PROJECTS))
+    except (NotOfferedError, RefusedError) as error:
+        raise TrackerError(
+            f"{error} base_url must go up to and including /services/v5. {client.advice}"
+        ) from error
+    return [in_tracker_words(one) for one in listed if isinstance(one.get("id"), int)]
 
 
 def project_list(
@@ -36,14 +52,15 @@ def project_list(
         Project records in Tracker's words, and the ids of the projects that other shards read.
     """
     note_client(client, metrics)
-    listed = map(in_tracker_words, client.records(client.page(PROJECTS)))
-    records = {r["id"]: r for r in listed if isinstance(r.get("id"), int)}
+    records = {r["id"]: r for r in listed_projects(client)}
     wanted = list(dict.fromkeys(records if project_ids is None else project_ids))
     skipped = metrics.setdefault("skipped", {})
     for project_id in wanted:
         if project_id not in records and project_id in shard:
             try:
-                records[project_id] = in_tracker_words(client.get(f"projects/{project_id}"))
+                page = client.page(ONE_PROJECT, id=project_id)
+                for record in client.records(page):
+                    records[project_id] = {**in_tracker_words(record), "id": project_id}
             except (RefusedError, NotOfferedError) as error:
                 skipped[str(project_id)] = str(error)
     own = [records[one] for one in wanted if one in records and one in shard]

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from .changes import deletions_in
-from .client import NotOfferedError, Page, RefusedError, TrackerClient
+from .client import NotOfferedError, Page, PerhapsNotOfferedError, RefusedError, TrackerClient
 from .comparison import Comparison
 from .errors import TrackerError
 from .loaded import IDS_AT_ONCE, Key, KnownRows
@@ -24,6 +24,9 @@ from .rows import Batch, Record, days_of, in_tracker_words
 from .run import Run, rows_counted
 from .settings import BATCH_SIZE, MOST_ROWS, PAGES_AT_ONCE, Endpoint
 from .tables import LOAD_REPORT
+
+_ENOUGH = 3
+"""So many projects without a list, and none with it, are enough to judge the server by."""
 
 Job = Callable[[], Iterator[Any]]
 State = dict[str, Any]
@@ -44,6 +47,7 @@ class Reading:
             them; `counted`, how many rows the lists read whole have; and the client's `counts`.
         seen: The keys met so far, in any project.
         known: What the destination holds of the projects.
+        answered: Whether the list of any project has been read.
     """
 
     run: Run
@@ -54,6 +58,8 @@ class Reading:
     metrics: dict[str, Any]
     seen: set[Key] = field(default_factory=set)
     known: KnownRows = field(init=False)
+    answered: bool = False
+    _lacking: dict[str, str] = field(default_factory=dict)
     _strangers: list[tuple[ProjectList, list[Record]]] = field(default_factory=list)
     _gone: dict[Key, Record] = field(default_factory=dict)
     _told_deleted: list[Record] = field(default_factory=list)
@@ -114,12 +120,23 @@ class Reading:
                 "comparison": comparison,
             }
 
+    def lack(self, project_id: int, error: NotOfferedError) -> None:
+        """Notes that a project's list is not there: offered to nobody, or missing of this one."""
+        self._lacking[str(project_id)] = str(error)
+        is_told = not isinstance(error, PerhapsNotOfferedError)
+        if is_told or (not self.answered and len(self._lacking) >= _ENOUGH):
+            self.metrics["not_offered"] = str(error)
+
     def note_deletions(self, activities: Iterable[Record]) -> None:
         """Notes what activities say was deleted, of whatever kind."""
         self._told_deleted += deletions_in(activities)
 
     def _finish(self) -> Iterator[Any]:
         self.take_strangers()
+        if self._lacking and self.answered and "not_offered" not in self.metrics:
+            self.metrics.setdefault("skipped", {}).update(self._lacking)
+        elif self._lacking:
+            self.metrics.setdefault("not_offered", next(iter(self._lacking.values())))
         found, self._told_deleted = self._told_deleted, []
         for key, gone in self._gone.items():
             gone.pop("comparison").remove([key])
@@ -270,7 +287,7 @@ class ProjectList:
         try:
             return self.client.page(reading.endpoint, offset, asked, id=self.project_id)
         except NotOfferedError as error:
-            reading.metrics["not_offered"] = str(error)
+            reading.lack(self.project_id, error)
         except RefusedError as error:
             reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
         return None
@@ -324,6 +341,7 @@ class ProjectList:
             self.reading.metrics["not_offered"] = str(error)
             self._complete = False
             return 0
+        self.reading.answered = True
         self.versions.add(page.version)
         self.pages += 1
         if self._is_past_the_end(page, records):

@@ -71,12 +71,14 @@ def in_tracker_words(record: Record) -> Record:
     LiteTracker says `title` for `name`, and names a story's owners as `owners[].user_id` where
     Tracker gives `owner_ids`; its `owner_ids`, where given, is not to be trusted.
     """
-    if "title" in record and "name" not in record:
+    speaks_so = "title" in record and "name" not in record
+    if speaks_so:
         record = {("name" if k == "title" else k): v for k, v in record.items()}
     owners = record.get("owners")
-    if isinstance(owners, list) and any(isinstance(o, dict) and "user_id" in o for o in owners):
+    if isinstance(owners, list):
         owner_ids = [o["user_id"] for o in owners if isinstance(o, dict) and "user_id" in o]
-        record = {k: v for k, v in record.items() if k != "owners"} | {"owner_ids": owner_ids}
+        if owner_ids or (speaks_so and not owners):
+            record = {k: v for k, v in record.items() if k != "owners"} | {"owner_ids": owner_ids}
     return record
 
 

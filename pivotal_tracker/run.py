@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from .changes import Feeds, deletions_in
 from .client import TrackerClient
 from .comparison import Comparison
 from .destination import only_adds
-from .loaded import Loaded, key_of
+from .loaded import Key, Loaded, key_of
 from .people import People
 from .rows import Batch, Record
 from .shard import Shard
@@ -64,7 +64,8 @@ class Run:
 
     def missing_tables(self, batch: Batch) -> Iterator[Any]:
         """What makes the tables of a batch exist, where an earlier run has not."""
-        if self.rebuilds or not self.loaded.has(batch.table.name):
+        is_there = self.loaded.is_remembered and self.loaded.has(batch.table.name)
+        if self.rebuilds or not is_there:
             yield from batch.empty_items()
 
     def meet(self, table: str, record: Record) -> None:
@@ -165,7 +166,11 @@ def rows_counted(metrics: dict[str, Any]) -> Counter[str]:
 
 
 def account_wide(
-    run: Run, table: tables.Table, records: list[Record] | None, metrics: dict[str, Any]
+    run: Run,
+    table: tables.Table,
+    records: list[Record] | None,
+    metrics: dict[str, Any],
+    kept: Collection[Key] = (),
 ) -> Iterator[Any]:
     """What a resource yields for a list that is read whole and compared with what was loaded.
 
@@ -174,6 +179,7 @@ def account_wide(
         table: The list's table.
         records: The whole list; None where it could not be read, so that nothing is known gone.
         metrics: Those of the resource.
+        kept: The keys of what may still be there, as its part of the list could not be read.
     """
     if not run.shard.has_accounts:
         return
@@ -184,7 +190,7 @@ def account_wide(
     known = {} if run.rebuilds else run.loaded.row_ids(table)
     comparison = Comparison(batch, known, set(), rows_counted(metrics))
     comparison.take(records)
-    gone = set(comparison.gone()) - run.loaded.from_archives(table)
+    gone = set(comparison.gone()) - run.loaded.from_archives(table) - set(kept)
     comparison.remove(gone)
     yield from batch.items()
     yield from run.deleted({"kind": table.kind, "id": one, "project_id": 0} for one in gone)

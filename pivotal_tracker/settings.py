@@ -61,6 +61,7 @@ class Endpoint:
 
 
 PROJECTS = Endpoint("projects", (":default", "current_velocity", "current_volatility", "status"))
+ONE_PROJECT = Endpoint("projects/{id}", PROJECTS.fields, is_one=True)
 
 PROJECT_ENDPOINTS: dict[str, Endpoint] = {
     "stories": Endpoint(

@@ -149,6 +149,23 @@ def test_what_cannot_be_had_is_told_and_the_rest_is_loaded(
     assert not list((command.folder / "files").rglob("*.part"))
 
 
+def test_only_the_files_of_the_projects_asked_for(
+    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+) -> None:
+    other = with_files.create_project(name="Another").record["id"]
+    story = with_files.create_story(other, name="With a file")["id"]
+    file = {"filename": "other.txt", "content": b"of another project"}
+    with_files.add_comment("See", story_id=story, file_attachments=[file])
+    serve(with_files)
+    assert command().returncode == 0
+    first = next(iter(with_files.projects))
+    folder = command.folder / "files"
+    for wanted, there in ((first, {first}), (other, {first, other})):
+        assert command("--project", str(wanted), "--attachments", "files").returncode == 0
+        assert {int(path.name) for path in folder.iterdir()} == there
+    assert_all_there(command, with_files, folder)
+
+
 def test_a_file_whose_comment_is_gone_leaves_the_table(
     command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
 ) -> None:
@@ -177,6 +194,8 @@ def store(with_files: Workspace) -> Iterator[tuple[str, list[dict[str, str]]]]:
             number = re.search(r"\d{5,}", self.path)
             assert number is not None
             content = with_files.attachments[int(number[0])]
+            if self.path.startswith("/login"):
+                content = b"<html>Who are you?</html>"
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -208,7 +227,9 @@ def test_the_token_goes_to_no_other_host(
     assert not any(with_files.me["api_token"] in str(headers) for headers in seen)
 
 
+@pytest.mark.parametrize("how", ["forbidden", "not accepted", "sent to a login"])
 def test_an_image_that_is_refused_is_had_by_its_signed_address(
+    how: str,
     command: Command,
     serve: Callable[[Workspace], TrackerServer],
     with_files: Workspace,
@@ -218,13 +239,23 @@ def test_an_image_that_is_refused_is_had_by_its_signed_address(
     address, seen = store
     monkeypatch.setattr("tracker_server.kinds.FILES", address)
     server = serve(with_files)
-    server.behaviour.forbidden = {"file_attachments"}
+    if how == "forbidden":
+        server.behaviour.forbidden = {"file_attachments"}
+    elif how == "sent to a login":
+        server.behaviour.files_at = f"{address}/login"
+    else:
+        server.behaviour.wrong_token_status = 401
+        server.before_request = lambda path, _: setattr(
+            server.behaviour, "token", "0" if path.startswith("/file_attachments/") else None
+        )
     result = command("--attachments", "files")
     assert result.returncode == 0, result.stderr
     rows = command.tables()["attachment_files"]
     of_stories = {row["id"] for row in rows if row["story_id"]}
     assert {row["id"] for row in rows if row["path"]} == of_stories
-    assert len(seen) == len(of_stories)
+    for row in rows:
+        if row["path"]:
+            assert Path(row["path"]).read_bytes() == with_files.attachments[row["id"]]
     assert not any(with_files.me["api_token"] in str(headers) for headers in seen)
 
 

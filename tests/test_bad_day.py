@@ -16,14 +16,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pivotal_tracker import RESOURCES, pivotal_tracker_source
 from pivotal_tracker.tables import PROJECT_TABLES
 from tracker_server import Behaviour, Faults, TrackerServer, litetracker
+from tracker_server.errors import ApiError
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import ROOT, Command
 from .test_load import truth
-from .truth import assert_tables_equal
+from .truth import assert_tables_equal, comparable
 
 Serve = Callable[[Workspace], TrackerServer]
 
@@ -125,6 +127,35 @@ def test_the_original_host_is_said_to_have_shut_down(command: Command) -> None:
     )
 
 
+def test_whatever_answers_at_the_original_host_it_is_said_to_have_shut_down(
+    command: Command, server: TrackerServer
+) -> None:
+    proxy = {"HTTP_PROXY": server.url.removesuffix("/services/v5")}
+    for url, token in (
+        ("http://www.pivotaltracker.com/services/v5", "a" * 32),
+        ("http://www.pivotaltracker.com/gone", command.api_token),
+    ):
+        command.base_url, command.api_token = url, token
+        assert_one_clear_line(command(env=proxy), "shut down on 2025-04-30", "litetracker")
+    assert server.requests
+
+
+def test_an_address_without_the_path_of_the_api_is_told(
+    command: Command, server: TrackerServer
+) -> None:
+    command.base_url = server.url.removesuffix("/services/v5")
+    for options in ((), ("--check",)):
+        assert_one_clear_line(command(*options), "404", "including /services/v5", command.base_url)
+
+
+def test_a_password_in_the_address_is_not_repeated(command: Command) -> None:
+    command.api_token = "a" * 32
+    command.base_url = "http://me:wordpass@127.0.0.1:1/services/v5"
+    result = command()
+    assert_one_clear_line(result, "base_url", "password")
+    assert "wordpass" not in result.stdout + result.stderr
+
+
 def test_a_host_that_is_not_there_is_not_waited_for(command: Command) -> None:
     command.api_token = "a" * 32
     with closed_port() as port:
@@ -180,6 +211,29 @@ def test_a_project_that_is_not_there_is_skipped_and_named(
     assert {row["id"] for row in command.tables()["projects"]} == {known}
 
 
+@pytest.mark.parametrize("how_many", [1, 3])
+def test_a_404_that_says_nothing_is_of_all_projects_or_of_one(
+    how_many: int, command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = truth(server)
+    plain = ApiError(404, "", "Not Found")
+    monkeypatch.setattr("tracker_server.answers.route_not_found", lambda: plain)
+    closed = list(server.workspace.projects)[:how_many]
+
+    def close(path: str, _: dict[str, str]) -> None:
+        is_closed = any(path.endswith(f"/{one}/epics") for one in closed)
+        server.behaviour.missing = {"epics"} if is_closed else set()
+
+    server.before_request = close
+    result = command()
+    is_of_one = how_many == 1
+    assert result.returncode == (3 if is_of_one else 0), result.stderr
+    assert (f"Skipped: project {closed[0]}, epics" in result.stdout) == is_of_one
+    assert ("Not offered by this server: epics" in result.stdout) != is_of_one
+    others = [row for row in expected["epics"] if row["project_id"] not in closed]
+    assert comparable(command.tables()["epics"]) == comparable(others)
+
+
 def test_what_nobody_is_offered_leaves_the_exit_code_alone(
     command: Command, server: TrackerServer
 ) -> None:
@@ -200,6 +254,47 @@ def test_a_refused_field_is_left_out(command: Command, server: TrackerServer) ->
     loaded = command.tables()
     assert loaded["stories__transitions"]
     assert not loaded["stories__branches"]
+
+
+def test_a_field_refused_within_another_takes_nothing_else_with_it(
+    command: Command, server: TrackerServer
+) -> None:
+    project_id, project = next(iter(server.workspace.projects.items()))
+    link = {"title": "Plan", "google_id": "g", "alternate_link": "https://docs.google.com/g"}
+    server.workspace.add_comment(
+        "See this", story_id=next(iter(project.stories)), google_attachments=[link]
+    )
+    type_id = server.workspace.add_review_type(project_id, "Design")["id"]
+    server.workspace.add_review(next(iter(project.stories)), type_id)
+    expected = truth(server)
+    server.behaviour.refused_fields = {"google_attachments", "review_type"}
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert "Fields that this server refuses: google_attachments, review_type\n" in result.stdout
+    assert expected.pop("stories__comments__google_attachments")
+    expected.pop("epics__comments__google_attachments", None)
+    for row in expected["stories__reviews"]:
+        for name in [one for one in row if one.startswith("review_type__")]:
+            del row[name]
+    assert_tables_equal(command.tables(), expected)
+
+
+def test_what_one_endpoint_refuses_is_asked_of_the_others(
+    command: Command, server: TrackerServer
+) -> None:
+    expected = truth(server)
+
+    def refuse_of_epics(path: str, _: dict[str, str]) -> None:
+        server.behaviour.lacks = {"fields"} if path.endswith("/epics") else set()
+
+    server.before_request = refuse_of_epics
+    result = command()
+    assert result.returncode == 0, result.stderr
+    loaded = command.tables()
+    assert not loaded["epics__comments"]
+    assert {row["name"] for row in loaded["epics"]} == {row["name"] for row in expected["epics"]}
+    for name in ("stories", "stories__comments", "stories__labels", "labels", "releases"):
+        assert comparable(loaded[name]) == comparable(expected[name]), name
 
 
 def test_a_database_in_use_is_one_line_and_the_next_run_completes(
@@ -343,14 +438,38 @@ def test_the_token_does_not_follow_a_redirect(
 
 
 def test_bad_options_end_with_2(command: Command) -> None:
-    for options in (["--projekt"], ["--project", "x"], ["--dataset", "pivotal_tracker"]):
+    for options in (
+        ["--projekt"],
+        ["--project", "x"],
+        ["--dataset", "pivotal_tracker"],
+        ["--dataset", "Pivotal-Tracker"],
+        ["--archive", "no.zip", "--resource", "storys"],
+    ):
         result = command(*options)
         assert result.returncode == 2, result.stderr
         assert "Traceback" not in result.stderr
 
 
-def test_an_unknown_resource_is_named(command: Command, server: TrackerServer) -> None:
-    assert_one_clear_line(command("--resource", "storys"), "storys", "stories")
+@pytest.mark.parametrize("name", ["storys", "project_list", "stories__labels"])
+def test_an_unknown_resource_is_named(name: str, command: Command) -> None:
+    result = command("--resource", "labels", name)
+    assert result.returncode == 2
+    said = result.stderr.splitlines()[-1]
+    assert f"no table {name};" in said
+    assert "stories, epics" in said
+
+
+def test_every_resource_can_be_selected_and_no_other() -> None:
+    offered = pivotal_tracker_source(api_token="a" * 32).resources
+    assert set(RESOURCES) == set(offered) - {"project_list", "account_list"}
+
+
+def test_a_setting_of_the_wrong_kind_is_named(command: Command, server: TrackerServer) -> None:
+    for name, value in (("PROJECT_IDS", "7"), ("REQUESTS_PER_SECOND", "often")):
+        result = command(env={f"SOURCES__PIVOTAL_TRACKER__{name}": value})
+        assert_one_clear_line(result, f"The setting {name.lower()} cannot be understood")
+    result = command(env={"SOURCES__PIVOTAL_TRACKER__PROJECT_IDS": '["all"]'})
+    assert_one_clear_line(result, "project_ids must be ids of projects")
 
 
 def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:

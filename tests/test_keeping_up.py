@@ -22,6 +22,7 @@ from tracker_server import TrackerServer, litetracker
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
+from .conftest import Command
 from .truth import Tables, assert_tables_equal, comparable, loaded_tables, served_tables
 
 ADDED_TO = {
@@ -323,6 +324,24 @@ def test_a_database_that_was_thrown_away_is_filled_again(mirror: Mirror) -> None
     mirror.assert_exact()
 
 
+def test_two_datasets_are_kept_up_side_by_side(command: Command, server: TrackerServer) -> None:
+    project = next(iter(server.workspace.projects.values()))
+    stories = iter(list(project.stories))
+    for dataset in ("one", "two", "two", "one"):
+        server.workspace.edit_story(next(stories), name="Edited")
+        server.workspace.delete_stories(next(stories))
+        result = command("--dataset", dataset, "--no-views")
+        assert result.returncode == 0, result.stderr
+    loaded = loaded_tables(command.database, "one")
+    truth = served_tables(server.url, command.api_token)
+    assert_tables_equal(
+        {name: rows for name, rows in loaded.items() if name not in ADDED_TO},
+        {name: rows for name, rows in truth.items() if name not in ADDED_TO},
+    )
+    assert set(comparable(truth["activity"])) <= set(comparable(loaded["activity"]))
+    assert "Loaded 0 rows" in command("--dataset", "one", "--no-views").stdout
+
+
 @pytest.mark.parametrize("missing", ["version", "since_version", "updated_after", "bulk"])
 def test_a_server_that_tells_less(missing: str, mirror: Mirror) -> None:
     mirror.server.behaviour.lacks.add(missing)
@@ -335,6 +354,74 @@ def test_a_server_that_tells_less(missing: str, mirror: Mirror) -> None:
         workspace.move_story_to_project(some_story(mirror, 8)["id"], list(workspace.projects)[1])
         mirror.load()
         mirror.assert_exact()
+
+
+def test_stories_are_asked_for_singly_where_many_at_once_are_refused(mirror: Mirror) -> None:
+    mirror.server.behaviour.forbidden = {"bulk"}
+    mirror.workspace.add_blocker(some_story(mirror)["id"], "It is in the way")
+    mirror.workspace.delete_stories(some_story(mirror, 4)["id"])
+    metrics = mirror.load()
+    assert "skipped" not in metrics["stories"]
+    mirror.assert_exact()
+
+
+@pytest.mark.parametrize("how", ["forbidden", "missing"])
+def test_a_story_that_cannot_be_read_again_is_not_gone(how: str, mirror: Mirror) -> None:
+    project_id = some_story(mirror)["project_id"]
+    before = mirror.tables()["stories"]
+    mirror.workspace.add_blocker(some_story(mirror)["id"], "It is in the way")
+
+    def close_single_stories(path: str, _: dict[str, str]) -> None:
+        parts = path.rsplit("/stories/", 1)
+        setattr(mirror.server.behaviour, how, {"bulk", "stories"} if parts[1:] else set())
+
+    mirror.server.before_request = close_single_stories
+    metrics = mirror.load()
+    assert list(metrics["stories"]["skipped"]) == [str(project_id)]
+    assert comparable(mirror.tables()["stories"]) == comparable(before)
+    if how == "forbidden":
+        mirror.server.before_request = None
+        mirror.server.behaviour.forbidden = set()
+    mirror.workspace.delete_stories(some_story(mirror, 4)["id"])
+    mirror.load()
+    mirror.assert_exact()
+
+
+def test_a_project_that_closes_while_it_is_read_is_left_to_the_next_run(mirror: Mirror) -> None:
+    first = next(iter(mirror.workspace.projects))
+    behaviour = mirror.server.behaviour
+    behaviour.limits = {"stories": 10}
+    asked = itertools.count()
+
+    def change_then_close(path: str, query: dict[str, str]) -> None:
+        if path.endswith(f"/{first}/stories"):
+            if query.get("fields") == "id":
+                behaviour.forbidden_projects = {first}
+            elif next(asked) == 2:
+                mirror.workspace.edit_story(some_story(mirror, 1)["id"], name="Meanwhile")
+
+    mirror.workspace.delete_stories(some_story(mirror)["id"])
+    mirror.workspace.forget_activity(first, keep=0)
+    mirror.server.before_request = change_then_close
+    metrics = mirror.load()
+    assert list(metrics["stories"]["skipped"]) == [str(first)]
+    mirror.server.before_request = None
+    behaviour.forbidden_projects = set()
+    mirror.load()
+    mirror.assert_exact()
+
+
+@pytest.mark.parametrize("written", ["yesterday", "2999-13-45T00:00:00Z"])
+def test_a_time_that_is_none_does_not_stop_the_next_run(written: str, mirror: Mirror) -> None:
+    odd = some_story(mirror)
+    odd["updated_at"] = written
+    mirror.workspace.edit_story(some_story(mirror, 1)["id"], name="Edited")
+    mirror.server.behaviour.lacks = {"updated_after"}
+    for name in ("Once", "Twice"):
+        mirror.workspace.edit_story(some_story(mirror, 2)["id"], name=name)
+        mirror.load("stories")
+        names = {row["name"] for row in mirror.tables()["stories"]}
+        assert {"Edited", name} <= names
 
 
 def test_litetracker_is_compared(tmp_path: Path, small_workspace: Workspace) -> None:
@@ -404,6 +491,34 @@ def test_one_edit_costs_the_same_however_many_stories_there_are(tmp_path: Path) 
         costs.append((len(server.requests), metrics["stories"]["written"]["stories"]))
     assert costs[0] == costs[1]
     assert costs[0][1] == 1
+
+
+def test_the_accounts_that_may_be_read_are_read_beside_one_that_may_not(mirror: Mirror) -> None:
+    workspace, behaviour = mirror.workspace, mirror.server.behaviour
+    (account,) = workspace.accounts.values()
+    member = next(iter(workspace.account_memberships.values()))
+    workspace.account_memberships[78] = member | {"id": 78}
+    workspace.create_project(name="Yet another")
+    told = mirror.truth()["account_memberships"]
+    other = account | {"id": 77, "name": "Somebody else's"}
+
+    def forbid_one(path: str, _: dict[str, str]) -> None:
+        behaviour.forbidden = {"account_memberships"} if path.endswith(closed) else set()
+
+    mirror.server.before_request = forbid_one
+    for closed in ("/accounts/77/memberships", f"/accounts/{account['id']}/memberships"):
+        workspace.accounts[77] = other
+        workspace.create_project(name="Another")
+        metrics = mirror.load()
+        assert closed in metrics["account_memberships"]["not_permitted"]
+        loaded = mirror.tables()
+        assert {row["name"] for row in loaded["accounts"]} == {account["name"], other["name"]}
+        assert comparable(loaded["account_memberships"]) == comparable(told)
+    workspace.accounts.clear()
+    workspace.create_project(name="One more")
+    mirror.load()
+    mirror.assert_exact()
+    assert not mirror.tables()["account_memberships"]
 
 
 class Changes(RuleBasedStateMachine):

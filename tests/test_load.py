@@ -24,7 +24,7 @@ from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
-from .truth import assert_tables_equal, served_tables
+from .truth import assert_tables_equal, comparable, served_tables
 
 Serve = Callable[[Workspace], TrackerServer]
 
@@ -143,11 +143,38 @@ def test_the_project_list_is_read_once(command: Command, server: TrackerServer) 
 
 
 def test_only_the_projects_asked_for(command: Command, server: TrackerServer) -> None:
-    first, second, _ = server.workspace.projects
+    first, second, third = server.workspace.projects
     result = command("--project", str(first), str(second))
     assert result.returncode == 0, result.stderr
     assert {row["id"] for row in command.tables()["projects"]} == {first, second}
     assert {row["project_id"] for row in command.tables()["stories"]} == {first, second}
+    asked = {"SOURCES__PIVOTAL_TRACKER__PROJECT_IDS": f'["{third}"]'}
+    assert command(env=asked).returncode == 0
+    assert {row["id"] for row in command.tables()["projects"]} == {first, second, third}
+
+
+def test_a_project_that_is_not_listed_is_loaded_whole_when_asked_for(
+    command: Command, server: TrackerServer
+) -> None:
+    expected = truth(server)
+    projects = server.workspace.projects
+    public_id = next(iter(projects))
+    public = projects[public_id]
+
+    def list_all_but_it(path: str, _: dict[str, str]) -> None:
+        if path.endswith("/projects"):
+            projects.pop(public_id, None)
+        else:
+            projects[public_id] = public
+
+    server.before_request = list_all_but_it
+    result = command("--project", str(public_id))
+    assert result.returncode == 0, result.stderr
+    loaded = command.tables()
+    (row,) = (row for row in expected["projects"] if row["id"] == public_id)
+    assert comparable(loaded["projects"]) == comparable([row])
+    stories = [row for row in expected["stories"] if row["project_id"] == public_id]
+    assert comparable(loaded["stories"]) == comparable(stories)
 
 
 def test_stories_come_with_their_children_in_one_request_a_page(

@@ -189,6 +189,7 @@ def test_litetracker_says_it_in_its_own_words() -> None:
         "owner_ids": [90],
     }
     assert in_tracker_words(story) == {"id": 1, "name": "As a rider", "owner_ids": [7]}
+    assert in_tracker_words(story | {"owners": []})["owner_ids"] == []
     assert in_tracker_words({"id": 1, "name": "n"}) == {"id": 1, "name": "n"}
 
 

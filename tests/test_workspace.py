@@ -425,6 +425,8 @@ def test_iterations_keep_their_length_in_local_time_and_empty_ones(workspace: Wo
     )
     project_id = project.record["id"]
     workspace.override_iteration(project_id, 1, length=1, team_strength=0.5)
+    (change,) = project.activity[-1]["changes"]
+    assert set(change) == {"kind", "change_type", "number", "new_values"}
     workspace.now = datetime(2025, 3, 20, tzinfo=UTC)
     plan = workspace.iterations(project_id)
     assert [(each["start"], each["finish"]) for each in plan] == [

@@ -466,7 +466,14 @@ class ProjectChanges(StoryChanges):
             "edited",
             f"iteration {number}",
             # An iteration has no id: its changes carry the number instead.
-            [{**override, "change_type": "create", "new_values": dict(override)}],
+            [
+                {
+                    "kind": "iteration_override",
+                    "change_type": "create",
+                    "number": number,
+                    "new_values": dict(override),
+                }
+            ],
         )
         return override
 

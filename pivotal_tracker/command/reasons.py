@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from typing import Any, get_args
 
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.configuration.exceptions import (
+    ConfigFieldMissingException,
+    ConfigValueCannotBeCoercedException,
+)
 from dlt.common.exceptions import MissingDependencyException
 
 from ..client import MissingTokenError
@@ -24,6 +28,13 @@ def reason(error: BaseException) -> str:
             return str(cause)
         if isinstance(cause, ConfigFieldMissingException):
             return _missing_setting(cause)
+        if isinstance(cause, ConfigValueCannotBeCoercedException):
+            # what stands there instead may be a secret
+            return (
+                f"The setting {cause.field_name} cannot be understood: it must be of type "
+                f"{_in_words(cause.hint)}. Mend it in .dlt/config.toml, .dlt/secrets.toml or the "
+                "environment."
+            )
         if isinstance(cause, MissingDependencyException):
             packages = " ".join(f'"{package}"' for package in cause.dependencies)
             return f"A package is missing, for {cause.caller}: pip install {packages}"
@@ -55,6 +66,10 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
+
+
+def _in_words(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
 
 
 def _missing_setting(error: ConfigFieldMissingException) -> str:
