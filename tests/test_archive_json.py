@@ -549,6 +549,7 @@ HOSTILE: dict[str, Callable[[], str]] = {
             {"kind": "activity_activity", "project": [], "changes": "x"},
             {"PathTemplate": 5, "Data": {"kind": "story"}},
             {"request": 1, "response": 2},
+            {"owners": {"id": 0}},
         ]
     ),
 }

@@ -92,7 +92,8 @@ class Answers:
             return
         place = belongs_to(record)
         is_of_story = origin.expected in ("owner_ids", "labels") and "stories" in origin.ids
-        if is_of_story or not (place or kind):
+        # nobody knows whose owners those outside of a story are
+        if is_of_story or not (place or kind or origin.expected == "owner_ids"):
             place = origin.expected
         if is_of_story or place in CHILDREN:
             self._child(place, record, origin)

@@ -25,8 +25,7 @@ Value = tuple[Record, Any]
 WRAPPED = frozenset({"data", "Data", "response", "interactions", "http_interactions"})
 """What holds the records where JSON is an envelope, a cassette, or another list of answers."""
 
-BROKEN_JSON = (ijson.JSONError, UnicodeDecodeError, SystemError)
-"""The last is what becomes of the error that Python has for an integer of thousands of digits."""
+BROKEN_JSON = (ijson.JSONError, UnicodeDecodeError)
 
 REPLACEMENT = "\ufffd".encode()
 _ESCAPES = re.compile(
@@ -38,6 +37,9 @@ _ESCAPES_TO_LOOK_AT = (b"\\ud", b"\\uD", b"\\u0000")
 _LONGEST_ESCAPE = 12
 _LONG_NUMBER = re.compile(rb"\d{19}")
 _LONGEST_INTEGER = 20
+MOST_DIGITS = 4_000
+"""Python makes no integer of more than 4,300 digits, and the parser dies of the error."""
+_TOO_MANY_DIGITS = re.compile(rb"\d{%d}" % MOST_DIGITS)
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -96,11 +98,15 @@ class Utf8:
 
 
 class JsonText(Utf8):
-    """The same of JSON: escaped NULs and halves of surrogate pairs become U+FFFD too."""
+    """The same of JSON: escaped NULs and halves of surrogate pairs become U+FFFD too.
+
+    It ends in an `ArchiveError` where thousands of digits stand in a row.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream)
         self._held = b""
+        self._digits = b""
 
     def _clean(self, chunk: bytes, *, is_last: bool) -> bytes:
         text = self._held + super()._clean(chunk, is_last=is_last)
@@ -108,7 +114,14 @@ class JsonText(Utf8):
         self._held = text[end:]
         clean, replaced = repaired(text[:end])
         self.replaced += replaced
+        self._check_digits(clean)
         return clean
+
+    def _check_digits(self, text: bytes) -> None:
+        text = self._digits + text
+        if _TOO_MANY_DIGITS.search(text):
+            raise ArchiveError(f"more than {MOST_DIGITS:,} digits stand in a row")
+        self._digits = text[len(text.rstrip(b"0123456789")) :]
 
 
 def _before_unfinished_escape(text: bytes) -> int:
