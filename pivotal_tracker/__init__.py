@@ -81,7 +81,8 @@ def pivotal_tracker_source(
         project_ids: Load only these projects; all that the token sees if not given.
         requests_per_second: Ask no faster than this; as fast as the server answers if not given.
         full_refresh: Read everything again and rebuild the tables of the resources selected, but
-            for `activity`, `people` and `deleted_records`, which are only ever added to.
+            for `activity`, `people` and `deleted_records`, which are only ever added to. Where only
+            some projects are loaded, theirs are compared instead, and the rows of others stay.
         shard: Load only one part of the projects: `2/5` for the second of five, all of which may
             be loaded into one dataset at once, each with a pipeline name and a
             `staging_dataset_name_layout` of its own. A project stays in its shard whichever others
@@ -99,14 +100,14 @@ def pivotal_tracker_source(
     client = TrackerClient(base_url, api_token, requests_per_second)
     part = Shard.parsed(shard)
     wanted = _as_ids(project_ids)
-    # other shards' rows are in the same tables
-    rebuilds = full_refresh and part.is_whole
+    # the rows of other shards, or of projects that are not asked for, are in the same tables
+    rebuilds = full_refresh and part.is_whole and wanted is None
     runs: list[Run] = []
 
     def run() -> Run:
         """What all resources of an extraction share; a source may be extracted more than once."""
         if not runs or runs[-1].load_id != dlt.current.load_package_state()["load_id"]:
-            runs[:] = [Run(client, part, full_refresh=full_refresh)]
+            runs[:] = [Run(client, part, full_refresh=full_refresh, rebuilds=rebuilds)]
             if not rebuilds:
                 _refuse_to_change_files(
                     runs[-1].loaded,
@@ -224,7 +225,7 @@ def pivotal_tracker_attachments(
     wanted = _as_ids(project_ids)
 
     def attachment_files() -> Iterator[Any]:
-        run = Run(client, part, full_refresh=False)
+        run = Run(client, part)
         yield from attachment_rows(run, Path(directory).resolve(), wanted)
 
     table = tables.ATTACHMENT_FILES

@@ -43,8 +43,9 @@ class Reading:
         batch: Where the rows gather on their way to dlt.
         state: What is remembered of each project until the next run, by its id as text.
         metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
-            reason, `refused_fields`; how many projects were `unchanged`, `rows` by what became of
-            them; `counted`, how many rows the lists read whole have; and the client's `counts`.
+            reason, `refused_fields`, and `not_given`, the lists in records that were asked for in
+            vain; how many projects were `unchanged`, `rows` by what became of them; `counted`, how
+            many rows the lists read whole have; and the client's `counts`.
         seen: The keys met so far, in any project.
         known: What the destination holds of the projects.
         answered: Whether the list of any project has been read.
@@ -61,6 +62,7 @@ class Reading:
     answered: bool = False
     _lacking: dict[str, str] = field(default_factory=dict)
     _strangers: list[tuple[ProjectList, list[Record]]] = field(default_factory=list)
+    _given: set[str] = field(default_factory=set)
     _gone: dict[Key, Record] = field(default_factory=dict)
     _told_deleted: list[Record] = field(default_factory=list)
     _waiting: deque[Iterator[Job]] = field(default_factory=deque)
@@ -131,8 +133,16 @@ class Reading:
         """Notes what activities say was deleted, of whatever kind."""
         self._told_deleted += deletions_in(activities)
 
+    def note_given(self, records: Iterable[Record]) -> None:
+        """Notes which lists records have in them."""
+        self._given.update(*(record.keys() for record in records))
+
     def _finish(self) -> Iterator[Any]:
         self.take_strangers()
+        asked = {field.partition("(")[0] for field in self.endpoint.fields}
+        lists = asked & self.batch.table.nested.keys() - self.run.client.refused_fields
+        if self._given:
+            self.metrics["not_given"] = sorted(lists - self._given)
         if self._lacking and self.answered and "not_offered" not in self.metrics:
             self.metrics.setdefault("skipped", {}).update(self._lacking)
         elif self._lacking:
@@ -342,6 +352,7 @@ class ProjectList:
             self._complete = False
             return 0
         self.reading.answered = True
+        self.reading.note_given(records)
         self.versions.add(page.version)
         self.pages += 1
         if self._is_past_the_end(page, records):

@@ -34,13 +34,20 @@ class Run:
         loaded: What the destination holds from earlier runs.
         feeds: The projects' activity since a version.
         full_refresh: Whether everything is read again.
-        rebuilds: Whether the tables are made anew of it; those that other shards load too are not.
+        rebuilds: Whether the tables are made anew of it: not those that hold more projects.
         shard: The projects that it reads.
         elsewhere: The ids of the projects that other shards read.
         selected: The names of the resources that are read.
     """
 
-    def __init__(self, client: TrackerClient, shard: Shard, *, full_refresh: bool) -> None:
+    def __init__(
+        self,
+        client: TrackerClient,
+        shard: Shard,
+        *,
+        full_refresh: bool = False,
+        rebuilds: bool = False,
+    ) -> None:
         self.client = client
         self.shard = shard
         self.elsewhere: set[int] = set()
@@ -48,7 +55,7 @@ class Run:
         self.loaded = Loaded()
         self.feeds = Feeds(client)
         self.full_refresh = full_refresh
-        self.rebuilds = full_refresh and shard.is_whole
+        self.rebuilds = rebuilds
         self.selected = frozenset(dlt.current.source().resources.selected)
         self.list_metrics: dict[str, dict[str, Any]] = {"projects": {}, "accounts": {}}
         """What the lists noted that no table is loaded from by themselves, by their table."""

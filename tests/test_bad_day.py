@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import socket
@@ -516,6 +517,9 @@ def test_litetracker_fills_the_same_columns(
     result = command()
     assert result.returncode == 0, result.stderr
     assert "Not offered by this server" in result.stdout
+    (not_given,) = re.findall("Asked for, and not given by this server: (.*)", result.stdout)
+    assert {"stories.comments", "stories.tasks"} <= set(not_given.split(", "))
+    assert not {"stories.labels", "stories.owner_ids"} & set(not_given.split(", "))
     loaded = command.tables()
     names = {row["id"]: row.get("name") for row in command_of_tracker["stories"]}
     assert {row["id"]: row["name"] for row in loaded["stories"]} == names

@@ -184,6 +184,18 @@ def test_stories_come_with_their_children_in_one_request_a_page(
     assert len(server.requests) == 1 + len(server.workspace.projects)
 
 
+def test_full_refresh_of_one_project_leaves_the_others(
+    command: Command, server: TrackerServer
+) -> None:
+    assert command().returncode == 0
+    before = command.tables()
+    one = next(iter(server.workspace.projects))
+    result = command("--full-refresh", "--project", str(one))
+    assert result.returncode == 0, result.stderr
+    assert "not given" not in result.stdout
+    assert_tables_equal(command.tables(), before)
+
+
 def test_full_refresh_rebuilds_all_but_what_the_server_forgets(
     command: Command, server: TrackerServer
 ) -> None:

@@ -117,6 +117,15 @@ class Outcome:
             {one for each in self.noted.values() for one in each.get("refused_fields", ())}
         )
 
+    @property
+    def not_given(self) -> list[str]:
+        """What the server was asked for in `fields` and silently left out, as `table.attribute`."""
+        return [
+            f"{name}.{attribute}"
+            for name, each in self.noted.items()
+            for attribute in each.get("not_given", ())
+        ]
+
     def lacking(self, what: str) -> dict[str, str]:
         """Which tables are `not_offered`, or `not_permitted`, and why."""
         return {name: each[what] for name, each in self.noted.items() if what in each}
@@ -142,6 +151,7 @@ class Outcome:
             "not_offered": self.lacking("not_offered"),
             "not_permitted": self.lacking("not_permitted"),
             "refused_fields": self.refused_fields,
+            "not_given": self.not_given,
             "characters_replaced": counts["replaced"],
             "files": self.noted.get("attachment_files", {}).get("files"),
             "differences": [asdict(one) | {"is_loss": one.is_loss} for one in self.differences],

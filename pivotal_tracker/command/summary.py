@@ -120,6 +120,7 @@ def _lacking(outcome: Outcome) -> list[str]:
         "Not offered by this server": sorted(outcome.lacking("not_offered")),
         "Not permitted to this token": sorted(outcome.lacking("not_permitted")),
         "Fields that this server refuses": outcome.refused_fields,
+        "Asked for, and not given by this server": outcome.not_given,
     }
     return [f"{problem}: {', '.join(names)}" for problem, names in lists.items() if names]
 
