@@ -56,9 +56,12 @@ class Contender:
 
     def prepare(self, folder: Path) -> None:
         """Puts into an empty folder what there has to be before the start."""
+        settings = folder / ".dlt"
+        settings.mkdir()
+        # as everybody has it; without one, dlt looks for Streamlit's
+        shutil.copy(ROOT / ".dlt" / "secrets.toml", settings)
         if self.settings:
-            (folder / ".dlt").mkdir()
-            shutil.copy(ROOT / ".dlt" / "config.toml", folder / ".dlt")
+            shutil.copy(ROOT / ".dlt" / "config.toml", settings)
 
     def shortfall(self, loaded: Rows, expected: Rows) -> dict[str, tuple[int, int]]:
         """Where the rows differ from what the server holds.
