@@ -271,6 +271,8 @@ class Batch:
             yield dlt.mark.with_table_name(item, member.name)
 
     def _item(self, member: Table, rows: list[Row]) -> Any:
+        if member is not self.table:
+            _complete_keys(member, rows)
         if not member.json_columns and member.name not in self._undeclared:
             try:
                 return self._arrow(member, rows)
@@ -288,6 +290,19 @@ class Batch:
         """The declared columns of a table in order, dlt's keys last."""
         keys = _KEY_COLUMNS if member is self.table else _NESTED_KEY_COLUMNS
         return {**member.columns, **keys}
+
+
+def _complete_keys(table: Table, rows: list[Row]) -> None:
+    """Gives nested rows that lack a part of their key their place in the list for it, negative.
+
+    No column of a key takes null, and one such row would keep all others from being loaded.
+    """
+    for column in table.key:
+        if None in [row.get(column) for row in rows]:
+            is_number = table.columns.get(column) == "bigint"
+            for row in rows:
+                if row.get(column) is None:
+                    row[column] = -1 - row["_dlt_list_idx"] if is_number else ""
 
 
 def _arrow_table(

@@ -508,6 +508,21 @@ def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
     assert len(rows) == 12
 
 
+def test_nested_records_without_a_key_are_loaded(command: Command, server: TrackerServer) -> None:
+    stories = [one for each in server.workspace.projects.values() for one in each.stories.values()]
+    for story in stories:
+        for transition in story["transitions"]:
+            del transition["project_version"]
+        for task in story["tasks"]:
+            del task["id"]
+    result = command()
+    assert result.returncode == 0, result.stderr
+    loaded = command.tables()
+    for name in ("transitions", "tasks"):
+        assert len(loaded[f"stories__{name}"]) == sum(len(story[name]) for story in stories) > 0
+    assert {row["project_version"] < 0 for row in loaded["stories__transitions"]} == {True}
+
+
 def test_litetracker_fills_the_same_columns(
     command: Command, serve: Serve, small_workspace: Workspace
 ) -> None:
