@@ -96,7 +96,7 @@ class Loaded:
     def rows(
         self, table: str, columns: Sequence[str], column: str = "", values: Iterable[Any] = ()
     ) -> list[tuple[Any, ...]]:
-        """Rows of a table; none where there is no such table yet.
+        """Rows of a table; none where there is no such table yet, null for a column not yet there.
 
         Args:
             table: Its name.
@@ -106,7 +106,12 @@ class Loaded:
         """
         if self._pipeline is None:
             return []
-        chosen = ", ".join(map(self._quoted, columns))
+        # what an earlier version of the source has made may lack some
+        known = set(self.columns(table))
+        chosen = ", ".join(
+            "NULL" if known and name not in known and not name.startswith("_dlt") else quoted
+            for name, quoted in zip(columns, map(self._quoted, columns), strict=True)
+        )
         if not column:
             return self._rows(table, chosen, "")
         wanted = sorted(set(values))

@@ -44,6 +44,20 @@ class Command:
             check=False,
         )
 
+    def python(
+        self, script: str, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a script in the command's place."""
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=self.folder,
+            env=self.environment({"PYTHONPATH": str(ROOT), **(env or {})}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
     def start(self, *options: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Starts it, for tests that do something meanwhile."""
         return subprocess.Popen(

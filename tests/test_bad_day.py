@@ -24,7 +24,7 @@ from tracker_server.errors import ApiError
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import ROOT, Command
+from .conftest import Command
 from .test_load import truth
 from .truth import assert_tables_equal, comparable
 
@@ -354,15 +354,7 @@ def test_what_needs_more_memory_than_duckdb_is_given_gets_it(
         "from pivotal_tracker_pipeline import main; "
         "duckdb_file.MEMORY = '4MB'; sys.exit(main())"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", with_little],
-        cwd=command.folder,
-        env=command.environment({"PYTHONPATH": str(ROOT), "LOAD__RAISE_ON_MAX_RETRIES": "1"}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = command.python(with_little, {"LOAD__RAISE_ON_MAX_RETRIES": "1"})
     assert result.returncode == 0, result.stderr
     assert "DuckDB needed more memory than 4MB" in result.stderr
     assert_tables_equal(command.tables(), truth(server))

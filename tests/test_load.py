@@ -184,6 +184,25 @@ def test_stories_come_with_their_children_in_one_request_a_page(
     assert len(server.requests) == 1 + len(server.workspace.projects)
 
 
+def test_a_database_that_an_earlier_version_made_is_brought_up_to_date(
+    command: Command, server: TrackerServer
+) -> None:
+    earlier = (
+        "import sys; from pivotal_tracker import tables; "
+        "from pivotal_tracker_pipeline import main; "
+        "del tables.PEOPLE.columns['same_as_id'], tables.PROJECTS.columns['same_as_id']; "
+        "sys.exit(main(['--no-views']))"
+    )
+    result = command.python(earlier)
+    assert result.returncode == 0, result.stderr
+    assert "same_as_id" not in command.tables()["people"][0]
+    for project_id in server.workspace.projects:
+        server.workspace.create_story(project_id, name="New")
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), truth(server))
+
+
 def test_full_refresh_of_one_project_leaves_the_others(
     command: Command, server: TrackerServer
 ) -> None:

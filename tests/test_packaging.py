@@ -226,14 +226,7 @@ def test_settings_that_suit_the_source_yield_to_those_of_a_person(bare: Command)
     )
     (bare.folder / ".dlt").mkdir()
     (bare.folder / ".dlt" / "config.toml").write_text("[load]\nworkers = 5\n")
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=bare.folder,
-        env=bare.environment({"PYTHONPATH": str(ROOT), "EXTRACT__WORKERS": "7"}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = bare.python(script, {"EXTRACT__WORKERS": "7"})
     assert result.stdout == "7 5 24\n", result.stderr
 
 

@@ -74,11 +74,12 @@ class Outcome:
     @property
     def records(self) -> dict[str, dict[str, int]]:
         """What became of each table's rows: `new`, `changed`, `deleted` and so on."""
-        became = {name: Counter[str]() for name in self.written}
+        written = self.written
+        became = {name: Counter[str]() for name in written}
         for name, noted in self.noted.items():
             for table, rows in [(name, noted.get("rows", {})), *noted.get("rows_of", {}).items()]:
                 became.setdefault(table, Counter()).update(rows)
-        return {name: dict(rows) for name, rows in became.items() if rows or name in self.written}
+        return {name: dict(rows) for name, rows in became.items() if rows or name in written}
 
     @property
     def skipped(self) -> list[tuple[str, str, str]]:
