@@ -938,6 +938,13 @@ def test_dlt_may_drop_the_tables_below_the_views(
     assert sorted(shop.rows("forecast"), key=itemgetter("story_id")) == before
 
 
+@pytest.mark.parametrize("remembered", [None, "made by another version", []])
+def test_what_another_version_remembers_is_no_hindrance(load: Load, remembered: Any) -> None:
+    shop = load(small_shop(), "duckdb")
+    shop.pipeline.set_local_state_val("pivotal_tracker_views", remembered)
+    assert set(create_views(shop.pipeline).names) == NAMES
+
+
 @pytest.mark.parametrize("strategy", ["truncate-and-insert", "staging-optimized"])
 def test_a_full_refresh_rebuilds_postgres_tables_below_the_views(
     command: Command,

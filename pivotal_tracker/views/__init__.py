@@ -161,10 +161,11 @@ def _fingerprint(client: SqlJobClientBase) -> str:
 def _remembered(pipeline: dlt.Pipeline) -> dict[str, Any]:
     """What all the views were last made from, and what there has to be that they can be read."""
     try:
-        remembered: dict[str, Any] = pipeline.get_local_state_val(_REMEMBERED)
+        remembered = pipeline.get_local_state_val(_REMEMBERED)
     except KeyError:
         return {}
-    return remembered
+    # another version may have remembered something else
+    return remembered if isinstance(remembered, dict) else {}
 
 
 def _create(client: SqlClientBase[Any], names: list[str]) -> dict[str, str]:
