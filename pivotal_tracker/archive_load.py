@@ -291,7 +291,7 @@ class ArchiveRun:
 
     def _missing_tables(self, name: str) -> list[Any]:
         batch = self._batch(ARCHIVE_TABLES[name], name)
-        return [] if self.loaded.has(name) else list(batch.empty_items())
+        return [] if self.loaded.has_all_of(batch.table) else list(batch.empty_items())
 
 
 def _whole(found: Found) -> Record:

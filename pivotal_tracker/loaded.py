@@ -77,6 +77,12 @@ class Loaded:
         """Whether an earlier run has made a table."""
         return table in self._columns_of
 
+    def has_all_of(self, table: Table) -> bool:
+        """Whether earlier runs have made a table and those nested in it, with all their columns."""
+        return all(
+            member.plain_columns <= set(self.columns(member.name)) for member in table.family()
+        )
+
     def columns(self, table: str) -> list[str]:
         """The columns of a table that earlier runs have made, dlt's own left out."""
         return self._columns_of.get(table, [])

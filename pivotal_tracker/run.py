@@ -70,8 +70,8 @@ class Run:
         return Batch(table, self.load_id, self.loaded, metrics)
 
     def missing_tables(self, batch: Batch) -> Iterator[Any]:
-        """What makes the tables of a batch exist, where an earlier run has not."""
-        is_there = self.loaded.is_remembered and self.loaded.has(batch.table.name)
+        """What makes the tables of a batch, and their columns, where an earlier run has not."""
+        is_there = self.loaded.is_remembered and self.loaded.has_all_of(batch.table)
         if self.rebuilds or not is_there:
             yield from batch.empty_items()
 

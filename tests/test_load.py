@@ -198,8 +198,10 @@ def test_a_database_that_an_earlier_version_made_is_brought_up_to_date(
     assert "same_as_id" not in command.tables()["people"][0]
     for project_id in server.workspace.projects:
         server.workspace.create_story(project_id, name="New")
+    command.views = True
     result = command()
     assert result.returncode == 0, result.stderr
+    assert "Left out" not in result.stdout
     assert_tables_equal(command.tables(), truth(server))
 
 
