@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import gc
 import os
 import shutil
 import subprocess
@@ -16,15 +19,25 @@ from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
+from .forking import Forking
 from .truth import Tables, loaded_tables
 
 ROOT = Path(__file__).parent.parent
+
+LoadOnce = Callable[[Callable[[], Workspace]], "Command"]
+
+
+def pytest_collection_finish() -> None:
+    """Has what is imported by now not looked through again and again for what to throw away."""
+    gc.freeze()
+    gc.set_threshold(200_000)
 
 
 @dataclass
 class Command:
     """The command of the README, run as a process of its own in an empty folder."""
 
+    forking: Forking
     folder: Path
     base_url: str = ""
     api_token: str = ""
@@ -34,15 +47,8 @@ class Command:
         self, *options: str, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Runs it to its end."""
-        return subprocess.run(
-            self.line(*options),
-            cwd=self.folder,
-            env=self.environment(env),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        script_and_options = self.line(*options)[1:]
+        return self.forking.run(script_and_options, self.folder, self.environment(env), timeout)
 
     def python(
         self, script: str, env: Mapping[str, str] | None = None
@@ -68,6 +74,13 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def take_over(self, earlier: Command) -> None:
+        """Puts its folder into the state of another's, as if it had done that one's runs."""
+        shutil.copytree(earlier.folder, self.folder, dirs_exist_ok=True)
+        # dlt remembers in which folder it was first run
+        state = self.folder / "dlt" / "pipelines" / "pivotal_tracker" / "state.json"
+        state.write_text(state.read_text().replace(str(earlier.folder), str(self.folder)))
 
     def line(self, *options: str) -> list[str]:
         """What is typed."""
@@ -100,19 +113,59 @@ class Command:
         return loaded_tables(self.database)
 
 
-@pytest.fixture
-def command(tmp_path: Path) -> Command:
-    """The command, pointed at no server; without views, which take a fifth of a small load."""
-    folder = tmp_path / "run"
+@pytest.fixture(scope="session")
+def forking() -> Iterator[Forking]:
+    """What the command's processes are forked from."""
+    with contextlib.closing(Forking()) as forking:
+        yield forking
+
+
+def _command(forking: Forking, folder: Path) -> Command:
+    """The command in a new folder; without views, which take a fifth of a small load."""
     folder.mkdir()
     shutil.copytree(ROOT / ".dlt", folder / ".dlt")
-    return Command(folder, views=False)
+    return Command(forking, folder, views=False)
+
+
+@pytest.fixture
+def command(forking: Forking, tmp_path: Path) -> Command:
+    """The command, pointed at no server."""
+    return _command(forking, tmp_path / "run")
+
+
+def make_small_workspace() -> Workspace:
+    """Three projects of a made-up workspace."""
+    return made_up_workspace(projects=3, stories=40, activity=150, seed=7)
 
 
 @pytest.fixture
 def small_workspace() -> Workspace:
     """Three projects of a made-up workspace."""
-    return made_up_workspace(projects=3, stories=40, activity=150, seed=7)
+    return make_small_workspace()
+
+
+@pytest.fixture(scope="session")
+def load_once(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> LoadOnce:
+    """Loads a workspace into a new folder, for all tests of what comes after that."""
+
+    @functools.cache
+    def load(make_workspace: Callable[[], Workspace]) -> Command:
+        command = _command(forking, tmp_path_factory.mktemp("loaded") / "run")
+        workspace = make_workspace()
+        with TrackerServer(workspace) as server:
+            command.base_url, command.api_token = server.url, workspace.me["api_token"]
+            result = command()
+        assert result.returncode == 0, result.stderr
+        return command
+
+    return load
+
+
+@pytest.fixture
+def loaded(command: Command, server: TrackerServer, load_once: LoadOnce) -> Command:
+    """The command where it has loaded the small workspace, which `server` has."""
+    command.take_over(load_once(make_small_workspace))
+    return command
 
 
 @pytest.fixture

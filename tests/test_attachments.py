@@ -19,7 +19,7 @@ from tracker_server import Faults, TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command
+from .conftest import Command, LoadOnce
 
 HOSTILE_NAMES = [
     "../../../etc/passwd",
@@ -33,8 +33,7 @@ HOSTILE_NAMES = [
 ]
 
 
-@pytest.fixture
-def with_files() -> Workspace:
+def make_with_files() -> Workspace:
     """A project whose stories and epic have files, some of them with names that are no names."""
     workspace = made_up_workspace(projects=1, stories=6, activity=20, seed=3)
     (project,) = workspace.projects.values()
@@ -48,6 +47,12 @@ def with_files() -> Workspace:
     picture = {"filename": "epic.png", "content": bytes(range(256)) * 9000}
     workspace.add_comment("And this", epic_id=epic, file_attachments=[picture])
     return workspace
+
+
+@pytest.fixture
+def with_files() -> Workspace:
+    """A project with files."""
+    return make_with_files()
 
 
 def assert_all_there(command: Command, workspace: Workspace, folder: Path) -> None:
@@ -99,6 +104,7 @@ def test_files_are_off_by_default_and_can_come_later(
     server = serve(with_files)
     assert command().returncode == 0
     assert not downloads(server)
+    assert "attachment_files" not in command.tables()
     result = command("--attachments", "files")
     assert result.returncode == 0, result.stderr
     assert_all_there(command, with_files, command.folder / "files")
@@ -119,11 +125,13 @@ def test_a_file_lost_or_cut_short_on_disk_is_brought_again(
 
 
 def test_a_download_that_breaks_off_is_gone_on_with(
-    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+    command: Command,
+    serve: Callable[[Workspace], TrackerServer],
+    with_files: Workspace,
+    load_once: LoadOnce,
 ) -> None:
     server = serve(with_files)
-    assert command().returncode == 0
-    server.requests.clear()
+    command.take_over(load_once(make_with_files))
     server.behaviour.faults = Faults(rate=0.5, kinds=("cut_short", "reset"), seed=5)
     result = command("--attachments", "files")
     assert result.returncode == 0, result.stderr

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from tracker_server import TrackerServer, litetracker
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command
+from .conftest import Command, make_small_workspace
 from .truth import Tables, assert_tables_equal, comparable, loaded_tables, served_tables
 
 ADDED_TO = {
@@ -56,10 +57,12 @@ class Mirror:
             api_token=self.workspace.me["api_token"], base_url=self.server.url, **options
         )
         self.server.requests.clear()
-        pipeline.run(
-            source.with_resources(*resources) if resources else source,
-            loader_file_format="parquet",
-        )
+        # held open, as the command does: dlt opens the file for each job otherwise
+        with duckdb.connect(str(self.database)):
+            pipeline.run(
+                source.with_resources(*resources) if resources else source,
+                loader_file_format="parquet",
+            )
         info = pipeline.last_trace.last_extract_info
         return {
             name: metrics.custom_metrics
@@ -121,14 +124,23 @@ class Mirror:
             self.seen[name] = now
 
 
-@pytest.fixture
-def mirror(tmp_path: Path, small_workspace: Workspace) -> Iterator[Mirror]:
-    """A small workspace that has been loaded once."""
-    with TrackerServer(small_workspace) as server:
-        mirror = Mirror(small_workspace, tmp_path, server)
+@pytest.fixture(scope="module")
+def first_load(tmp_path_factory: pytest.TempPathFactory) -> Mirror:
+    """The small workspace loaded once, for all tests of what comes after that."""
+    workspace = make_small_workspace()
+    with TrackerServer(workspace) as server:
+        mirror = Mirror(workspace, tmp_path_factory.mktemp("first_load"), server)
         mirror.load()
         mirror.assert_exact()
-        yield mirror
+    return mirror
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, small_workspace: Workspace, first_load: Mirror) -> Iterator[Mirror]:
+    """A small workspace that has been loaded once."""
+    shutil.copytree(first_load.folder, tmp_path, dirs_exist_ok=True)
+    with TrackerServer(small_workspace) as server:
+        yield Mirror(small_workspace, tmp_path, server, dict(first_load.seen))
 
 
 def some_story(mirror: Mirror, place: int = 0) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command
+from .conftest import Command, LoadOnce
 from .test_keeping_up import ADDED_TO
 from .test_load import truth
 from .truth import assert_tables_equal, comparable
@@ -67,11 +67,15 @@ class Point:
         return sum(1 for _ in pipeline.glob(self.what)) >= self.number
 
 
+def make_one_project() -> Workspace:
+    return made_up_workspace(projects=1, stories=8, activity=20, seed=3)
+
+
 @pytest.fixture
 def one_project(
     serve: Callable[[Workspace], TrackerServer],
 ) -> Iterator[tuple[Workspace, TrackerServer]]:
-    workspace = made_up_workspace(projects=1, stories=8, activity=20, seed=3)
+    workspace = make_one_project()
     yield workspace, serve(workspace)
 
 
@@ -125,10 +129,14 @@ def test_a_first_run(
 
 @pytest.mark.parametrize(("what", "number"), LATER_RUN)
 def test_a_later_run(
-    what: str, number: int, command: Command, one_project: tuple[Workspace, TrackerServer]
+    what: str,
+    number: int,
+    command: Command,
+    load_once: LoadOnce,
+    one_project: tuple[Workspace, TrackerServer],
 ) -> None:
     workspace, server = one_project
-    assert command("--no-views").returncode == 0
+    command.take_over(load_once(make_one_project))
     change(workspace)
     kill_at(Point(what, number), command, server)
     assert_completed(command, server)

@@ -57,10 +57,9 @@ def by_key(table: Table, parent: Table, rows: list[Record]) -> dict[Any, Record]
     }
 
 
-def test_it_says_what_became_of_each_table_s_rows(command: Command, server: TrackerServer) -> None:
+def test_it_says_what_became_of_each_table_s_rows(loaded: Command, server: TrackerServer) -> None:
     """Nested rows are compared one by one, though all of a story's are written anew."""
-    assert command().returncode == 0
-    before, workspace = command.tables(), server.workspace
+    before, workspace = loaded.tables(), server.workspace
     first, second, third, *_ = list(workspace.projects.values())
     stories = [one for project in (first, second) for one in list(project.stories.values())]
     commented = [one for one in stories if one["comments"]]
@@ -72,8 +71,8 @@ def test_it_says_what_became_of_each_table_s_rows(command: Command, server: Trac
     workspace.edit_task(tasked[0]["tasks"][0]["id"], complete=True, description="Otherwise")
     workspace.edit_story(tasked[1]["id"], owner_ids=[])
     workspace.create_story(third.record["id"], name="New")
-    assert command("--summary", "summary.json").returncode == 0
-    report, after = written(command), command.tables()
+    assert loaded("--summary", "summary.json").returncode == 0
+    report, after = written(loaded), loaded.tables()
     for parent in [*tables.PROJECT_TABLES.values(), tables.PROJECTS, tables.PEOPLE]:
         for table in parent.family():
             told = report["tables"].get(table.name, {})
