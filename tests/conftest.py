@@ -19,7 +19,7 @@ from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .forking import Forking
+from .forking import Forking, Run
 from .truth import Tables, loaded_tables
 
 ROOT = Path(__file__).parent.parent
@@ -47,8 +47,10 @@ class Command:
         self, *options: str, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Runs it to its end."""
-        script_and_options = self.line(*options)[1:]
-        return self.forking.run(script_and_options, self.folder, self.environment(env), timeout)
+        run = self.start(*options, env=env)
+        stdout, stderr = run.communicate(timeout=timeout)
+        assert run.returncode is not None
+        return subprocess.CompletedProcess(self.line(*options), run.returncode, stdout, stderr)
 
     def python(
         self, script: str, env: Mapping[str, str] | None = None
@@ -64,12 +66,19 @@ class Command:
             check=False,
         )
 
-    def start(self, *options: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *options: str, env: Mapping[str, str] | None = None
+    ) -> Run | subprocess.Popen[str]:
         """Starts it, for tests that do something meanwhile."""
+        python, *line = self.line(*options)
+        environment = self.environment(env)
+        if "PYTHONPATH" not in environment:
+            return self.forking.start(line, self.folder, environment)
+        # heeded by no interpreter but a new one
         return subprocess.Popen(
-            self.line(*options),
+            [python, *line],
             cwd=self.folder,
-            env=self.environment(env),
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

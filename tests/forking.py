@@ -1,7 +1,7 @@
 """Runs scripts as processes of their own that need not import the libraries first.
 
-Half of a short run is dlt's imports. Here they are done once, in a process that does nothing but
-fork: each run has its own memory, folder, environment and end as any process has, and imports this
+Half of a short run is imports. Here they are done once, in a process that does nothing but fork:
+each run has its own memory, folder, environment and end as any process has, and imports this
 project's code itself.
 """
 
@@ -36,9 +36,58 @@ _LIBRARIES = (
     "yaml",
 )
 
+_NUMBER = 4
+"""The bytes of a number that is told."""
+
+
+class Run:
+    """A script that runs, with what `subprocess.Popen` offers of such."""
+
+    def __init__(self, line: Sequence[str], keeper: socket.socket, *output: IO[str]) -> None:
+        self.args = list(line)
+        self.returncode: int | None = None
+        self._keeper = keeper
+        self._output = output
+        self.pid = _received(keeper)
+
+    def poll(self) -> int | None:
+        """How it ended, None while it runs."""
+        return self._wait(0)
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float = 120) -> tuple[str, str]:
+        """Waits for its end; what it wrote to stdout and to stderr.
+
+        Raises:
+            subprocess.TimeoutExpired: It took longer than `timeout` seconds, and was killed.
+        """
+        if self._wait(timeout) is None:
+            self.kill()
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        stdout, stderr = map(_whole, self._output)
+        return stdout, stderr
+
+    def _wait(self, timeout: float) -> int | None:
+        if self.returncode is None:
+            self._keeper.settimeout(timeout)
+            try:
+                self.returncode = _received(self._keeper)
+            except (TimeoutError, BlockingIOError):
+                return None
+            self._keeper.close()
+        return self.returncode
+
 
 class Forking:
-    """A process with the libraries loaded, for as many runs as are wanted, one after another."""
+    """A process with the libraries loaded, from which as many runs are forked as are wanted."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -46,7 +95,7 @@ class Forking:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                # they start threads when imported, and a fork has but one
+                # whose threads start when it is imported, and a fork has but one
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )
         self._socket = ours
@@ -56,71 +105,73 @@ class Forking:
         self._socket.close()
         self._process.wait(10)
 
-    def run(
-        self, line: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float
-    ) -> subprocess.CompletedProcess[str]:
-        """Runs a script with its arguments to its end, as `subprocess.run` would.
-
-        Raises:
-            subprocess.TimeoutExpired: It took longer than `timeout` seconds, and was killed.
-        """
-        with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
-            task = json.dumps({"line": list(line), "cwd": str(cwd), "env": dict(env)}).encode()
-            socket.send_fds(
-                self._socket, [len(task).to_bytes(4)], [stdout.fileno(), stderr.fileno()]
-            )
-            self._socket.sendall(task)
-            process_id = int.from_bytes(_exactly(self._socket, 4))
-            self._socket.settimeout(timeout)
-            try:
-                code = int.from_bytes(_exactly(self._socket, 4), signed=True)
-            except TimeoutError:
-                os.kill(process_id, signal.SIGKILL)
-                self._socket.settimeout(None)
-                _exactly(self._socket, 4)
-                raise subprocess.TimeoutExpired(list(line), timeout) from None
-            self._socket.settimeout(None)
-            said = [_all_of(stdout), _all_of(stderr)]
-        return subprocess.CompletedProcess(list(line), code, *said)
+    def start(self, line: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Run:
+        """Starts a script, the first of the line, with its arguments."""
+        stdout = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when read
+        stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        ours, theirs = socket.socketpair()
+        task = json.dumps({"line": list(line), "cwd": str(cwd), "env": dict(env)}).encode()
+        with theirs:
+            files = [stdout.fileno(), stderr.fileno(), theirs.fileno()]
+            socket.send_fds(self._socket, [len(task).to_bytes(_NUMBER)], files)
+        self._socket.sendall(task)
+        return Run(line, ours, stdout, stderr)
 
 
-def _all_of(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read()
+def _whole(file: IO[str]) -> str:
+    with file:
+        file.seek(0)
+        return file.read()
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    received = connection.recv(size, socket.MSG_WAITALL)
-    if len(received) < size:
+def _received(connection: socket.socket) -> int:
+    told = connection.recv(_NUMBER, socket.MSG_WAITALL)
+    if len(told) < _NUMBER:
         raise ConnectionError("the process that forks has ended")
-    return received
+    return int.from_bytes(told, signed=True)
 
 
-def _serve(connection: socket.socket) -> None:
-    """Forks a process for each task that comes, and tells its id and how it ended."""
+def _tell(connection: socket.socket, number: int) -> None:
+    connection.sendall(number.to_bytes(_NUMBER, signed=True))
+
+
+def _serve(tasks: socket.socket) -> None:
+    """Forks a process for each task that comes, and one beside it that tells how it ends."""
     for library in _LIBRARIES:
         importlib.import_module(library)
     duckdb.close()  # it opens a database when imported, whose thread no fork would have
+    keepers = 0
     while True:
-        size, files, _, _ = socket.recv_fds(connection, 4, 2)
+        size, files, _, _ = socket.recv_fds(tasks, _NUMBER, 3)
         if not size:
             return
-        task = json.loads(_exactly(connection, int.from_bytes(size)))
-        process_id = os.fork()
-        if not process_id:
-            connection.close()
-            _become(task, files)
+        task = json.loads(tasks.recv(int.from_bytes(size), socket.MSG_WAITALL))
+        if not os.fork():
+            tasks.close()
+            _keep(task, files)
             return
+        keepers += 1
         for file in files:
             os.close(file)
-        connection.sendall(process_id.to_bytes(4))
-        code = os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1])
-        connection.sendall(code.to_bytes(4, signed=True))
+        while keepers and os.waitpid(-1, os.WNOHANG)[0]:
+            keepers -= 1
 
 
-def _become(task: dict[str, Any], files: list[int]) -> None:
+def _keep(task: dict[str, Any], files: list[int]) -> None:
+    """Forks the process of a task, and tells its id and its end."""
+    *output, told = files
+    with socket.socket(fileno=told) as connection:
+        process_id = os.fork()
+        if process_id:
+            _tell(connection, process_id)
+            _tell(connection, os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]))
+            os._exit(0)
+    _become(task, output)
+
+
+def _become(task: dict[str, Any], output: list[int]) -> None:
     """Makes this process what it would be if it had just been started for the task."""
-    for file, place in zip(files, (1, 2), strict=True):
+    for file, place in zip(output, (1, 2), strict=True):
         os.dup2(file, place)
         os.close(file)
     os.environ.clear()

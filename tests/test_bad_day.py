@@ -73,9 +73,11 @@ def test_each_fault_is_survived(kind: str, command: Command, serve: Serve) -> No
     server = serve(made_up_workspace(projects=1, stories=10, activity=20, seed=2))
     expected = truth(server)
     server.behaviour.faults = Faults(rate=0.5, kinds=(kind,), seed=1)
-    result = command()
+    result = command("--resource", "stories", "activity")
     assert result.returncode == 0, result.stderr
-    assert_tables_equal(command.tables(), expected)
+    loaded = command.tables()
+    for table in (*PROJECT_TABLES["stories"].family(), *PROJECT_TABLES["activity"].family()):
+        assert comparable(loaded[table.name]) == comparable(expected.get(table.name, []))
 
 
 def test_retry_after_is_obeyed(command: Command, serve: Serve) -> None:
@@ -226,7 +228,7 @@ def test_a_404_that_says_nothing_is_of_all_projects_or_of_one(
         server.behaviour.missing = {"epics"} if is_closed else set()
 
     server.before_request = close
-    result = command()
+    result = command("--resource", "epics", "labels")
     is_of_one = how_many == 1
     assert result.returncode == (3 if is_of_one else 0), result.stderr
     assert (f"Skipped: project {closed[0]}, epics" in result.stdout) == is_of_one
@@ -239,7 +241,7 @@ def test_what_nobody_is_offered_leaves_the_exit_code_alone(
     command: Command, server: TrackerServer
 ) -> None:
     server.behaviour.missing = {"epics", "releases"}
-    result = command()
+    result = command("--resource", "epics", "releases", "labels")
     assert result.returncode == 0, result.stderr
     assert "Not offered by this server: epics, releases" in result.stdout
     assert command.tables()["epics"] == []
@@ -249,7 +251,7 @@ def test_what_nobody_is_offered_leaves_the_exit_code_alone(
 
 def test_a_refused_field_is_left_out(command: Command, server: TrackerServer) -> None:
     server.behaviour.refused_fields = {"branches", "cycle_time_details"}
-    result = command()
+    result = command("--resource", "stories")
     assert result.returncode == 0, result.stderr
     assert "Fields that this server refuses: branches, cycle_time_details" in result.stdout
     loaded = command.tables()
@@ -482,7 +484,7 @@ def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
     big["id"] = 2**40
     project.stories[2**40] = big
     serve(workspace)
-    result = command()
+    result = command("--resource", "stories")
     assert result.returncode == 0, result.stderr
 
     assert "2 characters that no database can hold" in result.stdout
@@ -507,7 +509,7 @@ def test_nested_records_without_a_key_are_loaded(command: Command, server: Track
             del transition["project_version"]
         for task in story["tasks"]:
             del task["id"]
-    result = command()
+    result = command("--resource", "stories")
     assert result.returncode == 0, result.stderr
     loaded = command.tables()
     for name in ("transitions", "tasks"):

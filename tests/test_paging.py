@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
+from pivotal_tracker.tables import PROJECT_TABLES
 from tracker_server import Behaviour, TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
 from .test_load import truth
-from .truth import assert_tables_equal
+from .truth import comparable
 
 CLAMPED = {"stories": 7, "activity": 20, "releases": 2}
 
@@ -31,9 +32,11 @@ CLAMPED = {"stories": 7, "activity": 20, "releases": 2}
 def test_every_row_once(behaviour: Behaviour, command: Command, server: TrackerServer) -> None:
     expected = truth(server)
     server.behaviour = behaviour
-    result = command()
+    result = command("--resource", *CLAMPED)
     assert result.returncode == 0, result.stderr
-    assert_tables_equal(command.tables(), expected)
+    loaded = command.tables()
+    for table in (table for name in CLAMPED for table in PROJECT_TABLES[name].family()):
+        assert comparable(loaded[table.name]) == comparable(expected.get(table.name, []))
 
 
 def test_a_limit_is_never_asked_of_an_unpaged_endpoint(

@@ -19,6 +19,7 @@ import pytest
 from tracker_server import TrackerServer
 
 from .conftest import Command
+from .forking import Run
 from .test_load import truth
 from .truth import assert_tables_equal
 
@@ -69,12 +70,12 @@ def listener() -> Iterator[Listener]:
 def test_a_second_run_at_once_says_so_and_ends(
     command: Command, server: TrackerServer, listener: Listener
 ) -> None:
-    with started(command, server) as first:
-        first.send_signal(signal.SIGSTOP)
-        env = {"RUNTIME__SLACK_INCOMING_HOOK": f"http://{listener.address}/"}
-        second, check = command(env=env), command("--check")
-        first.send_signal(signal.SIGCONT)
-        _, stderr = first.communicate()
+    first = started(command, server)
+    first.send_signal(signal.SIGSTOP)
+    env = {"RUNTIME__SLACK_INCOMING_HOOK": f"http://{listener.address}/"}
+    second, check = command(env=env), command("--check")
+    first.send_signal(signal.SIGCONT)
+    _, stderr = first.communicate()
     assert second.returncode == 4
     assert second.stderr.startswith("pivotal_tracker: Another run of pivotal_tracker is under way")
     assert second.stderr.count("\n") == 1
@@ -85,14 +86,15 @@ def test_a_second_run_at_once_says_so_and_ends(
 
 
 def test_a_killed_run_leaves_no_lock(command: Command, server: TrackerServer) -> None:
-    with started(command, server) as first:
-        first.kill()
+    first = started(command, server)
+    first.kill()
+    first.communicate()
     result = command()
     assert result.returncode == 0, result.stderr
     assert_tables_equal(command.tables(), truth(server))
 
 
-def started(command: Command, server: TrackerServer) -> subprocess.Popen[str]:
+def started(command: Command, server: TrackerServer) -> Run | subprocess.Popen[str]:
     """A run that has asked the server for something, and so is under way."""
     process = command.start()
     while not server.requests:
