@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+EMULATOR = .venv-bigquery-emulator
 
-.PHONY: help setup setup-dev setup-dashboard demo dashboard test browser postgres screenshots lint format \
-	cassettes check-bigquery benchmarks docs wheel verified-source clean
+.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest browser postgres emulator \
+	screenshots lint format cassettes check-bigquery benchmarks docs wheel verified-source clean
 
 help:              ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -36,7 +37,11 @@ demo: setup        ## load a made-up workspace through real HTTP into DuckDB
 dashboard: setup-dashboard  ## what was loaded, in the browser
 	$(BIN)/streamlit run pivotal_tracker_dashboard.py
 
-test: setup-dev lint browser postgres  ## lint, then every test
+test:              ## lint and every test, with the set-up that they need
+	@$(MAKE) --no-print-directory -j setup-dev browser postgres emulator
+	@$(MAKE) --no-print-directory -j lint pytest
+
+pytest: setup-dev  ## every test that can run here
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 browser:           ## what the tests of the dashboard drive, installed if root may, else named
@@ -50,6 +55,13 @@ postgres:          ## the server that tests load into, installed if root may, el
 		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 		apt-get update -q >/dev/null && apt-get install -qy postgresql >/dev/null; } || \
 		echo "Postgres is missing: the tests that load into it are skipped"
+
+emulator: $(EMULATOR)/ready     ## the BigQuery that tests load into, or why there is none
+
+$(EMULATOR)/ready: requirements-bigquery-emulator.txt
+	@$(PYTHON) -m venv $(EMULATOR)
+	@$(EMULATOR)/bin/python -m pip install --quiet --no-compile -r $< && touch $@ || \
+		echo "The emulator of BigQuery is missing: the tests that load into it are skipped"
 
 screenshots: setup-dev browser  ## the README's pictures of the dashboard, taken anew
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/test_dashboard.py -k screenshots
@@ -92,4 +104,4 @@ verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --locat
 		commit --quiet --allow-empty --message "pivotal_tracker as it is now"
 
 clean:             ## what was made here, but not what was loaded
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(EMULATOR) .mypy_cache .pytest_cache .ruff_cache .hypothesis

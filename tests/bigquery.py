@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,27 +18,15 @@ from .truth import Tables
 
 PROJECT = "tests"
 _ENVIRONMENT = Path(__file__).parent.parent / ".venv-bigquery-emulator"
-_PACKAGES = ("bqemulator==1.4.0", "duckdb==1.5.5", "duckdb-extension-spatial==1.5.5", "numpy")
 _EXTENSION = "extensions/v1.5.5/spatial.duckdb_extension"
-
-
-def _installed() -> Path:
-    """The emulator's virtual environment, made when first needed."""
-    ready = _ENVIRONMENT / "ready"
-    if not ready.exists():
-        pip = [str(_ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        for line in ([sys.executable, "-m", "venv", str(_ENVIRONMENT)], [*pip, *_PACKAGES]):
-            made = subprocess.run(line, capture_output=True, text=True, check=False)
-            if made.returncode:
-                pytest.skip(f"the BigQuery emulator cannot be installed: {made.stderr[-300:]}")
-        ready.touch()
-    return _ENVIRONMENT
 
 
 @pytest.fixture(scope="session")
 def bigquery_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An emulator that runs as long as the session; its URL."""
-    environment, home = _installed(), tmp_path_factory.mktemp("emulator")
+    environment, home = _ENVIRONMENT, tmp_path_factory.mktemp("emulator")
+    if not (environment / "ready").exists():
+        pytest.skip("there is no emulator of BigQuery: `make emulator` installs it")
     # it would download the extension otherwise
     (source,) = environment.glob(f"lib/python*/site-packages/duckdb_extension_spatial/{_EXTENSION}")
     platform = "linux_amd64" if os.uname().machine == "x86_64" else "linux_arm64"

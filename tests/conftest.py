@@ -27,6 +27,11 @@ ROOT = Path(__file__).parent.parent
 LoadOnce = Callable[[Callable[[], Workspace]], "Command"]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: now and then tests wait for servers."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_finish() -> None:
     """Has what is imported by now not looked through again and again for what to throw away."""
     gc.freeze()
@@ -37,11 +42,11 @@ def pytest_collection_finish() -> None:
 class Command:
     """The command of the README, run as a process of its own in an empty folder."""
 
-    forking: Forking
     folder: Path
     base_url: str = ""
     api_token: str = ""
     views: bool = True
+    forking: Forking | None = None
 
     def __call__(
         self, *options: str, env: Mapping[str, str] | None = None, timeout: float = 120
@@ -72,9 +77,9 @@ class Command:
         """Starts it, for tests that do something meanwhile."""
         python, *line = self.line(*options)
         environment = self.environment(env)
-        if "PYTHONPATH" not in environment:
+        # the variable is heeded by no interpreter but a new one
+        if self.forking and "PYTHONPATH" not in environment:
             return self.forking.start(line, self.folder, environment)
-        # heeded by no interpreter but a new one
         return subprocess.Popen(
             [python, *line],
             cwd=self.folder,
@@ -133,7 +138,7 @@ def _command(forking: Forking, folder: Path) -> Command:
     """The command in a new folder; without views, which take a fifth of a small load."""
     folder.mkdir()
     shutil.copytree(ROOT / ".dlt", folder / ".dlt")
-    return Command(forking, folder, views=False)
+    return Command(folder, views=False, forking=forking)
 
 
 @pytest.fixture

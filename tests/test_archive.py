@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pytest
 
 from pivotal_tracker import archive, pivotal_tracker_archive, pivotal_tracker_source
@@ -50,7 +51,9 @@ class Desk:
             dataset_name="tracker",
             pipelines_dir=str(self.folder / "pipelines"),
         )
-        pipeline.run(source, loader_file_format="parquet")
+        # held open, as the command does: dlt opens the file for each job otherwise
+        with duckdb.connect(str(self.folder / "loaded.duckdb")):
+            pipeline.run(source, loader_file_format="parquet")
         steps = pipeline.last_trace.last_extract_info.metrics.values()
         self.noted = {
             name: metrics.custom_metrics

@@ -24,6 +24,7 @@ from tracker_server.workspace import Workspace
 from .browser import Dashboard, Visitor, browser, serve, visit  # noqa: F401
 from .conftest import ROOT, Command
 from .exports import Row, as_csv, table
+from .forking import Forking
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -109,13 +110,15 @@ DATA: dict[str, Callable[[Command], Path]] = {
 
 
 @pytest.fixture(scope="module")
-def new_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Command]:
+def new_command(
+    forking: Forking, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Command]:
     """Makes commands, each with a folder of its own."""
 
     def make() -> Command:
         folder = tmp_path_factory.mktemp("dashboard")
         shutil.copytree(ROOT / ".dlt", folder / ".dlt")
-        return Command(folder)
+        return Command(folder, forking=forking)
 
     return make
 

@@ -49,7 +49,7 @@ def serving(*paths: Path, port: int = 0) -> Iterator[str]:
 
 def through_the_api(command: Command, url: str) -> Tables:
     """What the command loads from a server, in a database of its own."""
-    there = Command(command.folder / "api", url, "their_old_token")
+    there = Command(command.folder / "api", url, "their_old_token", forking=command.forking)
     there.folder.mkdir()
     result = there()
     assert result.returncode == 0, result.stderr
