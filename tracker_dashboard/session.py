@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from .data import PIPELINES, Loaded, WorkingDirectory, last_loaded
 from .errors import BusyError
+from .full_text import Index, Indexes
 
 Read = TypeVar("Read")
 
@@ -71,6 +72,20 @@ def rows(*queries: exp.Query) -> list[DataFrame]:
     """
     told = [query.sql("duckdb") for query in queries]
     return _rows(last_loaded(_names()), load_id(), told)
+
+
+@st.cache_resource(show_spinner=False)
+def _indexes() -> Indexes:
+    return Indexes()
+
+
+def index() -> Index:
+    """The full-text index of what the pipeline last loaded.
+
+    Raises:
+        NotIndexedError: There is none, or none yet.
+    """
+    return _indexes().of(loaded(), load_id())
 
 
 def _patiently(read: Callable[[], Read]) -> Read:
