@@ -42,6 +42,9 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 """What does not fit is put on disk; one thread leaves the others to the pages."""
 
 _ROWS_AT_ONCE = 20_000
+_PARTS = 32
+"""Texts are put together for so many parts of the stories, one by one: DuckDB does so in memory."""
+
 _ABANDONED = 3600.0
 """Seconds after which a file that is being made belongs to a process that was killed."""
 
@@ -68,13 +71,19 @@ class Index:
         self.path = path
         self._connection = duckdb.connect(str(path), read_only=True, config=_SETTINGS)
         try:
-            _load_extension(self._connection)
-            self._connection.execute("SET enable_external_access = false")
-            self._connection.execute("SET lock_configuration = true")
+            self._lock_down()
             self.scores(["probe"])
         except (duckdb.Error, NotIndexedError):
             self._connection.close()
             raise
+
+    def _lock_down(self) -> None:
+        # in one process, all who open a file share a database: another Index may have done it
+        asked = "SELECT current_setting('lock_configuration')"
+        if self._connection.execute(asked).fetchone() == (False,):
+            _load_extension(self._connection)
+            self._connection.execute("SET enable_external_access = false")
+            self._connection.execute("SET lock_configuration = true")
 
     def scores(self, words: Sequence[str]) -> DataFrame:
         """The stories that have every word in some form: `id`, `score` (BM25, the more the better).
@@ -157,7 +166,9 @@ class Indexes:
         try:
             make(loaded, path)
             with self._lock:
-                self._index = Index(path)
+                # a page may have found it already
+                if self._index is None or self._index.path != path:
+                    self._index = Index(path)
         except BusyError:
             pass  # the next page asks again
         except (DashboardError, duckdb.Error, OSError) as error:
@@ -210,13 +221,15 @@ def _read(loaded: Loaded, connection: duckdb.DuckDBPyConnection) -> None:
         for chunk in asked.iter_arrow(_ROWS_AT_ONCE):
             connection.register("chunk", chunk)
             connection.execute("INSERT INTO texts SELECT story_id, weight, text FROM chunk")
-    connection.execute(
-        """
-        CREATE TABLE documents AS
-        SELECT story_id, string_agg(repeat(text || ' ', weight), '') AS texts
-        FROM texts GROUP BY story_id
-        """
-    )
+    connection.execute("CREATE TABLE documents (story_id BIGINT, texts VARCHAR)")
+    for part in range(_PARTS):
+        connection.execute(
+            f"""
+            INSERT INTO documents
+            SELECT story_id, string_agg(repeat(text || ' ', weight), '')
+            FROM texts WHERE hash(story_id) % {_PARTS} = {part} GROUP BY story_id
+            """  # noqa: S608 - numbers
+        )
     connection.execute("DROP TABLE texts")
 
 

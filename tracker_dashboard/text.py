@@ -73,8 +73,11 @@ def anywhere(words: Sequence[str]) -> re.Pattern[str]:
 
 
 def whole_words(words: Sequence[str], parts: Sequence[str] = ()) -> re.Pattern[str]:
-    """What finds any of the words that stands by itself, and any of the parts anywhere."""
-    whole = (rf"(?<!\w){re.escape(word)}(?!\w)" for word in words)
+    """What finds any of the words that stands by itself, and any of the parts anywhere.
+
+    A word ends where there is neither a letter nor a digit.
+    """
+    whole = (rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in words)
     return _any_of([*whole, *map(re.escape, parts)])
 
 
