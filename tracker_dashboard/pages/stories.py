@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 from pandas import DataFrame
+from sqlglot import exp
 
 from tracker_dashboard import queries, session, text
 from tracker_dashboard.full_text import Index, NotIndexedError
@@ -23,6 +24,13 @@ from tracker_dashboard.queries import Scope, StoryFilter
 from tracker_dashboard.search import Found, can_be_indexed, find
 from tracker_dashboard.session import rows
 
+_CHOICES = (queries.projects(), queries.labels(), queries.owners())
+
+
+def asked() -> tuple[tuple[exp.Select, ...], ...]:
+    """What the page asks together, before anything was chosen."""
+    return _CHOICES, (queries.story_list(StoryFilter()),)
+
 
 def show() -> None:
     """Shows the page."""
@@ -33,7 +41,7 @@ def show() -> None:
 
 def _choose() -> StoryFilter:
     """Asks which stories are wanted; every answer stands in the address."""
-    projects, labels, owners = rows(queries.projects(), queries.labels(), queries.owners())
+    projects, labels, owners = rows(*_CHOICES)
     stop_if_empty(projects)
     typed = st.text_input(
         "Search",
