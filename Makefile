@@ -34,7 +34,7 @@ demo: setup        ## load a made-up workspace through real HTTP into DuckDB
 	$(BIN)/python pivotal_tracker_pipeline.py --sample
 
 dashboard: setup-dashboard  ## what was loaded, in the browser
-	$(BIN)/streamlit run pivotal_tracker_dashboard.py
+	$(BIN)/python -m tracker_dashboard.command
 
 test: setup-dev lint browser postgres  ## lint, then every test
 	$(BIN)/python -m pytest -n auto --dist loadgroup
