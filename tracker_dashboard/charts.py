@@ -84,7 +84,7 @@ def accepted_by_type(accepted: DataFrame) -> Chart:
     """Points accepted in each iteration, stacked by type of story.
 
     Args:
-        accepted: `start`, `story_type`, `points`.
+        accepted: `start`, `story_type`, `points`, one row for each of the former two.
     """
     chart = (
         alt.Chart(accepted)
@@ -164,7 +164,7 @@ def cumulative_flow(days: DataFrame, unit: str) -> Chart:
     """How much is in which state, day by day, what is done at the bottom.
 
     Args:
-        days: `date`, `state`, and a column called as the unit.
+        days: `date`, `state`, and a column called as the unit; one row a day and state.
         unit: `stories` or `points`.
     """
     order = alt.Order("order:Q", sort="ascending")
@@ -211,7 +211,8 @@ def age(stories: DataFrame) -> Chart:
     """How old open stories are.
 
     Args:
-        stories: `age` (a class), `order` (of the classes), `state`, `stories`.
+        stories: `age` (a class), `order` (of the classes), `state`, `stories`; one row for each
+            age and state.
     """
     classes = list(dict.fromkeys(stories.sort_values("order")["age"]))
     chart = (

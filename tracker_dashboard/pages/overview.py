@@ -63,7 +63,8 @@ def _accepted(iterations: DataFrame) -> None:
     )
     long["story_type"] = long["story_type"].str.removesuffix("_points_accepted")
     counted = " ".join(f"{kind}s_accepted" for kind in (*kinds, "release"))
-    chart = charts.accepted_by_type(long.groupby(["start", "story_type"], as_index=False).sum())
+    summed = long.dropna().groupby(["start", "story_type"], as_index=False).sum()
+    chart = charts.accepted_by_type(summed)
     _show("Accepted", chart, iterations, f"points_accepted {counted}")
 
 
