@@ -35,7 +35,7 @@ demo: setup        ## load a made-up workspace through real HTTP into DuckDB
 	$(BIN)/python pivotal_tracker_pipeline.py --sample
 
 dashboard: setup-dashboard  ## what was loaded, in the browser
-	$(BIN)/streamlit run pivotal_tracker_dashboard.py
+	$(BIN)/python -m tracker_dashboard.command
 
 test:              ## lint and every test, with the set-up that they need
 	@$(MAKE) --no-print-directory -j setup-dev browser postgres emulator

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +22,7 @@ from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .browser import Dashboard, Visitor, browser, serve, visit  # noqa: F401
+from .browser import PATIENCE, Dashboard, Visitor, browser, serve, visit  # noqa: F401
 from .conftest import ROOT, Command
 from .exports import Row, as_csv, table
 from .forking import Forking
@@ -274,6 +275,31 @@ def test_search_finds_a_comment_by_keyboard_alone(
         visitor.page.wait_for_url(f"**/story?story={story_id}")
         expect(visitor.page.get_by_role("heading", name=str(name))).to_be_visible()
         expect(visitor.page.get_by_text(str(text)).first).to_be_visible()
+
+
+def test_search_finds_words_in_other_forms(sample: Dashboard, browser: BrowserContext) -> None:
+    every = (
+        "SELECT s.id, lower(concat_ws(' ', any_value(s.name), any_value(s.description), "
+        "string_agg(c.text, ' '), string_agg(t.description, ' '))) AS texts FROM stories s "
+        "LEFT JOIN stories__comments c ON c.story_id = s.id "
+        "LEFT JOIN stories__tasks t ON t.story_id = s.id GROUP BY s.id"
+    )
+    has = " AND ".join(f"regexp_matches(texts, '\\b{each}\\b')" for each in ("reports?", "tyres?"))
+    number = sample.number(f"SELECT count(*) FROM ({every}) WHERE {has}")
+    assert number > 1
+    with visit(browser) as visitor:
+        address = f"{sample.url}/stories?search=reporting+tyres"
+        visitor.open(address)
+        which = visitor.page.get_by_text(re.compile(r"^(Full-text|Plain) search"))
+        until = time.monotonic() + PATIENCE / 1000
+        # until the index is made
+        while which.inner_text().startswith("Plain") and time.monotonic() < until:
+            assert "index is being made" in which.inner_text()
+            visitor.open(address)
+        expect(which).to_contain_text("Full-text search")
+        expect(visitor.page.get_by_text(f"{number} stories", exact=True)).to_be_visible()
+        visitor.open(f"{sample.url}/stories?search=repor")
+        expect(which).to_contain_text("Plain search, letter by letter: no story has all of these")
 
 
 def test_filters_stand_in_the_address_and_find_what_a_query_finds(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import streamlit as st
 from PIL import Image
+from sqlglot import exp
 
-from . import session, text
+from . import queries, session, text
 from .errors import BusyError, DashboardError, NothingLoadedError
 from .pages import flow, inspect, overview, progress, stories, story
+from .parts import latest
+from .queries import Scope
 
 _PAGES: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
     ("overview", "Overview", ":material/monitoring:", overview.show),
@@ -61,6 +64,7 @@ def _guarded(show: Callable[[], None]) -> Callable[[], None]:
         try:
             _where()
             show()
+            session.read_ahead(_asked_first)
         except NothingLoadedError as error:
             _nothing_loaded(error)
         except BusyError as error:
@@ -70,6 +74,14 @@ def _guarded(show: Callable[[], None]) -> Callable[[], None]:
             st.error(text.label(error))
 
     return page
+
+
+def _asked_first() -> Iterator[Iterable[exp.Query]]:
+    """What each page asks when it is opened without any choice made."""
+    (projects,) = session.rows(queries.projects())
+    scope = Scope(latest(projects))
+    yield from (page.asked(scope) for page in (overview, flow, progress))
+    yield from stories.asked()
 
 
 def _where() -> None:

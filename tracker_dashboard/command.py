@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 _SCRIPT = Path(__file__).parent.parent / "pivotal_tracker_dashboard.py"
 
@@ -14,5 +16,16 @@ def main() -> None:
         from streamlit.web.cli import main as streamlit
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is missing: install the package with its extra [dashboard].")
+    # while the server starts and a browser is opened, not when its first page is waited for
+    Thread(target=_import_what_takes_long, daemon=True).start()
     sys.argv[1:1] = ["run", str(_SCRIPT)]
     streamlit()
+
+
+def _import_what_takes_long() -> None:
+    for name in ("data", "charts"):
+        import_module(f"tracker_dashboard.{name}")
+
+
+if __name__ == "__main__":
+    main()

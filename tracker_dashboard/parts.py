@@ -42,14 +42,17 @@ def choose_scope() -> Scope:
     with st.sidebar:
         projects = choose_projects(every, f"The {MOST_PROJECTS} with the latest work")
         since, until = choose_days()
-    if not projects:
-        projects = tuple(int(each) for each in every["id"][:MOST_PROJECTS])
-        if len(every) > MOST_PROJECTS:
-            st.caption(
-                f"The {MOST_PROJECTS} of {len(every):,} projects with the latest work; choose "
-                "others in the sidebar."
-            )
-    return Scope(projects, since, until)
+    if not projects and len(every) > MOST_PROJECTS:
+        st.caption(
+            f"The {MOST_PROJECTS} of {len(every):,} projects with the latest work; choose "
+            "others in the sidebar."
+        )
+    return Scope(projects or latest(every), since, until)
+
+
+def latest(projects: DataFrame) -> tuple[int, ...]:
+    """Those to chart as long as nobody chose some."""
+    return tuple(int(each) for each in projects["id"][:MOST_PROJECTS])
 
 
 def stop_if_empty(projects: DataFrame) -> None:

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import islice
 from typing import Any, cast
+from unicodedata import normalize
 
 from sqlglot import exp, parse_one
 
@@ -55,6 +57,8 @@ class StoryFilter:
         labels: Names, one of which it must have.
         owners: Ids of people, one of whom must own it.
         date: One of `DATES`.
+        literal: Those of the words that must be there as they stand, where an index would also
+            find other forms of them.
     """
 
     words: tuple[str, ...] = ()
@@ -64,6 +68,7 @@ class StoryFilter:
     types: tuple[str, ...] = ()
     owners: tuple[int, ...] = ()
     date: str = "updated"
+    literal: tuple[str, ...] = ()
 
 
 def _query(sql: str, **values: Any) -> exp.Select:
@@ -259,9 +264,31 @@ _TEXTS = """
 
 def words_of(typed: str) -> tuple[str, ...]:
     """The words of what was typed, lower-cased; "several in quotation marks" stay together."""
-    found = (quoted or bare for quoted, bare in re.findall(r'"([^"]+)"|(\S+)', typed.lower()))
-    words = dict.fromkeys(word.strip('"') for word in found)
-    return tuple(word for word in words if word)[:MOST_WORDS]
+    return tuple(_words(typed))
+
+
+def literal_of(typed: str) -> tuple[str, ...]:
+    """Those of the words that no stem stands for: in quotation marks, or more than one word."""
+    return tuple(
+        word
+        for word, quoted in _words(typed).items()
+        if quoted or not normalize("NFC", word).isalnum()
+    )
+
+
+def _words(typed: str) -> dict[str, bool]:
+    """The words, and whether each stands in quotation marks."""
+    words: dict[str, bool] = {}
+    for quoted, bare in re.findall(r'"([^"]+)"|(\S+)', typed.lower()):
+        if word := (quoted or bare).strip('"'):
+            words[word] = words.get(word, False) or bool(quoted)
+    return dict(islice(words.items(), MOST_WORDS))
+
+
+def story_number(words: Sequence[str]) -> int | None:
+    """The id that was searched for, if it was one and nothing else."""
+    number = re.fullmatch(r"#?(\d{1,18})", words[0]) if len(words) == 1 else None
+    return int(number[1]) if number else None
 
 
 def _contains(word: str) -> exp.Expression:
@@ -281,8 +308,8 @@ def _matches(words: Sequence[str]) -> exp.Query:
     query = exp.select("t.story_id", exp.alias_(_sum(found), "score")).from_(_texts())
     query = query.where(exp.or_(*map(_contains, words))).group_by("t.story_id")
     query = query.having(*(each.copy().is_(exp.null()).not_() for each in found))
-    if len(words) == 1 and (number := re.fullmatch(r"#?(\d{1,18})", words[0])):
-        by_id = _query("SELECT id, 100 FROM stories WHERE id = :id", id=int(number[1]))
+    if (number := story_number(words)) is not None:
+        by_id = _query("SELECT id, 100 FROM stories WHERE id = :id", id=number)
         both = exp.union(query, by_id, distinct=False).subquery("b")
         return exp.select("b.story_id", "max(b.score) AS score").from_(both).group_by("b.story_id")
     return query
@@ -301,7 +328,24 @@ def story_list(wanted: StoryFilter, page: int = 1) -> exp.Select:
 
     `found` is how many there are on all pages.
     """
-    query = _filtered(wanted).select(
+    query = _listed(wanted).select("count(*) OVER () AS found")
+    order = ["s.updated_at DESC NULLS LAST", "s.id DESC"]
+    query = query.order_by(*(["m.score DESC"] if wanted.words else []), *order)
+    return query.limit(PAGE).offset(PAGE * (page - 1))
+
+
+def story_ids(wanted: StoryFilter) -> exp.Select:
+    """All of the stories that are wanted: `id`, `updated_at`."""
+    return _filtered(wanted).select("s.id", "s.updated_at")
+
+
+def stories(story_ids: Sequence[int]) -> exp.Select:
+    """Stories as a list shows them, in no order."""
+    return _listed(StoryFilter()).where(exp.column("id", "s").isin(*story_ids))
+
+
+def _listed(wanted: StoryFilter) -> exp.Select:
+    return _filtered(wanted).select(
         "s.id",
         "s.project_id",
         "s.name",
@@ -312,11 +356,7 @@ def story_list(wanted: StoryFilter, page: int = 1) -> exp.Select:
         "s.updated_at",
         "s.accepted_at",
         "p.name AS project_name",
-        "count(*) OVER () AS found",
     )
-    order = ["s.updated_at DESC NULLS LAST", "s.id DESC"]
-    query = query.order_by(*(["m.score DESC"] if wanted.words else []), *order)
-    return query.limit(PAGE).offset(PAGE * (page - 1))
 
 
 def _filtered(wanted: StoryFilter) -> exp.Select:
@@ -366,6 +406,12 @@ def label_names(story_ids: Sequence[int]) -> exp.Select:
         """
     )
     return query.where(exp.column("story_id", "l").isin(*story_ids))
+
+
+def weighted_texts() -> exp.Select:
+    """Every text of every story: `story_id`, `weight`, `text`."""
+    query = exp.select("t.story_id", "t.weight", "t.text").from_(_texts())
+    return query.where("t.text IS NOT NULL")
 
 
 def texts(story_ids: Sequence[int]) -> exp.Select:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from threading import Thread
 from typing import TypeVar
 
 import streamlit as st
@@ -13,7 +15,8 @@ from pandas import DataFrame
 from sqlglot import exp
 
 from .data import PIPELINES, Loaded, WorkingDirectory, last_loaded
-from .errors import BusyError
+from .errors import BusyError, DashboardError
+from .full_text import Index, Indexes
 
 Read = TypeVar("Read")
 
@@ -71,6 +74,42 @@ def rows(*queries: exp.Query) -> list[DataFrame]:
     """
     told = [query.sql("duckdb") for query in queries]
     return _rows(last_loaded(_names()), load_id(), told)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _reading_ahead(
+    directory: WorkingDirectory,
+    load_id: str,
+    _questions: Callable[[], Iterable[Iterable[exp.Query]]],
+) -> Thread:
+    def read() -> None:
+        # whoever opens the page is told what is wrong
+        with suppress(DashboardError):
+            for asked in _questions():
+                rows(*asked)
+
+    reading = Thread(target=read, daemon=True)
+    reading.start()
+    return reading
+
+
+def read_ahead(questions: Callable[[], Iterable[Iterable[exp.Query]]]) -> None:
+    """Reads in the background, once a load, what pages are going to ask together as `rows`."""
+    _reading_ahead(last_loaded(_names()), load_id(), questions)
+
+
+@st.cache_resource(show_spinner=False)
+def _indexes() -> Indexes:
+    return Indexes()
+
+
+def index() -> Index:
+    """The full-text index of what the pipeline last loaded.
+
+    Raises:
+        NotIndexedError: There is none, or none yet.
+    """
+    return _indexes().of(loaded(), load_id())
 
 
 def _patiently(read: Callable[[], Read]) -> Read:

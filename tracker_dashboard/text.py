@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -67,17 +67,30 @@ def link(url: Any, shown: Any) -> str:
     return f'<a href="{plain(url)}" target="_blank" rel="noopener noreferrer">{plain(shown)}</a>'
 
 
-def excerpt(text: str, words: Sequence[str]) -> str | None:
-    """HTML of the part of a text around the first of the words in it; nothing if none is.
+def anywhere(words: Sequence[str]) -> re.Pattern[str]:
+    """What finds any of the words, whatever its case and whatever it is a part of."""
+    return _any_of(map(re.escape, words))
 
-    Args:
-        text: As it came.
-        words: Lower-cased.
+
+def whole_words(words: Sequence[str], parts: Sequence[str] = ()) -> re.Pattern[str]:
+    """What finds any of the words that stands by itself, and any of the parts anywhere.
+
+    A word ends where there is neither a letter nor a digit.
     """
-    found = [match for word in words if (match := re.search(re.escape(word), text, re.IGNORECASE))]
-    if not found:
+    whole = (rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in words)
+    return _any_of([*whole, *map(re.escape, parts)])
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    # of nothing at all, a pattern that finds nothing
+    return re.compile("|".join(patterns) or r"(?!)", re.IGNORECASE)
+
+
+def excerpt(text: str, wanted: re.Pattern[str]) -> str | None:
+    """HTML of the part of a text around what is found first in it; nothing if nothing is."""
+    first = wanted.search(text)
+    if first is None:
         return None
-    first = min(found, key=lambda match: match.start())
     start, end = max(first.start() - _AROUND, 0), first.end() + _AROUND
     before, after = text[start : first.start()], text[first.end() : end]
     return (

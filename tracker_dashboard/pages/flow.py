@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
+from sqlglot import exp
 
 from tracker_dashboard import charts, queries, text
 from tracker_dashboard.parts import choose_scope, from_views, show_chart, story_link
+from tracker_dashboard.queries import Scope
 
 _MOST_DAYS = 500
 """A span of more days is drawn week by week."""
@@ -29,17 +31,21 @@ _MOST_OLD = 20
 def show() -> None:
     """Shows the page."""
     st.title("Flow")
-    scope = choose_scope()
-    daily, forecast, ages, oldest = from_views(
+    daily, forecast, ages, oldest = from_views(*asked(choose_scope()))
+    daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
+    _cumulative_flow(daily)
+    _burn_up(daily, forecast)
+    _age(ages, oldest)
+
+
+def asked(scope: Scope) -> tuple[exp.Select, ...]:
+    """What the page asks."""
+    return (
         queries.daily_states(scope),
         queries.forecast(scope),
         queries.open_stories(scope),
         queries.oldest_stories(scope, _MOST_OLD),
     )
-    daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
-    _cumulative_flow(daily)
-    _burn_up(daily, forecast)
-    _age(ages, oldest)
 
 
 def _cumulative_flow(daily: DataFrame) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 from pandas import DataFrame
+from sqlglot import exp
 
 from tracker_dashboard import charts, queries
 from tracker_dashboard.parts import choose_scope, days, from_views, show_chart, show_table
+from tracker_dashboard.queries import Scope
 
 _HOURS = 24
 
@@ -14,8 +16,7 @@ _HOURS = 24
 def show() -> None:
     """Shows the page."""
     st.title("Overview")
-    scope = choose_scope()
-    iterations, velocities = from_views(queries.iterations(scope), queries.velocities(scope))
+    iterations, velocities = from_views(*asked(choose_scope()))
     iterations = days(days(iterations, "start"), "finish")
     _figures(iterations)
     _velocity(iterations)
@@ -24,6 +25,11 @@ def show() -> None:
     _rejections(iterations)
     st.subheader("Velocity now")
     show_table("Velocity now", velocities)
+
+
+def asked(scope: Scope) -> tuple[exp.Select, ...]:
+    """What the page asks."""
+    return queries.iterations(scope), queries.velocities(scope)
 
 
 def _figures(iterations: DataFrame) -> None:
@@ -57,7 +63,8 @@ def _accepted(iterations: DataFrame) -> None:
     )
     long["story_type"] = long["story_type"].str.removesuffix("_points_accepted")
     counted = " ".join(f"{kind}s_accepted" for kind in (*kinds, "release"))
-    chart = charts.accepted_by_type(long.dropna())
+    summed = long.dropna().groupby(["start", "story_type"], as_index=False).sum()
+    chart = charts.accepted_by_type(summed)
     _show("Accepted", chart, iterations, f"points_accepted {counted}")
 
 

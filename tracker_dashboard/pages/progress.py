@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
+from sqlglot import exp
 
 from tracker_dashboard import charts, queries
 from tracker_dashboard.parts import choose_scope, from_views, show_chart
+from tracker_dashboard.queries import Scope
 
 _MOST = 40
 """So many are drawn; the table has them all."""
@@ -16,14 +18,18 @@ _MOST = 40
 def show() -> None:
     """Shows the page."""
     st.title("Epics and releases")
-    scope = choose_scope()
-    epics, releases = from_views(queries.epics(scope), queries.releases(scope))
+    epics, releases = from_views(*asked(choose_scope()))
     share = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
     shares = {"share_of_stories_accepted": share, "share_of_points_accepted": share}
     for title, found in (("Epics", epics), ("Releases", releases)):
         first = ["name", "share_of_points_accepted", "share_of_stories_accepted"]
         shown = found[[*first, *(each for each in found.columns[1:] if each not in first)]]
         show_chart(title, charts.progress(_parts(found), title), shown, shares)
+
+
+def asked(scope: Scope) -> tuple[exp.Select, ...]:
+    """What the page asks."""
+    return queries.epics(scope), queries.releases(scope)
 
 
 def _parts(found: DataFrame) -> DataFrame:

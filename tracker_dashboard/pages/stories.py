@@ -8,8 +8,10 @@ from typing import Any
 
 import streamlit as st
 from pandas import DataFrame
+from sqlglot import exp
 
-from tracker_dashboard import queries, text
+from tracker_dashboard import queries, session, text
+from tracker_dashboard.full_text import Index, NotIndexedError
 from tracker_dashboard.pages import story
 from tracker_dashboard.parts import (
     choose_days,
@@ -19,7 +21,15 @@ from tracker_dashboard.parts import (
     story_link,
 )
 from tracker_dashboard.queries import Scope, StoryFilter
+from tracker_dashboard.search import Found, can_be_indexed, find
 from tracker_dashboard.session import rows
+
+_CHOICES = (queries.projects(), queries.labels(), queries.owners())
+
+
+def asked() -> tuple[tuple[exp.Select, ...], ...]:
+    """What the page asks together, before anything was chosen."""
+    return _CHOICES, (queries.story_list(StoryFilter()),)
 
 
 def show() -> None:
@@ -31,7 +41,7 @@ def show() -> None:
 
 def _choose() -> StoryFilter:
     """Asks which stories are wanted; every answer stands in the address."""
-    projects, labels, owners = rows(queries.projects(), queries.labels(), queries.owners())
+    projects, labels, owners = rows(*_CHOICES)
     stop_if_empty(projects)
     typed = st.text_input(
         "Search",
@@ -52,6 +62,7 @@ def _choose() -> StoryFilter:
         of = st.selectbox("Days of being", queries.DATES, key="date", bind="query-params")
     return StoryFilter(
         words=queries.words_of(typed),
+        literal=queries.literal_of(typed),
         scope=Scope(chosen, since, until),
         labels=names,
         states=states,
@@ -78,33 +89,48 @@ def _choose_some(title: str, key: str, options: Iterable[str]) -> tuple[str, ...
 
 
 def _list(wanted: StoryFilter) -> None:
+    index, why = _index()
     page = max(int(st.session_state.get("page", 1) or 1), 1)
-    (listed,) = rows(queries.story_list(wanted, page))
-    if listed.empty and page > 1:
-        # a narrower filter has fewer pages
-        page = 1
-        (listed,) = rows(queries.story_list(wanted))
-    if listed.empty:
+    found = find(rows, wanted, page, index)
+    if wanted.words:
+        st.caption(_which_search(found, wanted, why))
+    if not found.number:
         st.info("No story is like that. Fewer words or filters find more.")
         return
-    found = int(listed["found"].iloc[0])
-    st.caption(f"{found:,} {'story' if found == 1 else 'stories'}")
-    _rows(listed, wanted)
-    pages = -(-found // queries.PAGE)
+    st.caption(f"{found.number:,} {'story' if found.number == 1 else 'stories'}")
+    _rows(found, wanted)
+    pages = -(-found.number // queries.PAGE)
     if pages > 1:
         st.pagination(pages, key="page", bind="query-params")
-    csv_button("Stories on this page", listed.drop(columns="found"))
+    csv_button("Stories on this page", found.stories)
 
 
-def _rows(listed: DataFrame, wanted: StoryFilter) -> None:
-    ids = [int(number) for number in listed["id"]]
+def _index() -> tuple[Index | None, str]:
+    """What to search in, or why there is nothing."""
+    try:
+        return session.index(), ""
+    except NotIndexedError as error:
+        return None, str(error)
+
+
+def _which_search(found: Found, wanted: StoryFilter, why: str) -> str:
+    if found.index is not None:
+        return "Full-text search: each word in any of its English forms, the best match first."
+    if not why:
+        known = can_be_indexed(wanted.words)
+        why = "no story has all of these as words" if known else "no spaces part these words"
+    return f"Plain search, letter by letter: {text.label(why)}."
+
+
+def _rows(found: Found, wanted: StoryFilter) -> None:
+    ids = [int(number) for number in found.stories["id"]]
     asked = [queries.owner_names(ids), queries.label_names(ids)]
     if wanted.words:
         asked.append(queries.texts(ids))
     owners, labels, *texts = rows(*asked)
     owned, labelled = _by_story(owners), _by_story(labels)
-    found = _excerpts(texts[0], wanted.words) if texts else {}
-    for each in listed.itertuples():
+    excerpts = _excerpts(texts[0], found, wanted) if texts else {}
+    for each in found.stories.itertuples():
         story_link(int(each.id), each.name, each.story_type)
         facts = (
             each.project_name,
@@ -116,7 +142,7 @@ def _rows(listed: DataFrame, wanted: StoryFilter) -> None:
             story.day(each.updated_at),
         )
         line = " · ".join(text.plain(fact) for fact in facts if isinstance(fact, str) and fact)
-        st.html(f"<small>{line}</small>{found.get(each.id, '')}")
+        st.html(f"<small>{line}</small>{excerpts.get(each.id, '')}")
 
 
 def _by_story(named: DataFrame) -> dict[int, list[str]]:
@@ -126,11 +152,13 @@ def _by_story(named: DataFrame) -> dict[int, list[str]]:
     return names
 
 
-def _excerpts(texts: DataFrame, words: tuple[str, ...]) -> dict[int, str]:
+def _excerpts(texts: DataFrame, found: Found, wanted: StoryFilter) -> dict[int, str]:
     """Where a story other than by its name was found: HTML by story."""
-    found: dict[int, str] = {}
-    for each in texts.itertuples():
-        excerpt = text.excerpt(each.text, words) if each.place != "name" else None
-        if excerpt and each.story_id not in found:
-            found[each.story_id] = f"<br><small><em>{each.place}:</em> {excerpt}</small>"
-    return found
+    others = texts[texts["place"] != "name"]
+    marked = found.marked(list(others["text"]), wanted)
+    excerpts: dict[int, str] = {}
+    for each in others.itertuples():
+        excerpt = text.excerpt(each.text, marked)
+        if excerpt and each.story_id not in excerpts:
+            excerpts[each.story_id] = f"<br><small><em>{each.place}:</em> {excerpt}</small>"
+    return excerpts
