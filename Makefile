@@ -38,7 +38,8 @@ dashboard: setup-dashboard  ## what was loaded, in the browser
 	$(BIN)/python -m tracker_dashboard.command
 
 test:              ## lint and every test, with the set-up that they need
-	@$(MAKE) --no-print-directory -j setup-dev browser postgres emulator
+	@$(MAKE) --no-print-directory browser postgres
+	@$(MAKE) --no-print-directory -j setup-dev emulator
 	@$(MAKE) --no-print-directory -j lint pytest
 
 pytest: setup-dev  ## every test that can run here
@@ -59,8 +60,8 @@ postgres:          ## the server that tests load into, installed if root may, el
 emulator: $(EMULATOR)/ready     ## the BigQuery that tests load into, or why there is none
 
 $(EMULATOR)/ready: requirements-bigquery-emulator.txt
-	@$(PYTHON) -m venv $(EMULATOR)
-	@$(EMULATOR)/bin/python -m pip install --quiet --no-compile -r $< && touch $@ || \
+	@$(PYTHON) -m venv $(EMULATOR) && \
+		$(EMULATOR)/bin/python -m pip install --quiet --no-compile -r $< && touch $@ || \
 		echo "The emulator of BigQuery is missing: the tests that load into it are skipped"
 
 screenshots: setup-dev browser  ## the README's pictures of the dashboard, taken anew
