@@ -174,6 +174,8 @@ def _become(task: dict[str, Any], output: list[int]) -> None:
     for file, place in zip(output, (1, 2), strict=True):
         os.dup2(file, place)
         os.close(file)
+    # ignored in what a shell has started in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(task["env"])
     os.chdir(task["cwd"])
