@@ -18,7 +18,7 @@ from .attachments import attachment_rows
 from .check import Findings, check_archives, check_server
 from .client import MissingTokenError, TrackerClient
 from .counting import Difference, differences
-from .destination import bigquery_layout, file_format, only_adds
+from .destination import adds_first_rows, bigquery_layout, file_format, only_adds
 from .errors import TrackerError
 from .gathering import gather_people
 from .lists import LISTS
@@ -269,6 +269,7 @@ def pivotal_tracker_archive(
     def archives() -> Iterator[Handed]:
         runs[:] = [ArchiveRun(opened, options)]
         _refuse_to_change_files(runs[0].loaded, "load all archives together into another dataset")
+        _merge_or_add(runs[0].loaded)
         yield from runs[0].handed()
 
     def of_table(table: Table) -> DltResource:
@@ -329,9 +330,29 @@ def _with_tables(resource: DltResource, table: Table, *, rebuilds: bool) -> DltR
 
 def _merge(table: Table) -> TWriteDispositionConfig:
     """How a table is brought up to date; dlt spares itself to look for rows that come twice."""
-    # several resources may find the same record gone, or meet the same person
-    is_shared = table in (tables.PEOPLE, tables.DELETED_RECORDS)
-    return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": not is_shared}
+    deduplicated = not _is_shared(table)
+    return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": deduplicated}
+
+
+def _is_shared(table: Table) -> bool:
+    """Whether several resources may find the same record gone, or meet the same person."""
+    return table in (tables.PEOPLE, tables.DELETED_RECORDS)
+
+
+def _merge_or_add(loaded: Loaded) -> None:
+    """Has an archive's rows merged with those that are there; where there are none, just added.
+
+    A merge would write each row twice, into a table beside and from there into its own.
+    """
+    adds = adds_first_rows() and not loaded.anything
+    for table in ARCHIVE_TABLES.values():
+        resource = dlt.current.source().resources[table.name]
+        for member in table.family():
+            resource.apply_hints(
+                table_name=member.name,
+                create_table_variant=member is not table,
+                write_disposition="append" if adds and not _is_shared(table) else _merge(table),
+            )
 
 
 def _hints(table: Table, root: Table, *, rebuilds: bool) -> dict[str, Any]:

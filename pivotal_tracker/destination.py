@@ -21,6 +21,15 @@ def only_adds() -> bool:
     return _kind() == "dlt.destinations.filesystem"
 
 
+def adds_first_rows() -> bool:
+    """Whether the first rows of a table may be added to it without a merge.
+
+    A run that was killed may have added some and not noted it: this takes a destination from which
+    the next run takes them back first, as `command.duckdb_file` does.
+    """
+    return _kind() == "dlt.destinations.duckdb"
+
+
 def file_format(table: Table) -> TFileFormat:
     """The format of files in which a table is loaded fastest into the active pipeline's place.
 

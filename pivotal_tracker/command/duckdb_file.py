@@ -7,6 +7,8 @@ from typing import Any, cast
 import dlt
 import duckdb
 from dlt.common import logger
+from dlt.common.schema.utils import get_root_table
+from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 from .reasons import causes_of
@@ -30,6 +32,7 @@ class DuckDbFile:
     def __init__(self, pipeline: dlt.Pipeline) -> None:
         if dlt.config.get("load.workers") is None:
             dlt.config["load.workers"] = FILES_AT_ONCE
+        self._pipeline = pipeline
         client = cast(DuckDbClient, pipeline.destination_client())
         set_by_user = client.config.credentials.global_config or {}
         self._usual_limit: str | None = None
@@ -55,6 +58,29 @@ class DuckDbFile:
         self._limit(self._usual_limit)
         self._usual_limit = None
         return True
+
+    def take_back_unnoted(self) -> None:
+        """Deletes what a run may have added right before it was killed, from files to be loaded.
+
+        Of rows that are merged it does not matter that some are there already; see
+        `destination.adds_first_rows` for those that are not.
+        """
+        packages = self._pipeline._get_load_storage().normalized_packages
+        for load_id in self._pipeline.list_normalized_load_packages():
+            schema = packages.load_schema(load_id)
+            ours = schema.data_table_names()
+            for file in packages.list_started_jobs(load_id):
+                table = ParsedLoadJobFileName.parse(file).table_name
+                if (
+                    table in ours
+                    and get_root_table(schema.tables, table)["write_disposition"] == "append"
+                ):
+                    self._delete_rows_of(table, packages.storage.make_full_path(file))
+
+    def _delete_rows_of(self, table: str, file: str) -> None:
+        name = self._sql.make_qualified_table_name(table)
+        rows = "SELECT _dlt_id FROM read_parquet(%s)"
+        self._sql.execute_sql(f"DELETE FROM {name} WHERE _dlt_id IN ({rows})", file)  # noqa: S608
 
     def close(self) -> None:
         """Lets go of the file, into which DuckDB then writes what is left in its log."""

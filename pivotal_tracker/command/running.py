@@ -72,6 +72,8 @@ class Loading:
             if load_id in pipeline.list_extracted_load_packages():
                 pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
         self._expect_rows_twice()
+        if self._file is not None:
+            self._file.take_back_unnoted()
         if pipeline.has_pending_data:
             self._patiently(pipeline.run)
 
