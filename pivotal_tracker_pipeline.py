@@ -252,8 +252,12 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
             "dataset": pipeline.dataset_name,
             "shard": str(options.shard),
         }
-        source = _archives(options) if options.archive else _server(options)
-        with Loading(pipeline, options.shard) as loading:
+        loading = Loading(pipeline, options.shard)
+        if options.archive:
+            source = _archives(options, adds_first_rows=loading.takes_back)
+        else:
+            source = _server(options)
+        with loading:
             _load(loading, source, options, outcome)
     sys.stdout.write(summary(pipeline, outcome) + "\n")
     if outcome.written.total() or outcome.skipped or outcome.differences:
@@ -317,9 +321,12 @@ def _server(options: argparse.Namespace) -> DltSource:
     return _selected(source, options.resource)
 
 
-def _archives(options: argparse.Namespace) -> DltSource:
+def _archives(options: argparse.Namespace, *, adds_first_rows: bool) -> DltSource:
     source = pivotal_tracker_archive(
-        options.archive, attachments_directory=options.attachments, **_projects(options)
+        options.archive,
+        attachments_directory=options.attachments,
+        adds_first_rows=adds_first_rows,
+        **_projects(options),
     )
     names = {*options.resource, "load_report"} if options.resource else None
     return _selected(source, names)

@@ -238,6 +238,7 @@ def pivotal_tracker_archive(
     paths: list[str] = dlt.config.value,
     project_ids: list[int] | None = None,
     attachments_directory: str | None = None,
+    adds_first_rows: bool = False,
 ) -> Sequence[DltResource]:
     """All that files tell: Tracker's own exports, what backup tools saved, answers of the API.
 
@@ -249,6 +250,9 @@ def pivotal_tracker_archive(
         project_ids: Load only these projects; all if not given.
         attachments_directory: Where the files in the archives are written, each to
             `<project>/<story>/<attachment id>-<name>`; they stay where they are if not given.
+        adds_first_rows: Where nothing is loaded yet, rows are added without a merge, which would
+            write each twice. Whoever asks for it has to see to it that a load that was killed, and
+            is then completed, adds none twice, as the command does where DuckDB is the destination.
 
     Returns:
         A transformer for each table that `pivotal_tracker_source` loads, for `attachment_files`,
@@ -269,6 +273,7 @@ def pivotal_tracker_archive(
     def archives() -> Iterator[Handed]:
         runs[:] = [ArchiveRun(opened, options)]
         _refuse_to_change_files(runs[0].loaded, "load all archives together into another dataset")
+        _write(adds=adds_first_rows and not runs[0].loaded.anything)
         yield from runs[0].handed()
 
     def of_table(table: Table) -> DltResource:
@@ -329,9 +334,25 @@ def _with_tables(resource: DltResource, table: Table, *, rebuilds: bool) -> DltR
 
 def _merge(table: Table) -> TWriteDispositionConfig:
     """How a table is brought up to date; dlt spares itself to look for rows that come twice."""
-    # several resources may find the same record gone, or meet the same person
-    is_shared = table in (tables.PEOPLE, tables.DELETED_RECORDS)
-    return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": not is_shared}
+    deduplicated = not _is_shared(table)
+    return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": deduplicated}
+
+
+def _is_shared(table: Table) -> bool:
+    """Whether several resources may find the same record gone, or meet the same person."""
+    return table in (tables.PEOPLE, tables.DELETED_RECORDS)
+
+
+def _write(*, adds: bool) -> None:
+    """Has the rows of archives merged with those that are there, or just added."""
+    for table in ARCHIVE_TABLES.values():
+        resource = dlt.current.source().resources[table.name]
+        for member in table.family():
+            resource.apply_hints(
+                table_name=member.name,
+                create_table_variant=member is not table,
+                write_disposition="append" if adds and not _is_shared(table) else _merge(table),
+            )
 
 
 def _hints(table: Table, root: Table, *, rebuilds: bool) -> dict[str, Any]:

@@ -53,7 +53,9 @@ class NestedRows:
         """Counts the rows that are about to be written, those that delete among them, by table."""
         self._compared += len(self._replaced)
         for member in self._members:
-            written = [row for row in rows[member.name] if "_deleted" not in row]
+            written = rows[member.name]
+            if self._replaced:
+                written = [row for row in written if "_deleted" not in row]
             counter = self._counts.setdefault(member.name, Counter())
             if self._compared > MOST_COMPARED:
                 counter["not_compared"] += len(written)

@@ -142,6 +142,7 @@ class Batch:
             table, loaded, metrics.setdefault("rows_of", {}), self._arrow
         )
         self._undeclared: set[str] = set()
+        self._deleting: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """How many records it holds."""
@@ -190,6 +191,7 @@ class Batch:
         row_key = {"_dlt_id": f"deleted:{name}", "_deleted": True}
         told = {column: value for column, value in ids.items() if value is not None}
         self.rows[table.name].append({**none, **told, **row_key})
+        self._deleting[table.name] += 1
 
     def _add(self, table: Table, record: Record, ids: Row, keys: Row) -> None:
         row: Row = {**ids, **record, **keys}
@@ -257,10 +259,11 @@ class Batch:
             if self.rows[member.name]
         ]
         for name, rows in self.rows.items():
-            if written := sum("_deleted" not in row for row in rows):
+            if written := len(rows) - self._deleting[name]:
                 self.written[name] += written
             rows.clear()
         self._undeclared.clear()
+        self._deleting.clear()
         return items
 
     def empty_items(self) -> Iterator[Any]:
@@ -271,14 +274,17 @@ class Batch:
             yield dlt.mark.with_table_name(item, member.name)
 
     def _item(self, member: Table, rows: list[Row]) -> Any:
-        if member is not self.table:
-            _complete_keys(member, rows)
+        is_nested = member is not self.table
         if not member.json_columns and member.name not in self._undeclared:
             try:
-                return self._arrow(member, rows)
+                item = self._arrow(member, rows)
+                if not is_nested or not any(item[name].null_count for name in member.key):
+                    return item
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 # a value of another type than declared, which dlt's normalizer has an answer to
                 pass
+        if is_nested:
+            _complete_keys(member, rows)
         return [_as_dlt_takes_it(member, row) for row in rows]
 
     def _arrow(self, member: Table, rows: list[Row]) -> pa.Table:

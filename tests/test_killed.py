@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, LoadOnce
+from .exports import Row, as_csv, table
 from .test_keeping_up import ADDED_TO
 from .test_load import truth
 from .truth import assert_tables_equal, comparable
@@ -140,3 +142,29 @@ def test_a_later_run(
     change(workspace)
     kill_at(Point(what, number), command, server)
     assert_completed(command, server)
+
+
+def test_a_first_load_of_an_archive(command: Command) -> None:
+    """Also where it was killed after the database had taken rows, and before that was noted."""
+    stories = [
+        Row(n, f"Story {n}", labels="a, b", owners=["Ann", "Bob"], comments=["Done (Ann - Nov 16)"])
+        for n in range(1, 40)
+    ]
+    path = command.folder / "my_project_20151117_1439.csv"
+    path.write_text(as_csv(table(stories)))
+    process = command.start("--archive", str(path))
+    packages = command.folder / "dlt" / "pipelines" / "pivotal_tracker" / "load" / "normalized"
+    while sum(1 for _ in packages.glob("*/completed_jobs/*")) < 40:
+        assert process.poll() is None
+        time.sleep(0.0005)
+    process.kill()
+    process.communicate(timeout=60)
+    for file in list(packages.glob("*/completed_jobs/*")):
+        file.rename(file.parents[1] / "started_jobs" / file.name)
+    assert command("--archive", str(path)).returncode == 0
+    interrupted = command.tables()
+    for file in command.folder.glob("*.duckdb*"):
+        file.unlink()
+    shutil.rmtree(command.folder / "dlt")
+    assert command("--archive", str(path)).returncode == 0
+    assert_tables_equal(interrupted, command.tables())

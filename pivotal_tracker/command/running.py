@@ -55,13 +55,18 @@ class Loading:
             dlt.config[name] = f"%s_staging_{shard.name}"
 
     def __enter__(self) -> Loading:
-        if self.pipeline.destination.destination_type == "dlt.destinations.duckdb":
+        if self.takes_back:
             self._file = DuckDbFile(self.pipeline)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether what a run added that was killed before it noted so is taken back by the next."""
+        return self.pipeline.destination.destination_type == "dlt.destinations.duckdb"
 
     def complete_interrupted_run(self) -> None:
         """Loads what an earlier run has read: a new run would load that and drop its own data."""
@@ -72,6 +77,8 @@ class Loading:
             if load_id in pipeline.list_extracted_load_packages():
                 pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
         self._expect_rows_twice()
+        if self._file is not None:
+            self._file.take_back_unnoted()
         if pipeline.has_pending_data:
             self._patiently(pipeline.run)
 
