@@ -171,7 +171,11 @@ def visit(browser: BrowserContext, *, dark: bool = False) -> Iterator[Visitor]:
     page = browser.new_page()
     page.emulate_media(color_scheme="dark" if dark else "light")
     visitor = Visitor(page)
-    yield visitor
+    try:
+        yield visitor
+    except Exception as error:
+        error.add_note(f"At {page.url} the page said:\n{page.locator('body').inner_text()}")
+        raise
     page.close()
     assert not visitor.complaints
     assert not visitor.strange
