@@ -277,6 +277,14 @@ def test_search_finds_a_comment_by_keyboard_alone(
         expect(visitor.page.get_by_text(str(text)).first).to_be_visible()
 
 
+def open_once_indexed(visitor: Visitor, address: str) -> None:
+    """Opens a search, anew until its words are looked for in the index, which takes a moment."""
+    until = time.monotonic() + PATIENCE / 1000
+    visitor.open(address)
+    while "Full-text search" not in visitor.text() and time.monotonic() < until:
+        visitor.open(address)
+
+
 def test_search_finds_words_in_other_forms(sample: Dashboard, browser: BrowserContext) -> None:
     every = (
         "SELECT s.id, lower(concat_ws(' ', any_value(s.name), any_value(s.description), "
@@ -288,13 +296,8 @@ def test_search_finds_words_in_other_forms(sample: Dashboard, browser: BrowserCo
     number = sample.number(f"SELECT count(*) FROM ({every}) WHERE {has}")
     assert number > 1
     with visit(browser) as visitor:
-        address = f"{sample.url}/stories?search=reporting+tyres"
-        visitor.open(address)
+        open_once_indexed(visitor, f"{sample.url}/stories?search=reporting+tyres")
         which = visitor.page.get_by_text(re.compile(r"^(Full-text|Plain) search"))
-        until = time.monotonic() + PATIENCE / 1000
-        # until the index is made
-        while "Full-text search" not in visitor.text() and time.monotonic() < until:
-            visitor.open(address)
         expect(which).to_contain_text("Full-text search")
         expect(visitor.page.get_by_text(f"{number} stories", exact=True)).to_be_visible()
         visitor.open(f"{sample.url}/stories?search=repor")
@@ -487,8 +490,11 @@ def test_screenshots(sample: Dashboard, browser: BrowserContext) -> None:
     folder = ROOT / os.environ["SCREENSHOTS"]
     folder.mkdir(parents=True, exist_ok=True)
     with visit(browser) as visitor:
-        for name, path in (("overview", ""), ("stories", "stories?search=flat+tyre")):
-            visitor.open(f"{sample.url}/{path}")
+        for name, path, opened in (
+            ("overview", "", Visitor.open),
+            ("stories", "stories?search=flat+tyre", open_once_indexed),
+        ):
+            opened(visitor, f"{sample.url}/{path}")
             visitor.page.wait_for_timeout(1500)  # charts are drawn after the page
             with Image.open(io.BytesIO(visitor.page.screenshot())) as taken:
                 taken.convert("RGB").quantize(128).save(folder / f"dashboard-{name}.png")
