@@ -281,7 +281,8 @@ def open_once_indexed(visitor: Visitor, address: str) -> None:
     """Opens a search, anew until its words are looked for in the index, which takes a moment."""
     until = time.monotonic() + PATIENCE / 1000
     visitor.open(address)
-    while "Full-text search" not in visitor.text() and time.monotonic() < until:
+    while "Full-text search" not in (said := visitor.text()) and time.monotonic() < until:
+        assert "Plain search" not in said or "index is being made" in said
         visitor.open(address)
 
 
