@@ -76,9 +76,7 @@ class Loading:
         for load_id in pipeline.list_normalized_load_packages():
             if load_id in pipeline.list_extracted_load_packages():
                 pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
-        self._expect_rows_twice()
-        if self._file is not None:
-            self._file.take_back_unnoted()
+        self._add_none_twice()
         if pipeline.has_pending_data:
             self._patiently(pipeline.run)
 
@@ -111,7 +109,7 @@ class Loading:
         return not self.shard.is_whole
 
     def _load_again(self) -> None:
-        self._expect_rows_twice()
+        self._add_none_twice()
         for attempt in range(1, MOST_TRIES + 1):
             if not self.shard.is_whole:
                 # two that make the same table at once fail in step, and would again
@@ -123,8 +121,10 @@ class Loading:
                 if attempt == MOST_TRIES or self.shard.is_whole:
                     raise
 
-    def _expect_rows_twice(self) -> None:
-        """Has rows that come twice looked for: what is loaded again may bring a file's again."""
+    def _add_none_twice(self) -> None:
+        """Sees to it that a file whose rows are there already, and is loaded again, adds none."""
+        if self._file is not None:
+            self._file.take_back_unnoted()
         packages = self.pipeline._get_load_storage().normalized_packages
         for load_id in self.pipeline.list_normalized_load_packages():
             schema = packages.load_schema(load_id)
