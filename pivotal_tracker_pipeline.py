@@ -253,10 +253,7 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
             "shard": str(options.shard),
         }
         loading = Loading(pipeline, options.shard)
-        if options.archive:
-            source = _archives(options, adds_first_rows=loading.takes_back)
-        else:
-            source = _server(options)
+        source = (_archives if options.archive else _server)(options, loading)
         with loading:
             _load(loading, source, options, outcome)
     sys.stdout.write(summary(pipeline, outcome) + "\n")
@@ -314,18 +311,21 @@ def _projects(options: argparse.Namespace) -> dict[str, Any]:
     return {"project_ids": options.project} if options.project else {}
 
 
-def _server(options: argparse.Namespace) -> DltSource:
+def _server(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_source(
-        full_refresh=options.full_refresh, shard=str(options.shard), **_projects(options)
+        full_refresh=options.full_refresh,
+        shard=str(options.shard),
+        adds_first_rows=loading.takes_back,
+        **_projects(options),
     )
     return _selected(source, options.resource)
 
 
-def _archives(options: argparse.Namespace, *, adds_first_rows: bool) -> DltSource:
+def _archives(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_archive(
         options.archive,
         attachments_directory=options.attachments,
-        adds_first_rows=adds_first_rows,
+        adds_first_rows=loading.takes_back,
         **_projects(options),
     )
     names = {*options.resource, "load_report"} if options.resource else None

@@ -70,6 +70,7 @@ def pivotal_tracker_source(
     requests_per_second: float | None = None,
     full_refresh: bool = False,
     shard: str = "",
+    adds_first_rows: bool = False,
 ) -> Sequence[DltResource]:
     """All that a server of Tracker's API v5 knows of the projects that a token sees.
 
@@ -88,6 +89,9 @@ def pivotal_tracker_source(
             `staging_dataset_name_layout` of its own. A project stays in its shard whichever others
             come and go; what belongs to no project is loaded with the first. After each run,
             `gather_people` brings `people` up to date.
+        adds_first_rows: Where nothing is loaded yet, rows are added without a merge, which would
+            write each twice. Whoever asks for it has to see to it that a load that was killed, and
+            is then completed, adds none twice, as the command does where DuckDB is the destination.
 
     Returns:
         `projects`, a transformer for each table that is read project by project, the lists of the
@@ -113,6 +117,7 @@ def pivotal_tracker_source(
                     runs[-1].loaded,
                     "write those of all projects anew with --full-refresh (full_refresh=True)",
                 )
+                _write(adds=adds_first_rows and not runs[-1].loaded.anything)
         return runs[-1]
 
     @dlt.resource(name="project_list", selected=False)
@@ -250,9 +255,7 @@ def pivotal_tracker_archive(
         project_ids: Load only these projects; all if not given.
         attachments_directory: Where the files in the archives are written, each to
             `<project>/<story>/<attachment id>-<name>`; they stay where they are if not given.
-        adds_first_rows: Where nothing is loaded yet, rows are added without a merge, which would
-            write each twice. Whoever asks for it has to see to it that a load that was killed, and
-            is then completed, adds none twice, as the command does where DuckDB is the destination.
+        adds_first_rows: As for `pivotal_tracker_source`.
 
     Returns:
         A transformer for each table that `pivotal_tracker_source` loads, for `attachment_files`,
@@ -344,11 +347,11 @@ def _is_shared(table: Table) -> bool:
 
 
 def _write(*, adds: bool) -> None:
-    """Has the rows of archives merged with those that are there, or just added."""
-    for table in ARCHIVE_TABLES.values():
-        resource = dlt.current.source().resources[table.name]
+    """Has the rows of what is extracted merged with those that are there, or just added."""
+    resources = dlt.current.source().resources.selected
+    for table in (ARCHIVE_TABLES[name] for name in resources):
         for member in table.family():
-            resource.apply_hints(
+            resources[table.name].apply_hints(
                 table_name=member.name,
                 create_table_variant=member is not table,
                 write_disposition="append" if adds and not _is_shared(table) else _merge(table),

@@ -73,6 +73,18 @@ class Loaded:
         ours: str | None = self._pipeline.state.get("_version_hash")
         return bool(stored and stored.get("_version_hash") == ours)
 
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether a load was ever completed, before which rows may be there without nested ones.
+
+        A first load that was interrupted is completed by the next run, unless its files were lost.
+        """
+        if self._schema is None:
+            return True
+        table = self._schema.loads_table_name
+        rest = f" WHERE status = 0 AND schema_name = '{_SOURCE}'"
+        return self._rows(table, "COUNT(*)", rest) not in ([], [(0,)])
+
     def has(self, table: str) -> bool:
         """Whether an earlier run has made a table."""
         return table in self._columns_of
@@ -90,14 +102,20 @@ class Loaded:
     @cached_property
     def _columns_of(self) -> dict[str, list[str]]:
         """The columns of each table that earlier runs have made, dlt's own left out."""
-        if self._pipeline is None:
+        schema = self._schema
+        if schema is None:
             return {}
-        # dlt reads and checks the whole schema each time that it is asked for it
-        schema = self._found or self._pipeline.default_schema
         return {
             name: [one for one in schema.get_table_columns(name) if not one.startswith("_dlt")]
             for name in schema.tables
         }
+
+    @cached_property
+    def _schema(self) -> Schema | None:
+        """What earlier runs have made; dlt reads and checks all of it each time it is asked."""
+        if self._pipeline is None:
+            return None
+        return self._found or self._pipeline.default_schema
 
     def rows(
         self, table: str, columns: Sequence[str], column: str = "", values: Iterable[Any] = ()
@@ -112,12 +130,7 @@ class Loaded:
         """
         if self._pipeline is None:
             return []
-        # what an earlier version of the source has made may lack some
-        known = set(self.columns(table))
-        chosen = ", ".join(
-            "NULL" if known and name not in known and not name.startswith("_dlt") else quoted
-            for name, quoted in zip(columns, map(self._quoted, columns), strict=True)
-        )
+        chosen = ", ".join(self._chosen(table, name) for name in columns)
         if not column:
             return self._rows(table, chosen, "")
         wanted = sorted(set(values))
@@ -128,6 +141,17 @@ class Loaded:
             texts = [v for v in part if not isinstance(v, int)]
             found += self._rows(table, chosen, f" WHERE {self._quoted(column)} IN ({told})", *texts)
         return found
+
+    def _chosen(self, table: str, column: str) -> str:
+        """What to ask for to get a column."""
+        if column == "_dlt_id" and not self.is_whole:
+            # whatever there is of it is taken for changed, and written again
+            return "''"
+        known = self.columns(table)
+        # what an earlier version of the source has made may lack some
+        if known and column not in known and not column.startswith("_dlt"):
+            return "NULL"
+        return self._quoted(column)
 
     def distinct(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """What is in columns of a table, each once; none where there is no such table yet."""

@@ -42,7 +42,7 @@ FIRST_RUN = [
     (LOADING, 1),
     (LOADED, 5),
     (LOADED, 30),
-    (LOADED, 60),
+    (LOADED, 38),
 ]
 LATER_RUN = [
     (REQUESTS, 6),
@@ -126,6 +126,17 @@ def test_a_first_run(
     workspace, server = one_project
     kill_at(Point(what, number), command, server)
     workspace.edit_story(next(iter(next(iter(workspace.projects.values())).stories)), name="Later")
+    assert_completed(command, server)
+
+
+@pytest.mark.parametrize("loaded_files", [1, 8, 20, 30])
+def test_a_first_run_whose_working_folder_is_lost(
+    loaded_files: int, command: Command, one_project: tuple[Workspace, TrackerServer]
+) -> None:
+    """As in a container: only the database remains, with some of the tables."""
+    _, server = one_project
+    kill_at(Point(LOADED, loaded_files), command, server)
+    shutil.rmtree(command.folder / "dlt")
     assert_completed(command, server)
 
 
