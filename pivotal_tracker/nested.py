@@ -49,14 +49,20 @@ class NestedRows:
         """Notes that the nested rows of a record, told by what it hands down, leave."""
         self._replaced.add(_values(parent, self._parent))
 
-    def count(self, rows: dict[str, list[Row]]) -> None:
-        """Counts the rows that are about to be written, those that delete among them, by table."""
+    def count(self, rows: dict[str, list[Row]], of_new: dict[str, int]) -> None:
+        """Counts the rows that are about to be written.
+
+        Args:
+            rows: By table, those that delete among them.
+            of_new: How many more there are, of new records.
+        """
         self._compared += len(self._replaced)
         for member in self._members:
             written = rows[member.name]
             if self._replaced:
                 written = [row for row in written if "_deleted" not in row]
             counter = self._counts.setdefault(member.name, Counter())
+            counter["new"] += of_new[member.name]
             if self._compared > MOST_COMPARED:
                 counter["not_compared"] += len(written)
             elif self._replaced:

@@ -22,6 +22,7 @@ from dlt.common.json import json
 
 from .loaded import Loaded
 from .nested import NestedRows
+from .row_lists import RowLists, keys_of, merged
 from .settings import NEVER_LOADED
 from .tables import ColumnType, Table
 
@@ -133,20 +134,30 @@ class Batch:
         self.table = table
         self.load_id = load_id
         self._nested = list(table.family())[1:]
-        self.rows: dict[str, list[Row]] = {member.name: [] for member in table.family()}
-        """By table; each row has `_dlt_id`, each nested one `_dlt_parent_id` and `_dlt_list_idx`
-        too, and the ids that its parents hand down."""
+        self._rows: dict[str, list[Row]] = {member.name: [] for member in table.family()}
+        self._lists = {member.name: RowLists(member) for member in self._nested}
+        """Nested rows of records that replace none, as far as they are still in lists."""
         self.written: Counter[str] = metrics.setdefault("written", Counter())
         """How many rows of each table have been handed to dlt; those that delete do not count."""
         self._nested_rows = NestedRows(
             table, loaded, metrics.setdefault("rows_of", {}), self._arrow
         )
+        self._replaces = False
         self._undeclared: set[str] = set()
         self._deleting: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """How many records it holds."""
-        return len(self.rows[self.table.name])
+        return len(self._rows[self.table.name])
+
+    def rows(self, name: str) -> list[Row]:
+        """The rows of a table so far.
+
+        Each has `_dlt_id`, each nested one `_dlt_parent_id` and `_dlt_list_idx` too, and the ids
+        that its parents hand down.
+        """
+        lists = self._lists.get(name)
+        return [*self._rows[name], *(lists.rows() if lists is not None else ())]
 
     def add(self, record: Record, *, replaces: bool = False) -> None:
         """Adds the rows that a record brings.
@@ -156,11 +167,12 @@ class Batch:
             replaces: Whether it takes the place of one in the destination, whose nested rows go.
         """
         before = self._lengths() if replaces else {}
+        self._replaces = replaces
         self._add(self.table, record, {}, {"_dlt_id": row_id(record)})
         if replaces:
             self._nested_rows.replace(self._handed_down(record))
         for member, length in before.items():
-            if length == len(self.rows[member.name]):
+            if length == len(self._rows[member.name]):
                 self._mark_deleted(member, self._handed_down(record))
 
     def remove(self, record: Record) -> None:
@@ -171,7 +183,7 @@ class Batch:
             self._mark_deleted(member, self._handed_down(record))
 
     def _lengths(self) -> dict[Table, int]:
-        return {member: len(self.rows[member.name]) for member in self._nested}
+        return {member: len(self._rows[member.name]) for member in self._nested}
 
     def _handed_down(self, record: Record) -> Row:
         return {new: record.get(old) for old, new in self.table.hands_down.items()}
@@ -190,11 +202,11 @@ class Batch:
             none["_dlt_parent_id"] = ""
         row_key = {"_dlt_id": f"deleted:{name}", "_deleted": True}
         told = {column: value for column, value in ids.items() if value is not None}
-        self.rows[table.name].append({**none, **told, **row_key})
+        self._rows[table.name].append({**none, **told, **row_key})
         self._deleting[table.name] += 1
 
     def _add(self, table: Table, record: Record, ids: Row, keys: Row) -> None:
-        row: Row = {**ids, **record, **keys}
+        row = merged(ids, record, keys)
         lists: list[tuple[Table, list[Any]]] = []
         for name in sorted(record.keys() - table.plain_columns):
             value = row.pop(name)
@@ -207,27 +219,25 @@ class Batch:
                 self._flatten(table, row, name, value)
             else:
                 self._set(table, row, name, value)
-        self.rows[table.name].append(row)
+        self._rows[table.name].append(row)
         if lists:
             handed = {**ids, **{new: row.get(old) for old, new in table.hands_down.items()}}
             for nested, values in lists:
                 self._add_nested(nested, values, handed, keys["_dlt_id"])
 
     def _add_nested(self, table: Table, values: list[Any], ids: Row, parent: str) -> None:
-        rows, plain_columns = self.rows[table.name], table.plain_columns
+        # those that replace others are looked at one by one
+        if not self._replaces and self._lists[table.name].take(values, ids, parent):
+            return
+        rows, plain_columns = self._rows[table.name], table.plain_columns
         for index, value in enumerate(values):
             if value is None:
                 continue
-            keys = {
-                "_dlt_parent_id": parent,
-                "_dlt_list_idx": index,
-                "_dlt_id": f"{parent}.{index}",
-            }
+            keys = keys_of(parent, index)
             if not isinstance(value, dict):
-                rows.append({**ids, "value": value, **keys})
+                rows.append(merged(ids, {"value": value}, keys))
             elif value.keys() <= plain_columns:
-                # what most rows are, and most of the work
-                rows.append({**ids, **value, **keys})
+                rows.append(merged(ids, value, keys))
             else:
                 self._add(table, value, ids, keys)
 
@@ -252,16 +262,19 @@ class Batch:
             Arrow tables, or lists of rows, each marked with the name of its table. They are made at
             once: dlt may do other things between two of them, and rows take ten times the memory.
         """
-        self._nested_rows.count(self.rows)
+        in_lists = {name: len(lists) for name, lists in self._lists.items()}
+        self._nested_rows.count(self._rows, in_lists)
         items = [
-            dlt.mark.with_table_name(self._item(member, self.rows[member.name]), member.name)
+            dlt.mark.with_table_name(self._item(member), member.name)
             for member in self.table.family()
-            if self.rows[member.name]
+            if self._rows[member.name] or in_lists.get(member.name)
         ]
-        for name, rows in self.rows.items():
-            if written := len(rows) - self._deleting[name]:
+        for name, rows in self._rows.items():
+            if written := len(rows) - self._deleting[name] + in_lists.get(name, 0):
                 self.written[name] += written
             rows.clear()
+        for lists in self._lists.values():
+            lists.clear()
         self._undeclared.clear()
         self._deleting.clear()
         return items
@@ -273,29 +286,39 @@ class Batch:
             item = self._arrow(member, [])
             yield dlt.mark.with_table_name(item, member.name)
 
-    def _item(self, member: Table, rows: list[Row]) -> Any:
+    def _item(self, member: Table) -> Any:
         is_nested = member is not self.table
         if not member.json_columns and member.name not in self._undeclared:
             try:
-                item = self._arrow(member, rows)
+                item = self._arrow(member, self._rows[member.name], self._lists.get(member.name))
                 if not is_nested or not any(item[name].null_count for name in member.key):
                     return item
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 # a value of another type than declared, which dlt's normalizer has an answer to
                 pass
+        rows = self.rows(member.name)
         if is_nested:
             _complete_keys(member, rows)
         return [_as_dlt_takes_it(member, row) for row in rows]
 
-    def _arrow(self, member: Table, rows: list[Row]) -> pa.Table:
+    def _arrow(self, member: Table, rows: list[Row], lists: RowLists | None = None) -> pa.Table:
         handed_key = () if member is self.table else self.table.handed_key
         required = {*member.key, *handed_key, *_REQUIRED_KEYS}
-        return _arrow_table(self._columns(member), required, rows, self.load_id)
+        columns = self._columns(member)
+        parts = []
+        if rows or not lists:
+            arrays = _arrays(rows, columns)
+            parts.append(_arrow_table(columns, required, arrays, len(rows), self.load_id))
+        if lists:
+            arrays = lists.arrays({name: _WRITTEN_TYPES[kind] for name, kind in columns.items()})
+            parts.append(_arrow_table(columns, required, arrays, len(lists), self.load_id))
+        return pa.concat_tables(parts)
 
     def _columns(self, member: Table) -> dict[str, ColumnType]:
-        """The declared columns of a table in order, dlt's keys last."""
+        """The declared columns of a table that Arrow has a type for in order, dlt's keys last."""
         keys = _KEY_COLUMNS if member is self.table else _NESTED_KEY_COLUMNS
-        return {**member.columns, **keys}
+        declared = {name: kind for name, kind in member.columns.items() if kind != "json"}
+        return {**declared, **keys}
 
 
 def _complete_keys(table: Table, rows: list[Row]) -> None:
@@ -311,23 +334,30 @@ def _complete_keys(table: Table, rows: list[Row]) -> None:
                     row[column] = -1 - row["_dlt_list_idx"] if is_number else ""
 
 
-def _arrow_table(
-    columns: dict[str, ColumnType], required: set[str], rows: list[Row], load_id: str
-) -> pa.Table:
-    columns = {name: kind for name, kind in columns.items() if kind != "json"}
+def _arrays(rows: list[Row], columns: dict[str, ColumnType]) -> dict[str, pa.Array]:
+    """The columns of rows, but for those in which no row has anything."""
     # columns that no row has cost as much to look for as others, and there are many
     met = set[str]().union(*rows)
     told = [name for name in columns if name in met]
     written = pa.struct([(name, _WRITTEN_TYPES[columns[name]]) for name in told])
-    arrays = dict(zip(told, pa.array(rows, written).flatten(), strict=True))
+    return dict(zip(told, pa.array(rows, written).flatten(), strict=True))
+
+
+def _arrow_table(
+    columns: dict[str, ColumnType],
+    required: set[str],
+    arrays: dict[str, pa.Array],
+    length: int,
+    load_id: str,
+) -> pa.Table:
     fields, cast = [], []
     for name, kind in columns.items():
         if name == "_dlt_load_id":
-            cast.append(pa.repeat(pa.scalar(load_id), len(rows)))
+            cast.append(pa.repeat(pa.scalar(load_id), length))
         elif name in arrays:
             cast.append(arrays[name].cast(_TYPES[kind]))
         else:
-            cast.append(pa.nulls(len(rows), _TYPES[kind]))
+            cast.append(pa.nulls(length, _TYPES[kind]))
         fields.append(pa.field(name, _TYPES[kind], nullable=name not in required))
     return pa.Table.from_arrays(cast, schema=pa.schema(fields))
 

@@ -65,7 +65,7 @@ def rows_of(table: Table, records: list[dict[str, Any]], **ids: Any) -> Tables:
     batch = Batch(table, "1", NOTHING_LOADED, {})
     for record in records:
         batch.add({**ids, **record})
-    return batch.rows
+    return {member.name: batch.rows(member.name) for member in table.family()}
 
 
 def load(folder: Path, items: Iterator[Any], table: Table) -> Tables:
@@ -162,6 +162,16 @@ def test_nested_rows_carry_the_ids_of_their_parents() -> None:
             "_dlt_id": f"{key}.0.0",
         }
     ]
+
+
+@pytest.mark.parametrize("mood", [{}, {"mood": "good"}], ids=["in lists", "row by row"])
+def test_a_nested_row_says_itself_whose_it_is_unless_it_says_null(mood: dict[str, str]) -> None:
+    tasks = [{"id": 2, "story_id": 9}, {"id": 3, "story_id": None}, {"id": 4}, mood | {"id": 5}]
+    story = {"id": 1, "project_id": 5, "tasks": tasks}
+    told = {item.meta.table_name: item.data for item in items_of(tables.STORIES, [story])}
+    rows = told["stories__tasks"]
+    rows = rows.to_pylist() if isinstance(rows, pa.Table) else rows
+    assert [(row["id"], row["story_id"]) for row in rows] == [(2, 9), (3, 1), (4, 1), (5, 1)]
 
 
 def test_records_are_not_changed() -> None:
