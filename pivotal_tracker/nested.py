@@ -50,7 +50,7 @@ class NestedRows:
         self._replaced.add(_values(parent, self._parent))
 
     def count(self, rows: dict[str, list[Row]], of_new: dict[str, int]) -> None:
-        """Counts the rows that are about to be written.
+        """Counts the rows that are about to be written, and drops those that delete nothing.
 
         Args:
             rows: By table, those that delete among them.
@@ -66,32 +66,45 @@ class NestedRows:
             if self._compared > MOST_COMPARED:
                 counter["not_compared"] += len(written)
             elif self._replaced:
-                counter.update(self._compared_with_before(member, written))
+                there = self._there(member)
+                counter.update(self._compared_with_before(member, written, there))
+                held = {_values(row, self._parent) for row in there}
+                # each table that is written to takes its time, with one row or with many
+                rows[member.name] = [
+                    row
+                    for row in rows[member.name]
+                    if "_deleted" not in row or _values(row, self._parent) in held
+                ]
             else:
                 counter["new"] += len(written)
         self._replaced.clear()
 
-    def _compared_with_before(self, member: Table, written: list[Row]) -> Counter[str]:
+    def _compared_with_before(
+        self, member: Table, written: list[Row], there: list[Row]
+    ) -> Counter[str]:
         replacing = [row for row in written if _values(row, self._parent) in self._replaced]
         identity = (*self._parent, *member.key)
-        known = self._loaded.columns(member.name)
-        plain = [name for name in known if name in member.plain_columns]
-        there = {_values(row, identity): row for row in self._there(member, [*identity, *plain])}
+        plain = self._plain_columns(member)
+        left = {_values(row, identity): row for row in there}
         counts = Counter(new=len(written) - len(replacing))
         for row, typed in zip(replacing, self._in_types(member, replacing), strict=True):
-            before = there.pop(_values(row, identity), None)
+            before = left.pop(_values(row, identity), None)
             if before is None:
                 counts["new"] += 1
             elif all(before[name] == typed.get(name) for name in plain):
                 counts["unchanged"] += 1
             else:
                 counts["changed"] += 1
-        counts["deleted"] += len(there)
+        counts["deleted"] += len(left)
         return counts
 
-    def _there(self, member: Table, columns: Iterable[str]) -> list[Row]:
+    def _plain_columns(self, member: Table) -> list[str]:
+        known = self._loaded.columns(member.name)
+        return [name for name in known if name in member.plain_columns]
+
+    def _there(self, member: Table) -> list[Row]:
         """The rows of the replaced records that the destination holds."""
-        names = list(dict.fromkeys(columns))
+        names = list(dict.fromkeys((*self._parent, *member.key, *self._plain_columns(member))))
         first, *_ = self._parent
         parents = {values[0] for values in self._replaced}
         rows = self._loaded.rows(member.name, names, first, parents)

@@ -144,7 +144,6 @@ class Batch:
         )
         self._replaces = False
         self._undeclared: set[str] = set()
-        self._deleting: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """How many records it holds."""
@@ -203,7 +202,6 @@ class Batch:
         row_key = {"_dlt_id": f"deleted:{name}", "_deleted": True}
         told = {column: value for column, value in ids.items() if value is not None}
         self._rows[table.name].append({**none, **told, **row_key})
-        self._deleting[table.name] += 1
 
     def _add(self, table: Table, record: Record, ids: Row, keys: Row) -> None:
         row = merged(ids, record, keys)
@@ -270,13 +268,13 @@ class Batch:
             if self._rows[member.name] or in_lists.get(member.name)
         ]
         for name, rows in self._rows.items():
-            if written := len(rows) - self._deleting[name] + in_lists.get(name, 0):
+            written = sum("_deleted" not in row for row in rows) + in_lists.get(name, 0)
+            if written:
                 self.written[name] += written
             rows.clear()
         for lists in self._lists.values():
             lists.clear()
         self._undeclared.clear()
-        self._deleting.clear()
         return items
 
     def empty_items(self) -> Iterator[Any]:

@@ -169,6 +169,17 @@ def test_one_edit_is_one_row(mirror: Mirror) -> None:
     mirror.assert_exact()
 
 
+def test_an_edit_writes_to_no_table_in_which_the_story_has_and_had_no_rows(mirror: Mirror) -> None:
+    story = some_story(mirror)
+    mirror.workspace.edit_story(story["id"], name="Edited")
+    mirror.load()
+    nested = {name: rows for name, rows in mirror.tables().items() if name.startswith("stories__")}
+    filled = {n for n, rows in nested.items() if any(r["story_id"] == story["id"] for r in rows)}
+    written = dlt.pipeline().last_trace.last_normalize_info.row_counts
+    assert nested.keys() & written.keys() == filled
+    assert nested.keys() - filled
+
+
 def test_a_story_moves_to_another_project_and_back(mirror: Mirror) -> None:
     first, second, _ = mirror.workspace.projects
     story_id = some_story(mirror)["id"]
