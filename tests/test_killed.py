@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import time
@@ -155,8 +156,9 @@ def test_a_later_run(
     assert_completed(command, server)
 
 
-def test_a_first_load_of_an_archive(command: Command) -> None:
-    """Also where it was killed after the database had taken rows, and before that was noted."""
+@pytest.mark.parametrize("is_noted", [False, True])
+def test_a_first_load_of_an_archive(is_noted: bool, command: Command) -> None:
+    """Also where it was killed after the database had taken rows, before or after dlt noted it."""
     stories = [
         Row(n, f"Story {n}", labels="a, b", owners=["Ann", "Bob"], comments=["Done (Ann - Nov 16)"])
         for n in range(1, 40)
@@ -170,8 +172,12 @@ def test_a_first_load_of_an_archive(command: Command) -> None:
         time.sleep(0.0005)
     process.kill()
     process.communicate(timeout=60)
-    for file in list(packages.glob("*/completed_jobs/*")):
-        file.rename(file.parents[1] / "started_jobs" / file.name)
+    for file in list(packages.glob("*/completed_jobs/stories__*")):
+        package = file.parents[1]
+        file.rename(package / "started_jobs" / file.name)
+        if is_noted:
+            note = json.dumps({"state": "completed", "failed_message": None})
+            (package / ".pending_transitions" / file.name).write_text(note)
     assert command("--archive", str(path)).returncode == 0
     interrupted = command.tables()
     for file in command.folder.glob("*.duckdb*"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import dlt
@@ -68,13 +69,18 @@ class DuckDbFile:
     def take_back_unnoted(self) -> None:
         """Deletes what a run may have added right before it was killed, from files to be loaded.
 
-        Of rows that are merged it does not matter that some are there already.
+        Before dlt moves a file to those that are done, it notes beside it that its rows are there,
+        and does not load it again. Of rows that are merged it does not matter that some are there
+        already.
         """
         packages = self._pipeline._get_load_storage().normalized_packages
         for load_id in self._pipeline.list_normalized_load_packages():
             schema = packages.load_schema(load_id)
             ours = schema.data_table_names()
             for file in packages.list_started_jobs(load_id):
+                noted = packages.load_pending_transition(load_id, Path(file).name)
+                if noted is not None and noted[0] == "completed":
+                    continue
                 table = ParsedLoadJobFileName.parse(file).table_name
                 if (
                     table in ours
