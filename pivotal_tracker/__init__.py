@@ -365,14 +365,16 @@ def _hints(table: Table, root: Table, *, rebuilds: bool) -> dict[str, Any]:
     # dlt's own nested tables, of lists that nobody declared, are merged by it; not unique in one
     # load, as several resources may find the same record gone
     columns["_dlt_id"] = {"data_type": "text", "nullable": False, "unique": False, "row_key": True}
+    columns["_deleted"] = {"data_type": "bool", "hard_delete": True}
     hints: dict[str, Any] = {
         "write_disposition": "replace" if rebuilds else _merge(table),
-        "primary_key": table.key,
-        "columns": columns | {"_deleted": {"data_type": "bool", "hard_delete": True}},
+        "primary_key": table.key if table is root else (),
+        "columns": columns,
         "file_format": file_format(table),
         "additional_table_hints": bigquery_layout(table),
     }
     if table is not root:
-        # the nested rows of a record are replaced together
+        # the nested rows of a record are replaced together; with a key of their own beside it, dlt
+        # would compare each with every row there is
         hints["merge_key"] = root.handed_key
     return hints

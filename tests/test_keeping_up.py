@@ -180,6 +180,15 @@ def test_an_edit_writes_to_no_table_in_which_the_story_has_and_had_no_rows(mirro
     assert nested.keys() - filled
 
 
+def test_no_row_is_compared_with_all_others(mirror: Mirror) -> None:
+    """A condition with OR is one that databases have no better way for."""
+    mirror.workspace.edit_story(some_story(mirror)["id"], name="Edited")
+    mirror.load()
+    merges = [path.read_text() for path in mirror.folder.rglob("stories*.sql")]
+    assert len(merges) > 5
+    assert not [one for one in merges if " OR " in one.partition("INSERT INTO")[0]]
+
+
 def test_a_story_moves_to_another_project_and_back(mirror: Mirror) -> None:
     first, second, _ = mirror.workspace.projects
     story_id = some_story(mirror)["id"]

@@ -9,6 +9,7 @@ import streamlit as st
 from dlt.pipeline.trace import PipelineTrace
 from pandas import DataFrame
 
+from pivotal_tracker.archive_load import ARCHIVE_TABLES
 from tracker_dashboard import queries, text
 from tracker_dashboard.data import MOST_ROWS, Loaded
 from tracker_dashboard.errors import DashboardError, NotThereError
@@ -51,13 +52,15 @@ def _tables(source: Loaded) -> None:
     show_table("Tables", counts)
     name = st.selectbox("Table", tables, key="table", bind="query-params")
     columns = source.schema.get_table_columns(name)
+    # dlt is told of no key of a nested table: its rows are replaced with their record
+    keys = {one.name: one.key for table in ARCHIVE_TABLES.values() for one in table.family()}
     st.subheader(f"Columns of {name}")
     told = [
         {
             "column": column,
             "type": hints.get("data_type"),
             "nullable": hints.get("nullable", True),
-            "key": hints.get("primary_key", False),
+            "key": column in keys.get(name, ()) or hints.get("primary_key", False),
         }
         for column, hints in columns.items()
     ]
