@@ -79,11 +79,12 @@ class Loaded:
 
         A first load that was interrupted is completed by the next run, unless its files were lost.
         """
-        if self._schema is None:
+        schema = self._schema
+        if schema is None:
             return True
-        table = self._schema.loads_table_name
-        rest = f" WHERE status = 0 AND schema_name = '{_SOURCE}'"
-        return self._rows(table, "COUNT(*)", rest) not in ([], [(0,)])
+        rest = " WHERE status = 0 AND schema_name = %s"
+        completed = self._rows(schema.loads_table_name, "COUNT(*)", rest, schema.name)
+        return completed not in ([], [(0,)])
 
     def has(self, table: str) -> bool:
         """Whether an earlier run has made a table."""
