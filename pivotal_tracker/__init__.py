@@ -349,7 +349,8 @@ def _is_shared(table: Table) -> bool:
 def _write(*, adds: bool) -> None:
     """Has the rows of what is extracted merged with those that are there, or just added."""
     resources = dlt.current.source().resources.selected
-    for table in (ARCHIVE_TABLES[name] for name in resources):
+    # whoever uses the source may select its lists too, or add resources of their own
+    for table in (table for name, table in ARCHIVE_TABLES.items() if name in resources):
         for member in table.family():
             resources[table.name].apply_hints(
                 table_name=member.name,

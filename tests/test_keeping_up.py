@@ -169,6 +169,12 @@ def test_one_edit_is_one_row(mirror: Mirror) -> None:
     mirror.assert_exact()
 
 
+def test_resources_of_others_may_be_loaded_beside(mirror: Mirror) -> None:
+    mirror.workspace.edit_story(some_story(mirror)["id"], name="Another name")
+    metrics = mirror.load("project_list", "stories")
+    assert metrics["stories"]["rows"]["changed"] == 1
+
+
 def test_an_edit_writes_to_no_table_in_which_the_story_has_and_had_no_rows(mirror: Mirror) -> None:
     story = some_story(mirror)
     mirror.workspace.edit_story(story["id"], name="Edited")
