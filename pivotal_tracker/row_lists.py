@@ -74,7 +74,8 @@ class RowLists:
             pa.ArrowException: A value is of another type; so are the others that Arrow has.
         """
         values = list(chain.from_iterable(values for values, _, _ in self._lists))
-        arrays = self._own(values, types)
+        own = [{"value": value} for value in values] if self._of_values else values
+        arrays = arrays_of(own, types)
         ends = accumulate((len(values) for values, _, _ in self._lists), initial=0)
         starts = pa.array(ends, pa.int32())
         lists = pa.ListArray.from_arrays(starts, pa.nulls(len(values)))
@@ -89,19 +90,27 @@ class RowLists:
         arrays["_dlt_id"] = pc.binary_join_element_wise(parents, indexes.cast(pa.string()), ".")
         return arrays
 
-    def _own(self, values: list[Any], types: dict[str, pa.DataType]) -> dict[str, pa.Array]:
-        """The columns of what the rows themselves say."""
-        if self._of_values:
-            return {"value": pa.array(values, types["value"])}
-        met = set[str]().union(*values)
-        told = [name for name in types if name in met]
-        struct = pa.struct([(name, types[name]) for name in told])
-        return dict(zip(told, pa.array(values, struct).flatten(), strict=True))
-
     def clear(self) -> None:
         """Forgets them."""
         self._lists.clear()
         self._length = 0
+
+
+def arrays_of(rows: list[Row], types: dict[str, pa.DataType]) -> dict[str, pa.Array]:
+    """The columns of rows, but for those in which no row has anything.
+
+    Args:
+        rows: Each with the columns that it has.
+        types: Of the columns that are wanted.
+
+    Raises:
+        pa.ArrowException: A value is of another type; so are the others that Arrow has.
+    """
+    # columns that no row has cost as much to look for as others, and there are many
+    met = set[str]().union(*rows)
+    told = [name for name in types if name in met]
+    struct = pa.struct([(name, types[name]) for name in told])
+    return dict(zip(told, pa.array(rows, struct).flatten(), strict=True))
 
 
 def keys_of(parent: str, index: int) -> Row:

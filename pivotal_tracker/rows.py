@@ -22,7 +22,7 @@ from dlt.common.json import json
 
 from .loaded import Loaded
 from .nested import NestedRows
-from .row_lists import RowLists, keys_of, merged
+from .row_lists import RowLists, arrays_of, keys_of, merged
 from .settings import NEVER_LOADED
 from .tables import ColumnType, Table
 
@@ -303,12 +303,13 @@ class Batch:
         handed_key = () if member is self.table else self.table.handed_key
         required = {*member.key, *handed_key, *_REQUIRED_KEYS}
         columns = self._columns(member)
+        types = {name: _WRITTEN_TYPES[kind] for name, kind in columns.items()}
         parts = []
         if rows or not lists:
-            arrays = _arrays(rows, columns)
+            arrays = arrays_of(rows, types)
             parts.append(_arrow_table(columns, required, arrays, len(rows), self.load_id))
         if lists:
-            arrays = lists.arrays({name: _WRITTEN_TYPES[kind] for name, kind in columns.items()})
+            arrays = lists.arrays(types)
             parts.append(_arrow_table(columns, required, arrays, len(lists), self.load_id))
         return pa.concat_tables(parts)
 
@@ -330,15 +331,6 @@ def _complete_keys(table: Table, rows: list[Row]) -> None:
             for row in rows:
                 if row.get(column) is None:
                     row[column] = -1 - row["_dlt_list_idx"] if is_number else ""
-
-
-def _arrays(rows: list[Row], columns: dict[str, ColumnType]) -> dict[str, pa.Array]:
-    """The columns of rows, but for those in which no row has anything."""
-    # columns that no row has cost as much to look for as others, and there are many
-    met = set[str]().union(*rows)
-    told = [name for name in columns if name in met]
-    written = pa.struct([(name, _WRITTEN_TYPES[columns[name]]) for name in told])
-    return dict(zip(told, pa.array(rows, written).flatten(), strict=True))
 
 
 def _arrow_table(
