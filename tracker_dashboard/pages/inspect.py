@@ -9,7 +9,6 @@ import streamlit as st
 from dlt.pipeline.trace import PipelineTrace
 from pandas import DataFrame
 
-from pivotal_tracker.archive_load import ARCHIVE_TABLES
 from tracker_dashboard import queries, text
 from tracker_dashboard.data import MOST_ROWS, Loaded
 from tracker_dashboard.errors import DashboardError, NotThereError
@@ -41,6 +40,9 @@ def show() -> None:
 
 
 def _tables(source: Loaded) -> None:
+    # the only thing that the dashboard needs of the source, whose import takes its time
+    from pivotal_tracker.archive_load import ARCHIVE_TABLES
+
     tables = [
         *sorted(source.schema.data_table_names(seen_data_only=True)),
         *source.schema.dlt_table_names(),
