@@ -6,7 +6,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -82,9 +82,15 @@ def one_project(
     yield workspace, serve(workspace)
 
 
-def kill_at(point: Point, command: Command, server: TrackerServer) -> None:
+def kill_at(
+    point: Point,
+    command: Command,
+    server: TrackerServer,
+    *options: str,
+    env: Mapping[str, str] | None = None,
+) -> None:
     server.requests.clear()
-    process = command.start("--no-views")
+    process = command.start("--no-views", *options, env=env)
     while not point.is_reached(command, server):
         assert process.poll() is None, f"it ended before {point}"
         time.sleep(0.0005)
@@ -120,6 +126,26 @@ def assert_completed(command: Command, server: TrackerServer) -> None:
         assert {row["id"] for row in expected[name]} <= {row["id"] for row in loaded[name]}
 
 
+def forget_loaded(command: Command) -> None:
+    """As if killed between the loading of files and dlt's note of it, but for tables merged by now.
+
+    Of a file that is noted, the job that merges its table's rows has been made before that.
+    """
+    packages = command.folder / "dlt" / "pipelines" / "pivotal_tracker" / "load" / "normalized"
+    (completed,) = packages.glob("*/completed_jobs")
+    package = completed.parent
+    forgotten = 0
+    for file in [file for file in package.glob("completed_jobs/*") if file.suffix != ".sql"]:
+        merges = list(package.glob(f"*_jobs/{file.name.split('.')[0]}.*.sql"))
+        if any(merge.parent.name != "new_jobs" for merge in merges):
+            continue
+        for merge in merges:
+            merge.unlink()
+        file.rename(package / "started_jobs" / file.name)
+        forgotten += 1
+    assert forgotten
+
+
 @pytest.mark.parametrize(("what", "number"), FIRST_RUN)
 def test_a_first_run(
     what: str, number: int, command: Command, one_project: tuple[Workspace, TrackerServer]
@@ -153,6 +179,21 @@ def test_a_later_run(
     command.take_over(load_once(make_one_project))
     change(workspace)
     kill_at(Point(what, number), command, server)
+    assert_completed(command, server)
+
+
+@pytest.mark.parametrize("options", [(), ("--full-refresh",)])
+def test_files_that_were_loaded_though_dlt_did_not_note_it(
+    options: tuple[str, ...],
+    command: Command,
+    load_once: LoadOnce,
+    one_project: tuple[Workspace, TrackerServer],
+) -> None:
+    workspace, server = one_project
+    command.take_over(load_once(make_one_project))
+    change(workspace)
+    kill_at(Point(LOADED, 8), command, server, *options)
+    forget_loaded(command)
     assert_completed(command, server)
 
 

@@ -14,6 +14,7 @@ from tracker_server.workspace import Workspace
 from .conftest import Command
 from .destinations import CommandMirror, a_busy_day, postgres_tables
 from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
+from .test_killed import LOADED, Point, forget_loaded, kill_at
 
 
 @pytest.fixture
@@ -72,6 +73,17 @@ def test_a_lost_working_folder_costs_nothing(mirror: CommandMirror) -> None:
     assert len(mirror.server.requests) < 30
     assert "Unchanged since the last run: 1 projects." in result.stdout
     assert before.keys() <= mirror.tables().keys()
+    mirror.assert_exact()
+
+
+def test_a_killed_run_is_completed(mirror: CommandMirror) -> None:
+    """Also where files were loaded that dlt had not noted yet, those of nested rows among them."""
+    mirror.run()
+    a_busy_day(mirror.workspace)
+    options = (*mirror.options, "--no-views")
+    kill_at(Point(LOADED, 8), mirror.command, mirror.server, *options, env=mirror.env)
+    forget_loaded(mirror.command)
+    mirror.run()
     mirror.assert_exact()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, cast
 
 import dlt
 import duckdb
 from dlt.common import logger
-from dlt.common.schema.utils import get_root_table
+from dlt.common.schema import Schema
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
@@ -66,32 +66,27 @@ class DuckDbFile:
         self._usual_limit = None
         return True
 
-    def take_back_unnoted(self) -> None:
-        """Deletes what a run may have added right before it was killed, from files to be loaded.
+    def take_back(self, files: Iterable[str], schema: Schema) -> None:
+        """Deletes the rows of files from the tables into which these are loaded, or first loaded.
 
-        Before dlt moves a file to those that are done, it notes beside it that its rows are there,
-        and does not load it again. Of rows that are merged it does not matter that some are there
-        already.
+        Args:
+            files: Those that are Parquet and of tables of the source are heeded: a table has a
+                `_dlt_id` for each row. A job that merges may be done again.
+            schema: That of their package.
         """
-        packages = self._pipeline._get_load_storage().normalized_packages
-        for load_id in self._pipeline.list_normalized_load_packages():
-            schema = packages.load_schema(load_id)
-            ours = schema.data_table_names()
-            for file in packages.list_started_jobs(load_id):
-                noted = packages.load_pending_transition(load_id, Path(file).name)
-                if noted is not None and noted[0] == "completed":
-                    continue
-                table = ParsedLoadJobFileName.parse(file).table_name
-                if (
-                    table in ours
-                    and get_root_table(schema.tables, table)["write_disposition"] == "append"
-                ):
-                    self._delete_rows_of(table, packages.storage.make_full_path(file))
-
-    def _delete_rows_of(self, table: str, file: str) -> None:
-        name = self._sql.make_qualified_table_name(table)
-        rows = "SELECT _dlt_id FROM read_parquet(%s)"
-        self._sql.execute_sql(f"DELETE FROM {name} WHERE _dlt_id IN ({rows})", file)  # noqa: S608
+        client = cast(DuckDbClient, self._pipeline._get_destination_clients(schema)[0])
+        for file in files:
+            parsed = ParsedLoadJobFileName.parse(file)
+            if (
+                parsed.file_format != "parquet"
+                or parsed.table_name not in schema.data_table_names()
+            ):
+                continue
+            table, staged = self._sql.get_qualified_table_names(parsed.table_name)
+            if client.should_load_data_to_staging_dataset(parsed.table_name):
+                table = staged
+            rows = "SELECT _dlt_id FROM read_parquet(%s)"
+            self._sql.execute_sql(f"DELETE FROM {table} WHERE _dlt_id IN ({rows})", file)  # noqa: S608
 
     def close(self) -> None:
         """Lets go of the file, into which DuckDB then writes what is left in its log."""

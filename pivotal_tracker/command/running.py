@@ -7,10 +7,13 @@ import ctypes
 import gc
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, cast
 
 import dlt
+from dlt.common.schema import Schema
+from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.trace import PipelineTrace
 
@@ -122,17 +125,46 @@ class Loading:
                     raise
 
     def _add_none_twice(self) -> None:
-        """Sees to it that a file whose rows are there already, and is loaded again, adds none."""
-        if self._file is not None:
-            self._file.take_back_unnoted()
+        """Sees to it that a file whose rows are there already, and is loaded again, adds none.
+
+        Before dlt moves a file to those that are done, it notes beside it that its rows are there,
+        and does not load it again; a run may be killed before that.
+        """
         packages = self.pipeline._get_load_storage().normalized_packages
         for load_id in self.pipeline.list_normalized_load_packages():
             schema = packages.load_schema(load_id)
-            for table in schema.tables.values():
-                cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
-            packages.save_schema(load_id, schema)
+            unnoted = []
+            for file in packages.list_started_jobs(load_id):
+                noted = packages.load_pending_transition(load_id, Path(file).name)
+                if noted is None or noted[0] != "completed":
+                    unnoted.append(packages.storage.make_full_path(file))
+            if self._file is not None:
+                self._file.take_back(unnoted, schema)
+            else:
+                packages.save_schema(load_id, _with_rows_told_apart(schema))
+                self._take_back_state(load_id, unnoted, schema)
+
+    def _take_back_state(self, load_id: str, files: Iterable[str], schema: Schema) -> None:
+        """Deletes dlt's row of the run's state where a database refuses to take it twice."""
+        state = schema.state_table_name
+        for file in map(ParsedLoadJobFileName.parse, files):
+            if file.table_name == state and file.file_format == "insert_values":
+                with self.pipeline.sql_client(schema.name) as client:
+                    name = client.make_qualified_table_name(state)
+                    query = f"DELETE FROM {name} WHERE _dlt_load_id = %s"  # noqa: S608
+                    client.execute_sql(query, load_id)
 
     def _last_trace(self) -> PipelineTrace:
         if self.pipeline.last_trace is None:
             raise TrackerError("dlt kept no record of the run.")
         return self.pipeline.last_trace
+
+
+def _with_rows_told_apart(schema: Schema) -> Schema:
+    """A schema of whose merged rows dlt takes one each, however often they have been loaded."""
+    for table in schema.data_tables():
+        cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
+        if any("merge_key" in column for column in table["columns"].values()):
+            # nested rows have no other key than that of their record
+            table["columns"]["_dlt_id"]["primary_key"] = True
+    return schema
