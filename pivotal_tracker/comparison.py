@@ -55,7 +55,7 @@ class Comparison:
         others = self.look_up(strangers) if self.look_up and strangers else {}
         written = []
         for key, record in fresh:
-            before = self.known.get(key) or others.get(key)
+            before = self.known.get(key, others.get(key))
             if before is not None and before == row_id(record):
                 self.counts["unchanged"] += 1
             else:

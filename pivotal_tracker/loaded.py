@@ -13,6 +13,7 @@ from dlt.common import json
 from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.schema import Schema
+from dlt.common.schema.typing import LOADS_TABLE_NAME
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 
@@ -73,19 +74,6 @@ class Loaded:
         ours: str | None = self._pipeline.state.get("_version_hash")
         return bool(stored and stored.get("_version_hash") == ours)
 
-    @cached_property
-    def is_whole(self) -> bool:
-        """Whether a load was ever completed, before which rows may be there without nested ones.
-
-        A first load that was interrupted is completed by the next run, unless its files were lost.
-        """
-        schema = self._schema
-        if schema is None:
-            return True
-        rest = " WHERE status = 0 AND schema_name = %s"
-        completed = self._rows(schema.loads_table_name, "COUNT(*)", rest, schema.name)
-        return completed not in ([], [(0,)])
-
     def has(self, table: str) -> bool:
         """Whether an earlier run has made a table."""
         return table in self._columns_of
@@ -145,14 +133,25 @@ class Loaded:
 
     def _chosen(self, table: str, column: str) -> str:
         """What to ask for to get a column."""
-        if column == "_dlt_id" and not self.is_whole:
-            # whatever there is of it is taken for changed, and written again
-            return "''"
+        if column == "_dlt_id":
+            return self._row_id
         known = self.columns(table)
         # what an earlier version of the source has made may lack some
         if known and column not in known and not column.startswith("_dlt"):
             return "NULL"
         return self._quoted(column)
+
+    @cached_property
+    def _row_id(self) -> str:
+        """The `_dlt_id` of a row; empty, so that it is written anew, if its load was not completed.
+
+        An interrupted load is completed by the next run, unless its files were lost; then a row may
+        be there, and those nested in it not, or as they were.
+        """
+        with self._lock:
+            name = self._connected().make_qualified_table_name(LOADS_TABLE_NAME)
+        completed = f"SELECT load_id FROM {name} WHERE status = 0"  # noqa: S608
+        return f"CASE WHEN _dlt_load_id IN ({completed}) THEN _dlt_id ELSE '' END"
 
     def distinct(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """What is in columns of a table, each once; none where there is no such table yet."""

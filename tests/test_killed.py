@@ -167,6 +167,25 @@ def test_a_first_run_whose_working_folder_is_lost(
     assert_completed(command, server)
 
 
+@pytest.mark.parametrize("table", ["stories", "stories__comments"])
+def test_a_later_run_whose_working_folder_is_lost(
+    table: str,
+    command: Command,
+    load_once: LoadOnce,
+    one_project: tuple[Workspace, TrackerServer],
+) -> None:
+    """Records may have been merged and those nested in them not, or the other way around."""
+    workspace, server = one_project
+    command.take_over(load_once(make_one_project))
+    (project,) = workspace.projects.values()
+    for number, story in enumerate(list(project.stories)):
+        workspace.edit_story(story, name=f"Edited {number}")
+        workspace.add_comment(f"New {number}", story_id=story)
+    kill_at(Point(f"{LOADED[:-1]}{table}.*.sql", 1), command, server)
+    shutil.rmtree(command.folder / "dlt")
+    assert_completed(command, server)
+
+
 @pytest.mark.parametrize(("what", "number"), LATER_RUN)
 def test_a_later_run(
     what: str,
