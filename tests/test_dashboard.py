@@ -178,7 +178,11 @@ def test_overview_shows_what_was_accepted(sample: Dashboard, browser: BrowserCon
         assert figures[:2] == [f"Stories accepted {stories:,}", f"Points accepted {points:,}"]
         velocity = _table(visitor.download("CSV"))
         assert sum(float(row["points_accepted"]) for row in velocity) == points
+        beside = visitor.page.get_by_role("region", name="Velocity: table").locator("tbody tr")
+        shown_first = beside.first.locator("td").all_inner_texts()
         now = _table(visitor.download("CSV", 4))
+    assert shown_first[:1] == [velocity[0]["start"]]
+    assert float(shown_first[1]) == float(velocity[0]["points_accepted"])
     told = sample.query("SELECT current_velocity FROM projects ORDER BY name")
     assert [float(row["velocity"]) for row in now] == [float(str(row[0])) for row in told]
 

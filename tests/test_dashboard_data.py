@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
+import altair as alt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +22,7 @@ from pandas import DataFrame
 from sqlglot import ErrorLevel, exp, parse_one
 from streamlit.testing.v1 import AppTest
 
-from tracker_dashboard import attachments, queries, text
+from tracker_dashboard import attachments, charts, queries, text
 from tracker_dashboard.data import Loaded, last_loaded
 from tracker_dashboard.errors import BusyError, DashboardError, NothingLoadedError, NotThereError
 from tracker_dashboard.pages.flow import burn_up_lines
@@ -140,7 +143,7 @@ def _assert_pages_open() -> None:
             "st.navigation(pages).run()\n"
         ).run(timeout=60)
         assert not page.exception
-        assert page.dataframe
+        assert page.get("vega_lite_chart")
 
 
 def test_bigquery_has_all_that_a_query_uses(small_workspace: Workspace) -> None:
@@ -320,6 +323,19 @@ def test_markdown_has_no_html_of_the_texts_own(written: str) -> None:
         assert tag == "mark"
 
 
+@given(st.text(), st.text(), st.text())
+def test_a_table_has_no_html_of_the_texts_own(title: str, column: str, value: str) -> None:
+    tags = _Tags(text.table(title, [column], [[value]])).seen
+    assert [tag for tag, _ in tags] == "div table thead tr th tbody tr td".split()
+
+
+def test_a_table_tells_numbers_as_people_read_them() -> None:
+    rows = [(7, 1234.5, 0.25, None, True, Decimal("3.00"), date(2025, 1, 2))]
+    columns = ["id", "points", "share", "none", "open", "days", "date"]
+    shown = re.findall(r"<td[^>]*>(.*?)</td>", text.table("T", columns, rows, ("share",)))
+    assert shown == ["7", "1,234.5", "25%", "", "True", "3", "2025-01-02"]
+
+
 def test_a_link_leads_only_where_a_browser_may_go() -> None:
     assert text.link("javascript:alert(1)", "<b>") == "&lt;b&gt;"
     assert text.link(None, "a") == "a"
@@ -350,6 +366,39 @@ def test_a_file_is_shown_only_if_it_is_the_one_that_was_downloaded(tmp_path: Pat
         with pytest.raises(attachments.NotShownError):
             attachments.content(tmp_path, path, size, digest)
     assert attachments.picture(b"<svg onload='alert(1)'/>") is None
+
+
+# charts
+
+_COLUMNS = DataFrame(
+    columns="start project_name iteration_number points_accepted velocity slowest fastest "
+    "story_type points median_days p85_days rejection_rate date state stories line age order "
+    "name part".split()
+)
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        charts.velocity(_COLUMNS),
+        charts.accepted_by_type(_COLUMNS),
+        charts.cycle_time(_COLUMNS),
+        charts.rejection_rate(_COLUMNS),
+        charts.cumulative_flow(_COLUMNS, "stories"),
+        charts.cumulative_flow(_COLUMNS, "points"),
+        charts.burn_up(_COLUMNS),
+        charts.age(_COLUMNS),
+        charts.progress(_COLUMNS, "Epics"),
+    ],
+    ids=lambda chart: chart.spec["title"]["text"],
+)
+def test_a_chart_is_vega_lite_and_draws_columns_that_it_has(chart: charts.Chart) -> None:
+    # Streamlit brings Altair, which knows the schema
+    alt.Chart.from_dict({**chart.spec, "data": {"values": []}}, validate=True)
+    fields = set(re.findall(r"'field': '(\w+)'", str(chart.spec)))
+    assert fields
+    assert fields <= set(chart.rows.columns)
+    assert chart.spec["title"]["subtitle"]
 
 
 # what pages work out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
 
 import streamlit as st
@@ -13,6 +14,9 @@ from .errors import BusyError, DashboardError, NothingLoadedError
 from .pages import flow, inspect, overview, progress, stories, story
 from .parts import latest
 from .queries import Scope
+
+# Streamlit looks for garbage after each page: what is imported by now is none
+gc.freeze()
 
 _PAGES: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
     ("overview", "Overview", ":material/monitoring:", overview.show),
@@ -33,6 +37,10 @@ _STYLE = """
     padding: 0.15rem 0.8rem 0.15rem 0; text-align: left; vertical-align: top;
 }
 [data-testid="stHtml"] pre { overflow-x: auto; }
+[data-testid="stHtml"] .rows { max-height: 400px; overflow: auto; font-size: 0.875rem; }
+[data-testid="stHtml"] .rows th { font-weight: 600; }
+[data-testid="stHtml"] .rows td { white-space: nowrap; }
+[data-testid="stHtml"] .rows td.number { text-align: right; }
 </style>
 """
 """For what is not made of Streamlit's own parts, in colours that suit light and dark."""

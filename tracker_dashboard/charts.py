@@ -1,15 +1,20 @@
-"""Every chart: rows in, a chart with title and units out. Downloads as PNG."""
+"""Every chart: rows in, a chart with title and units out. Downloads as PNG.
+
+They are written in Vega-Lite, which is what the browser draws: to make it of Altair's objects, each
+checked against a schema, took more of a page's time than all else that the server does for it.
+"""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
-import altair as alt
 from pandas import DataFrame
 
 from .queries import STATES, STORY_TYPES
 
-Chart: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart
+Spec = dict[str, Any]
+"""A part of a specification in Vega-Lite 5 or 6."""
 
 _HEIGHT = 400
 
@@ -26,30 +31,74 @@ _STATE_COLOURS = (
 _TYPE_COLOURS = ("#e0a21b", "#b5373a", "#8e9aa6", "#1f5fa8")
 
 
-def _finished(chart: Chart, title: str, units: str) -> Chart:
+@dataclass(frozen=True)
+class Chart:
+    """What is drawn: all columns of the rows go to the browser.
+
+    Attributes:
+        rows: The rows.
+        spec: The specification, which names their columns.
+    """
+
+    rows: DataFrame
+    spec: Spec
+
+
+def _chart(rows: DataFrame, title: str, units: str, spec: Spec, height: int = _HEIGHT) -> Chart:
     # a grey that can be read on light and on dark
-    told = alt.TitleParams(title, subtitle=units, subtitleColor="#808495")
+    told = {"text": title, "subtitle": units, "subtitleColor": "#808495"}
     # a description of each mark takes long to draw; whoever needs one has the table beside
-    finished: Chart = chart.properties(title=told, height=_HEIGHT).configure(aria=False)
-    return finished
+    return Chart(rows, {"title": told, "height": height, "config": {"aria": False}, **spec})
 
 
-def _day(column: str, title: str = "") -> alt.X:
-    return alt.X(f"{column}:T", title=title or None, axis=alt.Axis(format="%-d %b %Y"))
+def _amount(column: str, title: str | None = None, **more: Any) -> Spec:
+    return {"field": column, "type": "quantitative", "title": title or column, **more}
 
 
-def _legend(columns: int) -> alt.Legend:
-    return alt.Legend(orient="bottom", columns=columns, labelLimit=220)
+def _name(column: str, title: str | None = None, **more: Any) -> Spec:
+    return {"field": column, "type": "nominal", "title": title, **more}
 
 
-def _project() -> alt.Color:
-    return alt.Color("project_name:N", title=None, legend=_legend(2))
+def _day(column: str, title: str | None = None) -> Spec:
+    axis = {"format": "%-d %b %Y"}
+    return {"field": column, "type": "temporal", "title": title, "axis": axis}
 
 
-def _by_project(iterations: DataFrame, columns: str) -> alt.Chart:
-    """A chart along time, of no more columns than it draws: all of them go to the browser."""
+def _legend(columns: int) -> Spec:
+    return {"orient": "bottom", "columns": columns, "labelLimit": 220}
+
+
+def _coloured(column: str, names: tuple[str, ...], colours: tuple[str, ...], columns: int) -> Spec:
+    scale = {"domain": list(names), "range": list(colours)}
+    return _name(column, scale=scale, legend=_legend(columns))
+
+
+def _of_state() -> Spec:
+    return _coloured("state", STATES, _STATE_COLOURS, 4)
+
+
+_START = {"field": "start", "type": "temporal", "title": "start"}
+_PROJECT = _name("project_name", "project")
+
+
+def _along_iterations(iterations: DataFrame, columns: str) -> tuple[DataFrame, Spec]:
+    """What is drawn of iterations along time, and where it stands and in which colour."""
     drawn = iterations[["start", "project_name", *columns.split()]]
-    return alt.Chart(drawn).encode(x=_day("start", "start of the iteration"), color=_project())
+    place = {
+        "x": _day("start", "start of the iteration"),
+        "color": _name("project_name", legend=_legend(2)),
+    }
+    return drawn, place
+
+
+def _line_with_points(amount: Spec, tooltip: list[Spec]) -> list[Spec]:
+    # on the points alone: a line has one tooltip, and works it out for each of its points
+    line: Spec = {"mark": "line", "encoding": {"y": amount}}
+    points: Spec = {
+        "mark": {"type": "point", "filled": True, "opacity": 1},
+        "encoding": {"y": amount, "tooltip": tooltip},
+    }
+    return [line, points]
 
 
 def velocity(iterations: DataFrame) -> Chart:
@@ -58,25 +107,35 @@ def velocity(iterations: DataFrame) -> Chart:
     Args:
         iterations: `start`, `project_name`, `points_accepted`, `velocity`, `slowest`, `fastest`.
     """
-    base = _by_project(iterations, "iteration_number points_accepted velocity slowest fastest")
-    band = base.mark_area(opacity=0.15).encode(
-        y=alt.Y("slowest:Q", title="points an iteration"), y2="fastest:Q"
-    )
-    line = base.mark_line(strokeWidth=2.5).encode(y="velocity:Q")
-    points = base.mark_point(filled=True, opacity=0.55).encode(
-        y="points_accepted:Q",
-        tooltip=[
-            alt.Tooltip("project_name:N", title="project"),
-            alt.Tooltip("iteration_number:Q", title="iteration"),
-            alt.Tooltip("start:T", title="start"),
-            alt.Tooltip("points_accepted:Q", title="points accepted"),
-            alt.Tooltip("velocity:Q", title="velocity"),
-        ],
-    )
-    return _finished(
-        alt.layer(band, line, points),
+    columns = "iteration_number points_accepted velocity slowest fastest"
+    drawn, place = _along_iterations(iterations, columns)
+    title = "points an iteration"
+    band: Spec = {
+        "mark": {"type": "area", "opacity": 0.15},
+        "encoding": {"y": _amount("slowest", title), "y2": {"field": "fastest"}},
+    }
+    line: Spec = {
+        "mark": {"type": "line", "strokeWidth": 2.5},
+        "encoding": {"y": _amount("velocity", title)},
+    }
+    points: Spec = {
+        "mark": {"type": "point", "filled": True, "opacity": 0.55},
+        "encoding": {
+            "y": _amount("points_accepted", title),
+            "tooltip": [
+                _PROJECT,
+                _amount("iteration_number", "iteration"),
+                _START,
+                _amount("points_accepted", "points accepted"),
+                _amount("velocity"),
+            ],
+        },
+    }
+    return _chart(
+        drawn,
         "Velocity",
         "points an iteration: dots accepted, line running average, band ± volatility",
+        {"encoding": place, "layer": [band, line, points]},
     )
 
 
@@ -86,31 +145,23 @@ def accepted_by_type(accepted: DataFrame) -> Chart:
     Args:
         accepted: `start`, `story_type`, `points`, one row for each of the former two.
     """
-    chart = (
-        alt.Chart(accepted)
-        .mark_bar()
-        .encode(
-            x=alt.X("yearmonthdate(start):O", title="start of the iteration", axis=_days_apart()),
-            y=alt.Y("points:Q", title="points accepted"),
-            color=_of_type(),
-            tooltip=["start:T", "story_type:N", "points:Q"],
-        )
-    )
-    return _finished(chart, "Accepted", "points an iteration, by type of story")
-
-
-def _days_apart() -> alt.Axis:
-    return alt.Axis(format="%-d %b %Y", labelOverlap="greedy", labelAngle=0)
-
-
-def _of_type() -> alt.Color:
-    scale = alt.Scale(domain=list(STORY_TYPES), range=list(_TYPE_COLOURS))
-    return alt.Color("story_type:N", title=None, scale=scale, legend=_legend(4))
-
-
-def _of_state() -> alt.Color:
-    scale = alt.Scale(domain=list(STATES), range=list(_STATE_COLOURS))
-    return alt.Color("state:N", title=None, scale=scale, legend=_legend(4))
+    start = {
+        "field": "start",
+        "timeUnit": "yearmonthdate",
+        "type": "ordinal",
+        "title": "start of the iteration",
+        "axis": {"format": "%-d %b %Y", "labelOverlap": "greedy", "labelAngle": 0},
+    }
+    spec = {
+        "mark": "bar",
+        "encoding": {
+            "x": start,
+            "y": _amount("points", "points accepted"),
+            "color": _coloured("story_type", STORY_TYPES, _TYPE_COLOURS, 4),
+            "tooltip": [_START, _name("story_type", "type"), _amount("points")],
+        },
+    }
+    return _chart(accepted, "Accepted", "points an iteration, by type of story", spec)
 
 
 def cycle_time(iterations: DataFrame) -> Chart:
@@ -119,19 +170,23 @@ def cycle_time(iterations: DataFrame) -> Chart:
     Args:
         iterations: `start`, `project_name`, `median_days`, `p85_days`.
     """
-    base = _by_project(iterations, "median_days p85_days")
+    drawn, place = _along_iterations(iterations, "median_days p85_days")
+    median = _amount("median_days", "days")
     tooltip = [
-        alt.Tooltip("project_name:N", title="project"),
-        alt.Tooltip("start:T", title="start"),
-        alt.Tooltip("median_days:Q", title="median, days", format=".1f"),
-        alt.Tooltip("p85_days:Q", title="85th percentile, days", format=".1f"),
+        _PROJECT,
+        _START,
+        _amount("median_days", "median, days", format=".1f"),
+        _amount("p85_days", "85th percentile, days", format=".1f"),
     ]
-    median = base.mark_line(point=True).encode(
-        y=alt.Y("median_days:Q", title="days"), tooltip=tooltip
-    )
-    p85 = base.mark_line(strokeDash=[5, 4], opacity=0.7).encode(y="p85_days:Q", tooltip=tooltip)
-    return _finished(
-        alt.layer(median, p85), "Cycle time", "days: line median, dashed 85th percentile"
+    p85: Spec = {
+        "mark": {"type": "line", "strokeDash": [5, 4], "opacity": 0.7},
+        "encoding": {"y": _amount("p85_days", "days")},
+    }
+    return _chart(
+        drawn,
+        "Cycle time",
+        "days: line median, dashed 85th percentile",
+        {"encoding": place, "layer": [p85, *_line_with_points(median, tooltip)]},
     )
 
 
@@ -141,22 +196,14 @@ def rejection_rate(iterations: DataFrame) -> Chart:
     Args:
         iterations: `start`, `project_name`, `rejection_rate` from 0 to 1.
     """
-    chart = (
-        _by_project(iterations, "rejection_rate")
-        .mark_line(point=True)
-        .encode(
-            y=alt.Y(
-                "rejection_rate:Q", title="share of accepted stories", axis=alt.Axis(format=".0%")
-            ),
-            tooltip=[
-                alt.Tooltip("project_name:N", title="project"),
-                alt.Tooltip("start:T", title="start"),
-                alt.Tooltip("rejection_rate:Q", title="rejected at least once", format=".0%"),
-            ],
-        )
-    )
-    return _finished(
-        chart, "Rejection rate", "% of the accepted stories that were rejected at least once"
+    drawn, place = _along_iterations(iterations, "rejection_rate")
+    rate = _amount("rejection_rate", "share of accepted stories", axis={"format": ".0%"})
+    told = _amount("rejection_rate", "rejected at least once", format=".0%")
+    return _chart(
+        drawn,
+        "Rejection rate",
+        "% of the accepted stories that were rejected at least once",
+        {"encoding": place, "layer": _line_with_points(rate, [_PROJECT, _START, told])},
     )
 
 
@@ -167,20 +214,20 @@ def cumulative_flow(days: DataFrame, unit: str) -> Chart:
         days: `date`, `state`, and a column called as the unit; one row a day and state.
         unit: `stories` or `points`.
     """
-    order = alt.Order("order:Q", sort="ascending")
     place = {state: number for number, state in enumerate(STATES)}
-    chart = (
-        alt.Chart(days[["date", "state", unit]].assign(order=days["state"].map(place)))
-        .mark_area()
-        .encode(
-            x=_day("date"),
-            y=alt.Y(f"{unit}:Q", title=unit),
-            color=_of_state(),
-            order=order,
-            tooltip=["date:T", "state:N", f"{unit}:Q"],
-        )
-    )
-    return _finished(chart, "Cumulative flow", f"{unit} by state")
+    spec = {
+        "mark": "area",
+        "encoding": {
+            "x": _day("date"),
+            "y": _amount(unit),
+            "color": _of_state(),
+            "order": {"field": "order", "type": "quantitative", "sort": "ascending"},
+            # of an area, as of a line, it is that of its first day wherever one points
+            "tooltip": _name("state"),
+        },
+    }
+    drawn = days[["date", "state", unit]].assign(order=days["state"].map(place))
+    return _chart(drawn, "Cumulative flow", f"{unit} by state", spec)
 
 
 def burn_up(lines: DataFrame) -> Chart:
@@ -190,21 +237,22 @@ def burn_up(lines: DataFrame) -> Chart:
         lines: `date`, `line` (what it tells), `points`.
     """
     told = ["scope", "accepted", "earliest", "expected", "latest"]
-    scale = alt.Scale(domain=told, range=["#8e9aa6", "#4d9a3a", "#7fb86f", "#1f5fa8", "#e8850c"])
-    dash = alt.Scale(domain=told, range=[[1, 0], [1, 0], [4, 4], [1, 0], [4, 4]])
+    colours = ["#8e9aa6", "#4d9a3a", "#7fb86f", "#1f5fa8", "#e8850c"]
+    dashes = [[1, 0], [1, 0], [4, 4], [1, 0], [4, 4]]
     legend = _legend(5)
-    chart = (
-        alt.Chart(lines)
-        .mark_line(interpolate="step-after", strokeWidth=2)
-        .encode(
-            x=_day("date"),
-            y=alt.Y("points:Q", title="points"),
-            color=alt.Color("line:N", title="", scale=scale, legend=legend),
-            strokeDash=alt.StrokeDash("line:N", title="", scale=dash, legend=legend),
-            tooltip=["date:T", "line:N", "points:Q"],
-        )
+    spec = {
+        "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
+        "encoding": {
+            "x": _day("date"),
+            "y": _amount("points"),
+            "color": _name("line", scale={"domain": told, "range": colours}, legend=legend),
+            "strokeDash": _name("line", scale={"domain": told, "range": dashes}, legend=legend),
+            "tooltip": _name("line"),
+        },
+    }
+    return _chart(
+        lines, "Burn-up", "points: accepted, scope, and the forecast of the backlog", spec
     )
-    return _finished(chart, "Burn-up", "points: accepted, scope, and the forecast of the backlog")
 
 
 def age(stories: DataFrame) -> Chart:
@@ -215,17 +263,16 @@ def age(stories: DataFrame) -> Chart:
             age and state.
     """
     classes = list(dict.fromkeys(stories.sort_values("order")["age"]))
-    chart = (
-        alt.Chart(stories)
-        .mark_bar()
-        .encode(
-            x=alt.X("age:N", title="age", sort=classes, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("stories:Q", title="open stories"),
-            color=_of_state(),
-            tooltip=["age:N", "state:N", "stories:Q"],
-        )
-    )
-    return _finished(chart, "Age of open work", "stories by state")
+    spec = {
+        "mark": "bar",
+        "encoding": {
+            "x": _name("age", "age", sort=classes, axis={"labelAngle": 0}),
+            "y": _amount("stories", "open stories"),
+            "color": _of_state(),
+            "tooltip": [_name("age", "age"), _name("state", "state"), _amount("stories")],
+        },
+    }
+    return _chart(stories, "Age of open work", "stories by state", spec)
 
 
 def progress(parts: DataFrame, what: str) -> Chart:
@@ -235,19 +282,15 @@ def progress(parts: DataFrame, what: str) -> Chart:
         parts: `name`, `part` (`accepted` or `to do`), `points`.
         what: What they are, in the plural.
     """
-    scale = alt.Scale(domain=["accepted", "to do"], range=["#4d9a3a", "#c2b59b"])
     names = list(dict.fromkeys(parts["name"]))
-    chart = (
-        alt.Chart(parts)
-        .mark_bar()
-        .encode(
-            y=alt.Y(
-                "name:N", title=None, sort=names, axis=alt.Axis(labelLimit=260, labelOverlap=False)
-            ),
-            x=alt.X("points:Q", title="points"),
-            color=alt.Color("part:N", title="", scale=scale, legend=_legend(2)),
-            tooltip=["name:N", "part:N", "points:Q"],
-        )
-    )
-    finished = _finished(chart, what, "points accepted and to do")
-    return finished.properties(height=max(_HEIGHT, 22 * len(names)))
+    spec = {
+        "mark": "bar",
+        "encoding": {
+            "y": _name("name", sort=names, axis={"labelLimit": 260, "labelOverlap": False}),
+            "x": _amount("points"),
+            "color": _coloured("part", ("accepted", "to do"), ("#4d9a3a", "#c2b59b"), 2),
+            "tooltip": [_name("name", "name"), _name("part", "part"), _amount("points")],
+        },
+    }
+    height = max(_HEIGHT, 22 * len(names))
+    return _chart(parts, what, "points accepted and to do", spec, height)

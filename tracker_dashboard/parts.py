@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -17,6 +18,9 @@ from .session import rows
 
 MOST_PROJECTS = 6
 """So many projects are charted together as long as nobody chose some."""
+
+MOST_SHOWN = 50
+"""So many rows stand beside a chart."""
 
 _ICONS = {
     "feature": ":material/star:",
@@ -94,21 +98,46 @@ def choose_days() -> tuple[date | None, date | None]:
     )
 
 
-def show_chart(title: str, chart: Chart, table: DataFrame, config: Any = None) -> None:
-    """A chart, beside it a table of what it shows, and the table as CSV."""
+def show_chart(title: str, chart: Chart, table: DataFrame, shares: Collection[str] = ()) -> None:
+    """A chart, beside it a table of what it shows, and the table as CSV.
+
+    Args:
+        title: What is shown.
+        chart: The chart.
+        table: The rows to give beside it.
+        shares: The columns in it that are parts of one.
+    """
     st.subheader(title)
     if table.empty:
         st.info("Nothing here for these projects and days.")
         return
     drawn, beside = st.columns([3, 2])
-    drawn.altair_chart(chart, width="stretch", alt=title)
+    drawn.vega_lite_chart(chart.rows, chart.spec, width="stretch", alt=title)
     with beside:
-        show_table(title, table, config)
+        show_first_rows(title, table, shares)
 
 
-def show_table(title: str, table: DataFrame, config: Any = None) -> None:
-    """A table, and a button that gives it as CSV."""
-    st.dataframe(table, hide_index=True, width="stretch", column_config=config, alt=title)
+def show_first_rows(title: str, table: DataFrame, shares: Collection[str] = ()) -> None:
+    """The first rows of a table in plain HTML, and a button that gives all of them as CSV.
+
+    A page with these is there sooner than with Streamlit's own, which are for looking around in.
+
+    Args:
+        title: What is shown.
+        table: The rows.
+        shares: The columns in it that are parts of one.
+    """
+    shown = table.head(MOST_SHOWN).astype(object)
+    shown = shown.where(shown.notna(), None)
+    st.html(text.table(title, list(shown.columns), shown.itertuples(index=False), shares))
+    if len(table) > len(shown):
+        st.caption(f"The first {len(shown)} of {len(table):,} rows; the CSV has all.")
+    csv_button(title, table)
+
+
+def show_table(title: str, table: DataFrame) -> None:
+    """A table to look around in, and a button that gives it as CSV."""
+    st.dataframe(table, hide_index=True, width="stretch", alt=title)
     csv_button(title, table)
 
 

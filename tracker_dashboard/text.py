@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from decimal import Decimal
+from numbers import Integral
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -51,6 +53,41 @@ def markdown(text: str | None) -> str:
 def plain(text: Any) -> str:
     """HTML that shows a text as it is."""
     return html.escape(str(text))
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Iterable[Any]], shares: Collection[str] = ()
+) -> str:
+    """HTML of a table that is scrolled within its frame, by keyboard too.
+
+    Args:
+        title: What it is called where it is read aloud.
+        columns: The names of its columns.
+        rows: The values of each row, in the order of the columns.
+        shares: The columns of parts of one, which are shown as percentages.
+    """
+    heads = "".join(f'<th scope="col">{plain(name)}</th>' for name in columns)
+    are_shares = [name in shares for name in columns]
+    lines = (
+        "".join(_cell(value, is_share) for value, is_share in zip(row, are_shares, strict=True))
+        for row in rows
+    )
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return (
+        f'<div class="rows" role="region" tabindex="0" aria-label="{plain(title)}: table">'
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(value: Any, is_share: bool) -> str:
+    if value is None:
+        return "<td></td>"
+    if isinstance(value, float | Decimal):
+        told = f"{value:.0%}" if is_share else f"{value:,.2f}".rstrip("0").rstrip(".")
+        return f'<td class="number">{told}</td>'
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return f'<td class="number">{value}</td>'
+    return f"<td>{plain(value)}</td>"
 
 
 def label(text: Any) -> str:

@@ -7,7 +7,7 @@ from pandas import DataFrame
 from sqlglot import exp
 
 from tracker_dashboard import charts, queries
-from tracker_dashboard.parts import choose_scope, days, from_views, show_chart, show_table
+from tracker_dashboard.parts import choose_scope, days, from_views, show_chart, show_first_rows
 from tracker_dashboard.queries import Scope
 
 _HOURS = 24
@@ -24,7 +24,7 @@ def show() -> None:
     _cycle_time(iterations)
     _rejections(iterations)
     st.subheader("Velocity now")
-    show_table("Velocity now", velocities)
+    show_first_rows("Velocity now", velocities)
 
 
 def asked(scope: Scope) -> tuple[exp.Select, ...]:
@@ -85,7 +85,4 @@ def _rejections(iterations: DataFrame) -> None:
 def _show(title: str, chart: charts.Chart, iterations: DataFrame, columns: str) -> None:
     """A chart with the table of its columns, the latest iteration first."""
     shown = ["start", *columns.split(), "project_name", "iteration_number"]
-    shares = dict.fromkeys(
-        ("volatility", "rejection_rate"), st.column_config.NumberColumn(format="percent")
-    )
-    show_chart(title, chart, iterations[shown].iloc[::-1], shares)
+    show_chart(title, chart, iterations[shown].iloc[::-1], ("volatility", "rejection_rate"))

@@ -12,17 +12,16 @@ from tracker_dashboard.parts import choose_scope, from_views, show_chart
 from tracker_dashboard.queries import Scope
 
 _MOST = 40
-"""So many are drawn; the table has them all."""
+"""So many are drawn; the CSV has them all."""
 
 
 def show() -> None:
     """Shows the page."""
     st.title("Epics and releases")
     epics, releases = from_views(*asked(choose_scope()))
-    share = st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1)
-    shares = {"share_of_stories_accepted": share, "share_of_points_accepted": share}
+    shares = ("share_of_points_accepted", "share_of_stories_accepted")
     for title, found in (("Epics", epics), ("Releases", releases)):
-        first = ["name", "share_of_points_accepted", "share_of_stories_accepted"]
+        first = ["name", *shares]
         shown = found[[*first, *(each for each in found.columns[1:] if each not in first)]]
         show_chart(title, charts.progress(_parts(found), title), shown, shares)
 
