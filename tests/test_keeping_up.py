@@ -24,7 +24,14 @@ from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, make_small_workspace
-from .truth import Tables, assert_tables_equal, comparable, loaded_tables, served_tables
+from .truth import (
+    Tables,
+    assert_tables_equal,
+    comparable,
+    loaded_tables,
+    served_tables,
+    tables_in,
+)
 
 ADDED_TO = {
     "activity",
@@ -44,6 +51,7 @@ class Mirror:
     folder: Path
     server: TrackerServer
     seen: dict[str, set[int]] = field(default_factory=dict)
+    _held: duckdb.DuckDBPyConnection | None = None
 
     def load(self, *resources: str, **options: Any) -> dict[str, dict[str, Any]]:
         """One run; gives what each resource noted."""
@@ -57,12 +65,11 @@ class Mirror:
             api_token=self.workspace.me["api_token"], base_url=self.server.url, **options
         )
         self.server.requests.clear()
-        # held open, as the command does: dlt opens the file for each job otherwise
-        with duckdb.connect(str(self.database)):
-            pipeline.run(
-                source.with_resources(*resources) if resources else source,
-                loader_file_format="parquet",
-            )
+        self._hold()
+        pipeline.run(
+            source.with_resources(*resources) if resources else source,
+            loader_file_format="parquet",
+        )
         info = pipeline.last_trace.last_extract_info
         return {
             name: metrics.custom_metrics
@@ -71,12 +78,29 @@ class Mirror:
             for name, metrics in step["resource_metrics"].items()
         }
 
+    def _hold(self) -> duckdb.DuckDBPyConnection:
+        """The file held open, as the command does: dlt opens it for each job otherwise.
+
+        Over all runs, as DuckDB writes its log into it each time that it is closed.
+        """
+        if self._held is None:
+            self._held = duckdb.connect(str(self.database))
+            self._held.execute("PRAGMA disable_checkpoint_on_shutdown")
+        return self._held
+
+    def close(self) -> None:
+        """Lets go of the file, with everything written into it."""
+        if self._held is not None:
+            self._held.execute("CHECKPOINT")
+            self._held.close()
+            self._held = None
+
     @property
     def database(self) -> Path:
         return self.folder / "loaded.duckdb"
 
     def tables(self) -> Tables:
-        return loaded_tables(self.database)
+        return tables_in(self._hold())
 
     def truth(self) -> Tables:
         return served_tables(self.server.url, self.workspace.me["api_token"])
@@ -132,6 +156,7 @@ def first_load(tmp_path_factory: pytest.TempPathFactory) -> Mirror:
         mirror = Mirror(workspace, tmp_path_factory.mktemp("first_load"), server)
         mirror.load()
         mirror.assert_exact()
+        mirror.close()
     return mirror
 
 
@@ -357,6 +382,7 @@ def test_a_refresh_of_some_projects_leaves_no_hole(mirror: Mirror) -> None:
 
 
 def test_a_database_that_was_thrown_away_is_filled_again(mirror: Mirror) -> None:
+    mirror.close()
     mirror.database.unlink()
     mirror.load()
     mirror.assert_exact()

@@ -83,17 +83,22 @@ def _without_secrets(value: Any) -> Any:
 def loaded_tables(database: Path, dataset: str = "tracker") -> Tables:
     """Every row of every table of a dataset, without dlt's own columns and tables."""
     with duckdb.connect(str(database), read_only=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        names = connection.execute(
-            "SELECT table_name FROM information_schema.tables "
-            "WHERE table_schema = ? AND table_type = 'BASE TABLE'",
-            [dataset],
-        ).fetchall()
-        return {
-            name: _rows(connection, f'"{dataset}"."{name}"')
-            for (name,) in names
-            if not name.startswith("_dlt")
-        }
+        return tables_in(connection, dataset)
+
+
+def tables_in(connection: duckdb.DuckDBPyConnection, dataset: str = "tracker") -> Tables:
+    """As `loaded_tables`, of a database that is open."""
+    connection.execute("SET TimeZone = 'UTC'")
+    names = connection.execute(
+        "SELECT table_name FROM information_schema.tables "
+        "WHERE table_schema = ? AND table_type = 'BASE TABLE'",
+        [dataset],
+    ).fetchall()
+    return {
+        name: _rows(connection, f'"{dataset}"."{name}"')
+        for (name,) in names
+        if not name.startswith("_dlt")
+    }
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> list[Record]:
