@@ -82,6 +82,15 @@ def one_project(
     yield workspace, serve(workspace)
 
 
+@pytest.fixture
+def loaded_before(
+    command: Command, load_once: LoadOnce, one_project: tuple[Workspace, TrackerServer]
+) -> tuple[Workspace, TrackerServer]:
+    """The project where the command has loaded it."""
+    command.take_over(load_once(make_one_project))
+    return one_project
+
+
 def kill_at(
     point: Point,
     command: Command,
@@ -171,12 +180,10 @@ def test_a_first_run_whose_working_folder_is_lost(
 def test_a_later_run_whose_working_folder_is_lost(
     table: str,
     command: Command,
-    load_once: LoadOnce,
-    one_project: tuple[Workspace, TrackerServer],
+    loaded_before: tuple[Workspace, TrackerServer],
 ) -> None:
     """Records may have been merged and those nested in them not, or the other way around."""
-    workspace, server = one_project
-    command.take_over(load_once(make_one_project))
+    workspace, server = loaded_before
     (project,) = workspace.projects.values()
     for number, story in enumerate(list(project.stories)):
         workspace.edit_story(story, name=f"Edited {number}")
@@ -191,11 +198,9 @@ def test_a_later_run(
     what: str,
     number: int,
     command: Command,
-    load_once: LoadOnce,
-    one_project: tuple[Workspace, TrackerServer],
+    loaded_before: tuple[Workspace, TrackerServer],
 ) -> None:
-    workspace, server = one_project
-    command.take_over(load_once(make_one_project))
+    workspace, server = loaded_before
     change(workspace)
     kill_at(Point(what, number), command, server)
     assert_completed(command, server)
@@ -205,11 +210,9 @@ def test_a_later_run(
 def test_files_that_were_loaded_though_dlt_did_not_note_it(
     options: tuple[str, ...],
     command: Command,
-    load_once: LoadOnce,
-    one_project: tuple[Workspace, TrackerServer],
+    loaded_before: tuple[Workspace, TrackerServer],
 ) -> None:
-    workspace, server = one_project
-    command.take_over(load_once(make_one_project))
+    workspace, server = loaded_before
     change(workspace)
     kill_at(Point(LOADED, 8), command, server, *options)
     forget_loaded(command)
