@@ -169,9 +169,19 @@ class StoryList(ProjectList):
         missing = set(ids) - {story.get("id") for story in stories}
         rows = self.reading.run.loaded.rows("stories", ["id", "project_id"], "id", missing)
         held = [one for one, project_id in rows if project_id == self.project_id]
-        self.bury(held)
+        self.bury([*held, *self._half_deleted(missing - {one for one, _ in rows})])
         yield from self.reading.write()
         yield from self.skip()
+
+    def _half_deleted(self, ids: Iterable[int]) -> set[int]:
+        """Those of which a run that was killed, and lost its files, has left nested rows alone."""
+        loaded = self.reading.run.loaded
+        nested = list(self.reading.batch.table.family())[1:]
+        return {
+            story_id
+            for member in nested
+            for (story_id,) in loaded.rows(member.name, ["story_id"], "story_id", ids)
+        }
 
     def _give_up(self, error: TrackerError) -> None:
         """Leaves the project to the next run: what cannot be read now is not gone."""
