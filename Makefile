@@ -1,5 +1,4 @@
-# everything runs in a virtual environment of its own, made on first use; Python compiles of its
-# packages what is imported, which is far from all
+# everything runs in a virtual environment of its own, made on first use
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -17,19 +16,19 @@ setup-dev: $(VENV)/ready-dev    ## the same, with what the tests need
 $(VENV)/ready: requirements.txt requirements-pipeline.txt requirements-server.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --no-compile -r requirements.txt
+	$(BIN)/python -m pip install --quiet -r requirements.txt
 	@# keeps a token written into the committed placeholder out of commits
 	@git update-index --skip-worktree .dlt/secrets.toml 2>/dev/null || true
 	@touch $@
 
 $(VENV)/ready-dev: requirements-dev.txt requirements-dashboard.txt $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --no-compile -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 
 setup-dashboard: $(VENV)/ready-dashboard  ## the same, with what the dashboard needs
 
 $(VENV)/ready-dashboard: requirements-dashboard.txt $(VENV)/ready
-	$(BIN)/python -m pip install --quiet --no-compile -r requirements-dashboard.txt
+	$(BIN)/python -m pip install --quiet -r requirements-dashboard.txt
 	@touch $@
 
 demo: setup        ## load a made-up workspace through real HTTP into DuckDB
