@@ -129,7 +129,8 @@ def show_first_rows(title: str, table: DataFrame, shares: Collection[str] = ()) 
     """
     shown = table.head(MOST_SHOWN).astype(object)
     shown = shown.where(shown.notna(), None)
-    st.html(text.table(title, list(shown.columns), shown.itertuples(index=False), shares))
+    rows_of_it = text.table(list(shown.columns), shown.itertuples(index=False), shares)
+    st.html(text.scrolled(f"{title}: table", rows_of_it))
     if len(table) > len(shown):
         st.caption(f"The first {len(shown)} of {len(table):,} rows; the CSV has all.")
     csv_button(title, table)

@@ -56,12 +56,11 @@ def plain(text: Any) -> str:
 
 
 def table(
-    title: str, columns: Sequence[str], rows: Iterable[Iterable[Any]], shares: Collection[str] = ()
+    columns: Sequence[str], rows: Iterable[Iterable[Any]], shares: Collection[str] = ()
 ) -> str:
-    """HTML of a table that is scrolled within its frame, by keyboard too.
+    """HTML of a table.
 
     Args:
-        title: What it is called where it is read aloud.
         columns: The names of its columns.
         rows: The values of each row, in the order of the columns.
         shares: The columns of parts of one, which are shown as percentages.
@@ -73,10 +72,17 @@ def table(
         for row in rows
     )
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return (
-        f'<div class="rows" role="region" tabindex="0" aria-label="{plain(title)}: table">'
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def scrolled(name: str, inner: str) -> str:
+    """HTML of a frame within which other HTML is scrolled, by keyboard too.
+
+    Args:
+        name: What it is called where it is read aloud.
+        inner: The HTML in it.
+    """
+    return f'<div class="rows" role="region" tabindex="0" aria-label="{plain(name)}">{inner}</div>'
 
 
 def _cell(value: Any, is_share: bool) -> str:

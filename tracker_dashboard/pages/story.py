@@ -228,12 +228,8 @@ def _history(history: DataFrame) -> None:
         return
     _section("History", len(history))
     told = (
-        f"<tr><td>{_minute(each.occurred_at)}</td><td>{text.plain(_known(each.who))}</td>"
-        f"<td>{text.plain(_known(each.what))}</td></tr>"
+        (_minute(each.occurred_at), _known(each.who), _known(each.what))
         for each in history.itertuples()
     )
-    st.html(
-        f"<table><thead><tr><th>When</th><th>Who</th><th>What</th></tr></thead>"
-        f"<tbody>{''.join(told)}</tbody></table>"
-    )
+    st.html(text.table(["When", "Who", "What"], told))
     csv_button("Story history", history)
