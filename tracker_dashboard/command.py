@@ -17,14 +17,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is missing: install the package with its extra [dashboard].")
     # while the server starts and a browser is opened, not when its first page is waited for
-    Thread(target=_import_what_takes_long, daemon=True).start()
+    Thread(target=import_module, args=("tracker_dashboard.data",), daemon=True).start()
     sys.argv[1:1] = ["run", str(_SCRIPT)]
     streamlit()
-
-
-def _import_what_takes_long() -> None:
-    for name in ("data", "charts"):
-        import_module(f"tracker_dashboard.{name}")
 
 
 if __name__ == "__main__":
