@@ -204,9 +204,22 @@ def _set_up_dlt(options: argparse.Namespace) -> None:
         told = None if options.archive else dlt.config.get("sources.pivotal_tracker.shard")
         options.shard = Shard.parsed(told or "")
     keep_variables_from_sentry()
-    logging.getLogger("dlt").addFilter(
+    said_by_dlt = logging.getLogger("dlt")
+    said_by_dlt.addFilter(
         lambda said: not any(words in said.getMessage() for words in _OF_EVERY_TABLE)
     )
+    if not options.debug:
+        said_by_dlt.addFilter(_without_traceback)
+
+
+def _without_traceback(said: logging.LogRecord) -> bool:
+    """Takes out of what dlt logs the traceback, which it writes into the text too, and keeps it.
+
+    One for each try of each job would hide the line in which the run says what went wrong.
+    """
+    said.msg, said.args = said.getMessage().partition("Traceback (most recent")[0].rstrip(), ()
+    said.exc_info = said.exc_text = None
+    return True
 
 
 @contextlib.contextmanager

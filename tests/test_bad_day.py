@@ -322,8 +322,9 @@ def test_an_unwritable_destination_is_one_line(command: Command, server: Tracker
     assert_one_clear_line(result, "/proc/none/here.duckdb")
 
 
+@pytest.mark.parametrize("most", [64 * 1024, 512 * 1024], ids=["while read", "while loaded"])
 def test_a_full_disk_is_one_line_and_the_next_run_completes(
-    command: Command, server: TrackerServer
+    most: int, command: Command, server: TrackerServer
 ) -> None:
     with subprocess.Popen(
         command.line(),
@@ -332,7 +333,7 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_no_file_beyond_64_kilobytes,
+        preexec_fn=lambda: _no_file_beyond(most),
     ) as process:
         stdout, stderr = process.communicate(timeout=60)
     result = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
@@ -341,9 +342,9 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes(
     assert_tables_equal(command.tables(), truth(server))
 
 
-def _no_file_beyond_64_kilobytes() -> None:
+def _no_file_beyond(most: int) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 def test_what_needs_more_memory_than_duckdb_is_given_gets_it(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -14,6 +15,9 @@ from dlt.common.exceptions import MissingDependencyException
 
 from ..client import MissingTokenError
 from ..errors import TrackerError
+
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system answers then; databases give its words."""
 
 
 def reason(error: BaseException) -> str:
@@ -38,8 +42,8 @@ def reason(error: BaseException) -> str:
         if isinstance(cause, MissingDependencyException):
             packages = " ".join(f'"{package}"' for package in cause.dependencies)
             return f"A package is missing, for {cause.caller}: pip install {packages}"
-        if "No space left on device" in str(cause) or (
-            isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if any(os.strerror(number) in str(cause) for number in _DISK_IS_FULL) or (
+            isinstance(cause, OSError) and cause.errno in _DISK_IS_FULL
         ):
             return (
                 "The disk is full. Make room and run the same command again: it completes what "
