@@ -71,6 +71,7 @@ def pivotal_tracker_source(
     full_refresh: bool = False,
     shard: str = "",
     adds_first_rows: bool = False,
+    comments_one_by_one: bool = True,
 ) -> Sequence[DltResource]:
     """All that a server of Tracker's API v5 knows of the projects that a token sees.
 
@@ -92,6 +93,8 @@ def pivotal_tracker_source(
         adds_first_rows: Where nothing is loaded yet, rows are added without a merge, which would
             write each twice. Whoever asks for it has to see to it that a load that was killed, and
             is then completed, adds none twice, as the command does where DuckDB is the destination.
+        comments_one_by_one: Where the server gives stories without their comments, as LiteTracker
+            does, ask for those of each: one request a story, in every run that reads it.
 
     Returns:
         `projects`, a transformer for each table that is read project by project, the lists of the
@@ -111,7 +114,15 @@ def pivotal_tracker_source(
     def run() -> Run:
         """What all resources of an extraction share; a source may be extracted more than once."""
         if not runs or runs[-1].load_id != dlt.current.load_package_state()["load_id"]:
-            runs[:] = [Run(client, part, full_refresh=full_refresh, rebuilds=rebuilds)]
+            runs[:] = [
+                Run(
+                    client,
+                    part,
+                    full_refresh=full_refresh,
+                    rebuilds=rebuilds,
+                    comments_one_by_one=comments_one_by_one,
+                )
+            ]
             if not rebuilds:
                 _refuse_to_change_files(
                     runs[-1].loaded,

@@ -18,12 +18,14 @@ from .reading import ProjectList, State
 from .rows import Record, in_tracker_words
 from .settings import (
     ANY_STORY,
+    COMMENTED_AT_ONCE,
     MOST_IDS,
     ONE_STORY,
     OVERLAP,
     STORIES_BY_ID,
     STORY_IDS,
 )
+from .story_comments import StoryComments
 
 _MOST_WALKS = 10
 """So often is a list walked through again that changes while it is."""
@@ -42,6 +44,11 @@ class StoryList(ProjectList):
     def is_surely_whole(self) -> bool:
         """Whether nothing can tell which stories may have changed."""
         return None in (self.before.get("version"), self.project.get("version"))
+
+    @property
+    def comments(self) -> StoryComments:
+        """Where to have the comments of stories that came without."""
+        return self.reading.run.comments
 
     def first_job(self) -> Iterator[Any]:
         """Reads what may have changed since the last run, or the first page of everything."""
@@ -66,6 +73,17 @@ class StoryList(ProjectList):
         found = run.loaded.row_ids(self.reading.batch.table, "id", keys)
         run.join_projects(found, self.project_id)
         return found
+
+    def take_page(self, records: list[Record]) -> Iterator[Any]:
+        """Adds the rows of stories; of those that came without comments, once these are there."""
+        told: list[Record] = []
+        untold: list[Record] = []
+        for story in records:
+            (untold if self.comments.are_missing(story) else told).append(story)
+        yield from super().take_page(told)
+        parts = list(chunks(untold, COMMENTED_AT_ONCE))
+        self._to_come += len(parts)
+        yield from self.reading.begin(partial(self._ask_for_comments, part) for part in parts)
 
     def take(self, records: Iterable[Record]) -> None:
         """Adds the rows of stories, and notes when the last of them was updated."""
@@ -110,31 +128,39 @@ class StoryList(ProjectList):
             self.reading.state[str(self.project_id)] = self.remembered()
             yield from self.reading.write()
 
-    def _updated(self) -> list[Page] | None:
+    def _ask_for_comments(self, stories: Sequence[Record]) -> Iterator[Any]:
+        return self._take_commented(self.comments.added(stories, self.project_id))
+
+    def _take_commented(self, stories: list[Record]) -> Iterator[Any]:
+        self.reading.note_given(stories)
+        self.take(stories)
+        yield from self.reading.write()
+        yield from self.skip()
+
+    def _updated(self) -> list[list[Record]] | None:
         """The stories updated since the last run; None where the server does not tell."""
         if not self._until:
             return []
         since = datetime.fromisoformat(self._until) - OVERLAP
         asked = {"updated_after": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-        pages: list[Page] = []
+        pages: list[list[Record]] = []
         offset: int | None = 0
         while offset is not None:
             try:
                 page = self.client.page(self.reading.endpoint, offset, asked, id=self.project_id)
+                pages.append(self.client.records(page))
             except (InvalidRequestError, NotOfferedError, RefusedError):
                 return None
-            pages.append(page)
-            offset = next(iter(page.following_offsets(len(self.client.records(page)))), None)
+            offset = next(iter(page.following_offsets(len(pages[-1]))), None)
             if page.total is None and len(pages) > 1:
                 # it may be ignoring what was asked, and giving everything
                 return None
-        return pages
+        return [self.comments.added(stories, self.project_id) for stories in pages]
 
-    def _take_changed(self, touched: Touched, updated: Sequence[Page]) -> Iterator[Any]:
+    def _take_changed(self, touched: Touched, updated: list[list[Record]]) -> Iterator[Any]:
         """Takes the stories that were updated, and has the others that were touched read again."""
         ids = touched.stories | self._carriers(touched)
-        for page in updated:
-            stories = self.client.records(page)
+        for stories in updated:
             self.take(stories)
             ids -= {story.get("id") for story in stories}
             yield from self.reading.write()
@@ -199,7 +225,7 @@ class StoryList(ProjectList):
                 stories += self.client.records(page)
             except (NotOfferedError, RefusedError, InvalidRequestError):
                 stories += self._one_by_one(chunk)
-        return stories
+        return self.comments.added(stories, self.project_id)
 
     def _one_by_one(self, ids: Iterable[int]) -> Iterator[Record]:
         for one in ids:
@@ -224,7 +250,8 @@ class StoryList(ProjectList):
         told = deletions_in(run.feeds.known(self.project_id))
         deleted = {t["id"] for t in told if t["kind"] == "story" and t["change"] == "deleted"}
         stories = [s for one in ids if one not in deleted for s in self._anywhere(one)]
-        return [story for story in stories if story.get("project_id") in run.elsewhere]
+        there = [story for story in stories if story.get("project_id") in run.elsewhere]
+        return [one for story in there for one in self.comments.added([story], story["project_id"])]
 
     def _anywhere(self, story_id: int) -> list[Record]:
         """A story in whichever project it is, if this token may see it there."""

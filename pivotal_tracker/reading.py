@@ -308,8 +308,9 @@ class ProjectList:
         if page is None:
             self._complete = False
         else:
-            following = self._following(page, self._take(page))
-            yield from self.reading.write()
+            records = self._records_of(page)
+            following = self._following(page, len(records))
+            yield from self.take_page(records)
             yield from self.reading.begin(following)
         yield from self._end_job()
 
@@ -322,6 +323,11 @@ class ProjectList:
         if not self._to_come:
             yield from self.completed()
         yield from self.reading.end_one()
+
+    def take_page(self, records: list[Record]) -> Iterator[Any]:
+        """Adds the rows of a page's records that are new or changed."""
+        self.take(records)
+        yield from self.reading.write()
 
     def take(self, records: Iterable[Record]) -> None:
         """Adds the rows of records that are new or changed."""
@@ -343,23 +349,22 @@ class ProjectList:
             return days_of(records[0])
         return records
 
-    def _take(self, page: Page) -> int:
-        """Adds the rows of a page to the batch, and says how many records it had."""
+    def _records_of(self, page: Page) -> list[Record]:
+        """The records of a page that was read; none where the list has ended before it."""
         try:
             records = self.records(page)
         except NotOfferedError as error:
             self.reading.metrics["not_offered"] = str(error)
             self._complete = False
-            return 0
+            return []
         self.reading.answered = True
         self.reading.note_given(records)
         self.versions.add(page.version)
         self.pages += 1
         if self._is_past_the_end(page, records):
             self._end = min(self._end, page.offset)
-            return 0
-        self.take(records)
-        return len(records)
+            return []
+        return records
 
     def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
         key = self.reading.batch.table.key

@@ -18,6 +18,7 @@ from .loaded import Key, Loaded, key_of
 from .people import People
 from .rows import Batch, Record
 from .shard import Shard
+from .story_comments import StoryComments
 
 MEETS_PEOPLE = frozenset(
     {"stories", "activity", "project_memberships", "account_memberships", "people"}
@@ -30,6 +31,7 @@ class Run:
 
     Attributes:
         client: The server.
+        comments: Those of stories that come without.
         load_id: The load package that its rows come with.
         loaded: What the destination holds from earlier runs.
         feeds: The projects' activity since a version.
@@ -47,8 +49,10 @@ class Run:
         *,
         full_refresh: bool = False,
         rebuilds: bool = False,
+        comments_one_by_one: bool = True,
     ) -> None:
         self.client = client
+        self.comments = StoryComments(client, wanted=comments_one_by_one)
         self.shard = shard
         self.elsewhere: set[int] = set()
         self.load_id: str = dlt.current.load_package_state()["load_id"]

@@ -35,7 +35,8 @@ FILE_ATTACHMENTS = (
     "file_attachments(id,kind,filename,created_at,uploader_id,thumbnailable,height,width,size,"
     "download_url,content_type,uploaded)"
 )
-COMMENTS = f"comments(:default,{FILE_ATTACHMENTS},google_attachments)"
+_OF_COMMENTS = (":default", FILE_ATTACHMENTS, "google_attachments")
+COMMENTS = f"comments({','.join(_OF_COMMENTS)})"
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ ONE_STORY = Endpoint(
     "projects/{id}/stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_one=True
 )
 ANY_STORY = Endpoint("stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_one=True)
+STORY_COMMENTS = Endpoint("projects/{id}/stories/{story_id}/comments", _OF_COMMENTS)
 COMMENT_FILES = Endpoint(
     "projects/{id}/stories/{story_id}/comments/{comment_id}",
     ("file_attachments(id,big_url)",),
@@ -150,6 +152,9 @@ ACCOUNT_MEMBERSHIPS = Endpoint("accounts/{id}/memberships")
 
 MOST_IDS = 500
 """So many stories may be asked for by id in one request."""
+
+COMMENTED_AT_ONCE = 10
+"""The comments of so many stories are asked for one after the other, beside those of others."""
 
 MOST_CHANGES = 5_000
 """A project with more activity than this since the last run is read whole: that takes no longer."""

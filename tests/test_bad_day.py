@@ -526,14 +526,21 @@ def test_litetracker_fills_the_same_columns(
     assert result.returncode == 0, result.stderr
     assert "Not offered by this server" in result.stdout
     (not_given,) = re.findall("Asked for, and not given by this server: (.*)", result.stdout)
-    assert {"stories.comments", "stories.tasks"} <= set(not_given.split(", "))
-    assert not {"stories.labels", "stories.owner_ids"} & set(not_given.split(", "))
+    assert {"stories.blockers", "stories.tasks"} <= set(not_given.split(", "))
+    given = {"stories.labels", "stories.owner_ids", "stories.comments"}
+    assert not given & set(not_given.split(", "))
     loaded = command.tables()
     names = {row["id"]: row.get("name") for row in command_of_tracker["stories"]}
     assert {row["id"]: row["name"] for row in loaded["stories"]} == names
     assert sorted((r["story_id"], r["value"]) for r in loaded["stories__owner_ids"]) == sorted(
         (r["story_id"], r["value"]) for r in command_of_tracker["stories__owner_ids"]
     )
+    comments = [
+        [(r["story_id"], r["id"], r["text"], r["person_id"]) for r in rows]
+        for rows in (loaded["stories__comments"], command_of_tracker["stories__comments"])
+    ]
+    assert sorted(comments[0]) == sorted(comments[1])
+    assert comments[0]
     assert {r["name"] for r in loaded["projects"]} == {
         r["name"] for r in command_of_tracker["projects"]
     }

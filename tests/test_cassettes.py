@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dlt
 import pytest
@@ -24,7 +25,7 @@ needs_recordings = pytest.mark.skipif(
 )
 
 
-def load(cassette: Path, folder: Path, resources: Sequence[str] = ()) -> Tables:
+def load(cassette: Path, folder: Path, resources: Sequence[str] = (), **options: Any) -> Tables:
     """What a pipeline loads while a cassette plays the server."""
     database = folder / "played.duckdb"
     pipeline = dlt.pipeline(
@@ -33,7 +34,7 @@ def load(cassette: Path, folder: Path, resources: Sequence[str] = ()) -> Tables:
         destination=dlt.destinations.duckdb(str(database)),
         dataset_name="tracker",
     )
-    source = pivotal_tracker_source(api_token="played", base_url=NOBODY)
+    source = pivotal_tracker_source(api_token="played", base_url=NOBODY, **options)
     with recorder().use_cassette(str(cassette), allow_playback_repeats=True):
         pipeline.run(
             source.with_resources(*resources) if resources else source,
@@ -98,7 +99,8 @@ def test_what_the_original_answered_is_loaded(
     )
     names = ("projects", "stories_in_pages_of_7", "epics", "labels", "releases", "activity")
     cassette = joined(tmp_path / "joined.yaml", *(RECORDED / f"{name}.yaml" for name in names))
-    loaded = load(cassette, tmp_path, ["projects", "stories", *names[2:]])
+    resources = ["projects", "stories", *names[2:]]
+    loaded = load(cassette, tmp_path, resources, comments_one_by_one=False)
     expected: Tables = {}
     for name in ("epics", "labels", "releases", "activity"):
         records = [{"project_id": PROJECT_ID, **r} for r in recorded(name, name)]

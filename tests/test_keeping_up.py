@@ -7,7 +7,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from pivotal_tracker import pivotal_tracker_source
-from tracker_server import TrackerServer, litetracker
+from tracker_server import Behaviour, TrackerServer, litetracker
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
@@ -508,6 +508,102 @@ def test_litetracker_is_compared(tmp_path: Path, small_workspace: Workspace) -> 
         assert gone not in {row["story_id"] for row in mirror.tables()["stories__labels"]}
         metrics = mirror.load()
         assert not sum(sum(noted.get("written", {}).values()) for noted in metrics.values())
+
+
+def comments_asked_for(mirror: Mirror) -> int:
+    """How many requests of the last run were for comments of one story."""
+    return sum(request.path.endswith("/comments") for request in mirror.server.requests)
+
+
+def assert_stories_exact(mirror: Mirror) -> None:
+    """All that is nested in stories included; what the server says without its oddities."""
+    odd, mirror.server.behaviour = mirror.server.behaviour, Behaviour()
+    tables, expected = mirror.tables(), mirror.truth()
+    mirror.server.behaviour = odd
+    assert_tables_equal(
+        {name: rows for name, rows in tables.items() if name.startswith("stories")},
+        {name: rows for name, rows in expected.items() if name.startswith("stories")},
+    )
+
+
+def test_comments_are_asked_for_where_they_do_not_come_with_their_stories(
+    tmp_path: Path, small_workspace: Workspace
+) -> None:
+    with TrackerServer(small_workspace) as server:
+        server.behaviour = Behaviour(refused_fields={"comments"})
+        mirror = Mirror(small_workspace, tmp_path, server)
+        metrics = mirror.load("stories")
+        assert comments_asked_for(mirror) == len(mirror.tables()["stories"])
+        assert "comments" not in metrics["stories"]["not_given"]
+        assert_stories_exact(mirror)
+
+        (commented, edited, gone), project = (
+            [some_story(mirror, place)["id"] for place in range(3)],
+            next(iter(small_workspace.projects)),
+        )
+        small_workspace.add_comment("Another", story_id=commented)
+        small_workspace.edit_story(edited, name="Edited")
+        small_workspace.delete_stories(gone)
+        small_workspace.create_story(project, name="New")
+        mirror.load("stories")
+        assert comments_asked_for(mirror) < 10
+        assert_stories_exact(mirror)
+
+
+def test_litetrackers_comments_are_kept_up(tmp_path: Path, small_workspace: Workspace) -> None:
+    with TrackerServer(small_workspace) as server:
+        server.behaviour = litetracker()
+        mirror = Mirror(small_workspace, tmp_path, server)
+        mirror.load("stories")
+        before = {row["id"]: row["text"] for row in mirror.tables()["stories__comments"]}
+        edited, gone, *_ = before
+        small_workspace.edit_comment(edited, text="Another")
+        small_workspace.delete_comment(gone)
+        new = small_workspace.add_comment("New", story_id=some_story(mirror)["id"])
+        mirror.load("stories")
+        after = {row["id"]: row["text"] for row in mirror.tables()["stories__comments"]}
+        assert after == {
+            **{one: text for one, text in before.items() if one != gone},
+            edited: "Another",
+            new["id"]: "New",
+        }
+        metrics = mirror.load("stories")
+        assert not sum(metrics["stories"]["written"].values())
+
+
+@pytest.mark.parametrize("oddity", ["missing", "forbidden"])
+def test_comments_that_cannot_be_had_are_not_asked_for_in_vain(
+    oddity: str, tmp_path: Path, small_workspace: Workspace
+) -> None:
+    with TrackerServer(small_workspace) as server:
+        server.behaviour = replace(litetracker(), **{oddity: {"comments"}})
+        mirror = Mirror(small_workspace, tmp_path, server)
+        metrics = mirror.load("stories")
+        assert 0 < comments_asked_for(mirror) < len(mirror.tables()["stories"]) / 2
+        assert "comments" in metrics["stories"]["not_given"]
+        server.behaviour = litetracker()
+        mirror.load("stories", comments_one_by_one=False)
+        assert not comments_asked_for(mirror)
+
+
+def test_a_story_that_vanishes_before_its_comments_are_read(
+    tmp_path: Path, small_workspace: Workspace
+) -> None:
+    vanished: list[int] = []
+
+    def delete_it(path: str, _: dict[str, str]) -> None:
+        if path.endswith("/comments") and not vanished:
+            vanished.append(int(path.split("/")[-2]))
+            small_workspace.delete_stories(*vanished)
+
+    with TrackerServer(small_workspace) as server:
+        server.behaviour = Behaviour(refused_fields={"comments"})
+        server.before_request = delete_it
+        mirror = Mirror(small_workspace, tmp_path, server)
+        for _ in range(2):
+            mirror.load("stories")
+        assert vanished
+        assert_stories_exact(mirror)
 
 
 def test_stories_that_are_moved_about_while_they_are_read(tmp_path: Path) -> None:
