@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,7 +23,7 @@ from pandas import DataFrame
 from sqlglot import ErrorLevel, exp, parse_one
 from streamlit.testing.v1 import AppTest
 
-from tracker_dashboard import attachments, charts, queries, text
+from tracker_dashboard import attachments, charts, parts, queries, text
 from tracker_dashboard.data import Loaded, last_loaded
 from tracker_dashboard.errors import BusyError, DashboardError, NothingLoadedError, NotThereError
 from tracker_dashboard.pages.flow import burn_up_lines
@@ -77,11 +78,13 @@ def _queries(workspace: Workspace) -> dict[str, exp.Query]:
         ),
     }
     of_one = ("story comments tasks blockers reviews code history attachments").split()
-    of_some = "iterations velocities daily_states forecast open_stories epics releases".split()
+    of_some = (
+        "iterations velocities accepted daily_states forecast open_stories epics releases".split()
+    )
     ids = [number, 2]
     return {
         **{name: getattr(queries, name)() for name in ("projects", "labels", "owners")},
-        **{name: getattr(queries, name)(scope) for name in of_some},
+        **{name: getattr(queries, name)(scope) for name in of_some.split()},
         **{name: getattr(queries, name)(number) for name in of_one},
         **{f"stories, {name}": queries.story_list(wanted) for name, wanted in filters.items()},
         **{name: getattr(queries, name)(ids) for name in ("owner_names", "label_names", "texts")},
@@ -217,6 +220,11 @@ def test_duckdb_reaches_nothing_but_its_database(load: Loads) -> None:
         with pytest.raises(DashboardError):
             loaded.typed(statement)
     assert len(loaded.typed("WITH a AS (SELECT id FROM stories) SELECT * FROM a UNION SELECT 1"))
+
+
+def test_a_query_takes_no_more_memory_than_it_is_given(load: Loads) -> None:
+    with pytest.raises(DashboardError, match=r"[Mm]emory"):
+        load("--resource", "labels", "--no-views").typed("SELECT range(400000000)")
 
 
 @pytest.mark.parametrize(
@@ -404,6 +412,28 @@ def test_a_chart_is_vega_lite_and_draws_columns_that_it_has(chart: charts.Chart)
 # what pages work out
 
 
+def test_a_span_holds_the_iterations_that_have_a_day_in_it(
+    load: Loads, server: TrackerServer
+) -> None:
+    """Also where the day begins before it does in UTC, and where it begins long after."""
+    zones = itertools.cycle(["Pacific/Auckland", "Pacific/Honolulu", "Europe/Berlin"])
+    for project_id, zone in zip(server.workspace.projects, zones, strict=False):
+        server.workspace.edit_project(
+            project_id, time_zone={"olson_name": zone, "kind": "time_zone"}
+        )
+    loaded = load()
+    (every,) = loaded.rows([queries.iterations(Scope())])
+    starts, finishes = (parts.days(every, name)[name] for name in ("start", "finish"))
+    first, end = date.fromisoformat(starts.iloc[9]), date.fromisoformat(finishes.iloc[9])
+    spans = [(first, first), (first - timedelta(1),) * 2, (end, end), (end - timedelta(1),) * 2]
+    for since, until in spans:
+        (found,) = loaded.rows([queries.iterations(Scope((), since, until))])
+        expected = every[(starts <= until.isoformat()) & (finishes > since.isoformat())]
+        assert len(expected)
+        key = ["project_id", "iteration_number"]
+        assert found[key].to_numpy().tolist() == expected[key].to_numpy().tolist()
+
+
 def test_a_burn_up_goes_on_from_what_is_accepted() -> None:
     daily = DataFrame(
         [
@@ -418,9 +448,9 @@ def test_a_burn_up_goes_on_from_what_is_accepted() -> None:
     days = {"earliest_by": date(2025, 1, 9), "latest_by": None}
     forecast = DataFrame(
         [
-            {"estimate": 3.0, "expected_by": date(2025, 1, 12), **days},
-            {"estimate": None, "expected_by": date(2025, 1, 12), **days},
-            {"estimate": 1.0, "expected_by": date(2025, 1, 19), **days},
+            {"points": 3.0, "expected_by": date(2025, 1, 12), **days},
+            {"points": 0.0, "expected_by": date(2025, 1, 12), **days},
+            {"points": 1.0, "expected_by": date(2025, 1, 19), **days},
         ]
     )
     lines = burn_up_lines(daily, forecast)

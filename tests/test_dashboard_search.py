@@ -158,6 +158,8 @@ LETTER_BY_LETTER = {
     # no letters
     "++": {"Café Élan"},
     "€": {"Café Élan"},
+    "(": {"Café Élan"},
+    "'": {"Import"},
     # nothing
     "giraffe": set(),
 }

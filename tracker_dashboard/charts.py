@@ -17,6 +17,8 @@ Spec = dict[str, Any]
 """A part of a specification in Vega-Lite 5 or 6."""
 
 _HEIGHT = 400
+_AROUND_BARS = 150
+"""Pixels of a chart's height for its title, axis and legend."""
 
 _STATE_COLOURS = (
     "#4d9a3a",
@@ -65,7 +67,7 @@ def _day(column: str, title: str | None = None) -> Spec:
 
 
 def _legend(columns: int) -> Spec:
-    return {"orient": "bottom", "columns": columns, "labelLimit": 220}
+    return {"orient": "bottom", "columns": columns, "labelLimit": 220, "symbolOpacity": 1}
 
 
 def _coloured(column: str, names: tuple[str, ...], colours: tuple[str, ...], columns: int) -> Spec:
@@ -292,5 +294,5 @@ def progress(parts: DataFrame, what: str) -> Chart:
             "tooltip": [_name("name", "name"), _name("part", "part"), _amount("points")],
         },
     }
-    height = max(_HEIGHT, 22 * len(names))
+    height = max(_HEIGHT, _AROUND_BARS + 22 * len(names))
     return _chart(parts, what, "points accepted and to do", spec, height)

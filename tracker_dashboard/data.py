@@ -34,8 +34,10 @@ DUCKDB_SETTINGS = {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
+    "memory_limit": "2GB",
 }
-"""Nothing that a query says reads a file, opens a connection or fetches an extension."""
+"""Nothing that a query says reads a file, opens a connection, fetches an extension, or takes all
+memory there is."""
 
 MOST_ROWS = 2000
 """So many rows at most are shown of a table or of a query that a person typed."""

@@ -98,8 +98,12 @@ class Index:
                 FROM fts_main_documents.docs
             ) WHERE score IS NOT NULL
         """
+        parts = self._parts(words)
+        if not parts:
+            # the index takes nothing for a word that some texts have
+            return DataFrame({"id": [], "score": []})
         with self._connection.cursor() as cursor:
-            return cursor.execute(query, {"words": " ".join(self._parts(words))}).df()
+            return cursor.execute(query, {"words": " ".join(parts)}).df()
 
     def forms(self, words: Sequence[str], texts: Sequence[str]) -> list[str]:
         """The words of texts, as they are written there, that are forms of the ones given."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import date
 from typing import Any
 
 import streamlit as st
-from pandas import DataFrame, Timedelta, to_datetime
+from pandas import DataFrame, to_datetime
 from sqlglot import exp
 
 from . import queries, text
 from .charts import Chart
 from .errors import NotThereError
-from .queries import Scope
+from .queries import MIDNIGHTS_LATER, Scope
 from .session import rows
 
 MOST_PROJECTS = 6
@@ -22,30 +22,29 @@ MOST_PROJECTS = 6
 MOST_SHOWN = 50
 """So many rows stand beside a chart."""
 
-_ICONS = {
-    "feature": ":material/star:",
-    "bug": ":material/bug_report:",
-    "chore": ":material/settings:",
-    "release": ":material/flag:",
-}
+_SIGNS = {"feature": "★", "bug": "●", "chore": "⚙", "release": "⚑"}
 
 
 def days(frame: DataFrame, column: str) -> DataFrame:
     """The frame with a column of moments made days.
 
-    The moments are midnights somewhere on earth: the day nearest to one is its day there.
+    The moments are midnights: see `MIDNIGHTS_LATER`.
     """
-    nearest = to_datetime(frame[column], utc=True) + Timedelta(hours=12)
+    nearest = to_datetime(frame[column], utc=True) + MIDNIGHTS_LATER
     return frame.assign(**{column: nearest.dt.strftime("%Y-%m-%d")})
 
 
-def choose_scope() -> Scope:
-    """Asks in the sidebar for projects and a span of days; both stand in the address."""
+def choose_scope(*, with_days: bool = True) -> Scope:
+    """Asks in the sidebar for projects and a span of days; both stand in the address.
+
+    Args:
+        with_days: Whether the page is about days at all.
+    """
     every = rows(queries.projects())[0]
     stop_if_empty(every)
     with st.sidebar:
         projects = choose_projects(every, f"The {MOST_PROJECTS} with the latest work")
-        since, until = choose_days()
+        since, until = choose_days() if with_days else (None, None)
     if not projects and len(every) > MOST_PROJECTS:
         st.caption(
             f"The {MOST_PROJECTS} of {len(every):,} projects with the latest work; choose "
@@ -91,14 +90,15 @@ def choose_days() -> tuple[date | None, date | None]:
         "format": "YYYY-MM-DD",
         "bind": "query-params",
     }
-    left, right = st.columns(2)
     return (
-        left.date_input("From", key="from", **widget),
-        right.date_input("Until", key="until", **widget),
+        st.date_input("From", key="from", **widget),
+        st.date_input("Until", key="until", **widget),
     )
 
 
-def show_chart(title: str, chart: Chart, table: DataFrame, shares: Collection[str] = ()) -> None:
+def show_chart(
+    title: str, chart: Chart, table: DataFrame, shares: Collection[str] = (), needs: str = ""
+) -> None:
     """A chart, beside it a table of what it shows, and the table as CSV.
 
     Args:
@@ -106,10 +106,12 @@ def show_chart(title: str, chart: Chart, table: DataFrame, shares: Collection[st
         chart: The chart.
         table: The rows to give beside it.
         shares: The columns in it that are parts of one.
+        needs: What it is reckoned from, which not every server or file has.
     """
     st.subheader(title)
     if table.empty:
-        st.info("Nothing here for these projects and days.")
+        reckoned = f" It is reckoned from {needs}, which may not have been loaded." if needs else ""
+        st.info(f"Nothing here for these projects and days.{reckoned}")
         return
     drawn, beside = st.columns([3, 2])
     drawn.vega_lite_chart(chart.rows, chart.spec, width="stretch", alt=title)
@@ -171,12 +173,25 @@ def from_views(*asked: exp.Query) -> list[DataFrame]:
         st.stop()
 
 
-def story_link(story_id: int, name: Any, story_type: Any) -> None:
-    """A link to a story's page here."""
+def story_line(
+    story_id: int, name: Any, story_type: Any, facts: Iterable[Any], more: str = ""
+) -> str:
+    """HTML of a story in a list: a link to its page, and below it some facts.
+
+    The link opens the page anew. Where Streamlit changes pages by itself, it takes the address of
+    the story for that of the list when a person goes back, and search and filters are lost.
+
+    Args:
+        story_id: The story's id.
+        name: Its name.
+        story_type: Its type.
+        facts: Those that are texts are shown.
+        more: HTML to show after them.
+    """
     shown = name if isinstance(name, str) and name.strip() else f"#{story_id}"
-    st.page_link(
-        st.session_state["pages"]["story"],
-        label=text.label(shown),
-        icon=_ICONS.get(story_type, ":material/label:"),
-        query_params={"story": str(story_id)},
+    line = " · ".join(text.plain(fact) for fact in facts if isinstance(fact, str) and fact)
+    return (
+        f"<p>{_SIGNS.get(story_type, '◇')} "
+        f'<a href="story?story={story_id}">{text.plain(shown)}</a><br>'
+        f"<small>{line}</small>{more}</p>"
     )

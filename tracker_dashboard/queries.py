@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from typing import Any, cast
 from unicodedata import normalize
@@ -30,6 +30,10 @@ STATES = (
 STORY_TYPES = ("feature", "bug", "chore", "release")
 DATES = ("updated", "created", "accepted")
 """Which of a story's dates a span may be of."""
+
+MIDNIGHTS_LATER = timedelta(hours=13)
+"""So long after its midnight each place from New Zealand (11:00 UTC the day before, in summer) to
+Hawaii (10:00 UTC) has the day that it is in UTC."""
 
 PAGE = 25
 """Stories on one page of a list."""
@@ -154,7 +158,33 @@ def iterations(scope: Scope) -> exp.Select:
         ORDER BY i.start, i.project_id
         """
     )
-    return _within(query, scope, "i", "start", "finish")
+    query = _within(query, scope, "i")
+    if scope.until:
+        after = _midnight(scope.until + timedelta(days=1))
+        query = query.where(exp.LT(this=exp.column("start", "i"), expression=after))
+    if scope.since:
+        # it ends with the midnight of the day after its last
+        second = _midnight(scope.since + timedelta(days=1))
+        query = query.where(exp.GTE(this=exp.column("finish", "i"), expression=second))
+    return query
+
+
+def _midnight(day: date) -> exp.Expression:
+    """The first midnight with which a day begins anywhere: see `MIDNIGHTS_LATER`."""
+    begin = datetime.combine(day, time(), UTC) - MIDNIGHTS_LATER
+    return exp.cast(exp.Literal.string(begin.isoformat(" ")), "timestamptz")
+
+
+def accepted(scope: Scope) -> exp.Select:
+    """How many stories were accepted, and their points."""
+    query = _query(
+        """
+        SELECT count(*) AS stories, coalesce(sum(s.points), 0) AS points
+        FROM story_overview AS s
+        WHERE s.current_state = 'accepted' AND s.story_type <> 'release'
+        """
+    )
+    return _within(query, scope, "s", "accepted_at")
 
 
 def velocities(scope: Scope) -> exp.Select:
@@ -188,7 +218,7 @@ def forecast(scope: Scope) -> exp.Select:
     """The backlog in order, with when each story is expected."""
     query = _query(
         """
-        SELECT f.project_id, f.project_name, f.position, f.story_id, f.name, f.estimate,
+        SELECT f.project_id, f.project_name, f.position, f.story_id, f.name, f.points,
             f.earliest_by, f.expected_by, f.latest_by
         FROM forecast AS f ORDER BY f.expected_by, f.project_id, f.position
         """
@@ -279,7 +309,7 @@ def literal_of(typed: str) -> tuple[str, ...]:
 def _words(typed: str) -> dict[str, bool]:
     """The words, and whether each stands in quotation marks."""
     words: dict[str, bool] = {}
-    for quoted, bare in re.findall(r'"([^"]+)"|(\S+)', typed.lower()):
+    for quoted, bare in re.findall(r'"([^"]+)"|(\S+)', typed.lower().replace("\0", " ")):
         if word := (quoted or bare).strip('"'):
             words[word] = words.get(word, False) or bool(quoted)
     return dict(islice(words.items(), MOST_WORDS))

@@ -1,6 +1,6 @@
 -- One row a story of the backlog, in its order: in which iteration it should be accepted.
 --
--- position, points_ahead: among the open stories of the current and the later iterations, as
+-- position, points, points_ahead: among the open stories of the current and the later iterations, as
 --   Tracker, or the archive, had them in order. Points: see story_measures; no estimate is 0.
 -- iteration_number: the backlog filled in order with the project's velocity, as Tracker does. The
 --   current iteration holds what is in progress and, after its accepted points, of the unstarted
@@ -256,7 +256,8 @@ SELECT
     CAST(planned.begin_date + INTERVAL '1' DAY * CAST(planned.earliest_weeks * 7 - 1 AS BIGINT) AS DATE)
         AS earliest_by,
     CAST(planned.begin_date + INTERVAL '1' DAY * CAST(planned.latest_weeks * 7 - 1 AS BIGINT) AS DATE)
-        AS latest_by
+        AS latest_by,
+    backlog.points
 FROM backlog
 INNER JOIN stories AS story ON story.id = backlog.story_id
 LEFT JOIN projects AS project ON project.id = backlog.project_id

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
 from sqlglot import exp
 
-from tracker_dashboard import charts, queries, text
-from tracker_dashboard.parts import choose_scope, from_views, show_chart, story_link
+from tracker_dashboard import charts, queries
+from tracker_dashboard.parts import choose_scope, from_views, show_chart, story_line
 from tracker_dashboard.queries import Scope
 
 _MOST_DAYS = 500
@@ -26,12 +29,17 @@ _AGES = (
 
 _OLDEST = "over 2 years"
 _MOST_OLD = 20
+_NEEDS = "the daily history, or else from transitions"
 
 
 def show() -> None:
     """Shows the page."""
     st.title("Flow")
-    daily, forecast, ages, oldest = from_views(*asked(choose_scope()))
+    scope = choose_scope()
+    daily, forecast, ages, oldest = from_views(*asked(scope))
+    if scope.until is not None and scope.until < datetime.now(UTC).date():
+        # what is ahead of today begins at no day of a span that has ended
+        forecast = forecast.head(0)
     daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
     _cumulative_flow(daily)
     _burn_up(daily, forecast)
@@ -59,6 +67,7 @@ def _cumulative_flow(daily: DataFrame) -> None:
         "Cumulative flow",
         charts.cumulative_flow(drawn, unit or "stories"),
         table[states].iloc[::-1].reset_index(),
+        needs=_NEEDS,
     )
 
 
@@ -73,7 +82,7 @@ def _thinned(daily: DataFrame) -> DataFrame:
 def _burn_up(daily: DataFrame, forecast: DataFrame) -> None:
     lines = burn_up_lines(_thinned(daily), forecast)
     table = lines.pivot_table(index="date", columns="line", values="points", aggfunc="last")
-    show_chart("Burn-up", charts.burn_up(lines), table.iloc[::-1].reset_index())
+    show_chart("Burn-up", charts.burn_up(lines), table.iloc[::-1].reset_index(), needs=_NEEDS)
 
 
 def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
@@ -81,7 +90,7 @@ def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
 
     Args:
         daily: `date` (as text), `state`, `points`.
-        forecast: `estimate`, and the days `earliest_by`, `expected_by`, `latest_by` of each story.
+        forecast: `points`, and the days `earliest_by`, `expected_by`, `latest_by` of each story.
 
     Returns:
         `date`, `line` (`accepted`, `scope`, `earliest`, `expected`, `latest`) and `points`. The
@@ -103,7 +112,7 @@ def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
 def _ahead(forecast: DataFrame, name: str, points: float, last: str) -> DataFrame:
     known = forecast.dropna(subset=[f"{name}_by"])
     known = known.assign(date=pd.to_datetime(known[f"{name}_by"]).dt.strftime("%Y-%m-%d"))
-    added = known.fillna({"estimate": 0}).groupby("date")["estimate"].sum().cumsum() + points
+    added = known.groupby("date")["points"].sum().cumsum() + points
     ahead = DataFrame({"date": added.index, "line": name, "points": added.to_numpy()})
     begin = DataFrame({"date": [last], "line": [name], "points": [points]})
     return pd.concat([begin, ahead], ignore_index=True) if len(ahead) else ahead
@@ -122,10 +131,13 @@ def _age(ages: DataFrame, oldest: DataFrame) -> None:
     )
     summed = classed.groupby(["order", "age", "state"], as_index=False)["stories"].sum()
     show_chart("Age of open work", charts.age(summed), summed.drop(columns="order"))
+    st.caption("As of the last load, whatever the days chosen.")
     if oldest.empty:
         return
     st.subheader("Open longest")
-    for story in oldest.itertuples():
-        story_link(int(story.story_id), story.name, story.story_type)
-        facts = (story.project_name, story.current_state, f"{story.age_days:,.0f} days old")
-        st.html(f"<small>{text.plain(' · '.join(facts))}</small>")
+    st.html("".join(_old(story) for story in oldest.itertuples()))
+
+
+def _old(story: Any) -> str:
+    facts = (story.project_name, story.current_state, f"{story.age_days:,.0f} days old")
+    return story_line(int(story.story_id), story.name, story.story_type, facts)

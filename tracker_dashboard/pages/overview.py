@@ -11,34 +11,36 @@ from tracker_dashboard.parts import choose_scope, days, from_views, show_chart, 
 from tracker_dashboard.queries import Scope
 
 _HOURS = 24
+_SHARES = ("volatility", "rejection_rate")
+_NEEDS = "iterations and transitions"
 
 
 def show() -> None:
     """Shows the page."""
     st.title("Overview")
-    iterations, velocities = from_views(*asked(choose_scope()))
+    iterations, velocities, accepted = from_views(*asked(choose_scope()))
     iterations = days(days(iterations, "start"), "finish")
-    _figures(iterations)
+    _figures(iterations, accepted)
     _velocity(iterations)
     _accepted(iterations)
     _cycle_time(iterations)
     _rejections(iterations)
     st.subheader("Velocity now")
-    show_first_rows("Velocity now", velocities)
+    show_first_rows("Velocity now", velocities, (*_SHARES, "current_volatility"))
 
 
 def asked(scope: Scope) -> tuple[exp.Select, ...]:
     """What the page asks."""
-    return queries.iterations(scope), queries.velocities(scope)
+    return queries.iterations(scope), queries.velocities(scope), queries.accepted(scope)
 
 
-def _figures(iterations: DataFrame) -> None:
+def _figures(iterations: DataFrame, accepted: DataFrame) -> None:
     figures = st.columns(4)
-    figures[0].metric("Stories accepted", _whole(iterations["stories_accepted"].sum()))
-    figures[1].metric("Points accepted", _whole(iterations["points_accepted"].sum()))
+    figures[0].metric("Stories accepted", _whole(accepted["stories"].sum()))
+    figures[1].metric("Points accepted", _whole(accepted["points"].sum()))
     known = iterations.dropna(subset=["rejection_rate"])
-    accepted = known["stories_accepted"].sum()
-    rate = f"{known['rejected_stories'].sum() / accepted:.1%}" if accepted else "unknown"
+    stories = known["stories_accepted"].sum()
+    rate = f"{known['rejected_stories'].sum() / stories:.1%}" if stories else "unknown"
     figures[2].metric("Rejection rate", rate)
     figures[3].metric("Iterations", _whole(len(iterations)))
 
@@ -62,10 +64,11 @@ def _accepted(iterations: DataFrame) -> None:
         ["start"], [f"{kind}_points_accepted" for kind in kinds], "story_type", "points"
     )
     long["story_type"] = long["story_type"].str.removesuffix("_points_accepted")
-    counted = " ".join(f"{kind}s_accepted" for kind in (*kinds, "release"))
+    of_types = " ".join(f"{kind}_points_accepted {kind}s_accepted" for kind in kinds)
     summed = long.dropna().groupby(["start", "story_type"], as_index=False).sum()
     chart = charts.accepted_by_type(summed)
-    _show("Accepted", chart, iterations, f"points_accepted {counted}")
+    columns = f"points_accepted {of_types} releases_accepted"
+    _show("Accepted", chart, iterations, columns)
 
 
 def _cycle_time(iterations: DataFrame) -> None:
@@ -73,16 +76,19 @@ def _cycle_time(iterations: DataFrame) -> None:
         median_days=iterations["median_cycle_time_hours"].astype(float) / _HOURS,
         p85_days=iterations["p85_cycle_time_hours"].astype(float) / _HOURS,
     ).dropna(subset=["median_days"])
-    _show("Cycle time", charts.cycle_time(measured), measured, "median_days p85_days")
+    _show("Cycle time", charts.cycle_time(measured), measured, "median_days p85_days", _NEEDS)
 
 
 def _rejections(iterations: DataFrame) -> None:
     known = iterations.dropna(subset=["rejection_rate"])
     columns = "rejection_rate rejected_stories stories_accepted"
-    _show("Rejection rate", charts.rejection_rate(known), known, columns)
+    _show("Rejection rate", charts.rejection_rate(known), known, columns, _NEEDS)
 
 
-def _show(title: str, chart: charts.Chart, iterations: DataFrame, columns: str) -> None:
+def _show(
+    title: str, chart: charts.Chart, iterations: DataFrame, columns: str, needs: str = "iterations"
+) -> None:
     """A chart with the table of its columns, the latest iteration first."""
     shown = ["start", *columns.split(), "project_name", "iteration_number"]
-    show_chart(title, chart, iterations[shown].iloc[::-1], ("volatility", "rejection_rate"))
+    table = iterations[shown].iloc[::-1]
+    show_chart(title, chart, table, _SHARES, needs)

@@ -18,7 +18,7 @@ _MOST = 40
 def show() -> None:
     """Shows the page."""
     st.title("Epics and releases")
-    epics, releases = from_views(*asked(choose_scope()))
+    epics, releases = from_views(*asked(choose_scope(with_days=False)))
     shares = ("share_of_points_accepted", "share_of_stories_accepted")
     for title, found in (("Epics", epics), ("Releases", releases)):
         first = ["name", *shares]

@@ -18,7 +18,7 @@ from tracker_dashboard.parts import (
     choose_projects,
     csv_button,
     stop_if_empty,
-    story_link,
+    story_line,
 )
 from tracker_dashboard.queries import Scope, StoryFilter
 from tracker_dashboard.search import Found, can_be_indexed, find
@@ -90,6 +90,9 @@ def _choose_some(title: str, key: str, options: Iterable[str]) -> tuple[str, ...
 
 def _list(wanted: StoryFilter) -> None:
     index, why = _index()
+    if st.session_state.setdefault("wanted", wanted) != wanted:
+        st.session_state["wanted"] = wanted
+        st.session_state["page"] = 1
     page = max(int(st.session_state.get("page", 1) or 1), 1)
     found = find(rows, wanted, page, index)
     if wanted.words:
@@ -130,8 +133,8 @@ def _rows(found: Found, wanted: StoryFilter) -> None:
     owners, labels, *texts = rows(*asked)
     owned, labelled = _by_story(owners), _by_story(labels)
     excerpts = _excerpts(texts[0], found, wanted) if texts else {}
+    lines = []
     for each in found.stories.itertuples():
-        story_link(int(each.id), each.name, each.story_type)
         facts = (
             each.project_name,
             each.story_type,
@@ -141,8 +144,9 @@ def _rows(found: Found, wanted: StoryFilter) -> None:
             ", ".join(labelled[each.id]),
             story.day(each.updated_at),
         )
-        line = " · ".join(text.plain(fact) for fact in facts if isinstance(fact, str) and fact)
-        st.html(f"<small>{line}</small>{excerpts.get(each.id, '')}")
+        excerpt = excerpts.get(each.id, "")
+        lines.append(story_line(int(each.id), each.name, each.story_type, facts, excerpt))
+    st.html("".join(lines))
 
 
 def _by_story(named: DataFrame) -> dict[int, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -32,7 +33,7 @@ def show() -> None:
 
 
 def _is_id(typed: str) -> bool:
-    return typed.lstrip("-").isascii() and typed.lstrip("-").isdigit() and len(typed) < 19
+    return re.fullmatch(r"-?[0-9]{1,18}", typed) is not None
 
 
 def day(moment: Any) -> str:
@@ -231,5 +232,5 @@ def _history(history: DataFrame) -> None:
         (_minute(each.occurred_at), _known(each.who), _known(each.what))
         for each in history.itertuples()
     )
-    st.html(text.table(["When", "Who", "What"], told))
+    st.html(f'<div class="history">{text.table(["When", "Who", "What"], told)}</div>')
     csv_button("Story history", history)
