@@ -32,7 +32,7 @@ from pivotal_tracker import (
 )
 from pivotal_tracker.archive_load import ARCHIVE_TABLES
 from pivotal_tracker.command.outcome import Outcome
-from pivotal_tracker.command.reasons import reason
+from pivotal_tracker.command.reasons import causes_of, reason
 from pivotal_tracker.command.running import Loading, suit_memory_to_pages
 from pivotal_tracker.command.summary import remarks, summary, write_json
 from pivotal_tracker.command.watching import (
@@ -48,6 +48,8 @@ from pivotal_tracker.views import create_views
 VERSION = "0.1.0"
 
 ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 2, 3, 4
+_INTERRUPTED = "Interrupted. Run the same command again: it completes what was begun."
+
 _OF_EVERY_TABLE = ("native writer", "Falling back to `append`", 'The "hard_delete" column hint')
 """What dlt warns of for each table: of Postgres, where it loads as fast that way; of plain files,
 whose rows the source does not change; and of tables that are made anew."""
@@ -73,12 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _server_of(options):
             exit_code = _check(options) if options.check else _load_alone(options, outcome)
     except KeyboardInterrupt:
-        problem = "Interrupted. Run the same command again: it completes what was begun."
+        problem = _INTERRUPTED
     except AlreadyRunningError as error:
         exit_code, problem = ALREADY_RUNNING, str(error)
     except Exception as error:
-        problem = reason(error)
-        _tell_of_failure(options, error)
+        # dlt wraps it in errors of its own
+        if any(isinstance(cause, KeyboardInterrupt) for cause in causes_of(error)):
+            problem = _INTERRUPTED
+        else:
+            problem = reason(error)
+            _tell_of_failure(options, error)
         if options.debug:
             raise
     finally:
@@ -168,8 +174,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(
             f"--resource: there is no table {', '.join(unknown)}; there are {', '.join(offered)}"
         )
+    if not options.dataset.strip():
+        parser.error("--dataset must have a name")
     # dlt's spelling of names, whichever way they are typed
-    if NamingConvention().normalize_identifier(options.dataset) == _base_name(options):
+    options.dataset = NamingConvention().normalize_identifier(options.dataset)
+    # what the command says of where to read; the rest is the configuration's
+    options.source = {"project_ids": options.project} if options.project else {}
+    if options.dataset == _base_name(options):
         parser.error(
             f"--dataset must not be called {options.dataset}: that is the pipeline's name, and "
             "DuckDB could not tell the dataset from its file"
@@ -201,7 +212,8 @@ def _set_up_dlt(options: argparse.Namespace) -> None:
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     set_defaults()
     if options.shard is None:
-        told = None if options.archive else dlt.config.get("sources.pivotal_tracker.shard")
+        is_elsewhere = options.archive or options.sample
+        told = None if is_elsewhere else dlt.config.get("sources.pivotal_tracker.shard")
         options.shard = Shard.parsed(told or "")
     keep_variables_from_sentry()
     said_by_dlt = logging.getLogger("dlt")
@@ -239,14 +251,20 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
 
     workspace = made_up_workspace()
     with TrackerServer(workspace) as server:
-        dlt.config["sources.pivotal_tracker.base_url"] = server.url
-        dlt.secrets["sources.pivotal_tracker.api_token"] = workspace.me["api_token"]
+        # told, as what the configuration says is of another server
+        options.source |= {
+            "base_url": server.url,
+            "api_token": workspace.me["api_token"],
+            "project_ids": options.project,
+        }
         yield
 
 
 def _check(options: argparse.Namespace) -> int:
     """Prints whose token it is, which projects it sees, and what the server offers."""
-    findings = check_archives(options.archive) if options.archive else check_server()
+    findings = (
+        check_archives(options.archive) if options.archive else check_server(**options.source)
+    )
     sys.stdout.write("\n".join(findings.lines) + "\n")
     return ALL_LOADED if findings.usable else FAILED
 
@@ -304,7 +322,7 @@ def _run(
         gather_people(loading.pipeline)
     if options.attachments and not options.archive:
         files = pivotal_tracker_attachments(
-            options.attachments, shard=str(options.shard), **_projects(options)
+            options.attachments, shard=str(options.shard), **options.source
         )
         traces.append(loading.run(files))
 
@@ -319,17 +337,12 @@ def _tell_of_failure(options: argparse.Namespace, error: Exception) -> None:
         tell_sentry(error)
 
 
-def _projects(options: argparse.Namespace) -> dict[str, Any]:
-    """The projects asked for; those of the configuration where the command names none."""
-    return {"project_ids": options.project} if options.project else {}
-
-
 def _server(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_source(
         full_refresh=options.full_refresh,
         shard=str(options.shard),
         adds_first_rows=loading.takes_back,
-        **_projects(options),
+        **options.source,
     )
     return _selected(source, options.resource)
 
@@ -339,7 +352,7 @@ def _archives(options: argparse.Namespace, loading: Loading) -> DltSource:
         options.archive,
         attachments_directory=options.attachments,
         adds_first_rows=loading.takes_back,
-        **_projects(options),
+        **options.source,
     )
     names = {*options.resource, "load_report"} if options.resource else None
     return _selected(source, names)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import dlt
 from dlt.common.configuration import with_config
 
 from .accounts import account_list
 from .archive import open_archives
-from .client import NotOfferedError, RefusedError, TrackerClient
-from .projects import listed_projects
+from .client import InvalidRequestError, NotOfferedError, RefusedError, TrackerClient
+from .projects import project_list
 from .settings import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
@@ -20,6 +21,7 @@ from .settings import (
     WORKSPACES,
     Endpoint,
 )
+from .shard import Shard
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,28 @@ class Findings:
 
 
 @with_config(sections=("sources", "pivotal_tracker"))
-def check_server(api_token: str = dlt.secrets.value, base_url: str = TRACKER_URL) -> Findings:
+def check_server(
+    api_token: str = dlt.secrets.value,
+    base_url: str = TRACKER_URL,
+    project_ids: list[int] | None = None,
+) -> Findings:
     """Asks the server whose token it is, for its projects, and once for everything it may offer.
 
     Args:
         api_token: As the source takes it, from the same configuration.
         base_url: As the source takes it.
+        project_ids: As the source takes it.
 
     Raises:
         TrackerError: The server cannot be used at all: a wrong token, nobody there.
     """
     client = TrackerClient(base_url, api_token)
     lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
-    projects = listed_projects(client)
+    metrics: dict[str, Any] = {}
+    projects, _ = project_list(client, project_ids, Shard.parsed(""), metrics)
     names = [f"{project.get('name')} ({project['id']})" for project in projects]
     lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
+    lines += [f"Project {one} cannot be read: {why}" for one, why in metrics["skipped"].items()]
     if not projects:
         lines.append("The token sees no project, so there is nothing to load.")
         return Findings(usable=False, lines=lines)
@@ -83,6 +92,8 @@ def _owner(client: TrackerClient) -> str:
         me = client.get("me")
     except (NotOfferedError, RefusedError):
         return "(the server does not say)"
+    if not isinstance(me, dict):
+        return "(the server does not say)"
     return f"{me.get('name')} ({me.get('username')})"
 
 
@@ -103,5 +114,7 @@ def _offer(client: TrackerClient, endpoint: Endpoint, of_id: int = 0) -> str:
         return "not offered by this server"
     except RefusedError as error:
         return f"refused to this token: {error}"
+    except InvalidRequestError as error:
+        return f"not understood by this server: {error}"
     rows = "" if page.total is None else f", {page.total:,} in project {of_id}"
     return f"offered{rows}"

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from .errors import TrackerError
-from .fields import named_in, outermost, without
+from .fields import OF_EVERY_RECORD, named_in, outermost, without
 from .settings import MOST_REDIRECTS, SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
 
 Record = dict[str, Any]
@@ -122,11 +122,12 @@ class Page:
 
         Returns:
             All of them where the server says how many rows there are; else the next one, as only an
-            empty page is the end. The step is the effective limit, not the one asked for.
+            empty page is the end. The step is the effective limit, not the one asked for, nor the
+            one that the server says where it gives fewer.
         """
         if not returned or not self.is_paged:
             return ()
-        step = self.limit or returned
+        step = min(self.limit or returned, returned)
         if self.total is None:
             return (self.offset + step,)
         return range(self.offset + step, self.total, step)
@@ -259,7 +260,7 @@ class TrackerClient:
                 elif extras:
                     self._refused_params.update(extras)
                 elif fields:
-                    self._refuse(endpoint, outermost(fields) | {":default"})
+                    self._refuse(endpoint, (outermost(fields) or OF_EVERY_RECORD) | {":default"})
                 else:
                     raise
             else:
@@ -277,10 +278,10 @@ class TrackerClient:
                     is_one=endpoint.is_one,
                 )
 
-    def _refuse(self, endpoint: Endpoint, names: set[str]) -> None:
+    def _refuse(self, endpoint: Endpoint, names: Set[str]) -> None:
         """Notes what an endpoint does not give; another may still have it."""
         self._refused[endpoint.path] = self._refused[endpoint.path] | names
-        self.refused_fields |= names - {":default"}
+        self.refused_fields |= names - OF_EVERY_RECORD
 
     @contextlib.contextmanager
     def file(self, address: str, begin: int = 0) -> Iterator[requests.Response]:
@@ -448,7 +449,10 @@ def _problem(response: requests.Response) -> _Problem:
     if not isinstance(body, dict):
         return _Problem("", response.reason or "")
     said = [body.get(name) for name in ("error", "general_problem", "requirement")]
-    return _Problem(str(body.get("code", "")), " ".join(str(s) for s in said if s)[:500])
+    text = " ".join(str(one) for one in said if one)[:500]
+    # on one line, and nothing in it that a terminal would obey
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return _Problem(str(body.get("code", "")), " ".join(printable.split()))
 
 
 def _looks_like_json(content: bytes) -> bool:
@@ -504,13 +508,19 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def _checked_url(base_url: str) -> str:
-    url = urlsplit(base_url.strip())
+    try:
+        url = urlsplit(base_url.strip())
+        is_address = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        # nothing is repeated that may be a secret
+        told = "" if set("@?#") & set(base_url) else f", not {base_url!r}"
+        raise TrackerError(f"base_url must be a web address such as {TRACKER_URL}{told}.")
     if "@" in url.netloc:
         raise TrackerError("base_url must be without a user name and a password.")
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise TrackerError(
-            f"base_url must be a web address such as {TRACKER_URL}, not {base_url!r}."
-        )
+    if url.query or url.fragment:
+        raise TrackerError("base_url must end with /services/v5, and have nothing behind it.")
     return base_url.strip().rstrip("/")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .loaded import Key, key_of
-from .rows import Batch, Record, row_id
+from .rows import Batch, Record, is_key, row_id
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Comparison:
         fresh = []
         for record in records:
             values = [record.get(name) for name in self.batch.table.key]
-            if None in values or not all(isinstance(v, str | int) for v in values):
+            if not all(map(is_key, values)):
                 self.counts["unusable"] += 1
                 continue
             key = key_of(values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-_OF_EVERY_RECORD = frozenset({":default", "id", "kind"})
+OF_EVERY_RECORD = frozenset({":default", "id", "kind"})
 """What any server has, whatever its errors seem to say."""
 
 
@@ -32,14 +32,14 @@ def named_in(problem: str, fields: Sequence[str]) -> set[str]:
     """
     told: dict[int, set[str]] = {}
     for depth, name in _names(fields):
-        if name not in _OF_EVERY_RECORD and re.search(rf"\b{re.escape(name)}\b", problem):
+        if name not in OF_EVERY_RECORD and re.search(rf"\b{re.escape(name)}\b", problem):
             told.setdefault(depth, set()).add(name)
     return told[max(told)] if told else set()
 
 
 def outermost(fields: Sequence[str]) -> set[str]:
     """The names that are not nested, but for what any server has."""
-    return {_parted(one)[0] for one in fields} - _OF_EVERY_RECORD
+    return {_parted(one)[0] for one in fields} - OF_EVERY_RECORD
 
 
 def _names(fields: Sequence[str], depth: int = 0) -> Iterator[tuple[int, str]]:

@@ -16,7 +16,14 @@ from functools import partial
 from typing import Any
 
 from .changes import deletions_in
-from .client import NotOfferedError, Page, PerhapsNotOfferedError, RefusedError, TrackerClient
+from .client import (
+    InvalidRequestError,
+    NotOfferedError,
+    Page,
+    PerhapsNotOfferedError,
+    RefusedError,
+    TrackerClient,
+)
 from .comparison import Comparison
 from .errors import TrackerError
 from .loaded import IDS_AT_ONCE, Key, KnownRows
@@ -187,7 +194,7 @@ class ProjectList:
         self.start = 0
         self.versions: set[int | None] = set()
         self.pages = 0
-        self._first_keys: list[Any] = []
+        self._met: set[tuple[Any, ...]] = set()
         self._end: float = math.inf
         self._total: int | None = None
         self._to_come = 1
@@ -298,7 +305,7 @@ class ProjectList:
             return self.client.page(reading.endpoint, offset, asked, id=self.project_id)
         except NotOfferedError as error:
             reading.lack(self.project_id, error)
-        except RefusedError as error:
+        except (RefusedError, InvalidRequestError) as error:
             reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
         return None
 
@@ -368,13 +375,14 @@ class ProjectList:
 
     def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
         key = self.reading.batch.table.key
-        keys = [[record.get(name) for name in key] for record in records]
+        keys = {tuple(str(record.get(name)) for name in key) for record in records}
+        is_new = not keys <= self._met
+        self._met |= keys
         if page.offset == self.start:
             self._total = page.total
-            self._first_keys = keys
             return False
-        # a server that ignores the offset gives the first page for ever
-        return not records or keys == self._first_keys
+        # a server that ignores the offset gives the same pages for ever
+        return not records or (page.total is None and not is_new)
 
     def _following(self, page: Page, returned: int) -> Iterator[Job]:
         if page.offset != self.start and page.total is not None:

@@ -96,6 +96,13 @@ def row_id(record: Record) -> str:
     return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
+def is_key(value: Any) -> bool:
+    """Whether a value can tell a row from others: a text, or a number that a column holds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return -(2**63) <= value < 2**63
+    return isinstance(value, str)
+
+
 def days_of(container: Record) -> list[Record]:
     """The rows of a `daily_history_container`, one record a day, by the names in its header."""
     header = [str(name) for name in container.get("header") or ()]
@@ -208,7 +215,8 @@ class Batch:
         lists: list[tuple[Table, list[Any]]] = []
         for name in sorted(record.keys() - table.plain_columns):
             value = row.pop(name)
-            if name in NEVER_LOADED:
+            if name in NEVER_LOADED or name == "_deleted":
+                # which would have dlt delete the row
                 continue
             nested = table.nested.get(name)
             if nested is not None and isinstance(value, list):
@@ -321,15 +329,15 @@ class Batch:
 
 
 def _complete_keys(table: Table, rows: list[Row]) -> None:
-    """Gives nested rows that lack a part of their key their place in the list for it, negative.
+    """Gives nested rows that lack a usable part of their key their place in the list, negative.
 
     No column of a key takes null, and one such row would keep all others from being loaded.
     """
     for column in table.key:
-        if None in [row.get(column) for row in rows]:
+        if not all(is_key(row.get(column)) for row in rows):
             is_number = table.columns.get(column) == "bigint"
             for row in rows:
-                if row.get(column) is None:
+                if not is_key(row.get(column)):
                     row[column] = -1 - row["_dlt_list_idx"] if is_number else ""
 
 

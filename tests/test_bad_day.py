@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -22,6 +23,7 @@ from pivotal_tracker.tables import PROJECT_TABLES
 from tracker_server import Behaviour, Faults, TrackerServer, litetracker
 from tracker_server.errors import ApiError
 from tracker_server.made_up import made_up_workspace
+from tracker_server.model import Project
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
@@ -178,10 +180,25 @@ def closed_port() -> socket.socket:
     return Closed()
 
 
-def test_a_base_url_that_is_none(command: Command) -> None:
+@pytest.mark.parametrize(
+    ("base_url", "said"),
+    [
+        ("tracker.example.org", "tracker.example.org"),
+        ("http://127.0.0.1:99999/services/v5", "99999"),
+        ("http://[::1/services/v5", "web address"),
+        ("http://127.0.0.1/services/v5?token=hidden", "nothing behind it"),
+        ("http://me:hidden@127.0.0.1/services/v5", "without a user name"),
+        ("http://me:hidden@[::1/services/v5", "web address"),
+    ],
+)
+def test_a_base_url_that_is_none(base_url: str, said: str, command: Command) -> None:
     command.api_token = "a" * 32
-    command.base_url = "tracker.example.org"
-    assert_one_clear_line(command(), "base_url", "tracker.example.org")
+    command.base_url = base_url
+    result = command()
+    assert_one_clear_line(result, "base_url", said)
+    assert "hidden" not in result.stderr
+    kept = [file.read_bytes() for file in command.folder.rglob("*") if file.is_file()]
+    assert not [one for one in kept if b"hidden" in one]
 
 
 def test_a_forbidden_project_is_skipped_and_named(command: Command, server: TrackerServer) -> None:
@@ -280,6 +297,53 @@ def test_a_field_refused_within_another_takes_nothing_else_with_it(
     assert_tables_equal(command.tables(), expected)
 
 
+@pytest.mark.parametrize("lacks", [{"fields"}, {"fields", "limit"}])
+def test_a_server_that_takes_no_fields_is_asked_without(
+    lacks: set[str], command: Command, server: TrackerServer
+) -> None:
+    server.behaviour.lacks = lacks
+    result = command("--resource", "stories", "iterations")
+    assert result.returncode in (0, 3), result.stderr
+    assert len(server.requests) < 400
+    # what cannot be asked for at all is skipped by name, and the rest is there
+    expected = 0 if "limit" in lacks else sum(len(p.stories) for p in _projects(server))
+    assert len(command.tables()["stories"]) == expected
+    assert ("Skipped" in result.stdout) == ("limit" in lacks)
+    check = command("--check")
+    assert check.returncode == 0, check.stderr
+
+
+def _projects(server: TrackerServer) -> list[Project]:
+    return list(server.workspace.projects.values())
+
+
+@pytest.mark.parametrize("key", [2**63, True, None])
+def test_a_key_that_no_column_takes_is_left_out(
+    key: Any, command: Command, server: TrackerServer
+) -> None:
+    project = _projects(server)[0]
+    comments = next(s["comments"] for s in project.stories.values() if s["comments"])
+    odd = comments[0]
+    next(iter(project.memberships.values()))["id"] = key
+    odd["id"] = key
+    result = command("--resource", "project_memberships", "stories")
+    assert result.returncode == 0, result.stderr
+    assert "1 records of project_memberships" in result.stdout
+    without_id = [row for row in command.tables()["stories__comments"] if row["id"] < 0]
+    assert [row["text"] for row in without_id] == [odd["text"]]
+    members = sum(len(project.memberships) for project in _projects(server))
+    assert len(command.tables()["project_memberships"]) == members - 1
+
+
+def test_no_attribute_of_a_server_deletes_a_row(command: Command, server: TrackerServer) -> None:
+    story = next(iter(_projects(server)[0].stories.values()))
+    assert command("--resource", "stories").returncode == 0
+    before = len(command.tables()["stories"])
+    server.workspace.edit_story(story["id"], _deleted=True)
+    assert command("--resource", "stories").returncode == 0
+    assert len(command.tables()["stories"]) == before
+
+
 def test_what_one_endpoint_refuses_is_asked_of_the_others(
     command: Command, server: TrackerServer
 ) -> None:
@@ -372,6 +436,7 @@ def test_a_load_that_was_interrupted_is_completed_by_the_next(
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert "Traceback" not in stderr
+    assert process.returncode == 0 or "pivotal_tracker: Interrupted." in stderr
     result = command()
     assert result.returncode == 0, result.stderr
     assert_tables_equal(command.tables(), truth(server))
@@ -395,6 +460,7 @@ def test_an_interrupted_run_is_completed_by_the_next(
     server.before_request = None
     assert process.returncode == 1, stderr
     assert "Traceback" not in stderr
+    assert stderr.splitlines()[-1].startswith("pivotal_tracker: Interrupted.")
     assert command().returncode == 0
     assert_tables_equal(command.tables(), truth(server))
 
@@ -547,6 +613,19 @@ def test_litetracker_fills_the_same_columns(
     assert all(row["person__name"] for row in loaded["project_memberships"])
 
 
+def test_check_looks_at_the_projects_that_are_asked_for(
+    command: Command, server: TrackerServer
+) -> None:
+    first, second, _ = server.workspace.projects
+    server.behaviour.forbidden_projects = {first}
+    good = command("--check", "--project", str(second))
+    assert good.returncode == 0, good.stderr
+    assert "refused" not in good.stdout
+    unknown = command("--check", "--project", "999")
+    assert unknown.returncode == 1
+    assert "Project 999 cannot be read" in unknown.stdout
+
+
 def test_check_says_what_there_is(command: Command, server: TrackerServer) -> None:
     server.behaviour.missing = {"releases"}
     server.behaviour.forbidden = {"account_memberships"}
@@ -566,8 +645,19 @@ def test_check_says_what_there_is(command: Command, server: TrackerServer) -> No
     assert not (command.folder / "dlt" / "pipelines").exists()
 
 
-def test_the_sample_needs_no_token(command: Command) -> None:
+def test_the_sample_needs_no_token_and_heeds_no_other_server(
+    command: Command, server: TrackerServer
+) -> None:
+    """The environment tells of a server and its token, the configuration of some projects."""
+    assert command.base_url
+    (command.folder / ".dlt" / "config.toml").write_text(
+        '[sources.pivotal_tracker]\nproject_ids = [3]\nshard = "2/2"\n'
+    )
+    check = command("--sample", "--check")
+    assert check.returncode == 0, check.stderr
+    assert server.url not in check.stdout
     result = command("--sample")
+    assert not server.requests
     assert result.returncode == 0, result.stderr
     with duckdb.connect(str(command.folder / "pivotal_tracker_sample.duckdb")) as connection:
         (count,) = connection.execute("SELECT count(*) FROM tracker.stories").fetchone() or (0,)

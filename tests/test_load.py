@@ -59,6 +59,17 @@ def test_everything_is_loaded(command: Command, server: TrackerServer) -> None:
     assert str(command.database) in result.stdout
 
 
+def test_a_dataset_is_called_what_the_summary_says(command: Command, server: TrackerServer) -> None:
+    result = command("--dataset", "My Data", "--resource", "labels")
+    assert result.returncode == 0, result.stderr
+    assert "table('my_data.stories')" in result.stdout
+    with duckdb.connect(str(command.database), read_only=True) as connection:
+        assert connection.table("my_data.labels").fetchall()
+    nameless = command("--dataset", " ")
+    assert nameless.returncode == 2
+    assert "--dataset must have a name" in nameless.stderr
+
+
 @pytest.mark.parametrize("has_others", [False, True], ids=["made by hand", "of other sources"])
 def test_a_dataset_that_is_there_already(
     has_others: bool, command: Command, server: TrackerServer

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from pivotal_tracker.client import Page
 from tracker_server import Behaviour, TrackerServer
 from tracker_server.made_up import made_up_workspace
+from tracker_server.query import Query
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
@@ -34,6 +36,44 @@ def test_every_row_once(behaviour: Behaviour, command: Command, server: TrackerS
     result = command()
     assert result.returncode == 0, result.stderr
     assert_tables_equal(command.tables(), expected)
+
+
+@pytest.mark.parametrize(
+    ("offset", "returned", "limit", "total", "following"),
+    [
+        (0, 5, 5, 23, [5, 10, 15, 20]),
+        # the limit that was asked for, said again
+        (0, 5, 500, 23, [5, 10, 15, 20]),
+        (0, 5, 500, None, [5]),
+        (20, 3, 500, None, [23]),
+        (0, 23, 500, 23, []),
+        (20, 0, 5, None, []),
+    ],
+)
+def test_pages_follow_one_another_without_a_gap(
+    offset: int, returned: int, limit: int, total: int | None, following: list[int]
+) -> None:
+    page = Page("", {}, b"", offset, limit, total, version=None, is_paged=True)
+    assert list(page.following_offsets(returned)) == following
+
+
+def test_a_list_whose_last_page_comes_again_and_again_has_ended(
+    command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from a server that takes an offset beyond the end for the last one."""
+    server.behaviour = Behaviour(limits={"stories": 7}, pagination_headers=False)
+    within = Query.integer
+
+    def clamped(query: Query, name: str) -> int | None:
+        number = within(query, name)
+        return min(number, 35) if name == "offset" and number is not None else number
+
+    monkeypatch.setattr(Query, "integer", clamped)
+    result = command("--resource", "stories")
+    assert result.returncode == 0, result.stderr
+    stories = {s for project in server.workspace.projects.values() for s in project.stories}
+    assert {row["id"] for row in command.tables()["stories"]} == stories
+    assert len(server.requests) < 100
 
 
 def test_a_limit_is_never_asked_of_an_unpaged_endpoint(
