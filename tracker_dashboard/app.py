@@ -35,11 +35,13 @@ _STYLE = """
 [data-testid="stHtml"] dd { margin: 0 0 0.6rem 0; }
 [data-testid="stHtml"] td, [data-testid="stHtml"] th {
     padding: 0.15rem 0.8rem 0.15rem 0; text-align: left; vertical-align: top;
+    overflow-wrap: normal;
 }
 [data-testid="stHtml"] { overflow-wrap: anywhere; }
 [data-testid="stHtml"] p { margin: 0 0 0.8rem 0; }
 [data-testid="stHtml"] pre { overflow-x: auto; }
 [data-testid="stHtml"] .history td:first-child { white-space: nowrap; }
+[data-testid="stHtml"] .history td:last-child { overflow-wrap: anywhere; }
 [data-testid="stHtml"] .rows { max-height: 400px; overflow: auto; font-size: 0.875rem; }
 [data-testid="stHtml"] .rows th { font-weight: 600; }
 [data-testid="stHtml"] .rows td { white-space: nowrap; }
