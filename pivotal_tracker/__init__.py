@@ -174,6 +174,7 @@ def pivotal_tracker_source(
         def read(listed: list[Record]) -> Iterator[Any]:
             metrics = dlt.current.resource_metrics()
             metrics["not_listed"] = run().list_metrics["projects"].get("skipped", {})
+            metrics["listed"] = len(listed)
             reading = Reading(
                 run=run(),
                 name=name,

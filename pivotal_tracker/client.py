@@ -151,12 +151,16 @@ class TrackerClient:
 
     Raises:
         MissingTokenError: The token is empty, a placeholder, or cannot be a header.
-        TrackerError: `base_url` is no URL.
+        TrackerError: `base_url` is no URL, or `requests_per_second` is not above 0.
     """
 
     def __init__(
         self, base_url: str, api_token: str, requests_per_second: float | None = None
     ) -> None:
+        if requests_per_second is not None and not requests_per_second > 0:
+            raise TrackerError(
+                f"requests_per_second must be a number above 0, not {requests_per_second}."
+            )
         self.base_url = _checked_url(base_url)
         self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
         self.refused_fields: set[str] = set()

@@ -383,7 +383,14 @@ def test_a_database_in_use_is_one_line_and_the_next_run_completes(
 
 def test_an_unwritable_destination_is_one_line(command: Command, server: TrackerServer) -> None:
     result = command(env={"DESTINATION__DUCKDB__CREDENTIALS": "/proc/none/here.duckdb"})
-    assert_one_clear_line(result, "/proc/none/here.duckdb")
+    assert_one_clear_line(result, "/proc/none/here.duckdb", "Is there such a folder")
+
+
+@pytest.mark.parametrize("pace", ["0", "-3", "nan"])
+def test_a_pace_that_is_none(pace: str, command: Command, server: TrackerServer) -> None:
+    result = command(env={"SOURCES__PIVOTAL_TRACKER__REQUESTS_PER_SECOND": pace})
+    assert_one_clear_line(result, "requests_per_second must be a number above 0")
+    assert not server.requests
 
 
 @pytest.mark.parametrize("most", [64 * 1024, 512 * 1024], ids=["while read", "while loaded"])

@@ -26,7 +26,7 @@ from streamlit.testing.v1 import AppTest
 from tracker_dashboard import attachments, charts, parts, queries, text
 from tracker_dashboard.data import Loaded, last_loaded
 from tracker_dashboard.errors import BusyError, DashboardError, NothingLoadedError, NotThereError
-from tracker_dashboard.pages.flow import burn_up_lines
+from tracker_dashboard.pages.flow import burn_up_lines, together
 from tracker_dashboard.pages.inspect import schema_changes
 from tracker_dashboard.queries import Scope, StoryFilter
 from tracker_dashboard.read_only import at_most, checked_select
@@ -84,7 +84,7 @@ def _queries(workspace: Workspace) -> dict[str, exp.Query]:
     ids = [number, 2]
     return {
         **{name: getattr(queries, name)() for name in ("projects", "labels", "owners")},
-        **{name: getattr(queries, name)(scope) for name in of_some.split()},
+        **{name: getattr(queries, name)(scope) for name in of_some},
         **{name: getattr(queries, name)(number) for name in of_one},
         **{f"stories, {name}": queries.story_list(wanted) for name, wanted in filters.items()},
         **{name: getattr(queries, name)(ids) for name in ("owner_names", "label_names", "texts")},
@@ -432,6 +432,36 @@ def test_a_span_holds_the_iterations_that_have_a_day_in_it(
         assert len(expected)
         key = ["project_id", "iteration_number"]
         assert found[key].to_numpy().tolist() == expected[key].to_numpy().tolist()
+
+
+def test_a_project_whose_history_ends_early_stays_as_it_was_last() -> None:
+    daily = DataFrame(
+        [
+            (1, "2025-01-01", "accepted", 2.0, 3.0),
+            (1, "2025-01-01", "started", 1.0, 1.0),
+            (2, "2025-01-02", "accepted", 10.0, None),
+            (2, "2025-01-02", "started", 0.0, None),
+            (2, "2025-01-03", "accepted", 11.0, None),
+            (2, "2025-01-03", "started", 4.0, None),
+        ],
+        columns=["project_id", "date", "state", "stories", "points"],
+    )
+    told = together(daily).set_index(["date", "state"])
+    assert told["stories"].to_dict() == {
+        ("2025-01-01", "accepted"): 2,
+        ("2025-01-01", "started"): 1,
+        ("2025-01-02", "accepted"): 12,
+        ("2025-01-02", "started"): 1,
+        ("2025-01-03", "accepted"): 13,
+        ("2025-01-03", "started"): 5,
+    }
+    assert told["points"].to_dict() == {
+        (day, state): points
+        for day in ("2025-01-01", "2025-01-02", "2025-01-03")
+        for state, points in (("accepted", 3), ("started", 1))
+    }
+    for without in (daily[daily["project_id"] == 2], daily.assign(points=float("nan"))):
+        assert together(without)["points"].isna().all()
 
 
 def test_a_burn_up_goes_on_from_what_is_accepted() -> None:

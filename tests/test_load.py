@@ -107,6 +107,7 @@ def test_an_empty_workspace_has_every_documented_table_and_column(
     serve(made_up_workspace(projects=0))
     result = command()
     assert result.returncode == 0, result.stderr
+    assert "There was no project to load" in result.stdout
     with duckdb.connect(str(command.database), read_only=True) as connection:
         found = connection.execute(
             "SELECT table_name, column_name, data_type FROM duckdb_columns() "

@@ -203,12 +203,11 @@ def velocities(scope: Scope) -> exp.Select:
 
 
 def daily_states(scope: Scope) -> exp.Select:
-    """Stories and points by day and state, of all the scope's projects together."""
+    """Each project's stories and points by day and state."""
     query = _query(
         """
-        SELECT d.date, d.state, CAST(sum(d.stories) AS DOUBLE) AS stories,
-            sum(d.points) AS points
-        FROM daily_states AS d GROUP BY d.date, d.state ORDER BY d.date
+        SELECT d.project_id, d.date, d.state, CAST(d.stories AS DOUBLE) AS stories, d.points
+        FROM daily_states AS d ORDER BY d.date, d.project_id
         """
     )
     return _within(query, scope, "d", "date")

@@ -107,6 +107,11 @@ class Outcome:
         return min(unchanged, default=0)
 
     @property
+    def has_no_project(self) -> bool:
+        """Whether there was no project to read."""
+        return any(each.get("listed") == 0 for each in self.noted.values())
+
+    @property
     def projects_not_seen(self) -> list[int]:
         """The projects that are missing from the server's list."""
         return [one for each in self.noted.values() for one in each.get("vanished", ())]

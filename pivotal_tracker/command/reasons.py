@@ -54,6 +54,13 @@ def reason(error: BaseException) -> str:
                 "The database is in use by another program, and DuckDB lets only one write. Close "
                 "it and run the same command again: it completes what was begun."
             )
+        if "Cannot open file" in str(cause):
+            told = " ".join(str(cause).split())
+            return (
+                f"{told[told.index('Cannot open file') :]}. Is there such a folder, and may you "
+                "write into it? DuckDB's file lies in that of the first run, or where "
+                "DESTINATION__DUCKDB__CREDENTIALS says."
+            )
         if "Too many partitions produced" in str(cause):
             return (
                 "BigQuery lets one job write to 4,000 days of a table, and this load has more. "

@@ -108,6 +108,8 @@ def _unchanged(outcome: Outcome) -> list[str]:
     """How many projects were not read again, and which are not in the list any more."""
     unchanged, vanished = outcome.projects_unchanged, outcome.projects_not_seen
     lines = [f"Unchanged since the last run: {unchanged:,} projects."] if unchanged else []
+    if outcome.has_no_project:
+        lines.append("There was no project to load: --check says which ones the token sees.")
     if vanished:
         names = ", ".join(map(str, vanished))
         lines.append(f"Not in the list of projects any more, rows kept: {names}")

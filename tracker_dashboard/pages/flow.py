@@ -40,7 +40,7 @@ def show() -> None:
     if scope.until is not None and scope.until < datetime.now(UTC).date():
         # what is ahead of today begins at no day of a span that has ended
         forecast = forecast.head(0)
-    daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
+    daily = together(daily.assign(date=pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")))
     _cumulative_flow(daily)
     _burn_up(daily, forecast)
     _age(ages, oldest)
@@ -54,6 +54,27 @@ def asked(scope: Scope) -> tuple[exp.Select, ...]:
         queries.open_stories(scope),
         queries.oldest_stories(scope, _MOST_OLD),
     )
+
+
+def together(daily: DataFrame) -> DataFrame:
+    """The stories and points of all projects: one that is told of no longer stays as it was last.
+
+    Args:
+        daily: `project_id`, `date`, `state`, `stories`, `points`, with all states of each day.
+
+    Returns:
+        The same without `project_id`.
+    """
+    if daily["project_id"].nunique() < 2:
+        return daily.drop(columns="project_id")
+    days = sorted(set(daily["date"]))
+    parts = []
+    for _, own in daily.groupby("project_id"):
+        wide = own.pivot(index="date", columns="state", values=["stories", "points"])
+        begin = wide.index.min()
+        parts.append(wide.reindex([day for day in days if day >= begin]).ffill())
+    summed = pd.concat(parts).groupby(level=0).sum(min_count=1)
+    return summed.stack("state", future_stack=True).rename_axis(["date", "state"]).reset_index()
 
 
 def _cumulative_flow(daily: DataFrame) -> None:
