@@ -40,7 +40,8 @@ def show() -> None:
     if scope.until is not None and scope.until < datetime.now(UTC).date():
         # what is ahead of today begins at no day of a span that has ended
         forecast = forecast.head(0)
-    daily = together(daily.assign(date=pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")))
+    daily = together(daily)
+    daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
     _cumulative_flow(daily)
     _burn_up(daily, forecast)
     _age(ages, oldest)
@@ -65,16 +66,11 @@ def together(daily: DataFrame) -> DataFrame:
     Returns:
         The same without `project_id`.
     """
-    if daily["project_id"].nunique() < 2:
-        return daily.drop(columns="project_id")
-    days = sorted(set(daily["date"]))
-    parts = []
-    for _, own in daily.groupby("project_id"):
-        wide = own.pivot(index="date", columns="state", values=["stories", "points"])
-        begin = wide.index.min()
-        parts.append(wide.reindex([day for day in days if day >= begin]).ffill())
-    summed = pd.concat(parts).groupby(level=0).sum(min_count=1)
-    return summed.stack("state", future_stack=True).rename_axis(["date", "state"]).reset_index()
+    end = daily.groupby("project_id")["date"].transform("max")
+    days = daily[["date"]].drop_duplicates()
+    carried = daily[daily["date"] == end].merge(days, how="cross", suffixes=("_of_last", ""))
+    every = pd.concat([daily, carried[carried["date"] > carried["date_of_last"]]])
+    return every.groupby(["date", "state"], as_index=False)[["stories", "points"]].sum(min_count=1)
 
 
 def _cumulative_flow(daily: DataFrame) -> None:
