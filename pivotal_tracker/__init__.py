@@ -173,8 +173,7 @@ def pivotal_tracker_source(
 
         def read(listed: list[Record]) -> Iterator[Any]:
             metrics = dlt.current.resource_metrics()
-            metrics["not_listed"] = run().list_metrics["projects"].get("skipped", {})
-            metrics["listed"] = len(listed)
+            run().note_listed(listed, metrics)
             reading = Reading(
                 run=run(),
                 name=name,

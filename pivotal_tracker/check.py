@@ -61,7 +61,7 @@ def check_server(
     lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
     lines += [f"Project {one} cannot be read: {why}" for one, why in metrics["skipped"].items()]
     if not projects:
-        lines.append("The token sees no project, so there is nothing to load.")
+        lines.append("No project can be read, so there is nothing to load.")
         return Findings(usable=False, lines=lines)
     for name, endpoint in PROJECT_ENDPOINTS.items():
         lines.append(f"{name:20} {_offer(client, endpoint, projects[0]['id'])}")

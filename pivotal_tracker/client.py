@@ -157,6 +157,7 @@ class TrackerClient:
     def __init__(
         self, base_url: str, api_token: str, requests_per_second: float | None = None
     ) -> None:
+        # what is no number is not above 0 either
         if requests_per_second is not None and not requests_per_second > 0:
             raise TrackerError(
                 f"requests_per_second must be a number above 0, not {requests_per_second}."

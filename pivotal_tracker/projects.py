@@ -77,8 +77,7 @@ def project_rows(run: Run, listed: list[Record], *, are_all: bool) -> Iterator[A
     """
     metrics = dlt.current.resource_metrics()
     note_client(run.client, metrics)
-    metrics["not_listed"] = run.list_metrics["projects"].get("skipped", {})
-    metrics["listed"] = len(listed)
+    run.note_listed(listed, metrics)
     batch = run.batch(tables.PROJECTS, metrics)
     yield from run.missing_tables(batch)
     loaded = {} if run.rebuilds else run.loaded.row_ids(tables.PROJECTS)

@@ -374,15 +374,20 @@ class ProjectList:
         return records
 
     def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
-        key = self.reading.batch.table.key
-        keys = {tuple(str(record.get(name)) for name in key) for record in records}
-        is_new = not keys <= self._met
-        self._met |= keys
+        # a server that ignores the offset gives the same pages for ever
+        has_new = page.total is not None or self._meets_new(records)
         if page.offset == self.start:
             self._total = page.total
             return False
-        # a server that ignores the offset gives the same pages for ever
-        return not records or (page.total is None and not is_new)
+        return not records or not has_new
+
+    def _meets_new(self, records: list[Record]) -> bool:
+        """Whether any of the records has not been in a page before."""
+        names = self.reading.batch.table.key
+        keys = {tuple(str(record.get(name)) for name in names) for record in records}
+        is_new = not keys <= self._met
+        self._met |= keys
+        return is_new
 
     def _following(self, page: Page, returned: int) -> Iterator[Job]:
         if page.offset != self.start and page.total is not None:

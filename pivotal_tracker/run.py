@@ -79,6 +79,11 @@ class Run:
         if self.rebuilds or not is_there:
             yield from batch.empty_items()
 
+    def note_listed(self, listed: Collection[Record], metrics: dict[str, Any]) -> None:
+        """Notes in a resource's metrics how many projects it reads, and which cannot be had."""
+        metrics["listed"] = len(listed)
+        metrics["not_listed"] = self.list_metrics["projects"].get("skipped", {})
+
     def meet(self, table: str, record: Record) -> None:
         """Notes the people that a record names."""
         self._people.meet(table, record)

@@ -160,19 +160,19 @@ def iterations(scope: Scope) -> exp.Select:
     )
     query = _within(query, scope, "i")
     if scope.until:
-        after = _midnight(scope.until + timedelta(days=1))
-        query = query.where(exp.LT(this=exp.column("start", "i"), expression=after))
+        begins = exp.LT(this=exp.column("start", "i"), expression=_end_of(scope.until))
+        query = query.where(begins)
     if scope.since:
-        # it ends with the midnight of the day after its last
-        second = _midnight(scope.since + timedelta(days=1))
-        query = query.where(exp.GTE(this=exp.column("finish", "i"), expression=second))
+        # it ends with the midnight after its last day
+        ends = exp.GTE(this=exp.column("finish", "i"), expression=_end_of(scope.since))
+        query = query.where(ends)
     return query
 
 
-def _midnight(day: date) -> exp.Expression:
-    """The first midnight with which a day begins anywhere: see `MIDNIGHTS_LATER`."""
-    begin = datetime.combine(day, time(), UTC) - MIDNIGHTS_LATER
-    return exp.cast(exp.Literal.string(begin.isoformat(" ")), "timestamptz")
+def _end_of(day: date) -> exp.Expression:
+    """The first midnight with which a day ends anywhere: see `MIDNIGHTS_LATER`."""
+    end = datetime.combine(day + timedelta(days=1), time(), UTC) - MIDNIGHTS_LATER
+    return exp.cast(exp.Literal.string(end.isoformat(" ")), "timestamptz")
 
 
 def accepted(scope: Scope) -> exp.Select:
