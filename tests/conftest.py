@@ -94,7 +94,8 @@ class Command:
         shutil.copytree(earlier.folder, self.folder, dirs_exist_ok=True)
         # dlt remembers in which folder it was first run
         state = self.folder / "dlt" / "pipelines" / "pivotal_tracker" / "state.json"
-        state.write_text(state.read_text().replace(str(earlier.folder), str(self.folder)))
+        if state.exists():
+            state.write_text(state.read_text().replace(str(earlier.folder), str(self.folder)))
 
     def line(self, *options: str) -> list[str]:
         """What is typed."""
@@ -134,7 +135,7 @@ def forking() -> Iterator[Forking]:
         yield forking
 
 
-def _command(forking: Forking, folder: Path) -> Command:
+def new_command(forking: Forking, folder: Path) -> Command:
     """The command in a new folder; without views, which take a fifth of a small load."""
     folder.mkdir()
     shutil.copytree(ROOT / ".dlt", folder / ".dlt")
@@ -144,7 +145,7 @@ def _command(forking: Forking, folder: Path) -> Command:
 @pytest.fixture
 def command(forking: Forking, tmp_path: Path) -> Command:
     """The command, pointed at no server."""
-    return _command(forking, tmp_path / "run")
+    return new_command(forking, tmp_path / "run")
 
 
 def make_small_workspace() -> Workspace:
@@ -164,7 +165,7 @@ def load_once(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Loa
 
     @functools.cache
     def load(make_workspace: Callable[[], Workspace]) -> Command:
-        command = _command(forking, tmp_path_factory.mktemp("loaded") / "run")
+        command = new_command(forking, tmp_path_factory.mktemp("loaded") / "run")
         workspace = make_workspace()
         with TrackerServer(workspace) as server:
             command.base_url, command.api_token = server.url, workspace.me["api_token"]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 
+import psutil
 import pytest
 
 from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command, LoadOnce
+from .conftest import Command, LoadOnce, new_command
 from .exports import Row, as_csv, table
+from .forking import Forking, Run
 from .test_keeping_up import ADDED_TO
 from .test_load import truth
 from .truth import assert_tables_equal, comparable
@@ -30,33 +33,8 @@ LOADING = "load/normalized/*/started_jobs/*"
 LOADED = "load/normalized/*/completed_jobs/*"
 ENDED = "load/loaded/*/completed_jobs/*"
 
-FIRST_RUN = [
-    (REQUESTS, 2),
-    (REQUESTS, 7),
-    (REQUESTS, 13),
-    (EXTRACTING, 1),
-    (EXTRACTING, 30),
-    (EXTRACTED, 1),
-    (NORMALIZING, 1),
-    (NORMALIZING, 25),
-    (NORMALIZED, 1),
-    (LOADING, 1),
-    (LOADED, 5),
-    (LOADED, 30),
-    (LOADED, 38),
-]
-LATER_RUN = [
-    (REQUESTS, 6),
-    (EXTRACTING, 3),
-    (NORMALIZING, 2),
-    (NORMALIZED, 1),
-    (LOADED, 1),
-    (LOADED, 8),
-    (ENDED, 1),
-]
 
-
-@dataclass
+@dataclass(frozen=True)
 class Point:
     """When a run is killed: once there are so many files of a kind, or requests."""
 
@@ -70,25 +48,38 @@ class Point:
         return sum(1 for _ in pipeline.glob(self.what)) >= self.number
 
 
-def make_one_project() -> Workspace:
-    return made_up_workspace(projects=1, stories=8, activity=20, seed=3)
+FIRST_RUN = [
+    Point(REQUESTS, 7),
+    Point(EXTRACTING, 30),
+    Point(EXTRACTED, 1),
+    Point(NORMALIZING, 25),
+    Point(NORMALIZED, 1),
+    Point(LOADING, 1),
+    Point(LOADED, 5),
+    Point(LOADED, 30),
+    Point(LOADED, 38),
+]
+FIRST_RUN_LOST = [Point(LOADED, number) for number in (1, 8, 30)]
+LATER_RUN = [
+    Point(REQUESTS, 6),
+    Point(EXTRACTING, 3),
+    Point(NORMALIZING, 2),
+    Point(NORMALIZED, 1),
+    Point(LOADED, 1),
+    Point(LOADED, 8),
+    Point(ENDED, 1),
+]
+LATER_RUN_LOST = [
+    Point(f"{LOADED[:-1]}{table}.*.sql", 1) for table in ("stories", "stories__comments")
+]
 
 
-@pytest.fixture
-def one_project(
-    serve: Callable[[Workspace], TrackerServer],
-) -> Iterator[tuple[Workspace, TrackerServer]]:
-    workspace = make_one_project()
-    yield workspace, serve(workspace)
-
-
-@pytest.fixture
-def loaded_before(
-    command: Command, load_once: LoadOnce, one_project: tuple[Workspace, TrackerServer]
-) -> tuple[Workspace, TrackerServer]:
-    """The project where the command has loaded it."""
-    command.take_over(load_once(make_one_project))
-    return one_project
+def wait_for(points: Set[Point], command: Command, server: TrackerServer, run: Run) -> Set[Point]:
+    """Those of the points that are reached, as soon as one is."""
+    while not (reached := {point for point in points if point.is_reached(command, server)}):
+        assert run.poll() is None, f"it ended before {points}"
+        time.sleep(0.0005)
+    return reached
 
 
 def kill_at(
@@ -99,13 +90,88 @@ def kill_at(
     env: Mapping[str, str] | None = None,
 ) -> None:
     server.requests.clear()
-    process = command.start("--no-views", *options, env=env)
-    while not point.is_reached(command, server):
-        assert process.poll() is None, f"it ended before {point}"
-        time.sleep(0.0005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
+    run = command.start("--no-views", *options, env=env)
+    wait_for({point}, command, server, run)
+    run.kill()
+    run.communicate(timeout=60)
+    assert run.returncode == -signal.SIGKILL
+
+
+@dataclass
+class Killed:
+    """What is left of a run that is killed, at each of several points.
+
+    A run that is stopped leaves its folder as one that is killed at that moment does: it is copied
+    then, and the run goes on to the next point.
+    """
+
+    command: Command
+    server: TrackerServer
+    left: dict[Point, Command] = field(default_factory=dict)
+
+    def do(self, points: Set[Point]) -> None:
+        """Does the run, until all points are reached."""
+        self.server.requests.clear()
+        run = self.command.start("--no-views")
+        process = psutil.Process(run.pid)
+        while missing := points - self.left.keys():
+            reached = wait_for(missing, self.command, self.server, run)
+            process.suspend()
+            while process.status() != psutil.STATUS_STOPPED:
+                time.sleep(0.0005)
+            for point in reached:
+                folder = self.command.folder.with_name(f"killed_{len(self.left)}")
+                self.left[point] = replace(self.command, folder=folder)
+                self.left[point].take_over(self.command)
+            process.resume()
+        run.kill()
+        run.communicate(timeout=60)
+
+    def give(self, command: Command, point: Point) -> None:
+        """Puts a command in the place of one that was killed at a point."""
+        command.take_over(self.left[point])
+        self.serve(command)
+
+    def serve(self, command: Command) -> None:
+        """Points a command at the server."""
+        command.base_url, command.api_token = self.command.base_url, self.command.api_token
+
+
+def make_one_project() -> Workspace:
+    return made_up_workspace(projects=1, stories=8, activity=20, seed=3)
+
+
+@pytest.fixture(scope="module")
+def new_killed(
+    forking: Forking, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Killed]]:
+    """Serves the project, to a command that was never run."""
+    with contextlib.ExitStack() as servers:
+
+        def start() -> Killed:
+            command = new_command(forking, tmp_path_factory.mktemp("killed") / "run")
+            server = servers.enter_context(TrackerServer(make_one_project()))
+            command.base_url = server.url
+            command.api_token = server.workspace.me["api_token"]
+            return Killed(command, server)
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def first_run(new_killed: Callable[[], Killed]) -> Killed:
+    killed = new_killed()
+    killed.do({*FIRST_RUN, *FIRST_RUN_LOST})
+    return killed
+
+
+@pytest.fixture(scope="module")
+def later_run(new_killed: Callable[[], Killed], load_once: LoadOnce) -> Killed:
+    killed = new_killed()
+    killed.command.take_over(load_once(make_one_project))
+    change(killed.server.workspace)
+    killed.do({*LATER_RUN})
+    return killed
 
 
 def change(workspace: Workspace) -> None:
@@ -155,70 +221,72 @@ def forget_loaded(command: Command) -> None:
     assert forgotten
 
 
-@pytest.mark.parametrize(("what", "number"), FIRST_RUN)
-def test_a_first_run(
-    what: str, number: int, command: Command, one_project: tuple[Workspace, TrackerServer]
-) -> None:
-    workspace, server = one_project
-    kill_at(Point(what, number), command, server)
-    workspace.edit_story(next(iter(next(iter(workspace.projects.values())).stories)), name="Later")
-    assert_completed(command, server)
+@pytest.mark.parametrize("point", FIRST_RUN, ids=str)
+def test_a_first_run(point: Point, command: Command, first_run: Killed) -> None:
+    first_run.give(command, point)
+    workspace = first_run.server.workspace
+    (project,) = workspace.projects.values()
+    workspace.edit_story(next(iter(project.stories)), name=f"Edited after {point}")
+    assert_completed(command, first_run.server)
 
 
-@pytest.mark.parametrize("loaded_files", [1, 8, 20, 30])
+@pytest.mark.parametrize("point", FIRST_RUN_LOST, ids=str)
 def test_a_first_run_whose_working_folder_is_lost(
-    loaded_files: int, command: Command, one_project: tuple[Workspace, TrackerServer]
+    point: Point, command: Command, first_run: Killed
 ) -> None:
     """As in a container: only the database remains, with some of the tables."""
-    _, server = one_project
-    kill_at(Point(LOADED, loaded_files), command, server)
+    first_run.give(command, point)
     shutil.rmtree(command.folder / "dlt")
-    assert_completed(command, server)
+    assert_completed(command, first_run.server)
 
 
-@pytest.mark.parametrize("table", ["stories", "stories__comments"])
-def test_a_later_run_whose_working_folder_is_lost(
-    table: str,
-    command: Command,
-    loaded_before: tuple[Workspace, TrackerServer],
-) -> None:
-    """Records may have been merged and those nested in them not, or the other way around."""
-    workspace, server = loaded_before
+@pytest.mark.parametrize("point", LATER_RUN, ids=str)
+def test_a_later_run(point: Point, command: Command, later_run: Killed) -> None:
+    later_run.give(command, point)
+    assert_completed(command, later_run.server)
+
+
+@pytest.fixture(scope="module")
+def run_that_changes_every_story(new_killed: Callable[[], Killed], load_once: LoadOnce) -> Killed:
+    killed = new_killed()
+    killed.command.take_over(load_once(make_one_project))
+    workspace = killed.server.workspace
     (project,) = workspace.projects.values()
     gone, *stories = project.stories
     workspace.delete_stories(gone)
     for number, story in enumerate(stories):
         workspace.edit_story(story, name=f"Edited {number}")
         workspace.add_comment(f"New {number}", story_id=story)
-    kill_at(Point(f"{LOADED[:-1]}{table}.*.sql", 1), command, server)
+    killed.do({*LATER_RUN_LOST})
+    return killed
+
+
+@pytest.mark.parametrize("point", LATER_RUN_LOST, ids=str)
+def test_a_later_run_whose_working_folder_is_lost(
+    point: Point, command: Command, run_that_changes_every_story: Killed
+) -> None:
+    """Records may have been merged and those nested in them not, or the other way around."""
+    run_that_changes_every_story.give(command, point)
     shutil.rmtree(command.folder / "dlt")
-    assert_completed(command, server)
+    assert_completed(command, run_that_changes_every_story.server)
 
 
-@pytest.mark.parametrize(("what", "number"), LATER_RUN)
-def test_a_later_run(
-    what: str,
-    number: int,
-    command: Command,
-    loaded_before: tuple[Workspace, TrackerServer],
-) -> None:
-    workspace, server = loaded_before
-    change(workspace)
-    kill_at(Point(what, number), command, server)
-    assert_completed(command, server)
-
-
-@pytest.mark.parametrize("options", [(), ("--full-refresh",)])
 def test_files_that_were_loaded_though_dlt_did_not_note_it(
-    options: tuple[str, ...],
-    command: Command,
-    loaded_before: tuple[Workspace, TrackerServer],
+    command: Command, later_run: Killed
 ) -> None:
-    workspace, server = loaded_before
-    change(workspace)
-    kill_at(Point(LOADED, 8), command, server, *options)
+    later_run.give(command, Point(LOADED, 8))
     forget_loaded(command)
-    assert_completed(command, server)
+    assert_completed(command, later_run.server)
+
+
+def test_files_of_a_full_refresh_that_dlt_did_not_note(
+    command: Command, later_run: Killed, load_once: LoadOnce
+) -> None:
+    command.take_over(load_once(make_one_project))
+    later_run.serve(command)
+    kill_at(Point(LOADED, 8), command, later_run.server, "--full-refresh")
+    forget_loaded(command)
+    assert_completed(command, later_run.server)
 
 
 @pytest.mark.parametrize("is_noted", [False, True])
