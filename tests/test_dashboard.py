@@ -29,11 +29,15 @@ from .forking import Forking
 
 pytestmark = pytest.mark.xdist_group("browser")
 
-PAGES = {"overview": "", "flow": "flow", "progress": "progress", "stories": "stories"} | {
-    f"inspect {part}": f"inspect?part={part.replace(' ', '+')}"
-    for part in ("Tables", "SQL", "Runs", "Schema", "Pipeline", "Load report")
+PAGES = ("Overview", "Flow", "Epics and releases", "Stories", "Inspect")
+PARTS = {
+    "SQL": ":text('Ctrl + Enter')",
+    "Load report": ":text('There is none: it is written when'), [data-testid=stDataFrame]",
+    "Schema": ":text('What each version of the schema brought')",
+    "Runs": ":text('The last run on this machine')",
+    "Pipeline": ":text-is('State')",
 }
-HEADINGS = {"overview": "Overview", "flow": "Flow", "progress": "Epics and releases"}
+"""Those of Inspect beside its first, each with what the one before it does not show."""
 
 SCRIPT = "<script>alert('script')</script>"
 PICTURE = "<img src=x onerror=\"alert('picture')\">"
@@ -48,10 +52,6 @@ HOSTILE_TEXT = f"""{SCRIPT}
 
 **bold** `code` https://example.org/seen
 """
-
-
-def _pages_of(names: str) -> dict[str, str]:
-    return {name: path for name, path in PAGES.items() if name.startswith(names)}
 
 
 def _sample(command: Command) -> Path:
@@ -144,23 +144,28 @@ def sample(dashboards: Callable[[str], Dashboard]) -> Dashboard:
     return dashboards("sample")
 
 
-@pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("data", DATA)
 def test_each_page_opens_without_an_error(
-    data: str,
-    page: str,
-    dashboards: Callable[[str], Dashboard],
-    browser: BrowserContext,
+    data: str, dashboards: Callable[[str], Dashboard], browser: BrowserContext
 ) -> None:
-    dashboard = dashboards(data)
     with visit(browser) as visitor:
-        visitor.open(f"{dashboard.url}/{PAGES[page]}")
-        title = HEADINGS.get(page, page.split()[0].capitalize())
-        expect(visitor.page.locator("h1").first).to_have_text(title)
-        assert visitor.page.get_by_test_id("stException").count() == 0
-        assert visitor.page.get_by_role("alert").filter(has_text="Error").count() == 0
-        if data == "empty" and not page.startswith("inspect"):
-            expect(visitor.page.get_by_text("This workspace has no projects")).to_be_visible()
+        visitor.open(dashboards(data).url)
+        for title in PAGES:
+            visitor.page.get_by_role("link", name=title, exact=True).click()
+            expect(visitor.page.locator("h1").first).to_have_text(title)
+            _assert_no_error(visitor)
+            if data == "empty" and title != "Inspect":
+                expect(visitor.page.get_by_text("This workspace has no projects")).to_be_visible()
+        for part, landmark in PARTS.items():
+            visitor.page.get_by_role("radio", name=part, exact=True).click()
+            expect(visitor.page.locator(landmark).first).to_be_visible()
+            _assert_no_error(visitor)
+
+
+def _assert_no_error(visitor: Visitor) -> None:
+    visitor.settle()
+    assert visitor.page.get_by_test_id("stException").count() == 0
+    assert visitor.page.get_by_role("alert").filter(has_text="Error").count() == 0
 
 
 def _table(downloaded: bytes) -> list[dict[str, str]]:
@@ -391,9 +396,7 @@ def test_a_span_that_has_ended_has_no_forecast(sample: Dashboard, browser: Brows
     assert not {"earliest", "expected", "latest"} & burn_up[0].keys()
 
 
-@pytest.mark.parametrize(
-    "typed", ["999999999999", "x", "-1", "--5", "1; DROP TABLE stories", "9" * 40]
-)
+@pytest.mark.parametrize("typed", ["999999999999", "-1; DROP TABLE stories", "9" * 40])
 def test_a_link_to_no_story_says_so(typed: str, sample: Dashboard, browser: BrowserContext) -> None:
     with visit(browser) as visitor:
         visitor.open(f"{sample.url}/?story={typed}")
@@ -514,8 +517,8 @@ def _assert_nothing_ran(visitor: Visitor) -> None:
     main = visitor.page.locator("[data-testid=stApp]")
     assert main.locator("script, iframe, svg[onload], [onerror], [onload]").count() == 0
     for attribute in ("href", "src"):
-        for node in main.locator(f"[{attribute}]").all():
-            address = str(node.get_attribute(attribute))
+        given = f"nodes => nodes.map(node => node.getAttribute('{attribute}'))"
+        for address in main.locator(f"[{attribute}]").evaluate_all(given):
             assert not address.lower().startswith(("javascript:", "data:text", "vbscript:"))
             assert attribute == "href" or "spy.example" not in address
 
