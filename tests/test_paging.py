@@ -33,9 +33,12 @@ CLAMPED = {"stories": 7, "activity": 20, "releases": 2}
 def test_every_row_once(behaviour: Behaviour, command: Command, server: TrackerServer) -> None:
     expected = truth(server)
     server.behaviour = behaviour
-    result = command()
+    result = command("--resource", *CLAMPED)
     assert result.returncode == 0, result.stderr
-    assert_tables_equal(command.tables(), expected)
+    loaded = command.tables()
+    paged = {name: rows for name, rows in expected.items() if name.split("__")[0] in CLAMPED}
+    assert paged.keys() >= CLAMPED.keys()
+    assert_tables_equal({name: loaded[name] for name in paged}, paged)
 
 
 @pytest.mark.parametrize(
