@@ -17,6 +17,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import altair as alt
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -298,6 +299,20 @@ def test_nothing_loaded_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
     assert not page.exception
     assert page.title[0].value == "Nothing to show yet"
     assert "pivotal_tracker_pipeline.py --sample" in page.markdown[-1].value
+
+
+def test_views_of_another_version_are_said_to_be_made_anew(
+    load: Loads, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load("--resource", "projects", "iterations", "stories")
+    with duckdb.connect(str(command.database)) as connection:
+        connection.execute("DROP VIEW tracker.iteration_metrics CASCADE")
+        connection.execute("CREATE VIEW tracker.iteration_metrics AS SELECT 1 AS project_id")
+    monkeypatch.setattr(sys, "argv", ["dashboard"])
+    page = AppTest.from_file(str(ROOT / "pivotal_tracker_dashboard.py")).run(timeout=30)
+    assert not page.exception
+    (said,) = page.error
+    assert "the command makes them anew" in said.value
 
 
 def test_dlt_shows_a_pipeline_only_with_its_hub(load: Loads, command: Command) -> None:

@@ -225,6 +225,7 @@ def test_what_is_absent_is_left_out(api: Api) -> None:
         ("/stories", {"colour": "red"}, "this endpoint cannot accept the parameter: colour"),
         ("/stories", {"limit": "many"}, "'limit' must be an integer value"),
         ("/stories", {"limit": "0"}, "limit"),
+        ("/stories", {"offset": "9" * 5000}, "'offset' must be an integer value"),
         ("/stories", {"offset": "-1"}, "offset"),
         ("/stories", {"updated_after": "yesterday"}, "'updated_after' must be a time value"),
         ("/stories", {"with_state": "lost"}, "'with_state' must be one of"),
@@ -251,6 +252,7 @@ def test_what_is_not_there(api: Api) -> None:
     assert api.error(f"{api.path}/stories/{elsewhere}")[:2] == (404, "unfound_resource")
     for path in ("/nothing", f"{api.path}/nothing", "/projects//stories", "/projects/x/stories"):
         assert api.error(path)[:2] == (404, "route_not_found")
+    assert api.error(f"/stories/{'9' * 5000}")[:2] == (404, "route_not_found")
     response = api.session.post(f"{api.server.url}/projects", json={}, timeout=5)
     assert (response.status_code, response.json()["code"]) == (404, "route_not_found")
 
@@ -618,7 +620,8 @@ def test_a_port_in_use_is_one_clear_line() -> None:
 
 
 def test_bad_options_end_with_2() -> None:
-    for options in (("--projects", "-1"), ("--faults", "2"), ("--port", "70000")):
+    bad = (("--projects", "-1"), ("--faults", "2"), ("--port", "70000"), ("--latency", "-1"))
+    for options in bad:
         with start(*options) as process:
             _, err = process.communicate(timeout=10)
         assert process.returncode == 2

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from . import queries, text
 from .charts import Chart
-from .errors import NotThereError
+from .errors import BusyError, DashboardError, NotThereError
 from .queries import MIDNIGHTS_LATER, Scope
 from .session import rows
 
@@ -160,7 +160,12 @@ def csv_button(title: str, table: DataFrame) -> None:
 
 
 def from_views(*asked: exp.Query) -> list[DataFrame]:
-    """Rows of views; where there are none, says how to get them and ends the page."""
+    """Rows of views; where there are none, says how to get them and ends the page.
+
+    Raises:
+        BusyError: A load is writing.
+        DashboardError: The database refuses a query, as it does where a column is missing.
+    """
     try:
         return rows(*asked)
     except NotThereError:
@@ -171,6 +176,13 @@ def from_views(*asked: exp.Query) -> list[DataFrame]:
             "and Inspect need none."
         )
         st.stop()
+    except BusyError:
+        raise
+    except DashboardError as error:
+        raise DashboardError(
+            f"{error}. If another version of the command loaded this dataset, its views may be "
+            "others: the command makes them anew when it is run."
+        ) from error
 
 
 def story_line(

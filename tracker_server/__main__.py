@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import signal
 import sys
 from collections.abc import Iterator
@@ -90,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stories", type=_count, default=220, help="stories in each project")
     parser.add_argument("--activity", type=_count, default=2000, help="activities of each project")
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same workspace")
-    parser.add_argument("--latency", type=float, default=0, help="milliseconds before each answer")
+    parser.add_argument(
+        "--latency", type=_milliseconds, default=0, help="milliseconds before each answer"
+    )
     parser.add_argument("--port", type=_port, default=0, help="0 for any that is free")
     parser.add_argument("--faults", type=_share, default=0, help="share of requests that fail")
     return parser
@@ -101,6 +104,13 @@ def _count(text: str) -> int:
     if number < 0:
         raise argparse.ArgumentTypeError("must not be negative")
     return number
+
+
+def _milliseconds(text: str) -> float:
+    milliseconds = float(text)
+    if not 0 <= milliseconds < math.inf:
+        raise argparse.ArgumentTypeError("must be a number from 0 on")
+    return milliseconds
 
 
 def _port(text: str) -> int:

@@ -219,7 +219,7 @@ class TrackerServer:
 
     def _attachment(self, request: web.BaseRequest, behaviour: Behaviour) -> Answer:
         number, _, rest = request.path.removeprefix(_DOWNLOAD).partition("/")
-        if not number.removeprefix("-").isdecimal() or rest != "download":
+        if not number.removeprefix("-").isdecimal() or len(number) > 20 or rest != "download":
             raise route_not_found()
         if "file_attachments" in behaviour.forbidden:
             raise unauthorized_operation()

@@ -22,7 +22,7 @@ Found = list[Record] | Record
 MOST_BULK_IDS = 500
 """How many stories can be asked for by id at once."""
 
-_NUMBER = re.compile(r"-?[0-9]+")
+_NUMBER = re.compile(r"-?[0-9]{1,19}")  # no key is longer
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ RESPONSE_FORMAT = frozenset({"fields", "envelope", "date_format"})
 PAGING = frozenset({"limit", "offset"})
 """The parameters that a paged endpoint takes besides."""
 
-_WHOLE_NUMBER = re.compile(r"-?[0-9]+")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")  # no key is longer
 
 
 @dataclass(frozen=True)
