@@ -215,7 +215,14 @@ def test_overview_of_one_project_and_some_days(sample: Dashboard, browser: Brows
     with visit(browser) as visitor:
         visitor.open(f"{sample.url}/?{chosen}")
         iterations = _table(visitor.download("CSV"))
+        visitor.page.get_by_role("link", name="Flow", exact=True).click()
+        expect(visitor.page.locator("h1").first).to_have_text("Flow")
+        visitor.settle()
+        sidebar = visitor.page.get_by_test_id("stSidebar")
+        expect(sidebar.get_by_text(f"{name} ({number})")).to_be_visible()
+        days = _table(visitor.download("CSV"))
     assert {row["project_name"] for row in iterations} == {name}
+    assert {row["date"][:4] for row in days} == {"2024"}
     expected = sample.query(
         f"SELECT number FROM iterations WHERE project_id = {number} AND start < '2025-01-01' "
         "AND finish > '2024-01-02' ORDER BY number DESC"

@@ -12,7 +12,7 @@ from sqlglot import exp
 from . import queries, session, text
 from .errors import BusyError, DashboardError, NothingLoadedError
 from .pages import flow, inspect, overview, progress, stories, story
-from .parts import latest
+from .parts import keep_scope, latest
 from .queries import Scope
 
 # Streamlit looks for garbage after each page: what is imported by now is none
@@ -65,6 +65,7 @@ def main() -> None:
         _guarded(story.show), title="Story", url_path="story", visibility="hidden"
     )
     chosen = st.navigation(list(pages.values()))
+    keep_scope()
     if "story" in st.query_params and chosen != pages["story"]:
         st.switch_page(pages["story"], query_params={"story": st.query_params["story"]})
     chosen.run()

@@ -53,6 +53,16 @@ def choose_scope(*, with_days: bool = True) -> Scope:
     return Scope(projects or latest(every), since, until)
 
 
+def keep_scope() -> None:
+    """Keeps the projects and days of a link for the next page, also where one between has none.
+
+    Streamlit forgets the value of a widget that a page does not have, unless the code set it.
+    """
+    for key in ("project", "from", "until"):
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
+
+
 def latest(projects: DataFrame) -> tuple[int, ...]:
     """Those to chart as long as nobody chose some."""
     return tuple(int(each) for each in projects["id"][:MOST_PROJECTS])
