@@ -23,6 +23,8 @@ class Comparison:
         own: The keys of the list.
         taken: How many records of each project were first met in the list.
         look_up: Finds the `_dlt_id` of rows that `known` lacks, as another list may have brought.
+        rebuilds: Whether the table is made anew: then all records are written, and `known` tells
+            only what is gone.
     """
 
     batch: Batch
@@ -30,6 +32,7 @@ class Comparison:
     seen: set[Key]
     counts: Counter[str]
     look_up: Callable[[list[Key]], dict[Key, str]] | None = None
+    rebuilds: bool = False
     own: set[Key] = field(default_factory=set)
     taken: Counter[Any] = field(default_factory=Counter)
 
@@ -51,11 +54,12 @@ class Comparison:
                 self.seen.add(key)
                 self.taken[record.get("project_id")] += 1
                 fresh.append((key, record))
-        strangers = [key for key, _ in fresh if key not in self.known]
+        known = {} if self.rebuilds else self.known
+        strangers = [key for key, _ in fresh if key not in known]
         others = self.look_up(strangers) if self.look_up and strangers else {}
         written = []
         for key, record in fresh:
-            before = self.known.get(key, others.get(key))
+            before = known.get(key, others.get(key))
             if before is not None and before == row_id(record):
                 self.counts["unchanged"] += 1
             else:
@@ -72,7 +76,9 @@ class Comparison:
         """Has the rows of these keys deleted, but for those that another list has brought."""
         names = self.batch.table.key
         for key in keys:
-            if key not in self.seen:
+            if key in self.seen:
+                continue
+            if not self.rebuilds:
                 values: tuple[Any, ...] = key if isinstance(key, tuple) else (key,)
                 self.batch.remove(dict(zip(names, values, strict=True)))
-                self.counts["deleted"] += 1
+            self.counts["deleted"] += 1

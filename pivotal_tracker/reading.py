@@ -25,6 +25,7 @@ from .client import (
     TrackerClient,
 )
 from .comparison import Comparison
+from .destination import only_adds
 from .errors import TrackerError
 from .loaded import IDS_AT_ONCE, Key, KnownRows
 from .rows import Batch, Record, days_of, in_tracker_words
@@ -267,15 +268,17 @@ class ProjectList:
     def comparison(self) -> Comparison:
         """The list beside what was loaded; asked for in dlt's own thread only."""
         if self._comparison is None:
-            run = self.reading.run
+            run, batch = self.reading.run, self.reading.batch
             rebuilds = run.rebuilds and self.ever_shrinks
-            compares = run.loaded.anything and not rebuilds
+            # a rebuild is also what helps where the tables are not as they should be
+            is_sound = run.loaded.has_all_of(batch.table) and not only_adds()
             self._comparison = Comparison(
-                self.reading.batch,
-                self.known() if compares else {},
+                batch,
+                self.known() if run.loaded.anything and (is_sound or not rebuilds) else {},
                 self.reading.seen,
                 rows_counted(self.reading.metrics),
-                self.look_up if compares else None,
+                self.look_up if run.loaded.anything and not rebuilds else None,
+                rebuilds,
             )
         return self._comparison
 

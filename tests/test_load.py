@@ -233,9 +233,11 @@ def test_full_refresh_rebuilds_all_but_what_the_server_forgets(
 ) -> None:
     before = truth(server)
     project_id = next(iter(server.workspace.projects))
-    gone = next(iter(server.workspace.projects[project_id].stories))
+    project = server.workspace.projects[project_id]
+    gone, epic = next(iter(project.stories)), next(iter(project.epics))
     server.workspace.delete_stories(gone)
-    server.workspace.forget_activity(project_id, keep=1)
+    server.workspace.delete_epic(epic)
+    server.workspace.forget_activity(project_id, keep=0)
     result = loaded("--full-refresh")
     assert result.returncode == 0, result.stderr
 
@@ -244,7 +246,9 @@ def test_full_refresh_rebuilds_all_but_what_the_server_forgets(
     added_to = {*activity, *BY_PRODUCTS}
     expected = {name: rows for name, rows in now.items() if name not in added_to}
     assert_tables_equal({n: r for n, r in tables.items() if n not in added_to}, expected)
-    assert {"story", gone} <= {v for row in tables["deleted_records"] for v in row.values()}
+    told = [(row["kind"], row["id"], row["change"]) for row in tables["deleted_records"]]
+    assert len(told) == len(set(told))
+    assert {("story", gone, "deleted"), ("epic", epic, "deleted")} <= set(told)
     guids = {row["guid"] for row in tables["activity"]}
     assert guids == {row["guid"] for row in (*before["activity"], *now["activity"])}
     assert len(tables["activity"]) == len(guids)
