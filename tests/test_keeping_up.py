@@ -108,26 +108,26 @@ class Mirror:
     def assert_exact(self) -> None:
         """Every table is as a fresh load would give it; what is only added to may hold more."""
         loaded, truth = self.tables(), self.truth()
-        projects = set(self.workspace.projects)
-        in_sight = {
-            name: [
-                row
-                for row in rows
-                if (row["id"] if name == "projects" else row.get("project_id", 0))
-                in projects | {0, None}
-            ]
-            for name, rows in loaded.items()
-        }
-        assert_tables_equal(
-            {name: rows for name, rows in in_sight.items() if name not in ADDED_TO},
-            {name: rows for name, rows in truth.items() if name not in ADDED_TO},
-        )
+        assert_tables_equal(self._in_sight(loaded), self._in_sight(truth))
         for name in ADDED_TO - {"people", "deleted_records"}:
             assert set(comparable(truth.get(name, []))) <= set(comparable(loaded[name])), name
         guids = [row["guid"] for row in loaded["activity"]]
         assert len(guids) == len(set(guids))
         self._assert_people(loaded, truth)
         self._assert_deletions(loaded, truth)
+
+    def _in_sight(self, tables: Tables) -> Tables:
+        """The rows of projects that are still there: those of others are left as they were."""
+        projects = {*self.workspace.projects, None}
+        return {
+            name: [
+                row
+                for row in rows
+                if row.get("id" if name == "projects" else "project_id") in projects
+            ]
+            for name, rows in tables.items()
+            if name not in ADDED_TO
+        }
 
     def _assert_people(self, loaded: Tables, truth: Tables) -> None:
         people = {row["id"]: row for row in loaded["people"]}
@@ -717,6 +717,24 @@ class Changes(RuleBasedStateMachine):
         if story := self.any_story():
             self.workspace.edit_story(story["id"], name=name)
 
+    @rule(
+        changes=st.sampled_from(
+            [
+                {"mood": 1},
+                {"mood": 2},
+                {"weather": {"sky": "blue", "wind": {"force": 3}}},
+                {"description": None},
+                {"description": "x" * 5000},
+                {"story_type": "bug"},
+                {"label_ids": []},
+                {"owner_ids": []},
+            ]
+        )
+    )
+    def edit_attributes(self, changes: dict[str, Any]) -> None:
+        if story := self.any_story():
+            self.workspace.edit_story(story["id"], **changes)
+
     @rule(number=st.integers(1, 4))
     def delete_stories(self, number: int) -> None:
         stories = list(self.any_project().stories)
@@ -759,6 +777,19 @@ class Changes(RuleBasedStateMachine):
             child = self.rng.choice(story[kind])["id"]
             getattr(self.workspace, f"delete_{kind[:-1]}")(child)
 
+    @rule(kind=st.sampled_from(["comment", "task", "blocker"]))
+    def edit_child(self, kind: str) -> None:
+        story = self.any_story()
+        if story is None or not story.get(f"{kind}s"):
+            return
+        child = self.rng.choice(story[f"{kind}s"])["id"]
+        if kind == "comment":
+            self.workspace.edit_comment(child, "Edited")
+        elif kind == "task":
+            self.workspace.edit_task(child, complete=True)
+        else:
+            self.workspace.edit_blocker(child, resolved=True)
+
     @rule(what=st.sampled_from(["create", "rename", "delete"]))
     def change_label(self, what: str) -> None:
         project = self.any_project()
@@ -771,6 +802,32 @@ class Changes(RuleBasedStateMachine):
             of_epics = {epic["label_id"] for epic in project.epics.values()}
             if deletable := sorted(project.labels.keys() - of_epics):
                 self.workspace.delete_label(self.rng.choice(deletable))
+
+    @rule(what=st.sampled_from(["create", "edit", "comment"]))
+    def change_epic(self, what: str) -> None:
+        project = self.any_project()
+        if what == "create" or not project.epics:
+            name = f"Epic {self.rng.randrange(1_000_000)}"
+            self.workspace.create_epic(project.record["id"], name)
+        elif what == "edit":
+            self.workspace.edit_epic(self.rng.choice(list(project.epics)), description="Edited")
+        else:
+            self.workspace.add_comment("On it", epic_id=self.rng.choice(list(project.epics)))
+
+    @rule(comes=st.booleans())
+    def change_members(self, comes: bool) -> None:
+        project = self.any_project()
+        if comes:
+            person = self.workspace.add_person(f"Person{self.rng.randrange(1_000_000)} New")
+            self.workspace.add_membership(project.record["id"], person["id"])
+            return
+        others = [
+            membership
+            for membership, record in project.memberships.items()
+            if record["person_id"] != self.workspace.me["id"]
+        ]
+        if others:
+            self.workspace.remove_membership(self.rng.choice(others))
 
     @rule()
     def delete_epic(self) -> None:
@@ -797,6 +854,32 @@ class Changes(RuleBasedStateMachine):
     def create_project(self) -> None:
         if len(self.workspace.projects) < 3:
             self.workspace.create_project(name="Another")
+
+    @rule(
+        behaviour=st.sampled_from(
+            [
+                Behaviour(),
+                Behaviour(limits={"stories": 5, "activity": 7, "releases": 2}),
+                Behaviour(limits={"stories": 4, "activity": 9}, total="absent"),
+                Behaviour(limits={"stories": 4, "activity": 9}, total="too_large"),
+                Behaviour(limits={"stories": 6}, pagination_headers=False),
+                Behaviour(lacks={"since_version"}),
+                Behaviour(lacks={"updated_after"}),
+                Behaviour(lacks={"version"}),
+                Behaviour(missing={"bulk"}),
+            ]
+        )
+    )
+    def tell_less_or_more(self, behaviour: Behaviour) -> None:
+        self.server.behaviour = replace(behaviour)
+
+    @rule()
+    def lose_the_working_folder(self) -> None:
+        shutil.rmtree(self.folder / "pipelines", ignore_errors=True)
+
+    @rule()
+    def load_one_project(self) -> None:
+        self.mirror.load(project_ids=[self.any_project().record["id"]])
 
     @rule(part=st.sampled_from(["stories", "labels", "activity", "iterations", "people"]))
     def load_a_part(self, part: str) -> None:
