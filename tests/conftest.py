@@ -19,7 +19,7 @@ from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .forking import Forking, Run
+from .forking import Forking, Run, keep_dlts_answers
 from .truth import Tables, loaded_tables
 
 ROOT = Path(__file__).parent.parent
@@ -33,9 +33,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_finish() -> None:
-    """Has what is imported by now not looked through again and again for what to throw away."""
+    """Saves time that would go into what is imported by now: looked through, asked again."""
     gc.freeze()
     gc.set_threshold(200_000)
+    keep_dlts_answers()
 
 
 @dataclass

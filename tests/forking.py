@@ -7,6 +7,7 @@ project's code itself.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -118,6 +119,20 @@ class Forking:
         return Run(line, ours, stdout, stderr)
 
 
+def keep_dlts_answers() -> None:
+    """Has dlt reckon only once whether a type is that of a secret.
+
+    It does so anew for each place in which it looks for a setting: a seventh of a small load.
+    """
+    from dlt.common.configuration.specs import base_configuration
+
+    ask = base_configuration.is_secret_hint
+    kept = functools.cache(ask)
+    for module in list(sys.modules.values()):
+        if vars(module).get("is_secret_hint") is ask:
+            vars(module)["is_secret_hint"] = kept
+
+
 def _whole(file: IO[str]) -> str:
     with file:
         file.seek(0)
@@ -139,6 +154,7 @@ def _serve(tasks: socket.socket) -> None:
     """Forks a process for each task that comes, and one beside it that tells how it ends."""
     for library in _LIBRARIES:
         importlib.import_module(library)
+    keep_dlts_answers()
     duckdb.close()  # it opens a database when imported, whose thread no fork would have
     keepers = 0
     while True:

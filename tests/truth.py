@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -110,30 +111,36 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> list[Record]:
 def comparable(rows: Iterable[Record]) -> list[str]:
     """Rows in a form and an order in which equal tables are equal."""
     return sorted(
-        json.dumps(
-            {
-                name: _plain(name, value)
-                for name, value in row.items()
-                if value is not None
-                and name not in NOT_OF_THE_SERVER
-                and not name.startswith("_dlt")
-            },
-            sort_keys=True,
+        repr(
+            [
+                (name, _json(value) if name in JSON_COLUMNS else _plain(value))
+                for name in _compared(tuple(row))
+                if (value := row[name]) is not None
+            ]
         )
         for row in rows
     )
 
 
-def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    if name in JSON_COLUMNS and isinstance(value, str):
-        return json.loads(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+@functools.cache
+def _compared(columns: tuple[str, ...]) -> list[str]:
+    """Those columns that the server fills, in an order that is always the same."""
+    return sorted(
+        name for name in columns if name not in NOT_OF_THE_SERVER and not name.startswith("_dlt")
+    )
+
+
+def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind is int:
         return float(value)
-    return value
+    if kind is datetime:
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value.isoformat() if kind is date else value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(json.loads(value) if isinstance(value, str) else value, sort_keys=True)
 
 
 def assert_tables_equal(loaded: Tables, expected: Tables) -> None:
