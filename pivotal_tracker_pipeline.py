@@ -19,6 +19,7 @@ from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace
 
 from pivotal_tracker import (
+    GATHERED,
     RESOURCES,
     Shard,
     TrackerError,
@@ -173,6 +174,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if unknown:
         parser.error(
             f"--resource: there is no table {', '.join(unknown)}; there are {', '.join(offered)}"
+        )
+    if options.resource and not options.archive and GATHERED.issuperset(options.resource):
+        parser.error(
+            f"--resource: {' and '.join(options.resource)} are gathered from what else is read: "
+            "name that too, such as project_memberships and activity"
         )
     if not options.dataset.strip():
         parser.error("--dataset must have a name")

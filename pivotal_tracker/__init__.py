@@ -32,6 +32,7 @@ from .shard import Shard
 from .tables import Table
 
 __all__ = [
+    "GATHERED",
     "RESOURCES",
     "Difference",
     "Findings",
@@ -60,6 +61,9 @@ RESOURCES = (
 
 ADDED_TO = frozenset({"activity", "people", "deleted_records"})
 """The resources whose tables are only ever added to, whatever is rebuilt."""
+
+GATHERED = frozenset({"people", "deleted_records"})
+"""The resources that have no list of their own: what is read of the others names their records."""
 
 
 @dlt.source(name="pivotal_tracker")
@@ -99,7 +103,7 @@ def pivotal_tracker_source(
     Returns:
         `projects`, a transformer for each table that is read project by project, the lists of the
         account, `people` and `deleted_records`; each can be selected on its own with
-        `with_resources`.
+        `with_resources`, but for the last two, which are gathered from the others selected.
 
     Raises:
         TrackerError: The token or the URL cannot be right; more kinds while it is read.

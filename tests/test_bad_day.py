@@ -529,6 +529,12 @@ def test_an_unknown_resource_is_named(name: str, command: Command) -> None:
     assert "stories, epics" in said
 
 
+def test_what_is_gathered_is_asked_for_beside_what_it_is_gathered_from(command: Command) -> None:
+    result = command("--resource", "people", "deleted_records")
+    assert result.returncode == 2
+    assert "people and deleted_records are gathered from" in result.stderr.splitlines()[-1]
+
+
 def test_every_resource_can_be_selected_and_no_other() -> None:
     offered = pivotal_tracker_source(api_token="a" * 32).resources
     assert set(RESOURCES) == set(offered) - {"project_list", "account_list"}

@@ -7,6 +7,8 @@ import shlex
 import subprocess
 import sys
 
+import pytest
+
 from tracker_server import TrackerServer
 
 from .conftest import ROOT, Command
@@ -33,14 +35,19 @@ def test_version_and_help(command: Command) -> None:
     assert "--full-refresh" in command("--help").stdout
 
 
-def test_what_is_printed_to_type_next_works(command: Command, server: TrackerServer) -> None:
-    *_, to_type, in_the_browser = command().stdout.splitlines()
+@pytest.mark.parametrize(
+    ("options", "seen"), [((), "current_state"), (("--resource", "labels"), "10 rows")]
+)
+def test_what_is_printed_to_type_next_works(
+    options: tuple[str, ...], seen: str, command: Command, server: TrackerServer
+) -> None:
+    *_, to_type, in_the_browser = command(*options).stdout.splitlines()
     assert in_the_browser.startswith("In the browser: make dashboard")
     shown = subprocess.run(
         shlex.split(to_type), capture_output=True, text=True, check=False, cwd="/"
     )
     assert shown.returncode == 0, shown.stderr
-    assert "current_state" in shown.stdout
+    assert seen in shown.stdout
 
 
 def test_secrets_are_committed_with_a_placeholder_only() -> None:

@@ -223,12 +223,15 @@ def _where(pipeline: dlt.Pipeline) -> list[str]:
     place = pipeline.destination_client().config
     if isinstance(place.credentials, DuckDbBaseCredentials):
         database = Path(str(place.credentials.database)).resolve()
-        stories = f"{pipeline.dataset_name}.stories"
+        there = pipeline.default_schema.data_table_names()
+        table, some = there[0], ""
+        if "stories" in there:
+            table, some = "stories", ".select('name', 'current_state', 'estimate')"
         return [
             f"In {database}, dataset {pipeline.dataset_name}. To look at it:",
             f'  {sys.executable} -c "import duckdb; '
-            f"print(duckdb.connect('{database}').table('{stories}')"
-            ".select('name', 'current_state', 'estimate').limit(10))\"",
+            f"print(duckdb.connect('{database}').table('{pipeline.dataset_name}.{table}')"
+            f'{some}.limit(10))"',
             _IN_THE_BROWSER,
         ]
     return [
