@@ -43,7 +43,7 @@ test:              ## lint and every test, with the set-up that they need
 	@$(MAKE) --no-print-directory -j lint pytest
 
 pytest: setup-dev  ## every test that can run here
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 browser:           ## what the tests of the dashboard drive, installed if root may, else named
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \

@@ -27,8 +27,6 @@ from .conftest import ROOT, Command
 from .exports import Row, as_csv, table
 from .forking import Forking
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 PAGES = ("Overview", "Flow", "Epics and releases", "Stories", "Inspect")
 PARTS = {
     "SQL": ":text('Ctrl + Enter')",
