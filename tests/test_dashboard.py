@@ -160,6 +160,25 @@ def test_each_page_opens_without_an_error(
             _assert_no_error(visitor)
 
 
+def test_pages_say_what_was_not_loaded(
+    new_command: Callable[[], Command], browser: BrowserContext
+) -> None:
+    command = new_command()
+    workspace = made_up_workspace(projects=1, stories=5, activity=5, seed=3)
+    database = _load(command, workspace, "--resource", "labels")
+    with serve(command, database) as dashboard, visit(browser) as visitor:
+        visitor.open(dashboard.url)
+        for title in PAGES[:-1]:
+            visitor.page.get_by_role("link", name=title, exact=True).click()
+            expect(visitor.page.locator("h1").first).to_have_text(title)
+            said = visitor.page.get_by_text("it was loaded with --resource")
+            expect(said).to_be_visible()
+            _assert_no_error(visitor)
+        visitor.page.get_by_role("link", name="Inspect", exact=True).click()
+        counted = _table(visitor.download("CSV"))
+        assert {"labels"} == {r["table_name"] for r in counted if r["table_name"][0] != "_"}
+
+
 def _assert_no_error(visitor: Visitor) -> None:
     visitor.settle()
     assert visitor.page.get_by_test_id("stException").count() == 0

@@ -10,7 +10,7 @@ from PIL import Image
 from sqlglot import exp
 
 from . import queries, session, text
-from .errors import BusyError, DashboardError, NothingLoadedError
+from .errors import BusyError, DashboardError, NothingLoadedError, NotThereError
 from .pages import flow, inspect, overview, progress, stories, story
 from .parts import keep_scope, latest
 from .queries import Scope
@@ -84,6 +84,12 @@ def _guarded(show: Callable[[], None]) -> Callable[[], None]:
         except BusyError as error:
             st.warning(f"{error} This page is there again when it has ended.")
             st.button("Try again")
+        except NotThereError as error:
+            st.info(
+                "This page reads tables that are not in this dataset: it was loaded with "
+                "`--resource`. Run `python pivotal_tracker_pipeline.py` without it, and they are "
+                f"here. Inspect shows what there is. ({text.label(error)})"
+            )
         except DashboardError as error:
             st.error(text.label(error))
 

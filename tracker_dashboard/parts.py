@@ -181,9 +181,9 @@ def from_views(*asked: exp.Query) -> list[DataFrame]:
     except NotThereError:
         st.info(
             "This page reads the views that the command puts beside the tables, and they are not "
-            "in this dataset: it was loaded with `--no-views`, or by an earlier version. Run "
-            "`python pivotal_tracker_pipeline.py` without `--no-views`, and they are here. Stories "
-            "and Inspect need none."
+            "in this dataset: it was loaded with `--no-views`, with `--resource` and not all that "
+            "they need, or by an earlier version. Run `python pivotal_tracker_pipeline.py` without "
+            "these, and they are here. Stories and Inspect need none."
         )
         st.stop()
     except BusyError:
