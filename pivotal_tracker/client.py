@@ -379,7 +379,7 @@ class TrackerClient:
         A server that was never there is not waited for, one that went away is.
         """
         self._count("attempts")
-        if isinstance(error, requests.ConnectionError) and _never_connected(error):
+        if isinstance(error, requests.exceptions.SSLError) or _never_connected(error):
             return bool(self.counts["answers"])
         if response is not None:
             return response.status_code == requests.codes.too_many or response.status_code >= 500
@@ -389,6 +389,11 @@ class TrackerClient:
         host = urlsplit(self.base_url).netloc
         if _never_connected(error):
             problem = f"{host} cannot be reached: no server answers there."
+        elif isinstance(error, requests.exceptions.SSLError):
+            problem = (
+                f"{host} cannot be reached by https: it speaks http, or has no certificate that "
+                f"this machine trusts ({_innermost(error)})."
+            )
         else:
             attempts = self._runtime.request_max_attempts
             problem = (
@@ -538,14 +543,22 @@ def _checked_token(api_token: str) -> str:
     return token
 
 
-def _never_connected(error: BaseException) -> bool:
+def _never_connected(error: BaseException | None) -> bool:
     """Whether no connection came about: no such host, nothing listening, or nothing heard."""
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    seen: BaseException | None = error
-    while seen is not None:
-        reason = getattr(seen, "reason", None) or next(iter(seen.args), None)
-        if isinstance(reason, NewConnectionError | NameResolutionError):
-            return True
-        seen = reason if isinstance(reason, BaseException) else None
-    return False
+    return isinstance(error, requests.ConnectTimeout) or any(
+        isinstance(reason, NewConnectionError | NameResolutionError) for reason in _reasons(error)
+    )
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What an error of requests is about in the end."""
+    *_, last = _reasons(error)
+    return last
+
+
+def _reasons(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what requests and urllib3 have put into it, from the outside to the inside."""
+    while error is not None:
+        yield error
+        reason = getattr(error, "reason", None) or next(iter(error.args), None)
+        error = reason if isinstance(reason, BaseException) else None

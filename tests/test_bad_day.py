@@ -172,6 +172,16 @@ def test_a_host_that_is_not_there_is_not_waited_for(command: Command) -> None:
     assert_one_clear_line(result, f"127.0.0.1:{port} cannot be reached")
 
 
+def test_https_where_there_is_none_is_not_tried_for_long(
+    command: Command, server: TrackerServer
+) -> None:
+    command.base_url = server.url.replace("http:", "https:")
+    begin = time.monotonic()
+    result = command(env={"RUNTIME__REQUEST_BACKOFF_FACTOR": "1"})
+    assert time.monotonic() - begin < 5
+    assert_one_clear_line(result, "cannot be reached by https: it speaks http", "base_url")
+
+
 def closed_port() -> socket.socket:
     """A port of this machine that nothing listens at while the socket lives."""
 
