@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import accumulate, takewhile
 from typing import Any
@@ -121,15 +122,31 @@ class Loaded:
             return []
         chosen = ", ".join(self._chosen(table, name) for name in columns)
         if not column:
-            return self._rows(table, chosen, "")
+            return self._as_declared(table, columns, self._rows(table, chosen, ""))
         wanted = sorted(set(values))
-        found = []
+        found: list[tuple[Any, ...]] = []
         for start in range(0, len(wanted), IDS_AT_ONCE):
             part = wanted[start : start + IDS_AT_ONCE]
             told = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)
             texts = [v for v in part if not isinstance(v, int)]
             found += self._rows(table, chosen, f" WHERE {self._quoted(column)} IN ({told})", *texts)
-        return found
+        return self._as_declared(table, columns, found)
+
+    def _as_declared(
+        self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
+    ) -> list[tuple[Any, ...]]:
+        """Rows as DuckDB gives them: SQLite has no moments, and MySQL's are in no time zone."""
+        declared = self._schema.tables.get(table, {}).get("columns", {}) if self._schema else {}
+        kinds = [_KINDS.get(declared.get(name, {}).get("data_type")) for name in columns]
+        if not any(kinds):
+            return rows
+        return [
+            tuple(
+                kind(value) if kind and value is not None else value
+                for kind, value in zip(kinds, row, strict=True)
+            )
+            for row in rows
+        ]
 
     def _chosen(self, table: str, column: str) -> str:
         """What to ask for to get a column."""
@@ -267,6 +284,15 @@ class KnownRows:
         self._held |= {one: {} for one in project_ids}
         for row in self._loaded.rows(self._table.name, columns, "project_id", project_ids):
             self._held[row[0]][key_of(row[1:-1])] = row[-1]
+
+
+def _moment(value: Any) -> datetime:
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+_KINDS: dict[Any, Callable[[Any], Any]] = {"timestamp": _moment, "bool": bool}
+"""What makes a value one of its column's type."""
 
 
 def _schema_in_dataset(pipeline: Any) -> Schema | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -56,6 +60,40 @@ def _postgres_rows(cursor: Any, dataset: str, table: str) -> list[Record]:
     cursor.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(dataset, table)))
     columns = [column.name for column in cursor.description]
     return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def sqlite_tables(database: Path) -> Tables:
+    """Every row of every table of a dataset in SQLite, without dlt's own tables."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            name: _sqlite_rows(connection, name) for (name,) in names if not name.startswith("_dlt")
+        }
+
+
+def _sqlite_rows(connection: sqlite3.Connection, table: str) -> list[Record]:
+    """Rows with values of the kinds that their columns were declared for, which SQLite ignores."""
+    columns = [
+        (name, kind) for _, name, kind, *_ in connection.execute(f"PRAGMA table_info({table})")
+    ]
+    # dlt gives SQLAlchemy the text of JSON, which writes that as JSON
+    kinds = {
+        "BOOLEAN": bool,
+        "DATETIME": _moment,
+        "DATE": date.fromisoformat,
+        "JSON": json.loads,
+    }
+    return [
+        {
+            name: value if value is None else kinds.get(kind, lambda same: same)(value)
+            for (name, kind), value in zip(columns, row, strict=True)
+        }
+        for row in connection.execute(f"SELECT * FROM {table}")  # noqa: S608
+    ]
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def a_busy_day(workspace: Workspace) -> None:

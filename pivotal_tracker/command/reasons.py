@@ -67,6 +67,12 @@ def reason(error: BaseException) -> str:
                 "Give it up (dlt pipeline NAME abort-packages), then load the projects in several "
                 "runs, once, each with some of them: --project ID ..."
             )
+        if "Data too long for column 'schema'" in str(cause):
+            return (
+                "MySQL gives what dlt notes of so many tables too little room. Once, in the "
+                "dataset and in the one of that name with _staging behind it: ALTER TABLE "
+                "_dlt_version MODIFY `schema` LONGTEXT NOT NULL; then run the same command again."
+            )
     innermost = " ".join(str(causes[-1]).split())
     return f"{type(causes[-1]).__name__}: {innermost[:500]} (--debug shows more)"
 

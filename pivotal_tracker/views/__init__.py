@@ -57,6 +57,9 @@ def create_views(pipeline: dlt.Pipeline) -> Views:
     client = pipeline.destination_client()
     if not isinstance(client, SqlJobClientBase) or not client.capabilities.sqlglot_dialect:
         return Views(problem=f"{pipeline.destination.destination_name} has none")
+    if client.capabilities.sqlglot_dialect == "sqlite":
+        # it would take views with functions that it does not have, and fail when they are read
+        return Views(problem="SQLite lacks what they reckon with")
     try:
         with client:
             return _put_in_place(pipeline, client)
