@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -46,7 +47,7 @@ class CommandMirror(Mirror):
 
 def postgres_tables(dsn: str, dataset: str = "tracker") -> Tables:
     """Every row of every table of a dataset in Postgres, without dlt's own tables."""
-    with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_name FROM information_schema.tables "
             "WHERE table_schema = %s AND table_type = 'BASE TABLE'",

@@ -69,12 +69,18 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres(postgres_server: str) -> str:
     """The DSN of a database that nothing is in."""
+    return new_database(f"{postgres_server}/postgres")
+
+
+def new_database(like: str) -> str:
+    """The DSN of a new database, with all that is in another, to which nobody may be connected."""
     import psycopg2
 
+    server, _, template = like.rpartition("/")
     name = f"test_{next(_number)}"
-    connection = psycopg2.connect(f"{postgres_server}/postgres")
+    connection = psycopg2.connect(f"{server}/template1")
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     connection.close()
-    return f"{postgres_server}/{name}"
+    return f"{server}/{name}"

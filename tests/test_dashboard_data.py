@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 import resource
 import subprocess
@@ -35,10 +34,11 @@ from tracker_dashboard.read_only import at_most, checked_select
 from tracker_server import TrackerServer
 from tracker_server.workspace import Workspace
 
-from .conftest import ROOT, Command
+from .conftest import ROOT, Command, make_small_workspace, new_command
+from .forking import Forking
 from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
 
-Loads = Callable[..., Loaded]
+Read = Callable[..., Loaded]
 
 
 @pytest.fixture
@@ -48,19 +48,52 @@ def command(command: Command) -> Command:
     return command
 
 
-@pytest.fixture
-def load(command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch) -> Loads:
-    """Loads the small workspace with the command, and reads it as the dashboard does."""
+def make_workspace() -> Workspace:
+    """The small one, its days beginning before they do in UTC, long after, and shortly before."""
+    workspace = make_small_workspace()
+    zones = ("Pacific/Auckland", "Pacific/Honolulu", "Europe/Berlin")
+    for project_id, zone in zip(workspace.projects, zones, strict=True):
+        workspace.edit_project(project_id, time_zone={"olson_name": zone, "kind": "time_zone"})
+    return workspace
 
-    def loaded(*options: str, **env: str) -> Loaded:
-        result = command(*options, env=env)
-        assert result.returncode == 0, result.stderr
+
+@pytest.fixture
+def small_workspace() -> Workspace:
+    """What is loaded."""
+    return make_workspace()
+
+
+@pytest.fixture(scope="module")
+def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The workspace loaded into DuckDB once, views included."""
+    command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
+    command.views = True
+    workspace = make_workspace()
+    with TrackerServer(workspace) as server:
+        command.base_url, command.api_token = server.url, workspace.me["api_token"]
+        result = command()
+    assert result.returncode == 0, result.stderr
+    return command
+
+
+@pytest.fixture
+def read(command: Command, monkeypatch: pytest.MonkeyPatch) -> Read:
+    """Reads what the command has loaded last, as the dashboard does."""
+
+    def loaded(**env: str) -> Loaded:
         for name, value in command.environment(env).items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(command.folder)
         return Loaded(last_loaded().name)
 
     return loaded
+
+
+@pytest.fixture
+def loaded(command: Command, first_load: Command, read: Read) -> Loaded:
+    """The workspace in DuckDB."""
+    command.take_over(first_load)
+    return read()
 
 
 def _queries(workspace: Workspace) -> dict[str, exp.Query]:
@@ -114,11 +147,14 @@ def _told(value: object) -> str:
 
 
 def test_postgres_answers_as_duckdb_does(
-    load: Loads, small_workspace: Workspace, postgres: str
+    loaded: Loaded, command: Command, server: TrackerServer, read: Read, postgres: str
 ) -> None:
-    asked = _queries(small_workspace)
-    in_duckdb = dict(zip(asked, load().rows(list(asked.values())), strict=True))
-    loaded = load("--destination", "postgres", DESTINATION__POSTGRES__CREDENTIALS=postgres)
+    asked = _queries(server.workspace)
+    in_duckdb = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
+    env = {"DESTINATION__POSTGRES__CREDENTIALS": postgres}
+    result = command("--destination", "postgres", env=env)
+    assert result.returncode == 0, result.stderr
+    loaded = read(**env)
     assert loaded.destination_name == "postgres"
     assert "tracker:tracker" not in loaded.place
     in_postgres = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
@@ -223,8 +259,7 @@ def test_functions_that_could_do_anything_are_refused(statement: str, dialect: s
         checked_select(statement, dialect)
 
 
-def test_duckdb_reaches_nothing_but_its_database(load: Loads) -> None:
-    loaded = load()
+def test_duckdb_reaches_nothing_but_its_database(loaded: Loaded) -> None:
     for statement in REFUSED_BY_DUCKDB:
         with pytest.raises(DashboardError):
             loaded.typed(statement)
@@ -238,8 +273,7 @@ def _most_memory() -> int:
 
 
 @pytest.mark.parametrize("asked", ["range(1000000000)", "repeat('x', 4000000000)"])
-def test_a_query_takes_no_more_memory_than_it_is_given(asked: str, load: Loads) -> None:
-    loaded = load("--resource", "labels", "--no-views")
+def test_a_query_takes_no_more_memory_than_it_is_given(asked: str, loaded: Loaded) -> None:
     before = _most_memory()
     with pytest.raises(DashboardError, match=r"[Mm]emory"):
         loaded.typed(f"SELECT {asked}")
@@ -267,8 +301,9 @@ def test_no_more_rows_than_can_be_shown(statement: str, limited: str) -> None:
 # what is there, and what is not
 
 
-def test_what_is_not_there_is_said(load: Loads) -> None:
-    loaded = load("--no-views")
+def test_what_is_not_there_is_said(loaded: Loaded) -> None:
+    with duckdb.connect(loaded.place) as connection:
+        connection.execute("DROP VIEW tracker.epic_progress")
     with pytest.raises(NotThereError):
         loaded.rows([queries.epics(Scope())])
     with pytest.raises(NotThereError):
@@ -302,10 +337,9 @@ def test_nothing_loaded_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_views_of_another_version_are_said_to_be_made_anew(
-    load: Loads, command: Command, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load("--resource", "projects", "iterations", "stories")
-    with duckdb.connect(str(command.database)) as connection:
+    with duckdb.connect(loaded.place) as connection:
         connection.execute("DROP VIEW tracker.iteration_metrics CASCADE")
         connection.execute("CREATE VIEW tracker.iteration_metrics AS SELECT 1 AS project_id")
     monkeypatch.setattr(sys, "argv", ["dashboard"])
@@ -315,8 +349,7 @@ def test_views_of_another_version_are_said_to_be_made_anew(
     assert "the command makes them anew" in said.value
 
 
-def test_dlt_shows_a_pipeline_only_with_its_hub(load: Loads, command: Command) -> None:
-    load()
+def test_dlt_shows_a_pipeline_only_with_its_hub(loaded: Loaded, command: Command) -> None:
     shown = subprocess.run(
         [Path(sys.executable).parent / "dlt", "pipeline", "pivotal_tracker", "show"],
         cwd=command.folder,
@@ -446,16 +479,8 @@ def test_a_chart_is_vega_lite_and_draws_columns_that_it_has(chart: charts.Chart)
 # what pages work out
 
 
-def test_a_span_holds_the_iterations_that_have_a_day_in_it(
-    load: Loads, server: TrackerServer
-) -> None:
+def test_a_span_holds_the_iterations_that_have_a_day_in_it(loaded: Loaded) -> None:
     """Also where the day begins before it does in UTC, and where it begins long after."""
-    zones = itertools.cycle(["Pacific/Auckland", "Pacific/Honolulu", "Europe/Berlin"])
-    for project_id, zone in zip(server.workspace.projects, zones, strict=False):
-        server.workspace.edit_project(
-            project_id, time_zone={"olson_name": zone, "kind": "time_zone"}
-        )
-    loaded = load()
     (every,) = loaded.rows([queries.iterations(Scope())])
     starts, finishes = (parts.days(every, name)[name] for name in ("start", "finish"))
     first, end = date.fromisoformat(starts.iloc[9]), date.fromisoformat(finishes.iloc[9])

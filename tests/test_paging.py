@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -12,33 +13,112 @@ from tracker_server.made_up import made_up_workspace
 from tracker_server.query import Query
 from tracker_server.workspace import Workspace
 
-from .conftest import Command
+from .conftest import Command, new_command
+from .forking import Forking
 from .test_load import truth
-from .truth import assert_tables_equal
+from .truth import Tables, assert_tables_equal
 
-CLAMPED = {"stories": 7, "activity": 20, "releases": 2}
+CLAMPED = {"stories": 7, "activity": 20, "releases": 1}
+WELL_PAGED = {
+    "clamped": Behaviour(limits=CLAMPED),
+    "total null": Behaviour(limits=CLAMPED, total="null"),
+    "total absent": Behaviour(limits=CLAMPED, total="absent"),
+    "total too large": Behaviour(limits=CLAMPED, total="too_large"),
+    "no headers": Behaviour(limits=CLAMPED, pagination_headers=False),
+}
+IGNORING_THE_OFFSET = {
+    "offset ignored": Behaviour(limits={"stories": 10}, ignores_offset=True),
+    "offset ignored, no headers": Behaviour(
+        limits={"stories": 10}, ignores_offset=True, pagination_headers=False
+    ),
+}
+LAST_PAGE_AGAIN = "last page again and again"
+PAGED = {
+    **WELL_PAGED,
+    **IGNORING_THE_OFFSET,
+    LAST_PAGE_AGAIN: Behaviour(limits={"stories": 7}, pagination_headers=False),
+}
 
 
-@pytest.mark.parametrize(
-    "behaviour",
-    [
-        Behaviour(limits=CLAMPED),
-        Behaviour(limits=CLAMPED, total="null"),
-        Behaviour(limits=CLAMPED, total="absent"),
-        Behaviour(limits=CLAMPED, total="too_large"),
-        Behaviour(limits=CLAMPED, pagination_headers=False),
-    ],
-    ids=["clamped", "total null", "total absent", "total too large", "no headers"],
-)
-def test_every_row_once(behaviour: Behaviour, command: Command, server: TrackerServer) -> None:
-    expected = truth(server)
-    server.behaviour = behaviour
-    result = command("--resource", *CLAMPED)
-    assert result.returncode == 0, result.stderr
+@dataclass
+class PagedLoad:
+    """One project, whose lists were paged in a way of their own.
+
+    Attributes:
+        held: What the server has of it, in the tables of the lists that were loaded.
+        loaded: What was loaded of it.
+        requests: How many it took.
+    """
+
+    held: Tables
+    loaded: Tables
+    requests: int
+
+    @property
+    def story_ids(self) -> list[int]:
+        """The stories that were loaded."""
+        return [row["id"] for row in self.loaded["stories"]]
+
+
+@pytest.fixture(scope="module")
+def paged(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PagedLoad]:
+    """Projects loaded together, each by its way of paging."""
+    workspace = made_up_workspace(projects=len(PAGED), stories=40, activity=60, seed=7)
+    command = new_command(forking, tmp_path_factory.mktemp("paged") / "run")
+    places = {f"/projects/{project_id}/": way for way, project_id in _by_way(workspace)}
+    now = ""
+    within = Query.integer
+
+    def page_in_its_way(path: str, _: dict[str, str]) -> None:
+        nonlocal now
+        now = next((way for place, way in places.items() if place in path), "")
+        server.behaviour.__dict__.update(vars(PAGED.get(now, Behaviour())))
+
+    def clamped(query: Query, name: str) -> int | None:
+        number = within(query, name)
+        # as by a server that takes an offset beyond the end for the last one
+        is_beyond = now == LAST_PAGE_AGAIN and name == "offset" and (number or 0) > 35
+        return 35 if is_beyond else number
+
+    with TrackerServer(workspace) as server, pytest.MonkeyPatch.context() as patch:
+        held = truth(server)
+        server.requests.clear()
+        server.before_request = page_in_its_way
+        patch.setattr(Query, "integer", clamped)
+        command.base_url, command.api_token = server.url, workspace.me["api_token"]
+        result = command("--resource", *CLAMPED)
+        assert result.returncode == 0, result.stderr
     loaded = command.tables()
-    paged = {name: rows for name, rows in expected.items() if name.split("__")[0] in CLAMPED}
-    assert paged.keys() >= CLAMPED.keys()
-    assert_tables_equal({name: loaded[name] for name in paged}, paged)
+    return {
+        way: PagedLoad(
+            _of_project(held, project_id),
+            _of_project(loaded, project_id),
+            sum(f"/projects/{project_id}/" in request.path for request in server.requests),
+        )
+        for way, project_id in _by_way(workspace)
+    }
+
+
+def _by_way(workspace: Workspace) -> list[tuple[str, int]]:
+    return list(zip(PAGED, workspace.projects, strict=True))
+
+
+def _of_project(tables: Tables, project_id: int) -> Tables:
+    return {
+        name: [row for row in rows if row.get("project_id") == project_id]
+        for name, rows in tables.items()
+        if name.split("__")[0] in CLAMPED
+    }
+
+
+@pytest.mark.parametrize("way", WELL_PAGED)
+def test_every_row_once(way: str, paged: dict[str, PagedLoad]) -> None:
+    project = paged[way]
+    for name, limit in CLAMPED.items():
+        assert len(project.held[name]) > limit, name
+    assert_tables_equal(project.loaded, project.held)
+    # a total beyond all reason is not believed
+    assert project.requests < 50
 
 
 @pytest.mark.parametrize(
@@ -61,55 +141,35 @@ def test_pages_follow_one_another_without_a_gap(
 
 
 def test_a_list_whose_last_page_comes_again_and_again_has_ended(
-    command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch
+    paged: dict[str, PagedLoad],
 ) -> None:
-    """As from a server that takes an offset beyond the end for the last one."""
-    server.behaviour = Behaviour(limits={"stories": 7}, pagination_headers=False)
-    within = Query.integer
-
-    def clamped(query: Query, name: str) -> int | None:
-        number = within(query, name)
-        return min(number, 35) if name == "offset" and number is not None else number
-
-    monkeypatch.setattr(Query, "integer", clamped)
-    result = command("--resource", "stories")
-    assert result.returncode == 0, result.stderr
-    stories = {s for project in server.workspace.projects.values() for s in project.stories}
-    assert {row["id"] for row in command.tables()["stories"]} == stories
-    assert len(server.requests) < 100
+    project = paged[LAST_PAGE_AGAIN]
+    assert set(project.story_ids) == {row["id"] for row in project.held["stories"]}
+    assert len(project.held["stories"]) == 40
+    assert project.requests < 35
 
 
 def test_a_limit_is_never_asked_of_an_unpaged_endpoint(
-    command: Command, server: TrackerServer
-) -> None:
-    assert command().returncode == 0
-    assert all(request.status == 200 for request in server.requests)
-    for request in server.requests:
-        if request.path.rsplit("/", 1)[1] in ("projects", "epics", "labels", "memberships"):
-            assert "limit" not in request.query
-            assert "offset" not in request.query
-
-
-@pytest.mark.parametrize("pagination_headers", [True, False])
-def test_a_server_that_ignores_the_offset_is_not_read_for_ever(
-    pagination_headers: bool, command: Command, serve: Callable[[Workspace], TrackerServer]
-) -> None:
-    server = serve(made_up_workspace(projects=1, stories=30, activity=30, seed=2))
-    server.behaviour = Behaviour(
-        limits={"stories": 10}, ignores_offset=True, pagination_headers=pagination_headers
-    )
-    result = command("--resource", "stories")
-    assert result.returncode == 0, result.stderr
-    ids = [row["id"] for row in command.tables()["stories"]]
-    assert len(ids) == len(set(ids)) == 10
-    assert len(server.requests) < 10
-
-
-def test_a_total_beyond_all_reason_is_not_believed(
     command: Command, serve: Callable[[Workspace], TrackerServer]
 ) -> None:
-    server = serve(made_up_workspace(projects=1, stories=30, activity=30, seed=2))
-    server.behaviour = Behaviour(limits={"stories": 10}, total="too_large")
-    assert command("--resource", "stories").returncode == 0
-    assert len(command.tables()["stories"]) == 30
-    assert len(server.requests) < 50
+    server = serve(made_up_workspace(projects=1, stories=10, activity=20, seed=2))
+    assert command().returncode == 0
+    assert all(request.status == 200 for request in server.requests)
+    unpaged = [
+        request
+        for request in server.requests
+        if request.path.rsplit("/", 1)[1] in ("projects", "epics", "labels", "memberships")
+    ]
+    assert len(unpaged) >= 4
+    for request in unpaged:
+        assert "limit" not in request.query
+        assert "offset" not in request.query
+
+
+@pytest.mark.parametrize("way", IGNORING_THE_OFFSET)
+def test_a_server_that_ignores_the_offset_is_not_read_for_ever(
+    way: str, paged: dict[str, PagedLoad]
+) -> None:
+    ids = paged[way].story_ids
+    assert len(ids) == len(set(ids)) == 10
+    assert paged[way].requests < 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 import psycopg2
 import pytest
@@ -11,45 +12,57 @@ from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command
+from .conftest import Command, make_small_workspace, new_command
 from .destinations import CommandMirror, a_busy_day, postgres_tables
-from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
+from .forking import Forking
+from .postgres import new_database, postgres, postgres_server  # noqa: F401 - fixtures
 from .test_killed import LOADED, Point, forget_loaded, kill_at
 
+CREDENTIALS = "DESTINATION__POSTGRES__CREDENTIALS"
 
-@pytest.fixture
-def mirror(command: Command, server: TrackerServer, postgres: str) -> CommandMirror:  # noqa: F811
+
+def _mirror(command: Command, server: TrackerServer, database: str) -> CommandMirror:
     return CommandMirror(
         server.workspace,
         command.folder,
         server,
         command=command,
         options=("--destination", "postgres"),
-        env={"DESTINATION__POSTGRES__CREDENTIALS": postgres},
-        read=lambda: postgres_tables(postgres),
+        env={CREDENTIALS: database},
+        read=lambda: postgres_tables(database),
     )
 
 
-def test_it_keeps_up(mirror: CommandMirror) -> None:
-    result = mirror.run()
-    assert "In postgres, dataset tracker." in result.stdout
-    assert "WARNING" not in result.stderr
-    mirror.assert_exact()
-    a_busy_day(mirror.workspace)
-    mirror.run()
-    mirror.assert_exact()
-    assert any(row.get("mood") == "fine" for row in mirror.tables()["stories"])
-    a_busy_day(mirror.workspace)
-    mirror.run()
-    mirror.assert_exact()
-    assert "Loaded 0 rows" in mirror.run().stdout
-    mirror.run("--full-refresh")
-    mirror.assert_exact()
+@pytest.fixture(scope="module")
+def first_load(
+    forking: Forking,
+    postgres_server: str,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> CommandMirror:
+    """The small workspace loaded once, for all tests of what comes after that."""
+    command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
+    workspace = make_small_workspace()
+    with TrackerServer(workspace) as server:
+        command.base_url, command.api_token = server.url, workspace.me["api_token"]
+        mirror = _mirror(command, server, new_database(f"{postgres_server}/postgres"))
+        result = mirror.run()
+        assert "In postgres, dataset tracker." in result.stdout
+        assert "WARNING" not in result.stderr
+        mirror.assert_exact()
+    return mirror
 
 
-def test_columns_have_their_types(mirror: CommandMirror) -> None:
-    mirror.run("--resource", "activity", "history_days", "stories")
-    with psycopg2.connect(mirror.env["DESTINATION__POSTGRES__CREDENTIALS"]) as connection:
+@pytest.fixture
+def mirror(command: Command, server: TrackerServer, first_load: CommandMirror) -> CommandMirror:
+    """A small workspace that has been loaded once."""
+    command.take_over(first_load.command)
+    mirror = _mirror(command, server, new_database(first_load.env[CREDENTIALS]))
+    mirror.seen = dict(first_load.seen)
+    return mirror
+
+
+def test_columns_have_their_types(first_load: CommandMirror) -> None:
+    with closing(psycopg2.connect(first_load.env[CREDENTIALS])) as connection:
         cursor = connection.cursor()
         cursor.execute(
             "SELECT table_name, column_name, data_type FROM information_schema.columns "
@@ -64,21 +77,26 @@ def test_columns_have_their_types(mirror: CommandMirror) -> None:
     assert types["stories", "cycle_time_details__total_cycle_time"] == "bigint"
 
 
-def test_a_lost_working_folder_costs_nothing(mirror: CommandMirror) -> None:
-    mirror.run()
+def test_it_keeps_up_though_the_working_folder_is_lost(mirror: CommandMirror) -> None:
     before = mirror.tables()
+    mirror.command.views = True
     a_busy_day(mirror.workspace)
     mirror.command.folder.joinpath("dlt").rename(mirror.command.folder / "elsewhere")
     result = mirror.run()
     assert len(mirror.server.requests) < 30
     assert "Unchanged since the last run: 1 projects." in result.stdout
+    assert "Views: 13." in result.stdout
     assert before.keys() <= mirror.tables().keys()
+    mirror.assert_exact()
+    assert any(row.get("mood") == "fine" for row in mirror.tables()["stories"])
+    assert "Loaded 0 rows" in mirror.run().stdout
+    # made anew, below the views
+    assert "Views: 13." in mirror.run("--full-refresh").stdout
     mirror.assert_exact()
 
 
 def test_a_killed_run_is_completed(mirror: CommandMirror) -> None:
     """Also where files were loaded that dlt had not noted yet, those of nested rows among them."""
-    mirror.run()
     a_busy_day(mirror.workspace)
     options = (*mirror.options, "--no-views")
     kill_at(Point(LOADED, 8), mirror.command, mirror.server, *options, env=mirror.env)
@@ -93,8 +111,8 @@ def test_an_empty_workspace_has_every_table(
     postgres: str,  # noqa: F811
 ) -> None:
     serve(made_up_workspace(projects=0))
-    result = command(
-        "--destination", "postgres", env={"DESTINATION__POSTGRES__CREDENTIALS": postgres}
-    )
+    command.views = True
+    result = command("--destination", "postgres", env={CREDENTIALS: postgres})
     assert result.returncode == 0, result.stderr
+    assert "Views: 13." in result.stdout
     assert {"stories__comments__file_attachments", "iterations"} <= postgres_tables(postgres).keys()

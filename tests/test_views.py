@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from itertools import count
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dlt
 import duckdb
@@ -29,7 +30,7 @@ from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
-from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
+from .postgres import new_database, postgres_server  # noqa: F401 - a fixture
 from .recorded import PROJECT_ID, RECORDED, RECORDED_IN, answers, recorded, recorded_workspace
 from .small_shop import ANN, BOB, SHOP, small_shop
 
@@ -61,7 +62,6 @@ STATES = (
     "accepted",
 )
 DESTINATIONS = ("duckdb", "postgres")
-_number = count(1)
 
 
 @pytest.fixture
@@ -77,11 +77,63 @@ class _UndoError(Exception):
 
 @dataclass
 class Loaded:
-    """A workspace in a destination, with the views."""
+    """A workspace in a destination, with the views.
 
-    pipeline: dlt.Pipeline
+    Attributes:
+        workspace: What was loaded.
+        folder: Where the pipeline works, as the command's would; DuckDB's file is beside it.
+        database: The DSN, where the destination is Postgres.
+    """
+
     workspace: Workspace
+    folder: Path
+    database: str = ""
+    pipeline: dlt.Pipeline = field(init=False)
+    _held: duckdb.DuckDBPyConnection | None = None
     _changing: Any = None
+
+    def __post_init__(self) -> None:
+        file = self.folder / "pivotal_tracker.duckdb"
+        self.pipeline = dlt.pipeline(
+            "pivotal_tracker",
+            destination=dlt.destinations.postgres(self.database)
+            if self.database
+            else dlt.destinations.duckdb(str(file)),
+            dataset_name="tracker",
+            pipelines_dir=str(self.folder / "dlt" / "pipelines"),
+        )
+        if not self.database:
+            # the file held open, as the command does: dlt opens it for each question otherwise
+            self._held = duckdb.connect(str(file))
+            self._held.execute("SET threads = 1")
+
+    def __enter__(self) -> Loaded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._held:
+            self._held.close()
+
+    def copied(self, folder: Path) -> Loaded:
+        """Another one of it, in a folder that is not there yet."""
+        if self._held:
+            # nothing is then in the log alone
+            self._held.execute("CHECKPOINT")
+        shutil.copytree(self.folder, folder)
+        database = self.database and new_database(self.database)
+        return replace(self, folder=folder, database=database, _held=None)
+
+    def load(self, *resources: str, refresh: Any = None, **options: Any) -> None:
+        """Loads the workspace, or some resources of it."""
+        with TrackerServer(self.workspace) as server:
+            source = pivotal_tracker_source(
+                api_token=self.workspace.me["api_token"], base_url=server.url, **options
+            )
+            self.pipeline.run(
+                source.with_resources(*resources) if resources else source,
+                loader_file_format="parquet",
+                refresh=refresh,
+            )
 
     def rows(self, query: str) -> list[Record]:
         """The rows of a table or view, or of a query in which `{}` stands before their names."""
@@ -138,50 +190,65 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-Load = Callable[[Workspace, str], Loaded]
+class Load(Protocol):
+    """What loads a workspace, or some resources of it, into a destination."""
+
+    def __call__(
+        self, make_workspace: Callable[[], Workspace], destination: str, *resources: str
+    ) -> Loaded: ...
 
 
 @pytest.fixture(scope="module")
 def load(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Load]:
-    """Loads a workspace into a destination, each into a dataset of its own."""
+    """Loads a workspace into a destination, once for all tests; none may change what it gives."""
+    with ExitStack() as to_close:
 
-    def run(workspace: Workspace, destination: str) -> Loaded:
-        folder = tmp_path_factory.mktemp("views")
-        if destination == "postgres":
-            server = request.getfixturevalue("postgres_server")
-            place = dlt.destinations.postgres(f"{server}/postgres")
-        else:
-            place = dlt.destinations.duckdb(str(folder / "loaded.duckdb"))
-        pipeline = dlt.pipeline(
-            "pivotal_tracker",
-            destination=place,
-            dataset_name=f"tracker_{next(_number)}",
-            pipelines_dir=str(folder / "pipelines"),
-        )
-        with TrackerServer(workspace) as server:
-            source = pivotal_tracker_source(
-                api_token=workspace.me["api_token"], base_url=server.url
-            )
-            pipeline.run(source, loader_file_format="parquet")
-        made = create_views(pipeline)
-        assert (set(made.names), made.left_out, made.problem) == (NAMES, {}, "")
-        return Loaded(pipeline, workspace)
+        @functools.cache
+        def run(
+            make_workspace: Callable[[], Workspace], destination: str, *resources: str
+        ) -> Loaded:
+            database = ""
+            if destination == "postgres":
+                database = new_database(f"{request.getfixturevalue('postgres_server')}/postgres")
+            folder = tmp_path_factory.mktemp("views")
+            loaded = to_close.enter_context(Loaded(make_workspace(), folder, database))
+            loaded.load(*resources)
+            made = create_views(loaded.pipeline)
+            assert made.problem == ""
+            if not resources:
+                assert (set(made.names), made.left_out) == (NAMES, {})
+            return loaded
 
-    yield run
+        yield run
 
 
 @pytest.fixture(scope="module", params=DESTINATIONS)
 def shop(load: Load, request: pytest.FixtureRequest) -> Loaded:
     """The small shop, which nothing may change."""
-    return load(small_shop(), request.param)
+    return load(small_shop, request.param)
+
+
+@pytest.fixture
+def own_shop(load: Load, tmp_path: Path) -> Iterator[Callable[[str], Loaded]]:
+    """Gives the small shop in a destination, for a test to change."""
+    with ExitStack() as to_close:
+        yield lambda destination: to_close.enter_context(
+            load(small_shop, destination).copied(tmp_path / "own shop")
+        )
+
+
+def _make_made_up() -> Workspace:
+    return made_up_workspace(projects=3, stories=120, activity=200, seed=11)
 
 
 @pytest.fixture(scope="module", params=DESTINATIONS)
 def made_up(load: Load, request: pytest.FixtureRequest) -> Loaded:
     """Two years of three teams, which nothing may change."""
-    return load(made_up_workspace(projects=3, stories=120, activity=200, seed=11), request.param)
+    return load(
+        _make_made_up, request.param, "projects", "stories", "iterations", "epics", "history_days"
+    )
 
 
 def test_story_overview(shop: Loaded) -> None:
@@ -816,12 +883,7 @@ def test_throughput_counts_every_story(made_up: Loaded) -> None:
 )
 @pytest.mark.parametrize("destination", DESTINATIONS)
 def test_what_tracker_itself_answered(load: Load, destination: str) -> None:
-    workspace = recorded_workspace()
-    project = workspace.projects[PROJECT_ID]
-    project.iterations = _recorded_iterations()
-    project.record = project.record | {"current_iteration_number": 283}
-    loaded = load(workspace, destination)
-
+    loaded = load(_as_recorded, destination, "projects", "stories", "iterations")
     iterations = loaded.by("iteration_metrics", "iteration_number")
     current = recorded(
         "iterations",
@@ -836,8 +898,8 @@ def test_what_tracker_itself_answered(load: Load, destination: str) -> None:
     assert [iterations[number]["points_accepted"] for number in (1, 2)] == [5, 11]
     assert [iterations[number]["stories_accepted"] for number in (1, 2)] == [5, 5]
     # 9 points, counted from the stories too
-    loaded.execute("UPDATE {}iterations SET points = NULL")
-    assert loaded.by("iteration_metrics", "iteration_number")[283]["points"] == 9
+    with loaded.changed("UPDATE {}iterations SET points = NULL"):
+        assert loaded.by("iteration_metrics", "iteration_number")[283]["points"] == 9
 
     stays = loaded.by("cycle_times", "story_id", "state")
     since = (datetime.now(UTC) - RECORDED_IN).total_seconds() / 3600
@@ -852,6 +914,15 @@ def test_what_tracker_itself_answered(load: Load, destination: str) -> None:
             assert stay["hours"] == pytest.approx(hours, abs=0.2), details
 
 
+def _as_recorded() -> Workspace:
+    """The recorded project, with the iterations that were recorded of it."""
+    workspace = recorded_workspace()
+    project = workspace.projects[PROJECT_ID]
+    project.iterations = _recorded_iterations()
+    project.record = project.record | {"current_iteration_number": 283}
+    return workspace
+
+
 def _recorded_iterations() -> list[Record]:
     """All iterations that were recorded, with the ids of their stories."""
     found: dict[int, Record] = {}
@@ -863,19 +934,20 @@ def _recorded_iterations() -> list[Record]:
     return [found[number] for number in sorted(found)]
 
 
-@pytest.mark.parametrize("destination", DESTINATIONS)
-def test_an_empty_workspace_has_empty_views(load: Load, destination: str) -> None:
-    loaded = load(made_up_workspace(projects=0), destination)
-    for name in NAMES - {"numbers"}:
-        assert loaded.rows(name) == []
-    counted = sorted(row["n"] for row in loaded.rows("numbers"))
+def test_of_nothing_there_is_nothing(shop: Loaded) -> None:
+    """As where a workspace is empty, whose tables are all there."""
+    tables = shop.pipeline.default_schema.data_table_names()
+    with shop.changed(*(f"DELETE FROM {{}}{table}" for table in tables)):  # noqa: S608
+        for name in NAMES - {"numbers"}:
+            assert shop.rows(name) == [], name
+        counted = sorted(row["n"] for row in shop.rows("numbers"))
     assert counted == list(range(10_000))
 
 
 def test_views_are_left_alone_until_what_they_are_made_from_changes(
-    load: Load, monkeypatch: pytest.MonkeyPatch
+    own_shop: Callable[[str], Loaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = load(small_shop(), "duckdb")
+    shop = own_shop("duckdb")
     shop.execute("CREATE OR REPLACE VIEW {}forecast AS SELECT 1 AS mine")
     assert set(create_views(shop.pipeline).names) == NAMES
     assert shop.rows("forecast") == [{"mine": 1}]
@@ -889,8 +961,8 @@ def test_views_are_left_alone_until_what_they_are_made_from_changes(
     assert list(shop.rows("person_activity")[0]) == ["person_id"]
 
 
-def test_a_view_whose_table_is_gone_goes_too(load: Load) -> None:
-    shop = load(small_shop(), "duckdb")
+def test_a_view_whose_table_is_gone_goes_too(own_shop: Callable[[str], Loaded]) -> None:
+    shop = own_shop("duckdb")
     shop.execute("ALTER TABLE {}epics RENAME TO former_epics")
     made = create_views(shop.pipeline)
     assert made.left_out["story_overview"] == "needs epics"
@@ -902,9 +974,9 @@ def test_a_view_whose_table_is_gone_goes_too(load: Load) -> None:
 
 @pytest.mark.parametrize("destination", DESTINATIONS)
 def test_a_view_that_the_destination_refuses_is_left_out_and_so_are_those_that_read_it(
-    load: Load, destination: str, monkeypatch: pytest.MonkeyPatch
+    own_shop: Callable[[str], Loaded], destination: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = load(small_shop(), destination)
+    shop = own_shop(destination)
     files = views._files() | {"project_velocity": "SELECT nothing_such FROM projects"}
     monkeypatch.setattr(views, "_files", lambda: files)
     made = create_views(shop.pipeline)
@@ -921,50 +993,54 @@ def test_a_view_that_the_destination_refuses_is_left_out_and_so_are_those_that_r
 
 
 @pytest.mark.parametrize(
-    ("destination", "refresh"),
-    [("duckdb", "drop_sources"), ("postgres", "drop_sources"), ("postgres", "drop_data")],
+    ("destination", "refreshes"),
+    [("duckdb", ["drop_sources"]), ("postgres", ["drop_sources", "drop_data"])],
 )
 def test_dlt_may_drop_the_tables_below_the_views(
-    load: Load, destination: str, refresh: Any
+    own_shop: Callable[[str], Loaded], destination: str, refreshes: list[str]
 ) -> None:
-    shop = load(small_shop(), destination)
+    shop = own_shop(destination)
     before = sorted(shop.rows("forecast"), key=itemgetter("story_id"))
-    with TrackerServer(shop.workspace) as server:
-        source = pivotal_tracker_source(
-            api_token=shop.workspace.me["api_token"], base_url=server.url, full_refresh=True
-        )
-        shop.pipeline.run(source, loader_file_format="parquet", refresh=refresh)
-    assert set(create_views(shop.pipeline).names) == NAMES
-    assert sorted(shop.rows("forecast"), key=itemgetter("story_id")) == before
+    for refresh in refreshes:
+        shop.load(refresh=refresh, full_refresh=True)
+        assert set(create_views(shop.pipeline).names) == NAMES, refresh
+        assert sorted(shop.rows("forecast"), key=itemgetter("story_id")) == before, refresh
 
 
-@pytest.mark.parametrize("remembered", [None, "made by another version", []])
-def test_what_another_version_remembers_is_no_hindrance(load: Load, remembered: Any) -> None:
-    shop = load(small_shop(), "duckdb")
-    shop.pipeline.set_local_state_val("pivotal_tracker_views", remembered)
-    assert set(create_views(shop.pipeline).names) == NAMES
+def test_what_another_version_remembers_is_no_hindrance(
+    own_shop: Callable[[str], Loaded],
+) -> None:
+    shop = own_shop("duckdb")
+    remembered: Any
+    for remembered in (None, "made by another version", []):
+        shop.pipeline.set_local_state_val("pivotal_tracker_views", remembered)
+        assert set(create_views(shop.pipeline).names) == NAMES, remembered
 
 
-@pytest.mark.parametrize("strategy", ["truncate-and-insert", "staging-optimized"])
-def test_a_full_refresh_rebuilds_postgres_tables_below_the_views(
+def test_a_full_refresh_may_replace_postgres_tables_below_the_views(
+    own_shop: Callable[[str], Loaded],
     command: Command,
     serve: Callable[[Workspace], TrackerServer],
-    postgres: str,  # noqa: F811
-    strategy: str,
 ) -> None:
-    serve(small_shop())
+    """By dlt's usual strategy it empties them: that is among the tests of Postgres."""
+    shop = own_shop("postgres")
+    command.take_over(Command(shop.folder))
+    serve(shop.workspace)
     env = {
-        "DESTINATION__POSTGRES__CREDENTIALS": postgres,
-        "DESTINATION__POSTGRES__REPLACE_STRATEGY": strategy,
+        "DESTINATION__POSTGRES__CREDENTIALS": shop.database,
+        "DESTINATION__POSTGRES__REPLACE_STRATEGY": "staging-optimized",
     }
-    for options in ((), ("--full-refresh",)):
-        result = command("--destination", "postgres", *options, env=env)
-        assert result.returncode == 0, result.stderr
-        assert "Views: 13." in result.stdout
+    options = ("--full-refresh", "--resource", "projects", "stories", "iterations")
+    result = command("--destination", "postgres", *options, env=env)
+    assert result.returncode == 0, result.stderr
+    assert "Views: 13." in result.stdout
+    assert len(shop.rows("forecast")) == 6
 
 
-def test_in_postgres_a_persons_own_view_on_ours_is_not_dropped(load: Load) -> None:
-    shop = load(small_shop(), "postgres")
+def test_in_postgres_a_persons_own_view_on_ours_is_not_dropped(
+    own_shop: Callable[[str], Loaded],
+) -> None:
+    shop = own_shop("postgres")
     shop.execute("CREATE VIEW {}mine AS SELECT count(*) AS n FROM {}forecast")
     shop.pipeline.set_local_state_val("pivotal_tracker_views", {})
     made = create_views(shop.pipeline)
@@ -973,7 +1049,10 @@ def test_in_postgres_a_persons_own_view_on_ours_is_not_dropped(load: Load) -> No
     assert shop.rows("mine") == [{"n": 6}]
 
 
-def test_the_command_says_which_views_there_are(command: Command, server: TrackerServer) -> None:
+def test_the_command_says_which_views_there_are_and_they_move_with_a_renamed_file(
+    command: Command, serve: Callable[[Workspace], TrackerServer]
+) -> None:
+    serve(small_shop())
     result = command("--resource", "stories")
     assert result.returncode == 0, result.stderr
     assert "Views: 1.\n" in result.stdout
@@ -984,32 +1063,33 @@ def test_the_command_says_which_views_there_are(command: Command, server: Tracke
     assert "Left out: view daily_states: needs history_days\n" in result.stdout
     assert "Left out: view project_velocity: needs iteration_metrics\n" in result.stdout
     result = command()
+    assert result.returncode == 0, result.stderr
     assert "Views: 13.\nIn " in result.stdout
+
+    copy = command.database.rename(command.folder / "archive of 2025.duckdb")
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM tracker.forecast").fetchone() == (6,)
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{copy}' AS old (READ_ONLY)")
+        assert connection.execute("SELECT count(*) FROM old.tracker.forecast").fetchone() == (6,)
 
 
 def test_no_views_where_none_are_wanted_or_possible(
-    command: Command, server: TrackerServer, tmp_path: Path
+    command: Command, serve: Callable[[Workspace], TrackerServer], tmp_path: Path
 ) -> None:
-    result = command("--no-views")
+    serve(small_shop())
+    # numbers, which reads no table, would be there whatever is loaded
+    result = command("--no-views", "--resource", "labels")
     assert result.returncode == 0, result.stderr
     assert "Views" not in result.stdout
     with duckdb.connect(str(command.database), read_only=True) as connection:
         found = connection.execute("FROM duckdb_views() WHERE schema_name = 'tracker'").fetchall()
     assert found == []
     env = {"DESTINATION__FILESYSTEM__BUCKET_URL": (tmp_path / "files").as_uri()}
-    result = command("--destination", "filesystem", "--dataset", "files", env=env)
+    options = ("--destination", "filesystem", "--dataset", "files", "--resource", "labels")
+    result = command(*options, env=env)
     assert result.returncode == 0, result.stderr
     assert "Views: none, filesystem has none." in result.stdout
-
-
-def test_views_move_with_a_renamed_file(command: Command, server: TrackerServer) -> None:
-    assert command().returncode == 0
-    copy = command.database.rename(command.folder / "archive of 2025.duckdb")
-    with duckdb.connect(str(copy), read_only=True) as connection:
-        assert connection.execute("SELECT count(*) FROM tracker.forecast").fetchone() != (0,)
-    with duckdb.connect() as connection:
-        connection.execute(f"ATTACH '{copy}' AS old (READ_ONLY)")
-        assert connection.execute("SELECT count(*) FROM old.tracker.forecast").fetchone() != (0,)
 
 
 @pytest.fixture(scope="module")
