@@ -32,6 +32,9 @@ HOSTILE_NAMES = [
     "",
 ]
 
+FILES = ("--attachments", "files", "--resource", "labels")
+"""Options that bring the files of comments that are loaded, and hardly anything else."""
+
 
 def make_with_files() -> Workspace:
     """A project whose stories and epic have files, some of them with names that are no names."""
@@ -55,6 +58,18 @@ def with_files() -> Workspace:
     return make_with_files()
 
 
+@pytest.fixture
+def server(
+    command: Command,
+    serve: Callable[[Workspace], TrackerServer],
+    with_files: Workspace,
+    load_once: LoadOnce,
+) -> TrackerServer:
+    """A server of a project with files, from which the command has loaded all but these."""
+    command.take_over(load_once(make_with_files))
+    return serve(with_files)
+
+
 def assert_all_there(command: Command, workspace: Workspace, folder: Path) -> None:
     """Every file of the workspace lies where its row says, as it is in the workspace."""
     rows = {row["id"]: row for row in command.tables()["attachment_files"]}
@@ -76,7 +91,7 @@ def downloads(server: TrackerServer) -> list[str]:
     return [request.path for request in server.requests if "/file_attachments/" in request.path]
 
 
-def test_each_file_is_downloaded_once(
+def test_each_file_is_downloaded_once_and_again_if_it_is_lost(
     command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
 ) -> None:
     server = serve(with_files)
@@ -87,67 +102,50 @@ def test_each_file_is_downloaded_once(
     assert_all_there(command, with_files, folder)
     assert len(downloads(server)) == len(with_files.attachments)
 
-    server.requests.clear()
     (project,) = with_files.projects.values()
-    commented = next(s for s in project.stories.values() if s["comments"])
+    comments = [c for s in project.stories.values() for c in s["comments"]]
+    deleted = next(comment for comment in comments if comment["file_attachments"])
+    paths = {row["id"]: Path(row["path"]) for row in command.tables()["attachment_files"]}
+    gone = {file["id"] for file in deleted["file_attachments"]}
+    lost, cut, *_ = paths.keys() - gone
+    with_files.delete_comment(deleted["id"])
+    paths[lost].unlink()
+    paths[cut].write_bytes(paths[cut].read_bytes()[:7])
     new = {"filename": "new.txt", "content": b"new"}
-    with_files.add_comment("More", story_id=commented["id"], file_attachments=[new])
-    result = command("--attachments", "files")
-    assert result.returncode == 0, result.stderr
-    assert len(downloads(server)) == 1
-    assert_all_there(command, with_files, folder)
-
-
-def test_files_are_off_by_default_and_can_come_later(
-    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
-) -> None:
-    server = serve(with_files)
-    assert command().returncode == 0
-    assert not downloads(server)
-    assert "attachment_files" not in command.tables()
-    result = command("--attachments", "files")
-    assert result.returncode == 0, result.stderr
-    assert_all_there(command, with_files, command.folder / "files")
-
-
-def test_a_file_lost_or_cut_short_on_disk_is_brought_again(
-    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
-) -> None:
-    server = serve(with_files)
-    command("--attachments", "files")
-    lost, cut, *_ = (Path(row["path"]) for row in command.tables()["attachment_files"])
-    lost.unlink()
-    cut.write_bytes(cut.read_bytes()[:7])
+    with_files.add_comment("More", story_id=deleted["story_id"], file_attachments=[new])
+    added = max(with_files.attachments)
     server.requests.clear()
-    command("--attachments", "files")
-    assert len(downloads(server)) == 2
-    assert_all_there(command, with_files, command.folder / "files")
+    result = command("--attachments", "files")
+    assert result.returncode == 0, result.stderr
+    # those of the others are kept, as is what the deleted comment had
+    assert sorted(re.findall(r"\d{5,}", " ".join(downloads(server)))) == sorted(
+        map(str, (lost, cut, added))
+    )
+    for one in gone:
+        paths[one].unlink()
+    assert_all_there(command, with_files, folder)
 
 
 def test_a_download_that_breaks_off_is_gone_on_with(
     command: Command,
-    serve: Callable[[Workspace], TrackerServer],
     with_files: Workspace,
-    load_once: LoadOnce,
+    server: TrackerServer,
 ) -> None:
-    server = serve(with_files)
-    command.take_over(load_once(make_with_files))
     server.behaviour.faults = Faults(rate=0.5, kinds=("cut_short", "reset"), seed=5)
-    result = command("--attachments", "files")
+    result = command(*FILES)
     assert result.returncode == 0, result.stderr
     assert_all_there(command, with_files, command.folder / "files")
     assert any("Range" in r.headers for r in server.requests if "/file_attachments/" in r.path)
 
 
 def test_what_cannot_be_had_is_told_and_the_rest_is_loaded(
-    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+    command: Command, with_files: Workspace, server: TrackerServer
 ) -> None:
-    serve(with_files)
     missing, wrong, *_ = with_files.attachments
     kept = {i: c for i, c in with_files.attachments.items() if i not in (missing, wrong)}
     del with_files.attachments[missing]
     with_files.attachments[wrong] += b" and more than was said"
-    result = command("--attachments", "files")
+    result = command(*FILES)
     assert result.returncode == 0, result.stderr
     assert "2 could not be had" in result.stdout
     rows = {row["id"]: row for row in command.tables()["attachment_files"]}
@@ -157,38 +155,23 @@ def test_what_cannot_be_had_is_told_and_the_rest_is_loaded(
     assert not list((command.folder / "files").rglob("*.part"))
 
 
-def test_only_the_files_of_the_projects_asked_for(
-    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+def test_files_are_off_by_default_and_can_come_later_project_by_project(
+    command: Command, with_files: Workspace, server: TrackerServer
 ) -> None:
     other = with_files.create_project(name="Another").record["id"]
     story = with_files.create_story(other, name="With a file")["id"]
     file = {"filename": "other.txt", "content": b"of another project"}
     with_files.add_comment("See", story_id=story, file_attachments=[file])
-    serve(with_files)
     assert command().returncode == 0
+    assert not downloads(server)
+    assert "attachment_files" not in command.tables()
     first = next(iter(with_files.projects))
     folder = command.folder / "files"
     for wanted, there in ((first, {first}), (other, {first, other})):
-        assert command("--project", str(wanted), "--attachments", "files").returncode == 0
+        result = command("--project", str(wanted), "--attachments", "files")
+        assert result.returncode == 0, result.stderr
         assert {int(path.name) for path in folder.iterdir()} == there
     assert_all_there(command, with_files, folder)
-
-
-def test_a_file_whose_comment_is_gone_leaves_the_table(
-    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
-) -> None:
-    serve(with_files)
-    command("--attachments", "files")
-    (project,) = with_files.projects.values()
-    comment = next(
-        c for s in project.stories.values() for c in s["comments"] if c["file_attachments"]
-    )
-    gone = [file["id"] for file in comment["file_attachments"]]
-    with_files.delete_comment(comment["id"])
-    command("--attachments", "files")
-    ids = {row["id"] for row in command.tables()["attachment_files"]}
-    assert ids == set(with_files.attachments)
-    assert not ids & set(gone)
 
 
 @pytest.fixture
@@ -221,14 +204,13 @@ def store(with_files: Workspace) -> Iterator[tuple[str, list[dict[str, str]]]]:
 
 def test_the_token_goes_to_no_other_host(
     command: Command,
-    serve: Callable[[Workspace], TrackerServer],
     with_files: Workspace,
+    server: TrackerServer,
     store: tuple[str, list[dict[str, str]]],
 ) -> None:
     address, seen = store
-    server = serve(with_files)
     server.behaviour.files_at = address
-    result = command("--attachments", "files")
+    result = command(*FILES)
     assert result.returncode == 0, result.stderr
     assert_all_there(command, with_files, command.folder / "files")
     assert len(seen) == len(with_files.attachments)
@@ -239,14 +221,13 @@ def test_the_token_goes_to_no_other_host(
 def test_an_image_that_is_refused_is_had_by_its_signed_address(
     how: str,
     command: Command,
-    serve: Callable[[Workspace], TrackerServer],
     with_files: Workspace,
+    server: TrackerServer,
     store: tuple[str, list[dict[str, str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     address, seen = store
     monkeypatch.setattr("tracker_server.kinds.FILES", address)
-    server = serve(with_files)
     if how == "forbidden":
         server.behaviour.forbidden = {"file_attachments"}
     elif how == "sent to a login":
@@ -256,7 +237,7 @@ def test_an_image_that_is_refused_is_had_by_its_signed_address(
         server.before_request = lambda path, _: setattr(
             server.behaviour, "token", "0" if path.startswith("/file_attachments/") else None
         )
-    result = command("--attachments", "files")
+    result = command(*FILES)
     assert result.returncode == 0, result.stderr
     rows = command.tables()["attachment_files"]
     of_stories = {row["id"] for row in rows if row["story_id"]}

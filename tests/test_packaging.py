@@ -23,6 +23,7 @@ from pivotal_tracker_pipeline import VERSION
 from tracker_server import TrackerServer
 
 from .conftest import ROOT, Command
+from .forking import Forking, Run
 from .test_load import truth
 from .truth import assert_tables_equal, loaded_tables
 
@@ -35,6 +36,7 @@ class Installed:
 
     wheel: Path
     folder: Path
+    forking: Forking
 
     def run(
         self,
@@ -54,6 +56,27 @@ class Installed:
             check=False,
         )
 
+    def forked(
+        self, command: Command, *options: str, script: str = "pivotal-tracker", first: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """As `run`, in a process that has imported the libraries, after a first line of Python."""
+        start = self.folder / "start.py"
+        start.write_text(
+            f"import runpy, sys\n{first}\n"
+            f"sys.argv[0] = {str(self.folder / 'bin' / script)!r}\n"
+            "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        )
+        return ended(
+            self.forking.start([str(start), *options], command.folder, command.environment())
+        )
+
+
+def ended(run: Run) -> subprocess.CompletedProcess[str]:
+    """What a run that was forked came to."""
+    stdout, stderr = run.communicate(timeout=60)
+    assert run.returncode is not None
+    return subprocess.CompletedProcess(run.args, run.returncode, stdout, stderr)
+
 
 def pip(*arguments: str) -> None:
     """Runs pip to its end, which must be a good one."""
@@ -63,13 +86,13 @@ def pip(*arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def installed(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel, built as pip builds it and installed into a folder of its own."""
     folder = tmp_path_factory.mktemp("installed")
     pip("wheel", str(ROOT), "--wheel-dir", str(folder / "dist"))
     (wheel,) = (folder / "dist").glob("*.whl")
     pip("install", str(wheel), "--target", str(folder / "site"))
-    return Installed(wheel, folder / "site")
+    return Installed(wheel, folder / "site", forking)
 
 
 @pytest.fixture
@@ -156,23 +179,19 @@ def test_the_installed_command_loads_everything_from_an_empty_folder(
     assert result.returncode == 0, result.stderr
     assert_tables_equal(bare.tables(), truth(server))
     assert result.stdout.endswith("In the browser: pivotal-tracker-dashboard\n")
-    assert VERSION in installed.run(bare, "--version").stdout
-    assert "usage: pivotal-tracker" in installed.run(bare, "--help").stdout
+    assert VERSION in installed.forked(bare, "--version").stdout
+    assert "usage: pivotal-tracker" in installed.forked(bare, "--help").stdout
 
 
 def test_the_installed_sample(installed: Installed, bare: Command) -> None:
-    result = installed.run(bare, "--sample")
+    result = installed.forked(bare, "--sample", "--resource", "stories")
     assert result.returncode == 0, result.stderr
     with duckdb.connect(str(bare.folder / "pivotal_tracker_sample.duckdb")) as connection:
         assert connection.table("tracker.stories").fetchone()
 
 
-def test_a_sample_without_its_server_is_one_line(
-    installed: Installed, bare: Command, tmp_path: Path
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['aiohttp'] = None")
-    paths = f"{installed.folder}{os.pathsep}{tmp_path}"
-    result = installed.run(bare, "--sample", env={"PYTHONPATH": paths})
+def test_a_sample_without_its_server_is_one_line(installed: Installed, bare: Command) -> None:
+    result = installed.forked(bare, "--sample", first="sys.modules['aiohttp'] = None")
     assert result.returncode == 1
     assert result.stderr.startswith("pivotal_tracker: --sample needs")
     assert result.stderr.count("\n") == 1
@@ -218,20 +237,27 @@ def test_a_dashboard_without_its_packages_is_one_line(
     assert "[dashboard]" in result.stderr
 
 
-def test_settings_that_suit_the_source_yield_to_those_of_a_person(bare: Command) -> None:
-    script = (
+def test_settings_that_suit_the_source_yield_to_those_of_a_person(
+    bare: Command, forking: Forking
+) -> None:
+    script = bare.folder / "script.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
         "from pivotal_tracker.defaults import set_defaults; import dlt; set_defaults(); "
         "set_defaults(); print(dlt.config['extract.workers'], dlt.config['load.workers'], "
-        "dlt.config['extract.max_parallel_items'])"
+        "dlt.config['extract.max_parallel_items'], dlt.config['runtime.request_max_attempts'])"
     )
     (bare.folder / ".dlt").mkdir()
-    (bare.folder / ".dlt" / "config.toml").write_text("[load]\nworkers = 5\n")
-    result = bare.python(script, {"EXTRACT__WORKERS": "7"})
-    assert result.stdout == "7 5 24\n", result.stderr
+    (bare.folder / ".dlt" / "config.toml").write_text(
+        "[load]\nworkers = 5\n[runtime]\nrequest_max_attempts = 3\n"
+    )
+    environment = bare.environment({"EXTRACT__WORKERS": "7"})
+    result = ended(forking.start([str(script)], bare.folder, environment))
+    assert result.stdout == "7 5 24 3\n", result.stderr
 
 
 def test_dlt_init_takes_the_source_from_a_local_copy(
-    bare: Command, server: TrackerServer, tmp_path: Path
+    bare: Command, server: TrackerServer, forking: Forking, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
     subprocess.run(
@@ -243,14 +269,7 @@ def test_dlt_init_takes_the_source_from_a_local_copy(
     bare.base_url, bare.api_token = server.url, server.workspace.me["api_token"]
 
     def run(*line: str) -> None:
-        done = subprocess.run(
-            [sys.executable, *line],
-            cwd=bare.folder,
-            env=bare.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = ended(forking.start(line, bare.folder, bare.environment()))
         assert done.returncode == 0, (done.stdout, done.stderr)
 
     dlt_command = str(Path(sys.executable).with_name("dlt"))

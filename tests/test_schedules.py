@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pivotal_tracker.shard import Shard
 from tracker_server import TrackerServer
 
 from .conftest import ROOT, Command
@@ -48,35 +49,42 @@ def values(server: TrackerServer) -> dict[str, Any]:
     }
 
 
-def test_the_workflow_is_incremental_on_bare_machines(
+def asked_of(server: TrackerServer) -> set[int]:
+    """The projects that something has been asked of, beside whether they have changed."""
+    paths = [request.path for request in server.requests]
+    return {
+        one for one in server.workspace.projects if any(f"/projects/{one}/" in x for x in paths)
+    }
+
+
+def test_the_workflow_is_incremental_on_bare_machines_and_says_what_went_wrong(
     server: TrackerServer, tmp_path: Path
 ) -> None:
+    changed, forbidden, unchanged = server.workspace.projects
     runner = Runner(LOAD, tmp_path, values(server))
-    assert runner.run("load") == 0, runner.said
-    assert "stories__tasks" in runner.summary
-    first = len(server.requests)
-
-    project = next(iter(server.workspace.projects))
-    server.workspace.delete_stories(next(iter(server.workspace.projects[project].stories)))
-    assert runner.run("load") == 0, runner.said
-    assert "Unchanged since the last run: 2 projects." in runner.summary
-    assert len(server.requests) - first < first / 2
-    database = tmp_path / "cache" / "2" / "pivotal_tracker.duckdb"
-    assert_tables_equal(loaded_tables(database), truth(server))
-
-
-def test_the_workflow_says_what_went_wrong(server: TrackerServer, tmp_path: Path) -> None:
-    runner = Runner(LOAD, tmp_path, values(server) | {"inputs.options": "--resource stories"})
-    forbidden = next(iter(server.workspace.projects))
     server.behaviour.forbidden_projects = {forbidden}
     assert runner.run("load") == 0, runner.said
+    assert "stories__tasks" in runner.summary
     assert "::warning title=Partly loaded::" in runner.said
     assert f"Skipped: project {forbidden}, stories" in runner.summary
+    assert asked_of(server) == {changed, forbidden, unchanged}
+
+    server.behaviour.forbidden_projects = set()
+    server.workspace.delete_stories(next(iter(server.workspace.projects[changed].stories)))
+    server.requests.clear()
+    runner.expressions["inputs.options"] = "--no-views --summary told.json"
+    assert runner.run("load") == 0, runner.said
+    assert "::warning" not in runner.said
+    assert "Unchanged since the last run: 1 projects." in runner.summary
+    assert asked_of(server) == {changed, forbidden}
+    assert (tmp_path / "machine_2" / "checkout" / "told.json").exists(), "as the options say"
+    database = tmp_path / "cache" / "2" / "pivotal_tracker.duckdb"
+    assert_tables_equal(loaded_tables(database), truth(server))
 
     runner.expressions["secrets.TRACKER_API_TOKEN"] = "0" * 32
     assert runner.run("load") == 1
     assert "pivotal_tracker: " in runner.summary
-    assert not (tmp_path / "cache" / "2").exists(), "what a failed run leaves is not kept"
+    assert not (tmp_path / "cache" / "3").exists(), "what a failed run leaves is not kept"
     assert server.workspace.me["api_token"] not in runner.said + runner.summary
 
 
@@ -94,27 +102,32 @@ def test_the_workflow_loads_shards_side_by_side(
     assert told
     documented = json.loads(told[1])
     assert documented == [f"{n}/{len(documented)}" for n in range(1, len(documented) + 1)]
-    runners = []
-    for shard in ("1/2", "2/2"):
+    runners = {}
+    for number in (1, 2):
         given = values(server) | {
             "vars.TRACKER_DESTINATION || 'duckdb'": "postgres",
             "env.TRACKER_DESTINATION == 'duckdb'": False,
             "secrets.POSTGRES_CREDENTIALS": postgres,
-            "matrix.shard": shard,
+            "matrix.shard": f"{number}/2",
+            "inputs.options": "--resource stories epics",
         }
-        (tmp_path / shard[0]).mkdir()
-        runners.append(Runner(LOAD, tmp_path / shard[0], given))
-    requests = []
-    for _ in range(2):
+        (tmp_path / str(number)).mkdir()
+        runners[number] = Runner(LOAD, tmp_path / str(number), given)
+    projects = list(server.workspace.projects)
+    changed, home = projects[0], next(n for n in runners if projects[0] in Shard(n, 2))
+    for running, asked in ((runners, projects), ({home}, [changed])):
         server.requests.clear()
         with ThreadPoolExecutor(len(runners)) as pool:
-            codes = list(pool.map(lambda runner: runner.run("load"), runners))
-        assert codes == [0] * len(runners), [runner.said[-2000:] for runner in runners]
-        requests.append(len(server.requests))
-        assert_tables_equal(postgres_tables(postgres), truth(server))
-        project = next(iter(server.workspace.projects))
-        server.workspace.delete_stories(next(iter(server.workspace.projects[project].stories)))
-    assert requests[1] < requests[0] / 2
+            codes = list(pool.map(lambda number: runners[number].run("load"), running))
+        assert codes == [0] * len(running), [runners[n].said[-2000:] for n in running]
+        assert asked_of(server) == set(asked)
+        loaded, expected = (
+            {name: rows for name, rows in tables.items() if name.startswith(("stories", "epics"))}
+            for tables in (postgres_tables(postgres), truth(server))
+        )
+        assert_tables_equal(loaded, expected)
+        stories = server.workspace.projects[changed].stories
+        server.workspace.delete_stories(next(iter(stories)))
 
 
 def test_the_workflow_may_read_and_is_never_run_twice_at_once() -> None:
@@ -136,35 +149,9 @@ def installed(command: Command) -> Command:
     return command
 
 
-def test_the_crontab_is_silent_about_good_runs_only(
-    installed: Command, server: TrackerServer
+def test_the_service_does_a_load_and_the_crontab_is_silent_about_good_ones(
+    installed: Command, server: TrackerServer, tmp_path: Path
 ) -> None:
-    lines = [x for x in (DEPLOY / "crontab").read_text().splitlines() if x and x[0] != "#"]
-    assert lines[0].startswith("FOLDER=")
-    schedule, order = re.match(r"((?:\S+\s+){5})(.*)", lines[1]).groups()  # type: ignore[union-attr]
-    assert schedule.split()[1:] == ["*"] * 4
-    assert "%" not in order, "which cron takes for the end of the line"
-
-    def by_cron() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["/bin/sh", "-c", order],
-            cwd="/",
-            env=installed.environment({"FOLDER": str(installed.folder)}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    good = by_cron()
-    assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
-    assert_tables_equal(installed.tables(), truth(server))
-    installed.api_token = "0" * 32
-    bad = by_cron()
-    assert bad.returncode == 1
-    assert "pivotal_tracker: " in bad.stdout
-
-
-def test_the_service_does_a_load(installed: Command, server: TrackerServer, tmp_path: Path) -> None:
     settings = [
         line.partition("=")[::2]
         for line in (DEPLOY / "pivotal-tracker.service").read_text().splitlines()
@@ -189,6 +176,34 @@ def test_the_service_does_a_load(installed: Command, server: TrackerServer, tmp_
     assert_tables_equal(loaded_tables(state / "pivotal_tracker.duckdb"), truth(server))
     assert (state / "dlt" / "pipelines" / "pivotal_tracker").is_dir()
     assert service["SuccessExitStatus"].split() == ["3", "4"]
+
+    lines = [x for x in (DEPLOY / "crontab").read_text().splitlines() if x and x[0] != "#"]
+    assert lines[0].startswith("FOLDER=")
+    schedule, order = re.match(r"((?:\S+\s+){5})(.*)", lines[1]).groups()  # type: ignore[union-attr]
+    assert schedule.split()[1:] == ["*"] * 4
+    assert "%" not in order, "which cron takes for the end of the line"
+
+    def by_cron() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/bin/sh", "-c", order],
+            cwd="/",
+            env=installed.environment({"FOLDER": str(installed.folder)}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    # it goes on with what the service has loaded
+    (state / "pivotal_tracker.duckdb").rename(installed.database)
+    project = next(iter(server.workspace.projects.values()))
+    server.workspace.delete_stories(next(iter(project.stories)))
+    good = by_cron()
+    assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
+    assert_tables_equal(installed.tables(), truth(server))
+    installed.api_token = "0" * 32
+    bad = by_cron()
+    assert bad.returncode == 1
+    assert "pivotal_tracker: " in bad.stdout
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,11 +15,12 @@ from pivotal_tracker.shard import Shard
 from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 
-from .conftest import Command
+from .conftest import Command, make_small_workspace, new_command
 from .destinations import CommandMirror, postgres_tables
+from .forking import Forking
 from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
 from .test_load import truth
-from .truth import assert_tables_equal
+from .truth import Tables, assert_tables_equal, comparable
 
 
 @given(st.integers(1, 10**12), st.integers(1, 40))
@@ -52,49 +54,71 @@ def test_a_bad_option(options: list[str], problem: str, command: Command) -> Non
     assert problem in result.stderr
 
 
-def test_one_after_another_into_one_dataset(command: Command, server: TrackerServer) -> None:
-    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
-    for number in (1, 2, 3):
-        result = command("--shard", f"{number}/3", env=env)
-        assert result.returncode == 0, result.stderr
-    assert_tables_equal(command.tables(), truth(server))
+def into_its_own(command: Command) -> dict[str, str]:
+    """The variables by which all shards load into the one database of a command."""
+    return {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
+
+
+@pytest.fixture(scope="module")
+def after_shards(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The command where it has loaded the small workspace, one shard after another."""
+    command = new_command(forking, tmp_path_factory.mktemp("shards") / "run")
+    workspace = make_small_workspace()
+    with TrackerServer(workspace) as server:
+        command.base_url, command.api_token = server.url, workspace.me["api_token"]
+        for number in (1, 2):
+            result = command("--shard", f"{number}/2", env=into_its_own(command))
+            assert result.returncode == 0, result.stderr
+    return command
+
+
+def test_one_after_another_into_one_dataset(
+    command: Command, server: TrackerServer, after_shards: Command
+) -> None:
+    command.take_over(after_shards)
     # who then loads without shards has a pipeline without a memory, in a dataset that is complete
-    whole = command(env=env)
+    whole = command(env=into_its_own(command))
     assert "Loaded 0 rows" in whole.stdout, whole.stderr
     assert_tables_equal(command.tables(), truth(server))
 
 
-@pytest.mark.parametrize("options", [[], ["--full-refresh"]], ids=["compared", "anew"])
-def test_the_whole_after_shards(
-    options: list[str], command: Command, server: TrackerServer
+def test_the_whole_after_shards_and_other_shards_after_the_whole(
+    command: Command, server: TrackerServer, after_shards: Command
 ) -> None:
-    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
-    for number in (1, 2):
-        assert command("--shard", f"{number}/2", env=env).returncode == 0
-    for project in list(server.workspace.projects.values()):
-        server.workspace.delete_stories(*list(project.stories)[:9])
-    result = command(*options, env=env)
-    assert result.returncode == 0, result.stderr
-    assert_tables_equal(command.tables(), truth(server))
-
-
-def test_after_the_whole_was_loaded_into_the_dataset(
-    command: Command, server: TrackerServer
-) -> None:
-    env = {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
+    command.take_over(after_shards)
+    env = into_its_own(command)
     workspace = server.workspace
     for project in workspace.projects.values():
         workspace.edit_story(next(iter(project.stories)), moods=[{"mood": "fine"}])
-    assert command(env=env).returncode == 0
-    assert command.tables()["stories__moods"]
-    for project_id in list(workspace.projects):
-        workspace.delete_stories(*list(workspace.projects[project_id].stories)[:9])
+        workspace.delete_stories(*list(project.stories)[20:29])
+    result = command(env=env)
+    assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    moods = tables.pop("stories__moods")
+    assert [row["mood"] for row in moods] == ["fine"] * len(workspace.projects)
+    expected = truth(server)
+    del expected["stories__moods"]
+    assert_tables_equal(tables, expected)
+    for project in workspace.projects.values():
+        workspace.delete_stories(*list(project.stories)[:9])
+    # which know nothing of the moods
     for number in (1, 2, 3):
         result = command("--shard", f"{number}/3", env=env)
         assert result.returncode == 0, result.stderr
     tables = command.tables()
     assert not tables.pop("stories__moods")
     assert_tables_equal(tables, truth(server))
+
+
+def test_a_full_refresh_after_shards(
+    command: Command, server: TrackerServer, after_shards: Command
+) -> None:
+    command.take_over(after_shards)
+    for project in server.workspace.projects.values():
+        server.workspace.delete_stories(*list(project.stories)[:9])
+    result = command("--full-refresh", env=into_its_own(command))
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), truth(server))
 
 
 @dataclass
@@ -118,8 +142,8 @@ class Shards(CommandMirror):
 
 
 @pytest.fixture
-def shards(command: Command, postgres: str) -> CommandMirror:  # noqa: F811
-    workspace = made_up_workspace(projects=7, stories=12, activity=40, seed=7)
+def shards(command: Command, postgres: str) -> Iterator[Shards]:  # noqa: F811
+    workspace = made_up_workspace(projects=5, stories=12, activity=40, seed=7)
     with TrackerServer(workspace) as server:
         command.base_url, command.api_token = server.url, workspace.me["api_token"]
         yield Shards(
@@ -130,34 +154,43 @@ def shards(command: Command, postgres: str) -> CommandMirror:  # noqa: F811
             options=("--destination", "postgres"),
             env={"DESTINATION__POSTGRES__CREDENTIALS": postgres},
             read=lambda: postgres_tables(postgres),
-            count=5,
+            count=3,
         )
 
 
-def test_five_at_once(shards: Shards) -> None:
+def test_three_at_once(shards: Shards) -> None:
     workspace = shards.workspace
     shards.load_all()
     paths = Counter(request.path for request in shards.server.requests)
     assert all(paths[f"/services/v5/projects/{one}/epics"] == 1 for one in workspace.projects)
     shards.assert_exact()
 
-    homes = {one: next(n for n in range(1, 6) if one in Shard(n, 5)) for one in workspace.projects}
+    homes = {one: next(n for n in (1, 2, 3) if one in Shard(n, 3)) for one in workspace.projects}
+    assert set(homes.values()) == {1, 2}, "a shard without projects, beside others"
+    gone = next(one for one in reversed(homes) if homes[one] != 1)
+    before = of_project(gone, shards.tables())
+    workspace.projects.pop(gone)
     for project_id, project in list(workspace.projects.items()):
-        there = next(one for one, home in homes.items() if home != homes[project_id])
+        there = next(one for one in workspace.projects if homes[one] != homes[project_id])
         stories = list(project.stories)
         workspace.move_story_to_project(stories[0], there)
         workspace.edit_story(stories[1], name="Edited", mood=f"mood of {project_id}")
         workspace.delete_stories(stories[2], stories[3])
     added = workspace.create_project(name="Another")
     workspace.create_story(added.record["id"], name="First")
-    shards.load_all()
+    said = shards.load_all()
     shards.assert_exact()
+    for number, text in enumerate(said, start=1):
+        assert ("Not in the list of projects any more" in text) == (number == homes[gone])
+    tables = shards.tables()
+    assert {row["id"] for row in tables["projects"] if row["_not_seen_since"]} == {gone}
+    assert of_project(gone, tables) == before
+    assert "Loaded 0 rows" in said[2], said[2]
 
-    gone = next(iter(workspace.projects))
-    workspace.projects.pop(gone)
-    for shard in (homes[gone], homes[gone] % 5 + 1):
-        said = shards.run("--shard", f"{shard}/5").stdout
-        assert ("Not in the list of projects any more" in said) == (shard == homes[gone])
-        assert ("Loaded 1 rows" in said) == (shard == homes[gone])
-    unseen = {row["id"] for row in shards.tables()["projects"] if row["_not_seen_since"]}
-    assert unseen == {gone}
+
+def of_project(project_id: int, tables: Tables) -> dict[str, list[str]]:
+    """The rows of a project in all tables that tell a row's project."""
+    return {
+        name: comparable(row for row in rows if row.get("project_id") == project_id)
+        for name, rows in tables.items()
+    }

@@ -9,7 +9,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, ClassVar
 
 import yaml
 
@@ -24,8 +25,9 @@ class Runner:
 
     What stands in for the real one: the checkout is a copy of the files that git knows; the
     actions `setup-python` and `pip install`'s index are this environment, in which everything must
-    be installed already; the cache is a folder; an expression has the value that the table gives.
-    dlt's folder is said to be below HOME, since dlt goes elsewhere where a test runs as root.
+    be installed already, so that what `pip` has once found there it need not look for again; the
+    cache is a folder; an expression has the value that the table gives. dlt's folder is said to be
+    below HOME, since dlt goes elsewhere where a test runs as root.
 
     Attributes:
         workflow: The file.
@@ -41,6 +43,8 @@ class Runner:
     said: str = ""
     summary: str = ""
     _jobs: int = 0
+    _installed: ClassVar[set[tuple[str, ...]]] = set()
+    _installing: ClassVar[Lock] = Lock()
 
     def run(self, name: str) -> int:
         """Runs a job to its end.
@@ -58,12 +62,25 @@ class Runner:
         for step in job["steps"]:
             if not self._value(step.get("if", "true")):
                 continue
-            code = self._use(step, machine) if "uses" in step else self._do(job, step, machine)
+            if "uses" in step:
+                code = self._use(step, machine)
+            elif step["run"].startswith("pip install "):
+                code = self._install(job, step, machine)
+            else:
+                code = self._do(job, step, machine)
             if code:
                 break
         summary = machine / "summary.md"
         self.summary = summary.read_text() if summary.exists() else ""
         return code
+
+    def _install(self, job: dict[str, Any], step: dict[str, Any], machine: Path) -> int:
+        with self._installing:
+            wanted = (step["run"], *(self._text(value) for value in job.get("env", {}).values()))
+            code = 0 if wanted in self._installed else self._do(job, step, machine)
+            if not code:
+                self._installed.add(wanted)
+            return code
 
     def _do(self, job: dict[str, Any], step: dict[str, Any], machine: Path) -> int:
         script = machine / "step.sh"
