@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 EMULATOR = .venv-bigquery-emulator
 
-.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest browser postgres emulator \
+.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest system browser postgres emulator \
 	screenshots lint format cassettes check-bigquery benchmarks docs wheel verified-source clean
 
 help:              ## what there is to make
@@ -38,12 +38,15 @@ dashboard: setup-dashboard  ## what was loaded, in the browser
 	$(BIN)/python -m tracker_dashboard.command
 
 test:              ## lint and every test, with the set-up that they need
-	@$(MAKE) --no-print-directory browser postgres
-	@$(MAKE) --no-print-directory -j setup-dev emulator
+	@$(MAKE) --no-print-directory -j system setup-dev emulator
 	@$(MAKE) --no-print-directory -j lint pytest
 
 pytest: setup-dev  ## every test that can run here
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+system:            # one after the other, as apt-get runs once at a time
+	@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory postgres
 
 browser:           ## what the tests of the dashboard drive, installed if root may, else named
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \

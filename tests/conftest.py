@@ -28,8 +28,8 @@ LoadOnce = Callable[[Callable[[], Workspace]], "Command"]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: now and then tests wait for servers."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are processors: now and then tests wait for servers."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_finish() -> None:
