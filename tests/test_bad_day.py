@@ -168,7 +168,7 @@ def test_a_host_that_is_not_there_is_not_waited_for(command: Command) -> None:
         command.base_url = f"http://127.0.0.1:{port}/services/v5"
         begin = time.monotonic()
         result = command(env={"RUNTIME__REQUEST_BACKOFF_FACTOR": "1"})
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 10, "five attempts wait for 15 s"
     assert_one_clear_line(result, f"127.0.0.1:{port} cannot be reached")
 
 
@@ -178,7 +178,7 @@ def test_https_where_there_is_none_is_not_tried_for_long(
     command.base_url = server.url.replace("http:", "https:")
     begin = time.monotonic()
     result = command(env={"RUNTIME__REQUEST_BACKOFF_FACTOR": "1"})
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 10, "five attempts wait for 15 s"
     assert_one_clear_line(result, "cannot be reached by https: it speaks http", "base_url")
 
 
