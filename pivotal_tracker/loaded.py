@@ -121,10 +121,8 @@ class Loaded:
         if self._pipeline is None:
             return []
         chosen = ", ".join(self._chosen(table, name) for name in columns)
-        if not column:
-            return self._as_declared(table, columns, self._rows(table, chosen, ""))
-        wanted = sorted(set(values))
-        found: list[tuple[Any, ...]] = []
+        found = [] if column else self._rows(table, chosen, "")
+        wanted = sorted(set(values)) if column else []
         for start in range(0, len(wanted), IDS_AT_ONCE):
             part = wanted[start : start + IDS_AT_ONCE]
             told = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)

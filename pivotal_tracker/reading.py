@@ -270,14 +270,17 @@ class ProjectList:
         if self._comparison is None:
             run, batch = self.reading.run, self.reading.batch
             rebuilds = run.rebuilds and self.ever_shrinks
+            compares = run.loaded.anything and not rebuilds
             # a rebuild is also what helps where the tables are not as they should be
-            is_sound = run.loaded.has_all_of(batch.table) and not only_adds()
+            tells_what_is_gone = compares or (
+                run.loaded.has_all_of(batch.table) and not only_adds()
+            )
             self._comparison = Comparison(
                 batch,
-                self.known() if run.loaded.anything and (is_sound or not rebuilds) else {},
+                self.known() if tells_what_is_gone else {},
                 self.reading.seen,
                 rows_counted(self.reading.metrics),
-                self.look_up if run.loaded.anything and not rebuilds else None,
+                self.look_up if compares else None,
                 rebuilds,
             )
         return self._comparison

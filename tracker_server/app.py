@@ -25,6 +25,7 @@ from tracker_server.errors import (
     unfound_resource,
     unhandled_condition,
 )
+from tracker_server.query import WHOLE_NUMBER
 from tracker_server.workspace import Workspace
 
 ROOT = "/services/v5"
@@ -219,7 +220,7 @@ class TrackerServer:
 
     def _attachment(self, request: web.BaseRequest, behaviour: Behaviour) -> Answer:
         number, _, rest = request.path.removeprefix(_DOWNLOAD).partition("/")
-        if not number.removeprefix("-").isdecimal() or len(number) > 20 or rest != "download":
+        if not WHOLE_NUMBER.fullmatch(number) or rest != "download":
             raise route_not_found()
         if "file_attachments" in behaviour.forbidden:
             raise unauthorized_operation()

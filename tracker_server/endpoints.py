@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ from tracker_server import kinds
 from tracker_server.errors import invalid_parameter, unfound_resource
 from tracker_server.fields import Kind
 from tracker_server.model import STATES, Project, Record
-from tracker_server.query import PAGING, RESPONSE_FORMAT, Query
+from tracker_server.query import PAGING, RESPONSE_FORMAT, WHOLE_NUMBER, Query
 from tracker_server.reading import Reading, mentions
 from tracker_server.story_changes import STORY_TYPES
 
@@ -21,8 +20,6 @@ Found = list[Record] | Record
 
 MOST_BULK_IDS = 500
 """How many stories can be asked for by id at once."""
-
-_NUMBER = re.compile(r"-?[0-9]{1,19}")  # no key is longer
 
 
 @dataclass(frozen=True)
@@ -72,8 +69,8 @@ def find_endpoint(path: str) -> tuple[str, list[int]]:
         The template, such as `/projects/{id}/stories`, and the numbers, in the path's order.
     """
     segments = path.split("/")
-    numbers = [int(segment) for segment in segments if _NUMBER.fullmatch(segment)]
-    template = ["{id}" if _NUMBER.fullmatch(segment) else segment for segment in segments]
+    numbers = [int(segment) for segment in segments if WHOLE_NUMBER.fullmatch(segment)]
+    template = ["{id}" if WHOLE_NUMBER.fullmatch(segment) else segment for segment in segments]
     return "/".join(template), numbers
 
 

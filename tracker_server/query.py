@@ -16,7 +16,8 @@ RESPONSE_FORMAT = frozenset({"fields", "envelope", "date_format"})
 PAGING = frozenset({"limit", "offset"})
 """The parameters that a paged endpoint takes besides."""
 
-_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")  # no key is longer
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
+"""No key is longer."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Query:
         if text is None:
             return None
         try:
-            if _WHOLE_NUMBER.fullmatch(text) and len(text) > len("20250425"):
+            if WHOLE_NUMBER.fullmatch(text) and len(text) > len("20250425"):
                 return datetime.fromtimestamp(int(text) / 1000, UTC)
             moment = datetime.fromisoformat(text)
         except (ValueError, OverflowError, OSError):
@@ -95,7 +96,7 @@ class Query:
 
 
 def _integer(name: str, text: str) -> int:
-    if not _WHOLE_NUMBER.fullmatch(text):
+    if not WHOLE_NUMBER.fullmatch(text):
         raise invalid_parameter(f"'{name}' must be an integer value")
     return int(text)
 
