@@ -19,7 +19,7 @@ from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .forking import Forking, Run, keep_dlts_answers
+from .forking import Forking, Run, ended, keep_dlts_answers
 from .truth import Tables, loaded_tables
 
 ROOT = Path(__file__).parent.parent
@@ -53,10 +53,7 @@ class Command:
         self, *options: str, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Runs it to its end."""
-        run = self.start(*options, env=env)
-        stdout, stderr = run.communicate(timeout=timeout)
-        assert run.returncode is not None
-        return subprocess.CompletedProcess(self.line(*options), run.returncode, stdout, stderr)
+        return ended(self.start(*options, env=env), timeout)
 
     def python(
         self, script: str, env: Mapping[str, str] | None = None
@@ -149,6 +146,21 @@ def command(forking: Forking, tmp_path: Path) -> Command:
     return new_command(forking, tmp_path / "run")
 
 
+@contextlib.contextmanager
+def serving(workspace: Workspace, command: Command) -> Iterator[TrackerServer]:
+    """Serves a workspace and points the command at it."""
+    with TrackerServer(workspace) as server:
+        command.base_url, command.api_token = server.url, workspace.me["api_token"]
+        yield server
+
+
+def load_served(workspace: Workspace, command: Command, *options: str) -> None:
+    """Serves a workspace for one run of the command, which must succeed."""
+    with serving(workspace, command):
+        result = command(*options)
+    assert result.returncode == 0, result.stderr
+
+
 def make_small_workspace() -> Workspace:
     """Three projects of a made-up workspace."""
     return made_up_workspace(projects=3, stories=40, activity=150, seed=7)
@@ -167,11 +179,7 @@ def load_once(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Loa
     @functools.cache
     def load(make_workspace: Callable[[], Workspace]) -> Command:
         command = new_command(forking, tmp_path_factory.mktemp("loaded") / "run")
-        workspace = make_workspace()
-        with TrackerServer(workspace) as server:
-            command.base_url, command.api_token = server.url, workspace.me["api_token"]
-            result = command()
-        assert result.returncode == 0, result.stderr
+        load_served(make_workspace(), command)
         return command
 
     return load
@@ -187,18 +195,8 @@ def loaded(command: Command, server: TrackerServer, load_once: LoadOnce) -> Comm
 @pytest.fixture
 def serve(command: Command) -> Iterator[Callable[[Workspace], TrackerServer]]:
     """Serves a workspace and points the command at it."""
-    servers: list[TrackerServer] = []
-
-    def start(workspace: Workspace) -> TrackerServer:
-        server = TrackerServer(workspace).__enter__()
-        servers.append(server)
-        command.base_url = server.url
-        command.api_token = workspace.me["api_token"]
-        return server
-
-    yield start
-    for server in servers:
-        server.__exit__(None, None, None)
+    with contextlib.ExitStack() as servers:
+        yield lambda workspace: servers.enter_context(serving(workspace, command))
 
 
 @pytest.fixture

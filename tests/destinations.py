@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -65,7 +64,7 @@ def _postgres_rows(cursor: Any, dataset: str, table: str) -> list[Record]:
 
 def sqlite_tables(database: Path) -> Tables:
     """Every row of every table of a dataset in SQLite, without dlt's own tables."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         return {
             name: _sqlite_rows(connection, name) for (name,) in names if not name.startswith("_dlt")

@@ -87,6 +87,17 @@ class Run:
         return self.returncode
 
 
+def ended(run: Run | subprocess.Popen[str], timeout: float) -> subprocess.CompletedProcess[str]:
+    """Waits for a run's end; what it came to.
+
+    Raises:
+        subprocess.TimeoutExpired: It took longer than `timeout` seconds.
+    """
+    stdout, stderr = run.communicate(timeout=timeout)
+    assert run.returncode is not None
+    return subprocess.CompletedProcess(run.args, run.returncode, stdout, stderr)
+
+
 class Forking:
     """A process with the libraries loaded, from which as many runs are forked as are wanted."""
 

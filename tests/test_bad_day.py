@@ -27,6 +27,7 @@ from tracker_server.model import Project
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
+from .forking import ended
 from .test_load import truth
 from .truth import assert_tables_equal, comparable
 
@@ -419,8 +420,7 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes(
         text=True,
         preexec_fn=lambda: _no_file_beyond(most),
     ) as process:
-        stdout, stderr = process.communicate(timeout=60)
-    result = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+        result = ended(process, 60)
     assert_one_clear_line(result, "disk is full")
     assert command().returncode == 0
     assert_tables_equal(command.tables(), truth(server))

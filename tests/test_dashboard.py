@@ -18,12 +18,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, expect
 
-from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .browser import PATIENCE, Dashboard, Visitor, browser, serve, visit  # noqa: F401
-from .conftest import ROOT, Command
+from .conftest import ROOT, Command, load_served
 from .exports import Row, as_csv, table
 from .forking import Forking
 
@@ -66,10 +65,7 @@ def _empty(command: Command) -> Path:
 
 
 def _load(command: Command, workspace: Workspace, *options: str) -> Path:
-    with TrackerServer(workspace) as server:
-        command.base_url, command.api_token = server.url, workspace.me["api_token"]
-        result = command(*options)
-    assert result.returncode == 0, result.stderr
+    load_served(workspace, command, *options)
     return command.database
 
 

@@ -34,7 +34,7 @@ from tracker_dashboard.read_only import at_most, checked_select
 from tracker_server import TrackerServer
 from tracker_server.workspace import Workspace
 
-from .conftest import ROOT, Command, make_small_workspace, new_command
+from .conftest import ROOT, Command, load_served, make_small_workspace, new_command
 from .forking import Forking
 from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
 
@@ -68,11 +68,7 @@ def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Co
     """The workspace loaded into DuckDB once, views included."""
     command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
     command.views = True
-    workspace = make_workspace()
-    with TrackerServer(workspace) as server:
-        command.base_url, command.api_token = server.url, workspace.me["api_token"]
-        result = command()
-    assert result.returncode == 0, result.stderr
+    load_served(make_workspace(), command)
     return command
 
 

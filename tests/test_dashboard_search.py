@@ -19,11 +19,10 @@ from tracker_dashboard.data import Loaded, last_loaded
 from tracker_dashboard.full_text import Index, Indexes, NotIndexedError
 from tracker_dashboard.queries import Scope, StoryFilter
 from tracker_dashboard.search import Found, find
-from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command
+from .conftest import Command, load_served
 
 LOAD_ID = "1795558602.25"
 
@@ -59,10 +58,7 @@ def _workspace() -> Workspace:
 
 def _load(command: Command, workspace: Workspace) -> Loaded:
     """Loads with the command and reads as the dashboard does."""
-    with TrackerServer(workspace) as server:
-        command.base_url, command.api_token = server.url, workspace.me["api_token"]
-        result = command("--resource", "projects", "stories")
-    assert result.returncode == 0, result.stderr
+    load_served(workspace, command, "--resource", "projects", "stories")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(command.folder)
         for name, value in command.environment().items():

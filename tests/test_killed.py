@@ -17,7 +17,7 @@ from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command, LoadOnce, new_command
+from .conftest import Command, LoadOnce, new_command, serving
 from .exports import Row, as_csv, table
 from .forking import Forking, Run
 from .test_keeping_up import ADDED_TO
@@ -146,10 +146,7 @@ def new_killed(
 
         def start() -> Killed:
             command = new_command(forking, tmp_path_factory.mktemp("killed") / "run")
-            server = servers.enter_context(TrackerServer(make_one_project()))
-            command.base_url = server.url
-            command.api_token = server.workspace.me["api_token"]
-            return Killed(command, server)
+            return Killed(command, servers.enter_context(serving(make_one_project(), command)))
 
         yield start
 

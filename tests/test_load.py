@@ -24,8 +24,8 @@ from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import ROOT, Command, new_command
-from .forking import Forking
+from .conftest import ROOT, Command, new_command, serving
+from .forking import Forking, ended
 from .truth import Tables, assert_tables_equal, comparable, loaded_tables, served_tables
 
 Serve = Callable[[Workspace], TrackerServer]
@@ -77,9 +77,7 @@ class FirstLoad:
 def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> FirstLoad:
     """Everything loaded once, for all tests of it and of what comes after that."""
     command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
-    workspace = make_workspace()
-    with TrackerServer(workspace) as server:
-        command.base_url, command.api_token = server.url, workspace.me["api_token"]
+    with serving(make_workspace(), command) as server:
         result = command()
         assert result.returncode == 0, result.stderr
         requests = Counter(request.path for request in server.requests)
@@ -273,9 +271,8 @@ def test_a_database_that_an_earlier_version_made_is_brought_up_to_date(
         "del tables.PEOPLE.columns['same_as_id'], tables.PROJECTS.columns['same_as_id']; "
         "sys.exit(main(['--no-views']))"
     )
-    earlier = forking.start([str(script)], command.folder, command.environment())
-    _, stderr = earlier.communicate()
-    assert earlier.returncode == 0, stderr
+    earlier = ended(forking.start([str(script)], command.folder, command.environment()), 120)
+    assert earlier.returncode == 0, earlier.stderr
     assert "same_as_id" not in command.tables()["people"][0]
     for project_id in server.workspace.projects:
         server.workspace.create_story(project_id, name="New")

@@ -23,7 +23,7 @@ from pivotal_tracker_pipeline import VERSION
 from tracker_server import TrackerServer
 
 from .conftest import ROOT, Command
-from .forking import Forking, Run
+from .forking import Forking, ended
 from .test_load import truth
 from .truth import assert_tables_equal, loaded_tables
 
@@ -66,16 +66,8 @@ class Installed:
             f"sys.argv[0] = {str(self.folder / 'bin' / script)!r}\n"
             "runpy.run_path(sys.argv[0], run_name='__main__')\n"
         )
-        return ended(
-            self.forking.start([str(start), *options], command.folder, command.environment())
-        )
-
-
-def ended(run: Run) -> subprocess.CompletedProcess[str]:
-    """What a run that was forked came to."""
-    stdout, stderr = run.communicate(timeout=60)
-    assert run.returncode is not None
-    return subprocess.CompletedProcess(run.args, run.returncode, stdout, stderr)
+        line = [str(start), *options]
+        return ended(self.forking.start(line, command.folder, command.environment()), 60)
 
 
 def pip(*arguments: str) -> None:
@@ -252,7 +244,7 @@ def test_settings_that_suit_the_source_yield_to_those_of_a_person(
         "[load]\nworkers = 5\n[runtime]\nrequest_max_attempts = 3\n"
     )
     environment = bare.environment({"EXTRACT__WORKERS": "7"})
-    result = ended(forking.start([str(script)], bare.folder, environment))
+    result = ended(forking.start([str(script)], bare.folder, environment), 60)
     assert result.stdout == "7 5 24 3\n", result.stderr
 
 
@@ -269,7 +261,7 @@ def test_dlt_init_takes_the_source_from_a_local_copy(
     bare.base_url, bare.api_token = server.url, server.workspace.me["api_token"]
 
     def run(*line: str) -> None:
-        done = ended(forking.start(line, bare.folder, bare.environment()))
+        done = ended(forking.start(line, bare.folder, bare.environment()), 60)
         assert done.returncode == 0, (done.stdout, done.stderr)
 
     dlt_command = str(Path(sys.executable).with_name("dlt"))

@@ -13,10 +13,10 @@ from tracker_server.made_up import made_up_workspace
 from tracker_server.query import Query
 from tracker_server.workspace import Workspace
 
-from .conftest import Command, new_command
+from .conftest import Command, new_command, serving
 from .forking import Forking
 from .test_load import truth
-from .truth import Tables, assert_tables_equal
+from .truth import Tables, assert_tables_equal, of_project
 
 CLAMPED = {"stories": 7, "activity": 20, "releases": 1}
 WELL_PAGED = {
@@ -80,19 +80,18 @@ def paged(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         is_beyond = now == LAST_PAGE_AGAIN and name == "offset" and (number or 0) > 35
         return 35 if is_beyond else number
 
-    with TrackerServer(workspace) as server, pytest.MonkeyPatch.context() as patch:
+    with serving(workspace, command) as server, pytest.MonkeyPatch.context() as patch:
         held = truth(server)
         server.requests.clear()
         server.before_request = page_in_its_way
         patch.setattr(Query, "integer", clamped)
-        command.base_url, command.api_token = server.url, workspace.me["api_token"]
         result = command("--resource", *CLAMPED)
         assert result.returncode == 0, result.stderr
     loaded = command.tables()
     return {
         way: PagedLoad(
-            _of_project(held, project_id),
-            _of_project(loaded, project_id),
+            _lists_of(project_id, held),
+            _lists_of(project_id, loaded),
             sum(f"/projects/{project_id}/" in request.path for request in server.requests),
         )
         for way, project_id in _by_way(workspace)
@@ -103,12 +102,10 @@ def _by_way(workspace: Workspace) -> list[tuple[str, int]]:
     return list(zip(PAGED, workspace.projects, strict=True))
 
 
-def _of_project(tables: Tables, project_id: int) -> Tables:
-    return {
-        name: [row for row in rows if row.get("project_id") == project_id]
-        for name, rows in tables.items()
-        if name.split("__")[0] in CLAMPED
-    }
+def _lists_of(project_id: int, tables: Tables) -> Tables:
+    """What the lists that are paged hold of a project."""
+    of_it = of_project(tables, project_id)
+    return {name: rows for name, rows in of_it.items() if name.split("__")[0] in CLAMPED}
 
 
 @pytest.mark.parametrize("way", WELL_PAGED)

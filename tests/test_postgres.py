@@ -12,7 +12,7 @@ from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command, make_small_workspace, new_command
+from .conftest import Command, make_small_workspace, new_command, serving
 from .destinations import CommandMirror, a_busy_day, postgres_tables
 from .forking import Forking
 from .postgres import new_database, postgres, postgres_server  # noqa: F401 - fixtures
@@ -41,9 +41,7 @@ def first_load(
 ) -> CommandMirror:
     """The small workspace loaded once, for all tests of what comes after that."""
     command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
-    workspace = make_small_workspace()
-    with TrackerServer(workspace) as server:
-        command.base_url, command.api_token = server.url, workspace.me["api_token"]
+    with serving(make_small_workspace(), command) as server:
         mirror = _mirror(command, server, new_database(f"{postgres_server}/postgres"))
         result = mirror.run()
         assert "In postgres, dataset tracker." in result.stdout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,13 +14,14 @@ from pivotal_tracker import TrackerError
 from pivotal_tracker.shard import Shard
 from tracker_server import TrackerServer
 from tracker_server.made_up import made_up_workspace
+from tracker_server.workspace import Workspace
 
-from .conftest import Command, make_small_workspace, new_command
+from .conftest import Command, make_small_workspace, new_command, serving
 from .destinations import CommandMirror, postgres_tables
 from .forking import Forking
 from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
 from .test_load import truth
-from .truth import Tables, assert_tables_equal, comparable
+from .truth import assert_tables_equal, of_project
 
 
 @given(st.integers(1, 10**12), st.integers(1, 40))
@@ -63,9 +64,7 @@ def into_its_own(command: Command) -> dict[str, str]:
 def after_shards(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
     """The command where it has loaded the small workspace, one shard after another."""
     command = new_command(forking, tmp_path_factory.mktemp("shards") / "run")
-    workspace = make_small_workspace()
-    with TrackerServer(workspace) as server:
-        command.base_url, command.api_token = server.url, workspace.me["api_token"]
+    with serving(make_small_workspace(), command):
         for number in (1, 2):
             result = command("--shard", f"{number}/2", env=into_its_own(command))
             assert result.returncode == 0, result.stderr
@@ -142,20 +141,22 @@ class Shards(CommandMirror):
 
 
 @pytest.fixture
-def shards(command: Command, postgres: str) -> Iterator[Shards]:  # noqa: F811
+def shards(
+    command: Command,
+    serve: Callable[[Workspace], TrackerServer],
+    postgres: str,  # noqa: F811
+) -> Shards:
     workspace = made_up_workspace(projects=5, stories=12, activity=40, seed=7)
-    with TrackerServer(workspace) as server:
-        command.base_url, command.api_token = server.url, workspace.me["api_token"]
-        yield Shards(
-            workspace,
-            command.folder,
-            server,
-            command=command,
-            options=("--destination", "postgres"),
-            env={"DESTINATION__POSTGRES__CREDENTIALS": postgres},
-            read=lambda: postgres_tables(postgres),
-            count=3,
-        )
+    return Shards(
+        workspace,
+        command.folder,
+        serve(workspace),
+        command=command,
+        options=("--destination", "postgres"),
+        env={"DESTINATION__POSTGRES__CREDENTIALS": postgres},
+        read=lambda: postgres_tables(postgres),
+        count=3,
+    )
 
 
 def test_three_at_once(shards: Shards) -> None:
@@ -168,7 +169,7 @@ def test_three_at_once(shards: Shards) -> None:
     homes = {one: next(n for n in (1, 2, 3) if one in Shard(n, 3)) for one in workspace.projects}
     assert set(homes.values()) == {1, 2}, "a shard without projects, beside others"
     gone = next(one for one in reversed(homes) if homes[one] != 1)
-    before = of_project(gone, shards.tables())
+    before = of_project(shards.tables(), gone)
     workspace.projects.pop(gone)
     for project_id, project in list(workspace.projects.items()):
         there = next(one for one in workspace.projects if homes[one] != homes[project_id])
@@ -184,13 +185,6 @@ def test_three_at_once(shards: Shards) -> None:
         assert ("Not in the list of projects any more" in text) == (number == homes[gone])
     tables = shards.tables()
     assert {row["id"] for row in tables["projects"] if row["_not_seen_since"]} == {gone}
-    assert of_project(gone, tables) == before
+    assert tables.keys() == before.keys()
+    assert_tables_equal(of_project(tables, gone), before)
     assert "Loaded 0 rows" in said[2], said[2]
-
-
-def of_project(project_id: int, tables: Tables) -> dict[str, list[str]]:
-    """The rows of a project in all tables that tell a row's project."""
-    return {
-        name: comparable(row for row in rows if row.get("project_id") == project_id)
-        for name, rows in tables.items()
-    }

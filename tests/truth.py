@@ -143,6 +143,14 @@ def _json(value: Any) -> str:
     return json.dumps(json.loads(value) if isinstance(value, str) else value, sort_keys=True)
 
 
+def of_project(tables: Tables, project_id: int) -> Tables:
+    """The rows of a project in all tables that tell a row's project."""
+    return {
+        name: [row for row in rows if row.get("project_id") == project_id]
+        for name, rows in tables.items()
+    }
+
+
 def assert_tables_equal(loaded: Tables, expected: Tables) -> None:
     """Every table equal row by row; a table that nothing is expected of is empty."""
     assert set(expected) <= set(loaded)
