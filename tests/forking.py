@@ -8,6 +8,7 @@ project's code itself.
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import json
 import os
@@ -19,9 +20,12 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
+
+if TYPE_CHECKING:
+    from dlt import Schema
 
 _LIBRARIES = (
     "dlt",
@@ -33,6 +37,7 @@ _LIBRARIES = (
     "pathvalidate",
     "pyarrow.compute",
     "pyarrow.parquet",
+    "sqlalchemy",
     "sqlglot.dialects.duckdb",
     "yaml",
 )
@@ -131,17 +136,32 @@ class Forking:
 
 
 def keep_dlts_answers() -> None:
-    """Has dlt reckon only once whether a type is that of a secret.
+    """Has dlt do only once what comes to the same each time, a fifth of a small load.
 
-    It does so anew for each place in which it looks for a setting: a seventh of a small load.
+    Whether a type is that of a secret, for each place in which it looks for a setting; and what the
+    schema is that it has in use: read from its file, and made anew, each time that it is needed.
     """
     from dlt.common.configuration.specs import base_configuration
+    from dlt.common.storages.live_schema_storage import LiveSchemaStorage
 
     ask = base_configuration.is_secret_hint
     kept = functools.cache(ask)
     for module in list(sys.modules.values()):
         if vars(module).get("is_secret_hint") is ask:
             vars(module)["is_secret_hint"] = kept
+
+    read = LiveSchemaStorage.__getitem__
+
+    def schema_in_use(self: LiveSchemaStorage, name: str) -> Schema:
+        file = Path(self.config.schema_volume_path, f"{name}.schema.json")
+        written = file.stat().st_mtime_ns if file.exists() else None
+        schema, when = vars(self).setdefault("read", {}).get(name, (None, None))
+        if when is None or when != written or schema is not self.live_schemas.get(name):
+            schema = read(self, name)
+            vars(self)["read"][name] = schema, written
+        return schema
+
+    LiveSchemaStorage.__getitem__ = schema_in_use  # type: ignore[method-assign]
 
 
 def _whole(file: IO[str]) -> str:
@@ -166,6 +186,9 @@ def _serve(tasks: socket.socket) -> None:
     for library in _LIBRARIES:
         importlib.import_module(library)
     keep_dlts_answers()
+    # what is loaded here stays for as long as a run does: no run looks for garbage in it
+    gc.freeze()
+    gc.set_threshold(200_000)
     duckdb.close()  # it opens a database when imported, whose thread no fork would have
     keepers = 0
     while True:
