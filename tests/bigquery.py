@@ -18,6 +18,7 @@ from .truth import Tables
 
 PROJECT = "tests"
 _ENVIRONMENT = Path(__file__).parent.parent / ".venv-bigquery-emulator"
+_START = Path(__file__).with_name("start_emulator.py")
 _EXTENSION = "extensions/v1.5.5/spatial.duckdb_extension"
 
 
@@ -34,8 +35,8 @@ def bigquery_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     place.mkdir(parents=True)
     shutil.copy(source, place)
     port, log = _free_port(), home / "log"
-    line = [environment / "bin" / "bqemulator", "start", "--rest-port", str(port)]
-    line += ["--grpc-port", "0", "--project", PROJECT]
+    line = [str(environment / "bin" / "python"), str(_START), "start"]
+    line += ["--rest-port", str(port), "--grpc-port", "0", "--project", PROJECT]
     with log.open("wb") as output:
         process = subprocess.Popen(
             line, env={**os.environ, "HOME": str(home)}, stdout=output, stderr=output

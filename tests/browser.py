@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from .conftest import ROOT, Command
 
@@ -43,7 +43,13 @@ is opened: all but one of the answers are 404."""
 
 @dataclass
 class Dashboard:
-    """A dashboard that is being served."""
+    """A dashboard that is being served, of whatever its command loads.
+
+    Attributes:
+        url: Where.
+        command: What loads for it.
+        database: What was loaded last.
+    """
 
     url: str
     command: Command
@@ -61,8 +67,8 @@ class Dashboard:
 
 
 @contextmanager
-def serve(command: Command, database: Path) -> Iterator[Dashboard]:
-    """Serves the dashboard of what a command has loaded."""
+def serve(command: Command) -> Iterator[Dashboard]:
+    """Serves the dashboard of what a command loads, before or meanwhile."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     script = str(ROOT / "pivotal_tracker_dashboard.py")
@@ -78,7 +84,7 @@ def serve(command: Command, database: Path) -> Iterator[Dashboard]:
     url = f"http://127.0.0.1:{port}"
     try:
         _await(f"{url}/_stcore/health")
-        yield Dashboard(url, command, database)
+        yield Dashboard(url, command, command.database)
     finally:
         process.terminate()
         process.wait(10)
@@ -94,17 +100,6 @@ def _await(url: str) -> None:
             if time.monotonic() > until:
                 raise
             time.sleep(0.1)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[BrowserContext]:
-    """Chromium, in which what one visitor has fetched is there for the next."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium, or make browser)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield chromium.new_context(viewport={"width": 1280, "height": 900})
-        chromium.close()
 
 
 @dataclass
@@ -146,6 +141,21 @@ class Visitor:
         self.page.locator("h1").first.wait_for()
         self.settle()
 
+    def turn_to(self, title: str) -> None:
+        """Clicks on a page's name in the sidebar and waits for the page to be there."""
+        self.page.get_by_role("link", name=title, exact=True).click()
+        expect(self.page.locator("h1").first).to_have_text(title)
+        self.settle()
+
+    def search(self, words: str) -> None:
+        """Types words to search for."""
+        self.page.get_by_role("textbox", name="Search").fill(words)
+        self.page.keyboard.press("Enter")
+
+    def dark(self, dark: bool) -> None:
+        """Has the system be dark, or light."""
+        self.page.emulate_media(color_scheme="dark" if dark else "light")
+
     def settle(self) -> None:
         """Waits until the page is done, and each of its parts there."""
         self.page.wait_for_function(
@@ -165,17 +175,29 @@ class Visitor:
         return self.page.locator("[data-testid=stMain]").inner_text()
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Visitor]:
+    """Chromium with one tab, in which an address is opened for half of what a new tab takes."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium, or make browser)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        yield Visitor(context.new_page())
+        chromium.close()
+
+
 @contextmanager
-def visit(browser: BrowserContext, *, dark: bool = False) -> Iterator[Visitor]:
-    """A new visitor, who leaves without having met an error or a stranger."""
-    page = browser.new_page()
-    page.emulate_media(color_scheme="dark" if dark else "light")
-    visitor = Visitor(page)
+def visit(browser: Visitor) -> Iterator[Visitor]:
+    """A visit, which ends without having met an error or a stranger."""
+    browser.dark(False)
+    browser.complaints.clear()
+    browser.strange.clear()
     try:
-        yield visitor
+        yield browser
     except Exception as error:
-        error.add_note(f"At {page.url} the page said:\n{page.locator('body').inner_text()}")
+        shown = browser.page.locator("body").inner_text()
+        error.add_note(f"At {browser.page.url} the page said:\n{shown}")
         raise
-    page.close()
-    assert not visitor.complaints
-    assert not visitor.strange
+    assert not browser.complaints
+    assert not browser.strange

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,25 @@ def recorder(record_mode: str = "none") -> vcr.VCR:
 
 def bodies(cassette: Path, path: str) -> list[Any]:
     """The recorded bodies of a path, in the order they were recorded."""
-    interactions = yaml.load(cassette.read_text(), yaml.CSafeLoader)["interactions"]
     return [
         json.loads(interaction["response"]["body"]["string"])
-        for interaction in interactions
+        for interaction in _interactions(cassette.read_text())
         if urlsplit(interaction["request"]["uri"]).path == path
     ]
+
+
+@functools.cache
+def _interactions(text: str) -> list[Any]:
+    """What a cassette holds; to read a text takes long, and each path is asked of the same one."""
+    interactions: list[Any] = yaml.load(text, yaml.CSafeLoader)["interactions"]
+    return interactions
 
 
 def joined(cassette: Path, *parts: Path) -> Path:
     """One cassette that holds the traffic of several."""
     interactions: list[Any] = []
     for part in parts:
-        interactions += yaml.load(part.read_text(), yaml.CSafeLoader)["interactions"]
-    cassette.write_text(yaml.dump({"interactions": interactions, "version": 1}))
+        interactions += _interactions(part.read_text())
+    whole = {"interactions": interactions, "version": 1}
+    cassette.write_text(yaml.dump(whole, Dumper=yaml.CSafeDumper))
     return cassette

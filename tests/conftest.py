@@ -58,16 +58,11 @@ class Command:
     def python(
         self, script: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a script in the command's place."""
-        return subprocess.run(
-            [sys.executable, "-c", script],
-            cwd=self.folder,
-            env=self.environment({"PYTHONPATH": str(ROOT), **(env or {})}),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        """Runs a script in the command's place, which finds this project and has `sys`."""
+        file = self.folder / "script.py"
+        file.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{script}\n")
+        assert self.forking is not None
+        return ended(self.forking.start([str(file)], self.folder, self.environment(env)), 60)
 
     def start(
         self, *options: str, env: Mapping[str, str] | None = None

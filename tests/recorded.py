@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,13 +22,20 @@ RECORDED_IN = datetime(2019, 7, 10, 4, 15, tzinfo=UTC)
 
 def answers(cassette: str) -> list[tuple[str, dict[str, list[str]], Any]]:
     """The recorded answers of a cassette: path below the API's root, query, body."""
-    text = (RECORDED / f"{cassette}.yaml").read_text()
     found = []
-    for interaction in yaml.load(text, yaml.CSafeLoader)["interactions"]:
+    for interaction in _interactions(cassette):
         url = urlsplit(interaction["request"]["uri"])
         body = interaction["response"]["body"]["string"]
         found.append((url.path.split("/v5/")[1], parse_qs(url.query), json.loads(body)))
     return found
+
+
+@functools.cache
+def _interactions(cassette: str) -> list[Any]:
+    """What a cassette holds, read once; the bodies are texts, of which each call makes its own."""
+    text = (RECORDED / f"{cassette}.yaml").read_text()
+    interactions: list[Any] = yaml.load(text, yaml.CSafeLoader)["interactions"]
+    return interactions
 
 
 def recorded(cassette: str, path: str = "", **query: str) -> Any:

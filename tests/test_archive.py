@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ import pytest
 
 from pivotal_tracker import archive, pivotal_tracker_archive, pivotal_tracker_source
 from pivotal_tracker.archive_load import ARCHIVE_TABLES
+from pivotal_tracker_pipeline import main
 from tracker_server import TrackerServer
+from tracker_server.made_up import made_up_workspace
 
 from .conftest import Command
 from .exports import Row, as_csv, table
@@ -27,7 +29,7 @@ from .truth import Record, Tables, comparable, loaded_tables, served_tables
 
 ALL = tuple(ARCHIVE_TABLES)
 STORIES = ("stories", "load_report")
-OF_PROJECTS = ("projects", "stories", "iterations", "people")
+OF_PROJECTS = ("projects", "stories", "iterations", "accounts", "people")
 JANUARY, MARCH = "2024-01-31T12:00:00Z", "2024-03-31T12:00:00Z"
 
 
@@ -99,6 +101,27 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         tables = desk.load(desk.write("nothing.sample"), resources=("load_report", *OF_PROJECTS))
     assert not any(tables.values())
     return desk
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[TrackerServer]:
+    """A server of a project, for tests that change nothing in it."""
+    with TrackerServer(made_up_workspace(projects=1, stories=8, activity=30, seed=7)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def from_api(begun: Desk, served: TrackerServer, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A desk where the served project was loaded from the API."""
+    desk = another(begun, tmp_path_factory.mktemp("served") / "desk")
+    desk.run(api(served))
+    return desk
+
+
+def api(server: TrackerServer) -> Any:
+    """What the API gives to the tables of projects."""
+    source = pivotal_tracker_source(server.workspace.me["api_token"], server.url)
+    return source.with_resources(*OF_PROJECTS)
 
 
 def another(desk: Desk, folder: Path) -> Desk:
@@ -206,7 +229,6 @@ def test_of_several_copies_the_latest_is_loaded_in_whatever_order(desk: Desk, be
         ("old.sample", "stories__comments"): (1, 0, 1),
     }
     assert ("old.sample", "stories", "another copy is newer: new.sample", 2) in desk.reasons()
-    assert comparable(desk.load(old, new)["stories"]) == comparable(together["stories"])
 
     one_by_one = another(begun, desk.folder / "one by one")
     one_by_one.load(old)
@@ -315,13 +337,15 @@ def test_files_are_described_and_written_where_they_cannot_leave_their_folder(de
     assert desk.written() == 0
 
 
-def test_a_server_and_an_archive_feed_the_same_tables(desk: Desk, server: TrackerServer) -> None:
-    workspace = server.workspace
+def test_a_server_and_an_archive_feed_the_same_tables(
+    begun: Desk, from_api: Desk, served: TrackerServer, tmp_path: Path, sample_formats: None
+) -> None:
+    workspace = served.workspace
     project = next(iter(workspace.projects.values()))
     theirs = next(iter(project.stories.values()))
     here = {"project_id": project.record["id"]}
-    path = desk.write(
-        "a.sample",
+    path = write(
+        tmp_path / "a.sample",
         ("projects", {"id": 9, "name": "Only in the file"}),
         story(1, name="Of no server", updated_at=JANUARY),
         (
@@ -331,15 +355,11 @@ def test_a_server_and_an_archive_feed_the_same_tables(desk: Desk, server: Tracke
         ("stories", {**here, "id": 2, "name": "The server has it no more"}),
         ("accounts", {"id": 3, "name": "Of no server"}),
     )
-    names = ("projects", "stories", "accounts", "people")
-    load = functools.partial(Desk.load, resources=(*names, "load_report"))
-
-    def api() -> Any:
-        source = pivotal_tracker_source(workspace.me["api_token"], server.url)
-        return source.with_resources(*names)
-
-    truth = served_tables(server.url, workspace.me["api_token"])
-    first = desk.run(api())
+    load = functools.partial(Desk.load, resources=(*OF_PROJECTS, "load_report"))
+    truth = served_tables(served.url, workspace.me["api_token"])
+    desk = another(from_api, tmp_path / "api first")
+    first = desk.tables()
+    assert comparable(first["stories"]) == comparable(truth["stories"])
     both = load(desk, path)
     assert {r["id"] for r in both["stories"]} == {r["id"] for r in truth["stories"]} | {1, 2}
     assert comparable(r for r in both["stories"] if r["id"] not in (1, 2)) == comparable(
@@ -347,13 +367,12 @@ def test_a_server_and_an_archive_feed_the_same_tables(desk: Desk, server: Tracke
     )
     reason = "another copy is newer: the one from the API"
     assert ("a.sample", "stories", reason, 1) in desk.reasons()
-    desk.run(api())
+    desk.run(api(served))
     assert desk.written() == 0
 
-    other = Desk(desk.folder / "other")
-    other.folder.mkdir()
+    other = another(begun, tmp_path / "archive first")
     load(other, path)
-    after = other.run(api())
+    after = other.run(api(served))
     # of a project that the server has, it knows what is in it
     assert {r["id"] for r in after["stories"]} == {r["id"] for r in truth["stories"]} | {1}
     for tables in (both, after):
@@ -364,15 +383,12 @@ def test_a_server_and_an_archive_feed_the_same_tables(desk: Desk, server: Tracke
         (from_file,) = (r for r in tables["stories"] if r["id"] == 1)
         assert from_file["_source"] == "a.sample"
     assert comparable(r for r in after["stories"] if r["id"] != 1) == comparable(truth["stories"])
-    other.run(api())
-    assert other.written() == 0
 
 
 def test_a_project_known_by_its_name_is_joined_to_the_one_with_its_stories(
-    begun: Desk, tmp_path: Path, server: TrackerServer
+    begun: Desk, from_api: Desk, tmp_path: Path, served: TrackerServer
 ) -> None:
-    workspace = server.workspace
-    (project_id, project), *_ = workspace.projects.items()
+    (project_id, project), *_ = served.workspace.projects.items()
     stories = list(project.stories.values())[:3]
     rows = [Row(one["id"], "As exported", iteration="1") for one in stories]
     export = tmp_path / "my_shop_20240401_0900.csv"
@@ -381,18 +397,15 @@ def test_a_project_known_by_its_name_is_joined_to_the_one_with_its_stories(
     known = ("id", "project_id", "name", "updated_at")
     saved.write_text(json.dumps([{n: s[n] for n in known} | {"kind": "story"} for s in stories]))
 
-    def api() -> Any:
-        source = pivotal_tracker_source(workspace.me["api_token"], server.url)
-        return source.with_resources(*OF_PROJECTS)
-
     runs: dict[str, Callable[[Desk], Any]] = {
-        "api": lambda desk: desk.run(api()),
+        "api": lambda desk: desk.run(api(served)),
         "export": lambda desk: desk.load(export, resources=(*OF_PROJECTS, "load_report")),
         "both": lambda desk: desk.load(export, saved, resources=(*OF_PROJECTS, "load_report")),
     }
     # what is done a second time writes nothing
-    for order in ("api export export", "export api api export export", "both both"):
-        other = another(begun, tmp_path / order)
+    orders = [(from_api, "export export"), (begun, "export api api"), (begun, "both both")]
+    for beginning, order in orders:
+        other = another(beginning, tmp_path / order)
         done = ""
         for run in order.split():
             runs[run](other)
@@ -452,8 +465,16 @@ def test_what_is_no_archive_is_refused_in_one_line(
     assert not command.database.exists()
 
 
-def test_values_that_no_column_takes_cost_no_other_value(command: Command, tmp_path: Path) -> None:
+def test_values_that_no_column_takes_cost_no_other_value_and_get_the_same_keys_again(
+    command: Command, tmp_path: Path
+) -> None:
     story: Record = {"kind": "story", "id": 1, "project_id": 9}
+    moves = [
+        {"state": "started", "occurred_at": MARCH},
+        {"state": "started", "occurred_at": JANUARY},
+        {"state": "finished", "occurred_at": MARCH, "project_version": "7"},
+        {"occurred_at": MARCH, "project_version": 8},
+    ]
     strange = [
         {**story, "estimate": "many", "created_at": "soon", "labels": "none"},
         {**story, "id": 2, "name": {"deep": [[1], {"a": "b"}]}, "tasks": [7, None, [1]]},
@@ -468,7 +489,7 @@ def test_values_that_no_column_takes_cost_no_other_value(command: Command, tmp_p
         {**story, "id": 9, "owner_ids": [10**25, 5], "tasks": [{"id": True}, {"id": 2**64}]},
         {"kind": "story"},
         {"kind": "person", "id": 5, "name": ["Ann"]},
-        {**story, "id": 10, "name": "the last"},
+        {**story, "id": 10, "name": "the last", "transitions": moves},
     ]
     whole, lines = tmp_path / "strange.json", tmp_path / "strange.jsonl"
     whole.write_text(json.dumps(strange))
@@ -477,11 +498,24 @@ def test_values_that_no_column_takes_cost_no_other_value(command: Command, tmp_p
         {**one, "id": one["id"] + 100} if one.get("id") in range(1, 11) else one for one in strange
     ]
     lines.write_text("\n".join(map(json.dumps, others)))
-    result = command(
-        *("--archive", str(whole), str(lines), "--resource", "stories", "people", "load_report")
-    )
-    assert result.returncode == 0, result.stderr
-    tables = command.tables()
+    seen = []
+    for _ in range(2):
+        result = command(
+            *("--archive", str(whole), str(lines), "--resource", "stories", "people", "load_report")
+        )
+        assert result.returncode == 0, result.stderr
+        tables = command.tables()
+        seen.append(comparable(tables["stories__transitions"]))
+    # moves without a version have one of their own, which stays
+    assert seen[0] == seen[1]
+    for more in (0, 100):
+        versions = {
+            (r["state"], r["occurred_at"].month): r["project_version"]
+            for r in tables["stories__transitions"]
+            if r["story_id"] == 10 + more
+        }
+        assert versions.pop(("finished", 3)) == 7
+        assert len(set(versions.values())) == 2 and max(versions.values()) < 0
     stories = {row["id"]: row for row in tables["stories"]}
     assert len(stories) == 18
     for more in (0, 100):
@@ -500,31 +534,11 @@ def test_values_that_no_column_takes_cost_no_other_value(command: Command, tmp_p
         assert row["rows_read"] == row["rows_loaded"] + row["rows_left_out"]
 
 
-def test_transitions_without_a_version_have_a_stable_one(command: Command, tmp_path: Path) -> None:
-    moves = [
-        {"state": "started", "occurred_at": MARCH},
-        {"state": "started", "occurred_at": JANUARY},
-        {"state": "finished", "occurred_at": MARCH, "project_version": "7"},
-        {"occurred_at": MARCH, "project_version": 8},
-    ]
-    path = tmp_path / "stories.json"
-    path.write_text(json.dumps([{"kind": "story", "id": 1, "project_id": 9, "transitions": moves}]))
-    seen = []
-    for _ in range(2):
-        result = command("--archive", str(path), "--resource", "stories", "load_report")
-        assert result.returncode == 0, result.stderr
-        seen.append(comparable(command.tables()["stories__transitions"]))
-    assert seen[0] == seen[1]
-    versions = {
-        (r["state"], r["occurred_at"].month): r["project_version"]
-        for r in command.tables()["stories__transitions"]
-    }
-    assert versions.pop(("finished", 3)) == 7
-    assert len(set(versions.values())) == 2 and max(versions.values()) < 0
-
-
-def test_options_that_do_not_go_with_archives(command: Command) -> None:
-    for option in ("--sample", "--full-refresh"):
-        result = command("--archive", "a.zip", option)
-        assert result.returncode == 2
-        assert option in result.stderr
+@pytest.mark.parametrize("option", ["--sample", "--full-refresh"])
+def test_options_that_do_not_go_with_archives(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--archive", "a.zip", option])
+    assert ended.value.code == 2
+    assert option in capsys.readouterr().err.splitlines()[-1]

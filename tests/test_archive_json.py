@@ -632,7 +632,7 @@ JSON_VALUES = st.recursive(
 
 @given(value=st.lists(JSON_VALUES, max_size=6))
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_structure_is_read_or_refused(tmp_path: Path, value: list[Any]) -> None:
     (tmp_path / "stories.json").write_text(json.dumps(value))
@@ -644,7 +644,7 @@ def test_any_structure_is_read_or_refused(tmp_path: Path, value: list[Any]) -> N
     cut=st.integers(0, 900),
 )
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=70, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_bytes_are_read_or_refused(
     tmp_path: Path, places: list[tuple[int, bytes]], cut: int

@@ -429,7 +429,7 @@ def test_changes_in_a_journal_are_told(database: Path) -> None:
     )
 )
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_damage_is_read_around_or_refused(
     database: Path, places: list[tuple[int, bytes]]
@@ -454,7 +454,7 @@ ROWS = st.lists(st.dictionaries(st.sampled_from(COLUMNS.split()), VALUES, min_si
 
 @given(rows=st.dictionaries(st.sampled_from(list(STORYEXPORTER_TABLES)), ROWS))
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_rows_are_read_or_left_out(tmp_path: Path, rows: dict[str, list[Record]]) -> None:
     """Of tables that have the names and columns, and no type and no key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -15,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotal_tracker.attachments import file_path
-from tracker_server import Faults, TrackerServer
+from tracker_server import Behaviour, Faults, TrackerServer
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command, LoadOnce
+from .conftest import Command, new_command, serving
+from .forking import Forking
 
 HOSTILE_NAMES = [
     "../../../etc/passwd",
@@ -37,7 +39,7 @@ FILES = ("--attachments", "files", "--resource", "labels")
 
 
 def make_with_files() -> Workspace:
-    """A project whose stories and epic have files, some of them with names that are no names."""
+    """Projects whose stories and epic have files, some of them with names that are no names."""
     workspace = made_up_workspace(projects=1, stories=6, activity=20, seed=3)
     (project,) = workspace.projects.values()
     story, other = list(project.stories)[:2]
@@ -49,13 +51,28 @@ def make_with_files() -> Workspace:
     epic = next(iter(project.epics))
     picture = {"filename": "epic.png", "content": bytes(range(256)) * 9000}
     workspace.add_comment("And this", epic_id=epic, file_attachments=[picture])
+    another = workspace.create_project(name="Another").record["id"]
+    its_story = workspace.create_story(another, name="With a file")["id"]
+    file = {"filename": "other.txt", "content": b"of another project"}
+    workspace.add_comment("See", story_id=its_story, file_attachments=[file])
     return workspace
 
 
 @pytest.fixture
 def with_files() -> Workspace:
-    """A project with files."""
+    """Projects with files."""
     return make_with_files()
+
+
+@pytest.fixture(scope="module")
+def comments_loaded(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The command where it has loaded all comments of projects with files, but no file."""
+    command = new_command(forking, tmp_path_factory.mktemp("comments") / "run")
+    with serving(make_with_files(), command) as server:
+        result = command("--resource", "stories", "epics")
+        assert result.returncode == 0, result.stderr
+        assert not downloads(server), "which are off by default"
+    return command
 
 
 @pytest.fixture
@@ -63,10 +80,10 @@ def server(
     command: Command,
     serve: Callable[[Workspace], TrackerServer],
     with_files: Workspace,
-    load_once: LoadOnce,
+    comments_loaded: Command,
 ) -> TrackerServer:
-    """A server of a project with files, from which the command has loaded all but these."""
-    command.take_over(load_once(make_with_files))
+    """A server of projects with files, from which the command has loaded all but these."""
+    command.take_over(comments_loaded)
     return serve(with_files)
 
 
@@ -92,20 +109,28 @@ def downloads(server: TrackerServer) -> list[str]:
 
 
 def test_each_file_is_downloaded_once_and_again_if_it_is_lost(
-    command: Command, serve: Callable[[Workspace], TrackerServer], with_files: Workspace
+    command: Command, with_files: Workspace, server: TrackerServer
 ) -> None:
-    server = serve(with_files)
+    """Of one project first, and of all later."""
     folder = command.folder / "files"
-    result = command("--attachments", "files")
+    project_id, other_id = with_files.projects
+    project = with_files.projects[project_id]
+    (of_other,) = (
+        file["id"]
+        for story in with_files.projects[other_id].stories.values()
+        for comment in story["comments"]
+        for file in comment["file_attachments"]
+    )
+    before = {i: c for i, c in with_files.attachments.items() if i != of_other}
+    result = command("--project", str(project_id), *FILES)
     assert result.returncode == 0, result.stderr
-    assert f"{len(with_files.attachments)} downloaded" in result.stdout
-    assert_all_there(command, with_files, folder)
-    assert len(downloads(server)) == len(with_files.attachments)
+    assert f"{len(before)} downloaded" in result.stdout
+    assert len(downloads(server)) == len(before)
+    paths = {row["id"]: Path(row["path"]) for row in command.tables()["attachment_files"]}
+    assert {one: path.read_bytes() for one, path in paths.items()} == before
 
-    (project,) = with_files.projects.values()
     comments = [c for s in project.stories.values() for c in s["comments"]]
     deleted = next(comment for comment in comments if comment["file_attachments"])
-    paths = {row["id"]: Path(row["path"]) for row in command.tables()["attachment_files"]}
     gone = {file["id"] for file in deleted["file_attachments"]}
     lost, cut, *_ = paths.keys() - gone
     with_files.delete_comment(deleted["id"])
@@ -113,13 +138,13 @@ def test_each_file_is_downloaded_once_and_again_if_it_is_lost(
     paths[cut].write_bytes(paths[cut].read_bytes()[:7])
     new = {"filename": "new.txt", "content": b"new"}
     with_files.add_comment("More", story_id=deleted["story_id"], file_attachments=[new])
-    added = max(with_files.attachments)
+    added = with_files.attachments.keys() - before.keys()
     server.requests.clear()
-    result = command("--attachments", "files")
+    result = command("--attachments", "files", "--resource", "stories")
     assert result.returncode == 0, result.stderr
     # those of the others are kept, as is what the deleted comment had
     assert sorted(re.findall(r"\d{5,}", " ".join(downloads(server)))) == sorted(
-        map(str, (lost, cut, added))
+        map(str, (lost, cut, *added))
     )
     for one in gone:
         paths[one].unlink()
@@ -136,42 +161,6 @@ def test_a_download_that_breaks_off_is_gone_on_with(
     assert result.returncode == 0, result.stderr
     assert_all_there(command, with_files, command.folder / "files")
     assert any("Range" in r.headers for r in server.requests if "/file_attachments/" in r.path)
-
-
-def test_what_cannot_be_had_is_told_and_the_rest_is_loaded(
-    command: Command, with_files: Workspace, server: TrackerServer
-) -> None:
-    missing, wrong, *_ = with_files.attachments
-    kept = {i: c for i, c in with_files.attachments.items() if i not in (missing, wrong)}
-    del with_files.attachments[missing]
-    with_files.attachments[wrong] += b" and more than was said"
-    result = command(*FILES)
-    assert result.returncode == 0, result.stderr
-    assert "2 could not be had" in result.stdout
-    rows = {row["id"]: row for row in command.tables()["attachment_files"]}
-    assert "404" in rows[missing]["problem"]
-    assert "more than the" in rows[wrong]["problem"]
-    assert {i for i, row in rows.items() if row["path"]} == kept.keys()
-    assert not list((command.folder / "files").rglob("*.part"))
-
-
-def test_files_are_off_by_default_and_can_come_later_project_by_project(
-    command: Command, with_files: Workspace, server: TrackerServer
-) -> None:
-    other = with_files.create_project(name="Another").record["id"]
-    story = with_files.create_story(other, name="With a file")["id"]
-    file = {"filename": "other.txt", "content": b"of another project"}
-    with_files.add_comment("See", story_id=story, file_attachments=[file])
-    assert command().returncode == 0
-    assert not downloads(server)
-    assert "attachment_files" not in command.tables()
-    first = next(iter(with_files.projects))
-    folder = command.folder / "files"
-    for wanted, there in ((first, {first}), (other, {first, other})):
-        result = command("--project", str(wanted), "--attachments", "files")
-        assert result.returncode == 0, result.stderr
-        assert {int(path.name) for path in folder.iterdir()} == there
-    assert_all_there(command, with_files, folder)
 
 
 @pytest.fixture
@@ -202,45 +191,64 @@ def store(with_files: Workspace) -> Iterator[tuple[str, list[dict[str, str]]]]:
     server.server_close()
 
 
-def test_the_token_goes_to_no_other_host(
+def test_the_token_goes_to_no_other_host_and_what_cannot_be_had_is_told(
     command: Command,
     with_files: Workspace,
     server: TrackerServer,
     store: tuple[str, list[dict[str, str]]],
 ) -> None:
     address, seen = store
-    server.behaviour.files_at = address
+    missing, wrong, *_ = with_files.attachments
+    kept = {i: c for i, c in with_files.attachments.items() if i not in (missing, wrong)}
+    del with_files.attachments[missing]
+    with_files.attachments[wrong] += b" and more than was said"
+
+    def keep_elsewhere(path: str, _: Any) -> None:
+        number = re.search(r"/file_attachments/(\d+)", path)
+        server.behaviour.files_at = address if number and int(number[1]) in kept else None
+
+    server.before_request = keep_elsewhere
     result = command(*FILES)
     assert result.returncode == 0, result.stderr
-    assert_all_there(command, with_files, command.folder / "files")
-    assert len(seen) == len(with_files.attachments)
+    assert len(seen) == len(kept)
     assert not any(with_files.me["api_token"] in str(headers) for headers in seen)
+    assert "2 could not be had" in result.stdout
+    rows = {row["id"]: row for row in command.tables()["attachment_files"]}
+    assert "404" in rows[missing]["problem"]
+    assert "more than the" in rows[wrong]["problem"]
+    there = {i: Path(row["path"]).read_bytes() for i, row in rows.items() if row["path"]}
+    assert there == kept
+    assert not list((command.folder / "files").rglob("*.part"))
 
 
-@pytest.mark.parametrize("how", ["forbidden", "not accepted", "sent to a login"])
 def test_an_image_that_is_refused_is_had_by_its_signed_address(
-    how: str,
     command: Command,
     with_files: Workspace,
     server: TrackerServer,
     store: tuple[str, list[dict[str, str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """However it is refused: as forbidden, as not for this token, by sending on to a login."""
     address, seen = store
     monkeypatch.setattr("tracker_server.kinds.FILES", address)
-    if how == "forbidden":
-        server.behaviour.forbidden = {"file_attachments"}
-    elif how == "sent to a login":
-        server.behaviour.files_at = f"{address}/login"
-    else:
-        server.behaviour.wrong_token_status = 401
-        server.before_request = lambda path, _: setattr(
-            server.behaviour, "token", "0" if path.startswith("/file_attachments/") else None
-        )
+    ways: dict[str, dict[str, Any]] = {
+        "forbidden": {"forbidden": {"file_attachments"}},
+        "not accepted": {"token": "0", "wrong_token_status": 401},
+        "sent to a login": {"files_at": f"{address}/login"},
+    }
+    how = dict(zip(with_files.attachments, itertools.cycle(ways), strict=False))
+
+    def refuse(path: str, _: Any) -> None:
+        number = re.search(r"/file_attachments/(\d+)", path)
+        way = ways[how[int(number[1])]] if number else {}
+        vars(server.behaviour).update(vars(Behaviour(**way)))
+
+    server.before_request = refuse
     result = command(*FILES)
     assert result.returncode == 0, result.stderr
     rows = command.tables()["attachment_files"]
     of_stories = {row["id"] for row in rows if row["story_id"]}
+    assert {how[one] for one in of_stories} == ways.keys()
     assert {row["id"] for row in rows if row["path"]} == of_stories
     for row in rows:
         if row["path"]:

@@ -10,13 +10,12 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import expect
 
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
@@ -25,16 +24,6 @@ from .browser import PATIENCE, Dashboard, Visitor, browser, serve, visit  # noqa
 from .conftest import ROOT, Command, load_served
 from .exports import Row, as_csv, table
 from .forking import Forking
-
-PAGES = ("Overview", "Flow", "Epics and releases", "Stories", "Inspect")
-PARTS = {
-    "SQL": ":text('Ctrl + Enter')",
-    "Load report": ":text('There is none: it is written when'), [data-testid=stDataFrame]",
-    "Schema": ":text('What each version of the schema brought')",
-    "Runs": ":text('The last run on this machine')",
-    "Pipeline": ":text-is('State')",
-}
-"""Those of Inspect beside its first, each with what the one before it does not show."""
 
 SCRIPT = "<script>alert('script')</script>"
 PICTURE = "<img src=x onerror=\"alert('picture')\">"
@@ -51,128 +40,37 @@ HOSTILE_TEXT = f"""{SCRIPT}
 """
 
 
-def _sample(command: Command) -> Path:
-    """The workspace of `make demo`."""
-    result = command("--sample")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.rstrip().splitlines()[-1].startswith("In the browser: make dashboard")
-    return command.folder / "pivotal_tracker_sample.duckdb"
-
-
-def _empty(command: Command) -> Path:
-    """A workspace in which there is no project."""
-    return _load(command, made_up_workspace(projects=0))
-
-
-def _load(command: Command, workspace: Workspace, *options: str) -> Path:
-    load_served(workspace, command, *options)
-    return command.database
-
-
-def _archive(command: Command) -> Path:
-    """Tracker's own export of a project, as its CSV."""
-    rows = [
-        Row(
-            id=200 + number,
-            title=f"Story {number} of the export",
-            labels="search, shop",
-            iteration=str(1 + number // 4),
-            start=f"Nov {1 + 7 * (number // 4)}, 2015",
-            end=f"Nov {7 + 7 * (number // 4)}, 2015",
-            estimate=str(number % 4),
-            state="accepted" if number < 12 else "unstarted",
-            accepted=f"Nov {2 + 7 * (number // 4)}, 2015" if number < 12 else "",
-            owners=["Ada Lovelace"],
-            comments=[f"Remark {number} (Ada Lovelace - Nov 3, 2015)"],
-            tasks=[("Think", "completed")],
-        )
-        for number in range(16)
-    ]
-    epic = Row(id=7, title="The shop", type="epic", labels="shop", state="")
-    export = command.folder / "shop_20151201_1200.csv"
-    export.write_text(as_csv(table([epic, *rows])), encoding="utf-8")
-    result = command("--archive", str(export))
-    assert result.returncode == 0, result.stderr
-    return command.database
-
-
-DATA: dict[str, Callable[[Command], Path]] = {
-    "sample": _sample,
-    "empty": _empty,
-    "archive": _archive,
-}
-"""What the pages are opened on: loads it with the command and gives the database."""
-
-
 @pytest.fixture(scope="module")
-def new_command(
-    forking: Forking, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], Command]:
-    """Makes commands, each with a folder of its own."""
-
-    def make() -> Command:
-        folder = tmp_path_factory.mktemp("dashboard")
-        shutil.copytree(ROOT / ".dlt", folder / ".dlt")
-        return Command(folder, forking=forking)
-
-    return make
+def dashboard(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """One for all tests: it shows what its command loaded last."""
+    folder = tmp_path_factory.mktemp("dashboard")
+    shutil.copytree(ROOT / ".dlt", folder / ".dlt")
+    with serve(Command(folder, forking=forking)) as dashboard:
+        yield dashboard
 
 
-@pytest.fixture(scope="module")
-def dashboards(new_command: Callable[[], Command]) -> Iterator[Callable[[str], Dashboard]]:
-    """Serves each set of data once."""
-    with ExitStack() as stack:
-        served: dict[str, Dashboard] = {}
-
-        def of(name: str) -> Dashboard:
-            if name not in served:
-                command = new_command()
-                served[name] = stack.enter_context(serve(command, DATA[name](command)))
-            return served[name]
-
-        yield of
-
-
-@pytest.fixture(scope="module")
-def sample(dashboards: Callable[[str], Dashboard]) -> Dashboard:
-    return dashboards("sample")
+@pytest.fixture
+def sample(dashboard: Dashboard) -> Dashboard:
+    """With the workspace of `make demo`."""
+    command = dashboard.command
+    database = command.folder / "pivotal_tracker_sample.duckdb"
+    if not database.exists():
+        result = command("--sample")
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.rstrip().splitlines()[-1].startswith("In the browser: make dashboard")
+    elif dashboard.database != database:
+        (command.folder / "dlt" / "pipelines" / "pivotal_tracker_sample" / "state.json").touch()
+    dashboard.database = database
+    return dashboard
 
 
-@pytest.mark.parametrize("data", DATA)
-def test_each_page_opens_without_an_error(
-    data: str, dashboards: Callable[[str], Dashboard], browser: BrowserContext
-) -> None:
-    with visit(browser) as visitor:
-        visitor.open(dashboards(data).url)
-        for title in PAGES:
-            visitor.page.get_by_role("link", name=title, exact=True).click()
-            expect(visitor.page.locator("h1").first).to_have_text(title)
-            _assert_no_error(visitor)
-            if data == "empty" and title != "Inspect":
-                expect(visitor.page.get_by_text("This workspace has no projects")).to_be_visible()
-        for part, landmark in PARTS.items():
-            visitor.page.get_by_role("radio", name=part, exact=True).click()
-            expect(visitor.page.locator(landmark).first).to_be_visible()
-            _assert_no_error(visitor)
-
-
-def test_pages_say_what_was_not_loaded(
-    new_command: Callable[[], Command], browser: BrowserContext
-) -> None:
-    command = new_command()
-    workspace = made_up_workspace(projects=1, stories=5, activity=5, seed=3)
-    database = _load(command, workspace, "--resource", "labels")
-    with serve(command, database) as dashboard, visit(browser) as visitor:
-        visitor.open(dashboard.url)
-        for title in PAGES[:-1]:
-            visitor.page.get_by_role("link", name=title, exact=True).click()
-            expect(visitor.page.locator("h1").first).to_have_text(title)
-            said = visitor.page.get_by_text("it was loaded with --resource")
-            expect(said).to_be_visible()
-            _assert_no_error(visitor)
-        visitor.page.get_by_role("link", name="Inspect", exact=True).click()
-        counted = _table(visitor.download("CSV"))
-        assert {"labels"} == {r["table_name"] for r in counted if r["table_name"][0] != "_"}
+@pytest.fixture
+def started_over(dashboard: Dashboard) -> Dashboard:
+    """Where nothing was loaded yet but, perhaps, the sample."""
+    dashboard.database = dashboard.command.database
+    dashboard.database.unlink(missing_ok=True)
+    shutil.rmtree(dashboard.command.folder / "dlt/pipelines/pivotal_tracker", ignore_errors=True)
+    return dashboard
 
 
 def _assert_no_error(visitor: Visitor) -> None:
@@ -185,69 +83,48 @@ def _table(downloaded: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(downloaded.decode())))
 
 
-def test_overview_shows_what_was_accepted(sample: Dashboard, browser: BrowserContext) -> None:
-    accepted = "FROM stories WHERE current_state = 'accepted' AND story_type <> 'release'"
+def _figures(visitor: Visitor) -> list[str]:
+    """The first two of those at the top of Overview."""
+    shown = visitor.page.get_by_test_id("stMetric").all_inner_texts()
+    return [" ".join(each.split()) for each in shown[:2]]
+
+
+def test_charts_and_tables_show_what_queries_give(sample: Dashboard, browser: Visitor) -> None:
     with visit(browser) as visitor:
         visitor.open(sample.url)
-        shown = visitor.page.get_by_test_id("stMetric").all_inner_texts()
-        figures = [" ".join(each.split()) for each in shown]
-        stories = sample.number(f"SELECT count(*) {accepted}")
-        points = sample.number(f"SELECT sum(estimate) {accepted}")
-        assert figures[:2] == [f"Stories accepted {stories:,}", f"Points accepted {points:,}"]
-        velocity = _table(visitor.download("CSV"))
-        assert sum(float(row["points_accepted"]) for row in velocity) == points
-        beside = visitor.page.get_by_role("region", name="Velocity: table").locator("tbody tr")
-        shown_first = beside.first.locator("td").all_inner_texts()
-        now = _table(visitor.download("CSV", 4))
+        _assert_no_error(visitor)
+        _assert_overview_shows_what_was_accepted(visitor, sample)
+        visitor.turn_to("Flow")
+        _assert_no_error(visitor)
+        _assert_flow_shows_the_states_of_the_last_day(visitor, sample)
+        visitor.turn_to("Epics and releases")
+        _assert_no_error(visitor)
+        _assert_epics_and_releases_show_their_points(visitor, sample)
+
+
+def _assert_overview_shows_what_was_accepted(visitor: Visitor, sample: Dashboard) -> None:
+    accepted = "FROM stories WHERE current_state = 'accepted' AND story_type <> 'release'"
+    stories = sample.number(f"SELECT count(*) {accepted}")
+    points = sample.number(f"SELECT sum(estimate) {accepted}")
+    assert _figures(visitor) == [f"Stories accepted {stories:,}", f"Points accepted {points:,}"]
+    velocity = _table(visitor.download("CSV"))
+    assert sum(float(row["points_accepted"]) for row in velocity) == points
+    beside = visitor.page.get_by_role("region", name="Velocity: table").locator("tbody tr")
+    shown_first = beside.first.locator("td").all_inner_texts()
     assert shown_first[:1] == [velocity[0]["start"]]
     assert float(shown_first[1]) == float(velocity[0]["points_accepted"])
+    now = _table(visitor.download("CSV", 4))
     told = sample.query("SELECT current_velocity FROM projects ORDER BY name")
     assert [float(row["velocity"]) for row in now] == [float(str(row[0])) for row in told]
+    visitor.page.get_by_test_id("stVegaLiteChart").first.hover()
+    with visitor.page.expect_download() as download:
+        visitor.page.get_by_role("button", name="Download as PNG: Velocity").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_archive_shows_what_it_knows(
-    dashboards: Callable[[str], Dashboard], browser: BrowserContext
-) -> None:
-    dashboard = dashboards("archive")
-    with visit(browser) as visitor:
-        visitor.open(dashboard.url)
-        shown = visitor.page.get_by_test_id("stMetric").all_inner_texts()
-        points = dashboard.number(
-            "SELECT sum(estimate) FROM stories WHERE current_state = 'accepted'"
-        )
-        figures = [" ".join(each.split()) for each in shown]
-        assert figures[:2] == ["Stories accepted 12", f"Points accepted {points}"]
-        visitor.open(f"{dashboard.url}/stories?search=remark+7")
-        expect(visitor.page.get_by_text("Story 7 of the export")).to_be_visible()
-        expect(visitor.page.get_by_text("1 story", exact=True)).to_be_visible()
-
-
-def test_overview_of_one_project_and_some_days(sample: Dashboard, browser: BrowserContext) -> None:
-    ((number, name),) = sample.query("SELECT id, name FROM projects ORDER BY name LIMIT 1")
-    chosen = f"project={name} ({number})&from=2024-01-01&until=2024-12-31".replace(" ", "+")
-    with visit(browser) as visitor:
-        visitor.open(f"{sample.url}/?{chosen}")
-        iterations = _table(visitor.download("CSV"))
-        visitor.page.get_by_role("link", name="Flow", exact=True).click()
-        expect(visitor.page.locator("h1").first).to_have_text("Flow")
-        visitor.settle()
-        sidebar = visitor.page.get_by_test_id("stSidebar")
-        expect(sidebar.get_by_text(f"{name} ({number})")).to_be_visible()
-        days = _table(visitor.download("CSV"))
-    assert {row["project_name"] for row in iterations} == {name}
-    assert {row["date"][:4] for row in days} == {"2024"}
-    expected = sample.query(
-        f"SELECT number FROM iterations WHERE project_id = {number} AND start < '2025-01-01' "
-        "AND finish > '2024-01-02' ORDER BY number DESC"
-    )
-    assert [int(row["iteration_number"]) for row in iterations] == [row[0] for row in expected]
-
-
-def test_flow_shows_the_states_of_the_last_day(sample: Dashboard, browser: BrowserContext) -> None:
-    with visit(browser) as visitor:
-        visitor.open(f"{sample.url}/flow")
-        last = _table(visitor.download("CSV"))[0]
-        burn_up = _table(visitor.download("CSV", 1))
+def _assert_flow_shows_the_states_of_the_last_day(visitor: Visitor, sample: Dashboard) -> None:
+    last = _table(visitor.download("CSV"))[0]
+    burn_up = _table(visitor.download("CSV", 1))
     days = "FROM history_days WHERE date = (SELECT max(date) FROM history_days)"
     for state in ("accepted", "started", "unscheduled"):
         assert float(last[state]) == sample.number(f"SELECT sum(counts_{state}) {days}")
@@ -257,10 +134,8 @@ def test_flow_shows_the_states_of_the_last_day(sample: Dashboard, browser: Brows
     assert expected == accepted + sample.number("SELECT sum(points) FROM forecast")
 
 
-def test_epics_and_releases_show_their_points(sample: Dashboard, browser: BrowserContext) -> None:
-    with visit(browser) as visitor:
-        visitor.open(f"{sample.url}/progress")
-        epics, releases = (_table(visitor.download("CSV", number)) for number in (0, 1))
+def _assert_epics_and_releases_show_their_points(visitor: Visitor, sample: Dashboard) -> None:
+    epics, releases = (_table(visitor.download("CSV", number)) for number in (0, 1))
     assert len(releases) == sample.number("SELECT count(*) FROM releases")
     told = sample.query(
         "SELECT e.name, count(DISTINCT l.story_id) FROM epics e LEFT JOIN stories__labels l "
@@ -269,17 +144,45 @@ def test_epics_and_releases_show_their_points(sample: Dashboard, browser: Browse
     assert sorted((row["name"], int(row["stories"])) for row in epics) == sorted(told)
 
 
-def test_a_chart_downloads_as_a_picture(sample: Dashboard, browser: BrowserContext) -> None:
+def test_one_project_and_some_days_stay_chosen_and_have_no_forecast(
+    sample: Dashboard, browser: Visitor
+) -> None:
+    ((number, name),) = sample.query("SELECT id, name FROM projects ORDER BY name LIMIT 1")
+    chosen = f"project={name} ({number})&from=2024-01-01&until=2024-12-31".replace(" ", "+")
     with visit(browser) as visitor:
-        visitor.open(sample.url)
-        visitor.page.get_by_test_id("stVegaLiteChart").first.hover()
-        with visitor.page.expect_download() as download:
-            visitor.page.get_by_role("button", name="Download as PNG: Velocity").click()
-        assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+        visitor.open(f"{sample.url}/?{chosen}")
+        iterations = _table(visitor.download("CSV"))
+        visitor.turn_to("Flow")
+        sidebar = visitor.page.get_by_test_id("stSidebar")
+        expect(sidebar.get_by_text(f"{name} ({number})")).to_be_visible()
+        days, burn_up = (_table(visitor.download("CSV", number)) for number in (0, 1))
+        expect(visitor.page.locator("a[href*='story?story=']").first).to_be_visible()
+    assert {row["project_name"] for row in iterations} == {name}
+    assert {row["date"][:4] for row in days} == {"2024"}
+    assert burn_up
+    assert not {"earliest", "expected", "latest"} & burn_up[0].keys()
+    expected = sample.query(
+        f"SELECT number FROM iterations WHERE project_id = {number} AND start < '2025-01-01' "
+        "AND finish > '2024-01-02' ORDER BY number DESC"
+    )
+    assert [int(row["iteration_number"]) for row in iterations] == [row[0] for row in expected]
 
 
-def test_search_finds_a_comment_by_keyboard_alone(
-    sample: Dashboard, browser: BrowserContext
+def _open_first_story_and_go_back(visitor: Visitor) -> None:
+    """The list is what it was before."""
+    first = visitor.page.locator("a[href*='story?story=']").first
+    before = visitor.page.get_by_role("link").all_inner_texts()
+    first.click()
+    visitor.page.wait_for_url("**/story?story=*")
+    visitor.page.get_by_role("link", name="All stories").wait_for()
+    visitor.page.go_back()
+    first.wait_for()
+    visitor.settle()
+    assert visitor.page.get_by_role("link").all_inner_texts() == before
+
+
+def test_search_by_keyboard_alone_begins_with_its_first_page_and_opens_a_story(
+    sample: Dashboard, browser: Visitor
 ) -> None:
     ((story_id, name, text),) = sample.query(
         "SELECT any_value(s.id), any_value(s.name), c.text FROM stories__comments c "
@@ -288,13 +191,20 @@ def test_search_finds_a_comment_by_keyboard_alone(
     )
     words = re.findall(r"\w{4,}", str(text))
     with visit(browser) as visitor:
-        visitor.open(f"{sample.url}/stories")
-        visitor.page.get_by_role("textbox", name="Search").focus()
+        visitor.open(f"{sample.url}/stories?page=2")
+        expect(visitor.page).to_have_url(re.compile("page=2"))
+        search = visitor.page.get_by_role("textbox", name="Search")
+        search.focus()
+        visitor.page.keyboard.type("customer")
+        visitor.page.keyboard.press("Enter")
+        visitor.page.wait_for_url("**search=customer**")
+        visitor.settle()
+        expect(visitor.page).not_to_have_url(re.compile("page=2"))
+        search.clear()
         visitor.page.keyboard.type(" ".join(words).upper())
         visitor.page.keyboard.press("Enter")
         link = visitor.page.locator(f"a[href$='story={story_id}']")
-        every = sample.number("SELECT count(*) FROM stories")
-        expect(visitor.page.get_by_text(f"{every:,} stories", exact=True)).to_have_count(0)
+        expect(visitor.page).to_have_url(re.compile(f"search={words[0].upper()}"))
         visitor.settle()
         for _ in range(40):
             visitor.page.keyboard.press("Tab")
@@ -315,7 +225,7 @@ def open_once_indexed(visitor: Visitor, address: str) -> None:
         visitor.open(address)
 
 
-def test_search_finds_words_in_other_forms(sample: Dashboard, browser: BrowserContext) -> None:
+def test_search_finds_words_in_other_forms(sample: Dashboard, browser: Visitor) -> None:
     every = (
         "SELECT s.id, lower(concat_ws(' ', any_value(s.name), any_value(s.description), "
         "string_agg(c.text, ' '), string_agg(t.description, ' '))) AS texts FROM stories s "
@@ -330,13 +240,12 @@ def test_search_finds_words_in_other_forms(sample: Dashboard, browser: BrowserCo
         which = visitor.page.get_by_text(re.compile(r"^(Full-text|Plain) search"))
         expect(which).to_contain_text("Full-text search")
         expect(visitor.page.get_by_text(f"{number} stories", exact=True)).to_be_visible()
-        visitor.open(f"{sample.url}/stories?search=repor")
+        visitor.search("repor")
         expect(which).to_contain_text("Plain search, letter by letter: no story has all of these")
 
 
-def test_filters_stand_in_the_address_and_find_what_a_query_finds(
-    sample: Dashboard,
-    browser: BrowserContext,
+def test_filters_stand_in_the_address_and_find_what_a_query_finds_also_back_from_a_story(
+    sample: Dashboard, browser: Visitor
 ) -> None:
     ((owner, person_id, label),) = sample.query(
         "SELECT p.name, p.id, l.name FROM stories__owner_ids o JOIN people p ON p.id = o.value "
@@ -353,9 +262,12 @@ def test_filters_stand_in_the_address_and_find_what_a_query_finds(
         visitor.open(f"{sample.url}/stories?{asked}&from=2024-01-01".replace(" ", "+"))
         told = visitor.page.get_by_text(re.compile(r"^[\d,]+ stor(y|ies)$"))
         expect(told).to_have_text(f"{found} {'story' if found == 1 else 'stories'}")
+        address = visitor.page.url
+        _open_first_story_and_go_back(visitor)
+        expect(visitor.page).to_have_url(address)
 
 
-def test_a_shared_link_opens_the_whole_story(sample: Dashboard, browser: BrowserContext) -> None:
+def test_a_shared_link_opens_the_whole_story(sample: Dashboard, browser: Visitor) -> None:
     ((story_id, name),) = sample.query(
         "SELECT s.id, s.name FROM stories s JOIN stories__tasks t ON t.story_id = s.id "
         "JOIN stories__comments c ON c.story_id = s.id JOIN stories__reviews r "
@@ -378,58 +290,30 @@ def test_a_shared_link_opens_the_whole_story(sample: Dashboard, browser: Browser
     assert int(re.findall(r"History \((\d+)\)", shown)[0]) >= history
 
 
-def test_back_from_a_story_leads_to_what_was_searched_for(
-    sample: Dashboard, browser: BrowserContext
+def test_a_link_to_no_story_says_so_in_the_dark_too(sample: Dashboard, browser: Visitor) -> None:
+    """Dark as the system is."""
+    background = "() => getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+    shades = []
+    with visit(browser) as visitor:
+        for typed, dark in (("999999999999", False), ("-1; DROP TABLE stories", True)):
+            visitor.dark(dark)
+            visitor.open(f"{sample.url}/?story={typed}")
+            expect(visitor.page.get_by_role("heading", name="No such story")).to_be_visible()
+            levels = re.findall(r"\d+", visitor.page.evaluate(background))[:3]
+            shades.append(sum(map(int, levels)))
+    assert shades[1] < 150 < 600 < shades[0]
+
+
+def test_inspect_counts_rows_asks_in_sql_and_tells_of_the_pipeline(
+    sample: Dashboard, browser: Visitor
 ) -> None:
-    with visit(browser) as visitor:
-        for path in ("stories?type=bug&state=accepted", "flow?from=2024-01-01"):
-            visitor.open(f"{sample.url}/{path}")
-            before = visitor.page.get_by_role("link").all_inner_texts()
-            visitor.page.locator("a[href*='story?story=']").first.click()
-            visitor.page.wait_for_url("**/story?story=*")
-            visitor.page.get_by_role("link", name="All stories").wait_for()
-            visitor.page.go_back()
-            visitor.page.wait_for_url(f"**/{path}")
-            visitor.page.locator("a[href*='story?story=']").first.wait_for()
-            visitor.settle()
-            assert visitor.page.get_by_role("link").all_inner_texts() == before
-
-
-def test_another_search_begins_with_its_first_page(
-    sample: Dashboard, browser: BrowserContext
-) -> None:
-    with visit(browser) as visitor:
-        visitor.open(f"{sample.url}/stories?page=2")
-        expect(visitor.page).to_have_url(re.compile("page=2"))
-        visitor.page.get_by_role("textbox", name="Search").fill("customer")
-        visitor.page.keyboard.press("Enter")
-        visitor.page.wait_for_url("**search=customer**")
-        visitor.settle()
-        expect(visitor.page).not_to_have_url(re.compile("page=2"))
-
-
-def test_a_span_that_has_ended_has_no_forecast(sample: Dashboard, browser: BrowserContext) -> None:
-    with visit(browser) as visitor:
-        visitor.open(f"{sample.url}/flow?from=2023-01-01&until=2024-04-20")
-        burn_up = _table(visitor.download("CSV", 1))
-    assert burn_up
-    assert not {"earliest", "expected", "latest"} & burn_up[0].keys()
-
-
-@pytest.mark.parametrize("typed", ["999999999999", "-1; DROP TABLE stories", "9" * 40])
-def test_a_link_to_no_story_says_so(typed: str, sample: Dashboard, browser: BrowserContext) -> None:
-    with visit(browser) as visitor:
-        visitor.open(f"{sample.url}/?story={typed}")
-        expect(visitor.page.get_by_role("heading", name="No such story")).to_be_visible()
-
-
-def test_inspect_counts_rows_and_asks_in_sql(sample: Dashboard, browser: BrowserContext) -> None:
     with visit(browser) as visitor:
         visitor.open(f"{sample.url}/inspect")
+        _assert_no_error(visitor)
         counts = {row["table_name"]: int(row["rows"]) for row in _table(visitor.download("CSV"))}
         for table in ("stories", "stories__comments", "_dlt_loads"):
             assert counts[table] == sample.number(f"SELECT count(*) FROM {table}")
-        visitor.open(f"{sample.url}/inspect?part=SQL")
+        _turn_to_part(visitor, "SQL", ":text('Ctrl + Enter')")
         _ask(visitor, "SELECT id FROM stories ORDER BY id LIMIT 7")
         found = [int(row["id"]) for row in _table(visitor.download("CSV"))]
         assert found == [
@@ -437,6 +321,20 @@ def test_inspect_counts_rows_and_asks_in_sql(sample: Dashboard, browser: Browser
         ]
         _ask(visitor, "DROP TABLE stories")
         expect(visitor.page.get_by_role("alert")).to_contain_text("One SELECT, please")
+        for part, landmark in {
+            "Load report": ":text('There is none: it is written when')",
+            "Schema": ":text('What each version of the schema brought')",
+            "Runs": ":text('The last run on this machine')",
+            "Pipeline": ":text-is('State')",
+        }.items():
+            _turn_to_part(visitor, part, landmark)
+
+
+def _turn_to_part(visitor: Visitor, part: str, landmark: str) -> None:
+    """To a part of Inspect, which has what the one before it has not."""
+    visitor.page.get_by_role("radio", name=part, exact=True).click()
+    expect(visitor.page.locator(landmark).first).to_be_visible()
+    _assert_no_error(visitor)
 
 
 def _ask(visitor: Visitor, statement: str) -> None:
@@ -448,18 +346,67 @@ def _ask(visitor: Visitor, statement: str) -> None:
     visitor.settle()
 
 
-def test_dark_where_the_system_is_dark(sample: Dashboard, browser: BrowserContext) -> None:
-    background = "() => getComputedStyle(document.querySelector('.stApp')).backgroundColor"
-    shades = []
-    for dark in (False, True):
-        with visit(browser, dark=dark) as visitor:
-            visitor.open(f"{sample.url}/flow")
-            levels = re.findall(r"\d+", visitor.page.evaluate(background))[:3]
-            shades.append(sum(map(int, levels)))
-    assert shades[1] < 150 < 600 < shades[0]
+# other things than the sample
 
 
-# what came from outside
+def test_an_archive_shows_what_it_knows(started_over: Dashboard, browser: Visitor) -> None:
+    """Tracker's own export of a project, as its CSV."""
+    rows = [
+        Row(
+            id=200 + number,
+            title=f"Story {number} of the export",
+            labels="search, shop",
+            iteration=str(1 + number // 4),
+            start=f"Nov {1 + 7 * (number // 4)}, 2015",
+            end=f"Nov {7 + 7 * (number // 4)}, 2015",
+            estimate=str(number % 4),
+            state="accepted" if number < 12 else "unstarted",
+            accepted=f"Nov {2 + 7 * (number // 4)}, 2015" if number < 12 else "",
+            owners=["Ada Lovelace"],
+            comments=[f"Remark {number} (Ada Lovelace - Nov 3, 2015)"],
+            tasks=[("Think", "completed")],
+        )
+        for number in range(16)
+    ]
+    epic = Row(id=7, title="The shop", type="epic", labels="shop", state="")
+    command = started_over.command
+    export = command.folder / "shop_20151201_1200.csv"
+    export.write_text(as_csv(table([epic, *rows])), encoding="utf-8")
+    result = command("--archive", str(export))
+    assert result.returncode == 0, result.stderr
+    points = started_over.number(
+        "SELECT sum(estimate) FROM stories WHERE current_state = 'accepted'"
+    )
+    with visit(browser) as visitor:
+        visitor.open(started_over.url)
+        _assert_no_error(visitor)
+        assert _figures(visitor) == ["Stories accepted 12", f"Points accepted {points}"]
+        for title in ("Flow", "Epics and releases", "Stories"):
+            visitor.turn_to(title)
+            _assert_no_error(visitor)
+        visitor.search("remark 7")
+        expect(visitor.page.get_by_text("1 story", exact=True)).to_be_visible()
+        expect(visitor.page.get_by_text("Story 7 of the export")).to_be_visible()
+        visitor.turn_to("Inspect")
+        _assert_no_error(visitor)
+        visitor.page.get_by_role("radio", name="Load report", exact=True).click()
+        expect(visitor.page.get_by_role("combobox")).to_have_count(0)
+        _assert_no_error(visitor)
+        report = _table(visitor.download("CSV"))
+    assert {row["source"] for row in report} == {export.name}
+
+
+def test_an_empty_workspace_is_said_to_be_empty(started_over: Dashboard, browser: Visitor) -> None:
+    load_served(made_up_workspace(projects=0), started_over.command)
+    with visit(browser) as visitor:
+        visitor.open(started_over.url)
+        for title in ("Overview", "Flow", "Epics and releases", "Stories"):
+            visitor.turn_to(title)
+            expect(visitor.page.get_by_text("This workspace has no projects")).to_be_visible()
+            _assert_no_error(visitor)
+        visitor.turn_to("Inspect")
+        _assert_no_error(visitor)
+        _turn_to_part(visitor, "Runs", ":text('The last run on this machine')")
 
 
 def _hostile_workspace() -> Workspace:
@@ -500,36 +447,52 @@ def _dot() -> bytes:
     return picture.getvalue()
 
 
-def test_a_hostile_story_does_nothing_and_is_shown_as_it_is(
-    new_command: Callable[[], Command],
-    browser: BrowserContext,
+def test_a_hostile_story_appears_once_it_is_loaded_and_does_nothing(
+    started_over: Dashboard, browser: Visitor
 ) -> None:
-    command, workspace = new_command(), _hostile_workspace()
-    database = _load(command, workspace, "--no-views", "--attachments", "files")
-    with serve(command, database) as dashboard:
-        with visit(browser) as visitor:
-            visitor.open(dashboard.url)
-            expect(visitor.page.get_by_text("loaded with --no-views")).to_be_visible()
-        # views appear beside the tables while the dashboard is open
-        _load(command, workspace)
-        with visit(browser) as visitor:
-            for path in ("", "flow", "progress", "inspect?part=Tables&table=stories"):
-                visitor.open(f"{dashboard.url}/{path}")
-                _assert_nothing_ran(visitor)
-            visitor.open(f"{dashboard.url}/stories?search=alert")
-            link = visitor.page.get_by_role("link", name=HOSTILE_NAME)
-            expect(link.first).to_be_visible()
-            link.first.click()
-            expect(visitor.page.get_by_role("heading", name=HOSTILE_NAME)).to_be_visible()
-            visitor.settle()
+    command, workspace = started_over.command, _hostile_workspace()
+    load_served(workspace, command, "--resource", "labels")
+    with visit(browser) as visitor:
+        visitor.open(started_over.url)
+        _assert_pages_say_what_was_not_loaded(visitor)
+        # tables appear while the dashboard is open, then views
+        load_served(workspace, command, "--resource", "projects", "stories", "--no-views")
+        visitor.turn_to("Overview")
+        expect(visitor.page.get_by_text("it was loaded with --no-views")).to_be_visible()
+        load_served(workspace, command, "--attachments", "files")
+        for title in ("Overview", "Flow", "Epics and releases"):
+            visitor.turn_to(title)
+            expect(visitor.page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
             _assert_nothing_ran(visitor)
-            shown = visitor.text()
-            assert shown.count(SCRIPT) >= 5
-            assert "$\\frac{1}{2}$ :smile:" in shown
-            expect(visitor.page.locator("strong", has_text="bold").first).to_be_visible()
-            seen = visitor.page.get_by_role("link", name="https://example.org/seen").first
-            assert "noreferrer" in str(seen.get_attribute("rel"))
-            _assert_files_are_offered(visitor)
+        visitor.open(f"{started_over.url}/inspect?part=Tables&table=stories")
+        _assert_nothing_ran(visitor)
+        visitor.turn_to("Stories")
+        visitor.search("alert")
+        link = visitor.page.get_by_role("link", name=HOSTILE_NAME)
+        expect(visitor.page.get_by_text("1 story", exact=True)).to_be_visible()
+        _assert_nothing_ran(visitor)
+        link.first.click()
+        expect(visitor.page.get_by_role("heading", name=HOSTILE_NAME)).to_be_visible()
+        visitor.settle()
+        _assert_nothing_ran(visitor)
+        shown = visitor.text()
+        assert shown.count(SCRIPT) >= 5
+        assert "$\\frac{1}{2}$ :smile:" in shown
+        expect(visitor.page.locator("strong", has_text="bold").first).to_be_visible()
+        seen = visitor.page.get_by_role("link", name="https://example.org/seen").first
+        assert "noreferrer" in str(seen.get_attribute("rel"))
+        _assert_files_are_offered(visitor)
+
+
+def _assert_pages_say_what_was_not_loaded(visitor: Visitor) -> None:
+    """Where there are labels alone."""
+    for title in ("Overview", "Flow", "Epics and releases", "Stories"):
+        visitor.turn_to(title)
+        expect(visitor.page.get_by_text("it was loaded with --resource")).to_be_visible()
+        _assert_no_error(visitor)
+    visitor.turn_to("Inspect")
+    counted = _table(visitor.download("CSV"))
+    assert {"labels"} == {r["table_name"] for r in counted if r["table_name"][0] != "_"}
 
 
 def _assert_nothing_ran(visitor: Visitor) -> None:
@@ -554,7 +517,7 @@ def _assert_files_are_offered(visitor: Visitor) -> None:
 
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="only on request: make screenshots")
-def test_screenshots(sample: Dashboard, browser: BrowserContext) -> None:
+def test_screenshots(sample: Dashboard, browser: Visitor) -> None:
     folder = ROOT / os.environ["SCREENSHOTS"]
     folder.mkdir(parents=True, exist_ok=True)
     with visit(browser) as visitor:

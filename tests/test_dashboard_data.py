@@ -40,6 +40,19 @@ from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
 
 Read = Callable[..., Loaded]
 
+ASKED_FOR = (
+    "--resource",
+    "projects",
+    "labels",
+    "stories",
+    "iterations",
+    "epics",
+    "releases",
+    "history_days",
+    "activity",
+)
+"""What pages read; each table more is one to load and to look through."""
+
 
 @pytest.fixture
 def command(command: Command) -> Command:
@@ -68,7 +81,7 @@ def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Co
     """The workspace loaded into DuckDB once, views included."""
     command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
     command.views = True
-    load_served(make_workspace(), command)
+    load_served(make_workspace(), command, *ASKED_FOR)
     return command
 
 
@@ -148,7 +161,7 @@ def test_postgres_answers_as_duckdb_does(
     asked = _queries(server.workspace)
     in_duckdb = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
     env = {"DESTINATION__POSTGRES__CREDENTIALS": postgres}
-    result = command("--destination", "postgres", env=env)
+    result = command("--destination", "postgres", *ASKED_FOR, env=env)
     assert result.returncode == 0, result.stderr
     loaded = read(**env)
     assert loaded.destination_name == "postgres"

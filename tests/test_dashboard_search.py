@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pandas import DataFrame
 
 from tracker_dashboard import full_text, queries, text
 from tracker_dashboard.data import Loaded, last_loaded
@@ -22,7 +23,10 @@ from tracker_dashboard.search import Found, find
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
-from .conftest import Command, load_served
+from .conftest import Command, load_served, new_command
+from .forking import Forking
+
+Ask = Callable[..., list[DataFrame]]
 
 LOAD_ID = "1795558602.25"
 
@@ -59,6 +63,11 @@ def _workspace() -> Workspace:
 def _load(command: Command, workspace: Workspace) -> Loaded:
     """Loads with the command and reads as the dashboard does."""
     load_served(workspace, command, "--resource", "projects", "stories")
+    return _read(command)
+
+
+def _read(command: Command) -> Loaded:
+    """Reads what the command has loaded as the dashboard does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(command.folder)
         for name, value in command.environment().items():
@@ -67,9 +76,28 @@ def _load(command: Command, workspace: Workspace) -> Loaded:
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The stories loaded into DuckDB, before any index."""
+    command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
+    _load(command, _workspace())
+    return command
+
+
+@pytest.fixture(scope="module")
+def loaded(
+    first_load: Command, forking: Forking, tmp_path_factory: pytest.TempPathFactory
+) -> Loaded:
     """The stories, in DuckDB."""
-    return _load(Command(tmp_path_factory.mktemp("search"), views=False), _workspace())
+    command = new_command(forking, tmp_path_factory.mktemp("search") / "run")
+    command.take_over(first_load)
+    return _read(command)
+
+
+@pytest.fixture(scope="module")
+def ask(loaded: Loaded) -> Iterator[Ask]:
+    """Asks what was loaded as pages do, over a connection that stays open."""
+    with loaded.reading() as dataset:
+        yield lambda *asked: [dataset(each, query_dialect="duckdb").df() for each in asked]
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +132,16 @@ def _made(indexes: Indexes, loaded: Loaded, load_id: str = LOAD_ID) -> Index:
             time.sleep(0.02)
 
 
-def _search(
-    loaded: Loaded, index: Index | None, typed: str, page: int = 1, **filters: object
-) -> Found:
+def _search(ask: Ask, index: Index | None, typed: str, page: int = 1, **filters: object) -> Found:
     wanted = replace(
         StoryFilter(words=queries.words_of(typed), literal=queries.literal_of(typed)), **filters
     )
-    return find(lambda *asked: loaded.rows(asked), wanted, page, index)
+    return find(ask, wanted, page, index)
+
+
+def _asking(loaded: Loaded) -> Ask:
+    """Asks over a connection for each page, as pages do."""
+    return lambda *asked: loaded.rows(asked)
 
 
 def _names(found: Found) -> list[str]:
@@ -162,43 +193,41 @@ LETTER_BY_LETTER = {
 
 
 @pytest.mark.parametrize("typed", IN_INDEX)
-def test_the_index_finds_words(typed: str, loaded: Loaded, index: Index) -> None:
-    found = _search(loaded, index, typed)
+def test_the_index_finds_words(typed: str, ask: Ask, index: Index) -> None:
+    found = _search(ask, index, typed)
     assert _names(found) == IN_INDEX[typed]
     assert (found.number, found.index) == (len(IN_INDEX[typed]), index)
 
 
 @pytest.mark.parametrize("typed", LETTER_BY_LETTER)
-def test_what_no_word_is_like_is_found_letter_by_letter(
-    typed: str, loaded: Loaded, index: Index
-) -> None:
-    found = _search(loaded, index, typed)
+def test_what_no_word_is_like_is_found_letter_by_letter(typed: str, ask: Ask, index: Index) -> None:
+    found = _search(ask, index, typed)
     assert set(_names(found)) == LETTER_BY_LETTER[typed]
     assert found.number == len(LETTER_BY_LETTER[typed])
     assert found.index is None
-    assert _names(_search(loaded, None, typed)) == _names(found)
+    assert _names(_search(ask, None, typed)) == _names(found)
 
 
-def test_a_number_finds_the_story_of_that_id(loaded: Loaded, index: Index) -> None:
+def test_a_number_finds_the_story_of_that_id(loaded: Loaded, ask: Ask, index: Index) -> None:
     (number,) = loaded.typed("SELECT id FROM stories WHERE name = 'Slow page'")["id"]
     for typed in (f"{number}", f"#{number}"):
-        found = _search(loaded, index, typed)
+        found = _search(ask, index, typed)
         assert (_names(found), found.index) == (["Slow page"], index)
 
 
-def test_filters_leave_out_what_the_index_finds(loaded: Loaded, index: Index) -> None:
-    assert _names(_search(loaded, index, "report", types=("bug",))) == ["Export"]
-    assert _names(_search(loaded, index, "report", types=("chore",))) == []
+def test_filters_leave_out_what_the_index_finds(loaded: Loaded, ask: Ask, index: Index) -> None:
+    assert _names(_search(ask, index, "report", types=("bug",))) == ["Export"]
+    assert _names(_search(ask, index, "report", types=("chore",))) == []
     project = int(loaded.typed("SELECT id FROM projects")["id"][0])
     every = IN_INDEX["report"]
-    assert _names(_search(loaded, index, "report", scope=Scope((project,)))) == every
-    assert _names(_search(loaded, index, "report", scope=Scope((project + 1,)))) == []
+    assert _names(_search(ask, index, "report", scope=Scope((project,)))) == every
+    assert _names(_search(ask, index, "report", scope=Scope((project + 1,)))) == []
     before = Scope(until=date(2001, 1, 1))
-    assert _names(_search(loaded, index, "report", scope=before)) == []
+    assert _names(_search(ask, index, "report", scope=before)) == []
 
 
-def test_what_is_found_comes_page_by_page(loaded: Loaded, index: Index) -> None:
-    first, second, none = (_search(loaded, index, "sweep", page) for page in (1, 2, 9))
+def test_what_is_found_comes_page_by_page(loaded: Loaded, ask: Ask, index: Index) -> None:
+    first, second, none = (_search(ask, index, "sweep", page) for page in (1, 2, 9))
     assert [each.number for each in (first, second, none)] == [30, 30, 30]
     assert _names(none) == _names(first)
     # all alike: the latest changed first
@@ -206,11 +235,11 @@ def test_what_is_found_comes_page_by_page(loaded: Loaded, index: Index) -> None:
         "SELECT name FROM stories WHERE name LIKE 'Chore %' ORDER BY updated_at DESC, id DESC"
     )
     assert _names(first) + _names(second) == list(latest["name"])
-    beyond = _search(loaded, None, "sweep", 9)
-    assert _names(beyond) == _names(_search(loaded, None, "sweep"))
+    beyond = _search(ask, None, "sweep", 9)
+    assert _names(beyond) == _names(_search(ask, None, "sweep"))
 
 
-def test_what_is_marked_is_the_form_that_was_found(loaded: Loaded, index: Index) -> None:
+def test_what_is_marked_is_the_form_that_was_found(ask: Ask, index: Index) -> None:
     for typed, shown in {
         "report": "It <mark>reported</mark> nothing; foo_bar gave E4711 on 100% of them.",
         '"100%" reports': "It <mark>reported</mark> nothing; foo_bar gave E4711 on 100% of them.",
@@ -218,7 +247,7 @@ def test_what_is_marked_is_the_form_that_was_found(loaded: Loaded, index: Index)
         "foo": "It reported nothing; <mark>foo</mark>_bar gave E4711 on 100% of them.",
     }.items():
         wanted = StoryFilter(words=queries.words_of(typed), literal=queries.literal_of(typed))
-        marked = _search(loaded, index, typed).marked([STORIES["Export"][1]], wanted)
+        marked = _search(ask, index, typed).marked([STORIES["Export"][1]], wanted)
         assert text.excerpt(STORIES["Export"][1], marked) == shown
 
 
@@ -244,20 +273,21 @@ def test_no_story_that_has_the_whole_words_is_missing(
     assert found >= {name for name, has in _WORDS.items() if has >= set(words)}
 
 
-def test_index_is_kept_until_the_next_load(command: Command) -> None:
+def test_index_is_kept_until_the_next_load(command: Command, first_load: Command) -> None:
     workspace = _workspace()
-    loaded = _load(command, workspace)
+    command.take_over(first_load)
+    loaded = _read(command)
     indexes = Indexes()
     first = _made(indexes, loaded, loaded.load_id())
     assert indexes.of(loaded, loaded.load_id()) is first
     again = _made(Indexes(), loaded, loaded.load_id())
     assert again.path == first.path
-    assert _names(_search(loaded, first, "giraffe")) == []
+    assert _names(_search(_asking(loaded), first, "giraffe")) == []
     project = next(iter(workspace.projects))
     workspace.create_story(project, name="Giraffes")
     loaded = _load(command, workspace)
     second = _made(indexes, loaded, loaded.load_id())
-    found = _search(loaded, second, "giraffe")
+    found = _search(_asking(loaded), second, "giraffe")
     assert (_names(found), found.index) == (["Giraffes"], second)
     assert list(second.path.parent.iterdir()) == [second.path]
     assert second.path != first.path

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from .conftest import ROOT, Command
 from .destinations import postgres_tables
 from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
 from .test_load import truth
-from .truth import assert_tables_equal, loaded_tables
+from .truth import Tables, comparable, loaded_tables
 from .workflow import Runner
 
 DEPLOY = ROOT / "deploy"
@@ -61,38 +60,48 @@ def test_the_workflow_is_incremental_on_bare_machines_and_says_what_went_wrong(
     server: TrackerServer, tmp_path: Path
 ) -> None:
     changed, forbidden, unchanged = server.workspace.projects
-    runner = Runner(LOAD, tmp_path, values(server))
+    runner = Runner(LOAD, tmp_path, values(server) | {"secrets.TRACKER_API_TOKEN": "0" * 32})
+    # without options, as the schedule runs it
+    assert runner.run("load") == 1
+    assert "pivotal_tracker: " in runner.summary
+    assert not (tmp_path / "cache" / "1").exists(), "what a failed run leaves is not kept"
+    assert "0" * 32 not in runner.said + runner.summary
+
+    runner.expressions = values(server) | {"inputs.options": "--no-views --resource labels"}
     server.behaviour.forbidden_projects = {forbidden}
+    server.requests.clear()
     assert runner.run("load") == 0, runner.said
-    assert "stories__tasks" in runner.summary
+    assert re.search(r"\blabels\b", runner.summary)
     assert "::warning title=Partly loaded::" in runner.said
-    assert f"Skipped: project {forbidden}, stories" in runner.summary
+    assert f"Skipped: project {forbidden}, labels" in runner.summary
     assert asked_of(server) == {changed, forbidden, unchanged}
+    assert server.workspace.me["api_token"] not in runner.said + runner.summary
 
     server.behaviour.forbidden_projects = set()
-    server.workspace.delete_stories(next(iter(server.workspace.projects[changed].stories)))
+    label = next(iter(server.workspace.projects[changed].labels))
+    server.workspace.rename_label(label, "under another name")
     server.requests.clear()
-    runner.expressions["inputs.options"] = "--no-views --summary told.json"
+    runner.expressions["inputs.options"] += " --summary told.json"
     assert runner.run("load") == 0, runner.said
     assert "::warning" not in runner.said
     assert "Unchanged since the last run: 1 projects." in runner.summary
     assert asked_of(server) == {changed, forbidden}
-    assert (tmp_path / "machine_2" / "checkout" / "told.json").exists(), "as the options say"
-    database = tmp_path / "cache" / "2" / "pivotal_tracker.duckdb"
-    assert_tables_equal(loaded_tables(database), truth(server))
-
-    runner.expressions["secrets.TRACKER_API_TOKEN"] = "0" * 32
-    assert runner.run("load") == 1
-    assert "pivotal_tracker: " in runner.summary
-    assert not (tmp_path / "cache" / "3").exists(), "what a failed run leaves is not kept"
-    assert server.workspace.me["api_token"] not in runner.said + runner.summary
+    assert (tmp_path / "machine_3" / "checkout" / "told.json").exists(), "as the options say"
+    database = tmp_path / "cache" / "3" / "pivotal_tracker.duckdb"
+    assert of_labels(loaded_tables(database)) == of_labels(truth(server))
 
 
-def test_the_workflow_loads_shards_side_by_side(
+def of_labels(tables: Tables) -> list[str]:
+    """The rows of the one table that is loaded here, to compare."""
+    return comparable(tables["labels"])
+
+
+def test_the_workflow_loads_the_shard_that_it_is_told_into_another_destination(
     server: TrackerServer,
     postgres: str,  # noqa: F811
     tmp_path: Path,
 ) -> None:
+    """That shards load side by side, and go on on bare machines: test_shards, test_postgres."""
     job = yaml.safe_load(LOAD.read_text())["jobs"]["load"]
     parts = job["strategy"]["matrix"]["shard"]
     said = re.fullmatch(r"\$\{\{ fromJSON\(vars\.TRACKER_SHARDS \|\| '(.*)'\) \}\}", parts)
@@ -102,32 +111,19 @@ def test_the_workflow_loads_shards_side_by_side(
     assert told
     documented = json.loads(told[1])
     assert documented == [f"{n}/{len(documented)}" for n in range(1, len(documented) + 1)]
-    runners = {}
-    for number in (1, 2):
-        given = values(server) | {
-            "vars.TRACKER_DESTINATION || 'duckdb'": "postgres",
-            "env.TRACKER_DESTINATION == 'duckdb'": False,
-            "secrets.POSTGRES_CREDENTIALS": postgres,
-            "matrix.shard": f"{number}/2",
-            "inputs.options": "--resource stories epics",
-        }
-        (tmp_path / str(number)).mkdir()
-        runners[number] = Runner(LOAD, tmp_path / str(number), given)
-    projects = list(server.workspace.projects)
-    changed, home = projects[0], next(n for n in runners if projects[0] in Shard(n, 2))
-    for running, asked in ((runners, projects), ({home}, [changed])):
-        server.requests.clear()
-        with ThreadPoolExecutor(len(runners)) as pool:
-            codes = list(pool.map(lambda number: runners[number].run("load"), running))
-        assert codes == [0] * len(running), [runners[n].said[-2000:] for n in running]
-        assert asked_of(server) == set(asked)
-        loaded, expected = (
-            {name: rows for name, rows in tables.items() if name.startswith(("stories", "epics"))}
-            for tables in (postgres_tables(postgres), truth(server))
-        )
-        assert_tables_equal(loaded, expected)
-        stories = server.workspace.projects[changed].stories
-        server.workspace.delete_stories(next(iter(stories)))
+    given = values(server) | {
+        "vars.TRACKER_DESTINATION || 'duckdb'": "postgres",
+        "env.TRACKER_DESTINATION == 'duckdb'": False,
+        "secrets.POSTGRES_CREDENTIALS": postgres,
+        "matrix.shard": "2/2",
+        "inputs.options": "--resource labels",
+    }
+    runner = Runner(LOAD, tmp_path, given)
+    assert runner.run("load") == 0, runner.said[-2000:]
+    expected = {one for one in server.workspace.projects if one in Shard(2, 2)}
+    assert asked_of(server) == expected != set(server.workspace.projects)
+    labels = [row for row in truth(server)["labels"] if row["project_id"] in expected]
+    assert comparable(postgres_tables(postgres)["labels"]) == comparable(labels)
 
 
 def test_the_workflow_may_read_and_is_never_run_twice_at_once() -> None:
@@ -139,11 +135,12 @@ def test_the_workflow_may_read_and_is_never_run_twice_at_once() -> None:
 
 @pytest.fixture
 def installed(command: Command) -> Command:
-    """A folder in which `.venv/bin/pivotal-tracker` is the command."""
+    """A folder in which `.venv/bin/pivotal-tracker` is the command, of a table and no view."""
     program = command.folder / ".venv" / "bin" / "pivotal-tracker"
     program.parent.mkdir(parents=True)
     program.write_text(
-        f'#!/bin/sh\nexec {sys.executable} {ROOT}/pivotal_tracker_pipeline.py "$@"\n'
+        f"#!/bin/sh\nexec {sys.executable} {ROOT}/pivotal_tracker_pipeline.py "
+        '--resource labels --no-views "$@"\n'
     )
     program.chmod(0o755)
     return command
@@ -173,7 +170,7 @@ def test_the_service_does_a_load_and_the_crontab_is_silent_about_good_ones(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert_tables_equal(loaded_tables(state / "pivotal_tracker.duckdb"), truth(server))
+    assert of_labels(loaded_tables(state / "pivotal_tracker.duckdb")) == of_labels(truth(server))
     assert (state / "dlt" / "pipelines" / "pivotal_tracker").is_dir()
     assert service["SuccessExitStatus"].split() == ["3", "4"]
 
@@ -195,11 +192,13 @@ def test_the_service_does_a_load_and_the_crontab_is_silent_about_good_ones(
 
     # it goes on with what the service has loaded
     (state / "pivotal_tracker.duckdb").rename(installed.database)
-    project = next(iter(server.workspace.projects.values()))
-    server.workspace.delete_stories(next(iter(project.stories)))
+    changed, project = next(iter(server.workspace.projects.items()))
+    server.workspace.rename_label(next(iter(project.labels)), "under another name")
+    server.requests.clear()
     good = by_cron()
     assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
-    assert_tables_equal(installed.tables(), truth(server))
+    assert asked_of(server) == {changed}
+    assert of_labels(installed.tables()) == of_labels(truth(server))
     installed.api_token = "0" * 32
     bad = by_cron()
     assert bad.returncode == 1

@@ -9,24 +9,27 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from pivotal_tracker import tables
 from tracker_server import TrackerServer
+from tracker_server.__main__ import main
 from tracker_server.archived import ArchivedWorkspace
 from tracker_server.made_up import made_up_workspace
 
-from .archive_reading import Get, all_of, getter
-from .conftest import ROOT, Command
+from .archive_reading import Get, all_of, getter, read
+from .conftest import ROOT, Command, new_command
 from .exports import Row, as_csv, table
+from .forking import Forking
 from .recorded import RECORDED
 from .test_archive_json import dumped_paths, write, write_pivotaltrackerdump, write_pt_backup
 from .test_archive_sqlite import DUMP_TABLES, STORYEXPORTER_TABLES, dumped, made
-from .truth import Record, Tables, comparable
+from .truth import Record, Tables, comparable, expected_tables
 
 NOT_SERVED = {"load_report", "load_report__left_out", "attachment_files", "people"}
 """What no endpoint tells: of people it tells those whom other records name."""
@@ -44,7 +47,7 @@ def serving(*paths: Path, port: int = 0) -> Iterator[str]:
         yield greeting.split()[0]
     finally:
         process.terminate()
-        process.wait(10)
+        assert process.wait(10) == 0
 
 
 def through_the_api(command: Command, url: str) -> Tables:
@@ -147,19 +150,53 @@ def export(path: Path) -> Path:
     return path
 
 
-def test_every_format_comes_back_through_the_api(command: Command, tmp_path: Path) -> None:
-    paths = saved_by_everyone(tmp_path / "saved")
+@dataclass(frozen=True)
+class Archived:
+    """Archives of a project each, and the command where it has loaded them all at once."""
+
+    paths: list[Path]
+    command: Command
+
+
+@pytest.fixture(scope="module")
+def archived(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Archived:
+    """All that every tool has saved, loaded with its files."""
+    folder = tmp_path_factory.mktemp("archived")
+    paths = saved_by_everyone(folder / "saved")
     if RECORDED.is_dir():
         paths.append(RECORDED)
-    result = command("--archive", *map(str, paths), "--attachments", str(tmp_path / "files"))
+    command = new_command(forking, folder / "run")
+    result = command("--archive", *map(str, paths), "--attachments", str(folder / "files"))
     assert result.returncode == 0, result.stderr
-    archived = command.tables()
-    assert len(archived["projects"]) == (10 if RECORDED.is_dir() else 7)
-    for row in archived["load_report"]:
+    return Archived(paths, command)
+
+
+def test_every_record_that_a_reader_gives_is_in_the_tables(archived: Archived) -> None:
+    loaded = archived.command.tables()
+    assert len(loaded["projects"]) == (10 if RECORDED.is_dir() else 7)
+    for row in loaded["load_report"]:
         assert row["rows_read"] == row["rows_loaded"] + row["rows_left_out"]
-    with serving(*paths) as url:
-        assert_comes_back(archived, through_the_api(command, url))
-        for row in archived["attachment_files"]:
+    found = {path: read(path) for path in archived.paths}
+    for kind in tables.PROJECT_TABLES.values():
+        records = [r for one in found.values() for r in one.records.get(kind.name, [])]
+        expected = expected_tables(kind.name, records)
+        for member in kind.family():
+            rows = [{k: v for k, v in row.items() if k != "_source"} for row in loaded[member.name]]
+            assert comparable(rows) == comparable(expected.get(member.name, [])), member.name
+    contents = {i: c for one in found.values() for i, c in one.contents.items()}
+    sizes = {row["id"]: row["size"] for row in loaded["attachment_files"]}
+    assert sizes == {number: len(content) for number, content in contents.items()}
+    for path, one in found.items():
+        stories = {record["id"] for record in one.records["stories"]}
+        sources = {row["_source"] for row in loaded["stories"] if row["id"] in stories}
+        assert {source.partition("/")[0] for source in sources} == {path.name}
+
+
+def test_every_format_comes_back_through_the_api(archived: Archived, command: Command) -> None:
+    loaded = archived.command.tables()
+    with serving(*archived.paths) as url:
+        assert_comes_back(loaded, through_the_api(command, url))
+        for row in loaded["attachment_files"]:
             if row["sha256"]:
                 address = (
                     f"{url.removesuffix('/services/v5')}/file_attachments/{row['id']}/download"
@@ -205,19 +242,16 @@ def test_only_what_was_recorded_is_told(tmp_path: Path) -> None:
         assert refused.status_code == 404
 
 
-def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_served_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("hello")
-    result = subprocess.run(
-        [sys.executable, "-m", "tracker_server", str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert re.fullmatch(r".*notes\.txt is no archive that is known\. .*\n", result.stderr)
+    monkeypatch.setattr(sys, "argv", ["tracker_server", str(path)])
+    assert main() == 1
+    said = capsys.readouterr()
+    assert re.fullmatch(r".*notes\.txt is no archive that is known\. .*\n", said.err)
+    assert said.out == ""
 
 
 def test_a_damaged_file_costs_no_story(tmp_path: Path) -> None:

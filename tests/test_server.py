@@ -18,10 +18,12 @@ import pytest
 import requests
 
 from tracker_server import Behaviour, Faults, TrackerServer, litetracker
+from tracker_server.__main__ import main
 from tracker_server.made_up import made_up_workspace
 from tracker_server.model import Project, Record
 from tracker_server.workspace import Workspace
 
+from .forking import Forking, ended
 from .recorded import PROJECT_ID, RECORDED, recorded, recorded_workspace
 
 ROOT = Path(__file__).parent.parent
@@ -584,48 +586,59 @@ def test_ending_does_not_wait_for_a_stalled_request() -> None:
     assert heard == ["ConnectionError"]
 
 
-def start(*options: str) -> subprocess.Popen[str]:
-    """Starts the command with a workspace that is made at once."""
-    small = ("--projects", "1", "--stories", "5", "--activity", "5")
-    return subprocess.Popen(
-        [sys.executable, "-m", "tracker_server", *small, *options],
+SMALL = ("--projects", "1", "--stories", "5", "--activity", "5")
+"""Options of the command for a workspace that is made at once."""
+
+
+def test_the_command_serves_until_told_to_stop() -> None:
+    """By Ctrl-C; `test_serve_archive` ends it by SIGTERM."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tracker_server", *SMALL, "--latency", "1", "--faults", "0.01"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-
-
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_serves_until_told_to_stop(end: signal.Signals) -> None:
-    with start("--latency", "1", "--faults", "0.01") as process:
+    ) as process:
         assert process.stdout is not None
         words = process.stdout.readline().split()
         url, token = words[0], words[-1]
         headers = {"X-TrackerToken": token}
         assert len(requests.get(f"{url}/projects", headers=headers, timeout=5).json()) == 1
-        process.send_signal(end)
-        out, err = process.communicate(timeout=5)
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=5)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_a_port_in_use_is_one_clear_line() -> None:
+def test_a_port_in_use_is_one_clear_line(forking: Forking, tmp_path: Path) -> None:
+    # not called here, where the signals would stay blocked
+    script = tmp_path / "serve.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from tracker_server.__main__ import main; sys.exit(main())\n"
+    )
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with start("--port", str(port)) as process:
-            out, err = process.communicate(timeout=10)
-    assert (process.returncode, out) == (1, "")
-    assert err.count("\n") == 1
-    assert str(port) in err
+        line = [str(script), *SMALL, "--port", str(port)]
+        result = ended(forking.start(line, tmp_path, {}), 10)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.count("\n") == 1
+    assert str(port) in result.stderr
 
 
-def test_bad_options_end_with_2() -> None:
-    bad = (("--projects", "-1"), ("--faults", "2"), ("--port", "70000"), ("--latency", "-1"))
-    for options in bad:
-        with start(*options) as process:
-            _, err = process.communicate(timeout=10)
-        assert process.returncode == 2
-        assert options[0] in err
+@pytest.mark.parametrize(
+    "option", [("--projects", "-1"), ("--faults", "2"), ("--port", "70000"), ("--latency", "-1")]
+)
+def test_bad_options_end_with_2(
+    option: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tracker_server", *option])
+    with pytest.raises(SystemExit) as ended_with:
+        main()
+    assert ended_with.value.code == 2
+    assert option[0] in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_an_empty_workspace_is_served() -> None:

@@ -11,17 +11,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tracker_server import TrackerServer
 
-from .conftest import Command
-from .forking import Run
+from .conftest import ROOT, Command
+from .forking import Forking, Run, ended
 from .test_load import truth
-from .truth import assert_tables_equal
+from .truth import comparable
 
 
 @dataclass
@@ -82,21 +81,13 @@ def test_a_second_run_at_once_says_so_and_ends(
     assert listener.texts == []
     assert check.returncode == 0, check.stderr
     assert first.returncode == 0, stderr
-    assert_tables_equal(command.tables(), truth(server))
-
-
-def test_a_killed_run_leaves_no_lock(command: Command, server: TrackerServer) -> None:
-    first = started(command, server)
-    first.kill()
-    first.communicate()
-    result = command()
-    assert result.returncode == 0, result.stderr
-    assert_tables_equal(command.tables(), truth(server))
+    labels = truth(server)["labels"]
+    assert comparable(command.tables()["labels"]) == comparable(labels)
 
 
 def started(command: Command, server: TrackerServer) -> Run | subprocess.Popen[str]:
     """A run that has asked the server for something, and so is under way."""
-    process = command.start()
+    process = command.start("--resource", "labels")
     while not server.requests:
         assert process.poll() is None
         time.sleep(0.01)
@@ -110,33 +101,29 @@ def test_slack_hears_of_loads_and_failures_but_not_of_quiet_runs(
     assert command("--check", env=env).returncode == 0
     assert listener.texts == []
 
-    assert command(env=env).returncode == 0
+    labels = ("--resource", "labels")
+    assert command(*labels, env=env).returncode == 0
     assert len(listener.texts) == 1
     assert listener.texts[-1].startswith("pivotal_tracker, dataset tracker. Loaded ")
 
-    assert command(env=env).returncode == 0
+    assert command(*labels, env=env).returncode == 0
     assert len(listener.texts) == 1
 
     forbidden = next(iter(server.workspace.projects))
     server.behaviour.forbidden_projects = {forbidden}
-    assert command("--resource", "stories", "--full-refresh", env=env).returncode == 3
-    assert f"Skipped: project {forbidden}, stories" in listener.texts[-1]
+    listener.status = 404
+    result = command(*labels, "--full-refresh", env=env)
+    assert result.returncode == 3
+    assert f"Skipped: project {forbidden}, labels" in listener.texts[-1]
+    # who does not answer is a word in the log
+    assert "Slack could not be told: HTTPError 404" in result.stderr
+    assert "hook-secret" not in result.stderr + result.stdout
 
+    listener.status = 200
     command.api_token = "0" * 32
     assert command(env=env).returncode == 1
     assert listener.texts[-1].startswith("pivotal_tracker failed. ")
     assert command.api_token not in listener.texts[-1]
-
-
-def test_slack_that_does_not_answer_is_a_word_in_the_log(
-    command: Command, server: TrackerServer, listener: Listener
-) -> None:
-    listener.status = 404
-    env = {"RUNTIME__SLACK_INCOMING_HOOK": f"http://{listener.address}/services/T0/B0/hook-secret"}
-    result = command("--resource", "projects", env=env)
-    assert result.returncode == 0
-    assert "Slack could not be told: HTTPError 404" in result.stderr
-    assert "hook-secret" not in result.stderr + result.stdout
 
 
 @pytest.mark.parametrize("options", [(), ("--debug",)])
@@ -154,11 +141,16 @@ def test_sentry_gets_the_error_and_no_token(
 
 
 def test_sentry_without_its_package_is_one_line(
-    command: Command, server: TrackerServer, tmp_path: Path
+    command: Command, server: TrackerServer, forking: Forking
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['sentry_sdk'] = None")
-    env = {"RUNTIME__SENTRY_DSN": "http://public@127.0.0.1:9/1", "PYTHONPATH": str(tmp_path)}
-    result = command(env=env)
+    script = command.folder / "without_sentry.py"
+    _, program = command.line()[:2]
+    script.write_text(
+        f"import runpy, sys; sys.modules['sentry_sdk'] = None; sys.path[0] = {str(ROOT)!r}\n"
+        f"runpy.run_path({program!r}, run_name='__main__')\n"
+    )
+    env = command.environment({"RUNTIME__SENTRY_DSN": "http://public@127.0.0.1:9/1"})
+    result = ended(forking.start([str(script)], command.folder, env), 60)
     assert result.returncode == 1
     assert "sentry-sdk" in result.stderr
     assert "Traceback" not in result.stderr

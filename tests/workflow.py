@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
@@ -23,11 +24,12 @@ EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 class Runner:
     """A machine that starts anew for every job, and a cache that outlives it.
 
-    What stands in for the real one: the checkout is a copy of the files that git knows; the
-    actions `setup-python` and `pip install`'s index are this environment, in which everything must
-    be installed already, so that what `pip` has once found there it need not look for again; the
-    cache is a folder; an expression has the value that the table gives. dlt's folder is said to be
-    below HOME, since dlt goes elsewhere where a test runs as root.
+    What stands in for the real one: the checkout is a copy of the files that git knows, with what
+    Python has compiled of them, which would only take time again; the actions `setup-python` and
+    `pip install`'s index are this environment, in which everything must be installed already, so
+    that what `pip` has once found there it need not look for again; the cache is a folder; an
+    expression has the value that the table gives. dlt's folder is said to be below HOME, since dlt
+    goes elsewhere where a test runs as root.
 
     Attributes:
         workflow: The file.
@@ -130,8 +132,10 @@ class Runner:
         listed = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
         for name in listed.stdout.splitlines():
             if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, folder / name)
+                _copy(name, folder)
+                compiled = cache_from_source(name) if name.endswith(".py") else ""
+                if compiled and (ROOT / compiled).is_file():
+                    _copy(compiled, folder)
 
     def _value(self, text: str) -> Any:
         found = EXPRESSION.fullmatch(text)
@@ -139,3 +143,9 @@ class Runner:
 
     def _text(self, text: Any) -> str:
         return EXPRESSION.sub(lambda found: str(self.expressions[found[1]]), str(text))
+
+
+def _copy(name: str, folder: Path) -> None:
+    """Copies a file of the project with its time, by which Python knows what it has compiled."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(ROOT / name, folder / name)
