@@ -175,10 +175,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(
             f"--resource: there is no table {', '.join(unknown)}; there are {', '.join(offered)}"
         )
-    if options.resource and not options.archive and GATHERED.issuperset(options.resource):
+    chosen = () if options.archive else options.resource or ()
+    for name in [one for one in chosen if one in GATHERED and GATHERED[one].isdisjoint(chosen)]:
+        names_theirs = [one for one in RESOURCES if one in GATHERED[name]]
         parser.error(
-            f"--resource: {' and '.join(options.resource)} are gathered from what else is read: "
-            "name that too, such as project_memberships and activity"
+            f"--resource: {name} are gathered from what else is read: name some of that too, "
+            f"such as {', '.join(names_theirs[:3])}"
         )
     if not options.dataset.strip():
         parser.error("--dataset must have a name")

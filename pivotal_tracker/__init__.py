@@ -26,7 +26,7 @@ from .loaded import Loaded
 from .projects import project_list, project_rows
 from .reading import ProjectList, Reading
 from .rows import Record
-from .run import Run, account_wide
+from .run import MEETS_PEOPLE, Run, account_wide
 from .settings import PROJECT_ENDPOINTS, TRACKER_URL
 from .shard import Shard
 from .tables import Table
@@ -62,8 +62,11 @@ RESOURCES = (
 ADDED_TO = frozenset({"activity", "people", "deleted_records"})
 """The resources whose tables are only ever added to, whatever is rebuilt."""
 
-GATHERED = frozenset({"people", "deleted_records"})
-"""The resources that have no list of their own: what is read of the others names their records."""
+GATHERED = {
+    "people": MEETS_PEOPLE - {"people"},
+    "deleted_records": frozenset(RESOURCES) - {"people", "deleted_records"},
+}
+"""The resources that have no list of their own, with those whose records name theirs."""
 
 
 @dlt.source(name="pivotal_tracker")
@@ -338,8 +341,7 @@ def _state_of_projects(*, forget: bool) -> dict[str, Any]:
 def _with_tables(resource: DltResource, table: Table, *, rebuilds: bool) -> DltResource:
     """Tells dlt of a resource's table, of those nested in it, and of those that all may feed."""
     resource.apply_hints(**_hints(table, table, rebuilds=rebuilds))
-    fed_by_all = (tables.PEOPLE, tables.DELETED_RECORDS, tables.PROJECTS)
-    shared = [one for one in fed_by_all if one is not table]
+    shared = [one for one in tables.FED_BY_SEVERAL if one is not table]
     for member in [*list(table.family())[1:], *shared]:
         root = member if member in shared else table
         resource.apply_hints(

@@ -18,7 +18,7 @@ from dlt.common.schema.typing import LOADS_TABLE_NAME
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 
-from .tables import LOAD_REPORT, Table
+from .tables import FED_BY_SEVERAL, LOAD_REPORT, Table
 
 Key = Any
 """A row's key: its value where the table's key is one column, else a tuple."""
@@ -41,12 +41,14 @@ class Loaded:
     """
 
     def __init__(self, pipeline: Any = None) -> None:
+        is_extracting = pipeline is None
         pipeline = pipeline or dlt.current.pipeline()
         self._found = _schema_in_dataset(pipeline) if pipeline.first_run else None
         if self._found is not None:
             # a row's children are deleted from the tables that the pipeline's own schema knows
             dlt.current.source_schema().update_schema(self._found)
         is_new = pipeline.first_run and self._found is None
+        self._dropped, self._emptied = _refreshed_tables() if is_extracting else (set(), set())
         self._pipeline: Any = None if is_new else pipeline
         self._lock = threading.Lock()
         self._client: Any = None
@@ -98,6 +100,7 @@ class Loaded:
         return {
             name: [one for one in schema.get_table_columns(name) if not one.startswith("_dlt")]
             for name in schema.tables
+            if name not in self._dropped
         }
 
     @cached_property
@@ -178,7 +181,7 @@ class Loaded:
         return dict(self._rows(table, "project_id, COUNT(*)", f"{where} GROUP BY project_id"))
 
     def _rows(self, table: str, chosen: str, rest: str, *texts: str) -> list[tuple[Any, ...]]:
-        if self._pipeline is None:
+        if self._pipeline is None or table in self._dropped | self._emptied:
             return []
         with self._lock:
             client = self._connected()
@@ -306,6 +309,28 @@ def _schema_in_dataset(pipeline: Any) -> Schema | None:
         except DestinationUndefinedEntity:
             return None
     return Schema.from_dict(json.loads(stored.schema)) if stored else None
+
+
+def _refreshed_tables() -> tuple[set[str], set[str]]:
+    """The tables that dlt's `refresh` drops, and empties, before it loads what is extracted now."""
+    state: Any = dlt.current.load_package_state()["state"]
+    dropped, emptied = (
+        {table["name"] for table in state.get(which) or ()}
+        for which in ("dropped_tables", "truncated_tables")
+    )
+    return dropped, emptied
+
+
+def claim_tables() -> None:
+    """Leaves each table to the resource of its name, whichever has brought its last rows.
+
+    dlt's `refresh` and `dlt pipeline … drop` take from the destination, with a resource, all tables
+    that its schema says are of that resource.
+    """
+    schema = dlt.current.source_schema()
+    for table in FED_BY_SEVERAL:
+        if table.name in schema.tables:
+            schema.tables[table.name]["resource"] = table.name
 
 
 def key_of(values: Sequence[Any]) -> Key:

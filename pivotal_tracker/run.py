@@ -14,7 +14,7 @@ from .changes import Feeds, deletions_in
 from .client import TrackerClient
 from .comparison import Comparison
 from .destination import only_adds
-from .loaded import Key, Loaded, key_of
+from .loaded import Key, Loaded, claim_tables, key_of
 from .people import People
 from .rows import Batch, Record
 from .shard import Shard
@@ -88,22 +88,21 @@ class Run:
         """Notes the people that a record names."""
         self._people.meet(table, record)
 
-    def ended(self, resource: str) -> list[Any]:
+    def ended(self, resource: str) -> Iterator[Any]:
         """What is left to yield when a resource has come to its end.
 
         The last of those that meet people gives their rows; the last of all lets go of the
         destination.
         """
-        rows = []
         if resource in self._meeting:
             self._meeting.discard(resource)
             # people whom several shards meet are gathered when they are loaded
             if not self._meeting and self.shard.is_whole:
-                rows = self.items(tables.PEOPLE, self._people.records(self.loaded))
+                yield from self.items(tables.PEOPLE, self._people.records(self.loaded))
         self._reading.discard(resource)
         if not self._reading:
             self.loaded.close()
-        return rows
+            claim_tables()
 
     def deleted(self, records: Iterable[Record]) -> list[Any]:
         """The rows of `deleted_records` for what was found gone.

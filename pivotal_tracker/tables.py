@@ -461,6 +461,9 @@ DELETED_RECORDS = Table(
 )
 """`change` is `deleted`, or `moved` where the feed says that it is in another project now."""
 
+FED_BY_SEVERAL = (PEOPLE, DELETED_RECORDS, PROJECTS)
+"""The tables to which other resources than that of their name bring rows."""
+
 ATTACHMENT_FILES = Table(
     "attachment_files",
     ("id",),
