@@ -24,12 +24,21 @@ from .truth import Tables, loaded_tables
 
 ROOT = Path(__file__).parent.parent
 
+LONGEST = ("bigquery", "dashboard", "keeping_up", "bad_day", "archive", "killed", "shards", "views")
+"""The files of tests to begin with, so that no processor is left alone with one of them."""
+
 LoadOnce = Callable[[Callable[[], Workspace]], "Command"]
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Two more than there are processors: now and then tests wait for servers."""
     return (os.cpu_count() or 1) + 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Brings the longest files to the front."""
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_collection_finish() -> None:

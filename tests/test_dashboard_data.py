@@ -334,6 +334,14 @@ def test_what_is_not_there_is_said(loaded: Loaded) -> None:
     assert loaded.load_id()
 
 
+def test_the_schema_stays_as_it_was_read(loaded: Loaded) -> None:
+    """While another thread has dlt read its own anew, which is without tables for a moment."""
+    tables = loaded.schema.tables
+    schemas = loaded.pipeline.schemas
+    schemas.set_live_schema(schemas.load_schema(loaded.schema.name))
+    assert loaded.schema.tables is tables
+
+
 def test_nothing_loaded_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path))
     with pytest.raises(NothingLoadedError):

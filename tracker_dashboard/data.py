@@ -81,7 +81,11 @@ def _working_directory(name: str) -> WorkingDirectory | None:
 
 
 class Loaded:
-    """The dataset that a pipeline loads, on whatever destination, for reading."""
+    """The dataset that a pipeline loads, on whatever destination, for reading.
+
+    Attributes:
+        schema: The tables as dlt knew them then; views are not among them.
+    """
 
     def __init__(self, name: str) -> None:
         """Attaches to the pipeline's working directory.
@@ -96,6 +100,8 @@ class Loaded:
             raise NothingLoadedError(f"No pipeline called {name} has run here yet.") from error
         if not self.pipeline.default_schema_name or not self.pipeline.dataset_name:
             raise NothingLoadedError(f"The pipeline {name} has not loaded anything yet.")
+        # a copy: dlt reads its own anew whenever it is asked, and threads share this
+        self.schema: dlt.Schema = self.pipeline.default_schema.clone()
 
     def _readable_destination(self) -> Any:
         """The pipeline's destination; a DuckDB file is opened for nothing but reading."""
@@ -125,11 +131,6 @@ class Loaded:
     def destination_name(self) -> str:
         """What kind of database that is."""
         return str(self.pipeline.destination.destination_name)
-
-    @property
-    def schema(self) -> dlt.Schema:
-        """The tables as dlt knows them; views are not among them."""
-        return self.pipeline.default_schema
 
     @property
     def folder(self) -> Path:
