@@ -14,7 +14,7 @@ from dlt.common import json
 from dlt.common.destination.client import WithStateSync
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.schema import Schema
-from dlt.common.schema.typing import LOADS_TABLE_NAME
+from dlt.common.schema.typing import LOADS_TABLE_NAME, TTableSchemaColumns
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 
@@ -43,15 +43,25 @@ class Loaded:
     def __init__(self, pipeline: Any = None) -> None:
         is_extracting = pipeline is None
         pipeline = pipeline or dlt.current.pipeline()
-        self._found = _schema_in_dataset(pipeline) if pipeline.first_run else None
-        if self._found is not None:
+        found = _schema_in_dataset(pipeline) if pipeline.first_run else None
+        if found is not None:
             # a row's children are deleted from the tables that the pipeline's own schema knows
-            dlt.current.source_schema().update_schema(self._found)
-        is_new = pipeline.first_run and self._found is None
+            dlt.current.source_schema().update_schema(found)
+        is_new = pipeline.first_run and found is None
         self._dropped, self._emptied = _refreshed_tables() if is_extracting else (set(), set())
         self._pipeline: Any = None if is_new else pipeline
+        # at once: dlt reads its schema anew in place, so that other threads may find it empty
+        self._declared = {} if is_new else self._columns_in(found or pipeline.default_schema)
         self._lock = threading.Lock()
         self._client: Any = None
+
+    def _columns_in(self, schema: Schema) -> dict[str, TTableSchemaColumns]:
+        """The columns of each table that earlier runs have made and that is to stay."""
+        return {
+            name: schema.get_table_columns(name)
+            for name in schema.tables
+            if name not in self._dropped
+        }
 
     @property
     def anything(self) -> bool:
@@ -94,21 +104,10 @@ class Loaded:
     @cached_property
     def _columns_of(self) -> dict[str, list[str]]:
         """The columns of each table that earlier runs have made, dlt's own left out."""
-        schema = self._schema
-        if schema is None:
-            return {}
         return {
-            name: [one for one in schema.get_table_columns(name) if not one.startswith("_dlt")]
-            for name in schema.tables
-            if name not in self._dropped
+            name: [one for one in columns if not one.startswith("_dlt")]
+            for name, columns in self._declared.items()
         }
-
-    @cached_property
-    def _schema(self) -> Schema | None:
-        """What earlier runs have made; dlt reads and checks all of it each time it is asked."""
-        if self._pipeline is None:
-            return None
-        return self._found or self._pipeline.default_schema
 
     def rows(
         self, table: str, columns: Sequence[str], column: str = "", values: Iterable[Any] = ()
@@ -137,7 +136,7 @@ class Loaded:
         self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
     ) -> list[tuple[Any, ...]]:
         """Rows as DuckDB gives them: SQLite has no moments, and MySQL's are in no time zone."""
-        declared = self._schema.tables.get(table, {}).get("columns", {}) if self._schema else {}
+        declared = self._declared.get(table, {})
         kinds = [_KINDS.get(declared.get(name, {}).get("data_type")) for name in columns]
         if not any(kinds):
             return rows

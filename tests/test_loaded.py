@@ -1,13 +1,29 @@
-"""What a destination holds is asked for of many projects at once, in bounds."""
+"""What earlier runs have loaded, as a run gets to know of it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import dlt
 import pytest
 
 from pivotal_tracker import loaded, tables
-from pivotal_tracker.loaded import KnownRows
+from pivotal_tracker.loaded import KnownRows, Loaded
+
+
+def test_columns_stay_known_while_dlt_reads_its_schema_anew(tmp_path: Path) -> None:
+    """As it does in place, at any question and for any thread."""
+    pipeline = dlt.pipeline(
+        "pivotal_tracker",
+        destination=dlt.destinations.duckdb(str(tmp_path / "loaded.duckdb")),
+        dataset_name="tracker",
+        pipelines_dir=str(tmp_path),
+    )
+    pipeline.run([{"id": 1}], table_name="stories")
+    held = Loaded(pipeline)
+    pipeline.default_schema._reset_schema(pipeline.default_schema.name)
+    assert held.columns("stories") == ["id"]
 
 
 def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
