@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from pivotal_tracker import pivotal_tracker_source
 from pivotal_tracker.loaded import Loaded
 from tracker_server import Behaviour, TrackerServer, litetracker
+from tracker_server.errors import ApiError
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
@@ -629,10 +630,15 @@ def test_comments_are_asked_for_where_they_do_not_come_with_their_stories(
         assert_stories_exact(mirror)
 
 
-def test_comments_that_cannot_be_had_are_not_asked_for_in_vain(as_litetracker: Mirror) -> None:
+def test_comments_that_cannot_be_had_are_not_asked_for_in_vain(
+    as_litetracker: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mirror = as_litetracker
-    for oddity in ("missing", "forbidden"):
-        mirror.server.behaviour = replace(litetracker(), **{oddity: {"comments"}})
+    for oddity in ("missing", "forbidden", "missing, as a story might be"):
+        if oddity.endswith("might be"):
+            answer = "tracker_server.answers.route_not_found"
+            monkeypatch.setattr(answer, lambda: ApiError(404, "", "Not Found"))
+        mirror.server.behaviour = replace(litetracker(), **{oddity.split(",")[0]: {"comments"}})
         metrics = mirror.load("stories")
         assert 0 < comments_asked_for(mirror) < len(mirror.tables()["stories"]) / 2, oddity
         assert "comments" in metrics["stories"]["not_given"], oddity
