@@ -22,7 +22,7 @@ from .destination import bigquery_layout, file_format, only_adds
 from .errors import TrackerError
 from .gathering import gather_people
 from .lists import LISTS
-from .loaded import Loaded
+from .loaded import Loaded, claim_tables
 from .projects import project_list, project_rows
 from .reading import ProjectList, Reading
 from .rows import Record
@@ -304,6 +304,7 @@ def pivotal_tracker_archive(
             dlt.current.resource_metrics().update(runs[0].metrics[table.name])
             if handed[0] == table.name:
                 yield from handed[1]
+                claim_tables()
 
         resource = dlt.transformer(take, data_from=archives, name=table.name)
         return _with_tables(resource, table, rebuilds=False)

@@ -22,7 +22,7 @@ from .archive_taking import NO_KEY, Chooser, Taker, leave_out, name_of, record_k
 from .changes import deletions_in
 from .comparison import Comparison
 from .load_report import report_records
-from .loaded import Loaded, claim_tables
+from .loaded import Loaded
 from .people import People, is_id
 from .rows import Batch, Record, in_tracker_words
 from .run import MEETS_PEOPLE, items_counted, rows_counted
@@ -106,7 +106,6 @@ class ArchiveRun:
         try:
             yield from self._records(copies)
             yield from self._by_products()
-            claim_tables()
         finally:
             copies.close()
             self.loaded.close()

@@ -15,6 +15,7 @@ from typing import Any
 import dlt
 import duckdb
 import pytest
+from dlt.common.typing import TRefreshMode
 
 from pivotal_tracker import archive, pivotal_tracker_archive, pivotal_tracker_source
 from pivotal_tracker.archive_load import ARCHIVE_TABLES
@@ -43,12 +44,18 @@ class Desk:
     def write(self, name: str, *records: tuple[str, Record], **more: Any) -> Path:
         return write(self.folder / name, *records, **more)
 
-    def load(self, *paths: Path, resources: Sequence[str] = STORIES, **options: Any) -> Tables:
+    def load(
+        self,
+        *paths: Path,
+        resources: Sequence[str] = STORIES,
+        refresh: TRefreshMode | None = None,
+        **options: Any,
+    ) -> Tables:
         """Loads archives; all tables take their time, so not more of them than a test looks at."""
         source = pivotal_tracker_archive([str(path) for path in paths], **options)
-        return self.run(source.with_resources(*resources))
+        return self.run(source.with_resources(*resources), refresh)
 
-    def run(self, source: Any) -> Tables:
+    def run(self, source: Any, refresh: TRefreshMode | None = None) -> Tables:
         pipeline = dlt.pipeline(
             "pivotal_tracker",
             destination=dlt.destinations.duckdb(str(self.folder / "loaded.duckdb")),
@@ -57,7 +64,7 @@ class Desk:
         )
         # held open, as the command does: dlt opens the file for each job otherwise
         with duckdb.connect(str(self.folder / "loaded.duckdb")):
-            pipeline.run(source, loader_file_format="parquet")
+            pipeline.run(source, loader_file_format="parquet", refresh=refresh)
         steps = pipeline.last_trace.last_extract_info.metrics.values()
         self.noted = {
             name: metrics.custom_metrics
@@ -317,6 +324,15 @@ def test_only_what_was_asked_for(desk: Desk) -> None:
         ("a.sample", "stories"): (2, 1, 1),
         ("a.sample", "stories__tasks"): (1, 0, 1),
     }
+
+
+def test_dlts_refresh_takes_with_stories_no_table_that_others_feed(desk: Desk) -> None:
+    first = desk.write("a.sample", story(1, requested_by_id=5))
+    second = desk.write("b.sample", story(2, requested_by_id=6))
+    desk.load(first)
+    tables = desk.load(second, refresh="drop_resources")
+    assert [row["id"] for row in tables["stories"]] == [2]
+    assert {row["id"] for row in tables["people"]} == {5, 6}
 
 
 def test_files_are_described_and_written_where_they_cannot_leave_their_folder(desk: Desk) -> None:
