@@ -48,7 +48,7 @@ class Loaded:
             # a row's children are deleted from the tables that the pipeline's own schema knows
             dlt.current.source_schema().update_schema(found)
         is_new = pipeline.first_run and found is None
-        self._dropped, self._emptied = _refreshed_tables() if is_extracting else (set(), set())
+        self._taken_away = _taken_away() if is_extracting else frozenset()
         self._pipeline: Any = None if is_new else pipeline
         # at once: dlt reads its schema anew in place, so that other threads may find it empty
         self._declared = {} if is_new else self._columns_in(found or pipeline.default_schema)
@@ -60,7 +60,7 @@ class Loaded:
         return {
             name: schema.get_table_columns(name)
             for name in schema.tables
-            if name not in self._dropped
+            if name not in self._taken_away
         }
 
     @property
@@ -180,7 +180,7 @@ class Loaded:
         return dict(self._rows(table, "project_id, COUNT(*)", f"{where} GROUP BY project_id"))
 
     def _rows(self, table: str, chosen: str, rest: str, *texts: str) -> list[tuple[Any, ...]]:
-        if self._pipeline is None or table in self._dropped | self._emptied:
+        if self._pipeline is None or table in self._taken_away:
             return []
         with self._lock:
             client = self._connected()
@@ -310,14 +310,11 @@ def _schema_in_dataset(pipeline: Any) -> Schema | None:
     return Schema.from_dict(json.loads(stored.schema)) if stored else None
 
 
-def _refreshed_tables() -> tuple[set[str], set[str]]:
-    """The tables that dlt's `refresh` drops, and empties, before it loads what is extracted now."""
+def _taken_away() -> frozenset[str]:
+    """The tables that dlt's `refresh` drops or empties, before it loads what is extracted now."""
     state: Any = dlt.current.load_package_state()["state"]
-    dropped, emptied = (
-        {table["name"] for table in state.get(which) or ()}
-        for which in ("dropped_tables", "truncated_tables")
-    )
-    return dropped, emptied
+    refreshed = ("dropped_tables", "truncated_tables")
+    return frozenset(table["name"] for which in refreshed for table in state.get(which) or ())
 
 
 def claim_tables() -> None:
