@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from pivotal_tracker import pivotal_tracker_source
+from pivotal_tracker import DERIVED_RESOURCES, pivotal_tracker_source
 from pivotal_tracker.loaded import Loaded
 from tracker_server import Behaviour, TrackerServer, litetracker
 from tracker_server.errors import ApiError
@@ -72,6 +72,9 @@ class Mirror:
         source = pivotal_tracker_source(
             api_token=self.workspace.me["api_token"], base_url=self.server.url, **options
         )
+        if resources and not refresh:
+            # as the command selects them
+            resources = (*resources, *DERIVED_RESOURCES)
         self.server.requests.clear()
         self._hold()
         pipeline.run(
