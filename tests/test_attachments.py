@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotal_tracker.attachments import file_path
-from tracker_server import Behaviour, Faults, TrackerServer
+from tracker_server import Behaviour, TrackerServer
+from tracker_server.faults import RandomFaults, ResetConnection, TruncatedBody
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
@@ -156,7 +157,8 @@ def test_a_download_that_breaks_off_is_gone_on_with(
     with_files: Workspace,
     server: TrackerServer,
 ) -> None:
-    server.behaviour.faults = Faults(rate=0.5, kinds=("cut_short", "reset"), seed=5)
+    faults = (TruncatedBody(), ResetConnection())
+    server.behaviour.faults = [RandomFaults(0.5, faults, seed=5)]
     result = command(*FILES)
     assert result.returncode == 0, result.stderr
     assert_all_there(command, with_files, command.folder / "files")

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,9 +22,19 @@ from pivotal_tracker.client import TrackerClient
 from pivotal_tracker.command.reasons import reason
 from pivotal_tracker.tables import PROJECT_TABLES
 from pivotal_tracker_pipeline import main
-from tracker_server import Behaviour, Faults, TrackerServer, litetracker
+from tracker_server import Request, TrackerServer, litetracker
 from tracker_server.errors import ApiError, route_not_found
-from tracker_server.faults import FAULT_KINDS
+from tracker_server.faults import (
+    TRANSIENT_FAULTS,
+    Fault,
+    HtmlPage,
+    RandomFaults,
+    Redirect,
+    ResetConnection,
+    Stall,
+    Status,
+    TooManyRequests,
+)
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
@@ -47,26 +57,28 @@ def assert_one_clear_line(result: subprocess.CompletedProcess[str], *words: str)
 
 
 @dataclass
-class NotedFaults(Faults):
-    """Faults that note which there were.
+class RecordedFaults(RandomFaults):
+    """Random faults that record which there were.
 
     Attributes:
-        struck: How often each kind struck.
-        waited: For each `429_retry_after`, the seconds until its URL was asked for again.
+        counts: How often each fault affected a request.
+        waits: For each `Retry-After`, the seconds until its URL was requested again.
     """
 
-    struck: Counter[str | None] = field(default_factory=Counter)
-    waited: list[float] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    waits: list[float] = field(default_factory=list)
     _told_to_wait: dict[str, float] = field(default_factory=dict)
 
-    def next_fault(self, url: str) -> str | None:
-        now, fault = time.monotonic(), super().next_fault(url)
-        self.struck[fault] += 1
+    def select(self, request: Request) -> Sequence[Fault]:
+        now, url = time.monotonic(), f"{request.path} {request.query}"
         if url in self._told_to_wait:
-            self.waited.append(now - self._told_to_wait.pop(url))
-        if fault == "429_retry_after":
-            self._told_to_wait[url] = now
-        return fault
+            self.waits.append(now - self._told_to_wait.pop(url))
+        faults = super().select(request)
+        for fault in faults:
+            self.counts[repr(fault)] += 1
+            if isinstance(fault, TooManyRequests) and fault.retry_after is not None:
+                self._told_to_wait[url] = now
+        return faults
 
 
 def test_faults_of_every_kind_lose_and_double_nothing_and_retry_after_is_obeyed(
@@ -74,22 +86,27 @@ def test_faults_of_every_kind_lose_and_double_nothing_and_retry_after_is_obeyed(
 ) -> None:
     expected = truth(server)
     server.behaviour.limits = {"stories": 10, "activity": 25, "releases": 3}
-    faults = NotedFaults(rate=0.35, seed=159, stall_seconds=2, retry_after=1)
-    server.behaviour.faults = faults
+    of_every_kind = [
+        TooManyRequests(retry_after=1) if fault == TooManyRequests(retry_after=0) else fault
+        for fault in TRANSIENT_FAULTS
+        if not isinstance(fault, Stall)
+    ]
+    faults = RecordedFaults(0.35, [*of_every_kind, Stall(2)], seed=159)
+    server.behaviour.faults = [faults]
     result = command(env={"RUNTIME__REQUEST_TIMEOUT": "1"})
     assert result.returncode == 0, result.stderr
     assert_tables_equal(command.tables(), expected)
     (repeated,) = re.findall(r"\((\d+) repeated\)", result.stdout)
-    assert int(repeated) >= faults.struck.total() - faults.struck[None]
-    assert all(faults.struck[kind] > 1 for kind in FAULT_KINDS), faults.struck
-    assert len(faults.waited) == faults.struck["429_retry_after"]
-    assert min(faults.waited) >= 1
+    assert int(repeated) >= faults.counts.total()
+    assert all(faults.counts[repr(fault)] > 1 for fault in faults.faults), faults.counts
+    assert len(faults.waits) == faults.counts[repr(TooManyRequests(retry_after=1))]
+    assert min(faults.waits) >= 1
 
 
 def test_a_server_that_stays_broken_ends_in_one_line(
     command: Command, server: TrackerServer
 ) -> None:
-    server.behaviour.faults = Faults(rate=1, kinds=("503",), most_in_a_row=1000)
+    server.behaviour.faults = [Status(503)]
     assert_one_clear_line(command(), "503")
 
 
@@ -437,7 +454,9 @@ def test_the_token_is_nowhere_but_in_its_header(command: Command, server: Tracke
     some = ("--resource", "projects", "stories", "account_memberships")
     token = server.workspace.me["api_token"]
     command.api_token = f"{token}\n"
-    server.behaviour.faults = Faults(rate=0.2, kinds=("500", "reset", "html"), seed=5)
+    server.behaviour.faults = [
+        RandomFaults(0.2, (Status(500), ResetConnection(), HtmlPage()), seed=5)
+    ]
     results = [command("--debug", "--progress", "log", *some), command("--check", "--debug")]
     server.behaviour.token = "another"
     results.append(command("--debug"))
@@ -461,7 +480,7 @@ def test_the_token_does_not_follow_a_redirect(
 ) -> None:
     elsewhere = serve(made_up_workspace(projects=1, stories=3, activity=3))
     server = serve(small_workspace)
-    server.behaviour = Behaviour(redirect_to=elsewhere.url)
+    server.behaviour.faults = [Redirect(elsewhere.url)]
     assert_one_clear_line(command(), "another address", str(elsewhere.url))
     assert server.requests
     assert not elsewhere.requests

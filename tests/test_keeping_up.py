@@ -26,6 +26,7 @@ from pivotal_tracker import pivotal_tracker_source
 from pivotal_tracker.loaded import Loaded
 from tracker_server import Behaviour, TrackerServer, litetracker
 from tracker_server.errors import ApiError
+from tracker_server.faults import InflatedTotal, NoTotal
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
@@ -928,8 +929,8 @@ class Changes(RuleBasedStateMachine):
             [
                 Behaviour(),
                 Behaviour(limits={"stories": 5, "activity": 7, "releases": 2}),
-                Behaviour(limits={"stories": 4, "activity": 9}, total="absent"),
-                Behaviour(limits={"stories": 4, "activity": 9}, total="too_large"),
+                Behaviour(limits={"stories": 4, "activity": 9}, faults=[NoTotal()]),
+                Behaviour(limits={"stories": 4, "activity": 9}, faults=[InflatedTotal()]),
                 Behaviour(limits={"stories": 6}, pagination_headers=False),
                 Behaviour(lacks={"since_version"}),
                 Behaviour(lacks={"updated_after"}),

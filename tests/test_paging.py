@@ -8,6 +8,7 @@ import pytest
 
 from pivotal_tracker.client import Page
 from tracker_server import Behaviour, Request
+from tracker_server.faults import InflatedTotal, NoTotal, WrongTotal
 from tracker_server.made_up import made_up_workspace
 from tracker_server.query import Query
 from tracker_server.workspace import Workspace
@@ -20,9 +21,9 @@ from .truth import Tables, assert_tables_equal, of_project
 CLAMPED = {"stories": 7, "activity": 20, "releases": 1}
 WELL_PAGED = {
     "clamped": Behaviour(limits=CLAMPED),
-    "total null": Behaviour(limits=CLAMPED, total="null"),
-    "total absent": Behaviour(limits=CLAMPED, total="absent"),
-    "total too large": Behaviour(limits=CLAMPED, total="too_large"),
+    "total null": Behaviour(limits=CLAMPED, faults=[WrongTotal(None)]),
+    "total absent": Behaviour(limits=CLAMPED, faults=[NoTotal()]),
+    "total too large": Behaviour(limits=CLAMPED, faults=[InflatedTotal()]),
     "no headers": Behaviour(limits=CLAMPED, pagination_headers=False),
 }
 IGNORING_THE_OFFSET = {

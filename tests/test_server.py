@@ -1,4 +1,4 @@
-"""What `tracker_server` promises: the rules of API v5, and misbehaviour on request."""
+"""`tracker_server` follows the rules of API v5; `test_server_faults` tests how it misbehaves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +16,13 @@ from typing import Any
 import pytest
 import requests
 
-from tracker_server import Behaviour, Faults, TrackerServer, litetracker
+from tracker_server import Behaviour, TrackerServer, litetracker
 from tracker_server.__main__ import main
-from tracker_server.made_up import made_up_workspace
-from tracker_server.model import Project, Record
+from tracker_server.faults import InflatedTotal, NoTotal, WrongTotal
+from tracker_server.model import Record
 from tracker_server.workspace import Workspace
 
+from .api_client import Api, paging, small_api
 from .forking import Forking, ended
 from .recorded import PROJECT_ID, RECORDED, recorded, recorded_workspace
 
@@ -34,59 +34,11 @@ NESTED = (
 )
 
 
-class Api:
-    """A plain client of a server."""
-
-    def __init__(self, server: TrackerServer) -> None:
-        self.server = server
-        self.workspace = server.workspace
-        self.session = requests.Session()
-        self.session.headers["X-TrackerToken"] = server.workspace.me["api_token"]
-
-    def answer(self, path: str, **query: Any) -> requests.Response:
-        """Asks for a path below `/services/v5`."""
-        return self.session.get(f"{self.server.url}{path}", params=query, timeout=5)
-
-    def get(self, path: str, **query: Any) -> Any:
-        """The JSON of a good answer."""
-        response = self.answer(path, **query)
-        assert response.status_code == 200, response.text
-        return response.json()
-
-    def error(self, path: str, **query: Any) -> tuple[int, str, str]:
-        """The status, the code and the problem of an answer that says no."""
-        response = self.answer(path, **query)
-        body = response.json()
-        assert body["kind"] == "error"
-        return response.status_code, body["code"], body.get("general_problem", "")
-
-    @property
-    def project(self) -> Project:
-        """The first project of the workspace."""
-        return next(iter(self.workspace.projects.values()))
-
-    @property
-    def path(self) -> str:
-        """The path of that project."""
-        return f"/projects/{self.project.record['id']}"
-
-
 @pytest.fixture
 def api() -> Iterator[Api]:
-    """A client of a server with a small made-up workspace of its own."""
-    workspace = made_up_workspace(projects=2, stories=60, activity=200, seed=3)
-    with TrackerServer(workspace) as server:
-        yield Api(server)
-
-
-def paging(response: requests.Response) -> dict[str, str]:
-    """The paging headers of an answer, without their prefix."""
-    prefix = "X-Tracker-Pagination-"
-    return {
-        name.removeprefix(prefix): value
-        for name, value in response.headers.items()
-        if name.startswith(prefix)
-    }
+    """A client of a server of a small workspace."""
+    with small_api() as api:
+        yield api
 
 
 def ids(records: list[Record]) -> list[int]:
@@ -469,12 +421,12 @@ def test_what_can_be_closed_and_missing(api: Api) -> None:
 
 def test_odd_pages(api: Api) -> None:
     path = f"{api.path}/stories"
-    api.server.behaviour = Behaviour(total="null")
+    api.server.behaviour = Behaviour(faults=[WrongTotal(None)])
     assert paging(api.answer(path))["Total"] == ""
     assert api.get(path, envelope="true")["pagination"]["total"] is None
-    api.server.behaviour = Behaviour(total="absent")
+    api.server.behaviour = Behaviour(faults=[NoTotal()])
     assert "Total" not in paging(api.answer(path))
-    api.server.behaviour = Behaviour(total="too_large", limits={"stories": 7})
+    api.server.behaviour = Behaviour(faults=[InflatedTotal()], limits={"stories": 7})
     answer = api.answer(path)
     assert int(paging(answer)["Total"]) > 60 + 7
     assert paging(answer)["Limit"] == "7"
@@ -482,13 +434,6 @@ def test_odd_pages(api: Api) -> None:
     assert not paging(api.answer(path))
     api.server.behaviour = Behaviour(ignores_offset=True)
     assert api.get(path, offset=30) == api.get(path)
-
-
-def test_a_redirect(api: Api) -> None:
-    api.server.behaviour = Behaviour(redirect_to="http://127.0.0.1:9/elsewhere")
-    response = api.session.get(f"{api.server.url}/me", allow_redirects=False, timeout=5)
-    assert response.status_code == 302
-    assert response.headers["Location"] == "http://127.0.0.1:9/elsewhere"
 
 
 def test_litetracker(api: Api) -> None:
@@ -510,80 +455,11 @@ def test_litetracker(api: Api) -> None:
     assert api.error(f"{api.path}/epics")[:2] == (404, "route_not_found")
 
 
-def broken(api: Api, kind: str, **more: Any) -> requests.Response:
-    """What a plain client gets where every request fails in one way."""
-    api.server.behaviour.faults = Faults(rate=1, kinds=(kind,), **more)
-    return requests.get(
-        f"{api.server.url}{api.path}/stories",
-        headers={"X-TrackerToken": api.workspace.me["api_token"]},
-        timeout=2,
-    )
-
-
-@pytest.mark.parametrize("status", ["429", "500", "502", "503", "504"])
-def test_faults_with_a_status(status: str, api: Api) -> None:
-    response = broken(api, status)
-    assert response.status_code == int(status)
-    assert "Retry-After" not in response.headers
-
-
-def test_other_faults(api: Api) -> None:
-    patient = broken(api, "429_retry_after", retry_after=7)
-    assert (patient.status_code, patient.headers["Retry-After"]) == (429, "7")
-    page = broken(api, "html")
-    assert (page.status_code, page.headers["Content-Type"][:9]) == (200, "text/html")
-    with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        broken(api, "cut_short")
-    with pytest.raises(requests.ConnectionError):
-        broken(api, "reset")
-    with pytest.raises(requests.exceptions.JSONDecodeError):
-        broken(api, "bad_json").json()
-    with pytest.raises(requests.ConnectionError):
-        broken(api, "stall", stall_seconds=0.1)
-    with pytest.raises(requests.ReadTimeout):
-        broken(api, "stall", stall_seconds=30)
-    with pytest.raises(ValueError, match="earthquake"):
-        Faults(kinds=("earthquake",))
-
-
-def test_faults_are_the_same_for_the_same_seed_and_pass() -> None:
-    def course(seed: int) -> list[str | None]:
-        faults = Faults(rate=0.5, seed=seed)
-        return [faults.next_fault(f"/{n % 5}") for n in range(200)]
-
-    assert course(1) == course(1) != course(2)
-    assert 60 < sum(fault is not None for fault in course(1)) < 120
-    always = Faults(rate=1, kinds=("500",), most_in_a_row=2)
-    assert [always.next_fault("/me") for _ in range(6)] == ["500", "500", None] * 2
-
-
 def test_strange_values_come_through(api: Api) -> None:
     story_id = next(iter(api.project.stories))
     strange = {"name": "a\x00b \ud83d", "estimate": 0.5, "mood": 2**70}
     api.workspace.edit_story(story_id, **strange)
     assert strange.items() <= api.get(f"/stories/{story_id}").items()
-
-
-def test_ending_does_not_wait_for_a_stalled_request() -> None:
-    workspace = made_up_workspace(projects=1, stories=5, activity=5)
-    faults = Faults(rate=1, kinds=("stall",), stall_seconds=60)
-    with TrackerServer(workspace, behaviour=Behaviour(faults=faults)) as server:
-        heard: list[str] = []
-
-        def ask() -> None:
-            try:
-                Api(server).answer("/me")
-            except requests.RequestException as error:
-                heard.append(type(error).__name__)
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        while not server.requests:
-            time.sleep(0.01)
-        begin = time.monotonic()
-    thread.join()
-    assert time.monotonic() - begin < 3
-    assert heard == ["ConnectionError"]
 
 
 SMALL = ("--projects", "1", "--stories", "5", "--activity", "5")

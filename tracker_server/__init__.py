@@ -1,13 +1,14 @@
 """A small server of Tracker's API v5 over a workspace held in memory.
 
 `python -m tracker_server` serves a made-up workspace; tests use `TrackerServer`, change the
-workspace while it is being read, and let the server misbehave with a `Behaviour`.
+workspace while it is being read, restrict the server with a `Behaviour`, and let it misbehave with
+the faults in `tracker_server.faults`.
 """
 
 from __future__ import annotations
 
-from tracker_server.app import Request, TrackerServer
+from tracker_server.app import TrackerServer
 from tracker_server.behaviour import Behaviour, litetracker
-from tracker_server.faults import Faults
+from tracker_server.messages import Request
 
-__all__ = ["Behaviour", "Faults", "Request", "TrackerServer", "litetracker"]
+__all__ = ["Behaviour", "Request", "TrackerServer", "litetracker"]

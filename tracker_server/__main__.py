@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pivotal_tracker.archive import ArchiveError
-from tracker_server import Behaviour, Faults, TrackerServer
+from tracker_server import Behaviour, TrackerServer
 from tracker_server.archived import ArchivedWorkspace
+from tracker_server.faults import Fault, RandomFaults
+from tracker_server.faults.parsing import FAULTS, parse_fault
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
@@ -36,10 +38,7 @@ def main() -> int:
 def _serve(workspace: Workspace, greeting: str, options: argparse.Namespace) -> int:
     # A large workspace is never garbage: looking through it again and again only delays answers.
     gc.freeze()
-    behaviour = Behaviour(
-        latency=options.latency / 1000,
-        faults=Faults(rate=options.faults, seed=options.seed) if options.faults else None,
-    )
+    behaviour = Behaviour(latency=options.latency / 1000, faults=_faults(options))
     # The server's thread inherits the mask, so that the signals wait for this one.
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -52,6 +51,11 @@ def _serve(workspace: Workspace, greeting: str, options: argparse.Namespace) -> 
         sys.stderr.write(f"Port {options.port} cannot be had: {error.strerror}\n")
         return 1
     return 0
+
+
+def _faults(options: argparse.Namespace) -> list[Fault]:
+    at_random = [RandomFaults(options.faults, seed=options.seed)] if options.faults else []
+    return [*options.fault, *at_random]
 
 
 @contextmanager
@@ -96,7 +100,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=_port, default=0, help="0 for any that is free")
     parser.add_argument("--faults", type=_share, default=0, help="share of requests that fail")
+    parser.add_argument(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="NAME[:ATTRIBUTE=VALUE,…]",
+        help="misbehave in one way, such as status:status=403,endpoints=labels+epics,times=1; may "
+        f"be repeated; names: {', '.join(FAULTS)}",
+    )
     return parser
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return parse_fault(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _count(text: str) -> int:

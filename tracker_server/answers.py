@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
-
-import orjson
 
 from tracker_server.behaviour import Behaviour
 from tracker_server.dialect import (
@@ -18,62 +14,26 @@ from tracker_server.dialect import (
     in_litetracker_words,
 )
 from tracker_server.endpoints import ENDPOINTS, Endpoint, Found, Paging, find_endpoint
-from tracker_server.errors import (
-    ApiError,
-    invalid_parameter,
-    route_not_found,
-    unauthorized_operation,
-)
+from tracker_server.errors import invalid_parameter, route_not_found, unauthorized_operation
+from tracker_server.faults import Fault
 from tracker_server.fields import DEFAULT, Give, Selection, giver, parse
+from tracker_server.messages import JSON, Response, as_json
 from tracker_server.model import Record
+from tracker_server.paging import Page
 from tracker_server.query import Query
 from tracker_server.reading import Reading
 from tracker_server.workspace import Workspace
 
-JSON = "application/json; charset=utf-8"
-
-TOO_MANY = 5
-"""How many rows beyond a whole page more than there are a total says that is too large."""
-
 _TIMES = {"start", "finish", "deadline", "start_time", "projected_completion"}
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What goes over the wire.
-
-    Attributes:
-        status: The HTTP status.
-        body: The bytes of the body.
-        headers: All of them but those that HTTP itself needs.
-        repeatable: Whether the same request would be answered the same until something changes.
-    """
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
-    repeatable: bool = False
-
-
-@dataclass(frozen=True)
-class _Page:
-    """Some rows of a list, and what the answer says of them."""
-
-    rows: list[Record]
-    total: int | None
-    limit: int
-    offset: int
-    says_total: bool
-
-    def items(self) -> Iterator[tuple[str, int | None]]:
-        if self.says_total:
-            yield "total", self.total
-        yield from (("limit", self.limit), ("offset", self.offset), ("returned", len(self.rows)))
-
-
-def answer(
-    workspace: Workspace, behaviour: Behaviour, path: str, parameters: Mapping[str, str]
-) -> Answer:
+def handle_request(
+    workspace: Workspace,
+    behaviour: Behaviour,
+    path: str,
+    parameters: Mapping[str, str],
+    faults: Sequence[Fault] = (),
+) -> Response:
     """Answer a request for reading.
 
     Args:
@@ -81,9 +41,10 @@ def answer(
         behaviour: How the server differs from the documented one.
         path: Below `/services/v5`, such as `/projects/99/stories`.
         parameters: Those of the query.
+        faults: The faults that affect it.
 
     Raises:
-        ApiError: The answer is no; `error_answer` makes it.
+        ApiError: The request cannot be fulfilled; `error_response` makes the response.
     """
     template, numbers = find_endpoint(path)
     endpoint = _endpoint(template, behaviour)
@@ -92,9 +53,9 @@ def answer(
     with workspace.lock:
         reading = Reading(workspace, behaviour.forbidden_projects)
         give = giver(endpoint.kind, selection)
-        found = endpoint.read(reading, query, *numbers)
-        page = _page(endpoint, query, behaviour, found)
-        data = _given(reading, behaviour, give, page.rows if page else found)
+        found = _change_rows(endpoint.read(reading, query, *numbers), faults)
+        page = _page(endpoint, query, behaviour, found, faults)
+        data = _given(reading, behaviour, give, page.rows if page else found, faults)
         version = _project_version(reading, behaviour, template)
         if "version" in behaviour.lacks:
             data, version = _without_version(data), None
@@ -113,13 +74,7 @@ def answer(
         headers["X-Tracker-Project-Version"] = str(version)
     for name, value in says_paging.items() if says_paging else ():
         headers[f"X-Tracker-Pagination-{name.title()}"] = "" if value is None else str(value)
-    return Answer(HTTPStatus.OK, body, headers, repeatable=reading.repeatable)
-
-
-def error_answer(error: ApiError) -> Answer:
-    """Make the answer that says no."""
-    headers = {"Content-Type": JSON, "Cache-Control": "no-cache"}
-    return Answer(error.status, as_json(error.body), headers)
+    return Response(HTTPStatus.OK, body, headers, repeatable=reading.repeatable)
 
 
 def _without_version(data: Any) -> Any:
@@ -129,14 +84,6 @@ def _without_version(data: Any) -> Any:
     if isinstance(data, dict) and data.get("kind") == "project":
         return {name: value for name, value in data.items() if name != "version"}
     return data
-
-
-def as_json(value: object) -> bytes:
-    """Write JSON, half surrogate pairs and very large numbers included."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _endpoint(template: str, behaviour: Behaviour) -> Endpoint:
@@ -167,7 +114,19 @@ def _selection(query: Query, behaviour: Behaviour) -> Selection:
     return selection
 
 
-def _page(endpoint: Endpoint, query: Query, behaviour: Behaviour, found: Found) -> _Page | None:
+def _change_rows(found: Found, faults: Sequence[Fault]) -> Found:
+    """Let faults change a list, or the rows of a `daily_history_container`."""
+    for fault in faults:
+        if isinstance(found, list):
+            found = fault.change_rows(found)
+        elif isinstance(found.get("data"), list):
+            found = {**found, "data": fault.change_rows(found["data"])}
+    return found
+
+
+def _page(
+    endpoint: Endpoint, query: Query, behaviour: Behaviour, found: Found, faults: Sequence[Fault]
+) -> Page | None:
     """Cut the page asked for out of a list; None where the list is given whole.
 
     `scope=current` was recorded without a word of paging.
@@ -180,14 +139,10 @@ def _page(endpoint: Endpoint, query: Query, behaviour: Behaviour, found: Found) 
     if offset < 0 and query.values.get("scope") != "done":
         raise invalid_parameter("'offset' must not be negative")
     begin = offset if offset >= 0 else max(0, len(found) + offset)
-    total = {
-        "exact": len(found),
-        "null": None,
-        "absent": None,
-        "too_large": len(found) + limit + TOO_MANY,
-    }[behaviour.total]
-    rows = found[begin : begin + limit]
-    return _Page(rows, total, limit, offset, says_total=behaviour.total != "absent")
+    page = Page(found[begin : begin + limit], len(found), limit, offset)
+    for fault in faults:
+        page = fault.change_page(page)
+    return page
 
 
 def _limit(query: Query, paging: Paging, maximum: int) -> int:
@@ -197,17 +152,20 @@ def _limit(query: Query, paging: Paging, maximum: int) -> int:
     return min(limit or paging.default, maximum)
 
 
-def _given(reading: Reading, behaviour: Behaviour, give: Give, found: Found) -> Any:
+def _given(
+    reading: Reading, behaviour: Behaviour, give: Give, found: Found, faults: Sequence[Fault]
+) -> Any:
     """Give the records that were found as they were asked for, in the words of the dialect."""
-    tell: Callable[[Reading, Record], Record] = give
-    if behaviour.dialect == "litetracker":
 
-        def tell(reading: Reading, record: Record) -> Record:
-            return in_litetracker_words(reading, give(reading, record))
+    def tell(record: Record) -> Record:
+        told = give(reading, record)
+        if behaviour.dialect == "litetracker":
+            told = in_litetracker_words(reading, told)
+        for fault in faults:
+            told = fault.change_record(told)
+        return told
 
-    if isinstance(found, list):
-        return [tell(reading, record) for record in found]
-    return tell(reading, found)
+    return [tell(record) for record in found] if isinstance(found, list) else tell(found)
 
 
 def _project_version(reading: Reading, behaviour: Behaviour, template: str) -> int | None:
@@ -219,7 +177,7 @@ def _project_version(reading: Reading, behaviour: Behaviour, template: str) -> i
     return version
 
 
-def _envelope(data: Any, version: int | None, page: _Page | None) -> Record:
+def _envelope(data: Any, version: int | None, page: Page | None) -> Record:
     envelope: Record = {"http_status": "200"}
     if version is not None:
         envelope["project_version"] = version

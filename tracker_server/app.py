@@ -7,58 +7,39 @@ import socket
 import struct
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
-from tracker_server.answers import Answer, answer, error_answer
+from tracker_server.answers import handle_request
 from tracker_server.behaviour import Behaviour
+from tracker_server.endpoints import ENDPOINTS, find_endpoint
 from tracker_server.errors import (
     ApiError,
     invalid_authentication,
     route_not_found,
     unauthorized_operation,
     unfound_resource,
-    unhandled_condition,
 )
+from tracker_server.faults import Fault, select_faults
+from tracker_server.messages import TOKEN_HEADER, WHOLE, Request, Response, error_response
 from tracker_server.query import WHOLE_NUMBER
 from tracker_server.workspace import Workspace
 
 ROOT = "/services/v5"
 
-TOKEN_HEADER = "X-TrackerToken"  # noqa: S105 - the name of the header, not a token
-
 _DOWNLOAD = "/file_attachments/"
+_PADDING_CHUNK = 1 << 20
 _PATIENCE_AT_THE_END = 0.05  # seconds; 0 would be for ever
 _NO_LINGERING = struct.pack("ii", 1, 0)
 
 _Hook = Callable[[str, dict[str, str]], None]
 
 
-@dataclass
-class Request:
-    """A request that came in.
-
-    Attributes:
-        method: `GET`, mostly.
-        path: From the root of the site on: `/services/v5/projects`.
-        query: Its parameters.
-        headers: As sent, the token included; upper and lower case are one.
-        status: Of the answer; None until there is one, or where the connection was broken instead.
-    """
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: Mapping[str, str]
-    status: int | None = None
-
-
-class AnswerCache:
+class ResponseCache:
     """Answers made before, so that a benchmark that asks again costs the server nothing.
 
     An answer is remembered together with all that it depends on, so it is never stale. What was
@@ -71,20 +52,20 @@ class AnswerCache:
     def __init__(self, most_bytes: int = 128 * 1024 * 1024) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._answers: OrderedDict[object, Answer] = OrderedDict()
+        self._responses: OrderedDict[object, Response] = OrderedDict()
 
-    def get(self, key: object) -> Answer | None:
+    def get(self, key: object) -> Response | None:
         """Give what was answered, None if it is not remembered."""
-        if key in self._answers:
-            self._answers.move_to_end(key)
-        return self._answers.get(key)
+        if key in self._responses:
+            self._responses.move_to_end(key)
+        return self._responses.get(key)
 
-    def put(self, key: object, made: Answer) -> None:
+    def put(self, key: object, made: Response) -> None:
         """Remember an answer."""
-        self._answers[key] = made
+        self._responses[key] = made
         self._bytes += len(made.body)
         while self._bytes > self._most_bytes:
-            _, dropped = self._answers.popitem(last=False)
+            _, dropped = self._responses.popitem(last=False)
             self._bytes -= len(dropped.body)
 
 
@@ -120,7 +101,7 @@ class TrackerServer:
         self.before_request: _Hook | None = None
         self.url = ""
         self._port = port
-        self._cache = AnswerCache()
+        self._cache = ResponseCache()
 
     def __enter__(self) -> Self:
         """Start to serve.
@@ -158,36 +139,68 @@ class TrackerServer:
         await self._stop.wait()
         await runner.cleanup()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, http_request: web.BaseRequest) -> web.StreamResponse:
         behaviour = self.behaviour
-        query = dict(request.query)
-        record = Request(request.method, request.path, query, request.headers)
-        self.requests.append(record)
+        request = self._record(http_request)
         if behaviour.latency:
             await asyncio.sleep(behaviour.latency)
         if self.before_request is not None:
-            self.before_request(request.path, query)
-        fault = behaviour.faults.next_fault(request.path_qs) if behaviour.faults else None
-        if behaviour.faults and fault in ("stall", "reset"):
-            await _break_off(request, behaviour.faults.stall_seconds if fault == "stall" else None)
-            return web.Response()
-        ready = self._answer(request, behaviour)
-        if behaviour.faults and fault:
-            ready = _spoilt(ready, fault, behaviour.faults.retry_after)
-        record.status = ready.status
-        if fault == "cut_short":
-            return await _send_half(request, ready)
-        return web.Response(status=ready.status, body=ready.body, headers=ready.headers)
+            self.before_request(request.path, request.query)
+        faults = select_faults(behaviour.faults, request)
+        response = self._respond(http_request, behaviour, faults)
+        for fault in faults:
+            response = fault.change_response(response, request)
+        if response.delivery.sent_share:
+            request.status = response.status
+        return await _send(http_request, response)
 
-    def _answer(self, request: web.BaseRequest, behaviour: Behaviour) -> Answer:
-        if behaviour.redirect_to is not None:
-            return Answer(HTTPStatus.FOUND, b"", {"Location": behaviour.redirect_to})
+    def _record(self, http_request: web.BaseRequest) -> Request:
+        """Note the request, and what it is about."""
+        path = http_request.path
+        template, numbers = find_endpoint(path.removeprefix(ROOT))
+        endpoint = ENDPOINTS.get(template)
+        name = endpoint.name if endpoint else ""
+        if path.startswith(_DOWNLOAD):
+            name = "file_attachments"
+        request = Request(
+            http_request.method,
+            path,
+            dict(http_request.query),
+            http_request.headers,
+            name,
+            template,
+            self._project_id(template, numbers),
+        )
+        self.requests.append(request)
+        return request
+
+    def _project_id(self, template: str, numbers: list[int]) -> int | None:
+        if template.startswith("/projects/{id}"):
+            return numbers[0]
+        find = {
+            "/stories/{id}": self.workspace.find_story,
+            "/epics/{id}": self.workspace.find_epic,
+        }.get(template)
+        if find is None:
+            return None
         try:
-            return self._good_answer(request, behaviour)
-        except ApiError as error:
-            return error_answer(error)
+            with self.workspace.lock:
+                project, _ = find(numbers[0])
+        except KeyError:
+            return None
+        return int(project.record["id"])
 
-    def _good_answer(self, request: web.BaseRequest, behaviour: Behaviour) -> Answer:
+    def _respond(
+        self, http_request: web.BaseRequest, behaviour: Behaviour, faults: Sequence[Fault]
+    ) -> Response:
+        try:
+            return self._good_answer(http_request, behaviour, faults)
+        except ApiError as error:
+            return error_response(error)
+
+    def _good_answer(
+        self, request: web.BaseRequest, behaviour: Behaviour, faults: Sequence[Fault]
+    ) -> Response:
         token = behaviour.token or self.workspace.me.get("api_token")
         if token is not None and request.headers.get(TOKEN_HEADER) != token:
             raise invalid_authentication(behaviour.wrong_token_status)
@@ -197,9 +210,14 @@ class TrackerServer:
             return self._attachment(request, behaviour)
         if not request.path.startswith(f"{ROOT}/"):
             raise route_not_found()
-        return self._api_answer(request, behaviour)
+        return self._api_answer(request, behaviour, faults)
 
-    def _api_answer(self, request: web.BaseRequest, behaviour: Behaviour) -> Answer:
+    def _api_answer(
+        self, request: web.BaseRequest, behaviour: Behaviour, faults: Sequence[Fault]
+    ) -> Response:
+        path, query = request.path.removeprefix(ROOT), dict(request.query)
+        if any(fault.changes_data for fault in faults):
+            return handle_request(self.workspace, behaviour, path, query, faults)
         # Whoever edits a record by hand, past the workspace's own changes, moves its version or
         # the time at best: they are in the key as well.
         key = (
@@ -212,13 +230,12 @@ class TrackerServer:
         remembered = self._cache.get(key)
         if remembered is not None:
             return remembered
-        path = request.path.removeprefix(ROOT)
-        made = answer(self.workspace, behaviour, path, dict(request.query))
+        made = handle_request(self.workspace, behaviour, path, query)
         if made.repeatable:
             self._cache.put(key, made)
         return made
 
-    def _attachment(self, request: web.BaseRequest, behaviour: Behaviour) -> Answer:
+    def _attachment(self, request: web.BaseRequest, behaviour: Behaviour) -> Response:
         number, _, rest = request.path.removeprefix(_DOWNLOAD).partition("/")
         if not WHOLE_NUMBER.fullmatch(number) or rest != "download":
             raise route_not_found()
@@ -226,63 +243,59 @@ class TrackerServer:
             raise unauthorized_operation()
         if behaviour.files_at is not None:
             there = {"Location": f"{behaviour.files_at}{request.path}"}
-            return Answer(HTTPStatus.FOUND, b"", there)
+            return Response(HTTPStatus.FOUND, b"", there)
         content = self.workspace.attachments.get(int(number))
         if content is None:
             raise unfound_resource()
         return _file(content, request.http_range.start or 0)
 
 
-def _file(content: bytes, begin: int) -> Answer:
+def _file(content: bytes, begin: int) -> Response:
     """Give a file, or what of it follows the first so many bytes."""
     headers = {"Content-Type": "application/octet-stream"}
     if not 0 < begin < len(content):
-        return Answer(HTTPStatus.OK, content, headers)
+        return Response(HTTPStatus.OK, content, headers)
     headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
-    return Answer(HTTPStatus.PARTIAL_CONTENT, content[begin:], headers)
+    return Response(HTTPStatus.PARTIAL_CONTENT, content[begin:], headers)
 
 
-def _spoilt(good: Answer, fault: str, retry_after: int) -> Answer:
-    """Put what a fault answers into the place of a good answer."""
-    page = {"Content-Type": "text/html; charset=utf-8"}
-    match fault:
-        case "429":
-            return Answer(HTTPStatus.TOO_MANY_REQUESTS, b"too many requests\n")
-        case "429_retry_after":
-            wait = {"Retry-After": str(retry_after)}
-            return Answer(HTTPStatus.TOO_MANY_REQUESTS, b"too many requests\n", wait)
-        case "500":
-            return error_answer(unhandled_condition())
-        case "502" | "503" | "504":
-            status = HTTPStatus(int(fault))
-            return Answer(status, f"<html><h1>{fault} {status.phrase}</h1></html>".encode(), page)
-        case "html":
-            return Answer(HTTPStatus.OK, b"<html><h1>Down for maintenance</h1></html>", page)
-        case "bad_json":
-            half = good.body[: len(good.body) // 2]
-            return Answer(good.status, half, good.headers)
-        case _:
-            return good
-
-
-async def _send_half(request: web.BaseRequest, whole: Answer) -> web.StreamResponse:
-    """Promise the whole body, send half of it, and end the connection."""
-    response = web.StreamResponse(status=whole.status, headers=whole.headers)
-    response.content_length = len(whole.body)
+async def _send(request: web.BaseRequest, made: Response) -> web.StreamResponse:
+    """Send a response, as its delivery says."""
+    delivery = made.delivery
+    if delivery == WHOLE:
+        return web.Response(status=made.status, body=made.body, headers=made.headers)
+    await asyncio.sleep(delivery.delay)
+    if not delivery.sent_share:
+        _break_off(request, reset=delivery.reset)
+        return web.Response()
+    response = web.StreamResponse(status=made.status, headers=made.headers)
+    response.content_length = delivery.padding + len(made.body)
     await response.prepare(request)
-    await response.write(whole.body[: len(whole.body) // 2])
-    if request.transport is not None:
-        request.transport.close()
+    async for chunk in _chunks(made):
+        await response.write(chunk)
+    if delivery.sent_share < 1:
+        _break_off(request, reset=delivery.reset)
     return response
 
 
-async def _break_off(request: web.BaseRequest, silent_for: float | None) -> None:
-    """Tear the connection down, at once or, after a silence, close it."""
+async def _chunks(made: Response) -> AsyncIterator[bytes]:
+    """Cut a body into the pieces in which it is sent."""
+    delivery = made.delivery
+    for begin in range(0, delivery.padding, _PADDING_CHUNK):
+        yield b" " * min(_PADDING_CHUNK, delivery.padding - begin)
+    body = made.body[: round(len(made.body) * delivery.sent_share)]
+    size = delivery.chunk_size or max(1, len(body))
+    for begin in range(0, len(body), size):
+        yield body[begin : begin + size]
+        await asyncio.sleep(delivery.interval)
+
+
+def _break_off(request: web.BaseRequest, *, reset: bool) -> None:
+    """Close the connection, or reset it."""
     transport = request.transport
     if transport is None:
         return
-    if silent_for is not None:
-        await asyncio.sleep(silent_for)
+    if not reset:
         transport.close()
         return
     raw = transport.get_extra_info("socket")

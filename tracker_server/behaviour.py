@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tracker_server.faults import Faults
+from tracker_server.faults import Fault
 
 
 @dataclass
@@ -25,12 +26,10 @@ class Behaviour:
         ignores_fields: Whether `fields` changes nothing.
         limits: The most rows a page, by endpoint, in the place of the documented maximum.
         pagination_headers: Whether answers say how they are paged, in headers or envelope.
-        total: What a page says of the rows there are: their number, nothing, null, or too many.
         ignores_offset: Whether every page is the first one.
         files_at: The site to which downloads of attachments are sent on with a 302.
-        redirect_to: The URL to which every request is sent on with a 302.
         dialect: Whose words are used: see `tracker_server.dialect`.
-        faults: What goes wrong, and how often; None for nothing.
+        faults: What goes wrong; see `tracker_server.faults`.
     """
 
     latency: float = 0.0
@@ -44,12 +43,10 @@ class Behaviour:
     ignores_fields: bool = False
     limits: dict[str, int] = field(default_factory=dict)
     pagination_headers: bool = True
-    total: Literal["exact", "null", "absent", "too_large"] = "exact"
     ignores_offset: bool = False
     files_at: str | None = None
-    redirect_to: str | None = None
     dialect: Literal["v5", "litetracker"] = "v5"
-    faults: Faults | None = None
+    faults: Sequence[Fault] = ()
 
 
 def litetracker() -> Behaviour:
