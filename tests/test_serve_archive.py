@@ -43,7 +43,7 @@ def serving(*paths: Path, port: int = 0) -> Iterator[str]:
     try:
         assert process.stdout is not None
         greeting = process.stdout.readline()
-        assert "any token" in greeting
+        assert "any token, to this machine" in greeting
         yield greeting.split()[0]
     finally:
         process.terminate()

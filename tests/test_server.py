@@ -26,6 +26,7 @@ from .api_client import Api, paging, small_api
 from .forking import Forking, ended
 from .recorded import PROJECT_ID, RECORDED, recorded, recorded_workspace
 
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - for a moment
 ROOT = Path(__file__).parent.parent
 NESTED = (
     ":default,comments(:default,file_attachments(id,filename),google_attachments),tasks,blockers,"
@@ -175,12 +176,18 @@ def test_what_is_absent_is_left_out(api: Api) -> None:
     [
         ("/stories", {"fields": "name,nonsense"}, "nonsense"),
         ("/stories", {"fields": "name("}, "fields"),
+        ("/stories", {"fields": "a(" * 1000}, "'fields' must not be nested more than 20 deep"),
+        ("/stories", {"fields": "comments(" * 300 + "id" + ")" * 300}, "20 deep"),
         ("/stories", {"fields": "name(id)"}, "name"),
         ("/stories", {"colour": "red"}, "this endpoint cannot accept the parameter: colour"),
         ("/stories", {"limit": "many"}, "'limit' must be an integer value"),
         ("/stories", {"limit": "0"}, "limit"),
         ("/stories", {"offset": "9" * 5000}, "'offset' must be an integer value"),
         ("/stories", {"offset": "-1"}, "offset"),
+        ("/stories", {"limit": "9" * 5000}, "'limit' must be an integer value"),
+        ("/stories", {"updated_after": "9" * 5000}, "'updated_after' must be a time value"),
+        ("/stories/bulk", {"ids": "9" * 5000}, "'ids' must be an integer value"),
+        ("/activity", {"since_version": "9" * 5000}, "'since_version' must be an integer value"),
         ("/stories", {"updated_after": "yesterday"}, "'updated_after' must be a time value"),
         ("/stories", {"with_state": "lost"}, "'with_state' must be one of"),
         ("/stories/bulk", {}, "this endpoint requires the parameter: ids"),
@@ -380,6 +387,58 @@ def test_the_workspace_can_change_while_it_is_read(api: Api) -> None:
     assert ids(second.json()) == order[29:-1]
     version = "X-Tracker-Project-Version"
     assert int(second.headers[version]) == int(first.headers[version]) + 1
+
+
+@pytest.mark.parametrize(
+    "bytes_range", [f"bytes={'9' * 5000}-", "bytes=x", "bytes=5-2", "bytes=0-0,2-3"]
+)
+def test_invalid_ranges_of_files_are_refused(bytes_range: str, api: Api) -> None:
+    (attachment_id, content), *_ = api.workspace.attachments.items()
+    site = api.server.url.removesuffix("/services/v5")
+    url = f"{site}/file_attachments/{attachment_id}/download"
+    refused = api.session.get(url, headers={"Range": bytes_range}, timeout=5)
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_parameter")
+    rest = api.session.get(url, headers={"Range": "bytes=3-"}, timeout=5)
+    assert (rest.status_code, rest.content) == (206, content[3:])
+
+
+def status_of_host(server: TrackerServer, host: str) -> int:
+    token = server.workspace.me["api_token"]
+    headers = {"X-TrackerToken": token, "Host": host}
+    return requests.get(f"{server.url}/me", headers=headers, timeout=5).status_code
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("localhost:8765", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:80", 200),
+        ("127.9.9.9", 200),
+        ("evil.example.com", 403),
+        ("localhost.evil.example.com", 403),
+        ("127.0.0.1.evil.example.com", 403),
+        ("192.0.2.1", 403),
+        (EVERY_ADDRESS, 403),
+        ("", 403),
+        ("[::1", 403),
+    ],
+)
+def test_only_loopback_host_names_are_accepted(host: str, status: int, api: Api) -> None:
+    assert status_of_host(api.server, host) == status
+
+
+def test_the_host_that_is_listened_on_is_accepted() -> None:
+    workspace = Workspace(me={"id": 1, "api_token": "x"}, now=datetime.now(UTC))
+    for listening_on, host, status in (
+        ("localhost", "localhost", 200),
+        (EVERY_ADDRESS, "192.0.2.1", 200),
+        (EVERY_ADDRESS, "evil.example.com", 403),
+    ):
+        with TrackerServer(workspace, host=listening_on) as server:
+            assert Api(server).get("/projects") == []
+            assert status_of_host(server, host) == status
 
 
 def test_requests_are_recorded(api: Api) -> None:

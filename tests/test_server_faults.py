@@ -418,7 +418,7 @@ def test_faults_on_the_command_line(text: str, fault: Fault) -> None:
     [
         ("earthquake", "there is no fault 'earthquake'"),
         ("status:colour=red", "status has no 'colour'"),
-        ("status:status=high", "status=high is not of the type"),
+        ("status:status=high", "status must be of type int, not 'high'"),
         ("status:where=x", "status has no 'where'"),
     ],
 )

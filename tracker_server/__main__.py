@@ -15,6 +15,7 @@ from tracker_server import Behaviour, TrackerServer
 from tracker_server.archived import ArchivedWorkspace
 from tracker_server.faults import Fault, RandomFaults
 from tracker_server.faults.parsing import FAULTS, parse_fault
+from tracker_server.hosts import LOOPBACK, is_loopback
 from tracker_server.made_up import made_up_workspace
 from tracker_server.workspace import Workspace
 
@@ -43,12 +44,16 @@ def _serve(workspace: Workspace, greeting: str, options: argparse.Namespace) -> 
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
-        with TrackerServer(workspace, port=options.port, behaviour=behaviour) as server:
+        with TrackerServer(
+            workspace, host=options.host, port=options.port, behaviour=behaviour
+        ) as server:
             sys.stdout.write(f"{server.url} {greeting}\n")
             sys.stdout.flush()
             signal.sigwait(signals)
     except OSError as error:
-        sys.stderr.write(f"Port {options.port} cannot be had: {error.strerror}\n")
+        sys.stderr.write(
+            f"Cannot listen on {options.host}, port {options.port}: {error.strerror}\n"
+        )
         return 1
     return 0
 
@@ -74,18 +79,18 @@ def _workspace(options: argparse.Namespace) -> Iterator[tuple[Workspace, str]]:
         sys.stderr.writelines(f"{remark}\n" for remark in archived.remarks)
         projects = archived.workspace.projects.values()
         stories = sum(len(project.stories) for project in projects)
+        clients = "this machine" if is_loopback(options.host) else "any machine that can reach it"
         yield (
             archived.workspace,
-            f"serves {len(projects):,} projects with {stories:,} stories, for reading, to any "
-            "token: whoever can ask is on this machine, where the files are",
+            f"serves {len(projects):,} projects with {stories:,} stories, for reading, with any "
+            f"token, to {clients}",
         )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tracker_server",
-        description="Serves archives, or a made-up workspace, over API v5, for reading, on "
-        "127.0.0.1.",
+        description="Serves archives, or a sample workspace, over API v5, for reading.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
@@ -97,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same workspace")
     parser.add_argument(
         "--latency", type=_milliseconds, default=0, help="milliseconds before each answer"
+    )
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK,
+        help="name or address to listen on; requests must name it or this machine",
     )
     parser.add_argument("--port", type=_port, default=0, help="0 for any that is free")
     parser.add_argument("--faults", type=_share, default=0, help="share of requests that fail")

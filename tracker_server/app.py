@@ -20,11 +20,14 @@ from tracker_server.endpoints import ENDPOINTS, find_endpoint
 from tracker_server.errors import (
     ApiError,
     invalid_authentication,
+    invalid_host,
+    invalid_parameter,
     route_not_found,
     unauthorized_operation,
     unfound_resource,
 )
 from tracker_server.faults import Fault, select_faults
+from tracker_server.hosts import LOOPBACK, is_accepted_host, is_every_address
 from tracker_server.messages import TOKEN_HEADER, WHOLE, Request, Response, error_response
 from tracker_server.query import WHOLE_NUMBER
 from tracker_server.workspace import Workspace
@@ -70,12 +73,14 @@ class ResponseCache:
 
 
 class TrackerServer:
-    """Serves a workspace on 127.0.0.1 for as long as the `with` block lasts.
+    """Serves a workspace for as long as the `with` block lasts.
 
     The workspace, `behaviour` and `before_request` may be changed while it serves.
 
     Args:
         workspace: What is served.
+        host: The name or address to listen on. Requests are accepted under this name and those of
+            the same machine only.
         port: 0 for any that is free.
         behaviour: How the server differs from the documented one.
 
@@ -93,24 +98,32 @@ class TrackerServer:
     """
 
     def __init__(
-        self, workspace: Workspace, *, port: int = 0, behaviour: Behaviour | None = None
+        self,
+        workspace: Workspace,
+        *,
+        host: str = LOOPBACK,
+        port: int = 0,
+        behaviour: Behaviour | None = None,
     ) -> None:
         self.workspace = workspace
         self.behaviour = behaviour or Behaviour()
         self.requests: list[Request] = []
         self.before_request: _Hook | None = None
         self.url = ""
-        self._port = port
+        self._host, self._port = host, port
         self._cache = ResponseCache()
 
     def __enter__(self) -> Self:
         """Start to serve.
 
         Raises:
-            OSError: The port is in use, or not to be had.
+            OSError: The address does not exist, or the port is in use.
         """
-        self._socket = socket.create_server(("127.0.0.1", self._port), backlog=256)
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}{ROOT}"
+        family, *_, address = socket.getaddrinfo(self._host, self._port)[0]
+        self._socket = socket.create_server(address[:2], family=family, backlog=256)
+        name = LOOPBACK if is_every_address(self._host) else self._host
+        name = f"[{name}]" if ":" in name else name
+        self.url = f"http://{name}:{self._socket.getsockname()[1]}{ROOT}"
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="tracker_server", daemon=True)
@@ -201,6 +214,9 @@ class TrackerServer:
     def _good_answer(
         self, request: web.BaseRequest, behaviour: Behaviour, faults: Sequence[Fault]
     ) -> Response:
+        host = request.headers.get("Host", "")
+        if not is_accepted_host(host, self._host):
+            raise invalid_host(host)
         token = behaviour.token or self.workspace.me.get("api_token")
         if token is not None and request.headers.get(TOKEN_HEADER) != token:
             raise invalid_authentication(behaviour.wrong_token_status)
@@ -247,7 +263,11 @@ class TrackerServer:
         content = self.workspace.attachments.get(int(number))
         if content is None:
             raise unfound_resource()
-        return _file(content, request.http_range.start or 0)
+        try:
+            begin = request.http_range.start or 0
+        except ValueError:
+            raise invalid_parameter("the header 'Range' must be 'bytes=START-'") from None
+        return _file(content, begin)
 
 
 def _file(content: bytes, begin: int) -> Response:

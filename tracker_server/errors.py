@@ -52,6 +52,17 @@ def invalid_parameter(problem: str) -> ApiError:
     )
 
 
+def invalid_host(host: str) -> ApiError:
+    """Say that the server is not known by the name in the `Host` header."""
+    return ApiError(
+        HTTPStatus.FORBIDDEN,
+        "invalid_host",
+        "The Host header names another server.",
+        general_problem=f"This server is not known as {host!r}.",
+        possible_fix="Use 127.0.0.1 or localhost, or start the server with --host.",
+    )
+
+
 def unfound_resource() -> ApiError:
     """Say that there is no such thing here, or no more."""
     return ApiError(

@@ -21,6 +21,9 @@ Give = Callable[[Reading, Record], Record]
 NULLABLE = frozenset({"before_id", "after_id"})
 """The only attributes that are null where there is no value; all others are left out."""
 
+MAX_DEPTH = 20
+"""How deep `fields` may be nested; no record is nested more than 5 deep."""
+
 _TOKEN = re.compile(r"[:\w]+|[(),]")
 
 
@@ -95,7 +98,7 @@ def parse(text: str | None) -> Selection:
     if "".join(tokens) != text:
         raise _unreadable(text)
     tokens.reverse()
-    selection = _selection(tokens, text)
+    selection = _selection(tokens, text, MAX_DEPTH)
     if tokens:
         raise _unreadable(text)
     return selection
@@ -161,15 +164,17 @@ def _give_nested(made: Made, selection: Selection) -> Callable[[Reading, Any], A
     return give_nested
 
 
-def _selection(tokens: list[str], text: str) -> Selection:
+def _selection(tokens: list[str], text: str, max_depth: int) -> Selection:
     """Take a list of names off the tokens, whose next one is last."""
+    if not max_depth:
+        raise invalid_parameter(f"'fields' must not be nested more than {MAX_DEPTH} deep")
     default, names = False, dict[str, Selection]()
     while True:
         name = tokens.pop() if tokens else ""
         if name == ":default":
             default = True
         elif name.isidentifier():
-            names[name] = _nested(tokens, text)
+            names[name] = _nested(tokens, text, max_depth - 1)
         else:
             raise _unreadable(text)
         if not tokens or tokens[-1] != ",":
@@ -177,11 +182,11 @@ def _selection(tokens: list[str], text: str) -> Selection:
         tokens.pop()
 
 
-def _nested(tokens: list[str], text: str) -> Selection:
+def _nested(tokens: list[str], text: str, max_depth: int) -> Selection:
     if not tokens or tokens[-1] != "(":
         return DEFAULT
     tokens.pop()
-    selection = _selection(tokens, text)
+    selection = _selection(tokens, text, max_depth)
     if not tokens or tokens.pop() != ")":
         raise _unreadable(text)
     return selection

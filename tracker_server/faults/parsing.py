@@ -59,7 +59,8 @@ def _value(attribute: str, text: str, hint: Any) -> Any:
     if float in expected and type(value) is int:
         return value
     if Any not in expected and type(value) not in expected:
-        raise ValueError(f"{attribute}={text} is not of the type {hint!s}")
+        types = " or ".join(kind.__name__ for kind in expected)
+        raise ValueError(f"{attribute} must be of type {types}, not {text!r}")
     return value
 
 
