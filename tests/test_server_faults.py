@@ -29,6 +29,7 @@ from tracker_server.faults import (
     InflatedTotal,
     InvalidUtf8,
     LargeBody,
+    LimitTooHigh,
     LongNumber,
     MissingRows,
     NoTotal,
@@ -129,6 +130,14 @@ def test_params_and_where_choose_requests(api: Api) -> None:
     assert api.answer(path, updated_after="2024-01-01T00:00:00Z").status_code == 504
     assert api.answer(path, limit=51).status_code == 500
     assert api.get(path, limit=50)
+
+
+def test_pages_that_are_too_large(api: Api) -> None:
+    fail(api, LimitTooHigh(max_limit=50, endpoints={"stories"}))
+    path = f"{api.path}/stories"
+    assert api.answer(path, limit=51).status_code == 504
+    assert len(api.get(path, limit=50)) == 50
+    assert api.get(path)
 
 
 @FEEDS

@@ -54,7 +54,7 @@ def as_json(workspace: Workspace) -> str:
     held = {
         each.name: getattr(workspace, each.name)
         for each in dataclasses.fields(workspace)
-        if each.name not in {"lock", "now", "projects", "attachments"}
+        if each.name not in {"lock", "now", "projects", "attachments", "moves_updated_at"}
     }
     held["projects"] = {key: vars(project) for key, project in workspace.projects.items()}
     held["attachments"] = {key: data.hex() for key, data in workspace.attachments.items()}
@@ -236,6 +236,28 @@ def test_which_changes_move_updated_at(
     about = {each["id"] for each in project.activity[-1]["primary_resources"]}
     assert about == {label["id"] if change == "label" else story_id}
     assert ("story update" in by_kind(project.activity[-1])) == (moves or change == "reorder")
+
+
+@pytest.mark.parametrize("moves", [("comment", "owner_ids"), ("task",), ()], ids=str)
+def test_what_moves_updated_at_can_be_chosen(
+    workspace: Workspace, project: Project, project_id: int, moves: tuple[str, ...]
+) -> None:
+    workspace.moves_updated_at = frozenset(moves)
+    story = workspace.create_story(project_id, name="s")
+    story_id = story["id"]
+    for kind, make in {
+        "comment": lambda: workspace.add_comment("c", story_id=story_id),
+        "task": lambda: workspace.add_task(story_id, "t"),
+        "owner_ids": lambda: workspace.edit_story(story_id, owner_ids=[7]),
+    }.items():
+        before, known = story["updated_at"], len(project.activity)
+        now = later(workspace, minutes=5)
+        make()
+        assert story["updated_at"] == (now if kind in moves else before), kind
+        assert len(project.activity) == known + 1, kind
+    now = later(workspace, minutes=5)
+    workspace.edit_story(story_id, owner_ids=[], name="other")
+    assert story["updated_at"] == now
 
 
 def test_one_activity_tells_of_all_deleted_stories(

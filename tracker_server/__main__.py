@@ -11,13 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pivotal_tracker.archive import ArchiveError
-from tracker_server import Behaviour, TrackerServer
+from tracker_server import Behaviour, TrackerServer, litetracker
 from tracker_server.archived import ArchivedWorkspace
 from tracker_server.faults import Fault, RandomFaults
 from tracker_server.faults.parsing import FAULTS, parse_fault
 from tracker_server.hosts import LOOPBACK, is_loopback
 from tracker_server.made_up import made_up_workspace
+from tracker_server.model import MOVES_UPDATED_AT
 from tracker_server.workspace import Workspace
+
+_LITETRACKER_ERRORS = 0.02
+"""The share of requests that end with 500 there: how large it really is is not known."""
 
 
 def main() -> int:
@@ -39,7 +43,7 @@ def main() -> int:
 def _serve(workspace: Workspace, greeting: str, options: argparse.Namespace) -> int:
     # A large workspace is never garbage: looking through it again and again only delays answers.
     gc.freeze()
-    behaviour = Behaviour(latency=options.latency / 1000, faults=_faults(options))
+    behaviour = _behaviour(options)
     # The server's thread inherits the mask, so that the signals wait for this one.
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -58,9 +62,22 @@ def _serve(workspace: Workspace, greeting: str, options: argparse.Namespace) -> 
     return 0
 
 
-def _faults(options: argparse.Namespace) -> list[Fault]:
-    at_random = [RandomFaults(options.faults, seed=options.seed)] if options.faults else []
-    return [*options.fault, *at_random]
+def _behaviour(options: argparse.Namespace) -> Behaviour:
+    behaviour = Behaviour()
+    if options.dialect == "litetracker":
+        behaviour = litetracker(error_rate=_LITETRACKER_ERRORS, seed=options.seed)
+    behaviour.latency = options.latency / 1000
+    behaviour.faults = [*options.fault, *behaviour.faults]
+    if options.faults:
+        behaviour.faults = [*behaviour.faults, RandomFaults(options.faults, seed=options.seed)]
+    return behaviour
+
+
+def _moves_updated_at(options: argparse.Namespace) -> frozenset[str]:
+    unmoved = {"owner_ids"} if options.dialect == "litetracker" else set()
+    if options.comments_keep_updated_at:
+        unmoved.add("comment")
+    return MOVES_UPDATED_AT - unmoved
 
 
 @contextmanager
@@ -72,6 +89,7 @@ def _workspace(options: argparse.Namespace) -> Iterator[tuple[Workspace, str]]:
             stories=options.stories,
             activity=options.activity,
             seed=options.seed,
+            moves_updated_at=_moves_updated_at(options),
         )
         yield made_up, f"serves a made-up workspace to the token {made_up.me['api_token']}"
         return
@@ -107,6 +125,17 @@ def _parser() -> argparse.ArgumentParser:
         "--host",
         default=LOOPBACK,
         help="name or address to listen on; requests must name it or this machine",
+    )
+    parser.add_argument(
+        "--dialect",
+        choices=("v5", "litetracker"),
+        default="v5",
+        help="answer as Tracker did, or as LiteTracker does, some 500s included",
+    )
+    parser.add_argument(
+        "--comments-keep-updated-at",
+        action="store_true",
+        help="in the sample workspace, a comment does not change its story's updated_at",
     )
     parser.add_argument("--port", type=_port, default=0, help="0 for any that is free")
     parser.add_argument("--faults", type=_share, default=0, help="share of requests that fail")

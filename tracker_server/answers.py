@@ -8,13 +8,14 @@ from http import HTTPStatus
 from typing import Any
 
 from tracker_server.behaviour import Behaviour
-from tracker_server.dialect import (
-    LITETRACKER_ENDPOINTS,
-    LITETRACKER_PARAMETERS,
-    in_litetracker_words,
-)
+from tracker_server.dialect import LITETRACKER_ENDPOINTS, find_by_filter, to_litetracker
 from tracker_server.endpoints import ENDPOINTS, Endpoint, Found, Paging, find_endpoint
-from tracker_server.errors import invalid_parameter, route_not_found, unauthorized_operation
+from tracker_server.errors import (
+    gateway_timeout,
+    invalid_parameter,
+    route_not_found,
+    unauthorized_operation,
+)
 from tracker_server.faults import Fault
 from tracker_server.fields import DEFAULT, Give, Selection, giver, parse
 from tracker_server.messages import JSON, Response, as_json
@@ -48,12 +49,16 @@ def handle_request(
     """
     template, numbers = find_endpoint(path)
     endpoint = _endpoint(template, behaviour)
-    query = _query(endpoint, behaviour, parameters)
+    query = _query(endpoint, template, behaviour, parameters)
     selection = DEFAULT if behaviour.ignores_fields else _selection(query, behaviour)
     with workspace.lock:
         reading = Reading(workspace, behaviour.forbidden_projects)
         give = giver(endpoint.kind, selection)
-        found = _change_rows(endpoint.read(reading, query, *numbers), faults)
+        found = endpoint.read(reading, query, *numbers)
+        if "filter" in query.values and isinstance(found, list):
+            _refuse_slow_filter(reading, behaviour)
+            found = find_by_filter(reading, found, query.values["filter"])
+        found = _change_rows(found, faults)
         page = _page(endpoint, query, behaviour, found, faults)
         data = _given(reading, behaviour, give, page.rows if page else found, faults)
         version = _project_version(reading, behaviour, template)
@@ -97,13 +102,25 @@ def _endpoint(template: str, behaviour: Behaviour) -> Endpoint:
     return endpoint
 
 
-def _query(endpoint: Endpoint, behaviour: Behaviour, parameters: Mapping[str, str]) -> Query:
+def _query(
+    endpoint: Endpoint, template: str, behaviour: Behaviour, parameters: Mapping[str, str]
+) -> Query:
     if behaviour.dialect == "litetracker":
-        taken = endpoint.parameters & LITETRACKER_PARAMETERS
-        return Query({name: text for name, text in parameters.items() if name in taken})
-    query = Query(parameters)
-    query.refuse_others_than(endpoint.parameters - behaviour.lacks)
-    return query
+        taken = LITETRACKER_ENDPOINTS[template]
+        query = Query({name: text for name, text in parameters.items() if name in taken})
+    else:
+        query = Query(parameters)
+        query.refuse_others_than(endpoint.parameters - behaviour.lacks)
+    if "sort_order" not in endpoint.parameters:
+        return query
+    return Query({"sort_order": behaviour.activity_order, **query.values})
+
+
+def _refuse_slow_filter(reading: Reading, behaviour: Behaviour) -> None:
+    """Raise where a filter would take too long."""
+    project, limit = reading.entered, behaviour.max_filtered_stories
+    if project is not None and limit is not None and len(project.stories) > limit:
+        raise gateway_timeout()
 
 
 def _selection(query: Query, behaviour: Behaviour) -> Selection:
@@ -160,7 +177,7 @@ def _given(
     def tell(record: Record) -> Record:
         told = give(reading, record)
         if behaviour.dialect == "litetracker":
-            told = in_litetracker_words(reading, told)
+            told = to_litetracker(reading, told)
         for fault in faults:
             told = fault.change_record(told)
         return told

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tracker_server.faults import Fault
+from tracker_server.faults import Fault, RandomFaults, Status
 
 
 @dataclass
@@ -28,6 +28,9 @@ class Behaviour:
         pagination_headers: Whether answers say how they are paged, in headers or envelope.
         ignores_offset: Whether every page is the first one.
         files_at: The site to which downloads of attachments are sent on with a 302.
+        activity_order: The order of activity where a request names none.
+        max_filtered_stories: The most stories that a project may have for `filter` to work; with
+            more of them it ends with 504. None for no limit.
         dialect: Whose words are used: see `tracker_server.dialect`.
         faults: What goes wrong; see `tracker_server.faults`.
     """
@@ -45,18 +48,39 @@ class Behaviour:
     pagination_headers: bool = True
     ignores_offset: bool = False
     files_at: str | None = None
+    activity_order: Literal["asc", "desc"] = "desc"
+    max_filtered_stories: int | None = None
     dialect: Literal["v5", "litetracker"] = "v5"
     faults: Sequence[Fault] = ()
 
 
-def litetracker() -> Behaviour:
-    """Behave as LiteTracker was seen to, as far as that is known.
+def litetracker(
+    *,
+    max_limit: int = 1_000_000,
+    max_filtered_stories: int = 10_000,
+    activity_order: Literal["asc", "desc"] = "desc",
+    error_rate: float = 0.0,
+    seed: int = 1,
+) -> Behaviour:
+    """Behave as LiteTracker was observed to behave, as far as that is known.
 
-    Its answers know no `fields` and no paging headers; large limits are obeyed.
+    Whether a comment changes its story's `updated_at` is not known: see
+    `Workspace.moves_updated_at`, from which tests should also remove `owner_ids`.
+
+    Args:
+        max_limit: The largest page of stories; 1,000 and 10,000 worked, though 50 was reported.
+        max_filtered_stories: See `Behaviour`; a project of 19,000 stories was too large.
+        activity_order: The order of activity, which is not known.
+        error_rate: The share of requests that end with 500.
+        seed: Another seed, other requests.
     """
+    errors = RandomFaults(error_rate, (Status(500),), seed=seed)
     return Behaviour(
         dialect="litetracker",
         ignores_fields=True,
         pagination_headers=False,
-        limits={"stories": 10_000},
+        limits={"stories": max_limit},
+        activity_order=activity_order,
+        max_filtered_stories=max_filtered_stories,
+        faults=[errors] if error_rate else [],
     )

@@ -17,13 +17,6 @@ from tracker_server.model import (
     updated,
 )
 
-MOVES_UPDATED_AT = {"comment", "task"}
-"""The children whose changes move their parent's `updated_at`.
-
-Comments and tasks did so in recorded activity. Of the others nothing is known, so this server takes
-the case that is harder for a reader: only the activity tells of them.
-"""
-
 
 class ChildChanges(Holdings):
     """What can happen inside stories, and to the comments of epics."""
@@ -399,7 +392,7 @@ class ChildChanges(Holdings):
 
     def _touched(self, parent: Record, kind: str) -> list[Record]:
         now = self.time()
-        if kind not in MOVES_UPDATED_AT or parent.get("updated_at") == now:
+        if kind not in self.moves_updated_at or parent.get("updated_at") == now:
             return []
         original = {"updated_at": parent.get("updated_at")}
         parent["updated_at"] = now

@@ -90,3 +90,10 @@ def unhandled_condition() -> ApiError:
         "unhandled_condition",
         "An unexpected condition occurred.",
     )
+
+
+def gateway_timeout() -> ApiError:
+    """Say that the server behind the gateway took too long."""
+    return ApiError(
+        HTTPStatus.GATEWAY_TIMEOUT, "gateway_timeout", "The server did not respond in time."
+    )

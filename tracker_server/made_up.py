@@ -24,7 +24,7 @@ from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 from tracker_server import made_up_words as words
-from tracker_server.model import Project, Record
+from tracker_server.model import MOVES_UPDATED_AT, Project, Record
 from tracker_server.workspace import Workspace
 
 END = datetime(2025, 4, 25, 16, tzinfo=UTC)
@@ -101,6 +101,7 @@ def made_up_workspace(
     seed: int = 1,
     token: str = TOKEN,
     empty: int = 0,
+    moves_updated_at: frozenset[str] = MOVES_UPDATED_AT,
 ) -> Workspace:
     """Make up a workspace.
 
@@ -111,12 +112,14 @@ def made_up_workspace(
         seed: Another seed, another workspace; the same seed, the same one to the last byte.
         token: The API token of the person whose workspace it is.
         empty: How many projects in which nothing has happened yet.
+        moves_updated_at: What moves `updated_at`, see `Workspace`.
 
     Returns:
         The workspace, at `END`.
     """
     rng = random.Random(seed)
     workspace = _workspace_of_people(token)
+    workspace.moves_updated_at = moves_updated_at
     account = _account(workspace)
     for number in range(projects):
         product = words.PRODUCTS[number % len(words.PRODUCTS)]

@@ -41,6 +41,13 @@ CHILD_LISTS = {
 }
 """The attribute of a story in which its children of a kind lie; epics have `comments` only."""
 
+MOVES_UPDATED_AT = frozenset({"comment", "task", "owner_ids"})
+"""The kinds of children whose changes move their parent's `updated_at`, and `owner_ids`.
+
+Comments and tasks did so in recorded activity. Of the other children nothing is known, so this
+server takes the case that is harder for a reader: only the activity tells of them.
+"""
+
 HIGHEST_SMALL_ID = 10**8
 """New ids lie above it, as those of Tracker's stories did: no column of 32-bit habits gets away."""
 
@@ -96,6 +103,9 @@ class Holdings:
     workspaces: dict[int, Record] = field(default_factory=dict)
     attachments: MutableMapping[int, bytes] = field(default_factory=dict)
     """The bytes of file attachments, by attachment id."""
+    moves_updated_at: frozenset[str] = MOVES_UPDATED_AT
+    """What moves `updated_at`. Without `owner_ids`, edits of owners alone leave a story's as it is,
+    as at LiteTracker; without `comment`, comments do."""
     as_recorded: bool = False
     """Whether what is not in a record is unknown, rather than worked out from others."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)

@@ -125,7 +125,8 @@ class StoryChanges(Holdings):
             _note(original, new, "owned_by_id", owner_before, story.get("owned_by_id"))
         if "label_ids" in new:
             _note(original, new, "labels", labels_before, _label_names(project, story))
-        _touch(story, self.time(), original, new)
+        if new.keys() - {"owner_ids", "owned_by_id"} or "owner_ids" in self.moves_updated_at:
+            _touch(story, self.time(), original, new)
         highlight, rest = _said(story, new)
         self.record_activity(
             project,

@@ -19,6 +19,7 @@ file downloads (`file_attachments`) included.
 | what goes wrong | fault |
 |---|---|
 | any status for an endpoint, a project or everything | `Status(403)`, `Status(404, code="")`, … |
+| 504 for pages that are too large | `LimitTooHigh(max_limit=100)` |
 | 429, with or without `Retry-After` | `TooManyRequests(retry_after=86400)` |
 | a redirect, with or without a location | `Redirect()` |
 | the token in an error | `EchoToken()` |
@@ -73,6 +74,7 @@ from tracker_server.faults.responses import (
     HalfJson,
     HtmlPage,
     LargeBody,
+    LimitTooHigh,
     Redirect,
     ResetConnection,
     SlowBody,
@@ -98,6 +100,7 @@ __all__ = [
     "InflatedTotal",
     "InvalidUtf8",
     "LargeBody",
+    "LimitTooHigh",
     "LongNumber",
     "MissingRows",
     "NoTotal",

@@ -57,6 +57,24 @@ class Status(Fault):
 
 
 @dataclass
+class LimitTooHigh(Status):
+    """A status, 504 by default, for requests of pages that are too large.
+
+    Attributes:
+        max_limit: The largest `limit` that works.
+    """
+
+    status: int = 504
+    max_limit: int = 100
+
+    def matches(self, request: Request) -> bool:
+        """Check that the page requested is too large."""
+        limit = request.query.get("limit", "")
+        is_too_high = limit.isdecimal() and int(limit[:9]) > self.max_limit
+        return is_too_high and super().matches(request)
+
+
+@dataclass
 class TooManyRequests(Fault):
     """429.
 
