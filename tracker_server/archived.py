@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from pivotal_tracker import tables
 from pivotal_tracker.archive import (
     Archive,
     ArchiveError,
@@ -23,22 +24,7 @@ from pivotal_tracker.archive import (
 )
 from tracker_server.workspace import Project, Record, Workspace
 
-_KEYS = {
-    "activity": ("guid",),
-    "iterations": ("project_id", "number"),
-    "history_days": ("project_id", "date"),
-}
-_OF_PROJECTS = (
-    "stories",
-    "epics",
-    "labels",
-    "project_memberships",
-    "releases",
-    "iterations",
-    "activity",
-    "history_days",
-    "review_types",
-)
+_KEYS = {name: table.key for name, table in tables.PROJECT_TABLES.items()}
 _TIMES = ("updated_at", "occurred_at")
 _COUNTED_WITH: dict[str, type] = {
     **dict.fromkeys(("version", "project_version", "current_iteration_number", "label_id"), int),
@@ -193,7 +179,7 @@ class Gathered:
         """Puts the records where a workspace has them."""
         projects = {record["id"]: record for record in self._all("projects")}
         by_project: dict[int, dict[str, list[Record]]] = {}
-        for table in _OF_PROJECTS:
+        for table in tables.PROJECT_TABLES:
             for record in self._all(table):
                 project_id = _project_of(record)
                 if project_id is None:

@@ -49,19 +49,19 @@ class Kind:
     """What can be asked of one kind of record.
 
     Attributes:
-        default: The attributes that are given without being asked for. What is stored and named
-            nowhere here is given too, as a server does that knows newer attributes than its manual.
+        attributes: The attributes that can be requested by name. What is stored is returned without
+            being requested, whether it is named here or not.
         on_request: Stored attributes that are given only when asked for.
         made: The attributes that are worked out, by name.
     """
 
-    default: frozenset[str]
+    attributes: frozenset[str]
     on_request: frozenset[str] = frozenset()
     made: Mapping[str, Made] = field(default_factory=dict)
 
     def knows(self, name: str) -> bool:
         """Say whether there is such an attribute."""
-        return name in self.default or name in self.on_request or name in self.made
+        return name in self.attributes or name in self.on_request or name in self.made
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Every kind of record that is served: its attributes, and how those not stored are worked out.
 
-The attributes are those of the manual and of recorded answers; which are given only when asked for,
-and which ids an expansion takes the place of, is as recorded.
+Which attributes are stored is derived from `pivotal_tracker.tables`. Which are given only when
+requested, and which ids an expansion replaces, is as in the manual and in recorded responses.
 """
 
 from __future__ import annotations
@@ -12,6 +12,22 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from pivotal_tracker import tables
+from pivotal_tracker.tables import (
+    ACCOUNT_MEMBERSHIPS,
+    ACCOUNTS,
+    EPICS,
+    ITERATIONS,
+    LABELS,
+    PEOPLE,
+    PROJECT_MEMBERSHIPS,
+    PROJECTS,
+    RELEASES,
+    REVIEW_TYPES,
+    STORIES,
+    WORKSPACES,
+    Table,
+)
 from tracker_server import iterations
 from tracker_server.fields import Kind, Made
 from tracker_server.model import Record
@@ -20,11 +36,25 @@ from tracker_server.reading import Reading
 FILES = "https://file-attachments.tracker.example"
 """Where the made-up pre-signed URLs of attachments lead; nothing answers there."""
 
+_COMMENTS = STORIES.nested["comments"]
+_CYCLE_TIME = "cycle_time_details__"
+
 _Read = Callable[[Reading, Record], Any]
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
+
+
+def _attributes(table: Table, *, omit: str = "") -> frozenset[str]:
+    """Return the attributes that a table has columns or nested tables for.
+
+    Args:
+        table: The table of the records.
+        omit: The columns that no attribute of the record is behind.
+    """
+    columns = {name.partition("__")[0] for name in table.columns if not name.startswith("_")}
+    return frozenset((columns | table.nested.keys()) - _words(omit))
 
 
 def _stored(name: str) -> _Read:
@@ -92,53 +122,40 @@ def _attachment_ids(_: Reading, comment: Record) -> list[int]:
     return [attachment["id"] for attachment in both]
 
 
-TRANSITION = Kind(
-    _words("kind state story_id project_id project_version occurred_at performed_by_id")
-)
+TRANSITION = Kind(_attributes(STORIES.nested["transitions"]))
 CYCLE_TIME_DETAILS = Kind(
-    _words(
-        "kind story_id total_cycle_time started_time started_count finished_time finished_count "
-        "delivered_time delivered_count rejected_time rejected_count"
+    frozenset(
+        name.removeprefix(_CYCLE_TIME) for name in STORIES.columns if name.startswith(_CYCLE_TIME)
     )
 )
-PERSON = Kind(_words("kind id name email initials username"))
-TASK = Kind(_words("kind id story_id description complete position created_at updated_at"))
+PERSON = Kind(_attributes(PEOPLE, omit="same_as_id"))
+TASK = Kind(_attributes(STORIES.nested["tasks"], omit="project_id"))
 BLOCKER = Kind(
-    _words("kind id story_id person_id description resolved created_at updated_at"),
+    _attributes(STORIES.nested["blockers"], omit="project_id"),
     made={"person": Made(_person_of("person_id"), PERSON)},
 )
-REVIEW_TYPE = Kind(_words("kind id project_id name hidden created_at updated_at"))
+REVIEW_TYPE = Kind(_attributes(REVIEW_TYPES))
 REVIEW = Kind(
-    _words("kind id story_id review_type_id reviewer_id status created_at updated_at"),
+    _attributes(STORIES.nested["reviews"], omit="project_id"),
     made={
         "review_type": Made(_derived("review_type", _review_type), REVIEW_TYPE),
         "reviewer": Made(_person_of("reviewer_id"), PERSON),
     },
 )
-PULL_REQUEST = Kind(
-    _words("kind id story_id owner repo host_url original_url status number created_at updated_at")
-)
-BRANCH = Kind(
-    _words("kind id story_id owner repo host_url original_url name created_at updated_at")
-)
+PULL_REQUEST = Kind(_attributes(STORIES.nested["pull_requests"], omit="project_id"))
+BRANCH = Kind(_attributes(STORIES.nested["branches"], omit="project_id"))
 FILE_ATTACHMENT = Kind(
-    _words(
-        "kind id filename created_at uploader_id thumbnailable height width size download_url "
-        "content_type uploaded"
-    ),
+    _attributes(_COMMENTS.nested["file_attachments"], omit="comment_id story_id project_id"),
     made={
         "big_url": Made(_signed_url("big"), default=True),
         "thumbnail_url": Made(_signed_url("thumbnail"), default=True),
     },
 )
 GOOGLE_ATTACHMENT = Kind(
-    _words("kind id comment_id person_id google_kind title google_id alternate_link resource_id")
+    _attributes(_COMMENTS.nested["google_attachments"], omit="story_id project_id")
 )
 COMMENT = Kind(
-    _words(
-        "kind id story_id epic_id text person_id created_at updated_at commit_identifier "
-        "commit_type external_source external_author external_link"
-    ),
+    _attributes(_COMMENTS, omit="project_id"),
     made={
         "file_attachments": Made(_stored("file_attachments"), FILE_ATTACHMENT),
         "google_attachments": Made(_stored("google_attachments"), GOOGLE_ATTACHMENT),
@@ -149,7 +166,7 @@ COMMENT = Kind(
     },
 )
 LABEL = Kind(
-    _words("kind id project_id name created_at updated_at"),
+    _attributes(LABELS),
     made={
         "counts": Made(
             _derived("counts", lambda reading, label: reading.workspace.story_counts(label))
@@ -172,11 +189,7 @@ def cycle_time_details(reading: Reading, story: Record) -> Record | None:
 
 
 STORY = Kind(
-    _words(
-        "kind id project_id name description story_type current_state estimate accepted_at "
-        "deadline requested_by_id owned_by_id owner_ids created_at updated_at integration_id "
-        "external_id url story_priority"
-    ),
+    _attributes(STORIES),
     on_request=_words("label_ids follower_ids"),
     made={
         "labels": Made(story_labels, LABEL, default=True),
@@ -244,7 +257,7 @@ def _epic_projected_completion(reading: Reading, epic: Record) -> str | None:
 
 
 EPIC = Kind(
-    _words("kind id project_id name description created_at updated_at url"),
+    _attributes(EPICS),
     on_request=_words("label_id follower_ids"),
     made={
         "label": Made(_told("label", _epic_label), LABEL, default=True),
@@ -308,10 +321,7 @@ def _release_projected_completion(reading: Reading, release: Record) -> str | No
 
 
 RELEASE = Kind(
-    _words(
-        "kind id project_id name description current_state accepted_at deadline created_at "
-        "updated_at url"
-    ),
+    _attributes(RELEASES),
     on_request=_words("label_ids story_ids"),
     made={
         "labels": Made(story_labels, LABEL, default=True),
@@ -334,29 +344,20 @@ def _iteration_stories(reading: Reading, iteration: Record) -> list[Record]:
 
 
 ITERATION = Kind(
-    _words("kind number project_id length team_strength start finish"),
+    _attributes(ITERATIONS),
     on_request=_words("story_ids velocity points accepted_points effective_points analytics"),
     made={"stories": Made(_iteration_stories, STORY, default=True)},
 )
 DAILY_HISTORY = Kind(_words("kind header data"))
 MEMBERSHIP = Kind(
-    _words(
-        "kind id project_id role project_color favorite last_viewed_at "
-        "wants_comment_notification_emails will_receive_mention_notifications_or_emails "
-        "created_at updated_at"
-    ),
+    _attributes(PROJECT_MEMBERSHIPS),
     on_request=_words("person_id"),
     made={"person": Made(_told("person", _person_of("person_id")), PERSON, default=True)},
 )
-ACCOUNT = Kind(
-    _words("kind id name plan status days_left over_the_limit project_ids created_at updated_at")
-)
+ACCOUNT = Kind(_attributes(ACCOUNTS))
 ACCOUNT_SUMMARY = Kind(_words("kind id name plan status days_left"))
 ACCOUNT_MEMBERSHIP = Kind(
-    _words(
-        "kind id account_id owner admin project_creator timekeeper time_enterer created_at "
-        "updated_at"
-    ),
+    _attributes(ACCOUNT_MEMBERSHIPS),
     on_request=_words("person_id"),
     made={"person": Made(_told("person", _person_of("person_id")), PERSON, default=True)},
 )
@@ -397,14 +398,7 @@ def _current_volatility(reading: Reading, project: Record) -> float:
 
 
 PROJECT = Kind(
-    _words(
-        "kind id name version iteration_length week_start_day point_scale point_scale_is_custom "
-        "bugs_and_chores_are_estimatable automatic_planning enable_following enable_tasks "
-        "show_story_priority show_priority_icon show_priority_icon_in_all_panels start_date "
-        "time_zone velocity_averaged_over start_time number_of_done_iterations_to_show "
-        "has_google_domain description profile_content enable_incoming_emails initial_velocity "
-        "project_type public atom_enabled current_iteration_number account_id created_at updated_at"
-    ),
+    _attributes(PROJECTS, omit="same_as_id"),
     on_request=_words("status shown_iterations_start_time current_standard_deviation join_as"),
     made={
         "account": Made(_account, ACCOUNT_SUMMARY),
@@ -433,7 +427,7 @@ def _workspace_projects(reading: Reading, workspace: Record) -> list[Record]:
 
 
 WORKSPACE_IN_LIST = Kind(
-    _words("kind id name person_id project_ids"),
+    _attributes(WORKSPACES),
     made={"projects": Made(_workspace_projects, PROJECT)},
 )
 WORKSPACE = replace(
@@ -442,12 +436,7 @@ WORKSPACE = replace(
 )
 """Asked for alone its `projects` take the place of `project_ids`; in a list they do not."""
 
-ACTIVITY = Kind(
-    _words(
-        "kind guid project_version message highlight changes primary_resources "
-        "secondary_resources project performed_by occurred_at"
-    )
-)
+ACTIVITY = Kind(_attributes(tables.ACTIVITY))
 ME = Kind(
     _words(
         "kind id name initials username time_zone api_token has_google_identity accounts projects "
