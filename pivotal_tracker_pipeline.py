@@ -250,7 +250,7 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
         return
     try:
         from tracker_server import TrackerServer
-        from tracker_server.made_up import made_up_workspace
+        from tracker_server.sample.generator import made_up_workspace
     except ModuleNotFoundError as error:
         raise TrackerError(
             f"--sample needs the server of a made-up workspace, and {error.name} is missing: "

@@ -11,7 +11,7 @@ import sys
 from itertools import count
 
 from tracker_server import Behaviour, TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import requests
 
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
-from tracker_server.model import Project
+from tracker_server.sample.generator import made_up_workspace
+from tracker_server.workspace.model import Project
 
 
 class Api:

@@ -20,7 +20,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 
 from pivotal_tracker.tables import PROJECT_TABLES
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 
 from .bigquery import bigquery_tables
 from .conftest import ROOT, Command

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .forking import Forking, Run, ended, keep_dlts_answers

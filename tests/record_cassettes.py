@@ -8,7 +8,7 @@ import dlt
 
 from pivotal_tracker import pivotal_tracker_source
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 
 from .cassettes import CASSETTES, recorder
 

@@ -21,7 +21,7 @@ from pivotal_tracker import archive, pivotal_tracker_archive, pivotal_tracker_so
 from pivotal_tracker.archive_load import ARCHIVE_TABLES
 from pivotal_tracker_pipeline import main
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 
 from .conftest import Command
 from .exports import Row, as_csv, table

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 
 from .archive_reading import getter, read
 from .conftest import Command

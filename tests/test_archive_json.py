@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pivotal_tracker.archive import FORMATS, ArchiveError, gathering, json_text, open_archives
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .archive_reading import Get, Read, Record, all_of, getter, read, try_to_read, without

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pivotal_tracker.archive import ArchiveError, database_dumps, sqlite
 from pivotal_tracker.archive.database_dumps import STORYEXPORTER
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .archive_reading import Get, Read, Record, all_of, getter, read, try_to_read, without

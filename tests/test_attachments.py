@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pivotal_tracker.attachments import file_path
 from tracker_server import Behaviour, TrackerServer
 from tracker_server.faults import RandomFaults, ResetConnection, TruncatedBody
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, new_command, serving
@@ -232,7 +232,7 @@ def test_an_image_that_is_refused_is_had_by_its_signed_address(
 ) -> None:
     """However it is refused: as forbidden, as not for this token, by sending on to a login."""
     address, seen = store
-    monkeypatch.setattr("tracker_server.kinds.FILES", address)
+    monkeypatch.setattr("tracker_server.record_types.FILES", address)
     ways: dict[str, dict[str, Any]] = {
         "forbidden": {"forbidden": {"file_attachments"}},
         "not accepted": {"token": "0", "wrong_token_status": 401},

@@ -35,7 +35,7 @@ from tracker_server.faults import (
     Status,
     TooManyRequests,
 )
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
@@ -286,7 +286,7 @@ def answer_404_for_epics(
 
     missing = server.behaviour.missing
     monkeypatch.setattr(
-        "tracker_server.answers.route_not_found",
+        "tracker_server.handlers.route_not_found",
         lambda: ApiError(404, "", "Not Found") if is_closed else route_not_found(),
     )
     server.before_request = close

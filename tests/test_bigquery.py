@@ -31,7 +31,7 @@ from pivotal_tracker.tables import (
     WORKSPACES,
 )
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 
 from .bigquery import bigquery_environment, bigquery_server  # noqa: F401
 from .conftest import ROOT, Command

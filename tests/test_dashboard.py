@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .browser import PATIENCE, Dashboard, Visitor, browser, serve, visit  # noqa: F401

@@ -20,7 +20,7 @@ from tracker_dashboard.data import Loaded, last_loaded
 from tracker_dashboard.full_text import Index, Indexes, NotIndexedError
 from tracker_dashboard.queries import Scope, StoryFilter
 from tracker_dashboard.search import Found, find
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, load_served, new_command

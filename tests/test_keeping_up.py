@@ -27,7 +27,7 @@ from pivotal_tracker.loaded import Loaded
 from tracker_server import Behaviour, TrackerServer, litetracker
 from tracker_server.errors import ApiError
 from tracker_server.faults import InflatedTotal, NoTotal
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .truth import (
@@ -637,7 +637,7 @@ def test_comments_that_cannot_be_had_are_not_asked_for_in_vain(
     mirror = as_litetracker
     for oddity in ("missing", "forbidden", "missing, as a story might be"):
         if oddity.endswith("might be"):
-            answer = "tracker_server.answers.route_not_found"
+            answer = "tracker_server.handlers.route_not_found"
             monkeypatch.setattr(answer, lambda: ApiError(404, "", "Not Found"))
         mirror.server.behaviour = replace(litetracker(), **{oddity.split(",")[0]: {"comments"}})
         metrics = mirror.load("stories")

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, load_served, new_command, serving

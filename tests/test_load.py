@@ -26,7 +26,7 @@ from pivotal_tracker.tables import (
     Table,
 )
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, new_command, serving

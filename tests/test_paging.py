@@ -9,8 +9,8 @@ import pytest
 from pivotal_tracker.client import Page
 from tracker_server import Behaviour, Request
 from tracker_server.faults import InflatedTotal, NoTotal, WrongTotal
-from tracker_server.made_up import made_up_workspace
 from tracker_server.query import Query
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import new_command, serving

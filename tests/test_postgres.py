@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, make_small_workspace, new_command, serving

@@ -19,8 +19,8 @@ import requests
 from pivotal_tracker import tables
 from tracker_server import TrackerServer
 from tracker_server.__main__ import main
-from tracker_server.archived import ArchivedWorkspace
-from tracker_server.made_up import made_up_workspace
+from tracker_server.archive_workspace import ArchivedWorkspace
+from tracker_server.sample.generator import made_up_workspace
 
 from .archive_reading import Get, all_of, getter, read
 from .conftest import ROOT, Command, new_command

@@ -19,8 +19,8 @@ import requests
 from tracker_server import Behaviour, TrackerServer
 from tracker_server.__main__ import main
 from tracker_server.faults import InflatedTotal, NoTotal, WrongTotal
-from tracker_server.model import Record
 from tracker_server.workspace import Workspace
+from tracker_server.workspace.model import Record
 
 from .api_client import Api, paging, small_api
 from .forking import Forking, ended

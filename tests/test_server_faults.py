@@ -46,8 +46,8 @@ from tracker_server.faults import (
     WrongTotal,
 )
 from tracker_server.faults.parsing import FAULTS, parse_fault
-from tracker_server.made_up import made_up_workspace
 from tracker_server.messages import Request
+from tracker_server.sample.generator import made_up_workspace
 
 from .api_client import Api, paging, small_api
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tracker_server import litetracker
-from tracker_server.model import Record
+from tracker_server.workspace.model import Record
 
 from .api_client import Api, small_api
 from .conftest import ROOT

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pivotal_tracker import TrackerError
 from pivotal_tracker.shard import Shard
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, new_command, serving

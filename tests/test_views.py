@@ -26,7 +26,7 @@ from sqlglot import exp
 from pivotal_tracker import pivotal_tracker_source, views
 from pivotal_tracker.views import create_views, view_sql
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command

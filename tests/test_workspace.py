@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.recorded import PROJECT_ID, RECORDED, answers, recorded_workspace
-from tracker_server.made_up import END, made_up_workspace
+from tracker_server.sample.generator import END, made_up_workspace
 from tracker_server.workspace import Project, Record, Workspace
 
 

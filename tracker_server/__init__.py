@@ -7,8 +7,8 @@ the faults in `tracker_server.faults`.
 
 from __future__ import annotations
 
-from tracker_server.app import TrackerServer
 from tracker_server.behaviour import Behaviour, litetracker
 from tracker_server.messages import Request
+from tracker_server.server import TrackerServer
 
 __all__ = ["Behaviour", "Request", "TrackerServer", "litetracker"]

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 
 from pivotal_tracker.archive import ArchiveError
 from tracker_server import Behaviour, TrackerServer, litetracker
-from tracker_server.archived import ArchivedWorkspace
+from tracker_server.archive_workspace import ArchivedWorkspace
 from tracker_server.faults import Fault, RandomFaults
 from tracker_server.faults.parsing import FAULTS, parse_fault
 from tracker_server.hosts import LOOPBACK, is_loopback
-from tracker_server.made_up import made_up_workspace
-from tracker_server.model import MOVES_UPDATED_AT
+from tracker_server.sample.generator import made_up_workspace
 from tracker_server.workspace import Workspace
+from tracker_server.workspace.model import MOVES_UPDATED_AT
 
 _LITETRACKER_ERRORS = 0.02
 """The share of requests that end with 500 there: how large it really is is not known."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tracker_server.model import Record
-from tracker_server.reading import Reading
+from tracker_server.request_view import Reading
+from tracker_server.workspace.model import Record
 
 _PAGING = frozenset({"limit", "offset"})
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from tracker_server import kinds
+from tracker_server import record_types as kinds
 from tracker_server.errors import invalid_parameter, unfound_resource
 from tracker_server.fields import Kind
-from tracker_server.model import STATES, Project, Record
 from tracker_server.query import PAGING, RESPONSE_FORMAT, WHOLE_NUMBER, Query
-from tracker_server.reading import Reading, mentions
-from tracker_server.story_changes import STORY_TYPES
+from tracker_server.request_view import Reading, mentions
+from tracker_server.workspace.model import STATES, Project, Record
+from tracker_server.workspace.story_changes import STORY_TYPES
 
 Found = list[Record] | Record
 """A list of records, or one record."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracker_server.errors import invalid_parameter
-from tracker_server.model import Record
-from tracker_server.reading import Reading
+from tracker_server.request_view import Reading
+from tracker_server.workspace.model import Record
 
 Give = Callable[[Reading, Record], Record]
 """Makes of a record what the answer says of it."""

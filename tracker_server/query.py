@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tracker_server.errors import invalid_parameter
-from tracker_server.model import Record
+from tracker_server.workspace.model import Record
 
 RESPONSE_FORMAT = frozenset({"fields", "envelope", "date_format"})
 """The parameters that every endpoint takes."""

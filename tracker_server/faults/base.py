@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tracker_server.messages import Request, Response
-from tracker_server.model import Record
 from tracker_server.paging import Page
+from tracker_server.workspace.model import Record
 
 
 @dataclass(kw_only=True)

@@ -23,9 +23,9 @@ from heapq import heapify, heappop, heappush
 from itertools import accumulate
 from zoneinfo import ZoneInfo
 
-from tracker_server import made_up_words as words
-from tracker_server.model import MOVES_UPDATED_AT, Project, Record
+from tracker_server.sample import vocabulary as words
 from tracker_server.workspace import Workspace
+from tracker_server.workspace.model import MOVES_UPDATED_AT, Project, Record
 
 END = datetime(2025, 4, 25, 16, tzinfo=UTC)
 """Now, in the made-up workspace."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracker_server.model import (
+from tracker_server.workspace.model import (
     CHILD_LISTS,
     Holdings,
     Project,

@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Literal
 
 from tracker_server.errors import unauthorized_operation, unfound_resource
-from tracker_server.model import Project, Record
 from tracker_server.workspace import Workspace
+from tracker_server.workspace.model import Project, Record
 
 
 @dataclass

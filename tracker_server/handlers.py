@@ -19,11 +19,11 @@ from tracker_server.errors import (
 from tracker_server.faults import Fault
 from tracker_server.fields import DEFAULT, Give, Selection, giver, parse
 from tracker_server.messages import JSON, Response, as_json
-from tracker_server.model import Record
 from tracker_server.paging import Page
 from tracker_server.query import Query
-from tracker_server.reading import Reading
+from tracker_server.request_view import Reading
 from tracker_server.workspace import Workspace
+from tracker_server.workspace.model import Record
 
 _TIMES = {"start", "finish", "deadline", "start_time", "projected_completion"}
 

@@ -14,7 +14,6 @@ from typing import Self
 
 from aiohttp import web
 
-from tracker_server.answers import handle_request
 from tracker_server.behaviour import Behaviour
 from tracker_server.endpoints import ENDPOINTS, find_endpoint
 from tracker_server.errors import (
@@ -27,6 +26,7 @@ from tracker_server.errors import (
     unfound_resource,
 )
 from tracker_server.faults import Fault, select_faults
+from tracker_server.handlers import handle_request
 from tracker_server.hosts import LOOPBACK, is_accepted_host, is_every_address
 from tracker_server.messages import TOKEN_HEADER, WHOLE, Request, Response, error_response
 from tracker_server.query import WHOLE_NUMBER

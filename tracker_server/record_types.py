@@ -28,10 +28,10 @@ from pivotal_tracker.tables import (
     WORKSPACES,
     Table,
 )
-from tracker_server import iterations
 from tracker_server.fields import Kind, Made
-from tracker_server.model import Record
-from tracker_server.reading import Reading
+from tracker_server.request_view import Reading
+from tracker_server.workspace import iterations
+from tracker_server.workspace.model import Record
 
 FILES = "https://file-attachments.tracker.example"
 """Where the made-up pre-signed URLs of attachments lead; nothing answers there."""

@@ -13,7 +13,7 @@ from itertools import accumulate
 from statistics import fmean, pstdev
 from zoneinfo import ZoneInfo
 
-from tracker_server.model import STATES, Project, Record, written
+from tracker_server.workspace.model import STATES, Project, Record, written
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from tracker_server.iterations import first_day, midnight
-from tracker_server.model import (
+from tracker_server.workspace.iterations import first_day, midnight
+from tracker_server.workspace.model import (
     SITE,
     Project,
     Record,
@@ -18,7 +18,7 @@ from tracker_server.model import (
     updated,
     written,
 )
-from tracker_server.story_changes import StoryChanges
+from tracker_server.workspace.story_changes import StoryChanges
 
 
 class ProjectChanges(StoryChanges):

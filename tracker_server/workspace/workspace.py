@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tracker_server import iterations
-from tracker_server.child_changes import ChildChanges
-from tracker_server.model import STATES, Project, Record
-from tracker_server.project_changes import ProjectChanges
+from tracker_server.workspace import iterations
+from tracker_server.workspace.child_changes import ChildChanges
+from tracker_server.workspace.model import STATES, Project, Record
+from tracker_server.workspace.project_changes import ProjectChanges
 
 __all__ = ["Project", "Record", "Workspace"]
 
@@ -20,7 +20,7 @@ WORKING_STATES = ("started", "finished", "delivered", "rejected")
 class Workspace(ChildChanges, ProjectChanges):
     """All that one server holds.
 
-    Its attributes are those of `tracker_server.model.Holdings`, its changes those of
+    Its attributes are those of `tracker_server.workspace.model.Holdings`, its changes those of
     `StoryChanges`, `ChildChanges` and `ProjectChanges`. Each change takes the time from `now`,
     bumps the project's `version` by one, and appends one activity; `by` is the person who performs
     it, the owner of the token if none is named. What follows from all that is read with the methods
@@ -28,7 +28,7 @@ class Workspace(ChildChanges, ProjectChanges):
     """
 
     def iterations(self, project_id: int) -> list[Record]:
-        """Give a project's iterations: see `tracker_server.iterations.iterations`.
+        """Give a project's iterations: see `tracker_server.workspace.iterations.iterations`.
 
         Raises:
             KeyError: There is no such project.
