@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from tracker_server import TrackerServer
-from tracker_server.sample.generator import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace.model import Project
 
 
@@ -53,7 +53,7 @@ class Api:
 @contextmanager
 def small_api() -> Iterator[Api]:
     """Serve a small sample workspace, and give a client of the server."""
-    workspace = made_up_workspace(projects=2, stories=60, activity=200, seed=3)
+    workspace = generate_workspace(projects=2, stories=60, activity=200, seed=3)
     with TrackerServer(workspace) as server:
         yield Api(server)
 

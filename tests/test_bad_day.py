@@ -35,7 +35,7 @@ from tracker_server.faults import (
     Status,
     TooManyRequests,
 )
-from tracker_server.sample.generator import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
@@ -85,7 +85,7 @@ def test_faults_of_every_kind_lose_and_double_nothing_and_retry_after_is_obeyed(
     command: Command, server: TrackerServer
 ) -> None:
     expected = truth(server)
-    server.behaviour.limits = {"stories": 10, "activity": 25, "releases": 3}
+    server.behaviour.max_limits = {"stories": 10, "activity": 25, "releases": 3}
     of_every_kind = [
         TooManyRequests(retry_after=1) if fault == TooManyRequests(retry_after=0) else fault
         for fault in TRANSIENT_FAULTS
@@ -282,9 +282,9 @@ def answer_404_for_epics(
     def close(path: str, _: dict[str, str]) -> None:
         nonlocal is_closed
         is_closed = path.endswith(ending)
-        server.behaviour.missing = missing | ({"epics"} if is_closed else set())
+        server.behaviour.unsupported_endpoints = missing | ({"epics"} if is_closed else set())
 
-    missing = server.behaviour.missing
+    missing = server.behaviour.unsupported_endpoints
     monkeypatch.setattr(
         "tracker_server.handlers.route_not_found",
         lambda: ApiError(404, "", "Not Found") if is_closed else route_not_found(),
@@ -296,7 +296,7 @@ def test_what_nobody_is_offered_leaves_the_exit_code_alone(
     command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of releases the server says so, of epics it answers 404 in every project."""
-    server.behaviour.missing = {"releases"}
+    server.behaviour.unsupported_endpoints = {"releases"}
     answer_404_for_epics(server, monkeypatch, "/epics")
     result = command("--resource", "epics", "releases", "labels")
     assert result.returncode == 0, result.stderr
@@ -325,17 +325,17 @@ def test_what_one_endpoint_refuses_is_asked_of_the_others(
     workspace.add_review(story_id, type_id)
     expected = truth(server)
     behaviour = server.behaviour
-    behaviour.refused_fields = {"branches", "google_attachments", "review_type"}
+    behaviour.unsupported_fields = {"branches", "google_attachments", "review_type"}
     lacks = {"epics": {"fields"}, "iterations": {"fields", "limit"}}
 
     def refuse(path: str, _: dict[str, str]) -> None:
-        behaviour.lacks = lacks.get(path.rpartition("/")[2], set())
+        behaviour.unsupported_params = lacks.get(path.rpartition("/")[2], set())
 
     server.before_request = refuse
     result = command("--resource", "stories", "epics", "iterations", "labels")
     assert result.returncode == 3, result.stderr
     (told,) = re.findall("Fields that this server refuses: (.*)", result.stdout)
-    assert behaviour.refused_fields <= set(told.split(", "))
+    assert behaviour.unsupported_fields <= set(told.split(", "))
     # what cannot be asked for at all is skipped by name
     skipped = set(re.findall(r"Skipped: project (\d+), (\w+)", result.stdout))
     assert skipped == {(str(one), "iterations") for one in workspace.projects}
@@ -357,7 +357,7 @@ def test_what_one_endpoint_refuses_is_asked_of_the_others(
 
 
 def test_check_asks_a_server_without_parameters_for_less(server: TrackerServer) -> None:
-    server.behaviour.lacks = {"fields", "limit"}
+    server.behaviour.unsupported_params = {"fields", "limit"}
     findings = check_server(server.workspace.me["api_token"], server.url)
     assert findings.usable
     lines = {line.split()[0]: line for line in findings.lines}
@@ -478,7 +478,7 @@ def _files(folder: Path) -> Iterator[Path]:
 def test_the_token_does_not_follow_a_redirect(
     command: Command, serve: Serve, small_workspace: Workspace
 ) -> None:
-    elsewhere = serve(made_up_workspace(projects=1, stories=3, activity=3))
+    elsewhere = serve(generate_workspace(projects=1, stories=3, activity=3))
     server = serve(small_workspace)
     server.behaviour.faults = [Redirect(elsewhere.url)]
     assert_one_clear_line(command(), "another address", str(elsewhere.url))
@@ -538,7 +538,7 @@ def test_a_setting_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
-    workspace = made_up_workspace(projects=3, stories=12, activity=10, seed=4)
+    workspace = generate_workspace(projects=3, stories=12, activity=10, seed=4)
     project = next(iter(workspace.projects.values()))
     stories = list(project.stories.values())
     stories[0]["name"] = "before\x00after"
@@ -636,9 +636,9 @@ def test_check_looks_at_the_projects_that_are_asked_for(server: TrackerServer) -
 
 
 def test_check_says_what_there_is(command: Command, server: TrackerServer) -> None:
-    server.behaviour.missing = {"releases"}
-    server.behaviour.forbidden = {"account_memberships"}
-    server.behaviour.refused_fields = {"branches"}
+    server.behaviour.unsupported_endpoints = {"releases"}
+    server.behaviour.forbidden_endpoints = {"account_memberships"}
+    server.behaviour.unsupported_fields = {"branches"}
     result = command("--check")
     assert result.returncode == 0, result.stderr
     assert server.workspace.me["name"] in result.stdout

@@ -10,7 +10,7 @@ from pivotal_tracker.client import Page
 from tracker_server import Behaviour, Request
 from tracker_server.faults import InflatedTotal, NoTotal, WrongTotal
 from tracker_server.query import Query
-from tracker_server.sample.generator import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import new_command, serving
@@ -20,16 +20,16 @@ from .truth import Tables, assert_tables_equal, of_project
 
 CLAMPED = {"stories": 7, "activity": 20, "releases": 1}
 WELL_PAGED = {
-    "clamped": Behaviour(limits=CLAMPED),
-    "total null": Behaviour(limits=CLAMPED, faults=[WrongTotal(None)]),
-    "total absent": Behaviour(limits=CLAMPED, faults=[NoTotal()]),
-    "total too large": Behaviour(limits=CLAMPED, faults=[InflatedTotal()]),
-    "no headers": Behaviour(limits=CLAMPED, pagination_headers=False),
+    "clamped": Behaviour(max_limits=CLAMPED),
+    "total null": Behaviour(max_limits=CLAMPED, faults=[WrongTotal(None)]),
+    "total absent": Behaviour(max_limits=CLAMPED, faults=[NoTotal()]),
+    "total too large": Behaviour(max_limits=CLAMPED, faults=[InflatedTotal()]),
+    "no headers": Behaviour(max_limits=CLAMPED, pagination_headers=False),
 }
 IGNORING_THE_OFFSET = {
-    "offset ignored": Behaviour(limits={"stories": 10}, ignores_offset=True),
+    "offset ignored": Behaviour(max_limits={"stories": 10}, ignores_offset=True),
     "offset ignored, no headers": Behaviour(
-        limits={"stories": 10}, ignores_offset=True, pagination_headers=False
+        max_limits={"stories": 10}, ignores_offset=True, pagination_headers=False
     ),
 }
 UNPAGED = ("projects", "epics", "labels", "memberships")
@@ -37,7 +37,7 @@ LAST_PAGE_AGAIN = "last page again and again"
 PAGED = {
     **WELL_PAGED,
     **IGNORING_THE_OFFSET,
-    LAST_PAGE_AGAIN: Behaviour(limits={"stories": 7}, pagination_headers=False),
+    LAST_PAGE_AGAIN: Behaviour(max_limits={"stories": 7}, pagination_headers=False),
 }
 
 
@@ -64,7 +64,7 @@ class PagedLoad:
 @pytest.fixture(scope="module")
 def paged(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PagedLoad]:
     """Projects loaded together, each by its way of paging."""
-    workspace = made_up_workspace(projects=len(PAGED), stories=40, activity=60, seed=7)
+    workspace = generate_workspace(projects=len(PAGED), stories=40, activity=60, seed=7)
     command = new_command(forking, tmp_path_factory.mktemp("paged") / "run")
     places = {f"/projects/{project_id}/": way for way, project_id in _by_way(workspace)}
     now = ""

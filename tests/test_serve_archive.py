@@ -19,8 +19,8 @@ import requests
 from pivotal_tracker import tables
 from tracker_server import TrackerServer
 from tracker_server.__main__ import main
-from tracker_server.archive_workspace import ArchivedWorkspace
-from tracker_server.sample.generator import made_up_workspace
+from tracker_server.archive_workspace import ArchiveWorkspace
+from tracker_server.sample import generate_workspace
 
 from .archive_reading import Get, all_of, getter, read
 from .conftest import ROOT, Command, new_command
@@ -75,7 +75,7 @@ def plain(rows: list[Record]) -> list[str]:
 
 def saved_by_everyone(folder: Path) -> list[Path]:
     """A project each, saved by every tool, and as Tracker's export."""
-    workspace = made_up_workspace(projects=6, stories=15, activity=30, seed=5)
+    workspace = generate_workspace(projects=6, stories=15, activity=30, seed=5)
     first, second, third, fourth, fifth, sixth = workspace.projects
     with TrackerServer(workspace) as server:
         get = getter(server.url, workspace.me["api_token"])
@@ -219,7 +219,7 @@ def test_only_what_was_recorded_is_told(tmp_path: Path) -> None:
         ],
     )
     with (
-        ArchivedWorkspace([tmp_path / "a.json"]) as archived,
+        ArchiveWorkspace([tmp_path / "a.json"]) as archived,
         TrackerServer(archived.workspace) as server,
     ):
         get = getter(server.url, "whatever")
@@ -264,12 +264,12 @@ def test_a_damaged_file_costs_no_story(tmp_path: Path) -> None:
         file.writestr("attachments/7/plan.txt", "the whole plan")
     path.write_bytes(path.read_bytes().replace(b"the whole plan", b"the other plan"))
     with (
-        ArchivedWorkspace([path]) as archived,
+        ArchiveWorkspace([path]) as archived,
         TrackerServer(archived.workspace) as server,
     ):
         stories = getter(server.url, "whatever")("projects/9/stories", fields="name")
         assert [one["name"] for one in stories] == ["First", "Second"]
-        assert any("plan.txt" in remark and "damaged" in remark for remark in archived.remarks)
+        assert any("plan.txt" in line and "damaged" in line for line in archived.warnings)
         address = f"{server.url.removesuffix('/services/v5')}/file_attachments/7/download"
         assert requests.get(address, timeout=10).status_code == 404
 
@@ -298,7 +298,7 @@ def test_whatever_a_file_holds_is_answered(tmp_path: Path, strange: Any) -> None
     ]
     write(tmp_path / "a.json", records)
     with (
-        ArchivedWorkspace([tmp_path / "a.json"]) as archived,
+        ArchiveWorkspace([tmp_path / "a.json"]) as archived,
         TrackerServer(archived.workspace) as server,
     ):
         get = getter(server.url, "whatever")

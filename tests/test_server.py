@@ -369,7 +369,7 @@ def test_a_change_is_seen_at_once(api: Api) -> None:
     for name, unnoticed in (("one", False), ("two", True)):
         api.workspace.edit_story(story_id, name=name, unnoticed=unnoticed)
         assert api.get(f"/stories/{story_id}")["name"] == name
-    api.server.behaviour.limits["stories"] = 3
+    api.server.behaviour.max_limits["stories"] = 3
     assert len(api.get(f"{api.path}/stories")) == 3
     before = api.get(f"{api.path}/iterations", scope="current")[0]["number"]
     api.workspace.now += timedelta(weeks=4)
@@ -465,15 +465,15 @@ def test_latency_is_waited_for_side_by_side(api: Api) -> None:
 def test_what_can_be_closed_and_missing(api: Api) -> None:
     project_id = api.project.record["id"]
     api.server.behaviour = Behaviour(
-        forbidden={"accounts"},
-        missing={"releases", "bulk"},
+        forbidden_endpoints={"accounts"},
+        unsupported_endpoints={"releases", "bulk"},
         forbidden_projects={project_id},
     )
     assert api.error("/accounts")[:2] == (403, "unauthorized_operation")
     assert api.error(f"{api.path}/releases")[:2] == (404, "route_not_found")
     assert api.error(f"{api.path}/epics")[:2] == (403, "unauthorized_operation")
     assert project_id in ids(api.get("/projects"))
-    api.server.behaviour = Behaviour(refused_fields={"branches"})
+    api.server.behaviour = Behaviour(unsupported_fields={"branches"})
     status, code, problem = api.error(f"{api.path}/stories", fields=NESTED)
     assert (status, code) == (400, "invalid_parameter")
     assert "branches" in problem
@@ -488,7 +488,7 @@ def test_odd_pages(api: Api) -> None:
     assert api.get(path, envelope="true")["pagination"]["total"] is None
     api.server.behaviour = Behaviour(faults=[NoTotal()])
     assert "Total" not in paging(api.answer(path))
-    api.server.behaviour = Behaviour(faults=[InflatedTotal()], limits={"stories": 7})
+    api.server.behaviour = Behaviour(faults=[InflatedTotal()], max_limits={"stories": 7})
     answer = api.answer(path)
     assert int(paging(answer)["Total"]) > 60 + 7
     assert paging(answer)["Limit"] == "7"

@@ -47,7 +47,7 @@ from tracker_server.faults import (
 )
 from tracker_server.faults.parsing import FAULTS, parse_fault
 from tracker_server.messages import Request
-from tracker_server.sample.generator import made_up_workspace
+from tracker_server.sample import generate_workspace
 
 from .api_client import Api, paging, small_api
 
@@ -77,7 +77,7 @@ def test_status_for_one_endpoint_one_project_or_everything(
 ) -> None:
     first, second = api.workspace.projects
     lists = [f"/projects/{project}/{name}" for project in (first, second) for name in ("labels",)]
-    api.server.behaviour.missing = missing
+    api.server.behaviour.unsupported_endpoints = missing
     fail(api, Status(status, endpoints={"labels"}))
     assert {api.answer(path).status_code for path in lists} == {status}
     assert api.get(f"/projects/{first}/epics")
@@ -142,7 +142,7 @@ def test_pages_that_are_too_large(api: Api) -> None:
 
 @FEEDS
 def test_empty_list_once_and_permanently(missing: set[str], api: Api) -> None:
-    api.server.behaviour.missing = missing
+    api.server.behaviour.unsupported_endpoints = missing
     path = f"{api.path}/labels"
     labels = api.get(path)
     fail(api, EmptyList(endpoints={"labels"}, times=1))
@@ -169,7 +169,7 @@ def test_missing_rows_and_projects(api: Api) -> None:
 
 
 def test_later_pages_shorter_than_the_first(api: Api) -> None:
-    api.server.behaviour.limits["stories"] = 5
+    api.server.behaviour.max_limits["stories"] = 5
     fail(api, ShortLaterPages(limit=2))
     path, order = f"{api.path}/stories", list(api.project.stories)
     first, second = api.answer(path), api.answer(path, offset=5)
@@ -381,7 +381,7 @@ def test_random_faults_over_http(api: Api) -> None:
 
 
 def test_ending_the_server_does_not_wait_for_a_stalled_request() -> None:
-    workspace = made_up_workspace(projects=1, stories=5, activity=5)
+    workspace = generate_workspace(projects=1, stories=5, activity=5)
     with TrackerServer(workspace, behaviour=Behaviour(faults=[Stall(seconds=60)])) as server:
         errors: list[str] = []
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.recorded import PROJECT_ID, RECORDED, answers, recorded_workspace
-from tracker_server.sample.generator import END, made_up_workspace
+from tracker_server.sample import END, generate_workspace
 from tracker_server.workspace import Project, Record, Workspace
 
 
@@ -35,7 +35,7 @@ def project_id(project: Project) -> int:
 
 @pytest.fixture(scope="module")
 def made_up() -> Workspace:
-    return made_up_workspace(projects=4, stories=120, activity=1000)
+    return generate_workspace(projects=4, stories=120, activity=1000)
 
 
 def later(workspace: Workspace, **by: float) -> str:
@@ -591,14 +591,14 @@ def test_changes_from_several_threads_are_all_told(
 
 
 def test_the_same_seed_makes_the_same_workspace_to_the_byte() -> None:
-    once, again = (as_json(made_up_workspace(2, 60, 300, seed=5, empty=1)) for _ in range(2))
+    once, again = (as_json(generate_workspace(2, 60, 300, seed=5, empty=1)) for _ in range(2))
     assert once == again
-    assert once != as_json(made_up_workspace(2, 60, 300, seed=6, empty=1))
+    assert once != as_json(generate_workspace(2, 60, 300, seed=6, empty=1))
 
 
 @pytest.mark.parametrize("stories", [0, 1, 7, 40])
 def test_the_made_up_workspace_has_as_many_stories_as_asked(stories: int) -> None:
-    workspace = made_up_workspace(projects=2, stories=stories, activity=50, empty=1)
+    workspace = generate_workspace(projects=2, stories=stories, activity=50, empty=1)
     *full, empty = workspace.projects.values()
     assert [len(project.stories) for project in full] == [stories, stories]
     assert all(len(project.activity) == min(50, project.record["version"]) for project in full)

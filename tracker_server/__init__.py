@@ -1,8 +1,8 @@
 """A small server of Tracker's API v5 over a workspace held in memory.
 
-`python -m tracker_server` serves a made-up workspace; tests use `TrackerServer`, change the
-workspace while it is being read, restrict the server with a `Behaviour`, and let it misbehave with
-the faults in `tracker_server.faults`.
+`python -m tracker_server` serves a sample workspace or archives. Tests use `TrackerServer`, change
+the workspace while it is being read, restrict the server with a `Behaviour`, and make it misbehave
+with the faults in `tracker_server.faults`.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tracker_server.request_view import Reading
-from tracker_server.workspace.model import Record
+from tracker_server.request_view import RequestView
+from tracker_server.workspace import Record
 
 _PAGING = frozenset({"limit", "offset"})
 
@@ -36,11 +36,11 @@ _OMITTED = {
 _CLAUSE = re.compile(r'(?:\w+:)?"[^"]*"|\S+')
 
 
-def to_litetracker(reading: Reading, record: Record) -> Record:
+def to_litetracker(view: RequestView, record: Record) -> Record:
     """Convert a record to LiteTracker's dialect."""
     kind = str(record.get("kind", ""))
     if kind == "comment":
-        return record | {"person": _person(reading, record.get("person_id"), "id")}
+        return record | {"person": _person(view, record.get("person_id"), "id")}
     omitted = _OMITTED.get("activity" if kind.endswith("_activity") else kind)
     if omitted is None:
         return record
@@ -53,17 +53,17 @@ def to_litetracker(reading: Reading, record: Record) -> Record:
             for label in record.get("labels", ())
         ]
         converted["owners"] = [
-            {"id": record["id"] * 1000 + position, **_person(reading, person_id, "user_id")}
+            {"id": record["id"] * 1000 + position, **_person(view, person_id, "user_id")}
             for position, person_id in enumerate(record.get("owner_ids", ()))
         ]
     return converted
 
 
-def find_by_filter(reading: Reading, stories: list[Record], text: str) -> list[Record]:
+def find_by_filter(view: RequestView, stories: list[Record], text: str) -> list[Record]:
     """Find the stories that a `filter` of a single clause describes.
 
     Args:
-        reading: To look up labels and people.
+        view: To look up labels and people.
         stories: The stories to choose from.
         text: Such as `state:started`, `label:"web shop"`, or a word of the name.
 
@@ -78,18 +78,18 @@ def find_by_filter(reading: Reading, stories: list[Record], text: str) -> list[R
     if values_of is None:
         return []
     value = value.strip('"').lower()
-    return [story for story in stories if value in values_of(reading, story)]
+    return [story for story in stories if value in values_of(view, story)]
 
 
-_FILTERS: dict[str, Callable[[Reading, Record], str | list[str]]] = {
+_FILTERS: dict[str, Callable[[RequestView, Record], str | list[str]]] = {
     "": lambda _, story: str(story.get("name", "")).lower(),
     "id": lambda _, story: [str(story["id"])],
     "state": lambda _, story: [story.get("current_state", "")],
     "type": lambda _, story: [story.get("story_type", "")],
-    "label": lambda reading, story: [str(one["name"]).lower() for one in reading.labels(story)],
-    "owner": lambda reading, story: [
+    "label": lambda view, story: [str(one["name"]).lower() for one in view.labels(story)],
+    "owner": lambda view, story: [
         str(person[name]).lower()
-        for person in reading.people(story.get("owner_ids", ()))
+        for person in view.people(story.get("owner_ids", ()))
         for name in ("name", "initials", "username")
         if name in person
     ],
@@ -97,7 +97,7 @@ _FILTERS: dict[str, Callable[[Reading, Record], str | list[str]]] = {
 """What each clause compares its value with: a text that contains it, or a list that has it."""
 
 
-def _person(reading: Reading, person_id: int | None, id_name: str) -> Record:
-    person = reading.person(person_id) or {}
+def _person(view: RequestView, person_id: int | None, id_name: str) -> Record:
+    person = view.person(person_id) or {}
     named = {name: person.get(name, "") for name in ("name", "initials")}
     return {id_name: person_id, **named, "kind": "person"}

@@ -1,7 +1,7 @@
-"""Every kind of record that is served: its attributes, and how those not stored are worked out.
+"""The types of records: their attributes, and how those that are not stored are computed.
 
-Which attributes are stored is derived from `pivotal_tracker.tables`. Which are given only when
-requested, and which ids an expansion replaces, is as in the manual and in recorded responses.
+The stored attributes are those in `pivotal_tracker.tables`. Which are returned on request only, and
+which ids an expansion replaces, is as in the manual and in recorded responses.
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ from pivotal_tracker.tables import (
     WORKSPACES,
     Table,
 )
-from tracker_server.fields import Kind, Made
-from tracker_server.request_view import Reading
-from tracker_server.workspace import iterations
-from tracker_server.workspace.model import Record
+from tracker_server.fields import ComputedField, RecordType
+from tracker_server.request_view import RequestView
+from tracker_server.workspace import Record, iterations
 
-FILES = "https://file-attachments.tracker.example"
-"""Where the made-up pre-signed URLs of attachments lead; nothing answers there."""
+SIGNED_URL_SITE = "https://file-attachments.tracker.example"
+"""The site of the pre-signed URLs of attachments; it does not exist."""
 
 _COMMENTS = STORIES.nested["comments"]
 _CYCLE_TIME = "cycle_time_details__"
 
-_Read = Callable[[Reading, Record], Any]
+_Compute = Callable[[RequestView, Record], Any]
 
 
-def _words(text: str) -> frozenset[str]:
+def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
@@ -51,231 +50,233 @@ def _attributes(table: Table, *, omit: str = "") -> frozenset[str]:
 
     Args:
         table: The table of the records.
-        omit: The columns that no attribute of the record is behind.
+        omit: The columns that are not attributes of the record.
     """
     columns = {name.partition("__")[0] for name in table.columns if not name.startswith("_")}
-    return frozenset((columns | table.nested.keys()) - _words(omit))
+    return frozenset((columns | table.nested.keys()) - _names(omit))
 
 
-def _stored(name: str) -> _Read:
+def _stored(name: str) -> _Compute:
     return lambda _, record: record.get(name, [])
 
 
-def _ids_of(name: str) -> _Read:
+def _ids_of(name: str) -> _Compute:
     return lambda _, record: [child["id"] for child in record.get(name, ())]
 
 
-def _person_of(name: str) -> _Read:
-    return lambda reading, record: reading.person(record.get(name))
+def _person_of(name: str) -> _Compute:
+    return lambda view, record: view.person(record.get(name))
 
 
-def _people_of(name: str) -> _Read:
-    return lambda reading, record: reading.people(record.get(name, ()))
+def _people_of(name: str) -> _Compute:
+    return lambda view, record: view.people(record.get(name, ()))
 
 
-def _neighbour(place: int, *, epics: bool = False) -> _Read:
-    def read(reading: Reading, record: Record) -> int | None:
-        return reading.neighbours(record, "epics" if epics else "stories")[place]
+def _neighbour(place: int, *, epics: bool = False) -> _Compute:
+    def compute(view: RequestView, record: Record) -> int | None:
+        return view.neighbours(record, "epics" if epics else "stories")[place]
 
-    return read
+    return compute
 
 
-def _signed_url(size: str) -> _Read:
-    def read(reading: Reading, attachment: Record) -> str:
+def _signed_url(size: str) -> _Compute:
+    def compute(view: RequestView, attachment: Record) -> str:
         if not attachment.get("uploaded"):
             return "#"
-        reading.repeatable = False
+        view.repeatable = False
         return (
-            f"{FILES}/{attachment['id']}/{size}/{quote(attachment['filename'], safe='')}"
+            f"{SIGNED_URL_SITE}/{attachment['id']}/{size}/{quote(attachment['filename'], safe='')}"
             f"?X-Amz-Expires=604800&X-Amz-Signature={secrets.token_hex(32)}"
         )
 
-    return read
+    return compute
 
 
-def _told(name: str, read: _Read) -> _Read:
-    """What a record tells of another, where it does; else as it is known elsewhere."""
-    return lambda reading, record: record[name] if name in record else read(reading, record)
+def _stored_or(name: str, compute: _Compute) -> _Compute:
+    """Return what is nested in the record, or else the result of a function."""
+    return lambda view, record: record[name] if name in record else compute(view, record)
 
 
-def _derived(name: str, read: _Read) -> _Read:
-    """What follows from other records; where only recordings count, as it was recorded."""
+def _unless_recorded(name: str, compute: _Compute) -> _Compute:
+    """Compute an attribute, unless the workspace is a recording: then it is as recorded."""
 
-    def derive(reading: Reading, record: Record) -> Any:
-        return record.get(name) if reading.workspace.as_recorded else read(reading, record)
+    def compute_or_read(view: RequestView, record: Record) -> Any:
+        return record.get(name) if view.workspace.is_recording else compute(view, record)
 
-    return derive
-
-
-def _worked_out(**reads: _Read) -> dict[str, Made]:
-    """Plain values that follow from other records, by name."""
-    return {name: Made(_derived(name, read)) for name, read in reads.items()}
+    return compute_or_read
 
 
-def _review_type(reading: Reading, review: Record) -> Record | None:
-    project, _ = reading.workspace.find_story(review["story_id"])
+def _computed_fields(**computes: _Compute) -> dict[str, ComputedField]:
+    """Return fields of plain values that are computed from other records, by name."""
+    return {
+        name: ComputedField(_unless_recorded(name, compute)) for name, compute in computes.items()
+    }
+
+
+def _review_type(view: RequestView, review: Record) -> Record | None:
+    project, _ = view.workspace.find_story(review["story_id"])
     return project.review_types.get(review["review_type_id"])
 
 
-def _attachment_ids(_: Reading, comment: Record) -> list[int]:
+def _attachment_ids(_: RequestView, comment: Record) -> list[int]:
     both = (*comment.get("file_attachments", ()), *comment.get("google_attachments", ()))
     return [attachment["id"] for attachment in both]
 
 
-TRANSITION = Kind(_attributes(STORIES.nested["transitions"]))
-CYCLE_TIME_DETAILS = Kind(
+TRANSITION = RecordType(_attributes(STORIES.nested["transitions"]))
+CYCLE_TIME_DETAILS = RecordType(
     frozenset(
         name.removeprefix(_CYCLE_TIME) for name in STORIES.columns if name.startswith(_CYCLE_TIME)
     )
 )
-PERSON = Kind(_attributes(PEOPLE, omit="same_as_id"))
-TASK = Kind(_attributes(STORIES.nested["tasks"], omit="project_id"))
-BLOCKER = Kind(
+PERSON = RecordType(_attributes(PEOPLE, omit="same_as_id"))
+TASK = RecordType(_attributes(STORIES.nested["tasks"], omit="project_id"))
+BLOCKER = RecordType(
     _attributes(STORIES.nested["blockers"], omit="project_id"),
-    made={"person": Made(_person_of("person_id"), PERSON)},
+    computed={"person": ComputedField(_person_of("person_id"), PERSON)},
 )
-REVIEW_TYPE = Kind(_attributes(REVIEW_TYPES))
-REVIEW = Kind(
+REVIEW_TYPE = RecordType(_attributes(REVIEW_TYPES))
+REVIEW = RecordType(
     _attributes(STORIES.nested["reviews"], omit="project_id"),
-    made={
-        "review_type": Made(_derived("review_type", _review_type), REVIEW_TYPE),
-        "reviewer": Made(_person_of("reviewer_id"), PERSON),
+    computed={
+        "review_type": ComputedField(_unless_recorded("review_type", _review_type), REVIEW_TYPE),
+        "reviewer": ComputedField(_person_of("reviewer_id"), PERSON),
     },
 )
-PULL_REQUEST = Kind(_attributes(STORIES.nested["pull_requests"], omit="project_id"))
-BRANCH = Kind(_attributes(STORIES.nested["branches"], omit="project_id"))
-FILE_ATTACHMENT = Kind(
+PULL_REQUEST = RecordType(_attributes(STORIES.nested["pull_requests"], omit="project_id"))
+BRANCH = RecordType(_attributes(STORIES.nested["branches"], omit="project_id"))
+FILE_ATTACHMENT = RecordType(
     _attributes(_COMMENTS.nested["file_attachments"], omit="comment_id story_id project_id"),
-    made={
-        "big_url": Made(_signed_url("big"), default=True),
-        "thumbnail_url": Made(_signed_url("thumbnail"), default=True),
+    computed={
+        "big_url": ComputedField(_signed_url("big"), default=True),
+        "thumbnail_url": ComputedField(_signed_url("thumbnail"), default=True),
     },
 )
-GOOGLE_ATTACHMENT = Kind(
+GOOGLE_ATTACHMENT = RecordType(
     _attributes(_COMMENTS.nested["google_attachments"], omit="story_id project_id")
 )
-COMMENT = Kind(
+COMMENT = RecordType(
     _attributes(_COMMENTS, omit="project_id"),
-    made={
-        "file_attachments": Made(_stored("file_attachments"), FILE_ATTACHMENT),
-        "google_attachments": Made(_stored("google_attachments"), GOOGLE_ATTACHMENT),
-        "file_attachment_ids": Made(_ids_of("file_attachments")),
-        "google_attachment_ids": Made(_ids_of("google_attachments")),
-        "attachment_ids": Made(_attachment_ids),
-        "person": Made(_person_of("person_id"), PERSON),
+    computed={
+        "file_attachments": ComputedField(_stored("file_attachments"), FILE_ATTACHMENT),
+        "google_attachments": ComputedField(_stored("google_attachments"), GOOGLE_ATTACHMENT),
+        "file_attachment_ids": ComputedField(_ids_of("file_attachments")),
+        "google_attachment_ids": ComputedField(_ids_of("google_attachments")),
+        "attachment_ids": ComputedField(_attachment_ids),
+        "person": ComputedField(_person_of("person_id"), PERSON),
     },
 )
-LABEL = Kind(
+LABEL = RecordType(
     _attributes(LABELS),
-    made={
-        "counts": Made(
-            _derived("counts", lambda reading, label: reading.workspace.story_counts(label))
+    computed={
+        "counts": ComputedField(
+            _unless_recorded("counts", lambda view, label: view.workspace.story_counts(label))
         )
     },
 )
 
 
-def story_labels(reading: Reading, story: Record) -> list[Record]:
-    """Give the labels of a story or a release, as it tells of them itself if it does."""
-    labels: list[Record] = story["labels"] if "labels" in story else reading.labels(story)
+def story_labels(view: RequestView, story: Record) -> list[Record]:
+    """Return the labels of a story or a release: those nested in it, if there are any."""
+    labels: list[Record] = story["labels"] if "labels" in story else view.labels(story)
     return labels
 
 
-def cycle_time_details(reading: Reading, story: Record) -> Record | None:
-    """Give a story's cycle time; None where neither it nor the transitions are recorded."""
+def cycle_time_details(view: RequestView, story: Record) -> Record | None:
+    """Return a story's cycle time; None if neither it nor the transitions are recorded."""
     if "cycle_time_details" not in story and "transitions" not in story:
         return None
-    return reading.workspace.cycle_time_details(story)
+    return view.workspace.cycle_time_details(story)
 
 
-STORY = Kind(
+STORY = RecordType(
     _attributes(STORIES),
-    on_request=_words("label_ids follower_ids"),
-    made={
-        "labels": Made(story_labels, LABEL, default=True),
-        "owners": Made(_people_of("owner_ids"), PERSON),
-        "owned_by": Made(_person_of("owned_by_id"), PERSON, instead_of="owned_by_id"),
-        "requested_by": Made(_person_of("requested_by_id"), PERSON),
-        "followers": Made(_people_of("follower_ids"), PERSON),
-        "comments": Made(_stored("comments"), COMMENT),
-        "tasks": Made(_stored("tasks"), TASK),
-        "blockers": Made(_stored("blockers"), BLOCKER),
-        "reviews": Made(_stored("reviews"), REVIEW),
-        "transitions": Made(_stored("transitions"), TRANSITION),
-        "pull_requests": Made(_stored("pull_requests"), PULL_REQUEST),
-        "branches": Made(_stored("branches"), BRANCH),
-        "cycle_time_details": Made(
-            _derived("cycle_time_details", cycle_time_details), CYCLE_TIME_DETAILS
+    on_request=_names("label_ids follower_ids"),
+    computed={
+        "labels": ComputedField(story_labels, LABEL, default=True),
+        "owners": ComputedField(_people_of("owner_ids"), PERSON),
+        "owned_by": ComputedField(_person_of("owned_by_id"), PERSON, replaces="owned_by_id"),
+        "requested_by": ComputedField(_person_of("requested_by_id"), PERSON),
+        "followers": ComputedField(_people_of("follower_ids"), PERSON),
+        "comments": ComputedField(_stored("comments"), COMMENT),
+        "tasks": ComputedField(_stored("tasks"), TASK),
+        "blockers": ComputedField(_stored("blockers"), BLOCKER),
+        "reviews": ComputedField(_stored("reviews"), REVIEW),
+        "transitions": ComputedField(_stored("transitions"), TRANSITION),
+        "pull_requests": ComputedField(_stored("pull_requests"), PULL_REQUEST),
+        "branches": ComputedField(_stored("branches"), BRANCH),
+        "cycle_time_details": ComputedField(
+            _unless_recorded("cycle_time_details", cycle_time_details), CYCLE_TIME_DETAILS
         ),
-        "comment_ids": Made(_ids_of("comments")),
-        "task_ids": Made(_ids_of("tasks")),
-        "blocker_ids": Made(_ids_of("blockers")),
-        "review_ids": Made(_ids_of("reviews")),
-        "pull_request_ids": Made(_ids_of("pull_requests")),
-        "branch_ids": Made(_ids_of("branches")),
-        "after_id": Made(_neighbour(0)),
-        "before_id": Made(_neighbour(1)),
+        "comment_ids": ComputedField(_ids_of("comments")),
+        "task_ids": ComputedField(_ids_of("tasks")),
+        "blocker_ids": ComputedField(_ids_of("blockers")),
+        "review_ids": ComputedField(_ids_of("reviews")),
+        "pull_request_ids": ComputedField(_ids_of("pull_requests")),
+        "branch_ids": ComputedField(_ids_of("branches")),
+        "after_id": ComputedField(_neighbour(0)),
+        "before_id": ComputedField(_neighbour(1)),
     },
 )
 
 
-def _epic_stories(reading: Reading, epic: Record) -> list[Record]:
-    return reading.labelled(reading.project_of(epic), epic["label_id"])
+def _epic_stories(view: RequestView, epic: Record) -> list[Record]:
+    return view.stories_with_label(view.project_of(epic), epic["label_id"])
 
 
-def _past_done(reading: Reading, epic: Record) -> list[Record]:
-    """Give the stories of an epic that were accepted in the iterations that are over."""
-    begin = reading.current_start(reading.project_of(epic))
-    stories = _epic_stories(reading, epic)
+def _past_done(view: RequestView, epic: Record) -> list[Record]:
+    """Return the stories of an epic that were accepted in past iterations."""
+    begin = view.current_start(view.project_of(epic))
+    stories = _epic_stories(view, epic)
     return [story for story in stories if begin > story.get("accepted_at", begin)]
 
 
-def _epic_label(reading: Reading, epic: Record) -> Record | None:
-    return reading.project_of(epic).labels.get(epic.get("label_id", 0))
+def _epic_label(view: RequestView, epic: Record) -> Record | None:
+    return view.project_of(epic).labels.get(epic.get("label_id", 0))
 
 
-def _past_done_story_estimates(reading: Reading, epic: Record) -> float:
-    return sum(story.get("estimate") or 0 for story in _past_done(reading, epic))
+def _past_done_story_estimates(view: RequestView, epic: Record) -> float:
+    return sum(story.get("estimate") or 0 for story in _past_done(view, epic))
 
 
-def _past_done_stories_count(reading: Reading, epic: Record) -> int:
-    return len(_past_done(reading, epic))
+def _past_done_stories_count(view: RequestView, epic: Record) -> int:
+    return len(_past_done(view, epic))
 
 
-def _past_done_stories_no_point_count(reading: Reading, epic: Record) -> int:
-    return sum(not story.get("estimate") for story in _past_done(reading, epic))
+def _past_done_stories_no_point_count(view: RequestView, epic: Record) -> int:
+    return sum(not story.get("estimate") for story in _past_done(view, epic))
 
 
-def _completed_at(reading: Reading, epic: Record) -> str | None:
-    accepted = [story.get("accepted_at", "") for story in _epic_stories(reading, epic)]
+def _completed_at(view: RequestView, epic: Record) -> str | None:
+    accepted = [story.get("accepted_at", "") for story in _epic_stories(view, epic)]
     return max(accepted) if accepted and all(accepted) else None
 
 
-def _epic_projected_completion(reading: Reading, epic: Record) -> str | None:
-    stories = _epic_stories(reading, epic)
-    return reading.projected_completion(reading.project_of(epic), stories)
+def _epic_projected_completion(view: RequestView, epic: Record) -> str | None:
+    stories = _epic_stories(view, epic)
+    return view.projected_completion(view.project_of(epic), stories)
 
 
-EPIC = Kind(
+EPIC = RecordType(
     _attributes(EPICS),
-    on_request=_words("label_id follower_ids"),
-    made={
-        "label": Made(_told("label", _epic_label), LABEL, default=True),
-        "comments": Made(_stored("comments"), COMMENT),
-        "comment_ids": Made(_ids_of("comments")),
-        "followers": Made(_people_of("follower_ids"), PERSON),
-        "after_id": Made(_neighbour(0, epics=True)),
-        "before_id": Made(_neighbour(1, epics=True)),
-        "past_done_story_estimates": Made(
-            _derived("past_done_story_estimates", _past_done_story_estimates)
+    on_request=_names("label_id follower_ids"),
+    computed={
+        "label": ComputedField(_stored_or("label", _epic_label), LABEL, default=True),
+        "comments": ComputedField(_stored("comments"), COMMENT),
+        "comment_ids": ComputedField(_ids_of("comments")),
+        "followers": ComputedField(_people_of("follower_ids"), PERSON),
+        "after_id": ComputedField(_neighbour(0, epics=True)),
+        "before_id": ComputedField(_neighbour(1, epics=True)),
+        "past_done_story_estimates": ComputedField(
+            _unless_recorded("past_done_story_estimates", _past_done_story_estimates)
         ),
-        "past_done_stories_count": Made(
-            _derived("past_done_stories_count", _past_done_stories_count)
+        "past_done_stories_count": ComputedField(
+            _unless_recorded("past_done_stories_count", _past_done_stories_count)
         ),
-        "past_done_stories_no_point_count": Made(
-            _derived("past_done_stories_no_point_count", _past_done_stories_no_point_count)
+        "past_done_stories_no_point_count": ComputedField(
+            _unless_recorded("past_done_stories_no_point_count", _past_done_stories_no_point_count)
         ),
-        **_worked_out(
+        **_computed_fields(
             completed_at=_completed_at,
             projected_completion=_epic_projected_completion,
         ),
@@ -283,13 +284,13 @@ EPIC = Kind(
 )
 
 
-def _release_stories(reading: Reading, release: Record) -> list[Record]:
-    stories = reading.project_of(release).stories
+def _release_stories(view: RequestView, release: Record) -> list[Record]:
+    stories = view.project_of(release).stories
     return [stories[story_id] for story_id in release["story_ids"]]
 
 
-def _points(reading: Reading, release: Record, stories: Iterable[Record]) -> float:
-    project = reading.project_of(release)
+def _points(view: RequestView, release: Record, stories: Iterable[Record]) -> float:
+    project = view.project_of(release)
     return sum(iterations.points(project, story) for story in stories)
 
 
@@ -297,148 +298,150 @@ def _accepted(stories: Iterable[Record]) -> list[Record]:
     return [story for story in stories if "accepted_at" in story]
 
 
-def _points_accepted(reading: Reading, release: Record) -> float:
-    return _points(reading, release, _accepted(_release_stories(reading, release)))
+def _points_accepted(view: RequestView, release: Record) -> float:
+    return _points(view, release, _accepted(_release_stories(view, release)))
 
 
-def _points_total(reading: Reading, release: Record) -> float:
-    return _points(reading, release, _release_stories(reading, release))
+def _points_total(view: RequestView, release: Record) -> float:
+    return _points(view, release, _release_stories(view, release))
 
 
-def _counts_accepted(reading: Reading, release: Record) -> int:
-    return len(_accepted(_release_stories(reading, release)))
+def _counts_accepted(view: RequestView, release: Record) -> int:
+    return len(_accepted(_release_stories(view, release)))
 
 
-def _counts_total(_: Reading, release: Record) -> int:
+def _counts_total(_: RequestView, release: Record) -> int:
     return len(release["story_ids"])
 
 
-def _release_projected_completion(reading: Reading, release: Record) -> str | None:
+def _release_projected_completion(view: RequestView, release: Record) -> str | None:
     if "accepted_at" in release:
         return None
-    stories = _release_stories(reading, release)
-    return reading.projected_completion(reading.project_of(release), stories)
+    stories = _release_stories(view, release)
+    return view.projected_completion(view.project_of(release), stories)
 
 
-RELEASE = Kind(
+RELEASE = RecordType(
     _attributes(RELEASES),
-    on_request=_words("label_ids story_ids"),
-    made={
-        "labels": Made(story_labels, LABEL, default=True),
-        **_worked_out(
+    on_request=_names("label_ids story_ids"),
+    computed={
+        "labels": ComputedField(story_labels, LABEL, default=True),
+        **_computed_fields(
             points_accepted=_points_accepted,
             points_total=_points_total,
             counts_accepted=_counts_accepted,
             counts_total=_counts_total,
         ),
-        "projected_completion": Made(
-            _derived("projected_completion", _release_projected_completion)
+        "projected_completion": ComputedField(
+            _unless_recorded("projected_completion", _release_projected_completion)
         ),
     },
 )
 
 
-def _iteration_stories(reading: Reading, iteration: Record) -> list[Record]:
-    stories = reading.project_of(iteration).stories
+def _iteration_stories(view: RequestView, iteration: Record) -> list[Record]:
+    stories = view.project_of(iteration).stories
     return [stories[story_id] for story_id in iteration.get("story_ids", ()) if story_id in stories]
 
 
-ITERATION = Kind(
+ITERATION = RecordType(
     _attributes(ITERATIONS),
-    on_request=_words("story_ids velocity points accepted_points effective_points analytics"),
-    made={"stories": Made(_iteration_stories, STORY, default=True)},
+    on_request=_names("story_ids velocity points accepted_points effective_points analytics"),
+    computed={"stories": ComputedField(_iteration_stories, STORY, default=True)},
 )
-DAILY_HISTORY = Kind(_words("kind header data"))
-MEMBERSHIP = Kind(
+DAILY_HISTORY = RecordType(_names("kind header data"))
+MEMBERSHIP = RecordType(
     _attributes(PROJECT_MEMBERSHIPS),
-    on_request=_words("person_id"),
-    made={"person": Made(_told("person", _person_of("person_id")), PERSON, default=True)},
+    on_request=_names("person_id"),
+    computed={
+        "person": ComputedField(_stored_or("person", _person_of("person_id")), PERSON, default=True)
+    },
 )
-ACCOUNT = Kind(_attributes(ACCOUNTS))
-ACCOUNT_SUMMARY = Kind(_words("kind id name plan status days_left"))
-ACCOUNT_MEMBERSHIP = Kind(
+ACCOUNT = RecordType(_attributes(ACCOUNTS))
+ACCOUNT_SUMMARY = RecordType(_names("kind id name plan status days_left"))
+ACCOUNT_MEMBERSHIP = RecordType(
     _attributes(ACCOUNT_MEMBERSHIPS),
-    on_request=_words("person_id"),
-    made={"person": Made(_told("person", _person_of("person_id")), PERSON, default=True)},
+    on_request=_names("person_id"),
+    computed={
+        "person": ComputedField(_stored_or("person", _person_of("person_id")), PERSON, default=True)
+    },
 )
 
 
 def account_summary(account: Record) -> Record:
-    """Shorten an account to what its summary has."""
+    """Return the summary of an account."""
     names = ("id", "name", "status", "days_left", "plan")
     summary = {name: account[name] for name in names if name in account}
     return {"kind": "account_summary", **summary}
 
 
-def _account(reading: Reading, project: Record) -> Record | None:
-    account = reading.workspace.accounts.get(project.get("account_id", 0))
+def _account(view: RequestView, project: Record) -> Record | None:
+    account = view.workspace.accounts.get(project.get("account_id", 0))
     return account_summary(account) if account else None
 
 
-def _held(collection: str) -> _Read:
-    def read(reading: Reading, project: Record) -> list[Record]:
-        held = getattr(reading.workspace.projects[project["id"]], collection)
-        return list(held.values())
+def _collection(name: str) -> _Compute:
+    def compute(view: RequestView, project: Record) -> list[Record]:
+        records = getattr(view.workspace.projects[project["id"]], name)
+        return list(records.values())
 
-    return read
-
-
-def _held_ids(collection: str) -> _Read:
-    return lambda reading, project: list(
-        getattr(reading.workspace.projects[project["id"]], collection)
-    )
+    return compute
 
 
-def _current_velocity(reading: Reading, project: Record) -> int:
-    return reading.workspace.current_velocity(project["id"])
+def _collection_ids(collection: str) -> _Compute:
+    return lambda view, project: list(getattr(view.workspace.projects[project["id"]], collection))
 
 
-def _current_volatility(reading: Reading, project: Record) -> float:
-    return reading.workspace.current_volatility(project["id"])
+def _current_velocity(view: RequestView, project: Record) -> int:
+    return view.workspace.current_velocity(project["id"])
 
 
-PROJECT = Kind(
+def _current_volatility(view: RequestView, project: Record) -> float:
+    return view.workspace.current_volatility(project["id"])
+
+
+PROJECT = RecordType(
     _attributes(PROJECTS, omit="same_as_id"),
-    on_request=_words("status shown_iterations_start_time current_standard_deviation join_as"),
-    made={
-        "account": Made(_account, ACCOUNT_SUMMARY),
-        **_worked_out(
+    on_request=_names("status shown_iterations_start_time current_standard_deviation join_as"),
+    computed={
+        "account": ComputedField(_account, ACCOUNT_SUMMARY),
+        **_computed_fields(
             current_velocity=_current_velocity,
             current_volatility=_current_volatility,
         ),
-        "epics": Made(_held("epics"), EPIC),
-        "labels": Made(_held("labels"), LABEL),
-        "memberships": Made(_held("memberships"), MEMBERSHIP),
-        "review_types": Made(_held("review_types"), REVIEW_TYPE),
-        "story_ids": Made(_held_ids("stories")),
-        "epic_ids": Made(_held_ids("epics")),
-        "label_ids": Made(_held_ids("labels")),
-        "membership_ids": Made(_held_ids("memberships")),
-        "review_type_ids": Made(_held_ids("review_types")),
-        "iteration_override_numbers": Made(_held_ids("iteration_overrides")),
+        "epics": ComputedField(_collection("epics"), EPIC),
+        "labels": ComputedField(_collection("labels"), LABEL),
+        "memberships": ComputedField(_collection("memberships"), MEMBERSHIP),
+        "review_types": ComputedField(_collection("review_types"), REVIEW_TYPE),
+        "story_ids": ComputedField(_collection_ids("stories")),
+        "epic_ids": ComputedField(_collection_ids("epics")),
+        "label_ids": ComputedField(_collection_ids("labels")),
+        "membership_ids": ComputedField(_collection_ids("memberships")),
+        "review_type_ids": ComputedField(_collection_ids("review_types")),
+        "iteration_override_numbers": ComputedField(_collection_ids("iteration_overrides")),
     },
 )
 
 
-def _workspace_projects(reading: Reading, workspace: Record) -> list[Record]:
-    projects = reading.workspace.projects
+def _workspace_projects(view: RequestView, workspace: Record) -> list[Record]:
+    projects = view.workspace.projects
     ids = workspace.get("project_ids", ())
     return [projects[project_id].record for project_id in ids if project_id in projects]
 
 
-WORKSPACE_IN_LIST = Kind(
+WORKSPACE_IN_LIST = RecordType(
     _attributes(WORKSPACES),
-    made={"projects": Made(_workspace_projects, PROJECT)},
+    computed={"projects": ComputedField(_workspace_projects, PROJECT)},
 )
 WORKSPACE = replace(
     WORKSPACE_IN_LIST,
-    made={"projects": Made(_workspace_projects, PROJECT, instead_of="project_ids")},
+    computed={"projects": ComputedField(_workspace_projects, PROJECT, replaces="project_ids")},
 )
-"""Asked for alone its `projects` take the place of `project_ids`; in a list they do not."""
+"""If one workspace is requested, `projects` replaces `project_ids`; in a list it does not."""
 
-ACTIVITY = Kind(_attributes(tables.ACTIVITY))
-ME = Kind(
-    _words(
+ACTIVITY = RecordType(_attributes(tables.ACTIVITY))
+ME = RecordType(
+    _names(
         "kind id name initials username time_zone api_token has_google_identity accounts projects "
         "email receives_in_app_notifications created_at updated_at"
     )

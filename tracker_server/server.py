@@ -1,4 +1,4 @@
-"""The server: a workspace over HTTP, on a thread of its own."""
+"""The HTTP server, which runs in its own thread."""
 
 from __future__ import annotations
 
@@ -29,45 +29,45 @@ from tracker_server.faults import Fault, select_faults
 from tracker_server.handlers import handle_request
 from tracker_server.hosts import LOOPBACK, is_accepted_host, is_every_address
 from tracker_server.messages import TOKEN_HEADER, WHOLE, Request, Response, error_response
-from tracker_server.query import WHOLE_NUMBER
+from tracker_server.query import INTEGER
 from tracker_server.workspace import Workspace
 
 ROOT = "/services/v5"
 
 _DOWNLOAD = "/file_attachments/"
 _PADDING_CHUNK = 1 << 20
-_PATIENCE_AT_THE_END = 0.05  # seconds; 0 would be for ever
-_NO_LINGERING = struct.pack("ii", 1, 0)
+_SHUTDOWN_TIMEOUT = 0.05  # seconds; 0 would be for ever
+_SO_LINGER_OFF = struct.pack("ii", 1, 0)
 
 _Hook = Callable[[str, dict[str, str]], None]
 
 
 class ResponseCache:
-    """Answers made before, so that a benchmark that asks again costs the server nothing.
+    """Earlier responses, so that repeated requests of a benchmark cost the server nothing.
 
-    An answer is remembered together with all that it depends on, so it is never stale. What was
-    used longest ago goes first.
+    The key of a response holds all that it depends on, so it is never stale. The least recently
+    used responses are dropped first.
 
     Args:
-        most_bytes: How much the remembered bodies may weigh together.
+        max_bytes: How large the cached bodies may be together.
     """
 
-    def __init__(self, most_bytes: int = 128 * 1024 * 1024) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int = 128 * 1024 * 1024) -> None:
+        self._max_bytes = max_bytes
         self._bytes = 0
         self._responses: OrderedDict[object, Response] = OrderedDict()
 
     def get(self, key: object) -> Response | None:
-        """Give what was answered, None if it is not remembered."""
+        """Return a response; None if it is not cached."""
         if key in self._responses:
             self._responses.move_to_end(key)
         return self._responses.get(key)
 
-    def put(self, key: object, made: Response) -> None:
-        """Remember an answer."""
-        self._responses[key] = made
-        self._bytes += len(made.body)
-        while self._bytes > self._most_bytes:
+    def put(self, key: object, response: Response) -> None:
+        """Add a response."""
+        self._responses[key] = response
+        self._bytes += len(response.body)
+        while self._bytes > self._max_bytes:
             _, dropped = self._responses.popitem(last=False)
             self._bytes -= len(dropped.body)
 
@@ -78,22 +78,22 @@ class TrackerServer:
     The workspace, `behaviour` and `before_request` may be changed while it serves.
 
     Args:
-        workspace: What is served.
+        workspace: The workspace to serve.
         host: The name or address to listen on. Requests are accepted under this name and those of
             the same machine only.
-        port: 0 for any that is free.
+        port: 0 for any free port.
         behaviour: How the server differs from the documented one.
 
     Attributes:
-        workspace: What is served.
-        behaviour: How the server behaves now.
-        requests: Every request that came in, in order; can be cleared.
-        before_request: Called with path and query before each request is answered. It may change
+        workspace: The workspace.
+        behaviour: How the server differs from the documented one.
+        requests: All requests in order; can be cleared.
+        before_request: Called with path and query before each request is handled. It may change
             the workspace.
-        url: Of the API, once the block has been entered: `http://127.0.0.1:8765/services/v5`.
+        url: The base URL of the API inside the block: `http://127.0.0.1:8765/services/v5`.
 
     Example:
-        with TrackerServer(made_up_workspace()) as server:
+        with TrackerServer(generate_workspace()) as server:
             requests.get(f"{server.url}/me", headers={"X-TrackerToken": "…"})
     """
 
@@ -114,7 +114,7 @@ class TrackerServer:
         self._cache = ResponseCache()
 
     def __enter__(self) -> Self:
-        """Start to serve.
+        """Start the server.
 
         Raises:
             OSError: The address does not exist, or the port is in use.
@@ -136,7 +136,7 @@ class TrackerServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End at once; requests that are being answered are broken off."""
+        """Stop the server at once, without finishing the responses under way."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
@@ -146,7 +146,7 @@ class TrackerServer:
 
     async def _serve(self) -> None:
         server = web.Server(self._handle, access_log=None)
-        runner = web.ServerRunner(server, shutdown_timeout=_PATIENCE_AT_THE_END)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()
         await web.SockSite(runner, self._socket).start()
         await self._stop.wait()
@@ -168,7 +168,7 @@ class TrackerServer:
         return await _send(http_request, response)
 
     def _record(self, http_request: web.BaseRequest) -> Request:
-        """Note the request, and what it is about."""
+        """Add the request to those received, with what it is about."""
         path = http_request.path
         template, numbers = find_endpoint(path.removeprefix(ROOT))
         endpoint = ENDPOINTS.get(template)
@@ -207,11 +207,11 @@ class TrackerServer:
         self, http_request: web.BaseRequest, behaviour: Behaviour, faults: Sequence[Fault]
     ) -> Response:
         try:
-            return self._good_answer(http_request, behaviour, faults)
+            return self._handle_get(http_request, behaviour, faults)
         except ApiError as error:
             return error_response(error)
 
-    def _good_answer(
+    def _handle_get(
         self, request: web.BaseRequest, behaviour: Behaviour, faults: Sequence[Fault]
     ) -> Response:
         host = request.headers.get("Host", "")
@@ -226,40 +226,40 @@ class TrackerServer:
             return self._attachment(request, behaviour)
         if not request.path.startswith(f"{ROOT}/"):
             raise route_not_found()
-        return self._api_answer(request, behaviour, faults)
+        return self._api_response(request, behaviour, faults)
 
-    def _api_answer(
+    def _api_response(
         self, request: web.BaseRequest, behaviour: Behaviour, faults: Sequence[Fault]
     ) -> Response:
         path, query = request.path.removeprefix(ROOT), dict(request.query)
         if any(fault.changes_data for fault in faults):
             return handle_request(self.workspace, behaviour, path, query, faults)
-        # Whoever edits a record by hand, past the workspace's own changes, moves its version or
-        # the time at best: they are in the key as well.
+        # tests that edit a record directly, not through the workspace, may at least change its
+        # version or the time
         key = (
             request.path_qs,
             repr(behaviour),
             self.workspace.revision,
             self.workspace.now,
-            tuple(held.record.get("version") for held in self.workspace.projects.values()),
+            tuple(project.record.get("version") for project in self.workspace.projects.values()),
         )
-        remembered = self._cache.get(key)
-        if remembered is not None:
-            return remembered
-        made = handle_request(self.workspace, behaviour, path, query)
-        if made.repeatable:
-            self._cache.put(key, made)
-        return made
+        cached = self._cache.get(key)
+        if cached is not None:
+            return cached
+        response = handle_request(self.workspace, behaviour, path, query)
+        if response.repeatable:
+            self._cache.put(key, response)
+        return response
 
     def _attachment(self, request: web.BaseRequest, behaviour: Behaviour) -> Response:
         number, _, rest = request.path.removeprefix(_DOWNLOAD).partition("/")
-        if not WHOLE_NUMBER.fullmatch(number) or rest != "download":
+        if not INTEGER.fullmatch(number) or rest != "download":
             raise route_not_found()
-        if "file_attachments" in behaviour.forbidden:
+        if "file_attachments" in behaviour.forbidden_endpoints:
             raise unauthorized_operation()
-        if behaviour.files_at is not None:
-            there = {"Location": f"{behaviour.files_at}{request.path}"}
-            return Response(HTTPStatus.FOUND, b"", there)
+        if behaviour.downloads_redirect_to is not None:
+            location = f"{behaviour.downloads_redirect_to}{request.path}"
+            return Response(HTTPStatus.FOUND, headers={"Location": location})
         content = self.workspace.attachments.get(int(number))
         if content is None:
             raise unfound_resource()
@@ -271,7 +271,7 @@ class TrackerServer:
 
 
 def _file(content: bytes, begin: int) -> Response:
-    """Give a file, or what of it follows the first so many bytes."""
+    """Return a file, or the part of it that begins at a position."""
     headers = {"Content-Type": "application/octet-stream"}
     if not 0 < begin < len(content):
         return Response(HTTPStatus.OK, content, headers)
@@ -279,31 +279,31 @@ def _file(content: bytes, begin: int) -> Response:
     return Response(HTTPStatus.PARTIAL_CONTENT, content[begin:], headers)
 
 
-async def _send(request: web.BaseRequest, made: Response) -> web.StreamResponse:
+async def _send(request: web.BaseRequest, response: Response) -> web.StreamResponse:
     """Send a response, as its delivery says."""
-    delivery = made.delivery
+    delivery = response.delivery
     if delivery == WHOLE:
-        return web.Response(status=made.status, body=made.body, headers=made.headers)
+        return web.Response(status=response.status, body=response.body, headers=response.headers)
     await asyncio.sleep(delivery.delay)
     if not delivery.sent_share:
         _break_off(request, reset=delivery.reset)
         return web.Response()
-    response = web.StreamResponse(status=made.status, headers=made.headers)
-    response.content_length = delivery.padding + len(made.body)
-    await response.prepare(request)
-    async for chunk in _chunks(made):
-        await response.write(chunk)
+    stream = web.StreamResponse(status=response.status, headers=response.headers)
+    stream.content_length = delivery.padding + len(response.body)
+    await stream.prepare(request)
+    async for chunk in _chunks(response):
+        await stream.write(chunk)
     if delivery.sent_share < 1:
         _break_off(request, reset=delivery.reset)
-    return response
+    return stream
 
 
-async def _chunks(made: Response) -> AsyncIterator[bytes]:
+async def _chunks(response: Response) -> AsyncIterator[bytes]:
     """Cut a body into the pieces in which it is sent."""
-    delivery = made.delivery
+    delivery = response.delivery
     for begin in range(0, delivery.padding, _PADDING_CHUNK):
         yield b" " * min(_PADDING_CHUNK, delivery.padding - begin)
-    body = made.body[: round(len(made.body) * delivery.sent_share)]
+    body = response.body[: round(len(response.body) * delivery.sent_share)]
     size = delivery.chunk_size or max(1, len(body))
     for begin in range(0, len(body), size):
         yield body[begin : begin + size]
@@ -319,5 +319,5 @@ def _break_off(request: web.BaseRequest, *, reset: bool) -> None:
         transport.close()
         return
     raw = transport.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _SO_LINGER_OFF)
     transport.abort()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tracker_server.messages import Request, Response
 from tracker_server.paging import Page
-from tracker_server.workspace.model import Record
+from tracker_server.workspace import Record
 
 
 @dataclass(kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import orjson
 
 from tracker_server.faults.base import Fault
-from tracker_server.workspace.model import Record
+from tracker_server.workspace import Record
 
 _KEYS = ("id", "guid", "number")
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tracker_server.sample.generator import END, made_up_workspace
+from tracker_server.sample.generator import END, generate_workspace
 
-__all__ = ["END", "made_up_workspace"]
+__all__ = ["END", "generate_workspace"]

@@ -94,7 +94,7 @@ HABITS = (
 )
 
 
-def made_up_workspace(
+def generate_workspace(
     projects: int = 3,
     stories: int = 220,
     activity: int = 2000,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tracker_server.workspace.model import (
     CHILD_LISTS,
-    Holdings,
     Project,
     Record,
+    WorkspaceData,
     assign,
     change,
     created,
@@ -18,7 +18,7 @@ from tracker_server.workspace.model import (
 )
 
 
-class ChildChanges(Holdings):
+class ChildChanges(WorkspaceData):
     """What can happen inside stories, and to the comments of epics."""
 
     @change

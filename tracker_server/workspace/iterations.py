@@ -13,7 +13,7 @@ from itertools import accumulate
 from statistics import fmean, pstdev
 from zoneinfo import ZoneInfo
 
-from tracker_server.workspace.model import STATES, Project, Record, written
+from tracker_server.workspace.model import STATES, Project, Record, format_time
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -83,7 +83,7 @@ def iterations(project: Project, now: datetime) -> list[Record]:
         return project.iterations
     plan: list[Record] = []
     spans = _spans(project)
-    moment = written(now)
+    moment = format_time(now)
     for span in spans:
         plan.append(span)
         if span["finish"] > moment:
@@ -143,7 +143,7 @@ def history_days(project: Project, now: datetime, iteration: int | None = None) 
     if project.history_days is not None and iteration is None:
         return project.history_days
     record = project.record
-    first, last = first_day(project), _local_day(record, written(now))
+    first, last = first_day(project), _local_day(record, format_time(now))
     stories: Iterable[Record] = project.stories.values()
     if iteration is not None:
         span = _iteration(project, now, iteration)
@@ -151,7 +151,7 @@ def history_days(project: Project, now: datetime, iteration: int | None = None) 
         last = min(last, _local_day(record, span["finish"]) - timedelta(days=1))
         stories = [project.stories[story_id] for story_id in span["story_ids"]]
     days = (last - first).days + 1
-    ends = [written(midnight(record, first + timedelta(days=day + 1))) for day in range(days)]
+    ends = [format_time(midnight(record, first + timedelta(days=day + 1))) for day in range(days)]
     moved_points = {state: [0.0] * (days + 1) for state in STATES}
     moved_counts = {state: [0] * (days + 1) for state in STATES}
     for story in stories:
@@ -198,13 +198,13 @@ def _iteration(project: Project, now: datetime, number: int) -> Record:
 
 def _spans(project: Project) -> Iterator[Record]:
     record, day, number = project.record, first_day(project), 0
-    start = written(midnight(record, day))
+    start = format_time(midnight(record, day))
     while True:
         number += 1
         override = project.iteration_overrides.get(number, {})
         length: int = override.get("length") or record.get("iteration_length", 1)
         day += timedelta(weeks=length)
-        finish = written(midnight(record, day))
+        finish = format_time(midnight(record, day))
         span: Record = {
             "number": number,
             "project_id": record["id"],
@@ -289,7 +289,7 @@ def _room(project: Project, span: Record, velocity: int) -> float:
 
 
 def _done_and_current(project: Project, now: datetime) -> tuple[list[Record], int]:
-    moment = written(now)
+    moment = format_time(now)
     plan = iterations(project, now)
     # an archive may not know an iteration's days
     done = [span for span in plan if "finish" in span and span["finish"] <= moment]

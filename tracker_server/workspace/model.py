@@ -88,7 +88,7 @@ class Project:
 
 
 @dataclass
-class Holdings:
+class WorkspaceData:
     """All that one server holds; `tracker_server.workspace.Workspace` adds changes and readings."""
 
     me: Record
@@ -106,7 +106,7 @@ class Holdings:
     moves_updated_at: frozenset[str] = MOVES_UPDATED_AT
     """What moves `updated_at`. Without `owner_ids`, edits of owners alone leave a story's as it is,
     as at LiteTracker; without `comment`, comments do."""
-    as_recorded: bool = False
+    is_recording: bool = False
     """Whether what is not in a record is unknown, rather than worked out from others."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
     """Held by every change, and by whoever reads more than one value."""
@@ -114,7 +114,7 @@ class Holdings:
     """Moved by every change, the unnoticed ones included: equal revisions, equal answers."""
 
     def __post_init__(self) -> None:
-        self._written = (self.now, written(self.now))
+        self._written = (self.now, format_time(self.now))
         self._project_ids: dict[int, int] = {}
         self._parent_ids: dict[int, int] = {}
         self._last_id = max(HIGHEST_SMALL_ID, *self._ids())
@@ -205,7 +205,7 @@ class Holdings:
     def time(self) -> str:
         """Say what time it is in the workspace, as the API writes it: UTC, whole seconds, `Z`."""
         if self._written[0] is not self.now:
-            self._written = (self.now, written(self.now))
+            self._written = (self.now, format_time(self.now))
         return self._written[1]
 
     def new_id(self) -> int:
@@ -308,7 +308,7 @@ def change(method: _Method) -> _Method:
     """Make a method a change: it holds the lock and moves the workspace's `revision`."""
 
     @wraps(method)
-    def locked(self: Holdings, *args: object, **kwargs: object) -> object:
+    def locked(self: WorkspaceData, *args: object, **kwargs: object) -> object:
         with self.lock:
             self.revision += 1
             return method(self, *args, **kwargs)
@@ -316,7 +316,7 @@ def change(method: _Method) -> _Method:
     return cast("_Method", locked)
 
 
-def written(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """Write a moment as the API does: `2025-04-25T16:00:00Z`."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 

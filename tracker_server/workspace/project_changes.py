@@ -13,10 +13,10 @@ from tracker_server.workspace.model import (
     change,
     created,
     deleted,
+    format_time,
     resource,
     resources,
     updated,
-    written,
 )
 from tracker_server.workspace.story_changes import StoryChanges
 
@@ -87,7 +87,7 @@ class ProjectChanges(StoryChanges):
         if isinstance(record["time_zone"], str):
             record["time_zone"] = self._time_zone(record["time_zone"])
         project = Project(record)
-        record["start_time"] = written(midnight(record, first_day(project)))
+        record["start_time"] = format_time(midnight(record, first_day(project)))
         self.projects[project_id] = project
         self.add_membership(project_id, self.performer(by), "owner", by=by)
         return project

@@ -8,9 +8,9 @@ from tracker_server.workspace.model import (
     CHILD_LISTS,
     SITE,
     STATES,
-    Holdings,
     Project,
     Record,
+    WorkspaceData,
     assign,
     change,
     created,
@@ -25,7 +25,7 @@ STORY_TYPES = ("feature", "bug", "chore", "release")
 _NOT_IN_NEW_VALUES = {"kind", "url", "transitions", *CHILD_LISTS.values()}
 
 
-class StoryChanges(Holdings):
+class StoryChanges(WorkspaceData):
     """What can happen to stories."""
 
     @change

@@ -20,7 +20,7 @@ WORKING_STATES = ("started", "finished", "delivered", "rejected")
 class Workspace(ChildChanges, ProjectChanges):
     """All that one server holds.
 
-    Its attributes are those of `tracker_server.workspace.model.Holdings`, its changes those of
+    Its attributes are those of `tracker_server.workspace.model.WorkspaceData`, its changes those of
     `StoryChanges`, `ChildChanges` and `ProjectChanges`. Each change takes the time from `now`,
     bumps the project's `version` by one, and appends one activity; `by` is the person who performs
     it, the owner of the token if none is named. What follows from all that is read with the methods
@@ -45,7 +45,7 @@ class Workspace(ChildChanges, ProjectChanges):
         with self.lock:
             project = self.find_project(project_id)
             recorded: int | None = project.record.get("current_iteration_number")
-            if self.as_recorded and recorded is not None:
+            if self.is_recording and recorded is not None:
                 return recorded
             return iterations.current_number(project, self.now)
 
