@@ -11,10 +11,10 @@ from tracker_server.workspace.model import (
     WorkspaceData,
     assign,
     change,
-    created,
-    deleted,
+    created_change,
+    deleted_change,
     resource,
-    updated,
+    updated_change,
 )
 
 
@@ -340,7 +340,7 @@ class ChildChanges(WorkspaceData):
             by,
             highlight,
             rest,
-            [created(child, _new_values(child)), *self._touched(parent, kind)],
+            [created_change(child, _new_values(child)), *self._touched(parent, kind)],
             [resource(parent)],
         )
         return child
@@ -367,7 +367,7 @@ class ChildChanges(WorkspaceData):
             by,
             highlight,
             rest,
-            [updated(child, original, new), *self._touched(parent, kind)],
+            [updated_change(child, original, new), *self._touched(parent, kind)],
             [resource(parent)],
         )
         return child
@@ -385,7 +385,7 @@ class ChildChanges(WorkspaceData):
             by,
             highlight,
             rest,
-            [*self._touched(parent, kind), deleted(child)],
+            [*self._touched(parent, kind), deleted_change(child)],
             [resource(parent)],
         )
         return child
@@ -396,7 +396,7 @@ class ChildChanges(WorkspaceData):
             return []
         original = {"updated_at": parent.get("updated_at")}
         parent["updated_at"] = now
-        return [updated(parent, original, {"updated_at": now})]
+        return [updated_change(parent, original, {"updated_at": now})]
 
     def _attach(self, file: Record, by: int | None) -> Record:
         attachment_id = self.new_id()

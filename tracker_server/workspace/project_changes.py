@@ -11,12 +11,12 @@ from tracker_server.workspace.model import (
     Record,
     assign,
     change,
-    created,
-    deleted,
+    created_change,
+    deleted_change,
     format_time,
     resource,
     resources,
-    updated,
+    updated_change,
 )
 from tracker_server.workspace.story_changes import StoryChanges
 
@@ -114,7 +114,7 @@ class ProjectChanges(StoryChanges):
             by,
             "edited",
             "this project",
-            [updated(project.record, original, new)],
+            [updated_change(project.record, original, new)],
         )
         return project
 
@@ -172,7 +172,7 @@ class ProjectChanges(StoryChanges):
             by,
             "added",
             f"{self._person_in_brief(person_id)['name']} to this project",
-            [created(membership)],
+            [created_change(membership)],
         )
         return membership
 
@@ -197,7 +197,7 @@ class ProjectChanges(StoryChanges):
             by,
             "edited",
             f"the membership of {self._person_in_brief(membership['person_id'])['name']}",
-            [updated(membership, original, new)],
+            [updated_change(membership, original, new)],
         )
         return membership
 
@@ -217,7 +217,7 @@ class ProjectChanges(StoryChanges):
             by,
             "removed",
             f"{self._person_in_brief(membership['person_id'])['name']} from this project",
-            [deleted(membership)],
+            [deleted_change(membership)],
         )
 
     @change
@@ -235,7 +235,7 @@ class ProjectChanges(StoryChanges):
             by,
             "added",
             f'label "{name}"',
-            [created(label)],
+            [created_change(label)],
             [resource(label)],
         )
         return label
@@ -258,7 +258,7 @@ class ProjectChanges(StoryChanges):
             by,
             "renamed",
             f'label "{original["name"]}" to "{name}"',
-            [updated(label, original, new)],
+            [updated_change(label, original, new)],
             [resource(label)],
         )
         return label
@@ -274,13 +274,13 @@ class ProjectChanges(StoryChanges):
         project, label = self.find_label(label_id)
         if any(epic["label_id"] == label_id for epic in project.epics.values()):
             raise ValueError(f"label {label_id} is that of an epic")
-        changes = [deleted(label)]
+        changes = [deleted_change(label)]
         for story in project.stories.values():
             if label_id in story["label_ids"]:
                 kept = [other for other in story["label_ids"] if other != label_id]
                 original, new = assign(story, {"label_ids": kept})
                 self._touch(story, original, new)
-                changes.append(updated(story, original, new))
+                changes.append(updated_change(story, original, new))
         del project.labels[label_id]
         self._tell(
             project,
@@ -332,9 +332,9 @@ class ProjectChanges(StoryChanges):
             epic["description"] = description
         project.epics[epic_id] = epic
         values = {key: value for key, value in epic.items() if key not in {"kind", "comments"}}
-        changes = [created(epic, values)]
+        changes = [created_change(epic, values)]
         if new_label:
-            changes.append(created(new_label))
+            changes.append(created_change(new_label))
         self._tell(
             project, "epic_create_activity", by, "added", "this epic", changes, [resource(epic)]
         )
@@ -358,7 +358,7 @@ class ProjectChanges(StoryChanges):
             by,
             "edited",
             "this epic",
-            [updated(epic, original, new)],
+            [updated_change(epic, original, new)],
             [resource(epic)],
         )
         return epic
@@ -380,7 +380,7 @@ class ProjectChanges(StoryChanges):
             by,
             "deleted",
             "this epic",
-            [deleted(epic)],
+            [deleted_change(epic)],
             [resource(epic)],
         )
 
@@ -403,7 +403,7 @@ class ProjectChanges(StoryChanges):
             "moved",
             "this epic" if len(moved) == 1 else f"{len(moved)} epics",
             [
-                updated(epic, _following(before, epic["id"]), _following(after, epic["id"]))
+                updated_change(epic, _following(before, epic["id"]), _following(after, epic["id"]))
                 for epic in moved
             ],
             resources(moved),
@@ -424,7 +424,7 @@ class ProjectChanges(StoryChanges):
             by,
             "added",
             f'review type "{name}"',
-            [created(review_type)],
+            [created_change(review_type)],
         )
         return review_type
 

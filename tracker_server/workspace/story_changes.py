@@ -13,11 +13,11 @@ from tracker_server.workspace.model import (
     WorkspaceData,
     assign,
     change,
-    created,
-    deleted,
+    created_change,
+    deleted_change,
     resource,
     resources,
-    updated,
+    updated_change,
 )
 
 STORY_TYPES = ("feature", "bug", "chore", "release")
@@ -134,7 +134,7 @@ class StoryChanges(WorkspaceData):
             by,
             highlight,
             rest,
-            [updated(story, original, new)],
+            [updated_change(story, original, new)],
             [resource(story)],
         )
         return story
@@ -157,7 +157,7 @@ class StoryChanges(WorkspaceData):
             by,
             "deleted",
             _this_or_these(stories),
-            [deleted(story) for story in stories],
+            [deleted_change(story) for story in stories],
             resources(stories),
         )
 
@@ -184,7 +184,7 @@ class StoryChanges(WorkspaceData):
             by,
             "moved",
             f"this {story['story_type']} to {target.record.get('name', project_id)}",
-            [deleted(story)],
+            [deleted_change(story)],
             [resource(story)],
         )
         self.next_version(target)
@@ -205,7 +205,7 @@ class StoryChanges(WorkspaceData):
             f"this {story['story_type']} from {source.record.get('name', source.record['id'])}",
             [
                 _created_story(target, story, above, below),
-                *(created(record) for record in (*new_labels, *new_types)),
+                *(created_change(record) for record in (*new_labels, *new_types)),
             ],
             [resource(story)],
         )
@@ -246,7 +246,7 @@ class StoryChanges(WorkspaceData):
             by,
             "moved",
             _this_or_these(stories),
-            [updated(story, original[story["id"]], new[story["id"]]) for story in stories],
+            [updated_change(story, original[story["id"]], new[story["id"]]) for story in stories],
             resources(stories),
         )
 
@@ -374,7 +374,7 @@ def _created_story(project: Project, story: Record, above: int | None, below: in
         "blocked_story_ids": [],
         "labels": _label_names(project, story),
     }
-    return created(story, values)
+    return created_change(story, values)
 
 
 def _put_between_backlog_and_icebox(
