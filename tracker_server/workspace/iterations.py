@@ -80,13 +80,8 @@ def iterations(project: Project, now: datetime) -> list[Record]:
     """
     if project.iterations is not None:
         return project.iterations
-    plan: list[Record] = []
     spans = _spans(project)
-    current_time = format_time(now)
-    for span in spans:
-        plan.append(span)
-        if span["finish"] > current_time:
-            break
+    plan = _until(spans, format_time(now))
     done, current = plan[:-1], plan[-1]
     accepted = _accepted_by_number(project, plan)
     for span in done:
@@ -228,6 +223,16 @@ def _spans(project: Project) -> Iterator[Record]:
         }
         yield span
         start = finish
+
+
+def _until(spans: Iterator[Record], time_text: str) -> list[Record]:
+    """Return the iterations up to the one at a time."""
+    plan: list[Record] = []
+    for span in spans:
+        plan.append(span)
+        if span["finish"] > time_text:
+            break
+    return plan
 
 
 def _accepted_by_number(project: Project, plan: list[Record]) -> dict[int, list[Record]]:
