@@ -22,19 +22,19 @@ class Api:
         self.session = requests.Session()
         self.session.headers["X-TrackerToken"] = server.workspace.me["api_token"]
 
-    def answer(self, path: str, **query: Any) -> requests.Response:
+    def fetch(self, path: str, **query: Any) -> requests.Response:
         """Request a path below `/services/v5`."""
         return self.session.get(f"{self.server.url}{path}", params=query, timeout=5)
 
     def get(self, path: str, **query: Any) -> Any:
         """Return the JSON of a response that must be 200."""
-        response = self.answer(path, **query)
+        response = self.fetch(path, **query)
         assert response.status_code == 200, response.text
         return response.json()
 
     def error(self, path: str, **query: Any) -> tuple[int, str, str]:
         """Return status, code and problem of a response that must be an error."""
-        response = self.answer(path, **query)
+        response = self.fetch(path, **query)
         body = response.json()
         assert body["kind"] == "error"
         return response.status_code, body["code"], body.get("general_problem", "")

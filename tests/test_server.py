@@ -46,7 +46,7 @@ def ids(records: list[Record]) -> list[int]:
     return [record["id"] for record in records]
 
 
-def test_every_endpoint_answers(api: Api) -> None:
+def test_every_endpoint_responds(api: Api) -> None:
     project = api.project
     story = next(s for s in project.stories.values() if s["comments"])["id"]
     comment = project.stories[story]["comments"][0]["id"]
@@ -72,7 +72,7 @@ def test_every_endpoint_answers(api: Api) -> None:
         *(f"/accounts/{account}/memberships", "/account_summaries"),
         *(f"{api.path}/{name}" for name in below_project),
     ):
-        response = api.answer(path)
+        response = api.fetch(path)
         assert response.status_code == 200, path
         assert isinstance(response.json(), list | dict), path
         in_project = path.startswith(("/projects/", "/stories/", "/epics/"))
@@ -85,7 +85,7 @@ def test_every_endpoint_answers(api: Api) -> None:
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="needs the real recordings, which are not here")
-def test_answers_are_the_recorded_ones() -> None:
+def test_responses_equal_the_recorded_ones() -> None:
     def same(cassette: str, path: str, **query: str) -> None:
         assert api.get(f"/projects/{PROJECT_ID}/{path}", **query) == recorded(
             cassette, path, **query
@@ -107,19 +107,19 @@ def test_answers_are_the_recorded_ones() -> None:
         assert api.get("/me") == server.workspace.me
 
 
-def test_fields_choose_what_is_given(api: Api) -> None:
+def test_fields_select_attributes(api: Api) -> None:
     stories = f"{api.path}/stories"
     assert set(api.get(stories, fields="name,story_type")[0]) == {"id", "name", "story_type"}
     assert "kind" in api.get(stories, fields="kind")[0]
     default = api.get(stories)
     assert not {"tasks", "label_ids", "transitions", "before_id"} & set().union(*default)
-    held = api.project.stories
+    stored = api.project.stories
     for story in api.get(stories, fields=NESTED, limit=500):
-        kept = held[story["id"]]
+        expected = stored[story["id"]]
         for name in ("tasks", "blockers", "transitions", "follower_ids", "pull_requests"):
-            assert story[name] == kept[name]
-        assert ids(story["labels"]) == kept["label_ids"]
-        assert ids(story["comments"]) == ids(kept["comments"])
+            assert story[name] == expected[name]
+        assert ids(story["labels"]) == expected["label_ids"]
+        assert ids(story["comments"]) == ids(expected["comments"])
         for comment in story["comments"]:
             for attachment in comment["file_attachments"]:
                 assert set(attachment) == {"id", "filename"}
@@ -132,7 +132,7 @@ def test_fields_choose_what_is_given(api: Api) -> None:
     }
 
 
-def test_expansions_take_the_place_of_ids_as_recorded(api: Api) -> None:
+def test_expansions_replace_ids_as_recorded(api: Api) -> None:
     owned = next(s["id"] for s in api.project.stories.values() if s["owner_ids"])
     story = api.get(f"/stories/{owned}", fields=":default,owned_by,owners")
     assert "owned_by_id" not in story
@@ -151,14 +151,14 @@ def test_expansions_take_the_place_of_ids_as_recorded(api: Api) -> None:
     assert ids(iteration["stories"]) == iteration["story_ids"]
 
 
-def test_before_and_after_are_null_at_the_ends(api: Api) -> None:
+def test_before_id_and_after_id_are_null_at_the_ends(api: Api) -> None:
     stories = api.get(f"{api.path}/stories", fields="before_id,after_id", limit=500)
     order = ids(stories)
     assert [story["after_id"] for story in stories] == [None, *order[:-1]]
     assert [story["before_id"] for story in stories] == [*order[1:], None]
 
 
-def test_what_is_absent_is_left_out(api: Api) -> None:
+def test_attributes_without_a_value_are_left_out(api: Api) -> None:
     for path in ("stories", "epics", "releases", "memberships", "labels"):
         assert all(None not in record.values() for record in api.get(f"{api.path}/{path}"))
     completed = [
@@ -198,15 +198,15 @@ def test_what_is_absent_is_left_out(api: Api) -> None:
         ("/iterations", {"scope": "past"}, "scope"),
     ],
 )
-def test_bad_parameters_are_refused(
+def test_invalid_parameters_get_400(
     path: str, query: dict[str, str], problem: str, api: Api
 ) -> None:
-    status, code, said = api.error(f"{api.path}{path}", **query)
+    status, code, message = api.error(f"{api.path}{path}", **query)
     assert (status, code) == (400, "invalid_parameter")
-    assert problem in said
+    assert problem in message
 
 
-def test_what_is_not_there(api: Api) -> None:
+def test_unknown_records_and_paths_get_404(api: Api) -> None:
     for path in (f"{api.path}/stories/1", "/projects/1", "/stories/1", f"{api.path}/epics/1"):
         assert api.error(path)[:2] == (404, "unfound_resource")
     elsewhere = next(iter(list(api.workspace.projects.values())[1].stories))
@@ -218,22 +218,22 @@ def test_what_is_not_there(api: Api) -> None:
     assert (response.status_code, response.json()["code"]) == (404, "route_not_found")
 
 
-def test_pages(api: Api) -> None:
+def test_stories_are_paged(api: Api) -> None:
     stories = f"{api.path}/stories"
     order = list(api.project.stories)
-    first = api.answer(stories, limit=25)
+    first = api.fetch(stories, limit=25)
     assert paging(first) == {"Total": "60", "Limit": "25", "Offset": "0", "Returned": "25"}
     assert ids(first.json()) == order[:25]
-    last = api.answer(stories, limit=25, offset=50)
+    last = api.fetch(stories, limit=25, offset=50)
     assert paging(last) == {"Total": "60", "Limit": "25", "Offset": "50", "Returned": "10"}
-    beyond = api.answer(stories, limit=1, offset=9999)
+    beyond = api.fetch(stories, limit=1, offset=9999)
     assert beyond.json() == []
     assert paging(beyond) == {"Total": "60", "Limit": "1", "Offset": "9999", "Returned": "0"}
-    assert paging(api.answer(stories))["Limit"] == "100"
-    assert paging(api.answer(stories, limit=10_000))["Limit"] == "500"
-    assert paging(api.answer(f"{api.path}/iterations"))["Limit"] == "10"
-    assert paging(api.answer(f"{api.path}/iterations", limit=100))["Limit"] == "50"
-    assert not paging(api.answer(f"{api.path}/epics"))
+    assert paging(api.fetch(stories))["Limit"] == "100"
+    assert paging(api.fetch(stories, limit=10_000))["Limit"] == "500"
+    assert paging(api.fetch(f"{api.path}/iterations"))["Limit"] == "10"
+    assert paging(api.fetch(f"{api.path}/iterations", limit=100))["Limit"] == "50"
+    assert not paging(api.fetch(f"{api.path}/epics"))
 
 
 def test_envelope(api: Api) -> None:
@@ -266,12 +266,12 @@ def test_iterations(api: Api) -> None:
     current = api.project.record["current_iteration_number"]
     (now,) = api.get(path, scope="current")
     assert now["number"] == current
-    assert not paging(api.answer(path, scope="current"))
+    assert not paging(api.fetch(path, scope="current"))
     assert numbers(scope="done", offset=0)[0] == 1
     assert numbers(scope="backlog") == numbers(scope="current_backlog")[1:]
     assert numbers(scope="current_backlog")[0] == current
-    assert paging(api.answer(path, scope="done_current"))["Total"] == str(current)
-    back = api.answer(path, scope="done", offset=-7, limit=5)
+    assert paging(api.fetch(path, scope="done_current"))["Total"] == str(current)
+    back = api.fetch(path, scope="done", offset=-7, limit=5)
     assert [one["number"] for one in back.json()] == list(range(current - 7, current - 2))
     assert paging(back)["Offset"] == "-7"
     assert numbers(scope="done", offset=-2) == [current - 2, current - 1]
@@ -279,27 +279,27 @@ def test_iterations(api: Api) -> None:
 
 
 def test_stories_can_be_filtered(api: Api) -> None:
-    held = list(api.project.stories.values())
+    stored = list(api.project.stories.values())
     path = f"{api.path}/stories"
     for query, chosen in (
-        ({"with_state": "accepted"}, [s for s in held if s["current_state"] == "accepted"]),
-        ({"with_story_type": "bug"}, [s for s in held if s["story_type"] == "bug"]),
+        ({"with_state": "accepted"}, [s for s in stored if s["current_state"] == "accepted"]),
+        ({"with_story_type": "bug"}, [s for s in stored if s["story_type"] == "bug"]),
     ):
         assert chosen
         assert ids(api.get(path, **query)) == ids(chosen)
     label = next(iter(api.project.labels.values()))
-    labelled = [s for s in held if label["id"] in s["label_ids"]]
+    labelled = [s for s in stored if label["id"] in s["label_ids"]]
     assert ids(api.get(path, with_label=label["name"])) == ids(labelled)
-    middle = sorted(s["updated_at"] for s in held)[30]
-    later = [s for s in held if s["updated_at"] > middle]
+    middle = sorted(s["updated_at"] for s in stored)[30]
+    later = [s for s in stored if s["updated_at"] > middle]
     assert ids(api.get(path, updated_after=middle)) == ids(later)
     milliseconds = int(datetime.fromisoformat(middle).timestamp() * 1000)
     assert ids(api.get(path, updated_after=milliseconds)) == ids(later)
-    earlier = [s for s in held if s.get("accepted_at", "9") < middle]
+    earlier = [s for s in stored if s.get("accepted_at", "9") < middle]
     assert ids(api.get(path, accepted_before=middle)) == ids(earlier)
 
 
-def test_bulk_leaves_out_what_is_not_there(api: Api) -> None:
+def test_bulk_leaves_out_unknown_stories(api: Api) -> None:
     first, second, third, *_ = api.project.stories
     api.workspace.delete_stories(second)
     wanted = f"{third},{second},7,{first}"
@@ -307,20 +307,20 @@ def test_bulk_leaves_out_what_is_not_there(api: Api) -> None:
 
 
 def test_activity(api: Api) -> None:
-    held = api.project.activity
+    stored = api.project.activity
     path = f"{api.path}/activity"
-    assert api.get(path, limit=500) == held[::-1]
-    assert api.get(path, limit=500, sort_order="asc") == held
-    version = held[120]["project_version"]
-    assert api.get(path, sort_order="asc", since_version=version) == held[121:]
-    moment = held[100]["occurred_at"]
-    between = [one for one in held if one["occurred_at"] > moment]
+    assert api.get(path, limit=500) == stored[::-1]
+    assert api.get(path, limit=500, sort_order="asc") == stored
+    version = stored[120]["project_version"]
+    assert api.get(path, sort_order="asc", since_version=version) == stored[121:]
+    moment = stored[100]["occurred_at"]
+    between = [one for one in stored if one["occurred_at"] > moment]
     assert api.get(path, sort_order="asc", occurred_after=moment, limit=500) == between
     api.server.behaviour.activity_order = "asc"
-    assert api.get(path, limit=500) == held
-    assert api.get(path, limit=500, sort_order="desc") == held[::-1]
-    story = held[-1]["primary_resources"][0]["id"]
-    assert held[-1] in api.get(f"{api.path}/stories/{story}/activity")
+    assert api.get(path, limit=500) == stored
+    assert api.get(path, limit=500, sort_order="desc") == stored[::-1]
+    story = stored[-1]["primary_resources"][0]["id"]
+    assert stored[-1] in api.get(f"{api.path}/stories/{story}/activity")
     mine = api.get("/my/activity", limit=500)
     assert {one["performed_by"]["id"] for one in mine} == {api.workspace.me["id"]}
 
@@ -342,7 +342,7 @@ def test_attachments(api: Api) -> None:
     assert api.session.get(f"{site}/file_attachments/1/download", timeout=5).status_code == 404
 
 
-def test_the_token_is_needed(api: Api) -> None:
+def test_a_missing_or_wrong_token_is_refused(api: Api) -> None:
     for headers in ({}, {"X-TrackerToken": "0" * 32}):
         response = requests.get(f"{api.server.url}/me", headers=headers, timeout=5)
         assert response.status_code == 403
@@ -364,7 +364,7 @@ def test_only_own_projects_are_listed(api: Api) -> None:
     assert api.get(other_path)["public"] is True
 
 
-def test_a_change_is_seen_at_once(api: Api) -> None:
+def test_changes_are_visible_at_once(api: Api) -> None:
     story_id = next(iter(api.project.stories))
     for name, unnoticed in (("one", False), ("two", True)):
         api.workspace.edit_story(story_id, name=name, unnoticed=unnoticed)
@@ -384,8 +384,8 @@ def test_the_workspace_can_change_while_it_is_read(api: Api) -> None:
             api.workspace.reorder_stories(order[-1], before_id=order[0])
 
     api.server.before_request = reorder
-    first = api.answer(f"{api.path}/stories", limit=30)
-    second = api.answer(f"{api.path}/stories", limit=30, offset=30)
+    first = api.fetch(f"{api.path}/stories", limit=30)
+    second = api.fetch(f"{api.path}/stories", limit=30, offset=30)
     assert ids(first.json()) == order[:30]
     assert ids(second.json()) == order[29:-1]
     version = "X-Tracker-Project-Version"
@@ -395,7 +395,7 @@ def test_the_workspace_can_change_while_it_is_read(api: Api) -> None:
 @pytest.mark.parametrize(
     "bytes_range", [f"bytes={'9' * 5000}-", "bytes=x", "bytes=5-2", "bytes=0-0,2-3"]
 )
-def test_invalid_ranges_of_files_are_refused(bytes_range: str, api: Api) -> None:
+def test_invalid_ranges_get_400(bytes_range: str, api: Api) -> None:
     (attachment_id, content), *_ = api.workspace.attachments.items()
     site = api.server.url.removesuffix("/services/v5")
     url = f"{site}/file_attachments/{attachment_id}/download"
@@ -432,7 +432,7 @@ def test_only_loopback_host_names_are_accepted(host: str, status: int, api: Api)
     assert status_of_host(api.server, host) == status
 
 
-def test_the_host_that_is_listened_on_is_accepted() -> None:
+def test_the_name_of_the_listening_host_is_accepted() -> None:
     workspace = Workspace(me={"id": 1, "api_token": "x"}, now=datetime.now(UTC))
     for listening_on, host, status in (
         ("localhost", "localhost", 200),
@@ -454,7 +454,7 @@ def test_requests_are_recorded(api: Api) -> None:
     assert other.status == 404
 
 
-def test_latency_is_waited_for_side_by_side(api: Api) -> None:
+def test_latency_does_not_serialize_requests(api: Api) -> None:
     api.server.behaviour.latency = 0.3
     begin = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
@@ -462,7 +462,7 @@ def test_latency_is_waited_for_side_by_side(api: Api) -> None:
     assert 0.3 <= time.monotonic() - begin < 1.5
 
 
-def test_what_can_be_closed_and_missing(api: Api) -> None:
+def test_forbidden_and_unsupported_endpoints_and_fields(api: Api) -> None:
     project_id = api.project.record["id"]
     api.server.behaviour = Behaviour(
         forbidden_endpoints={"accounts"},
@@ -481,24 +481,24 @@ def test_what_can_be_closed_and_missing(api: Api) -> None:
     assert "description" in set().union(*api.get(f"{api.path}/stories", fields="id"))
 
 
-def test_odd_pages(api: Api) -> None:
+def test_pages_with_wrong_totals_and_ignored_offsets(api: Api) -> None:
     path = f"{api.path}/stories"
     api.server.behaviour = Behaviour(faults=[WrongTotal(None)])
-    assert paging(api.answer(path))["Total"] == ""
+    assert paging(api.fetch(path))["Total"] == ""
     assert api.get(path, envelope="true")["pagination"]["total"] is None
     api.server.behaviour = Behaviour(faults=[NoTotal()])
-    assert "Total" not in paging(api.answer(path))
+    assert "Total" not in paging(api.fetch(path))
     api.server.behaviour = Behaviour(faults=[InflatedTotal()], max_limits={"stories": 7})
-    answer = api.answer(path)
-    assert int(paging(answer)["Total"]) > 60 + 7
-    assert paging(answer)["Limit"] == "7"
+    response = api.fetch(path)
+    assert int(paging(response)["Total"]) > 60 + 7
+    assert paging(response)["Limit"] == "7"
     api.server.behaviour = Behaviour(pagination_headers=False)
-    assert not paging(api.answer(path))
+    assert not paging(api.fetch(path))
     api.server.behaviour = Behaviour(ignores_offset=True)
     assert api.get(path, offset=30) == api.get(path)
 
 
-def test_strange_values_come_through(api: Api) -> None:
+def test_unusual_values_are_served(api: Api) -> None:
     story_id = next(iter(api.project.stories))
     strange = {"name": "a\x00b \ud83d", "estimate": 0.5, "mood": 2**70}
     api.workspace.edit_story(story_id, **strange)
@@ -509,7 +509,7 @@ SMALL = ("--projects", "1", "--stories", "5", "--activity", "5")
 """Options of the command for a workspace that is made at once."""
 
 
-def test_the_command_serves_until_told_to_stop() -> None:
+def test_the_command_serves_until_ctrl_c() -> None:
     """By Ctrl-C; `test_serve_archive` ends it by SIGTERM."""
     with subprocess.Popen(
         [sys.executable, "-m", "tracker_server", *SMALL, "--latency", "1", "--faults", "0.01"],
@@ -531,7 +531,7 @@ def test_the_command_serves_until_told_to_stop() -> None:
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_a_port_in_use_is_one_clear_line(forking: Forking, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(forking: Forking, tmp_path: Path) -> None:
     # not called here, where the signals would stay blocked
     script = tmp_path / "serve.py"
     script.write_text(
@@ -550,13 +550,13 @@ def test_a_port_in_use_is_one_clear_line(forking: Forking, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "option", [("--projects", "-1"), ("--faults", "2"), ("--port", "70000"), ("--latency", "-1")]
 )
-def test_bad_options_end_with_2(
+def test_invalid_options_exit_2(
     option: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["tracker_server", *option])
-    with pytest.raises(SystemExit) as ended_with:
+    with pytest.raises(SystemExit) as exited:
         main()
-    assert ended_with.value.code == 2
+    assert exited.value.code == 2
     assert option[0] in capsys.readouterr().err.splitlines()[-1]
 
 

@@ -79,21 +79,21 @@ def test_status_for_one_endpoint_one_project_or_everything(
     lists = [f"/projects/{project}/{name}" for project in (first, second) for name in ("labels",)]
     api.server.behaviour.unsupported_endpoints = missing
     fail(api, Status(status, endpoints={"labels"}))
-    assert {api.answer(path).status_code for path in lists} == {status}
+    assert {api.fetch(path).status_code for path in lists} == {status}
     assert api.get(f"/projects/{first}/epics")
     fail(api, Status(status, projects={second}))
     story = next(iter(api.workspace.projects[second].stories))
-    assert [api.answer(path).status_code for path in lists] == [200, status]
-    assert api.answer(f"/stories/{story}").status_code == status
+    assert [api.fetch(path).status_code for path in lists] == [200, status]
+    assert api.fetch(f"/stories/{story}").status_code == status
     assert api.get("/projects")
     fail(api, Status(status))
-    assert api.answer("/me").status_code == status
+    assert api.fetch("/me").status_code == status
     assert api.server.requests[-1].status == status
 
 
 def test_status_of_a_list_spares_its_single_records(api: Api) -> None:
     fail(api, Status(404, endpoints={"/projects/{id}/stories"}))
-    assert api.answer(f"{api.path}/stories").status_code == 404
+    assert api.fetch(f"{api.path}/stories").status_code == 404
     assert api.get(f"{api.path}/stories/{next(iter(api.project.stories))}")
 
 
@@ -117,7 +117,7 @@ def test_status_has_an_error_body(fault: Status, code: str, api: Api) -> None:
 def test_after_and_times_count_requests_to_each_path(api: Api) -> None:
     fail(api, Status(500, after=1, times=2))
     for path in ("/me", "/projects"):
-        assert [api.answer(path).status_code for _ in range(5)] == [200, 500, 500, 200, 200]
+        assert [api.fetch(path).status_code for _ in range(5)] == [200, 500, 500, 200, 200]
 
 
 def test_params_and_where_choose_requests(api: Api) -> None:
@@ -127,15 +127,15 @@ def test_params_and_where_choose_requests(api: Api) -> None:
         Status(500, where=lambda request: int(request.query.get("limit", 0)) > 50),
     )
     path = f"{api.path}/stories"
-    assert api.answer(path, updated_after="2024-01-01T00:00:00Z").status_code == 504
-    assert api.answer(path, limit=51).status_code == 500
+    assert api.fetch(path, updated_after="2024-01-01T00:00:00Z").status_code == 504
+    assert api.fetch(path, limit=51).status_code == 500
     assert api.get(path, limit=50)
 
 
 def test_pages_that_are_too_large(api: Api) -> None:
     fail(api, LimitTooHigh(max_limit=50, endpoints={"stories"}))
     path = f"{api.path}/stories"
-    assert api.answer(path, limit=51).status_code == 504
+    assert api.fetch(path, limit=51).status_code == 504
     assert len(api.get(path, limit=50)) == 50
     assert api.get(path)
 
@@ -150,7 +150,7 @@ def test_empty_list_once_and_permanently(missing: set[str], api: Api) -> None:
     fail(api, EmptyList(projects={api.project.record["id"]}))
     for name in ("labels", "stories", "epics", "memberships", "releases", "iterations"):
         assert [api.get(f"{api.path}/{name}") for _ in range(2)] == [[], []]
-    assert paging(api.answer(f"{api.path}/stories"))["Total"] == "0"
+    assert paging(api.fetch(f"{api.path}/stories"))["Total"] == "0"
     assert api.get(f"{api.path}/history/days")["data"] == []
     assert api.get(api.path)["id"] == api.project.record["id"]
     fail(api, EmptyList(endpoints={"accounts", "workspaces"}))
@@ -163,7 +163,7 @@ def test_missing_rows_and_projects(api: Api) -> None:
     assert ids(api.get("/projects")) == [second]
     assert api.get(f"/projects/{first}")["id"] == first
     fail(api, MissingRows(share=0.75, endpoints={"stories"}))
-    response = api.answer(f"{api.path}/stories")
+    response = api.fetch(f"{api.path}/stories")
     assert ids(response.json()) == list(api.project.stories)[:15]
     assert paging(response)["Total"] == "15"
 
@@ -172,7 +172,7 @@ def test_later_pages_shorter_than_the_first(api: Api) -> None:
     api.server.behaviour.max_limits["stories"] = 5
     fail(api, ShortLaterPages(limit=2))
     path, order = f"{api.path}/stories", list(api.project.stories)
-    first, second = api.answer(path), api.answer(path, offset=5)
+    first, second = api.fetch(path), api.fetch(path, offset=5)
     assert (ids(first.json()), ids(second.json())) == (order[:5], order[5:7])
     assert paging(first) == {"Total": "60", "Limit": "5", "Offset": "0", "Returned": "5"}
     assert paging(second) == {"Total": "60", "Limit": "2", "Offset": "5", "Returned": "2"}
@@ -181,7 +181,7 @@ def test_later_pages_shorter_than_the_first(api: Api) -> None:
 def test_one_empty_page_in_the_middle(api: Api) -> None:
     fail(api, EmptyPage(after=1))
     path, order = f"{api.path}/stories", list(api.project.stories)
-    pages = [api.answer(path, limit=20, offset=offset) for offset in (0, 20, 40, 40)]
+    pages = [api.fetch(path, limit=20, offset=offset) for offset in (0, 20, 40, 40)]
     assert [ids(page.json()) for page in pages] == [order[:20], order[20:40], [], order[40:]]
     assert paging(pages[2]) == {"Total": "60", "Limit": "20", "Offset": "40", "Returned": "0"}
 
@@ -199,10 +199,10 @@ def test_one_empty_page_in_the_middle(api: Api) -> None:
 def test_wrong_totals(fault: Fault, header: str, total: int | None, api: Api) -> None:
     fail(api, fault)
     path = f"{api.path}/stories"
-    assert paging(api.answer(path))["Total"] == header
+    assert paging(api.fetch(path))["Total"] == header
     assert api.get(path, envelope="true")["pagination"]["total"] == total
     fail(api, NoTotal())
-    assert "Total" not in paging(api.answer(path))
+    assert "Total" not in paging(api.fetch(path))
 
 
 def test_values_of_the_wrong_type(api: Api) -> None:
@@ -245,14 +245,14 @@ def test_records_of_an_account_and_activity_can_be_wrong_too(api: Api) -> None:
 @pytest.mark.parametrize("depth", [900, 10_000])
 def test_records_nested_too_deep(depth: int, api: Api) -> None:
     fail(api, DeepValue(depth=depth))
-    body = api.answer("/me").content
+    body = api.fetch("/me").content
     assert b'"extra":' + b"[" * depth + b"]" * depth in body
 
 
 def test_long_numbers_and_invalid_utf8(api: Api) -> None:
     story = next(iter(api.project.stories))
     fail(api, LongNumber(digits=400), InvalidUtf8())
-    body = api.answer(f"/stories/{story}").content
+    body = api.fetch(f"/stories/{story}").content
     assert b'"estimate":' + b"9" * 400 in body
     assert b'"name":"caf\xe9"' in body
 
@@ -265,7 +265,7 @@ def test_thousands_of_new_attributes(api: Api) -> None:
 
 def test_faults_of_the_same_response_add_up(api: Api) -> None:
     fail(api, ByteOrderMark(), MissingRows(share=0.5), SetAttribute("mood", "good"), NoTotal())
-    response = api.answer(f"{api.path}/stories", fields="id")
+    response = api.fetch(f"{api.path}/stories", fields="id")
     assert "Total" not in paging(response)
     assert response.content[:3] == b"\xef\xbb\xbf"
     stories = json.loads(response.content.decode("utf-8-sig"))
@@ -275,13 +275,13 @@ def test_faults_of_the_same_response_add_up(api: Api) -> None:
 
 def test_bodies_that_are_not_json(api: Api) -> None:
     fail(api, Body(b'{"a": tru'))
-    assert api.answer("/me").content == b'{"a": tru'
+    assert api.fetch("/me").content == b'{"a": tru'
     fail(api, HtmlPage())
-    page = api.answer("/me")
+    page = api.fetch("/me")
     assert (page.status_code, page.headers["Content-Type"][:9]) == (200, "text/html")
     fail(api, HalfJson())
     with pytest.raises(requests.exceptions.JSONDecodeError):
-        api.answer("/me").json()
+        api.fetch("/me").json()
 
 
 def test_gzip_bomb(api: Api) -> None:
@@ -297,7 +297,7 @@ def test_gzip_bomb(api: Api) -> None:
 
 def test_large_body(api: Api) -> None:
     fail(api, LargeBody(size=5_000_000))
-    response = api.answer("/me")
+    response = api.fetch("/me")
     assert len(response.content) > 5_000_000
     assert response.json()["kind"] == "me"
 
@@ -315,19 +315,19 @@ def test_redirects(api: Api) -> None:
     assert response.status_code == 302
     assert response.headers["Location"] == "http://127.0.0.1:9/elsewhere"
     fail(api, Redirect())
-    response = api.answer("/me")
+    response = api.fetch("/me")
     assert response.status_code == 302
     assert "Location" not in response.headers
 
 
 def test_retry_after(api: Api) -> None:
     fail(api, TooManyRequests(retry_after=86400))
-    response = api.answer("/me")
+    response = api.fetch("/me")
     assert (response.status_code, response.headers["Retry-After"]) == (429, "86400")
     fail(api, TooManyRequests())
-    assert "Retry-After" not in api.answer("/me").headers
+    assert "Retry-After" not in api.fetch("/me").headers
     fail(api, Status(503, headers={"Retry-After": "7"}))
-    assert api.answer("/me").headers["Retry-After"] == "7"
+    assert api.fetch("/me").headers["Retry-After"] == "7"
 
 
 def test_token_in_an_error(api: Api) -> None:
@@ -345,7 +345,7 @@ def test_connections_that_break(api: Api) -> None:
     ):
         fail(api, fault)
         with pytest.raises(error):
-            api.answer("/me")
+            api.fetch("/me")
     assert [request.status for request in api.server.requests] == [200, None, None]
     fail(api, Stall(seconds=30))
     with pytest.raises(requests.ReadTimeout):
@@ -376,7 +376,7 @@ def test_random_faults_are_the_same_for_the_same_seed() -> None:
 
 def test_random_faults_over_http(api: Api) -> None:
     fail(api, RandomFaults(1, (Status(503),), endpoints={"me"}, max_in_a_row=1))
-    assert [api.answer("/me").status_code for _ in range(3)] == [503, 200, 503]
+    assert [api.fetch("/me").status_code for _ in range(3)] == [503, 200, 503]
     assert api.get("/projects")
 
 
@@ -387,7 +387,7 @@ def test_ending_the_server_does_not_wait_for_a_stalled_request() -> None:
 
         def ask() -> None:
             try:
-                Api(server).answer("/me")
+                Api(server).fetch("/me")
             except requests.RequestException as error:
                 errors.append(type(error).__name__)
 

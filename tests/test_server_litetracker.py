@@ -51,7 +51,7 @@ def test_projects_have_titles_and_no_version(api: Api) -> None:
     project, _ = api.get("/projects")
     assert project["title"] == api.project.record["name"]
     assert not {"name", "version"} & set(project)
-    response = api.answer(f"{api.path}/memberships")
+    response = api.fetch(f"{api.path}/memberships")
     assert response.json()[0]["person"]["name"]
     assert "X-Tracker-Project-Version" not in response.headers
 
@@ -68,7 +68,7 @@ def test_comments_name_their_author(api: Api) -> None:
 
 
 def test_pages_are_not_announced_and_limits_are_obeyed(api: Api) -> None:
-    response = api.answer(f"{api.path}/stories", limit=7, offset=3)
+    response = api.fetch(f"{api.path}/stories", limit=7, offset=3)
     assert not [name for name in response.headers if name.startswith("X-Tracker-Pag")]
     assert [s["id"] for s in response.json()] == list(api.project.stories)[3:10]
     api.server.behaviour = litetracker(max_limit=50)
@@ -88,9 +88,9 @@ def test_only_known_endpoints_are_offered(api: Api) -> None:
 
 
 def test_activity_since_a_time_in_either_order(api: Api) -> None:
-    held = api.project.activity
-    moment = held[-20]["occurred_at"]
-    newer = [one["guid"] for one in held if one["occurred_at"] > moment]
+    stored = api.project.activity
+    moment = stored[-20]["occurred_at"]
+    newer = [one["guid"] for one in stored if one["occurred_at"] > moment]
 
     def guids(**query: Any) -> list[str]:
         return [one["guid"] for one in api.get(f"{api.path}/activity", **query)]
@@ -120,7 +120,7 @@ def test_filters_of_one_clause(api: Api) -> None:
 
 def test_filters_of_large_projects_time_out(api: Api) -> None:
     api.server.behaviour = litetracker(max_filtered_stories=59)
-    assert api.answer(f"{api.path}/stories", filter="type:bug").status_code == 504
+    assert api.fetch(f"{api.path}/stories", filter="type:bug").status_code == 504
     assert len(api.get(f"{api.path}/stories")) == 60
     api.server.behaviour = litetracker(max_filtered_stories=60)
     assert found_by(api, "type:bug")
@@ -128,7 +128,7 @@ def test_filters_of_large_projects_time_out(api: Api) -> None:
 
 def test_some_requests_end_with_500(api: Api) -> None:
     api.server.behaviour = litetracker(error_rate=0.3)
-    statuses = [api.answer("/me", number=number).status_code for number in range(100)]
+    statuses = [api.fetch("/me", number=number).status_code for number in range(100)]
     assert set(statuses) == {200, 500}
     assert 15 < statuses.count(500) < 45
 
