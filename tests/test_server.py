@@ -454,6 +454,13 @@ def test_requests_are_recorded(api: Api) -> None:
     assert other.status == 404
 
 
+def test_requests_are_not_kept_if_the_server_runs_for_long() -> None:
+    workspace = Workspace(me={"id": 1, "api_token": "x"}, now=datetime.now(UTC))
+    with TrackerServer(workspace, keeps_requests=False) as server:
+        assert Api(server).get("/projects") == []
+        assert server.requests == []
+
+
 def test_latency_does_not_serialize_requests(api: Api) -> None:
     api.server.behaviour.latency = 0.3
     begin = time.monotonic()

@@ -48,7 +48,11 @@ def _serve(workspace: Workspace, description: str, options: argparse.Namespace) 
     behaviour = _behaviour(options)
     try:
         with TrackerServer(
-            workspace, host=options.host, port=options.port, behaviour=behaviour
+            workspace,
+            host=options.host,
+            port=options.port,
+            behaviour=behaviour,
+            keeps_requests=False,
         ) as server:
             sys.stdout.write(f"{server.url} {description}\n")
             sys.stdout.flush()

@@ -83,6 +83,7 @@ class TrackerServer:
             the same machine only.
         port: 0 for any free port.
         behaviour: How the server differs from the documented one.
+        keeps_requests: Whether `requests` is filled; a server that runs for long must not.
 
     Attributes:
         workspace: The workspace.
@@ -104,6 +105,7 @@ class TrackerServer:
         host: str = LOOPBACK,
         port: int = 0,
         behaviour: Behaviour | None = None,
+        keeps_requests: bool = True,
     ) -> None:
         self.workspace = workspace
         self.behaviour = behaviour or Behaviour()
@@ -111,6 +113,7 @@ class TrackerServer:
         self.before_request: _Hook | None = None
         self.url = ""
         self._host, self._port = host, port
+        self._keeps_requests = keeps_requests
         self._cache = ResponseCache()
 
     def __enter__(self) -> Self:
@@ -154,7 +157,9 @@ class TrackerServer:
 
     async def _handle(self, http_request: web.BaseRequest) -> web.StreamResponse:
         behaviour = self.behaviour
-        request = self._record(http_request)
+        request = self._parse_request(http_request)
+        if self._keeps_requests:
+            self.requests.append(request)
         if behaviour.latency:
             await asyncio.sleep(behaviour.latency)
         if self.before_request is not None:
@@ -167,15 +172,15 @@ class TrackerServer:
             request.status = response.status
         return await _send(http_request, response)
 
-    def _record(self, http_request: web.BaseRequest) -> Request:
-        """Add the request to those received, with what it is about."""
+    def _parse_request(self, http_request: web.BaseRequest) -> Request:
+        """Determine the endpoint and the project of a request."""
         path = http_request.path
         template, numbers = find_endpoint(path.removeprefix(ROOT))
         endpoint = ENDPOINTS.get(template)
         name = endpoint.name if endpoint else ""
         if path.startswith(_DOWNLOAD):
             name = "file_attachments"
-        request = Request(
+        return Request(
             http_request.method,
             path,
             dict(http_request.query),
@@ -184,8 +189,6 @@ class TrackerServer:
             template,
             self._project_id(template, numbers),
         )
-        self.requests.append(request)
-        return request
 
     def _project_id(self, template: str, numbers: list[int]) -> int | None:
         if template.startswith("/projects/{id}"):
@@ -234,8 +237,7 @@ class TrackerServer:
         path, query = request.path.removeprefix(ROOT), dict(request.query)
         if any(fault.changes_data for fault in faults):
             return handle_request(self.workspace, behaviour, path, query, faults)
-        # tests that edit a record directly, not through the workspace, may at least change its
-        # version or the time
+        # records can be edited directly too; then their project's version or the clock may tell
         key = (
             request.path_qs,
             repr(behaviour),
