@@ -124,9 +124,7 @@ class TrackerServer:
         """
         family, *_, address = socket.getaddrinfo(self._host, self._port)[0]
         self._socket = socket.create_server(address[:2], family=family, backlog=256)
-        name = LOOPBACK if is_every_address(self._host) else self._host
-        name = f"[{name}]" if ":" in name else name
-        self.url = f"http://{name}:{self._socket.getsockname()[1]}{ROOT}"
+        self.url = f"http://{_reachable_name(self._host)}:{self._socket.getsockname()[1]}{ROOT}"
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="tracker_server", daemon=True)
@@ -270,6 +268,13 @@ class TrackerServer:
         except ValueError:
             raise invalid_parameter("the header 'Range' must be 'bytes=START-'") from None
         return _file(content, begin)
+
+
+def _reachable_name(host: str) -> str:
+    """Return the host for a URL; every address is reachable as that of the same machine."""
+    if is_every_address(host):
+        host = "::1" if ":" in host else LOOPBACK
+    return f"[{host}]" if ":" in host else host
 
 
 def _file(content: bytes, begin: int) -> Response:

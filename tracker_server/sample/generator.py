@@ -47,7 +47,7 @@ Subprocess = Generator[float, None, float]
 
 
 @dataclass(frozen=True)
-class Settings:
+class ProjectSettings:
     """The settings of a project."""
 
     time_zone: str
@@ -59,15 +59,15 @@ class Settings:
     velocity_averaged_over: int = 3
 
 
-SETTINGS = (
-    Settings(
+PROJECT_SETTINGS = (
+    ProjectSettings(
         "Europe/Berlin",
         2,
         "0,1,2,3,5,8",
         bugs_and_chores_are_estimatable=False,
         automatic_planning=True,
     ),
-    Settings(
+    ProjectSettings(
         "America/New_York",
         1,
         "0,1,2,3",
@@ -75,7 +75,7 @@ SETTINGS = (
         automatic_planning=True,
         velocity_averaged_over=4,
     ),
-    Settings(
+    ProjectSettings(
         "Europe/London",
         2,
         "0,1,2,3",
@@ -83,7 +83,7 @@ SETTINGS = (
         automatic_planning=False,
         week_start_day="Wednesday",
     ),
-    Settings(
+    ProjectSettings(
         "Asia/Kolkata",
         1,
         "0,1,2,3,5,8",
@@ -179,7 +179,7 @@ class Simulator:
     workspace: Workspace
     project: Project
     product: words.Product
-    settings: Settings
+    settings: ProjectSettings
     calendar: WorkCalendar
     rng: random.Random
     members: list[int] = field(default_factory=list)
@@ -612,7 +612,7 @@ def _new_project(
 ) -> Simulator:
     product = words.PRODUCTS[number % len(words.PRODUCTS)]
     part = product.parts[number // len(words.PRODUCTS) % len(product.parts)]
-    settings = SETTINGS[number % len(SETTINGS)]
+    settings = PROJECT_SETTINGS[number % len(PROJECT_SETTINGS)]
     calendar = WorkCalendar(settings.time_zone)
     workspace.now = calendar.to_datetime(0)
     project = workspace.create_project(
