@@ -19,8 +19,7 @@ import requests
 from tracker_server import Behaviour, TrackerServer
 from tracker_server.__main__ import main
 from tracker_server.faults import InflatedTotal, NoTotal, WrongTotal
-from tracker_server.workspace import Workspace
-from tracker_server.workspace.model import Record
+from tracker_server.workspace import Record, Workspace
 
 from .api_client import Api, paging, small_api
 from .forking import Forking, ended
@@ -503,6 +502,20 @@ def test_pages_with_wrong_totals_and_ignored_offsets(api: Api) -> None:
     assert not paging(api.fetch(path))
     api.server.behaviour = Behaviour(ignores_offset=True)
     assert api.get(path, offset=30) == api.get(path)
+
+
+def test_invalid_http_gets_400_and_is_not_logged(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert api.fetch("/me", fields="a(" * 10_000).status_code == 400
+    assert api.get("/me")
+    assert not caplog.records
+
+
+def test_failures_of_the_server_are_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    api.project.record["kind"] = object()
+    assert api.fetch("/projects").status_code == 500
+    assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
 def test_unusual_values_are_served(api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import struct
 import threading
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from tracker_server.behaviour import Behaviour
 from tracker_server.endpoints import ENDPOINTS, find_endpoint
@@ -38,6 +40,8 @@ _DOWNLOAD = "/file_attachments/"
 _PADDING_CHUNK = 1 << 20
 _SHUTDOWN_TIMEOUT = 0.05  # seconds; 0 would be for ever
 _SO_LINGER_OFF = struct.pack("ii", 1, 0)
+
+_logger = logging.getLogger(__name__)
 
 _Hook = Callable[[str, dict[str, str]], None]
 
@@ -146,7 +150,8 @@ class TrackerServer:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        server = web.Server(self._handle, access_log=None)
+        _logger.addFilter(_is_no_invalid_request)
+        server = web.Server(self._handle, access_log=None, logger=_logger)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()
         await web.SockSite(runner, self._socket).start()
@@ -268,6 +273,11 @@ class TrackerServer:
         except ValueError:
             raise invalid_parameter("the header 'Range' must be 'bytes=START-'") from None
         return _file(content, begin)
+
+
+def _is_no_invalid_request(record: logging.LogRecord) -> bool:
+    """Filter out tracebacks of requests that are not valid HTTP: they are the client's fault."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _reachable_name(host: str) -> str:
