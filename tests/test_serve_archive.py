@@ -310,3 +310,18 @@ def test_invalid_values_in_files_are_served(tmp_path: Path, invalid: Any) -> Non
         assert [one["number"] for one in get("projects/9/iterations")] == [1, 2]
         get("projects/9/iterations", scope="current")
         assert {one["guid"] for one in get("projects/9/activity")} == {"9_1", "9_2"}
+
+
+def test_records_that_are_not_served_are_counted(tmp_path: Path) -> None:
+    records = [
+        {"kind": "story", "id": 1, "project_id": 9, "name": "Served"},
+        {"kind": "label", "id": 2, "name": "Nowhere"},
+        {"kind": "iteration", "number": 1, "start": "2024-01-01T00:00:00Z"},
+    ]
+    write(tmp_path / "a.json", records)
+    with ArchiveWorkspace([tmp_path / "a.json"]) as archived:
+        assert list(archived.workspace.projects[9].stories) == [1]
+        assert archived.warnings == [
+            "a.json: 1 of iterations rejected: it has no id",
+            "1 records are not served: they have no project",
+        ]

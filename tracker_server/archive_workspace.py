@@ -72,7 +72,7 @@ class ArchiveWorkspace:
             self.warnings += builder.damaged_files
             if builder.without_project:
                 self.warnings.append(
-                    f"{builder.without_project:,} records name no project and are not served"
+                    f"{builder.without_project:,} records are not served: they have no project"
                 )
             self._stack = stack.pop_all()
         return self
@@ -149,14 +149,12 @@ class WorkspaceBuilder:
     def add(self, found: Found) -> None:
         """Add a record if it is the best copy so far."""
         key: Key = tuple(found.record.get(name) for name in _KEYS.get(found.table, ("id",)))
-        if not all(isinstance(part, str | int) for part in key):
-            return
         rank = rank_of(found.record, found.source)
         if rank <= self._ranks.get((found.table, key), Rank(-(2**63), "", -1)):
             return
-        self._ranks[found.table, key] = rank
         if found.content is not None and not self._copy(int(found.record["id"]), found.content):
             return
+        self._ranks[found.table, key] = rank
         self.records[found.table][key] = {
             name: valid
             for name, value in found.record.items()
