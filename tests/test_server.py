@@ -502,6 +502,9 @@ def test_pages_with_wrong_totals_and_ignored_offsets(api: Api) -> None:
     assert not paging(api.fetch(path))
     api.server.behaviour = Behaviour(ignores_offset=True)
     assert api.get(path, offset=30) == api.get(path)
+    api.server.behaviour = Behaviour(repeats_last_page=True)
+    assert api.get(path, limit=25, offset=1000) == api.get(path, limit=25, offset=50)
+    assert len(api.get(path, limit=25, offset=60)) == 10
 
 
 def test_invalid_http_gets_400_and_is_not_logged(

@@ -29,6 +29,7 @@ class Behaviour:
         max_limits: The largest page by endpoint, if it is not the documented one.
         pagination_headers: Whether headers or envelope describe the page.
         ignores_offset: Whether every page is the first one.
+        repeats_last_page: Whether an offset beyond the end gets the last page again.
         downloads_redirect_to: The site to which downloads of attachments are redirected.
         activity_order: The order of activity if the request names none.
         max_filtered_stories: The most stories that a project may have for `filter` to work; with
@@ -50,6 +51,7 @@ class Behaviour:
     max_limits: dict[str, int] = field(default_factory=dict)
     pagination_headers: bool = True
     ignores_offset: bool = False
+    repeats_last_page: bool = False
     downloads_redirect_to: str | None = None
     activity_order: Literal["asc", "desc"] = "desc"
     max_filtered_stories: int | None = None

@@ -176,6 +176,8 @@ def _cut_page(
     offset = 0 if behaviour.ignores_offset else query.integer("offset") or 0
     if offset < 0 and query.values.get("scope") != "done":
         raise invalid_parameter("'offset' must not be negative")
+    if behaviour.repeats_last_page and offset >= len(result) > 0:
+        offset = (len(result) - 1) // limit * limit
     begin = offset if offset >= 0 else max(0, len(result) + offset)
     page = Page(result[begin : begin + limit], len(result), limit, offset)
     for fault in faults:
