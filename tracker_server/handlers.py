@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -114,17 +115,6 @@ def _read(
     """Read what was requested from the workspace."""
     selection = DEFAULT if behaviour.ignores_fields else _parse_selection(query, behaviour)
     serialize = make_serializer(endpoint.record_type, selection)
-
-    def finish(record: Record) -> Record:
-        serialized = serialize(view, record)
-        if behaviour.dialect == "litetracker":
-            serialized = to_litetracker(view, serialized)
-        if not behaviour.has_project_versions and serialized.get("kind") == "project":
-            serialized = {n: value for n, value in serialized.items() if n != "version"}
-        for fault in faults:
-            serialized = fault.change_record(serialized)
-        return serialized
-
     result = endpoint.read(view, query, *numbers)
     if "filter" in query.values and isinstance(result, list):
         _refuse_slow_filter(view, behaviour)
@@ -132,9 +122,34 @@ def _read(
     result = _change_rows(result, faults)
     page = _cut_page(endpoint, query, behaviour, result, faults)
     rows = page.rows if page else result
-    data = [finish(record) for record in rows] if isinstance(rows, list) else finish(rows)
+    data = _map(partial(serialize, view), rows)
+    for step in _steps(view, behaviour, faults):
+        data = _map(step, data)
     announced = page if behaviour.pagination_headers else None
     return _Content(data, announced, _project_version(view, behaviour, template))
+
+
+def _steps(
+    view: RequestView, behaviour: Behaviour, faults: Sequence[Fault]
+) -> list[Callable[[Record], Record]]:
+    """Return what is done to each serialized record."""
+    steps: list[Callable[[Record], Record]] = []
+    if behaviour.dialect == "litetracker":
+        steps.append(partial(to_litetracker, view))
+    if not behaviour.has_project_versions:
+        steps.append(_without_version)
+    return [*steps, *(fault.change_record for fault in faults)]
+
+
+def _without_version(record: Record) -> Record:
+    if record.get("kind") != "project":
+        return record
+    return {name: value for name, value in record.items() if name != "version"}
+
+
+def _map(function: Callable[[Record], Record], result: Result) -> Result:
+    """Apply a function to a record, or to each record of a list."""
+    return [function(record) for record in result] if isinstance(result, list) else function(result)
 
 
 def _parse_selection(query: Query, behaviour: Behaviour) -> Selection:
