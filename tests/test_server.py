@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -16,9 +17,12 @@ from typing import Any
 import pytest
 import requests
 
+from pivotal_tracker import settings
 from tracker_server import Behaviour, TrackerServer
 from tracker_server.__main__ import main
+from tracker_server.endpoints import ENDPOINTS
 from tracker_server.faults import InflatedTotal, NoTotal, WrongTotal
+from tracker_server.fields import make_serializer, parse_fields
 from tracker_server.workspace import Record, Workspace
 
 from .api_client import Api, paging, small_api
@@ -43,6 +47,23 @@ def api() -> Iterator[Api]:
 
 def ids(records: list[Record]) -> list[int]:
     return [record["id"] for record in records]
+
+
+def requested_endpoints() -> list[settings.Endpoint]:
+    """All endpoints that the source can request."""
+    found = [*settings.PROJECT_ENDPOINTS.values(), *vars(settings).values()]
+    return [each for each in found if isinstance(each, settings.Endpoint)]
+
+
+@pytest.mark.parametrize("endpoint", requested_endpoints(), ids=lambda each: each.path)
+def test_the_server_has_every_endpoint_of_the_source(endpoint: settings.Endpoint) -> None:
+    template = "/" + re.sub(r"\{\w+\}", "{id}", endpoint.path)
+    assert template in ENDPOINTS, f"add {template} to tracker_server/endpoints.py"
+    served = ENDPOINTS[template]
+    # raises an error that names the field that is missing in tracker_server/record_types.py
+    make_serializer(served.record_type, parse_fields(",".join(endpoint.fields)))
+    missing = endpoint.params.keys() - served.all_params
+    assert not missing, f"add the parameters {missing} to tracker_server/endpoints.py"
 
 
 def test_every_endpoint_responds(api: Api) -> None:
