@@ -250,14 +250,14 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
         return
     try:
         from tracker_server import TrackerServer
-        from tracker_server.made_up import made_up_workspace
+        from tracker_server.sample import generate_workspace
     except ModuleNotFoundError as error:
         raise TrackerError(
             f"--sample needs the server of a made-up workspace, and {error.name} is missing: "
             "pip install -r requirements.txt, or the package with its extra [server]."
         ) from error
 
-    workspace = made_up_workspace()
+    workspace = generate_workspace()
     with TrackerServer(workspace) as server:
         # told, as what the configuration says is of another server
         options.source |= {

@@ -26,7 +26,7 @@ from pivotal_tracker.tables import (
     Table,
 )
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, new_command, serving
@@ -58,7 +58,7 @@ def truth(server: TrackerServer) -> dict[str, list[dict[str, object]]]:
 
 def make_workspace() -> Workspace:
     """Three projects of a made-up workspace, and one with nothing in it."""
-    return made_up_workspace(projects=3, stories=40, activity=150, seed=7, empty=1)
+    return generate_workspace(projects=3, stories=40, activity=150, seed=7, empty=1)
 
 
 def summary_of(command: Command) -> dict[str, Any]:
@@ -256,7 +256,7 @@ def test_a_dataset_of_other_sources_is_shared(
 def test_an_empty_workspace_has_every_documented_table_and_column(
     command: Command, serve: Serve
 ) -> None:
-    serve(made_up_workspace(projects=0))
+    serve(generate_workspace(projects=0))
     command.views = True
     result = command()
     assert result.returncode == 0, result.stderr
@@ -329,7 +329,7 @@ def assert_loaded_of(projects: Collection[int], loaded: Tables, served: Tables) 
 def test_a_database_that_an_earlier_version_made_is_brought_up_to_date(
     command: Command, serve: Serve
 ) -> None:
-    server = serve(made_up_workspace(projects=1, stories=10, activity=20, seed=2))
+    server = serve(generate_workspace(projects=1, stories=10, activity=20, seed=2))
     names = ["projects", "stories", "epics", "iterations", "people"]
     earlier = command.python(
         "from pivotal_tracker import tables; from pivotal_tracker_pipeline import main; "
