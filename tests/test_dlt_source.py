@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pivotal_tracker import pivotal_tracker_source
 from pivotal_tracker.command.reasons import causes_of
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 
 from .truth import Tables, assert_tables_equal, comparable, served_tables, tables_in
 
@@ -53,7 +53,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    workspace = made_up_workspace(projects=2, stories=12, activity=20, seed=4)
+    workspace = generate_workspace(projects=2, stories=12, activity=20, seed=4)
     with (
         TrackerServer(workspace) as server,
         duckdb.connect(str(tmp_path / "loaded.duckdb")) as connection,

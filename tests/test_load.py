@@ -185,12 +185,6 @@ def test_the_summary_counts_new_changed_and_deleted_records(
     assert loaded("--summary", "summary.json").returncode == 3
     report, after = summary_of(loaded), loaded.tables()
     assert report["exit_code"] == 3
-    print(
-        {k: v for k, v in before.items() if k == "x"},
-        {r["id"] for r in before["stories"]} - {r["id"] for r in after["stories"]},
-        commented[0]["id"],
-        kept,
-    )
     assert report["tables"]["stories"]["deleted"] == 1
     assert {one["project_id"] for one in report["skipped"]} == {third.record["id"]}
     assert_records_counted(report, before, after)
