@@ -31,7 +31,6 @@ from pivotal_tracker import (
     pivotal_tracker_attachments,
     pivotal_tracker_source,
 )
-from pivotal_tracker.archive_load import ARCHIVE_TABLES
 from pivotal_tracker.command.outcome import Outcome
 from pivotal_tracker.command.reasons import causes_of, reason
 from pivotal_tracker.command.running import Loading, suit_memory_to_pages
@@ -44,6 +43,7 @@ from pivotal_tracker.command.watching import (
     tell_slack,
 )
 from pivotal_tracker.defaults import set_defaults
+from pivotal_tracker.tables import ARCHIVE_TABLES
 from pivotal_tracker.views import create_views
 
 VERSION = "0.1.0"

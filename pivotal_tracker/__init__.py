@@ -12,8 +12,6 @@ from dlt.extract.items_transform import ItemTransform
 
 from . import tables
 from .accounts import account_memberships_of, accounts_of, workspaces_of
-from .archive import open_archives
-from .archive_load import ARCHIVE_TABLES, ArchiveOptions, ArchiveRun, Emitted
 from .attachments import attachment_records
 from .check import Findings, check_archives, check_server
 from .client import MissingTokenError, TrackerClient
@@ -29,7 +27,7 @@ from .rows import Record, Tombstones
 from .run import Extraction, Run
 from .settings import PROJECT_ENDPOINTS, TRACKER_URL
 from .shard import Shard
-from .tables import Table
+from .tables import ARCHIVE_TABLES, SERVER_TABLES, Table
 from .to_tables import ToTables, current_load_id
 
 __all__ = [
@@ -48,19 +46,6 @@ __all__ = [
     "pivotal_tracker_attachments",
     "pivotal_tracker_source",
 ]
-
-SERVER_TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        tables.PROJECTS,
-        *(tables.PROJECT_TABLES[name] for name in PROJECT_ENDPOINTS),
-        tables.WORKSPACES,
-        tables.ACCOUNTS,
-        tables.ACCOUNT_MEMBERSHIPS,
-        tables.PEOPLE,
-        tables.DELETED_RECORDS,
-    )
-}
 
 RESOURCES = tuple(SERVER_TABLES)
 """What can be selected of `pivotal_tracker_source`: each a table, with those nested in it."""
@@ -287,6 +272,10 @@ def pivotal_tracker_archive(
     Raises:
         TrackerError: There is nothing at one of the paths, or nothing known at any of them.
     """
+    # a load from a server does without
+    from .archive import open_archives
+    from .archive_load import ArchiveOptions, ArchiveRun, Emitted
+
     opened = open_archives(paths)
     wanted = _as_ids(project_ids)
     options = ArchiveOptions(

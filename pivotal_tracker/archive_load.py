@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import tables
 from .archive import Archive, ArchiveError, Copies, Found, Opened, Tally, rank_of
 from .archive_files import described_content
 from .archive_projects import ProjectsByName
@@ -23,26 +22,10 @@ from .people import is_id
 from .rows import Record, Tombstones, in_tracker_words
 from .run import Extraction, tombstones
 from .settings import BATCH_SIZE
-from .tables import Table
+from .tables import ARCHIVE_TABLES
 
 Emitted = tuple[str, list[Record]]
 """The name of a resource, and the records that it yields."""
-
-ARCHIVE_TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        tables.PROJECTS,
-        *tables.PROJECT_TABLES.values(),
-        tables.WORKSPACES,
-        tables.ACCOUNTS,
-        tables.ACCOUNT_MEMBERSHIPS,
-        tables.PEOPLE,
-        tables.DELETED_RECORDS,
-        tables.ATTACHMENT_FILES,
-        tables.LOAD_REPORT,
-    )
-}
-"""The tables that archives are loaded into, by the name of their resource."""
 
 _WRITTEN_AT_ONCE = 4 * BATCH_SIZE
 """So many records are yielded together: dlt takes its time for each turn, and no server waits."""

@@ -10,7 +10,6 @@ import dlt
 from dlt.common.configuration import with_config
 
 from .accounts import read_list
-from .archive import open_archives
 from .client import InvalidRequestError, NotOfferedError, RefusedError, TrackerClient
 from .projects import project_list
 from .settings import (
@@ -80,6 +79,9 @@ def check_archives(paths: Sequence[str]) -> Findings:
     Raises:
         TrackerError: There is nothing at one of the paths, or nothing known at any of them.
     """
+    # a load from a server does without
+    from .archive import open_archives
+
     opened = open_archives(paths)
     lines = [f"{one.name}: {one.form.name}, {len(one.files):,} files" for one in opened.archives]
     lines += [f"{name}: {reason}" for name, reason in opened.unread.items()]

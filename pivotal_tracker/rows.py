@@ -257,6 +257,9 @@ def _loadable(table: Table, row: Row) -> Row:
     fitting: Row = {}
     for name, value in row.items():
         kind = table.columns.get(name)
+        if value is None or (kind == "text" and isinstance(value, str)):
+            fitting[name] = value
+            continue
         try:
             fitting[name] = _in_range(kind, value)
         except (OverflowError, OSError, ValueError):
@@ -270,6 +273,8 @@ def _in_range(kind: ColumnType | None, value: Any) -> Any:
     Raises:
         ValueError: It is beyond what the column holds; so are the other two that Python has.
     """
+    if kind == "bigint" and type(value) is int and abs(value) < 2**63:
+        return value
     if kind == "timestamp" and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000, UTC)
     if kind == "bigint" or (kind is None and isinstance(value, int)):

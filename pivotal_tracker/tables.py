@@ -515,3 +515,24 @@ PROJECT_TABLES: dict[str, Table] = {
     )
 }
 """The tables that are read project by project, by the name of their resource."""
+
+SERVER_TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        PROJECTS,
+        *PROJECT_TABLES.values(),
+        WORKSPACES,
+        ACCOUNTS,
+        ACCOUNT_MEMBERSHIPS,
+        PEOPLE,
+        DELETED_RECORDS,
+    )
+}
+"""The tables that a server is loaded into, by the names of their resources."""
+
+ARCHIVE_TABLES: dict[str, Table] = {
+    **SERVER_TABLES,
+    ATTACHMENT_FILES.name: ATTACHMENT_FILES,
+    LOAD_REPORT.name: LOAD_REPORT,
+}
+"""The tables that archives are loaded into, by the names of their resources."""

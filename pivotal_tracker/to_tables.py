@@ -10,16 +10,14 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dlt
-import pyarrow as pa
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
 from dlt.extract.items import SupportsPipe
 from dlt.extract.items_transform import ItemTransform
 
-from .arrow import CONVERSION_ERRORS, arrow_tables, required_columns, table_from_rows
 from .contract import Contract
 from .errors import TrackerError
 from .hints import add_child_hints, is_replaced, loaded_table
@@ -36,7 +34,10 @@ from .rows import (
 )
 from .tables import Table
 
-Tables = dict[str, pa.Table | list[Row]]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Tables = dict[str, "pa.Table | list[Row]"]
 """The rows of a page by table: as an Arrow table, or as dicts for dlt's normalizer."""
 
 _KEY_OF_NOTHING: dict[str, str] = {"text": "", "date": "1970-01-01"}
@@ -202,6 +203,9 @@ class TableWriter:
 
     def _as_tables(self, records: dict[str, Record]) -> Tables:
         """Arrow tables where the records fit, else dicts."""
+        # Arrow takes a tenth of a second to import, and most runs have nothing to write
+        from .arrow import CONVERSION_ERRORS, arrow_tables
+
         try:
             tables: Tables = dict(
                 arrow_tables(self.table, list(records.values()), list(records), self._load_id)
@@ -260,7 +264,7 @@ class TableWriter:
 
     def _parents_in(self, rows: pa.Table | list[Row] | None) -> set[tuple[Any, ...]]:
         """The records that rows of a child table belong to."""
-        if isinstance(rows, pa.Table):
+        if rows is not None and not isinstance(rows, list):
             rows = rows.select(list(self.table.handed_key)).to_pylist()
         return {self._parent_of(row) for row in rows or ()}
 
@@ -275,17 +279,17 @@ class TableWriter:
         items = []
         for member in self._members:
             rows, tombstones = tables.get(member.name), deleting.get(member.name, [])
-            if rows is None and tombstones:
-                rows = self._table_of(member, tombstones)
-            elif isinstance(rows, pa.Table) and tombstones:
-                rows = pa.concat_tables([rows, self._table_of(member, tombstones)])
-            elif rows is not None and tombstones:
-                rows = [*rows, *tombstones]
-            if rows is not None:
-                items.append(self._marked_item(member, rows))
+            if isinstance(rows, list):
+                items.append(self._marked_item(member, [*rows, *tombstones]))
+            else:
+                items += [self._marked_item(member, rows)] if rows is not None else []
+                if tombstones:
+                    items.append(self._marked_item(member, self._table_of(member, tombstones)))
         return items
 
     def _table_of(self, member: Table, rows: list[Row]) -> pa.Table:
+        from .arrow import required_columns, table_from_rows
+
         return table_from_rows(
             member,
             rows,

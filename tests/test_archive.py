@@ -18,7 +18,7 @@ import pytest
 from dlt.common.typing import TRefreshMode
 
 from pivotal_tracker import archive, pivotal_tracker_archive, pivotal_tracker_source
-from pivotal_tracker.archive_load import ARCHIVE_TABLES
+from pivotal_tracker.tables import ARCHIVE_TABLES
 from pivotal_tracker_pipeline import main
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace

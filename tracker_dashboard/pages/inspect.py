@@ -41,7 +41,7 @@ def show() -> None:
 
 def _tables(source: Loaded) -> None:
     # the only thing that the dashboard needs of the source, whose import takes its time
-    from pivotal_tracker.archive_load import ARCHIVE_TABLES
+    from pivotal_tracker.tables import ARCHIVE_TABLES
 
     tables = [
         *sorted(source.schema.data_table_names(seen_data_only=True)),
