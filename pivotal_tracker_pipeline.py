@@ -51,9 +51,9 @@ VERSION = "0.1.0"
 ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 2, 3, 4
 _INTERRUPTED = "Interrupted. Run the same command again: it completes what was begun."
 
-_OF_EVERY_TABLE = ("native writer", "Falling back to `append`", 'The "hard_delete" column hint')
+_OF_EVERY_TABLE = ("native writer", "Falling back to `append`")
 """What dlt warns of for each table: of Postgres, where it loads as fast that way; of plain files,
-whose rows the source does not change; and of tables that are made anew."""
+whose rows the source does not change."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,8 +134,8 @@ def command_line() -> argparse.ArgumentParser:
     add(
         "--full-refresh",
         action="store_true",
-        help="read everything again and rebuild the tables; activity, people and deleted_records "
-        "are only ever added to",
+        help="read and write everything again; deletes only what a complete list does not have "
+        "any more",
     )
     add("--no-views", action="store_true", help="leave out the views of Tracker's metrics")
     add("--attachments", metavar="DIR", help="also download the files of comments into this folder")

@@ -111,7 +111,7 @@ def pivotal_tracker_source(
                     comments_one_by_one=comments_one_by_one,
                 )
             ]
-            _refuse_to_change_files(runs[-1])
+            _refuse_to_change_files(runs[-1], "load")
         return runs[-1]
 
     class ExpectResources(ItemTransform[Any, dict[str, Any]]):
@@ -287,7 +287,7 @@ def pivotal_tracker_archive(
     @dlt.resource(name="archives", selected=False)
     def archives() -> Iterator[Emitted]:
         runs[:] = [ArchiveRun(opened, options)]
-        _refuse_to_change_files(runs[0])
+        _refuse_to_change_files(runs[0], "load all archives together")
         yield from runs[0].emitted()
 
     def of_table(table: Table) -> DltResource:
@@ -314,11 +314,11 @@ def _as_ids(project_ids: list[int] | None) -> list[int] | None:
         ) from error
 
 
-def _refuse_to_change_files(run: Extraction) -> None:
-    if only_adds() and run.loaded.anything:
+def _refuse_to_change_files(run: Extraction, what_to_do: str) -> None:
+    if only_adds() and run.loaded.anything and not all(map(run.is_replaced, run.selected)):
         raise TrackerError(
-            "Rows in plain files cannot be changed, and an earlier run has written some: load "
-            "into another dataset, or into a database, which is brought up to date."
+            "Rows in plain files cannot be changed, and an earlier run has written some: "
+            f"{what_to_do} into another dataset, or into a database, which is brought up to date."
         )
 
 

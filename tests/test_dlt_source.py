@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,9 @@ def project(tmp_path: Path) -> Iterator[Project]:
         contextlib.closing(connection),
     ):
         yield Project(server, tmp_path, connection)
+
+
+README = Path(__file__).parent.parent / "pivotal_tracker" / "README.md"
 
 
 def rows_written(pipeline: dlt.Pipeline) -> int:
@@ -361,3 +365,18 @@ def test_a_function_that_gives_no_record_is_named(project: Project) -> None:
     source.stories.add_map(lambda story: story["name"])
     with pytest.raises(PipelineStepFailed, match="stories returned a str"):
         project.pipeline().run(source)
+
+
+def test_the_snippets_of_the_readme_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = project.server.workspace.me["api_token"]
+    monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__BASE_URL", project.server.url)
+    monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__API_TOKEN", token)
+    snippets = re.findall("```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(snippets) == 5
+    names = {"pipeline": project.pipeline(), "pivotal_tracker_source": pivotal_tracker_source}
+    masked, filtered, sampled, read = snippets[1:]
+    exec(masked, names)  # noqa: S102 - the README is ours
+    assert {row["description"] for row in project.tables()["stories"]} == {"(hidden)"}
+    for snippet in (filtered, sampled, read):
+        exec(snippet, names)  # noqa: S102
+    assert len(names["labels"]) == len(project.truth()["labels"])
