@@ -8,7 +8,6 @@ from typing import Any
 
 import dlt
 from dlt.extract import DltResource
-from dlt.extract.items_transform import ItemTransform
 
 from . import tables
 from .accounts import account_memberships_of, accounts_of, workspaces_of
@@ -28,7 +27,7 @@ from .run import Extraction, Run
 from .settings import PROJECT_ENDPOINTS, TRACKER_URL
 from .shard import Shard
 from .tables import ARCHIVE_TABLES, SERVER_TABLES, Table
-from .to_tables import ToTables, current_load_id
+from .to_tables import CallBeforeChildren, ToTables, current_load_id
 
 __all__ = [
     "DERIVED_RESOURCES",
@@ -114,14 +113,8 @@ def pivotal_tracker_source(
             _refuse_to_change_files(runs[-1], "load")
         return runs[-1]
 
-    class ExpectResources(ItemTransform[Any, dict[str, Any]]):
-        """Notes, once users' filters have let projects through, who will read them."""
-
-        placement_affinity = 1.05
-
-        def __call__(self, item: Any, meta: Any = None) -> Any:
-            run().expect([*PROJECT_ENDPOINTS, "projects", *DERIVED_RESOURCES])
-            return item
+    def expect_resources() -> None:
+        run().expect([*PROJECT_ENDPOINTS, "projects", *DERIVED_RESOURCES])
 
     @dlt.resource(name="project_list", selected=False)
     def listed_projects() -> Iterator[Any]:
@@ -130,7 +123,7 @@ def pivotal_tracker_source(
     def read_project_list() -> Iterator[list[Record]]:
         metrics = run().list_metrics["projects"]
         listed, run().elsewhere = project_list(client, wanted, part, metrics)
-        run().listed = None if wanted else {project["id"] for project in listed}
+        run().listed = None if wanted is not None else {project["id"] for project in listed}
         yield listed
 
     def projects(listed: list[Record]) -> Iterator[Any]:
@@ -191,7 +184,7 @@ def pivotal_tracker_source(
 
         return _with_tables(dlt.resource(start, name=table.name), table, run)
 
-    listed_projects.add_step(ExpectResources(lambda item: item))
+    listed_projects.add_step(CallBeforeChildren(expect_resources))
     return [
         listed_projects,
         transformer(projects, tables.PROJECTS),

@@ -90,6 +90,25 @@ class ToTables(ItemTransform[Any, dict[str, Any]]):
         return iter(writer.tables(item))
 
 
+class CallBeforeChildren(ItemTransform[Any, dict[str, Any]]):
+    """Calls a function for each item that users' filters let through, before transformers get it.
+
+    Args:
+        function: Takes nothing; what it returns is ignored.
+    """
+
+    placement_affinity: ClassVar[float] = ToTables.placement_affinity
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        super().__init__(lambda item: item)
+        self._function = function
+
+    def __call__(self, item: Any, meta: Any = None) -> Any:
+        """Call the function, and give the item as it is."""
+        self._function()
+        return item
+
+
 class TableWriter:
     """Builds the tables of one resource in one load.
 
