@@ -14,8 +14,8 @@ iterations 2 to 4: (3 + 0 + 6) / 3 = 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,6 @@ ASSUMPTIONS = (
 )
 VOLATILITY = pytest.approx(6**0.5 / 3)
 """Of 3, 0 and 6 points: the mean is 3, the squared differences 0, 9 and 9."""
-
-Load = Callable[..., ViewDatabase]
 
 FIRST = {"iteration": "1", "start": "Mar 2, 2015", "end": "Mar 8, 2015", "state": "accepted"}
 SECOND = {"iteration": "2", "start": "Mar 9, 2015", "end": "Mar 15, 2015", "state": "accepted"}
@@ -79,39 +77,89 @@ STORIES = (
 EPIC = Row(id=51, title="Checkout", type="epic", labels="checkout", state="", priority="")
 
 
-def write_csv(folder: Path, rows: Sequence[Row], without: Sequence[str] = ()) -> Path:
-    """Writes an export, if need be without some columns."""
+BETA = Row(
+    **FIFTH, id=9, title="Beta", type="release", state="unstarted", created="Mar 2, 2015",
+    deadline="Apr 2, 2015",
+)  # fmt: skip
+LATER = {"iteration": "242", "start": "Sep 30, 2019", "end": "Oct 6, 2019", "state": "unstarted"}
+LONG = {"iteration": "1", "start": "Mar 2, 2015", "end": "Mar 15, 2015", "state": "accepted"}
+LONG_2 = {"iteration": "2", "start": "Mar 16, 2015", "end": "Mar 29, 2015", "state": "accepted"}
+
+EXPORTS: dict[str, Sequence[Row]] = {
+    "shop": (EPIC, *STORIES),
+    "open release": (*STORIES[:4], STORIES[5], BETA),
+    "finished": STORIES[:6],
+    "abandoned": (
+        *STORIES[:6],
+        Row(**LATER, id=7, title="Seven", estimate="2", created="Mar 20, 2015"),
+    ),
+    "two weeks": (
+        Row(**LONG, id=1, title="One", estimate="3", accepted="Mar 4, 2015"),
+        Row(**LONG_2, id=2, title="Two", estimate="8", accepted="Mar 18, 2015"),
+        Row(id=3, title="Three", estimate="5", state="unstarted", created="Mar 18, 2015"),
+    ),
+    "no iterations": STORIES,
+    "no dates": STORIES,
+}
+DATES = ("Iteration Start", "Iteration End")
+WITHOUT = {"no iterations": ("Iteration", *DATES), "no dates": DATES}
+
+
+def write_csv(folder: Path, name: str, rows: Sequence[Row], id_offset: int) -> Path:
+    """Writes an export. No two projects have a story of the same id."""
+    rows = [replace(row, id=row.id + id_offset) for row in rows]
     header, *lines = table(rows)
-    kept = [place for place, name in enumerate(header) if name not in without]
-    path = folder / "shop_20150401_0900.csv"
-    path.write_text(as_csv([[line[place] for place in kept] for line in [header, *lines]]))
+    kept = [at for at, column in enumerate(header) if column not in WITHOUT.get(name, ())]
+    path = folder / f"{name.replace(' ', '_')}_20150401_0900.csv"
+    path.write_text(as_csv([[line[at] for at in kept] for line in [header, *lines]]))
     return path
 
 
+@dataclass(frozen=True)
+class Project:
+    """The rows of one project, with the ids of its export."""
+
+    database: ViewDatabase
+    name: str
+
+    def rows(self, view: str) -> list[dict[str, Any]]:
+        """The rows of a view."""
+        offset = list(EXPORTS).index(self.name) * 100
+        name = self.name.replace(" ", "_")
+        query = f"SELECT * FROM {{}}{view} WHERE project_name = '{name}'"  # noqa: S608
+        ids = ("story_id", "epic_id", "release_id")
+        return [
+            {column: value - offset if column in ids else value for column, value in row.items()}
+            for row in self.database.rows(query)
+        ]
+
+    def by(self, view: str, *key: str) -> dict[Any, dict[str, Any]]:
+        """The rows of a view by their key."""
+        rows = self.rows(view)
+        found = {tuple(row[k] for k in key) if len(key) > 1 else row[key[0]]: row for row in rows}
+        assert len(found) == len(rows)
+        return found
+
+
 @pytest.fixture(scope="module", params=["duckdb", "postgres"])
-def load(
+def database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Load]:
-    """Loads an export into an empty database."""
-    with ExitStack() as to_close:
-
-        def run(rows: Sequence[Row], without: Sequence[str] = ()) -> ViewDatabase:
-            folder = tmp_path_factory.mktemp("csv")
-            database = ""
-            if request.param == "postgres":
-                database = new_database(f"{request.getfixturevalue('postgres_server')}/postgres")
-            loaded = to_close.enter_context(ViewDatabase(folder, database))
-            loaded.load_archive(write_csv(folder, rows, without))
-            assert create_views(loaded.pipeline).left_out == {}
-            return loaded
-
-        yield run
+) -> Iterator[ViewDatabase]:
+    """All exports in one database, which no test may change."""
+    folder, dsn = tmp_path_factory.mktemp("csv"), ""
+    if request.param == "postgres":
+        dsn = new_database(f"{request.getfixturevalue('postgres_server')}/postgres")
+    with ViewDatabase(folder, dsn) as made:
+        exports = enumerate(EXPORTS.items())
+        made.load_archive(*(write_csv(folder, *item, place * 100) for place, item in exports))
+        assert create_views(made.pipeline).left_out == {}
+        yield made
 
 
-@pytest.fixture(scope="module")
-def csv(load: Load) -> ViewDatabase:
-    """The project above, which no test may change."""
-    return load((EPIC, *STORIES))
+@pytest.fixture
+def csv(database: ViewDatabase) -> Project:
+    """The project above."""
+    return Project(database, "shop")
 
 
 def columns(rows: dict[Any, dict[str, Any]], *names: str) -> dict[Any, tuple[Any, ...]]:
@@ -119,7 +167,7 @@ def columns(rows: dict[Any, dict[str, Any]], *names: str) -> dict[Any, tuple[Any
     return {key: tuple(row[name] for name in names) for key, row in rows.items()}
 
 
-def test_durations_end_with_the_last_event(csv: ViewDatabase) -> None:
+def test_durations_end_with_the_last_event(csv: Project) -> None:
     (project,) = csv.rows("project_as_of")
     assert project["project_id"] < 0
     assert {name: value for name, value in project.items() if name != "project_id"} == {
@@ -135,7 +183,7 @@ def test_durations_end_with_the_last_event(csv: ViewDatabase) -> None:
         assert {row["as_of"] for row in csv.rows(view)} == {AS_OF}, view
 
 
-def test_lead_time_of_a_csv(csv: ViewDatabase) -> None:
+def test_lead_time_of_a_csv(csv: Project) -> None:
     stories = csv.by("story_overview", "story_id")
     assert columns(stories, "lead_time_hours", "lead_time_reason") == {
         1: (120, None),  # 27 February to 4 March
@@ -155,7 +203,7 @@ def test_lead_time_of_a_csv(csv: ViewDatabase) -> None:
     assert csv.rows("cycle_times") == []
 
 
-def test_iterations_of_a_csv(csv: ViewDatabase) -> None:
+def test_iterations_of_a_csv(csv: Project) -> None:
     iterations = csv.by("iteration_metrics", "iteration_number")
     assert columns(iterations, "iteration_state", "length_weeks", "points", "stories") == {
         1: ("done", 1, 3, 2),
@@ -189,7 +237,7 @@ def test_iterations_of_a_csv(csv: ViewDatabase) -> None:
     assert {row["assumptions"] for row in iterations.values()} == {ASSUMPTIONS}
 
 
-def test_velocity_of_a_csv(csv: ViewDatabase) -> None:
+def test_velocity_of_a_csv(csv: Project) -> None:
     iterations = csv.by("iteration_metrics", "iteration_number")
     velocity = ("velocity", "volatility", "iterations_averaged", "velocity_reason")
     assert columns(iterations, *velocity) == {
@@ -225,7 +273,7 @@ def test_velocity_of_a_csv(csv: ViewDatabase) -> None:
     }
 
 
-def test_forecast_of_a_csv(csv: ViewDatabase) -> None:
+def test_forecast_of_a_csv(csv: Project) -> None:
     """With 3 points, at best 5.4 and at worst 0.55 points per iteration."""
     forecast = csv.by("forecast", "position")
     told = ("story_id", "points_ahead", "iteration_number", "expected_by", "earliest_by")
@@ -244,7 +292,7 @@ def test_forecast_of_a_csv(csv: ViewDatabase) -> None:
         assert {row[name] for row in forecast.values()} == {value}
 
 
-def test_epic_of_a_csv_has_the_stories_with_its_label(csv: ViewDatabase) -> None:
+def test_epic_of_a_csv_has_the_stories_with_its_label(csv: Project) -> None:
     (epic,) = csv.rows("epic_progress")
     assert {name: value for name, value in epic.items() if name != "project_id"} == {
         "epic_id": 51,
@@ -274,7 +322,7 @@ def test_epic_of_a_csv_has_the_stories_with_its_label(csv: ViewDatabase) -> None
     }
 
 
-def test_release_of_a_csv_has_the_stories_before_it(csv: ViewDatabase) -> None:
+def test_release_of_a_csv_has_the_stories_before_it(csv: Project) -> None:
     releases = csv.by("release_progress", "release_id")
     counts = ("stories", "stories_accepted", "points", "points_accepted")
     assert columns(releases, *counts) == {9: (4, 4, 6, 6), 10: (4, 1, 13, 6)}
@@ -286,12 +334,11 @@ def test_release_of_a_csv_has_the_stories_before_it(csv: ViewDatabase) -> None:
     assert {row["stories_reason"] for row in releases.values()} == {None}
 
 
-def test_daily_states_of_a_csv_are_open_and_accepted(csv: ViewDatabase) -> None:
+def test_daily_states_of_a_csv_are_open_and_accepted(csv: Project) -> None:
     days = csv.by("daily_states", "date", "state")
     assert (min(days)[0], max(days)[0]) == ("2015-02-27", "2015-03-31")
     assert len(days) == 2 * 33
     assert {row["taken_from"] for row in days.values()} == {"dates"}
-    counts = ("stories", "points")
     found: dict[str, tuple[float, ...]] = {}
     for date in sorted({date for date, _ in days}):
         count = tuple(
@@ -317,7 +364,7 @@ def test_daily_states_of_a_csv_are_open_and_accepted(csv: ViewDatabase) -> None:
     }
 
 
-def test_throughput_of_a_csv(csv: ViewDatabase) -> None:
+def test_throughput_of_a_csv(csv: Project) -> None:
     weeks = csv.by("throughput_weekly", "week", "story_type")
     assert columns(weeks, "created", "accepted", "points_accepted") == {
         ("2015-02-23", "feature"): (1, 0, 0),
@@ -333,7 +380,7 @@ def test_throughput_of_a_csv(csv: ViewDatabase) -> None:
     }
 
 
-def test_age_of_open_stories_of_a_csv(csv: ViewDatabase) -> None:
+def test_age_of_open_stories_of_a_csv(csv: Project) -> None:
     ages = csv.by("open_story_age", "story_id")
     assert columns(ages, "age_days", "days_in_state", "is_scheduled", "days_in_state_reason") == {
         **dict.fromkeys((6, 7, 8, 10), (11, None, True, "no transitions")),
@@ -341,7 +388,7 @@ def test_age_of_open_stories_of_a_csv(csv: ViewDatabase) -> None:
     }
 
 
-def test_people_of_a_csv(csv: ViewDatabase) -> None:
+def test_people_of_a_csv(csv: Project) -> None:
     weeks = csv.by("person_activity", "person_name", "week")
     counts = ("stories_accepted", "points_accepted", "comments", "activities")
     assert columns(weeks, *counts, "comments_reason", "activities_reason") == {
@@ -350,13 +397,9 @@ def test_people_of_a_csv(csv: ViewDatabase) -> None:
     }
 
 
-def test_release_with_nothing_left_but_itself_is_forecast(load: Load) -> None:
+def test_release_with_nothing_left_but_itself_is_forecast(database: ViewDatabase) -> None:
     """All its stories are accepted, but nobody has accepted the release."""
-    release = Row(
-        **FIFTH, id=9, title="Beta", type="release", state="unstarted", created="Mar 2, 2015",
-        deadline="Apr 2, 2015",
-    )  # fmt: skip
-    loaded = load([row for row in STORIES if row.id < 6] + [release])
+    loaded = Project(database, "open release")
     (progress,) = loaded.rows("release_progress")
     assert (progress["stories"], progress["stories_accepted"]) == (5, 5)
     # iteration 5, which is the current one, ends on 5 April
@@ -364,8 +407,10 @@ def test_release_with_nothing_left_but_itself_is_forecast(load: Load) -> None:
     assert (progress["days_late"], progress["days_late_reason"]) == (3, None)
 
 
-def test_a_project_without_open_stories_has_the_velocity_of_its_last_iterations(load: Load) -> None:
-    loaded = load(STORIES[:6])
+def test_velocity_of_a_finished_project(
+    database: ViewDatabase,
+) -> None:
+    loaded = Project(database, "finished")
     (velocity,) = loaded.rows("project_velocity")
     assert (velocity["velocity"], velocity["current_iteration_number"]) == (3, 5)
     assert velocity["current_iteration_start"] == "2015-03-30T00:00:00Z"
@@ -373,13 +418,9 @@ def test_a_project_without_open_stories_has_the_velocity_of_its_last_iterations(
     assert loaded.rows("forecast") == []
 
 
-def test_a_long_abandoned_backlog_is_forecast_from_the_last_event(load: Load) -> None:
+def test_a_long_abandoned_backlog_is_forecast_from_the_last_event(database: ViewDatabase) -> None:
     """Tracker moved what was open from week to week, until the day of the export."""
-    later = {"iteration": "242", "start": "Sep 30, 2019", "end": "Oct 6, 2019"}
-    open_story = Row(
-        **later, id=7, title="Seven", estimate="2", state="unstarted", created="Mar 20, 2015"
-    )  # fmt: skip
-    loaded = load([*STORIES[:6], open_story])
+    loaded = Project(database, "abandoned")
     (velocity,) = loaded.rows("project_velocity")
     assert (velocity["velocity"], velocity["current_iteration_number"]) == (3, 5)
     (forecast,) = loaded.rows("forecast")
@@ -388,16 +429,8 @@ def test_a_long_abandoned_backlog_is_forecast_from_the_last_event(load: Load) ->
     assert age["age_days"] == 7  # 27 March, the last acceptance
 
 
-def test_iterations_of_two_weeks(load: Load) -> None:
-    first = {"iteration": "1", "start": "Mar 2, 2015", "end": "Mar 15, 2015", "state": "accepted"}
-    second = {"iteration": "2", "start": "Mar 16, 2015", "end": "Mar 29, 2015", "state": "accepted"}
-    loaded = load(
-        [
-            Row(**first, id=1, title="One", estimate="3", accepted="Mar 4, 2015"),
-            Row(**second, id=2, title="Two", estimate="8", accepted="Mar 18, 2015"),
-            Row(id=3, title="Three", estimate="5", state="unstarted", created="Mar 18, 2015"),
-        ]
-    )
+def test_iterations_of_two_weeks(database: ViewDatabase) -> None:
+    loaded = Project(database, "two weeks")
     (velocity,) = loaded.rows("project_velocity")
     assert (velocity["velocity"], velocity["iteration_length"]) == (5, 2)  # 11 / 2
     assert "missing iterations" not in velocity["assumptions"]
@@ -406,8 +439,10 @@ def test_iterations_of_two_weeks(load: Load) -> None:
     assert (forecast["iteration_number"], forecast["expected_by"]) == (3, "2015-04-12")
 
 
-def test_each_missing_metric_of_a_csv_without_iterations_has_a_reason(load: Load) -> None:
-    loaded = load(STORIES, without=("Iteration", "Iteration Start", "Iteration End"))
+def test_missing_metrics_without_iterations_have_a_reason(
+    database: ViewDatabase,
+) -> None:
+    loaded = Project(database, "no iterations")
     assert loaded.rows("iteration_metrics") == []
     (velocity,) = loaded.rows("project_velocity")
     assert (velocity["velocity"], velocity["velocity_reason"]) == (None, "no iterations")
@@ -422,8 +457,8 @@ def test_each_missing_metric_of_a_csv_without_iterations_has_a_reason(load: Load
     assert release["projected_completion_reason"] == release["days_late_reason"] == "no iterations"
 
 
-def test_iterations_without_dates_have_no_velocity(load: Load) -> None:
-    loaded = load(STORIES, without=("Iteration Start", "Iteration End"))
+def test_iterations_without_dates_have_no_velocity(database: ViewDatabase) -> None:
+    loaded = Project(database, "no dates")
     iterations = loaded.by("iteration_metrics", "iteration_number")
     assert {row["length_weeks"] for row in iterations.values()} == {None}
     (velocity,) = loaded.rows("project_velocity")
