@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
@@ -172,6 +172,10 @@ def test_story_overview(shop: ViewDatabase) -> None:
         "cycle_time_reason": None,
         "lead_time_reason": None,
         "rejection_count_reason": None,
+        "points_reason": None,
+        "comment_count_reason": None,
+        "task_count_reason": None,
+        "blocker_count_reason": None,
     }
     assert stories[102]["owner_names"] == "Ann, Bob"
     assert stories[102]["cycle_time_hours"] == 54.5  # 7 March 21:00 to 10 March 3:30
@@ -210,8 +214,11 @@ def test_story_measures(shop: ViewDatabase) -> None:
         "cycle_time_reason": None,
         "lead_time_reason": None,
         "rejection_count_reason": None,
+        "points_reason": None,
     }
     assert stories[103]["is_estimated"] is False
+    assert stories[103]["points_reason"] == "type is not estimated"
+    assert (stories[120]["points"], stories[120]["points_reason"]) == (None, "no estimate")
     assert stories[103]["cycle_time_reason"] == "never started"
     assert stories[110]["cycle_time_reason"] == stories[110]["lead_time_reason"] == "not accepted"
     with shop.changed(
@@ -297,6 +304,47 @@ def test_iteration_metrics(shop: ViewDatabase) -> None:
     assert fourth["median_cycle_time_hours"] == 24
     assert fourth["p85_cycle_time_hours"] == pytest.approx(24 + 0.7 * 24)
     assert (fourth["rejection_rate"], fourth["rejected_stories"]) == (0, 0)
+
+
+def test_length_of_an_iteration_is_computed_if_the_server_does_not_give_it(
+    shop: ViewDatabase,
+) -> None:
+    """Clocks change during the first one, which is an hour shorter."""
+    before = shop.by("iteration_metrics", "iteration_number")
+    with shop.changed("UPDATE {}iterations SET length = NULL"):
+        assert shop.by("iteration_metrics", "iteration_number") == before
+    assert [row["length_weeks"] for _, row in sorted(before.items())] == [1, 1, 1, 2, 1, 1, 1, 1]
+
+
+def test_a_project_with_recent_events_is_measured_until_now(shop: ViewDatabase) -> None:
+    ago = "UPDATE {}stories SET updated_at = current_timestamp - INTERVAL '1' DAY * "
+    now = datetime.now(UTC)
+    with shop.changed(ago + "29 WHERE id = 101"):
+        (project,) = shop.rows("project_as_of")
+        assert project["as_of_source"] == "now"
+        assert datetime.fromisoformat(project["as_of"]) - now < timedelta(minutes=5)
+        hours = (now - datetime(2025, 4, 8, 14, tzinfo=UTC)).total_seconds() / 3600
+        stay = shop.by("cycle_times", "story_id", "state")[110, "started"]
+        assert stay["hours"] == pytest.approx(hours, abs=0.1)
+        # five days of seven
+        assert stay["working_hours"] == pytest.approx(hours * 5 / 7, abs=48)
+        age = shop.by("open_story_age", "story_id")[110]["age_days"]
+        assert age == pytest.approx(hours / 24 + 1, abs=0.1)
+        # an archive is not, however recent
+        shop.execute("UPDATE {}projects SET _source = 'shop.zip'")
+        (project,) = shop.rows("project_as_of")
+        assert project["as_of_source"] == "last event"
+        assert project["as_of"] == project["last_event_at"]
+    with shop.changed(ago + "31 WHERE id = 101"):
+        (project,) = shop.rows("project_as_of")
+        assert project["as_of_source"] == "last event"
+        assert now - datetime.fromisoformat(project["as_of"]) > timedelta(days=30)
+
+
+def test_events_in_the_future_are_ignored(shop: ViewDatabase) -> None:
+    future = "UPDATE {}stories SET created_at = TIMESTAMPTZ '2199-01-01 00:00:00+00' WHERE id = 101"
+    with shop.changed(future):
+        assert shop.rows("project_as_of")[0]["as_of"] == AS_OF
 
 
 def test_project_velocity(shop: ViewDatabase) -> None:
@@ -432,8 +480,13 @@ def test_daily_states_as_the_server_has_them(shop: ViewDatabase) -> None:
         "points": 2,
         "taken_from": "history_days",
         "as_of": AS_OF,
+        "stories_reason": None,
+        "points_reason": None,
     }
     assert days["2025-03-07", "started"]["points"] == 1
+    unknown = days["2025-03-07", "rejected"]
+    assert (unknown["stories"], unknown["stories_reason"]) == (None, "not in history_days")
+    assert (unknown["points"], unknown["points_reason"]) == (None, "not in history_days")
 
 
 def test_daily_states_from_transitions(shop: ViewDatabase) -> None:
@@ -539,6 +592,7 @@ def test_open_story_age(shop: ViewDatabase) -> None:
         "is_scheduled": True,
         "days_in_state_reason": None,
         "as_of": AS_OF,
+        "age_reason": None,
     }
     assert stories[111]["days_in_state"] == pytest.approx(23 / 24)
     # no transition, on a server that gives cycle_time_details and would give transitions too
@@ -616,9 +670,12 @@ def test_what_files_hold_none_of_is_not_counted(shop: ViewDatabase) -> None:
         shop.execute(*(f"DELETE FROM {{}}stories__{name}" for name in nested))  # noqa: S608
         story = shop.by("story_overview", "story_id")[102]
         assert [story[name] for name in counts] == [None] * 4
+        reasons = [story[f"{name}_count_reason"] for name in ("comment", "task", "blocker")]
+        assert reasons == [f"no {name} in the files" for name in nested]
         counted = ("stories", "stories_accepted", "points", "points_accepted")
         release = shop.by("release_progress", "release_id")[115]
         assert [release[name] for name in counted] == [None] * 4
+        assert release["stories_reason"] == "no order of stories"
         did = {
             key: (row["comments"], row["activities"])
             for key, row in shop.by("person_activity", "person_name", "week").items()

@@ -68,7 +68,7 @@ def create_views(pipeline: dlt.Pipeline) -> Views:
         return Views(problem=f"{pipeline.destination.destination_name} has none")
     if client.capabilities.sqlglot_dialect == "sqlite":
         # it accepts views with functions that it does not have, and fails when they are read
-        return Views(problem="SQLite lacks what they reckon with")
+        return Views(problem="SQLite lacks the date functions that they use")
     try:
         with client:
             return _create_all(client.sql_client)
@@ -141,7 +141,11 @@ def _is_ours(name: str, definition: str) -> bool:
 
 
 def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
-    """The SQL of each view in the dataset by its name; empty for a table, or if it is not told."""
+    """The SQL of the views that are there, by name; empty for a table, or if it is not told."""
+    reads = (template.reads for template in templates().values())
+    names = frozenset(templates()).union(*reads)
+    paths = {name: client.make_qualified_table_name_path(name, quote=False) for name in names}
+    *catalog, dataset, _ = next(iter(paths.values()))
     schema = "INFORMATION_SCHEMA"
     if client.capabilities.sqlglot_dialect == "bigquery":
         schema = f"{client.fully_qualified_dataset_name()}.{schema}"
@@ -151,11 +155,14 @@ def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
         "ON v.table_catalog = t.table_catalog AND v.table_schema = t.table_schema "
         "AND v.table_name = t.table_name WHERE t.table_schema = %s"
     )
-    *catalog, dataset = client.make_qualified_table_name_path(None, quote=False)
     # DuckDB lists the schemas of all attached databases
     condition = " AND t.table_catalog = %s" if catalog else ""
     rows = client.execute_sql(query + condition, dataset, *catalog) or ()
-    return {name.lower(): (sql or "").lower() for name, sql in rows}
+    found = {name.lower(): (sql or "").lower() for name, sql in rows}
+    # a destination may have the names in capitals, or with the dataset's name before them
+    return {
+        name: found[path[-1].lower()] for name, path in paths.items() if path[-1].lower() in found
+    }
 
 
 def _duckdb_sql(template: Template, client: SqlClientBase[Any]) -> str:
