@@ -22,26 +22,9 @@ NOW = datetime(2025, 4, 9, 16, tzinfo=UTC)
 
 def small_shop() -> Workspace:
     """The workspace, with fixed iterations and daily history."""
-    record = {
-        "kind": "project",
-        "id": SHOP,
-        "name": "Shop",
-        "version": 40,
-        "iteration_length": 1,
-        "week_start_day": "Monday",
-        "bugs_and_chores_are_estimatable": False,
-        "automatic_planning": True,
-        "time_zone": {"kind": "time_zone", "olson_name": "America/New_York", "offset": "-04:00"},
-        "velocity_averaged_over": 3,
-        "initial_velocity": 10,
-        "current_iteration_number": 5,
-        "start_date": "2025-03-03",
-        "created_at": "2025-03-03T13:00:00Z",
-        "updated_at": "2025-04-08T14:00:00Z",
-    }
     project = Project(
-        record=record,
-        stories={story["id"]: story for story in _stories()},
+        record=_project(),
+        stories={story["id"]: story for story in (*_accepted_stories(), *_open_stories())},
         epics={
             51: _epic(51, "Launch", 31, comments=[_comment(71, ANN, "2025-03-12T14:00:00Z")]),
             52: _epic(52, "Speed", 32),
@@ -74,6 +57,26 @@ def small_shop() -> Workspace:
     )
 
 
+def _project() -> Record:
+    return {
+        "kind": "project",
+        "id": SHOP,
+        "name": "Shop",
+        "version": 40,
+        "iteration_length": 1,
+        "week_start_day": "Monday",
+        "bugs_and_chores_are_estimatable": False,
+        "automatic_planning": True,
+        "time_zone": {"kind": "time_zone", "olson_name": "America/New_York", "offset": "-04:00"},
+        "velocity_averaged_over": 3,
+        "initial_velocity": 10,
+        "current_iteration_number": 5,
+        "start_date": "2025-03-03",
+        "created_at": "2025-03-03T13:00:00Z",
+        "updated_at": "2025-04-08T14:00:00Z",
+    }
+
+
 def _iterations() -> list[Record]:
     """Number, start, finish, weeks, team strength, points, stories. Nobody worked in the second."""
     spans = [
@@ -103,7 +106,7 @@ def _iterations() -> list[Record]:
     ]
 
 
-def _stories() -> list[Record]:
+def _accepted_stories() -> list[Record]:
     return [
         # started twice, rejected once: 48 hours from the first start to the acceptance
         _story(
@@ -170,6 +173,11 @@ def _stories() -> list[Record]:
             story_type="release",
             deadline="2025-04-01T12:00:00Z",
         ),
+    ]
+
+
+def _open_stories() -> list[Record]:
+    return [
         _story(
             110,
             "2025-04-07T14",

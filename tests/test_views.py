@@ -177,6 +177,10 @@ def test_story_overview(shop: ViewDatabase) -> None:
         "task_count_reason": None,
         "blocker_count_reason": None,
     }
+
+
+def test_story_overview_of_other_stories(shop: ViewDatabase) -> None:
+    stories = shop.by("story_overview", "story_id")
     assert stories[102]["owner_names"] == "Ann, Bob"
     assert stories[102]["cycle_time_hours"] == 54.5  # 7 March 21:00 to 10 March 3:30
     assert stories[102]["lead_time_hours"] == 55.5
@@ -270,6 +274,10 @@ def test_iteration_metrics(shop: ViewDatabase) -> None:
         "assumptions": None,
         "as_of": AS_OF,
     }
+
+
+def test_velocity_of_iterations(shop: ViewDatabase) -> None:
+    iterations = shop.by("iteration_metrics", "iteration_number")
     # 2: 3 points in a week. 3: the same, because iteration 2 had strength 0
     # 4: (3 / 1 + 2 / 0.5) / 2 weeks = 3.5, rounded down; rates 3 and 4 deviate by 0.5 from 3.5
     # 5: (3 + 4 + 6) / (1 + 1 + 2) = 3.25; rates 3, 4 and 6 / 2 = 3, variance 2 / 9
@@ -286,6 +294,10 @@ def test_iteration_metrics(shop: ViewDatabase) -> None:
         ("current", 3, of_three),
         *[("planned", 3, of_three)] * 3,
     ]
+
+
+def test_accepted_stories_of_iterations(shop: ViewDatabase) -> None:
+    iterations = shop.by("iteration_metrics", "iteration_number")
     assert iterations[2]["rejection_rate"] is None
     assert iterations[2]["rejection_rate_reason"] == "no accepted story"
     assert iterations[2]["cycle_time_reason"] == "no accepted story"
@@ -925,6 +937,14 @@ def test_a_missing_view_is_created_again(
     assert len(shop.rows("throughput_weekly")) == 9
 
 
+DEPENDENT = {
+    "forecast": "needs project_velocity",
+    "epic_progress": "needs forecast, project_velocity",
+    "release_progress": "needs forecast, project_velocity",
+}
+"""The views that read project_velocity by its name, except in Postgres."""
+
+
 @pytest.mark.parametrize("destination", DESTINATIONS)
 def test_something_else_with_the_name_of_a_view_is_left_alone(
     own_shop: Callable[[str], ViewDatabase], destination: str
@@ -942,9 +962,7 @@ def test_something_else_with_the_name_of_a_view_is_left_alone(
     assert made.left_out == {
         "project_velocity": other,
         "throughput_weekly": other,
-        "forecast": "needs project_velocity",
-        "epic_progress": "needs forecast, project_velocity",
-        "release_progress": "needs forecast, project_velocity",
+        **({} if shop.database else DEPENDENT),
     }
     assert set(made.names) == NAMES - made.left_out.keys()
     assert shop.rows("project_velocity") == [{"mine": 1}]
@@ -1014,7 +1032,8 @@ def test_a_view_that_the_destination_rejects_is_left_out_and_so_are_those_that_r
         "release_progress",
     }
     assert "nothing_such" in made.left_out["project_velocity"]
-    assert made.left_out["forecast"] == "needs project_velocity"
+    if destination == "duckdb":
+        assert made.left_out.items() >= DEPENDENT.items()
     assert set(made.names) == NAMES - set(made.left_out)
     assert len(shop.rows("story_overview")) == 16
 

@@ -95,11 +95,14 @@ def _create_all(client: SqlClientBase[Any]) -> Views:
     definitions = _definitions(client)
     names: list[str] = []
     left_out: dict[str, str] = {}
+    tables = definitions.keys() - templates().keys()
+    # a view in Postgres reads no other view
+    is_postgres = client.capabilities.sqlglot_dialect == "postgres"
+    is_inlined = _everything if is_postgres else _helpers
     for template in templates().values():
         if template.is_helper:
             continue
-        tables = definitions.keys() - templates().keys()
-        missing = relations(template) - tables - set(names)
+        missing = relations(template, is_inlined) - tables - set(names)
         if problem := _create(client, template, definitions.get(template.name), missing):
             left_out[template.name] = problem
         else:
@@ -129,6 +132,14 @@ def _create(
     except DestinationException as error:
         return _first_line(error)
     return ""
+
+
+def _everything(_: Template) -> bool:
+    return True
+
+
+def _helpers(template: Template) -> bool:
+    return template.is_helper
 
 
 def _is_ours(name: str, definition: str) -> bool:
@@ -167,7 +178,7 @@ def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
 
 def _duckdb_sql(template: Template, client: SqlClientBase[Any]) -> str:
     """The statement that creates or replaces a view in DuckDB: the text of its file."""
-    helpers = inlined(template, lambda other: other.is_helper)
+    helpers = inlined(template, _helpers)
     names = {helper.name for helper in helpers}
 
     def complete_name(name: str) -> str:
