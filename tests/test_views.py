@@ -26,7 +26,7 @@ from sqlglot import exp
 from pivotal_tracker import tables, views
 from pivotal_tracker.views import create_views, sql_files, view_sql
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
@@ -127,7 +127,7 @@ def own_shop(load: Load, tmp_path: Path) -> Iterator[Callable[[str], ViewDatabas
 
 
 def _make_sample() -> Workspace:
-    return made_up_workspace(projects=3, stories=120, activity=200, seed=11)
+    return generate_workspace(projects=3, stories=120, activity=200, seed=11)
 
 
 @pytest.fixture(scope="module")
