@@ -773,7 +773,7 @@ def test_epics_equal_the_counts_of_their_labels(sample: ViewDatabase) -> None:
 
 def test_hours_in_a_state_equal_those_of_the_server(sample: ViewDatabase) -> None:
     stays = sample.by("cycle_times", "story_id", "state")
-    overview = sample.by("story_overview", "story_id")
+    measures = sample.by("story_measures", "story_id")
     accepted = [
         story
         for project in sample.workspace.projects.values()
@@ -783,7 +783,7 @@ def test_hours_in_a_state_equal_those_of_the_server(sample: ViewDatabase) -> Non
     assert len(accepted) > 100
     for story in accepted:
         details = sample.workspace.cycle_time_details(story)
-        assert overview[story["id"]]["rejection_count"] == details["rejected_count"]
+        assert measures[story["id"]]["rejection_count"] == details["rejected_count"]
         for state in ("started", "finished", "delivered", "rejected"):
             stay = stays.get((story["id"], state), {"times_entered": 0, "hours": 0})
             assert stay["times_entered"] == details[f"{state}_count"]
