@@ -78,10 +78,12 @@ backlog AS (
         story_id,
         points,
         current_state <> 'unstarted' AS is_in_progress,
-        row_number() OVER (PARTITION BY project_id ORDER BY iteration_number, place) AS position,
+        row_number() OVER (
+            PARTITION BY project_id ORDER BY iteration_number, place, story_id
+        ) AS position,
         sum(points) OVER (
             PARTITION BY project_id
-            ORDER BY iteration_number, place
+            ORDER BY iteration_number, place, story_id
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) - points AS points_ahead
     FROM held

@@ -27,7 +27,7 @@ ordered AS (
         one.story_type,
         sum(CASE WHEN one.story_type = 'release' THEN 1 ELSE 0 END) OVER (
             PARTITION BY one.project_id
-            ORDER BY one._position
+            ORDER BY one._position, one.id
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) - CASE WHEN one.story_type = 'release' THEN 1 ELSE 0 END AS releases_before
     FROM stories AS one
