@@ -158,7 +158,8 @@ class WorkspaceBuilder:
         self.records[found.table][key] = {
             name: valid
             for name, value in found.record.items()
-            if not name.startswith("_") and (valid := _valid_value(name, value)) is not None
+            if (name == "_position" or not name.startswith("_"))
+            and (valid := _valid_value(name, value)) is not None
         }
 
     def _copy(self, attachment_id: int, content: Callable[[], BinaryIO]) -> bool:
