@@ -150,7 +150,7 @@ class ArchiveRun:
             self._take(by_name.joined(found), tally, chooser)
         for taker in self._takers.values():
             yield from self._settle(taker)
-        self._unread |= tally.broken
+        self._unread |= tally.incomplete
         if problem:
             _leave_out_the_rest(tally, problem)
 

@@ -1,5 +1,7 @@
 """Tracker's own export: nothing in it is lost, whatever its year, its hull and its damages."""
 
+# ruff: noqa: RUF001 - texts of many languages
+
 from __future__ import annotations
 
 import os
@@ -354,10 +356,32 @@ def test_unicode_with_and_without_a_byte_order_mark(tmp_path: Path, encoding: st
     assert not found.tally.lost_values
 
 
-def test_windows_1252_is_read_and_told(tmp_path: Path) -> None:
-    found = as_read(tmp_path, as_csv(table([Row(1, "Tür “zu” €")])), encoding="cp1252")
-    assert story_of(found, 1)["name"] == "Tür “zu” €"
-    assert lost(found) == {"bytes that are not UTF-8, read as Windows-1252": 4}
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "Tür “zu” €"),
+        ("cp1252", "L’été: où ça coûte 5 €"),
+        ("cp1252", "Añadir la página"),
+        ("cp1252", "Não há informações"),
+        ("mac_roman", "Tür “zu” €"),
+        ("mac_roman", "L’été: où ça coûte 5 €"),
+        ("mac_roman", "Añadir la página"),
+        ("mac_roman", "Größere Übersicht"),
+        ("cp850", "Größere Übersicht"),
+        ("cp1250", "Dodać stronę użytkowników źródło"),
+        ("cp932", "ログイン画面を作る"),
+        ("cp932", "検索画面の不具合を直す (Login)"),
+        ("euc_jp", "検索画面の不具合を直す"),
+        ("cp1251", "Добавить страницу поиска"),
+    ],
+)
+def test_other_encodings_are_read_without_loss(tmp_path: Path, encoding: str, text: str) -> None:
+    rows = [Row(1, "Plain", owners=["Ann Lee"]), Row(2, text, description=f"{text}, ok")]
+    found = as_read(tmp_path, as_csv(table(rows)), encoding=encoding)
+    assert story_of(found, 2)["name"] == text
+    assert story_of(found, 2)["description"] == f"{text}, ok"
+    assert not found.tally.lost_values
+    assert not found.tally.left_out
 
 
 def test_one_broken_byte_spoils_no_other_text(tmp_path: Path) -> None:
@@ -585,15 +609,55 @@ def test_repeated_columns_are_all_read(tmp_path: Path) -> None:
     assert story["owner_ids"] == [key("person", f"P{n}") for n in range(3)]
 
 
-def test_a_row_longer_than_the_header_is_loaded_and_what_is_beyond_it_counted(
-    tmp_path: Path,
-) -> None:
-    lines = table([Row(1, "One"), Row(2, "Two")])
+TOO_MANY_CELLS = "more cells than the header has, so that they may be shifted"
+
+
+def test_in_a_row_with_too_many_cells_what_may_be_shifted_is_rejected(tmp_path: Path) -> None:
+    row = Row(1, "One", iteration="7", state="started", requested_by="Ann", owners=["Ann"])
+    lines = table([row, Row(2, "Two")])
     lines[1] += ["", "more", "and more"]
     lines[2] += ["", ""]
     found = as_read(tmp_path, lines)
     assert [s["name"] for s in found.records["stories"]] == ["One", "Two"]
-    assert lost(found) == {"cells beyond the header": 2}
+    assert "requested_by_id" not in story_of(found, 1)
+    assert "people" not in found.records
+    assert lost(found) == {TOO_MANY_CELLS: 4}
+    assert not found.tally.incomplete
+
+
+UP_TO_CREATED = {
+    *("kind", "id", "project_id", "_position", "name", "story_type", "current_state"),
+    *("story_priority", "created_at", "_date_precision", "labels", "owner_ids"),
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "attributes"),
+    [
+        ("Title", None),
+        ("Labels", None),
+        ("Description", UP_TO_CREATED),
+        ("Blocker", UP_TO_CREATED | {"url"}),
+    ],
+)
+def test_a_comma_that_is_not_quoted_moves_no_cell_into_another_column(
+    tmp_path: Path, column: str, attributes: set[str] | None
+) -> None:
+    url = "https://www.pivotaltracker.com/story/show/203" if column == "Blocker" else ""
+    lines = table([Row(**{**vars(ICEBOX), "url": url, "estimate": ""}), STORY])
+    at = lines[0].index(column)
+    lines[1][at : at + 1] = ["one part", " and another", "and a third"]
+    found = as_read(tmp_path, lines)
+    assert story_of(found)["name"] == STORY.title
+    if attributes is None:
+        assert len(found.records["stories"]) == 1
+        assert found.reasons("stories") == {TOO_MANY_CELLS}
+        assert found.tally.incomplete == {NAME: "1 row could not be read"}
+    else:
+        more = {"requested_by_id"} if column == "Blocker" else set()
+        assert story_of(found, 203).keys() == attributes | more
+        assert lost(found).keys() == {TOO_MANY_CELLS}
+        assert not found.tally.incomplete
 
 
 @pytest.mark.parametrize(
@@ -1215,9 +1279,15 @@ def test_any_cells_under_any_header_are_read(
     path = tmp_path / NAME
     path.write_bytes(as_csv(lines).encode("utf-8", "surrogatepass"))
     found = read(path)
-    numbered = [r for r in rows if r and r[0].strip().isascii() and r[0].strip().isdigit()]
-    known = found.records.get("stories", []) + found.records.get("epics", [])
-    assert len(known) == sum(len(r[0].strip()) <= 18 for r in numbered)
+    trusted = [r for r in rows if r and len(r) <= len(lines[0]) and _is_id(r[0].strip())]
+    kinds = {(("epics" if r[2:3] == ["epic"] else "stories"), int(r[0])) for r in trusted}
+    known = [(t, r["id"]) for t in ("stories", "epics") for r in found.records.get(t, [])]
+    assert kinds <= set(known)
+    assert len(known) == len(set(known))
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 @settings(

@@ -11,21 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from . import csv_cells
 from .csv_columns import Columns
 from .csv_project import Project
+from .dates import DateReader
 from .format import Record
 from .keys import Siblings
 from .line_tally import LineTally
 from .people import PeopleByName
-
-_TASK_STATUS = {"completed": True, "not completed": False}
-_BLOCKER_STATUS = {"resolved": True, "blocked": False}
-_REVIEW_STATUS = {
-    "unstarted": "unstarted",
-    "in_review": "in_review",
-    "in review": "in_review",
-    "pass": "pass",
-    "passed": "pass",
-    "revise": "revise",
-}
 
 
 class Children:
@@ -35,9 +25,13 @@ class Children:
         project: The parents'.
         people: Who has been met by name.
         tally: Of the file that is read.
+        dates: Reads its dates.
     """
 
-    def __init__(self, project: Project, people: PeopleByName, tally: LineTally) -> None:
+    def __init__(
+        self, project: Project, people: PeopleByName, tally: LineTally, dates: DateReader
+    ) -> None:
+        self._dates = dates
         self._project = project
         self._people = people
         self._tally = tally
@@ -79,7 +73,7 @@ class Children:
         for cell in cells:
             if not cell or cell.isspace():
                 continue
-            text, author, day = csv_cells.comment(csv_cells.free_text(cell))
+            text, author, day = csv_cells.comment(csv_cells.free_text(cell), self._dates)
             key = siblings.key("comment", parent_id, text, author, day)
             comment: Record = {"kind": "comment", "id": key, parent: parent_id}
             if text:
@@ -93,13 +87,17 @@ class Children:
         return comments
 
     def _tasks(self, story_id: int, cells: Sequence[str], siblings: Siblings) -> list[Record]:
-        tasks = self._described("task", story_id, cells, siblings, "complete", _TASK_STATUS)
+        tasks = self._described(
+            "task", story_id, cells, siblings, "complete", csv_cells.TASK_STATUSES
+        )
         for position, task in enumerate(tasks, start=1):
             task["position"] = position
         return tasks
 
     def _blockers(self, story_id: int, cells: Sequence[str], siblings: Siblings) -> list[Record]:
-        return self._described("blocker", story_id, cells, siblings, "resolved", _BLOCKER_STATUS)
+        return self._described(
+            "blocker", story_id, cells, siblings, "resolved", csv_cells.BLOCKER_STATUSES
+        )
 
     def _described(
         self,
@@ -138,7 +136,7 @@ class Children:
                 review["review_type_id"] = review["review_type"]["id"]
             if (reviewer_id := self._people.id_of(reviewer)) is not None:
                 review["reviewer_id"] = reviewer_id
-            value = _REVIEW_STATUS.get(status.strip().lower())
+            value = csv_cells.REVIEW_STATUSES.get(status.strip().lower())
             reason = "a status of a review that Tracker does not know"
             self._tally.set_or_lose("stories__reviews", review, "status", value, reason, status)
             reviews.append(review)

@@ -128,6 +128,14 @@ class Columns:
         self.requested_by = single.get("requested_by", none)
         self.description = single.get("description", none)
         self.url = single.get("url", none)
+        self.dates = [
+            index
+            for index in (
+                *(self.created_at, self.accepted_at, self.deadline),
+                *(self.iteration_start, self.iteration_end),
+            )
+            if index < none
+        ]
         self.owned_by = _pick(groups["owned by"])
         self.comments = _pick(groups["comment"])
         self.pull_requests = _pick(groups["pull request"])

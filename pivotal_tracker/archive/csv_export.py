@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from .conventions import Conventions
 from .csv_history import HistoryRows
 from .csv_project import Project
 from .csv_stories import StoryRows
@@ -97,7 +98,7 @@ def _contents(files: Files) -> _Contents:
             contents.attachments.append(_Attachment(int(first), "/".join(rest), file))
             continue
         try:
-            sheet = None if rest else sheet_in(file, whatever_its_name=len(files) == 1)
+            sheet = None if rest else sheet_in(file)
         except ArchiveError as error:
             contents.unreadable.append(error)
             continue
@@ -136,9 +137,6 @@ class _Reading:
         self._tally = tally
         self._people = PeopleByName()
         self._projects: dict[str, Project] = {}
-        self._keeps_ids = bool(contents.attachments) or any(
-            sheet.holds == "history" for sheet in contents.sheets
-        )
 
     def found(self) -> Iterator[Found]:
         for sheet in self._contents.sheets:
@@ -159,7 +157,7 @@ class _Reading:
         if sheet.holds == "history" and len(self._projects) == 1:
             return next(iter(self._projects.values())), False
         is_new = name.lower() not in self._projects
-        new = Project(name, keeps_ids=self._keeps_ids)
+        new = Project(name)
         return self._projects.setdefault(name.lower(), new), is_new
 
     def _line_tally(self, sheet: Sheet) -> LineTally:
@@ -168,7 +166,8 @@ class _Reading:
     def _stories(self, sheet: Sheet, project: Project) -> Iterator[Found]:
         tally = self._line_tally(sheet)
         rows = sheet.rows(partial(self._tally.lose, tally.source, "stories"))
-        stories = StoryRows(next(rows)[1], project, self._people, tally)
+        conventions = Conventions(sheet)
+        stories = StoryRows(next(rows)[1], project, self._people, tally, conventions)
         for line, cells in rows:
             yield from stories.records(line, cells)
         yield from stories.iterations()
@@ -176,16 +175,18 @@ class _Reading:
     def _history(self, sheet: Sheet, project: Project) -> Iterator[Found]:
         tally = self._line_tally(sheet)
         rows = sheet.rows(partial(self._tally.lose, tally.source, "activity"))
-        history = HistoryRows(next(rows)[1], project, self._people, tally)
+        conventions = Conventions(sheet)
+        history = HistoryRows(next(rows)[1], project, self._people, tally, conventions.dates)
         for line, cells in rows:
             yield from history.records(line, cells)
+        tally.assume("activity", conventions.assumption)
 
     def _attachment(self, attachment: _Attachment) -> Found:
         """A file that was attached to a story, or an epic; to which comment is not known."""
         owner_id = attachment.owner_id
         projects = list(self._projects.values())
-        of_story = [one for one in projects if owner_id in (one.story_ids or ())]
-        of_epic = [] if of_story else [one for one in projects if owner_id in (one.epic_ids or ())]
+        of_story = [one for one in projects if owner_id in one.story_ids]
+        of_epic = [] if of_story else [one for one in projects if owner_id in one.epic_ids]
         record: Record = {
             "id": stable_key("attachment", owner_id, attachment.name),
             "epic_id" if of_epic else "story_id": owner_id,

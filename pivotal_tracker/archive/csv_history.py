@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from . import csv_cells
 from .csv_columns import history_columns
 from .csv_project import Project
+from .dates import DateReader, is_day
 from .format import Found, Record
 from .keys import Siblings
 from .line_tally import LineTally
@@ -31,11 +32,18 @@ class HistoryRows:
         project: Whose history it is, its stories known already.
         people: Who has been met by name.
         tally: Of the file.
+        dates: Reads its dates.
     """
 
     def __init__(
-        self, header: Sequence[str], project: Project, people: PeopleByName, tally: LineTally
+        self,
+        header: Sequence[str],
+        project: Project,
+        people: PeopleByName,
+        tally: LineTally,
+        dates: DateReader,
     ) -> None:
+        self._dates = dates
         self._indices = history_columns(header)
         self._project = project
         self._people = people
@@ -70,12 +78,12 @@ class HistoryRows:
             activity["message"] = csv_cells.free_text(message)
         if (person_id := self._people.id_of(who)) is not None:
             activity["performed_by"] = {"kind": "person", "id": person_id, "name": who.strip()}
-        if occurred_at := csv_cells.time(at):
+        if occurred_at := self._dates.time(at):
             activity["occurred_at"] = occurred_at
-            if csv_cells.is_day(occurred_at):
+            if is_day(occurred_at):
                 activity["_date_precision"] = "day"
         elif at:
-            self._tally.lose("activity", "an occurred_at that is no time", at)
+            self._tally.lose("activity", f"an occurred_at that {self._dates.problem(at)}", at)
         self._note_what_it_is_about(activity, about.strip(), kind)
         return activity
 
@@ -93,8 +101,8 @@ class HistoryRows:
             self._tally.lose("activity", "an ID that is no number", about)
 
     def _kind_of(self, number: int, kind: str) -> str | None:
-        if number in (self._project.story_ids or ()):
+        if number in self._project.story_ids:
             return "story"
-        if number in (self._project.epic_ids or ()):
+        if number in self._project.epic_ids:
             return "epic"
         return _KINDS.get(kind.strip().lower().partition("_")[0])

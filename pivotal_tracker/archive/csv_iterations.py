@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from . import csv_cells
+from .dates import DateReader, day_after, weeks_between
 from .format import Record
 
 
@@ -18,12 +18,17 @@ class _Iteration:
 
 
 class Iterations:
-    """Gathers the iterations of a project while its stories are read."""
+    """Gathers the iterations of a project while its stories are read.
 
-    def __init__(self) -> None:
+    Args:
+        dates: Reads the dates of the file.
+    """
+
+    def __init__(self, dates: DateReader) -> None:
+        self._dates = dates
         self._by_number: dict[int, _Iteration] = {}
 
-    def add(self, number: int, story_id: int, first_day: str, last_day: str) -> bool:
+    def add(self, number: int, story_id: int, first_day: str, last_day: str) -> str:
         """Puts a story into an iteration, behind those before.
 
         Args:
@@ -33,19 +38,21 @@ class Iterations:
             last_day: The same of its end; the export names the last day, not the one after.
 
         Returns:
-            False if the days are none.
+            The day that could not be read; empty where both could.
         """
         iteration = self._by_number.get(number)
         if iteration is None:
             iteration = self._by_number[number] = _Iteration(None, None)
         iteration.story_ids.append(story_id)
         if iteration.start is None and first_day:
-            iteration.start = csv_cells.time(first_day)
+            iteration.start = self._dates.time(first_day)
         if iteration.finish is None and last_day:
             # the API's finish is the first day that is no more of it
-            end = csv_cells.time(last_day)
-            iteration.finish = csv_cells.day_after(end) if end else None
-        return bool((iteration.start or not first_day) and (iteration.finish or not last_day))
+            end = self._dates.time(last_day)
+            iteration.finish = day_after(end) if end else None
+        if first_day and not iteration.start:
+            return first_day
+        return last_day if last_day and not iteration.finish else ""
 
     def records(self, project_id: int) -> Iterator[Record]:
         """The iterations in the order in which they were met."""
@@ -60,7 +67,7 @@ class Iterations:
                 record["start"] = iteration.start
             if iteration.finish:
                 record["finish"] = iteration.finish
-            if weeks := csv_cells.weeks_between(iteration.start, iteration.finish):
+            if weeks := weeks_between(iteration.start, iteration.finish):
                 record["length"] = weeks
             record["story_ids"] = list(iteration.story_ids)
             yield record

@@ -20,15 +20,15 @@ class Project:
 
     Attributes:
         id: A stable negative key.
-        story_ids: Of its stories so far; None where nobody asks.
+        story_ids: Of its stories so far.
         epic_ids: The same of its epics.
     """
 
-    def __init__(self, name: str, *, keeps_ids: bool) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.id = stable_key("project", name.lower())
-        self.story_ids: set[int] | None = set() if keeps_ids else None
-        self.epic_ids: set[int] | None = set() if keeps_ids else None
+        self.story_ids: set[int] = set()
+        self.epic_ids: set[int] = set()
         self._labels: dict[str, Record] = {}
         self._labels_by_cell: dict[str, list[Record]] = {}
         self._review_types: dict[str, Record] = {}

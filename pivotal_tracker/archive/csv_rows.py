@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import IO
 
 from .files import ArchiveError, File
@@ -13,24 +14,39 @@ from .limits import MOST_CHARACTERS_IN_A_ROW, MOST_COLUMNS
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
+ROWS_ABOVE_HEADER = 20
+"""So many rows with titles, or `sep=;`, may stand above the header."""
+
 _END = "\0"
 """Follows the last line. A file that ends within a quoted cell has it in that cell."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV is written.
+
+    Attributes:
+        delimiter: What stands between its cells.
+        encoding: Of its text.
+    """
+
+    delimiter: str
+    encoding: str
+
 
 Lose = Callable[[str, str, int], None]
 """Takes what was lost, where, and how many times."""
 
 
-def rows(file: File, delimiter: str, lose: Lose) -> Iterator[tuple[int, list[str]]]:
+def rows(file: File, dialect: Dialect, lose: Lose) -> Iterator[tuple[int, list[str]]]:
     """Reads the rows of a CSV that are not empty, the header included.
 
-    The encoding is UTF-16 where a byte order mark or the zero bytes of ASCII letters say so, else
-    UTF-8, with or without a mark. Bytes that are not UTF-8 are taken as Windows-1252, each by
-    itself, so that a file of that encoding is read, and one with a few broken texts too. NULs, and
-    what no encoding knows, become U+FFFD.
+    NULs, and bytes that the encoding does not know, become U+FFFD. In UTF-8 such bytes are taken as
+    Windows-1252, each by itself: a few of them are texts that were pasted in.
 
     Args:
         file: The CSV.
-        delimiter: What stands between its cells.
+        dialect: How it is written.
         lose: Told of what was not read as it was written.
 
     Yields:
@@ -41,8 +57,8 @@ def rows(file: File, delimiter: str, lose: Lose) -> Iterator[tuple[int, list[str
     """
     csv.field_size_limit(max(csv.field_size_limit(), MOST_CHARACTERS_IN_A_ROW))
     with file.open() as stream:
-        lines = _Lines(file.name, stream, lose)
-        reader = csv.reader(lines, delimiter=delimiter)
+        lines = _Lines(file.name, stream, dialect.encoding, lose)
+        reader = csv.reader(lines, delimiter=dialect.delimiter)
         try:
             for cells in reader:
                 lines.start_row()
@@ -65,12 +81,11 @@ def rows(file: File, delimiter: str, lose: Lose) -> Iterator[tuple[int, list[str
 class _Lines(Iterator[str]):
     """The lines of a file as the csv module takes them, with their ends."""
 
-    def __init__(self, name: str, stream: IO[bytes], lose: Lose) -> None:
+    def __init__(self, name: str, stream: IO[bytes], encoding: str, lose: Lose) -> None:
         self.number = 0
         self._name = name
         self._lose = lose
-        head = stream.peek(4)[:4] if isinstance(stream, io.BufferedReader) else b""
-        self._encoding = encoding_of(head)
+        self._encoding = encoding
         errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
         self._text = io.TextIOWrapper(stream, self._encoding, errors, newline="")
         self._left = MOST_CHARACTERS_IN_A_ROW
@@ -109,16 +124,6 @@ class _Lines(Iterator[str]):
         if broken:
             self._lose("bytes that are not UTF-8, read as Windows-1252", where, broken)
         return line
-
-
-def encoding_of(head: bytes) -> str:
-    """The encoding of a file by its first four bytes: see `rows`."""
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    zeros = [byte == 0 for byte in head[:4]]
-    if zeros == [False, True, False, True]:
-        return "utf-16-le"
-    return "utf-16-be" if zeros == [True, False, True, False] else "utf-8-sig"
 
 
 def _windows_1252(found: re.Match[str]) -> str:

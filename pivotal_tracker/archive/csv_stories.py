@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from . import csv_cells
+from .conventions import Conventions, whole_number
 from .csv_children import Children
 from .csv_columns import Columns, is_of_stories
 from .csv_iterations import Iterations
 from .csv_project import Project
+from .csv_shifted import trusted_cells
+from .dates import is_day
 from .format import Found, Record
 from .keys import Siblings
 from .line_tally import LineTally
 from .people import PeopleByName
 
-_TYPES = frozenset({"feature", "bug", "chore", "release"})
-_STATES = frozenset(
-    {"unscheduled", "unstarted", "planned", "started"}
-    | {"finished", "delivered", "rejected", "accepted"}
-)
-_PRIORITIES = frozenset({"p0", "p1", "p2", "p3", "none"})
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
-_LONGEST_ID = 18
+_AN_OR_A = {"created_at": "a", "accepted_at": "an", "deadline": "a"}
+_TOO_MANY_CELLS = "more cells than the header has, so that they may be shifted"
 _RELEASE_HAS = (
     "id",
     "project_id",
@@ -46,17 +43,25 @@ class StoryRows:
         project: Whose stories they are.
         people: Who has been met by name.
         tally: Of the file.
+        conventions: Reads its dates and numbers.
     """
 
     def __init__(
-        self, header: Sequence[str], project: Project, people: PeopleByName, tally: LineTally
+        self,
+        header: Sequence[str],
+        project: Project,
+        people: PeopleByName,
+        tally: LineTally,
+        conventions: Conventions,
     ) -> None:
+        self._conventions = conventions
+        self._dates = conventions.dates
         self._columns = Columns(header)
         self._project = project
         self._people = people
         self._tally = tally
-        self._children = Children(project, people, tally)
-        self._iterations = Iterations()
+        self._children = Children(project, people, tally, self._dates)
+        self._iterations = Iterations(self._dates)
         self._position = 0
 
     def records(self, line: int, cells: list[str]) -> Iterator[Found]:
@@ -68,12 +73,16 @@ class StoryRows:
         """
         self._tally.line = line
         columns = self._columns
-        record_id = _number(cells[columns.id]) if columns.id < len(cells) else None
+        record_id = whole_number(cells[columns.id]) if columns.id < len(cells) else None
         if record_id is None:
             self._without_id(cells)
             return
-        self._bring_to_width(cells)
+        if not self._bring_to_width(cells):
+            self._tally.reject_row("stories", _TOO_MANY_CELLS, " ".join(filter(None, cells)))
+            return
         kind = cells[columns.type].strip().lower()
+        if not self._is_first(record_id, kind):
+            return
         if kind == "epic":
             found = [self._tally.found("epics", self._epic(record_id, cells))]
         else:
@@ -89,6 +98,7 @@ class StoryRows:
 
     def iterations(self) -> Iterator[Found]:
         """The iterations that the rows named, with their stories in the order of the file."""
+        self._tally.assume("stories", self._conventions.assumption)
         for record in self._iterations.records(self._project.id):
             self._tally.read("iterations__story_ids", len(record["story_ids"]))
             yield self._tally.found("iterations", record)
@@ -99,23 +109,45 @@ class StoryRows:
             # files that were put one behind the other
             self._columns = Columns(cells)
             return
-        is_mark = cells[0].startswith(_CONFLICT_MARKS) and not any(cells[1:])
-        reason = "a mark of a merge conflict" if is_mark else "no id of a story or an epic"
-        self._tally.read("stories", 1)
-        self._tally.leave_out("stories", reason, " ".join(filter(None, cells)))
+        text = " ".join(filter(None, cells))
+        if cells[0].startswith(_CONFLICT_MARKS) and not any(cells[1:]):
+            self._tally.read("stories", 1)
+            self._tally.leave_out("stories", "a mark of a merge conflict", text)
+        else:
+            self._tally.reject_row("stories", "no id of a story or an epic", text)
 
-    def _bring_to_width(self, cells: list[str]) -> None:
-        width = self._columns.width
-        if len(cells) >= width:
-            if beyond := sum(map(bool, cells[width - 1 :])):
-                self._tally.lose("stories", "cells beyond the header", cells[-1], beyond)
-            del cells[width - 1 :]
-        cells.extend([""] * (width - len(cells)))
+    def _bring_to_width(self, cells: list[str]) -> bool:
+        """Brings a row to the width of the header; False if its cells cannot be trusted.
+
+        In a row with more cells than the header, only those are trusted that stand before the
+        first one that does not fit its column.
+        """
+        width = self._columns.width - 1
+        if len(cells) > width:
+            trusted = trusted_cells(self._columns, cells)
+            if self._columns.type >= trusted:
+                return False
+            if untrusted := [cell for cell in cells[trusted:] if cell]:
+                self._tally.lose("stories", _TOO_MANY_CELLS, untrusted[0], len(untrusted))
+            del cells[trusted:]
+        del cells[width:]
+        cells.extend([""] * (width + 1 - len(cells)))
+        return True
+
+    def _is_first(self, record_id: int, kind: str) -> bool:
+        """Whether a row is the first with its id; any other is left out with all that it tells."""
+        is_epic = kind == "epic"
+        seen = self._project.epic_ids if is_epic else self._project.story_ids
+        if record_id not in seen:
+            seen.add(record_id)
+            return True
+        for table in ("epics",) if is_epic else ("stories", *(("releases",) * (kind == "release"))):
+            self._tally.read(table, 1)
+            self._tally.leave_out(table, "it came before", str(record_id))
+        return False
 
     def _story(self, story_id: int, story_type: str, cells: list[str]) -> Record:
         self._position += 1
-        if self._project.story_ids is not None:
-            self._project.story_ids.add(story_id)
         story: Record = {
             "kind": "story",
             "id": story_id,
@@ -137,8 +169,6 @@ class StoryRows:
 
     def _epic(self, epic_id: int, cells: list[str]) -> Record:
         columns = self._columns
-        if self._project.epic_ids is not None:
-            self._project.epic_ids.add(epic_id)
         epic: Record = {"kind": "epic", "id": epic_id, "project_id": self._project.id}
         self._texts("epics", epic, cells)
         self._times("epics", epic, cells)
@@ -185,9 +215,9 @@ class StoryRows:
             # stories of the icebox were written without a state, too
             state = "unscheduled"
         for attribute, text, known in (
-            ("story_type", story_type, _TYPES),
-            ("current_state", state, _STATES),
-            ("story_priority", priority, _PRIORITIES),
+            ("story_type", story_type, csv_cells.TYPES),
+            ("current_state", state, csv_cells.STATES),
+            ("story_priority", priority, csv_cells.PRIORITIES),
         ):
             if text in known:
                 story[attribute] = text
@@ -195,11 +225,8 @@ class StoryRows:
                 self._tally.lose("stories", f"a {attribute} that Tracker does not know", text)
 
     def _estimate(self, story: Record, text: str) -> None:
-        try:
-            estimate = float(text)
-        except ValueError:
-            estimate = math.nan
-        if not math.isfinite(estimate):
+        estimate = self._conventions.number(text)
+        if estimate is None:
             self._tally.lose("stories", "an estimate that is no number", text)
         elif estimate >= 0:
             # -1 says that there is none
@@ -214,10 +241,13 @@ class StoryRows:
             ("deadline", columns.deadline),
         ):
             if text := cells[index]:
-                at = csv_cells.time(text)
-                reason = f"a {attribute} that is no date"
-                self._tally.set_or_lose(table, record, attribute, at, reason, text)
-                if at and not csv_cells.is_day(at):
+                at = self._dates.time(text)
+                if at is not None:
+                    record[attribute] = at
+                elif text.strip():
+                    reason = f"{_AN_OR_A[attribute]} {attribute} that {self._dates.problem(text)}"
+                    self._tally.lose(table, reason, text)
+                if at and not is_day(at):
                     record.pop("_date_precision", None)
 
     def _people_of(self, story: Record, cells: list[str]) -> None:
@@ -234,18 +264,13 @@ class StoryRows:
             self._tally.leave_out("stories__owner_ids", "named twice", "", again)
 
     def _note_iteration(self, text: str, story_id: int, cells: list[str]) -> None:
-        number = _number(text)
+        number = whole_number(text)
         if number is None:
             self._tally.lose("stories", "an iteration that is no number", text)
             return
         columns = self._columns
         first, last = cells[columns.iteration_start], cells[columns.iteration_end]
-        if not self._iterations.add(number, story_id, first, last):
-            reason = "a start or an end that is no date"
+        unread = self._iterations.add(number, story_id, first, last)
+        if unread:
+            reason = f"a start or an end that {self._dates.problem(unread)}"
             self._tally.lose("iterations", reason, f"{first}, {last}")
-
-
-def _number(text: str) -> int | None:
-    text = text.strip()
-    is_number = text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID
-    return int(text) if is_number else None

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import dropwhile, islice
 from pathlib import PurePosixPath
 from typing import Literal
 
 from . import csv_rows, xlsx
 from .csv_columns import is_of_history, is_of_stories
-from .csv_rows import Lose
+from .csv_rows import ROWS_ABOVE_HEADER, Lose
+from .encodings import encoding_by_mark, encoding_of
 from .files import File
 
 Holds = Literal["stories", "history"]
@@ -21,10 +25,9 @@ _IS_HEADER: dict[Holds, Callable[[Sequence[str]], bool]] = {
     "history": is_of_history,
 }
 
-_DELIMITERS = ",;\t"
+_DELIMITERS = ",;\t|"
 """Tracker writes commas; spreadsheets save again with the others."""
 
-_TEXTS = frozenset({".csv", ".tsv", ".txt"})
 _WORKBOOKS = frozenset({".xlsx", ".xlsm"})
 _HEAD = 2**16
 """So many bytes are looked at for the header."""
@@ -46,31 +49,34 @@ class Sheet:
 
     def rows(self, lose: Lose) -> Iterator[tuple[int, list[str]]]:
         """The rows with their numbers, the header first: see `csv_rows.rows`, `xlsx.rows`."""
-        if self.delimiter:
-            return csv_rows.rows(self.file, self.delimiter, lose)
-        return xlsx.rows(self.file, _IS_HEADER[self.holds], lose)
+        is_header = _IS_HEADER[self.holds]
+        if not self.delimiter:
+            return xlsx.rows(self.file, is_header, lose)
+        dialect = csv_rows.Dialect(self.delimiter, self._encoding)
+        rows = csv_rows.rows(self.file, dialect, lose)
+        return dropwhile(lambda row: not is_header(row[1]), rows)
+
+    @cached_property
+    def _encoding(self) -> str:
+        with self.file.open() as stream:
+            return encoding_of(stream)
 
 
-def sheet_in(file: File, *, whatever_its_name: bool) -> Sheet | None:
-    """Recognises a table of an export by its header.
-
-    Args:
-        file: What may be one.
-        whatever_its_name: Whether it may be a CSV without being called so.
+def sheet_in(file: File) -> Sheet | None:
+    """Recognises a table of an export by its header, whatever the file is called.
 
     Raises:
         ArchiveError: It is a workbook that cannot be opened, or there is nothing to open one with.
     """
-    suffix = PurePosixPath(file.name).suffix.lower()
-    if suffix in _WORKBOOKS:
+    if PurePosixPath(file.name).suffix.lower() in _WORKBOOKS:
         return _sheet_of_workbook(file)
-    if suffix not in _TEXTS and not whatever_its_name:
-        return None
     with file.open() as stream:
         head = stream.read(_HEAD)
+    text = head.decode(encoding_by_mark(head) or "utf-8", "replace").replace("\0", "\ufffd")
     for delimiter in _DELIMITERS:
-        if holds := _what_it_holds(_first_row(head, delimiter)):
-            return Sheet(file, holds, delimiter)
+        for cells in _first_rows(text, delimiter):
+            if holds := _what_it_holds(cells):
+                return Sheet(file, holds, delimiter)
     return None
 
 
@@ -85,9 +91,8 @@ def _what_it_holds(header: list[str]) -> Holds | None:
     return next((holds for holds, is_header in _IS_HEADER.items() if is_header(header)), None)
 
 
-def _first_row(head: bytes, delimiter: str) -> list[str]:
-    text = head.decode(csv_rows.encoding_of(head), "replace").replace("\0", "\ufffd")
-    try:
-        return next(filter(any, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)), [])
-    except csv.Error:
-        return []
+def _first_rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    """The rows among which the header is."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    with suppress(csv.Error):
+        yield from islice(filter(any, reader), ROWS_ABOVE_HEADER)

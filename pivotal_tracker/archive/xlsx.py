@@ -10,10 +10,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, time
+from datetime import date, datetime, time
+from itertools import islice
 from typing import IO, Any
 
-from .csv_rows import Lose
+from .csv_rows import ROWS_ABOVE_HEADER, Lose
 from .files import ArchiveError, File
 from .limits import MOST_BYTES_OF_A_WORKBOOK, MOST_COLUMNS, MOST_ROWS_OF_A_SHEET
 from .zips import open_checked
@@ -42,12 +43,13 @@ def rows(
         is_found = False
         for sheet in book.worksheets:
             cells = _cells(file, sheet, lose)
-            first = None if is_found else next(cells, None)
-            if first is None or not is_header(first[1]):
+            head = () if is_found else islice(cells, ROWS_ABOVE_HEADER)
+            header = next((row for row in head if is_header(row[1])), None)
+            if header is None:
                 lose("sheets that are not read", str(sheet.title), 1)
                 continue
             is_found = True
-            yield first
+            yield header
             yield from cells
 
 
@@ -112,4 +114,6 @@ def _text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time() else value.isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
     return str(value)

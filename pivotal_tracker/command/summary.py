@@ -47,7 +47,7 @@ def remarks(outcome: Outcome) -> str:
                 f"Skipped: project {project}, {table}: {why}"
                 for table, project, why in outcome.skipped
             ),
-            *(f"Not read to its end: {name}: {why}" for name, why in outcome.unread.items()),
+            *(f"Not read as a whole: {name}: {why}" for name, why in outcome.unread.items()),
             *_lacking(outcome),
             *_left_out(outcome),
             *_differing(outcome),
@@ -173,8 +173,9 @@ def _load_report(outcome: Outcome) -> list[str]:
 
 def _lost(left_out: dict[str, Any]) -> str:
     """How many rows were left out, and how many values of those loaded are missing."""
-    told = ((left_out["rows"], "rows"), (left_out["lost_values"], "values"))
-    return "Left out: " + " and ".join(f"{number:,} {what}" for number, what in told if number)
+    told = ((left_out["rows"], "row"), (left_out["lost_values"], "value"))
+    counts = [f"{number:,} {what}{'s' * (number != 1)}" for number, what in told if number]
+    return f"Left out: {' and '.join(counts)}" if counts else "Nothing left out"
 
 
 def _first_of(lines: list[str], what: str, where: str) -> list[str]:
