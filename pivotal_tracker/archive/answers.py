@@ -6,27 +6,30 @@ from dataclasses import replace
 from typing import Any
 
 from . import cassettes
+from .deletions import deleted_by
 from .format import Record
 from .gathering import Gathering
 from .json_text import parsed
-from .origin import UNKNOWN, Origin, note_replaced, unwrapped
+from .nested_people import add_person_ids, person_id, person_record
+from .origin import UNKNOWN, Origin, note_replaced
 from .records import (
     CHILDREN,
-    COLLECTIONS,
     ID_COLUMNS,
     belongs_to,
     key_of,
     nested_rows_of,
-    release_of,
     rows_of,
     whole_number,
 )
 from .tally import Tally
 from .tidying import LeaveOut, tidied, without_secrets
+from .wrappers import is_answer, is_history, is_interaction, is_record, unwrapped
 
-_OF_A_PERSON = ("id", "name", "initials", "username", "email")
+_OF_NO_PROJECT = frozenset({"projects", "people", "workspaces", "accounts", "account_memberships"})
+_REFERENCE = frozenset({"kind", "id", "name"})
+"""All that is told of a project where another record refers to it."""
+
 _ROOT_LISTS = ("epics", "labels", "memberships", "stories", "iterations", "releases")
-_MOST_REMEMBERED = 100_000
 
 
 class Answers:
@@ -40,7 +43,6 @@ class Answers:
     def __init__(self, gathering: Gathering, tally: Tally) -> None:
         self._gathering = gathering
         self._tally = tally
-        self._derived: set[int] = set()
 
     def place(self, value: Any, origin: Origin) -> None:
         """Places whatever a JSON file may hold: a record, a list, an envelope, an interaction."""
@@ -53,19 +55,24 @@ class Answers:
             self._leave_out(origin, UNKNOWN, "it is no record")
 
     def _place_object(self, value: Record, origin: Origin) -> None:
-        if "request" in value and "response" in value:
+        if is_interaction(value):
             self._interaction(value, origin)
-            return
-        inner = unwrapped(value, origin)
-        if inner is None:
+        elif is_history(value):
+            self._history(value, origin)
+        elif is_record(value, origin) or not is_answer(value, origin):
             self._record(value, origin)
         else:
-            for item, its_origin in inner:
+            for item, its_origin in unwrapped(value, origin):
                 self.place(item, its_origin)
 
     def _interaction(self, interaction: Record, origin: Origin) -> None:
         try:
             answer = cassettes.answer(interaction)
+            here = origin.asked(answer.path, answer.seen_at)
+            here = here.at(f"{origin.where}, {answer.path.split('?')[0]}")
+            if answer.is_deletion:
+                self._delete(answer.path, here)
+                return
             if not answer.body.strip():
                 return
             body, replaced = parsed(answer.body)
@@ -73,10 +80,18 @@ class Answers:
             self._leave_out(origin, "answers", str(error))
         except ValueError:
             self._leave_out(origin, "answers", "its body is no JSON")
+            self._tally.unreadable[origin.source] += 1
         else:
             note_replaced(self._tally, origin, replaced)
-            here = origin.asked(answer.path, answer.seen_at)
-            self.place(body, here.at(f"{origin.where}, {answer.path.split('?')[0]}"))
+            self.place(body, here)
+
+    def _delete(self, path: str, origin: Origin) -> None:
+        """Removes what a recorded request deleted, as far as it was recorded before."""
+        deleted = deleted_by(path)
+        if deleted is None:
+            self._leave_out(origin, "answers", "it deletes what no table holds")
+        else:
+            self._gathering.delete(deleted, origin.source, origin.seen_at)
 
     def _leave_out(self, origin: Origin, table: str, reason: str) -> None:
         self._tally.read(origin.source, table)
@@ -87,9 +102,6 @@ class Answers:
 
     def _record(self, record: Record, origin: Origin) -> None:
         kind = record.get("kind")
-        if kind == "daily_history_container":
-            self._history(record, origin)
-            return
         place = belongs_to(record)
         is_of_story = origin.expected in ("owner_ids", "labels") and "stories" in origin.ids
         # nobody knows whose owners those outside of a story are
@@ -116,14 +128,11 @@ class Answers:
     # records that have a table of their own
 
     def _root(self, table: str, record: Record, origin: Origin) -> None:
-        record = (
-            {"project_id": origin.ids["projects"], **record}
-            if ("projects" in origin.ids and table not in ("projects", "people", "workspaces"))
-            else dict(record)
-        )
+        record = _with_project(table, record, origin)
         expand = _EXPANDED.get(table)
         if expand:
             expand(self, record, origin)
+        add_person_ids(table, record)
         record = tidied(table, record, self._leaver(origin))
         key = key_of(table, record)
         if key is None:
@@ -137,8 +146,6 @@ class Answers:
             self._tally.leave_out(origin.source, table, str(error), origin.where)
             for nested, count in nested_rows_of(table, record).items():
                 self._tally.leave_out(origin.source, nested, str(error), origin.where, count)
-            return
-        self._derive_from(table, record, origin)
 
     def _count(self, table: str, record: Record, origin: Origin) -> None:
         for name, count in rows_of(table, record).items():
@@ -154,42 +161,30 @@ class Answers:
         if "title" in story:
             # LiteTracker's word
             story.setdefault("name", story.pop("title"))
-        for name in ("requested_by", "owned_by"):
-            person = story.pop(name, None)
-            if isinstance(person, dict):
-                story.setdefault(f"{name}_id", self._person(person, origin))
         for name in ("owner", "follower"):
-            people = story.pop(f"{name}s", None)
+            people = story.get(f"{name}s")
             if isinstance(people, list):
-                ids = [self._person(p, origin) for p in people if isinstance(p, dict)]
-                told = [i for i in ids if i is not None]
+                ids = [person_id(one) for one in people if isinstance(one, dict)]
                 # LiteTracker's own `owner_ids` are not to be trusted beside its owners
-                story[f"{name}_ids"] = told
-
-    def _person(self, person: Record, origin: Origin) -> int | None:
-        """The id of a person embedded in a record, who is noted."""
-        number = whole_number(person.get("id", person.get("user_id")))
-        if number is not None and "name" in person:
-            self._derive("people", number, _person(person, number), origin)
-        return number
+                story[f"{name}_ids"] = [number for number in ids if number is not None]
 
     def _expand_project(self, project: Record, origin: Origin) -> None:
         """The lists that a request may have had embedded become records of their own tables."""
-        number = whole_number(project.get("id"))
-        ids = {"projects": number} if number is not None else {}
+        if "title" in project:
+            project.setdefault("name", project.pop("title"))
+        here = _within("projects", project.get("id"), origin)
         for name in _ROOT_LISTS:
-            if isinstance(project.get(name), list):
-                self.place(project.pop(name), replace(origin, expected=COLLECTIONS[name], ids=ids))
-        account = project.pop("account", None)
-        if isinstance(account, dict) and (key := whole_number(account.get("id"))) is not None:
-            project.setdefault("account_id", key)
-            self._derive("accounts", key, {**without_secrets(account), "id": key}, origin)
+            if isinstance(project.get(name), list | dict):
+                lists = {name: project.pop(name)}
+                for items, its_origin in unwrapped(lists, here):
+                    self.place(items, its_origin)
 
     def _expand_stories(self, record: Record, origin: Origin) -> None:
         """An iteration's, or a release's, stories are records too; it keeps their ids."""
         stories = record.pop("stories", None)
         if isinstance(stories, list):
-            self.place(stories, replace(origin, expected="stories"))
+            here = _within("projects", record.get("project_id"), origin)
+            self.place(stories, replace(here, expected="stories"))
             record.setdefault("story_ids", [s.get("id") for s in stories if isinstance(s, dict)])
 
     def _expand_workspace(self, workspace: Record, origin: Origin) -> None:
@@ -198,13 +193,15 @@ class Answers:
             told = [p for p in projects if isinstance(p, dict)]
             workspace.setdefault("project_ids", [p.get("id") for p in told])
             for project in told:
-                self._derive_project(project, origin)
+                if project.keys() <= _REFERENCE:
+                    self._gathering.derive_project(project, origin.source)
+                else:
+                    self.place(project, replace(origin, expected="projects"))
 
     def _expand_activity(self, activity: Record, origin: Origin) -> None:
         project = activity.get("project")
         if isinstance(project, dict):
             activity.setdefault("project_id", project.get("id"))
-            self._derive_project(project, origin)
         if not activity.get("guid") and {"project_id", "project_version"} <= activity.keys():
             # which is how Tracker makes them
             activity["guid"] = f"{activity['project_id']}_{activity['project_version']}"
@@ -212,61 +209,15 @@ class Answers:
     def _expand_person(self, person: Record, origin: Origin) -> None:
         """Of oneself, `/me` tells much that is no one else's business."""
         if person.get("kind") == "me":
-            told = _person(person, person.get("id"))
+            told = person_record(person, person.get("id"))
             person.clear()
             person |= told
-
-    # what records tell of others
-
-    def _derive_from(self, table: str, record: Record, origin: Origin) -> None:
-        if table != "projects" and isinstance(record.get("project_id"), int):
-            self._derive_project({"id": record["project_id"]}, origin)
-        if table == "stories":
-            self._derive_labels(record.get("labels", []), record, origin)
-            self._derive_review_types(record.get("reviews", []), origin)
-            if record.get("story_type") == "release":
-                self._derive("releases", record["id"], release_of(record), origin)
-        elif table == "epics" and isinstance(record.get("label"), dict):
-            self._derive_labels([record["label"]], record, origin)
-
-    def _derive_labels(self, labels: list[Any], of: Record, origin: Origin) -> None:
-        for label in labels:
-            number = whole_number(label.get("id"))
-            if number is not None and number > 0:
-                known = {"project_id": of["project_id"]} if "project_id" in of else {}
-                self._derive("labels", number, {**known, **label, "id": number}, origin)
-
-    def _derive_review_types(self, reviews: list[Record], origin: Origin) -> None:
-        for review in reviews:
-            review_type = review.get("review_type")
-            if isinstance(review_type, dict):
-                number = whole_number(review_type.get("id"))
-                if number is not None:
-                    self._derive("review_types", number, {**review_type, "id": number}, origin)
-
-    def _derive_project(self, project: Record, origin: Origin) -> None:
-        number = whole_number(project.get("id"))
-        if number is not None:
-            told = {name: project[name] for name in ("name",) if name in project}
-            self._derive("projects", number, {"id": number, "kind": "project", **told}, origin)
-
-    def _derive(self, table: str, key: int, record: Record, origin: Origin) -> None:
-        fingerprint = hash((table, repr(record)))
-        if fingerprint in self._derived:
-            return
-        if len(self._derived) >= _MOST_REMEMBERED:
-            self._derived.clear()
-        self._derived.add(fingerprint)
-        try:
-            self._gathering.derive(table, key, record, origin.source)
-        except ValueError:
-            # the record that tells it is the one that is missed
-            return
 
     # parts of stories and epics
 
     def _child(self, attribute: str, record: Record, origin: Origin) -> None:
         table, parent_id = _parent(record, origin)
+        add_person_ids("", record)
         if attribute == "owner_ids":
             self._root("people", record, replace(origin, expected="people"))
         elif attribute == "labels":
@@ -274,8 +225,11 @@ class Answers:
             self._root("labels", record, replace(origin, expected="labels", ids=ids))
         if attribute.endswith("_attachments"):
             comment_id = origin.ids.get("comments", whole_number(record.get("comment_id")))
+            if comment_id is None:
+                reason = "it does not say which comment it belongs to"
+                self._leave_out(origin, f"{table}__comments__{attribute}", reason)
+                return
             attribute, record = "comments", {"id": comment_id, attribute: [record]}
-            parent_id = parent_id if comment_id is not None else None
         if parent_id is None:
             reason = "it does not say what it belongs to"
             self._leave_out(origin, f"{table}__{attribute}", reason)
@@ -296,13 +250,10 @@ class Answers:
         for nested, count in rows.items():
             self._tally.read(origin.source, nested, count)
         try:
-            self._gathering.add_to(table, parent_id, part, origin.source)
+            self._gathering.add_to(table, parent_id, part, origin.source, origin.seen_at)
         except ValueError as error:
             for nested, count in rows.items():
                 self._tally.leave_out(origin.source, nested, str(error), origin.where, count)
-            return
-        if attribute == "reviews":
-            self._derive_review_types(part[attribute], origin)
 
 
 _EXPANDED = {
@@ -311,23 +262,38 @@ _EXPANDED = {
     "iterations": Answers._expand_stories,
     "releases": Answers._expand_stories,
     "workspaces": Answers._expand_workspace,
+    "accounts": Answers._expand_workspace,
     "activity": Answers._expand_activity,
     "people": Answers._expand_person,
 }
 
 
+def _within(collection: str, number: Any, origin: Origin) -> Origin:
+    """What is known of records inside another, whose ids they share."""
+    known = whole_number(number)
+    return origin if known is None else replace(origin, ids={**origin.ids, collection: known})
+
+
+def _with_project(table: str, record: Record, origin: Origin) -> Record:
+    """A copy of a record with the id of the project that it is in, where that is known."""
+    if table in _OF_NO_PROJECT or record.get("project_id") is not None:
+        return dict(record)
+    project = record.get("project")
+    inside = project.get("id") if isinstance(project, dict) else None
+    project_id = origin.ids.get("projects") if inside is None else inside
+    others = {name: value for name, value in record.items() if name != "project_id"}
+    return others if project_id is None else {"project_id": project_id, **others}
+
+
 def _parent(record: Record, origin: Origin) -> tuple[str, int | None]:
     """The table and the id of what a child belongs to: by what it says, or by its path."""
     for table, column in ID_COLUMNS.items():
-        number = whole_number(record.get(column))
+        parent = record.get(column.removesuffix("_id"))
+        inside = parent.get("id") if isinstance(parent, dict) else None
+        number = whole_number(record.get(column, inside))
         if number is not None:
             return table, number
     for table in ("epics", "stories"):
         if table in origin.ids:
             return table, origin.ids[table]
     return "stories", None
-
-
-def _person(person: Record, number: Any) -> Record:
-    told = {name: person[name] for name in _OF_A_PERSON if name in person}
-    return {**told, "id": number, "kind": "person"}

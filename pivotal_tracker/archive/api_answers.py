@@ -20,9 +20,10 @@ from .format import FILES, Found
 from .gathering import Gathering
 from .json_text import BROKEN_JSON, JsonText, Utf8, parsed, values
 from .limits import MOST_BYTES_OF_A_RECORD
-from .origin import UNKNOWN, Origin, is_answer, note_replaced, wrapped
+from .origin import UNKNOWN, Origin, note_replaced
 from .records import COLLECTIONS
 from .tally import Tally
+from .wrappers import is_answer, wrapped
 
 _SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".yaml", ".yml"})
 _DATABASES = frozenset({".db", ".db3", ".sqlite", ".sqlite3"})

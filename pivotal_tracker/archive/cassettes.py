@@ -1,4 +1,4 @@
-"""Recorded HTTP: the cassettes of vcrpy (YAML and JSON) and of Ruby's VCR."""
+"""Recorded HTTP: cassettes of vcrpy (YAML and JSON) and of Ruby's VCR, and HAR files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import binascii
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -57,11 +58,13 @@ class Answer:
         path: Below the API's root, with the query.
         body: As it was sent, unpacked; empty where there was none.
         seen_at: When, as a text that sorts; empty where it is not known.
+        is_deletion: Whether the request was a `DELETE`.
     """
 
     path: str
     body: bytes
     seen_at: str
+    is_deletion: bool = False
 
 
 def answer(interaction: Record) -> Answer:
@@ -78,13 +81,25 @@ def answer(interaction: Record) -> Answer:
     code = str(status.get("code") if isinstance(status, dict) else status or "200")
     if not code.startswith("2"):
         raise NoAnswerError(f"the server answered {code[:20]}")
-    headers = {
+    headers = _headers(response.get("headers"))
+    recorded_at = interaction.get("recorded_at") or interaction.get("startedDateTime")
+    seen_at = _seen_at(recorded_at or headers.get("date"))
+    method = str(request.get("method") or "").lower()
+    if method == "delete":
+        return Answer(match[1], b"", seen_at, is_deletion=True)
+    body = _body(response["content"] if "content" in response else response.get("body"))
+    return Answer(match[1], _unpacked(body, str(headers.get("content-encoding") or "")), seen_at)
+
+
+def _headers(headers: Any) -> Record:
+    """The headers by their names in lower case; HAR has a list of pairs."""
+    if isinstance(headers, list):
+        pairs = filter(None, map(_record, headers))
+        return {str(pair.get("name")).lower(): pair.get("value") for pair in pairs}
+    return {
         str(name).lower(): value[0] if isinstance(value, list) and value else value
-        for name, value in _record(response.get("headers")).items()
+        for name, value in _record(headers).items()
     }
-    body = _unpacked(_body(response.get("body")), str(headers.get("content-encoding") or ""))
-    seen_at = _seen_at(interaction.get("recorded_at") or headers.get("date"))
-    return Answer(match[1], body, seen_at)
 
 
 def _record(value: Any) -> Record:
@@ -100,7 +115,9 @@ def _body(body: Any) -> bytes:
     if isinstance(body, dict):
         if isinstance(body.get("base64_string"), str):
             return _from_base64(body["base64_string"])
-        body = body.get("string")
+        if body.get("encoding") == "base64":
+            return _from_base64(str(body.get("text") or ""))
+        body = body.get("string", body.get("text"))
     if isinstance(body, str):
         return body.encode("utf-8", "replace")
     return body if isinstance(body, bytes) else b""
@@ -135,10 +152,14 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
 
 
 def _seen_at(date: Any) -> str:
-    try:
-        return parsedate_to_datetime(str(date)).astimezone(UTC).isoformat() if date else ""
-    except (ValueError, OverflowError):
+    """The time of an answer, as a header, Ruby's VCR or a HAR has it."""
+    if not date:
         return ""
+    for parse in (parsedate_to_datetime, datetime.fromisoformat):
+        with suppress(ValueError, OverflowError, TypeError):
+            at = parse(str(date))
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    return ""
 
 
 def interactions(text: Utf8) -> Iterator[Any]:

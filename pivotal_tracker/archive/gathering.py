@@ -11,25 +11,32 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from types import TracebackType
 from typing import Any, Self
 
 import orjson
 
+from .dates import weeks_between
+from .deletions import Deleted, Deletions
+from .derived import Derived, project_of, take_derived
 from .format import Found, Record
-from .records import LISTS, Key, Nested, nested_rows_of, rows_of
+from .limits import MOST_REMEMBERED
+from .parts import DERIVED, FRAGMENT, WHOLE, Part
+from .records import LISTS, Key, Nested, nested_rows_of, rows_of, whole_number
 from .tally import Tally
 
 NEWER = "another copy of it is newer"
 SAME = "another copy of it holds the same"
 
-_WHOLE, _DERIVED, _FRAGMENT = range(3)
 _CACHE_IN_KIB = 32 * 1024
-_Part = tuple[str, str, int, int, str, str, bytes]
+_TOLD_BY_OTHERS = (
+    *("releases", "labels", "review_types", "workspaces", "projects", "accounts", "people"),
+)
+"""The tables to whose records others add; each after those that do."""
 
 
 class Gathering:
@@ -41,6 +48,9 @@ class Gathering:
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
+        self._derived: set[int] = set()
+        self._deletions = Deletions(tally)
+        self._lengths: dict[Any, int | None] = {}
         # a database without a name is a file of SQLite's own, gone when it is closed
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
 
@@ -52,8 +62,8 @@ class Gathering:
             PRAGMA cache_size = -{_CACHE_IN_KIB};
             CREATE TABLE records (no INTEGER PRIMARY KEY, tbl TEXT, key TEXT, UNIQUE (tbl, key));
             CREATE TABLE parts (
-                record INTEGER, sort INTEGER, updated_at TEXT, seen_at TEXT, attributes INTEGER,
-                source TEXT, body BLOB
+                place INTEGER PRIMARY KEY, record INTEGER, sort INTEGER, updated_at TEXT,
+                seen_at TEXT, attributes INTEGER, source TEXT, body BLOB
             );
             BEGIN;
             """
@@ -74,22 +84,48 @@ class Gathering:
         Args:
             table: The table that it belongs to.
             key: Its key.
-            record: As far as this copy goes.
+            record: As far as this copy goes; people may be objects in it, beside their ids.
             source: The file that it was read from.
             seen_at: When the API gave it, where that is known: tells the later of two equally old.
 
         Raises:
             ValueError: Something in it cannot be written down as JSON.
         """
-        self._add(_WHOLE, table, key, record, source, seen_at)
+        self._add(WHOLE, table, key, record, source, seen_at)
 
-    def derive(self, table: str, key: Key, record: Record, source: str) -> None:
-        """Adds what other records tell of a record. Its rows count as read if no copy has them."""
-        self._add(_DERIVED, table, key, record, source, "")
-
-    def add_to(self, table: str, key: Key, part: Record, source: str) -> None:
+    def add_to(self, table: str, key: Key, part: Record, source: str, seen_at: str = "") -> None:
         """Adds a part of a record that the archive keeps elsewhere: its comments, say."""
-        self._add(_FRAGMENT, table, key, part, source, "")
+        self._add(FRAGMENT, table, key, part, source, seen_at)
+
+    def derive_project(self, project: Record, source: str) -> None:
+        """Adds what a record tells of a project that it refers to.
+
+        The rows of the project count as read if no copy of it has them.
+        """
+        for derived in project_of(project):
+            self._derive(derived, source)
+
+    def delete(self, deleted: Deleted, source: str, seen_at: str) -> None:
+        """Removes a record, or an item of one, from what was recorded until now.
+
+        Args:
+            deleted: Which.
+            source: The file that tells it.
+            seen_at: When it was deleted, where that is known.
+        """
+        ((place,),) = self._database.execute("SELECT coalesce(max(place), 0) FROM parts")
+        self._deletions.add(deleted, place, source, seen_at)
+
+    def _derive(self, derived: Derived, source: str) -> None:
+        fingerprint = hash((derived.table, repr(derived.record)))
+        if fingerprint in self._derived:
+            return
+        if len(self._derived) >= MOST_REMEMBERED:
+            self._derived.clear()
+        self._derived.add(fingerprint)
+        # what cannot be written down is told of the record that tells it
+        with suppress(ValueError):
+            self._add(DERIVED, derived.table, derived.key, derived.record, source, "")
 
     def _add(
         self, sort: int, table: str, key: Key, record: Record, source: str, seen_at: str
@@ -104,39 +140,72 @@ class Gathering:
             (table, str(key)),
         )
         self._database.execute(
-            "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO parts (record, sort, updated_at, seen_at, attributes, source, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (number, sort, moment(record.get("updated_at")), seen_at, len(record), source, body),
         )
 
     def records(self) -> Iterator[Found]:
-        """Gives each record once, put together from its parts, in the order they were first met.
+        """Gives each record once, put together from its parts.
 
         Of copies the one updated last wins; one as old as it, or one that does not say how old it
-        is, adds what the winner does not tell. What lies elsewhere is added by id.
+        is, adds what the winner does not tell. What lies elsewhere is added by id. What a record
+        tells of others counts only if it is in the end told by it: so those come later.
         """
         self._database.execute("CREATE INDEX parts_by_record ON parts (record)")
-        query = """
-            SELECT tbl, key, record, sort, source, updated_at, body
-            FROM records JOIN parts ON record = no
+        told_by_others = [*_TOLD_BY_OTHERS]
+        tables = self._database.execute("SELECT DISTINCT tbl FROM records").fetchall()
+        for table in (*(name for (name,) in tables if name not in told_by_others), *told_by_others):
+            yield from self._records_of(table)
+
+    def _records_of(self, table: str) -> Iterator[Found]:
+        query = f"""
+            SELECT {", ".join(Part._fields)} FROM records JOIN parts ON record = no WHERE tbl = ?
             ORDER BY record, sort = ?, updated_at DESC, seen_at DESC, sort, attributes DESC
-            """
-        with closing(self._database.execute(query, (_FRAGMENT,))) as parts:
-            for _, group in groupby(parts, key=itemgetter(2)):
-                found = self._joined(group)
+            """  # noqa: S608 - the names are our own
+        with closing(self._database.execute(query, (table, FRAGMENT))) as rows:
+            for _, parts in groupby(map(Part._make, rows), key=attrgetter("record")):
+                found = self._joined(self._deletions.applied(parts))
                 if found:
+                    for derived in take_derived(table, found.record):
+                        self._derive(derived, found.source)
+                    if table == "iterations":
+                        self._add_length(found.record)
                     yield found
 
-    def _joined(self, parts: Iterator[_Part]) -> Found | None:
+    def _add_length(self, iteration: Record) -> None:
+        """Adds the weeks of an iteration, which the API once left out."""
+        if iteration.get("length") is None:
+            length = weeks_between(iteration.get("start"), iteration.get("finish"))
+            length = length or self._length_in(iteration.get("project_id"))
+            if length is not None:
+                iteration["length"] = length
+
+    def _length_in(self, project_id: Any) -> int | None:
+        """The length of a project's iterations, by the newest record of it."""
+        if project_id not in self._lengths:
+            query = """
+                SELECT body FROM records JOIN parts ON record = no
+                WHERE tbl = 'projects' AND key = ? ORDER BY updated_at DESC, seen_at DESC
+                """
+            bodies = self._database.execute(query, (str(project_id),))
+            lengths = (whole_number(orjson.loads(b).get("iteration_length")) for (b,) in bodies)
+            self._lengths[project_id] = next(filter(None, lengths), None)
+        return self._lengths[project_id]
+
+    def _joined(self, parts: Iterator[Part]) -> Found | None:
         joined: _Joined | None = None
-        for table, key, _, sort, source, updated_at, body in parts:
-            part = orjson.loads(body)
-            if joined is None and sort == _FRAGMENT:
-                self._leave_orphans(table, key, part, source)
+        for part in parts:
+            record = orjson.loads(part.body)
+            if joined is None and part.sort == FRAGMENT:
+                self._leave_orphans(part.tbl, part.key, record, part.source)
             elif joined is None:
-                joined = _Joined(self._tally, table, key, part, source, updated_at)
-                joined.begin(counted=sort == _WHOLE)
+                joined = _Joined(
+                    self._tally, part.tbl, part.key, record, part.source, part.updated_at
+                )
+                joined.begin(counted=part.sort == WHOLE)
             else:
-                joined.add(part, source, sort, updated_at)
+                joined.add(record, part.source, part.sort, part.updated_at)
         return joined.found() if joined else None
 
     def _leave_orphans(self, table: str, key: str, part: Record, source: str) -> None:
@@ -176,9 +245,9 @@ class _Joined:
     def add(self, part: Record, source: str, sort: int, updated_at: str) -> None:
         """Adds what a further part tells and the record does not."""
         added: Counter[str] = Counter()
-        is_older = sort != _FRAGMENT and "" != updated_at != self._updated_at
+        is_older = sort != FRAGMENT and "" != updated_at != self._updated_at
         # what does not say how old it is may be out of date in all that the record tells
-        unites = sort == _FRAGMENT or updated_at != ""
+        unites = sort == FRAGMENT or updated_at != ""
         for name, value in part.items():
             nested = self._lists.get(name)
             # the API leaves out what is null, but a list only where nobody asked for it
@@ -192,11 +261,11 @@ class _Joined:
                 self._unite(name, nested, value, added)
             elif isinstance(value, dict):
                 self._complete_object(name, value)
-        if sort == _DERIVED:
+        if sort == DERIVED:
             self._uncounted += added
             return
         rows = rows_of(self._table, part)
-        if sort == _FRAGMENT:
+        if sort == FRAGMENT:
             del rows[self._table]
         self._credit(rows, added, source, NEWER if is_older else SAME)
 

@@ -22,8 +22,18 @@ Events = Iterator[tuple[str, Any]]
 Value = tuple[Record, Any]
 """A value, and the attributes of what it was wrapped in, as far as they came before it."""
 
-WRAPPED = frozenset({"data", "Data", "response", "interactions", "http_interactions"})
+_WRAPPED = frozenset({"data", "Data", "response", "interactions", "http_interactions", "entries"})
 """What holds the records where JSON is an envelope, a cassette, or another list of answers."""
+
+_HAR = "log"
+"""What holds the entries of the recordings that browsers save."""
+
+TRANSPORT = frozenset(
+    {"browser", "cache", "config", "cookies", "creator", "header", "headers", "meta", "options"}
+    | {"pages", "pagination", "paging", "params", "parameters", "query", "request", "timings"}
+    | {"Keys"}
+)
+"""Names under which an envelope tells of itself: no records of the API."""
 
 BROKEN_JSON = (ijson.JSONError, UnicodeDecodeError)
 
@@ -224,7 +234,11 @@ def _object(events: Events, wrapper: Record, level: int) -> Iterator[Value]:
         if event == "end_map":
             break
         event, value = next(events)
-        if event == "start_array" and key in WRAPPED:
+        if event == "start_map" and key == _HAR:
+            is_wrapper = True
+            yield from _object(events, wrapper | record, level + 1)
+            continue
+        if event == "start_array" and key in _WRAPPED:
             first = next(events)
             events = chain([first], events)
             # the days of a history are a list of lists under the same name
@@ -233,8 +247,14 @@ def _object(events: Events, wrapper: Record, level: int) -> Iterator[Value]:
                 yield from _values(events, event, value, wrapper | record, level + 1)
                 continue
         record[key] = _built(events, event, value, level + 1)
-    if not is_wrapper:
+    if not is_wrapper or _has_more(record):
         yield wrapper, record
+
+
+def _has_more(record: Record) -> bool:
+    """Whether a wrapper holds more than a list of records and what it tells of itself."""
+    names = record.keys() - TRANSPORT
+    return any(isinstance(record[name], dict | list) for name in names)
 
 
 def _built(events: Events, event: str, value: Any, level: int) -> Any:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from .format import Record
-from .records import COLLECTIONS, belongs_to, whole_number
+from .records import COLLECTIONS, whole_number
 from .tally import Tally
 
 UNKNOWN = "unknown"
 """What the tally calls rows whose table cannot be told."""
-
-_ENVELOPE = ("http_status", "pagination", "project_version")
 
 
 @dataclass(frozen=True)
@@ -56,55 +52,3 @@ def note_replaced(tally: Tally, origin: Origin, characters: int) -> None:
     if characters:
         reason = "characters that no text may hold, loaded as U+FFFD"
         tally.lose(origin.source, origin.expected or UNKNOWN, reason, origin.where, characters)
-
-
-def unwrapped(value: Record, origin: Origin) -> list[tuple[Any, Origin]] | None:
-    """What an object holds that wraps answers; None where it is a record itself."""
-    if isinstance(value.get("kind"), str):
-        return None
-    if isinstance(value.get("PathTemplate"), str):
-        return [
-            (value.get("Data"), origin.asked(_filled(value["PathTemplate"], value.get("Keys"))))
-        ]
-    if isinstance(value.get("path"), str) and "response" in value:
-        return [(value["response"], origin.asked(value["path"]))]
-    if "data" in value and (len(value) == 1 or any(name in value for name in _ENVELOPE)):
-        return [(value["data"], origin)]
-    if value and all("/services/v5/" in name for name in value):
-        return [(body, origin.asked(path)) for path, body in value.items()]
-    if "id" in value or belongs_to(value):
-        return None
-    lists = [
-        (inner, replace(origin, expected=COLLECTIONS[name]))
-        for name, inner in value.items()
-        if name in COLLECTIONS and isinstance(inner, list | dict)
-    ]
-    return lists or None
-
-
-def _filled(template: str, keys: Any) -> str:
-    """The path that a template and its keys make."""
-    for name, key in keys.items() if isinstance(keys, dict) else ():
-        template = template.replace(f"{{{name}}}", str(key))
-    return template
-
-
-def wrapped(wrapper: Record, origin: Origin) -> Origin:
-    """What is known of a value by what the object that it was wrapped in said before it."""
-    if isinstance(wrapper.get("PathTemplate"), str):
-        return origin.asked(_filled(wrapper["PathTemplate"], wrapper.get("Keys")))
-    return origin.asked(wrapper["path"]) if isinstance(wrapper.get("path"), str) else origin
-
-
-def is_answer(value: Any, origin: Origin) -> bool:
-    """Whether a value is something that `Answers.place` finds records in."""
-    if isinstance(value, list):
-        return any(is_answer(item, origin) for item in value)
-    if not isinstance(value, dict):
-        return False
-    if "request" in value and "response" in value:
-        return True
-    inner = unwrapped(value, origin)
-    if inner is not None:
-        return any(is_answer(item, its_origin) for item, its_origin in inner)
-    return bool(belongs_to(value) or (origin.expected and "id" in value))
