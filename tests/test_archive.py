@@ -464,7 +464,7 @@ def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path:
     ("name", "content", "said"),
     [
         ("missing.zip", None, "does not exist"),
-        ("notes.txt", b"hello", "no archive that is known. Looked for: "),
+        ("notes.txt", b"hello", "no archive that is known. Found: a text of another kind. "),
         ("a.zip", b"PK\x03\x04 cut short", "a.zip"),
         ("empty.json", b"", "empty.json"),
     ],

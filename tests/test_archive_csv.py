@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import ArchiveError, csv_rows, open_archive, zips
+from pivotal_tracker.archive import ArchiveError, csv_rows, open_archive, open_archives, zips
 from pivotal_tracker.archive.csv_export import ProjectExport
 from pivotal_tracker.archive.keys import stable_key
 
@@ -555,9 +555,9 @@ def test_a_history_by_itself(tmp_path: Path, name: str) -> None:
 def test_what_is_none_of_the_export_is_named(tmp_path: Path) -> None:
     files = {NAME: as_csv(table(ROWS)).encode(), "readme.txt": b"hello", "old.zip": b"PK"}
     found = read(in_folder(tmp_path / "x", files))
-    (((source, kind, reason), noted),) = found.tally.left_out.items()
-    assert (source, kind, noted.rows, noted.where) == ("x", "files", 2, "old.zip")
-    assert "give it by itself" in reason
+    assert {key: (noted.rows, noted.where) for key, noted in found.tally.left_out.items()} == {
+        ("x", "files", "nothing that is known: a text of another kind"): (2, "old.zip"),
+    }
 
 
 def test_the_command_loads_whole_tables_and_a_second_time_nothing(
@@ -1227,22 +1227,36 @@ def test_a_csv_that_ends_within_a_cell_is_read_and_told(tmp_path: Path) -> None:
     assert lost(found) == {"the file ends within a cell: it was cut short": 1}
 
 
+CSV = "a CSV without the columns Id, Title, Type and Current State"
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"", "x.csv"),
-        (b"id,name\n1,x\n", "x.csv"),
-        (b"\xff\xfe\x00", "x.csv"),
-        (b"Id,Title\n1,a\n", "x.csv"),
+        (b"", "an empty file"),
+        (b"id,name\n1,x\n", CSV),
+        (b"\xff\xfe\x00", "a file of an unknown kind"),
+        (b"Id,Title\n1,a\n", CSV),
+        (
+            b"<?xml version='1.0'?>\n<stories type='array'><story><id>1</id></story></stories>",
+            "XML of Tracker's API v3 or v4, which is not supported",
+        ),
+        (b"<html><body>Log in</body></html>", "XML or HTML"),
+        (b'{"a": 1}', "JSON without records of API v5"),
+        (b"%PDF-1.4", "a PDF"),
     ],
 )
-def test_what_is_no_export_is_refused_with_what_was_looked_for(
+def test_what_is_no_archive_is_refused_with_what_it_is(
     tmp_path: Path, content: bytes, found: str
 ) -> None:
     (tmp_path / "x.csv").write_bytes(content)
-    with pytest.raises(ArchiveError, match=f"columns Id, Title or Story.*Found: {found}") as told:
-        open_archive(tmp_path / "x.csv")
-    assert "\n" not in str(told.value)
+    with pytest.raises(ArchiveError) as refused:
+        open_archives([tmp_path / "x.csv"])
+    assert str(refused.value) == (
+        f"{tmp_path / 'x.csv'} is no archive that is known. Found: {found}. Supported are "
+        "Tracker's exports (CSV, XLSX, ZIP), JSON of API v5, recordings (VCR, vcrpy, HAR) and the "
+        "backups that docs/archives.md lists."
+    )
 
 
 CELLS = st.one_of(

@@ -178,7 +178,7 @@ def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) 
     assert [task["id"] for task in result.records["stories"][0]["tasks"]] == [5]
     reason = "the archive does not hold the story that it belongs to"
     assert {key: noted.rows for key, noted in result.tally.left_out.items()} == {
-        ("b", "files", "nothing that is known"): 1,
+        ("b", "files", "nothing that is known: a text of another kind"): 1,
         ("b/tasks.json", "stories__tasks", reason): 1,
         ("b/comments.json", "stories__comments", reason): 1,
         ("b/comments.json", "stories__comments__file_attachments", reason): 1,
@@ -273,7 +273,8 @@ def test_the_tree_of_pt_backup(tmp_path: Path, get: Get) -> None:
         assert loaded(result, "projects") == {
             p["id"]: {"id": p["id"], "kind": "project", "name": p["name"]} for p in projects
         }
-        assert result.reasons("files") == {"XML of API v3, which is not read"}
+        older_xml = "XML of Tracker's API v3 or v4, which is not supported"
+        assert result.reasons("files") == {f"nothing that is known: {older_xml}"}
 
 
 def test_archives_beside_each_other_are_taken_one_by_one(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from io import BytesIO
 from itertools import islice
@@ -16,7 +16,7 @@ import orjson
 from .answers import Answers
 from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interactions
 from .files import ArchiveError, File, Files
-from .format import FILES, Found
+from .format import Found
 from .gathering import Gathering
 from .json_text import BROKEN_JSON, JsonText, Utf8, parsed, values
 from .limits import MOST_BYTES_OF_A_RECORD
@@ -25,9 +25,11 @@ from .records import COLLECTIONS
 from .tally import Tally
 from .wrappers import is_answer, wrapped
 
-_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".yaml", ".yml"})
+_YAML = frozenset({".yaml", ".yml"})
+_SUFFIXES = _YAML | {".json", ".jsonl", ".ndjson", ".har"}
 _DATABASES = frozenset({".db", ".db3", ".sqlite", ".sqlite3"})
-_EXPORTS = frozenset({".zip", ".csv", ".xlsx"})
+_PACKED = frozenset({".zip"})
+_EXPORTS = _PACKED | {".csv", ".xlsx"}
 _HEAD = 64 * 1024
 _TRIED_VALUES = 3
 _LONGEST_FIRST = sorted(COLLECTIONS, key=len, reverse=True)
@@ -59,23 +61,39 @@ class ApiAnswers:
         A folder that holds archives of other formats too is none as a whole.
         """
         suffixes = {PurePosixPath(name).suffix.lower() for name in files}
-        if suffixes & (_DATABASES | _EXPORTS) or self._is_several(files):
+        if suffixes & (_DATABASES | _PACKED) or self._is_several(files):
             return False
         return any(_holds_answers(file) for file in _candidates(files))
 
+    def claims(self, files: Files) -> Collection[str]:
+        """The files that may hold answers."""
+        return candidates(files)
+
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
         """All records, of all files together, once each."""
-        names = [file.name for file in _candidates(files)]
-        known = set(names)
-        leave_files_out(files, (name for name in files if name not in known), tally)
-        yield from gathered(files, names, tally)
+        yield from gathered(files, list(files), tally)
+
+
+def candidates(files: Files) -> list[str]:
+    """The names of files that may hold answers."""
+    return [file.name for file in _candidates(files)]
 
 
 def _candidates(files: Files) -> list[File]:
     """The files to look at, by their names; one that was given by itself is looked at anyway."""
     if len(files) == 1:
         return list(files.values())
-    return [f for f in files.values() if PurePosixPath(f.name).suffix.lower() in _SUFFIXES]
+    return [
+        file
+        for name, file in files.items()
+        if (suffix := PurePosixPath(name).suffix.lower()) in _SUFFIXES
+        and (suffix not in _YAML or _is_cassette(file))
+    ]
+
+
+def _is_cassette(file: File) -> bool:
+    with closing(file.open()) as stream:
+        return LOOKS_LIKE_A_CASSETTE.search(stream.read(_HEAD)) is not None
 
 
 def _holds_answers(file: File) -> bool:
@@ -95,16 +113,6 @@ def could_be_archives(names: Iterable[str]) -> bool:
 def is_whole(files: Files, folder: PurePosixPath) -> bool:
     """Whether a folder, which a ZIP may hold, has no other archive beside it."""
     return not could_be_archives(n for n in files if not PurePosixPath(n).is_relative_to(folder))
-
-
-def leave_files_out(
-    files: Files, names: Iterable[str], tally: Tally, reason: str = "nothing that is known"
-) -> None:
-    """Counts files of an archive that are not read."""
-    archive = files.path.resolve().name
-    for name in names:
-        tally.read(archive, FILES)
-        tally.leave_out(archive, FILES, reason, name)
 
 
 def gathered(files: Files, names: Iterable[str], tally: Tally) -> Iterator[Found]:
@@ -129,7 +137,7 @@ def gathered(files: Files, names: Iterable[str], tally: Tally) -> Iterator[Found
     except sqlite3.Error as error:
         # a full disk, say: the database is our own
         problem = f"its records cannot be put together on disk: {error}"
-        raise ArchiveError(f"{files.path.name}: {problem}") from error
+        raise ArchiveError(f"{files.label}: {problem}") from error
 
 
 def _hint(name: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
@@ -30,10 +31,10 @@ _OWNERS_ID = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class ProjectExport:
-    """The export that Tracker made: see `Format` for the protocol.
+    """The exports that Tracker made: see `Format` for the protocol.
 
-    The CSV of stories is in the top folder, or in the one folder that holds everything. The files
-    in a folder named by an id are the attachments of that story, or epic.
+    The CSV of stories may lie in any folder. The files in a folder beside it that is named by an id
+    are the attachments of that story, or epic.
     """
 
     name = "Tracker's project export"
@@ -46,22 +47,24 @@ class ProjectExport:
     def recognises(self, files: Files) -> bool:
         """Whether there is a CSV or a workbook with the header of stories, or of a history."""
         contents = _contents(files)
-        if contents.unreadable and not contents.sheets and not contents.others:
+        if contents.unreadable and len(files) == 1:
             # nothing else that it could be
-            raise contents.unreadable[0]
+            raise next(iter(contents.unreadable.values()))
         return bool(contents.sheets)
+
+    def claims(self, files: Files) -> Collection[str]:
+        """The sheets, what is attached to their stories, and workbooks that cannot be opened."""
+        contents = _contents(files)
+        sheets = {sheet.file.name for sheet in contents.sheets}
+        return sheets | {one.file.name for one in contents.attachments} | contents.unreadable.keys()
 
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
         """Gives projects, people, labels, stories, …: each before what refers to it."""
         contents = _contents(files)
-        for name in contents.others:
-            tally.read(files.path.name, FILES)
-            reason = "not part of a project export; if it is an archive, give it by itself"
-            tally.leave_out(files.path.name, FILES, reason, name)
-        for error in contents.unreadable:
-            tally.broken[files.path.name] = str(error)
-            tally.read(files.path.name, FILES)
-            tally.leave_out(files.path.name, FILES, "cannot be read", str(error))
+        for error in contents.unreadable.values():
+            tally.broken[files.label] = str(error)
+            tally.read(files.label, FILES)
+            tally.leave_out(files.label, FILES, "cannot be read", str(error))
         yield from _Reading(files, contents, tally).found()
 
 
@@ -79,45 +82,53 @@ class _Contents:
 
     Attributes:
         sheets: Of stories, the latest export first; then of history.
-        others: The names of what is none of the export's.
-        unreadable: What is wrong with workbooks that may be part of it.
+        attachments: The files of their stories.
+        unreadable: What is wrong with workbooks that may be part of it, by name.
     """
 
     sheets: list[Sheet] = field(default_factory=list)
     attachments: list[_Attachment] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    unreadable: list[ArchiveError] = field(default_factory=list)
+    unreadable: dict[str, ArchiveError] = field(default_factory=dict)
 
 
 def _contents(files: Files) -> _Contents:
     contents = _Contents()
-    home = _home(files)
-    for name, file in files.items():
-        first, *rest = name[len(home) :].split("/")
-        if rest and _OWNERS_ID.fullmatch(first):
-            contents.attachments.append(_Attachment(int(first), "/".join(rest), file))
-            continue
-        try:
-            sheet = None if rest else sheet_in(file)
-        except ArchiveError as error:
-            contents.unreadable.append(error)
-            continue
-        if sheet:
-            contents.sheets.append(sheet)
+    inside = {name for name in files if any(map(_OWNERS_ID.fullmatch, name.split("/")[:-1]))}
+    for name in files:
+        if name not in inside:
+            _look_for_sheet(files[name], contents)
+    homes = {_folder_of(sheet) for sheet in contents.sheets}
+    for name in filter(inside.__contains__, files):
+        if attachment := _attachment_in(homes, files[name]):
+            contents.attachments.append(attachment)
         else:
-            contents.others.append(name)
+            # a folder that is called by a number, a year perhaps
+            _look_for_sheet(files[name], contents)
     contents.sheets.sort(key=lambda sheet: _of_name(sheet.file)["stamp"] or "", reverse=True)
     contents.sheets.sort(key=lambda sheet: sheet.holds == "history")
     return contents
 
 
-def _home(files: Files) -> str:
-    """The folder that everything is in, with a `/` at its end; empty for the top."""
-    tops = {name.partition("/")[0] for name in files if "/" in name}
-    if len(tops) != 1 or any("/" not in name for name in files):
-        return ""
-    top = tops.pop()
-    return "" if _OWNERS_ID.fullmatch(top) else f"{top}/"
+def _look_for_sheet(file: File, contents: _Contents) -> None:
+    try:
+        sheet = sheet_in(file)
+    except ArchiveError as error:
+        contents.unreadable[file.name] = error
+    else:
+        contents.sheets += [sheet] if sheet else []
+
+
+def _attachment_in(homes: Collection[PurePosixPath], file: File) -> _Attachment | None:
+    """A file in a folder that is named by an id and lies beside a sheet."""
+    path = PurePosixPath(file.name)
+    for folder in path.parents:
+        if _OWNERS_ID.fullmatch(folder.name) and folder.parent in homes:
+            return _Attachment(int(folder.name), str(path.relative_to(folder)), file)
+    return None
+
+
+def _folder_of(sheet: Sheet) -> PurePosixPath:
+    return PurePosixPath(sheet.file.name).parent
 
 
 def _of_name(file: File) -> dict[str, str | None]:
@@ -137,6 +148,7 @@ class _Reading:
         self._tally = tally
         self._people = PeopleByName()
         self._projects: dict[str, Project] = {}
+        self._in_folder: defaultdict[PurePosixPath, list[Project]] = defaultdict(list)
 
     def found(self) -> Iterator[Found]:
         for sheet in self._contents.sheets:
@@ -153,12 +165,32 @@ class _Reading:
 
     def _project_of(self, sheet: Sheet) -> tuple[Project, bool]:
         """The project of a sheet, by the file's name, and whether it is met for the first time."""
-        name = _of_name(sheet.file)["project"] or sheet.file.name
-        if sheet.holds == "history" and len(self._projects) == 1:
-            return next(iter(self._projects.values())), False
+        folder = _folder_of(sheet)
+        if sheet.holds == "history" and len(self._in_folder[folder]) == 1:
+            return self._in_folder[folder][0], False
+        name = self._name_of(sheet)
         is_new = name.lower() not in self._projects
-        new = Project(name)
-        return self._projects.setdefault(name.lower(), new), is_new
+        project = self._projects.setdefault(name.lower(), Project(name))
+        if project not in self._in_folder[folder]:
+            self._in_folder[folder].append(project)
+        return project, is_new
+
+    def _name_of(self, sheet: Sheet) -> str:
+        """The name of a project: that of its file, or of the folder where others are called alike.
+
+        Files that say when they were exported are called by their project.
+        """
+        named = _of_name(sheet.file)
+        name = named["project"] or sheet.file.name
+        folders = {
+            _folder_of(other)
+            for other in self._contents.sheets
+            if other.holds == "stories" and (_of_name(other.file)["project"] or "") == name
+        }
+        if named["stamp"] or len(folders) < 2 or not _folder_of(sheet).name:
+            return name
+        found = _STAMP.fullmatch(_folder_of(sheet).name)
+        return (found and found["project"]) or name
 
     def _line_tally(self, sheet: Sheet) -> LineTally:
         return LineTally(self._tally, self._files.source(sheet.file.name))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from .api_answers import could_be_archives, leave_files_out
+from .api_answers import could_be_archives
 from .attachments import TABLE as ATTACHMENT_FILES
 from .attachments import Attachments, attachments_in, described
 from .database_children import VALUE, Children
@@ -91,7 +91,7 @@ class DatabaseDump:
         Attachments may look like archives.
         """
         databases = {name for name, file in files.items() if self._is_of_this(file)}
-        on_disk = {file.name for file in _attachments_on_disk(files).values()}
+        on_disk = set(_attachments_on_disk(files).values())
         return bool(databases) and not could_be_archives(files.keys() - databases - on_disk)
 
     def _is_of_this(self, file: File) -> bool:
@@ -103,6 +103,12 @@ class DatabaseDump:
         except ArchiveError:
             return False
 
+    def claims(self, files: Files) -> Collection[str]:
+        """The databases, their journals, and the attachments beside them."""
+        databases = [name for name, file in files.items() if self._is_of_this(file)]
+        journals = [name for name in files if name.endswith(("-wal", "-journal"))]
+        return {*databases, *journals, *_attachments_on_disk(files).values()}
+
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
         """All records, database by database, the files that lie in a folder beside it last."""
         databases = {name: file for name, file in files.items() if self._is_of_this(file)}
@@ -110,11 +116,11 @@ class DatabaseDump:
         for name in files:
             if name.endswith(("-wal", "-journal")) and files[name].size:
                 reason = "changes that the database has not taken in: open it with sqlite3 once"
-                leave_files_out(files, [name], tally, reason)
-            elif name not in databases and files[name] not in on_disk.values():
-                leave_files_out(files, [name], tally)
-        folder = next((str(PurePosixPath(f.name).parent) for f in on_disk.values()), "")
-        attachments = Attachments(on_disk, files.source(folder), tally)
+                tally.read(files.label, FILES)
+                tally.leave_out(files.label, FILES, reason, name)
+        folder = next((str(PurePosixPath(name).parent) for name in on_disk.values()), "")
+        contents = {number: files[name] for number, name in on_disk.items()}
+        attachments = Attachments(contents, files.source(folder), tally)
         for name, file in databases.items():
             with opened(file) as database:
                 dump = _Dump(database, self.comments, files.source(name), tally, attachments)
@@ -126,13 +132,13 @@ STORYEXPORTER = DatabaseDump("storyexporter", "comment", frozenset({"file_attach
 PIVOTAL_TRACKER_DUMP = DatabaseDump("pivotal-tracker-dump", "story_comment", frozenset())
 
 
-def _attachments_on_disk(files: Files) -> dict[int, File]:
-    """Attachments that were saved as `<id>_<filename>`, by their id."""
-    found: dict[int, File] = {}
-    for name, file in files.items():
+def _attachments_on_disk(files: Files) -> dict[int, str]:
+    """The names of attachments that were saved as `<id>_<filename>`, by their id."""
+    found: dict[int, str] = {}
+    for name in files:
         match = _ON_DISK.match(PurePosixPath(name).name)
         if match:
-            found.setdefault(int(match[1]), file)
+            found.setdefault(int(match[1]), name)
     return found
 
 

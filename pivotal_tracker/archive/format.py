@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
@@ -65,7 +65,11 @@ class Format(Protocol):
     may_repeat: bool
 
     def recognises(self, files: Files) -> bool:
-        """Whether the files are of this format, told by as little of them as will do."""
+        """Whether files are of this format, told by as little of them as will do."""
+        ...
+
+    def claims(self, files: Files) -> Collection[str]:
+        """The names of the files that are read, of those that were recognised."""
         ...
 
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
@@ -92,11 +96,11 @@ class Archive:
     @property
     def name(self) -> str:
         """Its own name, without the folders that it lies in."""
-        return self.files.path.name
+        return self.files.label
 
     def read(self, tally: Tally) -> Iterator[Found]:
-        """All records: see `Format.read`; what the archive was refused of is told to the tally."""
-        for name, reason in self.files.refused.items():
-            tally.read(self.files.path.name, FILES)
-            tally.leave_out(self.files.path.name, FILES, reason, name)
+        """All records: see `Format.read`; files that are not read are told to the tally."""
+        for name, reason in (self.files.refused | self.files.unclaimed).items():
+            tally.read(self.files.label, FILES)
+            tally.leave_out(self.files.label, FILES, reason, name)
         return self.form.read(self.files, tally)

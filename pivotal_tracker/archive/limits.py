@@ -14,6 +14,12 @@ BYTES_WITHOUT_RATIO = 50 * 2**20
 MOST_BYTES_OF_A_DIRECTORY = 64 * 2**20
 """Of a ZIP: the list of what is in it, read whole; this is half a million files or more."""
 
+MOST_BYTES_OF_AN_INNER_ZIP = 4 * 2**30
+"""Of a ZIP that lies in another one, and has to be unpacked."""
+
+MOST_ARCHIVES_IN_EACH_OTHER = 3
+"""So deep may ZIPs lie in each other."""
+
 MOST_CHARACTERS_IN_A_ROW = 16 * 2**20
 """Of a CSV: a row, and so a cell, that goes on for longer is a quote that was never closed."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import PurePosixPath
 
-from .api_answers import gathered, is_whole, leave_files_out
+from .api_answers import candidates, gathered, is_whole
 from .files import Files
-from .format import Found
+from .format import FILES, Found
 from .tally import Tally
 
 _ANSWERS = re.compile(r"(?:^|/)projects_project_id(?:_\w+)?\.json$")
@@ -31,16 +31,18 @@ class PivotalTrackerDump:
         folders = {PurePosixPath(name).parent for name in answers or caches}
         return len(folders) == 1 and is_whole(files, *folders)
 
+    def claims(self, files: Files) -> Collection[str]:
+        """The saved answers, also those that `pivotaltrackerdump` did not write."""
+        return candidates(files)
+
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
         """All records once: stories are in the iterations too, activity in several files."""
-        answers = [name for name in files if _ANSWERS.search(name)]
-        caches = [name for name in files if _is_cache(files, name)]
-        if answers:
-            leave_files_out(files, caches, tally, "the files beside it hold the same")
-        names = answers or caches
-        known = {*answers, *caches}
-        leave_files_out(files, (name for name in files if name not in known), tally)
-        yield from gathered(files, names, tally)
+        has_answers = any(_ANSWERS.search(name) for name in files)
+        caches = {name for name in files if has_answers and _is_cache(files, name)}
+        for name in caches:
+            tally.read(files.label, FILES)
+            tally.leave_out(files.label, FILES, "the files beside it hold the same", name)
+        yield from gathered(files, [name for name in files if name not in caches], tally)
 
 
 def _is_cache(files: Files, name: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
-from .api_answers import gathered, is_whole, leave_files_out
+from .api_answers import candidates, gathered, is_whole
 from .attachments import Attachments
-from .files import File, Files
+from .files import Files
 from .format import Found
 from .records import whole_number
 from .tally import Tally
@@ -33,18 +33,22 @@ class PtBackup:
         folder = _folder(files)
         return folder is not None and bool(_contents(files, folder / "attachments"))
 
+    def claims(self, files: Files) -> Collection[str]:
+        """The saved answers, also those that `pt_backup.py` did not write, and the attachments."""
+        folder = _folder(files)
+        contents = _contents(files, folder / "attachments") if folder is not None else {}
+        return {*candidates(files), *contents.values()}
+
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
         """All records, the tasks and comments in their stories, then what is attached to them."""
         folder = _folder(files)
         if folder is None:
             return
-        paths = [str(folder / f"{name}.json") for name in _NAMES]
-        names = [path for path in paths if path in files]
-        contents = _contents(files, folder / "attachments")
-        known = {*names, *(file.name for file in contents.values())}
-        leave_files_out(files, (name for name in files if name not in known), tally)
+        names = _contents(files, folder / "attachments")
+        attached = set(names.values())
+        contents = {number: files[name] for number, name in names.items()}
         attachments = Attachments(contents, files.source("attachments"), tally)
-        for found in gathered(files, names, tally):
+        for found in gathered(files, [n for n in files if n not in attached], tally):
             yield found
             yield from attachments.of(found)
         yield from attachments.rest()
@@ -60,12 +64,12 @@ def _folder(files: Files) -> PurePosixPath | None:
     return None
 
 
-def _contents(files: Files, folder: PurePosixPath) -> dict[int, File]:
-    """The files of attachments, by the id that their folder is named by."""
-    contents: dict[int, File] = {}
-    for name, file in files.items():
+def _contents(files: Files, folder: PurePosixPath) -> dict[int, str]:
+    """The names of the files of attachments, by the id that their folder is named by."""
+    contents: dict[int, str] = {}
+    for name in files:
         path = PurePosixPath(name)
         number = whole_number(path.parent.name)
         if path.parent.parent == folder and number is not None:
-            contents.setdefault(number, file)
+            contents.setdefault(number, name)
     return contents

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import PurePosixPath
 
-from .api_answers import answers_in, could_be_archives, gathered, leave_files_out
+from .api_answers import answers_in, could_be_archives, gathered
 from .files import Files
 from .format import Found
 from .origin import Origin
@@ -30,20 +30,18 @@ class PtBackupTree:
         others = (name for name in files if name not in stories)
         return any(map(_is_json, stories)) and not could_be_archives(others)
 
+    def claims(self, files: Files) -> Collection[str]:
+        """The files of stories in JSON."""
+        return [name for name in _stories(files) if _is_json(name)]
+
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
         """All stories, and the projects that they are of."""
-        stories = _stories(files)
-        names = [name for name in stories if _is_json(name)]
-        older = [name for name in stories if not _is_json(name)]
-        leave_files_out(files, older, tally, "XML of API v3, which is not read")
-        known = set(stories)
-        leave_files_out(files, (name for name in files if name not in known), tally)
         project_names = {
             project_id: PurePosixPath(name).parent.name
-            for name in names
+            for name in files
             if (project_id := _project_of(files, name)) is not None
         }
-        for found in gathered(files, names, tally):
+        for found in gathered(files, list(files), tally):
             if found.table == "projects" and found.record["id"] in project_names:
                 found.record.setdefault("name", project_names[found.record["id"]])
             yield found

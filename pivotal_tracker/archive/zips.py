@@ -6,14 +6,16 @@ import contextlib
 import io
 import lzma
 import re
+import shutil
 import stat
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any, BinaryIO, cast
 
 from .files import ArchiveError, File, Files
@@ -21,6 +23,7 @@ from .limits import (
     BYTES_WITHOUT_RATIO,
     MOST_BYTES,
     MOST_BYTES_OF_A_DIRECTORY,
+    MOST_BYTES_OF_AN_INNER_ZIP,
     MOST_RATIO,
 )
 
@@ -55,8 +58,12 @@ def is_zip(file: File) -> bool:
         return stream.read(4) in (b"PK\3\4", _END)
 
 
-def open_zip(path: Path) -> Files | None:
-    """Lists what is in a ZIP.
+def open_zip(file: File, label: str = "") -> Files | None:
+    """Lists what is in a ZIP; one that lies in another ZIP is unpacked to a temporary file.
+
+    Args:
+        file: The ZIP.
+        label: What the load report calls it; its name by default.
 
     Returns:
         None for a workbook, which is a ZIP too, but one thing to a person.
@@ -64,7 +71,8 @@ def open_zip(path: Path) -> Files | None:
     Raises:
         ArchiveError: It is damaged, or would unpack to too much.
     """
-    archive = open_checked(path, str(path), MOST_BYTES)
+    path = file.path or PurePath(file.name)
+    archive = open_checked(file.path or _unpacked(file), str(path), MOST_BYTES)
     members = [info for info in archive.infolist() if not info.is_dir()]
     if any(info.filename == _WORKBOOK for info in members):
         archive.close()
@@ -81,7 +89,20 @@ def open_zip(path: Path) -> Files | None:
             continue
         name = _unused(name, files, numbers)
         files[name] = File(name, info.file_size, partial(_open, archive, info, path.name))
-    return Files(path, files, refused)
+    return Files(Path(path), files, refused, label)
+
+
+def _unpacked(file: File) -> IO[bytes]:
+    """A ZIP that lies in another one, as a file that is gone when it is closed."""
+    if file.size > MOST_BYTES_OF_AN_INNER_ZIP:
+        raise ArchiveError(
+            f"{file.name} is a ZIP in a ZIP, of {file.size / 2**30:,.1f} GB; at most "
+            f"{MOST_BYTES_OF_AN_INNER_ZIP / 2**30:,.0f} GB are read. Unpack the outer one."
+        )
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the archive is
+    with file.open() as stream:
+        shutil.copyfileobj(stream, copy)
+    return copy
 
 
 def open_checked(file: Path | IO[bytes], called: str, most_bytes: int) -> zipfile.ZipFile:
