@@ -23,7 +23,7 @@ from .records import (
 )
 from .tally import Tally
 from .tidying import LeaveOut, tidied, without_secrets
-from .wrappers import is_answer, is_history, is_interaction, is_record, unwrapped
+from .wrappers import is_answer, is_empty, is_history, is_interaction, is_record, unwrapped
 
 _OF_NO_PROJECT = frozenset({"projects", "people", "workspaces", "accounts", "account_memberships"})
 _REFERENCE = frozenset({"kind", "id", "name"})
@@ -59,8 +59,11 @@ class Answers:
             self._interaction(value, origin)
         elif is_history(value):
             self._history(value, origin)
-        elif is_record(value, origin) or not is_answer(value, origin):
+        elif is_record(value, origin):
             self._record(value, origin)
+        elif not is_answer(value, origin):
+            if not is_empty(value):
+                self._record(value, origin)
         else:
             for item, its_origin in unwrapped(value, origin):
                 self.place(item, its_origin)

@@ -47,6 +47,13 @@ def is_answer(value: Any, origin: Origin) -> bool:
     return any(is_answer(item, its_origin) for item, its_origin in unwrapped(value, origin))
 
 
+def is_empty(value: Record) -> bool:
+    """Whether an object is an answer with nothing in it: `{"epics": [], "total_hits": 0}`."""
+    return "id" not in value and any(
+        name in COLLECTIONS and inner in ([], {}) for name, inner in value.items()
+    )
+
+
 def is_history(value: Record) -> bool:
     """Whether an object holds the rows of a project's daily history."""
     return value.get("kind") == "daily_history_container"
