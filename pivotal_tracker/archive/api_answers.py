@@ -31,7 +31,7 @@ _DATABASES = frozenset({".db", ".db3", ".sqlite", ".sqlite3"})
 _PACKED = frozenset({".zip"})
 _EXPORTS = _PACKED | {".csv", ".xlsx"}
 _HEAD = 64 * 1024
-_TRIED_VALUES = 3
+_TRIED_VALUES = 1_000
 _LONGEST_FIRST = sorted(COLLECTIONS, key=len, reverse=True)
 
 Placeable = tuple[Any, Origin]
@@ -98,10 +98,13 @@ def _is_cassette(file: File) -> bool:
 
 def _holds_answers(file: File) -> bool:
     origin, tally = Origin("").asked(_hint(file.name)), Tally()
+    is_empty = True
     with closing(answers_in(file, origin, tally)) as answers:
-        tried = list(islice(answers, _TRIED_VALUES))
-    is_empty_list = not tried and file.size and origin.expected and not tally.left_out
-    return bool(is_empty_list) or any(is_answer(value, its_origin) for value, its_origin in tried)
+        for value, its_origin in islice(answers, _TRIED_VALUES):
+            is_empty = False
+            if is_answer(value, its_origin):
+                return True
+    return bool(is_empty and file.size and origin.expected and not tally.left_out)
 
 
 def could_be_archives(names: Iterable[str]) -> bool:

@@ -42,12 +42,13 @@ _MISPLACED_CAPITAL = re.compile(
 )
 """A capital letter after a small one, or between another and a small one."""
 
-_KANA = re.compile("[\u3041-\u30fe]")
+_BESIDE_LETTERS = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f]|[^\x00-\x7f](?=[A-Za-z])")
 _HALF_WIDTH_KANA = re.compile("[\uff61-\uff9f]")
 _RUN = re.compile(rb"[\x80-\xff]+")
 _SHORTEST_RUN = 4
+# of two bytes only Latin, Greek and Cyrillic letters: others are more likely two of Mac Roman
 _MULTIBYTE = re.compile(
-    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+    rb"[\xc2-\xc5\xcd-\xd1][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
 
 
@@ -101,7 +102,9 @@ def _of_sample(sample: bytes) -> str:
     rest, in_utf_8 = _MULTIBYTE.subn(b"", sample)
     if in_utf_8 and in_utf_8 >= len(re.findall(rb"[\x80-\xff]", rest)):
         return "utf-8-sig"
-    if _is_of_other_script(sample) or _is_shift_jis(sample):
+    if _is_shift_jis(sample):
+        return "cp932"
+    if _is_of_other_script(sample):
         for match in from_bytes(sample, cp_isolation=_OTHER_SCRIPTS):
             if not _HALF_WIDTH_KANA.search(str(match)):
                 return match.encoding
@@ -115,12 +118,17 @@ def _is_of_other_script(sample: bytes) -> bool:
 
 
 def _is_shift_jis(sample: bytes) -> bool:
-    """Whether the lines are Shift-JIS with kana, whose second bytes may be ASCII."""
+    """Whether the lines are Shift-JIS, in which kanji and kana stand by themselves.
+
+    Texts of other encodings may be read so too, but with kanji among Latin letters.
+    """
     try:
         text = sample.decode("cp932")
     except UnicodeDecodeError:
         return False
-    return 2 * len(_KANA.findall(text)) > sum(not c.isascii() for c in text)
+    if _HALF_WIDTH_KANA.search(text):
+        return False
+    return 4 * len(_BESIDE_LETTERS.findall(text)) < sum(not c.isascii() for c in text)
 
 
 def _score(sample: bytes, encoding: str) -> int:
