@@ -10,6 +10,7 @@ import struct
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -1319,3 +1320,184 @@ def test_any_bytes_are_read_or_refused(
     path = tmp_path / f"any{suffix}"
     path.write_bytes((header.encode(encoding) if encoding else b"") + content)
     try_to_read(path, ProjectExport())
+
+
+# exports of many projects
+
+
+def export_of(project: int, *, named: str = "") -> dict[str, bytes]:
+    """The unzipped export of a project, with a history and a file of a story."""
+    number = 1000 * project
+    rows = [Row(number + n, f"S{n}", owners=["Ann Lee"]) for n in (1, 2)]
+    name = named or f"p{project}_20240401_0900"
+    history = [
+        ["ID", "Type", "Message", "Performed By", "Occurred At"],
+        [str(number + 1), "story_update_activity", "m", "Ann Lee", "Nov 17, 2015"],
+    ]
+    return {
+        f"p{project}-export/{name}.csv": as_csv(table(rows)).encode(),
+        f"p{project}-export/history.csv": as_csv(history).encode(),
+        f"p{project}-export/{number + 1}/a.txt": str(project).encode(),
+    }
+
+
+@pytest.mark.parametrize("named", ["", "stories"])
+def test_exports_of_several_projects_in_one_zip(tmp_path: Path, named: str) -> None:
+    files = export_of(1, named=named) | export_of(2, named=named) | export_of(3, named=named)
+    found = read(in_zip(tmp_path / "all.zip", files))
+    names = {p["id"]: p["name"] for p in found.records["projects"]}
+    assert sorted(names.values()) == ["p1", "p2", "p3"]
+    assert {s["id"]: names[s["project_id"]] for s in found.records["stories"]} == {
+        1000 * n + k: f"p{n}" for n in (1, 2, 3) for k in (1, 2)
+    }
+    assert [names[a["project_id"]] for a in found.records["activity"]] == ["p1", "p2", "p3"]
+    files_of = found.by_id("attachment_files").values()
+    assert sorted((names[f["project_id"]], f["story_id"]) for f in files_of) == [
+        (f"p{n}", 1000 * n + 1) for n in (1, 2, 3)
+    ]
+    assert [p["name"] for p in found.records["people"]] == ["Ann Lee"]
+    assert not found.tally.left_out
+
+
+def test_folders_called_by_a_year_hold_exports(tmp_path: Path) -> None:
+    folder = in_folder(
+        tmp_path / "x",
+        {
+            f"{year}/p{year}.csv": as_csv(table([Row(year, "S"), Row(year + 100, "T")])).encode()
+            for year in (2019, 2020)
+        },
+    )
+    found = read(folder)
+    assert [p["name"] for p in found.records["projects"]] == ["p2019", "p2020"]
+    assert len(found.records["stories"]) == 4
+
+
+def test_a_folder_of_many_exports_is_loaded_as_one_account(
+    command: Command, tmp_path: Path
+) -> None:
+    files = {
+        f"project {n}.csv": as_csv(table([Row(n, "S", owners=["Ann Lee", f"P{n % 3}"])])).encode()
+        for n in range(1, 41)
+    }
+    folder = in_folder(tmp_path / "account", files)
+    in_zip(folder / "zipped.zip", export_of(50))
+    inner = in_zip(tmp_path / "inner.zip", export_of(60)).read_bytes()
+    (folder / "older").mkdir()
+    in_zip(folder / "older" / "two.zip", {"inner.zip": inner})
+    result = command("--archive", str(folder))
+    assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    assert len(tables["projects"]) == 42
+    assert len(tables["stories"]) == 44
+    assert sorted(p["name"] for p in tables["people"]) == ["Ann Lee", "P0", "P1", "P2"]
+    assert len(tables["attachment_files"]) == 2
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "account/project 7.csv (Tracker's project export) 1 0 0 3 0" in lines
+    assert any(line.startswith("46 files 44 0 0 ") for line in lines), result.stdout
+
+
+def test_two_dates_that_a_file_cannot_tell_apart_are_null_or_an_assumption(
+    command: Command, tmp_path: Path
+) -> None:
+    row = Row(1, "S", created="03/08/2021")
+    (tmp_path / "us.csv").write_text(as_csv(table([row])))
+    (tmp_path / "other.csv").write_text(as_csv(table([replace(row, id=2)]), ";"))
+    result = command(
+        *("--archive", str(tmp_path / "us.csv"), str(tmp_path / "other.csv")),
+        *("--resource", "stories", "load_report"),
+    )
+    assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    created = {s["id"]: s["created_at"] and f"{s['created_at']:%m-%d}" for s in tables["stories"]}
+    assert created == {1: "03-08", 2: None}
+    reasons = {
+        (r["source"], r["reason"], r["lost_values"]) for r in tables["load_report__left_out"]
+    }
+    assert reasons == {
+        ("us.csv", "assumed: dates such as '03/08/2021' are month/day/year", 0),
+        (
+            "other.csv",
+            "a created_at that may be two dates: nothing in the file shows the order of day and "
+            "month",
+            1,
+        ),
+    }
+    assert "assumed: dates such as '03/08/2021' are month/day/year" in result.stdout
+
+
+def test_a_file_with_rows_that_cannot_be_read_ends_with_3(command: Command, tmp_path: Path) -> None:
+    lines = as_csv(table([Row(1, "One"), Row(2, "Two")])) + "x,no id\n"
+    (tmp_path / "a.csv").write_text(lines)
+    result = command("--archive", str(tmp_path / "a.csv"), "--resource", "stories")
+    assert result.returncode == 3
+    assert "Not read as a whole: a.csv: 1 row could not be read" in result.stdout
+    assert len(command.tables()["stories"]) == 2
+
+
+# dates and numbers
+
+
+@pytest.mark.parametrize(
+    ("texts", "days"),
+    [
+        (["08/03/2021", "14/03/2021"], ["2021-03-08", "2021-03-14"]),
+        (["08/03/2021", "03/14/2021"], ["2021-08-03", "2021-03-14"]),
+        (["3/8/21", "3/14/21"], ["2021-03-08", "2021-03-14"]),
+        (["3/8/21"], ["2021-03-08"]),
+        (["14/03/2021", "03/14/2021", "03/08/2021"], ["2021-03-14", "2021-03-14", None]),
+        (["08.03.2021"], ["2021-03-08"]),
+        (["08.03.21", "03/08/2021"], ["2021-03-08", None]),
+        (["8 mars 2021", "03/08/2021"], ["2021-03-08", None]),
+        (["8-3-2021"], [None]),
+        (["8-3-2021", "14-3-2021"], ["2021-03-08", "2021-03-14"]),
+        (["21/03/08", "21/03/15", "21/03/20"], ["2021-03-08", "2021-03-15", "2021-03-20"]),
+        (["21/03/08"], [None]),
+        (["03/03/2021 10:00", "99/99/2021"], ["2021-03-03", None]),
+        (["8-Mar-21", "8 Mar 2021", "2021/03/08", "2021-3-8"], ["2021-03-08"] * 4),
+        (["8. März 2021", "8-mrz-21", "8 févr. 2021", "8-ene-21"], None),
+        (["2021年3月8日", "8 de março de 2021", "8-ago-21", "44263"], None),
+    ],
+)
+def test_the_order_of_dates_is_decided_once_for_a_file(
+    tmp_path: Path, texts: list[str], days: list[str | None] | None
+) -> None:
+    rows = [Row(n, "S", created=text) for n, text in enumerate(texts, start=1)]
+    found = as_read(tmp_path, table(rows))
+    dates = [story.get("created_at", "")[:10] or None for story in found.records["stories"]]
+    if days is not None:
+        assert dates == days
+    else:
+        assert all(dates)
+        assert not found.tally.lost_values
+
+
+@pytest.mark.parametrize(
+    ("texts", "delimiter", "estimates"),
+    [
+        (["0,5", "2"], ",", [0.5, 2]),
+        (["0,5", "1,000"], ";", [0.5, 1]),
+        (["1,000"], ";", [1]),
+        (["1,000"], ",", [None]),
+        (["1,000", "0.5"], ",", [1000, 0.5]),
+        (["1.000", "0,5"], ";", [1000, 0.5]),
+        (["1.500"], ",", [1.5]),
+    ],
+)
+def test_the_decimal_separator_is_decided_once_for_a_file(
+    tmp_path: Path, texts: list[str], delimiter: str, estimates: list[float | None]
+) -> None:
+    rows = [Row(n, "S", estimate=text) for n, text in enumerate(texts, start=1)]
+    found = as_read(tmp_path, as_csv(table(rows), delimiter))
+    assert [story.get("estimate") for story in found.records["stories"]] == estimates
+
+
+def test_a_repeated_row_tells_nothing(tmp_path: Path) -> None:
+    first = Row(1, "S", iteration="1", owners=["Ann"], labels="a")
+    again = Row(
+        1, "T", iteration="2", owners=["Bob"], labels="b", comments=["x (Eve - Nov 1, 2015)"]
+    )
+    found = as_read(tmp_path, table([first, again, Row(2, "U", iteration="1")]))
+    assert [i["story_ids"] for i in found.records["iterations"]] == [[1, 2]]
+    assert [p["name"] for p in found.records["people"]] == ["Ann"]
+    assert [one["name"] for one in found.records["labels"]] == ["a"]
+    assert found.reasons("stories") == {"it came before"}
