@@ -697,6 +697,7 @@ WRAPPED = {
         "stories": {"kind": "stories_search_result", "stories": [PLAIN], "total_hits": 1},
     },
     "by kind": {"story": PLAIN},
+    "beside what is of it": {"story": PLAIN, "epics": [], "reviews": []},
     "deep inside": {"state": {"entities": {"stories": {"byId": {"21": PLAIN}}}}},
     "beside a list that is streamed": {"data": [], "included": [PLAIN]},
     "beside records that are streamed": {"data": [{**PLAIN, "id": 22}], "included": [PLAIN]},
@@ -879,6 +880,38 @@ def test_iterations_without_a_length_have_that_of_their_dates_or_project(
     whole = {"kind": "iteration", "number": 1, "project_id": 7, **iteration}
     write(tmp_path / "x.json", [whole, project])
     assert read(tmp_path / "x.json").records["iterations"][0]["length"] == length
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"story": PLAIN, "comments": [{"id": 31, "text": "t", "person": {"id": 3, "name": "P"}}]},
+        [PLAIN, {"story_id": 21, "comments": [{"kind": "comment", "id": 31, "text": "t"}]}],
+        [PLAIN, {"comments": {"21": [{"kind": "comment", "id": 31, "text": "t"}]}}],
+        [PLAIN, {"kind": "comment", "id": 31, "text": "t", "story": {"kind": "story", "id": 21}}],
+    ],
+)
+def test_comments_belong_to_the_story_beside_them(tmp_path: Path, value: Any) -> None:
+    write(tmp_path / "x.json", value)
+    result = read(tmp_path / "x.json")
+    (story,) = result.records["stories"]
+    assert [comment["id"] for comment in story["comments"]] == [31]
+    assert not result.tally.left_out
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"project_id": 7, "stories": [{"kind": "story", "id": 21}]},
+        {"project": {"kind": "project", "id": 7}, "stories": [{"kind": "story", "id": 21}]},
+        {"kind": "story", "id": 21, "project": {"kind": "project", "id": 7, "name": "Garden"}},
+    ],
+)
+def test_stories_are_in_the_project_beside_them(tmp_path: Path, value: Any) -> None:
+    write(tmp_path / "x.json", value)
+    result = read(tmp_path / "x.json")
+    assert result.records["stories"] == [{"kind": "story", "id": 21, "project_id": 7}]
+    assert [project["id"] for project in result.records["projects"]] == [7]
 
 
 # what lies beside the files of a tool

@@ -64,6 +64,7 @@ _YEAR_MONTH_DAY = re.compile(
     rf"(?P<year>\d{{4}})[\s\-/.](?P<month>{_WORD})[\s\-/.](?P<day>\d{{1,2}})"
 )
 _NUMBERS = re.compile(r"(\d{1,4})([/.\-]) ?(\d{1,2})\2 ?(\d{4}|\d{1,2})\.?", re.ASCII)
+_COMPACT = re.compile(r"(20\d\d)([01]\d)([0-3]\d)", re.ASCII)
 _EAST_ASIAN = re.compile(
     r"(\d{4}) ?[年년] ?(\d{1,2}) ?[月월] ?(\d{1,2}) ?[日일](?: ?\(?\w{1,3}\)?)?"
 )
@@ -271,7 +272,7 @@ class DateReader:
 
     def day_of_comment(self, text: str) -> str | None:
         """The same of the end of a comment, where a number alone is not a date."""
-        return None if _SERIAL.fullmatch(text.strip()) else self.time(text)
+        return None if text.strip().isdecimal() else self.time(text)
 
     def _time(self, text: str) -> str | None:
         text = text.strip()
@@ -324,7 +325,7 @@ def _without_clock(text: str) -> str:
 
 def _numbers(text: str) -> _Numbers | date | None:
     """A date of numbers: itself where the year comes first, else what it may mean."""
-    if found := _EAST_ASIAN.fullmatch(text):
+    if found := _EAST_ASIAN.fullmatch(text) or _COMPACT.fullmatch(text):
         return _date(*map(int, found.groups()))
     found = _NUMBERS.fullmatch(text)
     if not found:

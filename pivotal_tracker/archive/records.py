@@ -233,7 +233,8 @@ def _belongs_by_columns(record: Record) -> str:
     fitting = [
         table
         for table, own in _OWN_ATTRIBUTES.items()
-        if len(own & attributes) + bool((own - _COMMON_WORDS) & attributes) > 1
+        if KEYS.get(table, ("id",))[-1] in attributes
+        and len(own & attributes) + bool((own - _COMMON_WORDS) & attributes) > 1
         and 2 * len(_ATTRIBUTES[table] & attributes) >= len(attributes)
     ]
     return fitting[0] if len(fitting) == 1 else ""

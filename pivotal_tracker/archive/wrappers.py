@@ -23,6 +23,10 @@ _ENVELOPE = frozenset(
 """Names under which an envelope holds what was asked for."""
 
 
+_PARENTS = {"project": "projects", "story": "stories", "epic": "epics"}
+"""What records belong to, by what one of them is called, and in paths of the API."""
+
+
 def is_interaction(value: Record) -> bool:
     """Whether an object is a recorded request with its response."""
     return isinstance(value.get("request"), dict) and isinstance(value.get("response"), dict)
@@ -72,6 +76,7 @@ def unwrapped(value: Record, origin: Origin) -> Iterator[Placed]:
             yield body, wrapped(value, origin)
             return
     has_kind = isinstance(value.get("kind"), str)
+    origin = _with_ids_in(value, origin)
     for name, inner in value.items():
         if name in TRANSPORT:
             continue
@@ -81,6 +86,19 @@ def unwrapped(value: Record, origin: Origin) -> Iterator[Placed]:
             # what has a kind refers to single records, and holds lists of others
             if not (has_kind and isinstance(item, dict) and is_record(item, its_origin)):
                 yield item, its_origin
+
+
+def _with_ids_in(value: Record, origin: Origin) -> Origin:
+    """What is known of records by the ids, or the one record, that stand beside them."""
+    ids = dict(origin.ids)
+    for name, collection in _PARENTS.items():
+        beside = value.get(name)
+        number = whole_number(
+            beside.get("id") if isinstance(beside, dict) else value.get(f"{name}_id")
+        )
+        if number is not None:
+            ids[collection] = number
+    return replace(origin, ids=ids)
 
 
 def _holds_more(value: Any) -> bool:
