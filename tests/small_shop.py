@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Project, Workspace
 
 Record = dict[str, Any]
@@ -70,7 +70,7 @@ def small_shop() -> Workspace:
     )
     people = {one: {"kind": "person", "id": one, "name": name} for one, name in NAMES.items()}
     return Workspace(
-        me=made_up_workspace(projects=0).me, now=NOW, people=people, projects={SHOP: project}
+        me=generate_workspace(projects=0).me, now=NOW, people=people, projects={SHOP: project}
     )
 
 

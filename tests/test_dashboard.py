@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .browser import PATIENCE, Dashboard, Visitor, browser, serve, visit  # noqa: F401
@@ -397,7 +397,7 @@ def test_an_archive_shows_what_it_knows(started_over: Dashboard, browser: Visito
 
 
 def test_an_empty_workspace_is_said_to_be_empty(started_over: Dashboard, browser: Visitor) -> None:
-    load_served(made_up_workspace(projects=0), started_over.command)
+    load_served(generate_workspace(projects=0), started_over.command)
     with visit(browser) as visitor:
         visitor.open(started_over.url)
         for title in ("Overview", "Flow", "Epics and releases", "Stories"):
@@ -411,7 +411,7 @@ def test_an_empty_workspace_is_said_to_be_empty(started_over: Dashboard, browser
 
 def _hostile_workspace() -> Workspace:
     """Texts that try to run, to fetch and to pretend, wherever there can be a text."""
-    workspace = made_up_workspace(projects=1, stories=15, activity=50, seed=3)
+    workspace = generate_workspace(projects=1, stories=15, activity=50, seed=3)
     project = next(iter(workspace.projects))
     workspace.edit_project(project, name=HOSTILE_NAME)
     label = workspace.create_label(project, HOSTILE_NAME)

@@ -26,7 +26,7 @@ from sqlglot import exp
 from pivotal_tracker import pivotal_tracker_source, views
 from pivotal_tracker.views import create_views, view_sql
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
@@ -240,7 +240,7 @@ def own_shop(load: Load, tmp_path: Path) -> Iterator[Callable[[str], Loaded]]:
 
 
 def _make_made_up() -> Workspace:
-    return made_up_workspace(projects=3, stories=120, activity=200, seed=11)
+    return generate_workspace(projects=3, stories=120, activity=200, seed=11)
 
 
 @pytest.fixture(scope="module")
