@@ -65,6 +65,7 @@ def read(path: Path, form: Format | None = None) -> Read:
     records: dict[str, list[Record]] = defaultdict(list)
     contents: dict[int, bytes] = {}
     for found in archive.read(tally):
+        assert not found.is_withdrawn
         records[found.table].append(found.record)
         count_loaded(found, tally)
         if found.content:

@@ -1501,3 +1501,26 @@ def test_a_repeated_row_tells_nothing(tmp_path: Path) -> None:
     assert [p["name"] for p in found.records["people"]] == ["Ann"]
     assert [one["name"] for one in found.records["labels"]] == ["a"]
     assert found.reasons("stories") == {"it came before"}
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_what_only_outdated_copies_say_of_others_is_not_loaded(
+    command: Command, tmp_path: Path, newest_first: bool
+) -> None:
+    old = Row(1, "S", iteration="5", owners=["Bob"], labels="old", state="started")
+    new = Row(1, "T", iteration="6", owners=["Ann"], labels="new", state="started")
+    both = Row(2, "U", iteration="6", owners=["Eve", "Bob"], labels="both", state="started")
+    paths = []
+    for name, rows in (("p_20200101_0900.csv", [old, both]), ("p_20210101_0900.csv", [new, both])):
+        paths.append(tmp_path / name)
+        paths[-1].write_text(as_csv(table(rows)))
+    order = paths[::-1] if newest_first else paths
+    result = command("--archive", *map(str, order))
+    assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    placed = {(r["iteration_number"], r["value"]) for r in tables["iterations__story_ids"]}
+    assert placed == {(6, 1), (6, 2)}
+    assert [i["number"] for i in tables["iterations"]] == [6]
+    assert sorted(p["name"] for p in tables["people"]) == ["Ann", "Bob", "Eve"]
+    assert sorted(one["name"] for one in tables["labels"]) == ["both", "new"]
+    assert sorted(s["name"] for s in tables["stories"]) == ["T", "U"]

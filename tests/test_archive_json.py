@@ -18,6 +18,7 @@ from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .archive_reading import Get, Read, Record, all_of, getter, read, try_to_read, without
+from .conftest import Command
 
 ATTACHMENTS = "comments(:default,file_attachments,google_attachments)"
 CHILDREN = (
@@ -518,6 +519,7 @@ def test_a_broken_line_costs_one_line(tmp_path: Path) -> None:
     assert [s["id"] for s in result.records["stories"]] == [0, 1, 3, 4]
     ((key, noted),) = result.tally.left_out.items()
     assert (key, noted.where) == (("x.jsonl", "unknown", "the line is no JSON"), "line 3")
+    assert result.tally.incomplete == {"x.jsonl": "1 row could not be read"}
 
 
 def test_a_file_that_breaks_off_is_read_so_far(tmp_path: Path) -> None:
@@ -847,6 +849,23 @@ def test_a_copy_that_is_not_loaded_tells_nothing_of_others(tmp_path: Path) -> No
     assert [p["id"] for p in result.records["projects"]] == [7]
     assert [p["id"] for p in result.records["people"]] == [2]
     assert not {"labels", "releases"} & result.records.keys()
+
+
+def test_a_copy_that_another_archive_has_newer_tells_nothing_of_others(
+    command: Command, tmp_path: Path
+) -> None:
+    old = {**PLAIN, "updated_at": "2020-01-01T00:00:00Z", "requested_by": person(1)}
+    old["labels"] = [{"kind": "label", "id": 80, "name": "old"}]
+    new = {**PLAIN, "updated_at": "2021-01-01T00:00:00Z", "requested_by": person(2)}
+    write(tmp_path / "old.json", [old])
+    write(tmp_path / "new.json", [new])
+    result = command("--archive", str(tmp_path / "old.json"), str(tmp_path / "new.json"))
+    assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    assert [p["id"] for p in tables["people"]] == [2]
+    assert tables["labels"] == []
+    reasons = {(r["kind"], r["reason"]) for r in tables["load_report__left_out"]}
+    assert ("people", "only rows that are not loaded tell of it") in reasons
 
 
 def test_records_inside_others_are_in_their_project(tmp_path: Path) -> None:

@@ -208,6 +208,7 @@ def _in_lines(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placea
             except ValueError:
                 tally.read(here.source, UNKNOWN)
                 tally.leave_out(here.source, UNKNOWN, "the line is no JSON", here.where)
+                tally.unreadable[here.source] += 1
             else:
                 note_replaced(tally, here, replaced)
                 yield value, here

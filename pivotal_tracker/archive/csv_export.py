@@ -59,7 +59,7 @@ class ProjectExport:
         return sheets | {one.file.name for one in contents.attachments} | contents.unreadable.keys()
 
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
-        """Gives projects, people, labels, stories, …: each before what refers to it."""
+        """Gives projects, stories, iterations, …, and then the people and labels they name."""
         contents = _contents(files)
         for error in contents.unreadable.values():
             tally.broken[files.label] = str(error)
@@ -160,6 +160,9 @@ class _Reading:
                 yield from self._stories(sheet, project)
             else:
                 yield from self._history(sheet, project)
+        yield from self._people.found()
+        for project in self._projects.values():
+            yield from project.named.found()
         for attachment in self._contents.attachments:
             yield self._attachment(attachment)
 

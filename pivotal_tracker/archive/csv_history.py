@@ -49,9 +49,10 @@ class HistoryRows:
         self._people = people
         self._tally = tally
         self._keys = Siblings()
+        people.tally = tally
 
     def records(self, line: int, cells: list[str]) -> Iterator[Found]:
-        """The activity that a row tells of, after the person who is named for the first time."""
+        """The activity that a row tells of."""
         self._tally.line = line
         texts = [cells[i] if i < len(cells) else "" for i in self._indices]
         if not any(texts):
@@ -59,10 +60,9 @@ class HistoryRows:
             reason = "nothing in the columns of a history"
             self._tally.leave_out("activity", reason, " ".join(filter(None, cells)))
             return
-        activity = self._activity(*texts)
-        for person in self._people.new():
-            yield self._tally.found("people", person)
-        yield self._tally.found("activity", activity)
+        found = self._tally.found("activity", self._activity(*texts))
+        yield found
+        self._people.end_row(is_rejected=found.is_rejected)
 
     def _activity(self, about: str, kind: str, message: str, who: str, at: str) -> Record:
         project = self._project

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from . import csv_cells
 from .format import Record
 from .keys import stable_key
 from .limits import MOST_REMEMBERED
+from .people import Named
 
 _LONGEST_REMEMBERED = 1_000
 
@@ -22,6 +21,7 @@ class Project:
         id: A stable negative key.
         story_ids: Of its stories so far.
         epic_ids: The same of its epics.
+        named: The labels and review types that its rows name.
     """
 
     def __init__(self, name: str) -> None:
@@ -32,7 +32,7 @@ class Project:
         self._labels: dict[str, Record] = {}
         self._labels_by_cell: dict[str, list[Record]] = {}
         self._review_types: dict[str, Record] = {}
-        self._new: list[tuple[str, Record]] = []
+        self.named = Named()
 
     def labels(self, cell: str) -> list[Record]:
         """The labels that a Labels cell names; shared by all stories with that cell."""
@@ -43,16 +43,15 @@ class Project:
             known = [self._named("label", "labels", self._labels, n) for n in csv_cells.names(cell)]
             if len(cell) <= _LONGEST_REMEMBERED and len(self._labels_by_cell) < MOST_REMEMBERED:
                 self._labels_by_cell[cell] = known
+        for label in known:
+            self.named.name(label["id"])
         return known
 
     def review_type(self, name: str) -> Record:
         """The type of review of that name."""
-        return self._named("review_type", "review_types", self._review_types, name)
-
-    def new(self) -> Iterator[tuple[str, Record]]:
-        """The labels and review types, by their tables, met since it was last asked."""
-        yield from self._new
-        self._new.clear()
+        record = self._named("review_type", "review_types", self._review_types, name)
+        self.named.name(record["id"])
+        return record
 
     def _named(self, kind: str, table: str, known: dict[str, Record], name: str) -> Record:
         record = known.get(name)
@@ -60,5 +59,5 @@ class Project:
             key = stable_key(kind, self.id, name)
             record = {"kind": kind, "id": key, "project_id": self.id, "name": name}
             known[name] = record
-            self._new.append((table, record))
+            self.named.add(table, record)
         return record

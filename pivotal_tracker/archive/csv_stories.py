@@ -63,9 +63,10 @@ class StoryRows:
         self._children = Children(project, people, tally, self._dates)
         self._iterations = Iterations(self._dates)
         self._position = 0
+        people.tally = project.named.tally = tally
 
     def records(self, line: int, cells: list[str]) -> Iterator[Found]:
-        """What a row holds, after whom and what it is the first to name.
+        """What a row holds.
 
         Args:
             line: Where the row ends in the file.
@@ -90,18 +91,21 @@ class StoryRows:
             found = [self._tally.found("stories", story)]
             if kind == "release":
                 found.append(self._tally.found("releases", self._release(story)))
-        for person in self._people.new():
-            yield self._tally.found("people", person)
-        for table, record in self._project.new():
-            yield self._tally.found(table, record)
         yield from found
+        is_rejected = any(one.is_rejected for one in found)
+        if is_rejected:
+            self._iterations.remove(record_id)
+        self._people.end_row(is_rejected=is_rejected)
+        self._project.named.end_row(is_rejected=is_rejected)
 
     def iterations(self) -> Iterator[Found]:
         """The iterations that the rows named, with their stories in the order of the file."""
         self._tally.assume("stories", self._conventions.assumption)
         for record in self._iterations.records(self._project.id):
             self._tally.read("iterations__story_ids", len(record["story_ids"]))
-            yield self._tally.found("iterations", record)
+            found = self._tally.found("iterations", record)
+            found.is_withdrawn = not record["story_ids"]
+            yield found
 
     def _without_id(self, cells: list[str]) -> None:
         """A row that is no story: it is told what it is instead, and what follows is read."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .parts import DERIVED, FRAGMENT, Part
+from .parts import DERIVED, FRAGMENT, WITHDRAWN, Part
 from .records import CHILDREN, COLLECTIONS, LISTS, nested_rows_of, rows_of, whole_number
 from .tally import Tally
 
@@ -150,7 +150,7 @@ class Deletions:
         return part.source != deletion.source or part.place <= deletion.place
 
     def _leave_out(self, rows: Mapping[str, int], part: Part) -> None:
-        if part.sort == DERIVED:
+        if part.sort in (DERIVED, WITHDRAWN):
             return
         for table, count in rows.items():
             where = f"{part.tbl} {part.key}"

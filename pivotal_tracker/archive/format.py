@@ -15,7 +15,7 @@ FILES = "files"
 """Stands for the table in a tally, where whole files are left out."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Found:
     """One record that an archive holds.
 
@@ -27,6 +27,9 @@ class Found:
         content: For `attachment_files`: opens the bytes of the file, while the archive is read.
         elsewhere: How many of the record's nested rows came from another file than `source`, by
             that file and their table: comments that lie beside the stories, say.
+        is_rejected: Set by the reader of the archive where the record is not loaded, before it
+            takes the next one: what the record says of others does not count then.
+        is_withdrawn: Whether only rejected records tell of this one, so that it is not loaded.
     """
 
     table: str
@@ -34,6 +37,8 @@ class Found:
     source: str
     content: Callable[[], BinaryIO] | None = None
     elsewhere: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    is_rejected: bool = False
+    is_withdrawn: bool = False
 
     def by_source(self, rows: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
         """Shares the record's rows out to the files they came from, for the tally.

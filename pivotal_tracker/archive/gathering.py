@@ -12,6 +12,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
@@ -25,7 +26,7 @@ from .deletions import Deleted, Deletions
 from .derived import Derived, project_of, take_derived
 from .format import Found, Record
 from .limits import MOST_REMEMBERED
-from .parts import DERIVED, FRAGMENT, WHOLE, Part
+from .parts import DERIVED, FRAGMENT, WHOLE, WITHDRAWN, Part
 from .records import LISTS, Key, Nested, nested_rows_of, rows_of, whole_number
 from .tally import Tally
 
@@ -103,7 +104,7 @@ class Gathering:
         The rows of the project count as read if no copy of it has them.
         """
         for derived in project_of(project):
-            self._derive(derived, source)
+            self._derive(derived, source, DERIVED)
 
     def delete(self, deleted: Deleted, source: str, seen_at: str) -> None:
         """Removes a record, or an item of one, from what was recorded until now.
@@ -116,8 +117,8 @@ class Gathering:
         ((place,),) = self._database.execute("SELECT coalesce(max(place), 0) FROM parts")
         self._deletions.add(deleted, place, source, seen_at)
 
-    def _derive(self, derived: Derived, source: str) -> None:
-        fingerprint = hash((derived.table, repr(derived.record)))
+    def _derive(self, derived: Derived, source: str, sort: int) -> None:
+        fingerprint = hash((derived.table, sort, repr(derived.record)))
         if fingerprint in self._derived:
             return
         if len(self._derived) >= MOST_REMEMBERED:
@@ -125,7 +126,7 @@ class Gathering:
         self._derived.add(fingerprint)
         # what cannot be written down is told of the record that tells it
         with suppress(ValueError):
-            self._add(DERIVED, derived.table, derived.key, derived.record, source, "")
+            self._add(sort, derived.table, derived.key, derived.record, source, "")
 
     def _add(
         self, sort: int, table: str, key: Key, record: Record, source: str, seen_at: str
@@ -167,11 +168,13 @@ class Gathering:
             for _, parts in groupby(map(Part._make, rows), key=attrgetter("record")):
                 found = self._joined(self._deletions.applied(parts))
                 if found:
-                    for derived in take_derived(table, found.record):
-                        self._derive(derived, found.source)
+                    told = list(take_derived(table, found.record))
                     if table == "iterations":
                         self._add_length(found.record)
                     yield found
+                    is_lost = found.is_rejected or found.is_withdrawn
+                    for derived in told:
+                        self._derive(derived, found.source, WITHDRAWN if is_lost else DERIVED)
 
     def _add_length(self, iteration: Record) -> None:
         """Adds the weeks of an iteration, which the API once left out."""
@@ -195,7 +198,9 @@ class Gathering:
 
     def _joined(self, parts: Iterator[Part]) -> Found | None:
         joined: _Joined | None = None
+        is_withdrawn = True
         for part in parts:
+            is_withdrawn &= part.sort in (WITHDRAWN, FRAGMENT)
             record = orjson.loads(part.body)
             if joined is None and part.sort == FRAGMENT:
                 self._leave_orphans(part.tbl, part.key, record, part.source)
@@ -206,7 +211,7 @@ class Gathering:
                 joined.begin(counted=part.sort == WHOLE)
             else:
                 joined.add(record, part.source, part.sort, part.updated_at)
-        return joined.found() if joined else None
+        return replace(joined.found(), is_withdrawn=is_withdrawn) if joined else None
 
     def _leave_orphans(self, table: str, key: str, part: Record, source: str) -> None:
         """A part of a record that the archive does not hold."""
@@ -261,7 +266,7 @@ class _Joined:
                 self._unite(name, nested, value, added)
             elif isinstance(value, dict):
                 self._complete_object(name, value)
-        if sort == DERIVED:
+        if sort in (DERIVED, WITHDRAWN):
             self._uncounted += added
             return
         rows = rows_of(self._table, part)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-WHOLE, DERIVED, FRAGMENT = range(3)
-"""A copy of a record, what another record tells of it, and what lies elsewhere: its comments."""
+WHOLE, DERIVED, WITHDRAWN, FRAGMENT = range(4)
+"""A copy of a record, what another record tells of it, the same where that other record was
+rejected, and what lies elsewhere: its comments."""
 
 
 class Part(NamedTuple):
@@ -15,7 +16,7 @@ class Part(NamedTuple):
         tbl: The table of the record.
         key: Its key, as a text.
         record: A number of it.
-        sort: `WHOLE`, `DERIVED` or `FRAGMENT`.
+        sort: `WHOLE`, `DERIVED`, `WITHDRAWN` or `FRAGMENT`.
         source: The file that it was read from.
         updated_at: As a text that sorts; empty where it does not say.
         body: In JSON.
