@@ -15,7 +15,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import FORMATS, cassettes
+from pivotal_tracker.archive import FORMATS
+from pivotal_tracker.archive.formats.api_responses import cassettes
 
 from .archive_reading import Read, Record, read, try_to_read, without
 from .cassettes import CASSETTES

@@ -20,8 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import ArchiveError, csv_rows, open_archive, open_archives, zips
-from pivotal_tracker.archive.csv_export import ProjectExport
+from pivotal_tracker.archive import ArchiveError, open_archive, open_archives, zips
+from pivotal_tracker.archive.formats.project_export import csv_rows
+from pivotal_tracker.archive.formats.project_export.csv_export import ProjectExport
 from pivotal_tracker.archive.keys import stable_key
 
 from .archive_reading import Read, read, try_to_read

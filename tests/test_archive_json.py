@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import FORMATS, ArchiveError, gathering, json_text, open_archives
+from pivotal_tracker.archive import FORMATS, ArchiveError, open_archives
+from pivotal_tracker.archive.formats.api_responses import json_text
+from pivotal_tracker.archive.merging import gathering
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import ArchiveError, database_dumps, sqlite
-from pivotal_tracker.archive.database_dumps import STORYEXPORTER
+from pivotal_tracker.archive import ArchiveError
+from pivotal_tracker.archive.formats.databases import database_dumps, sqlite
+from pivotal_tracker.archive.formats.databases.database_dumps import STORYEXPORTER
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace

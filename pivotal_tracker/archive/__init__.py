@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .api_answers import ApiAnswers
 from .copies import Copies, Rank, known_values, rank_of
-from .csv_export import ProjectExport
-from .database_dumps import PIVOTAL_TRACKER_DUMP, STORYEXPORTER
 from .files import ArchiveError, Files
 from .format import FILES, Archive, Format, Found
+from .formats.api_responses.api_answers import ApiAnswers
+from .formats.databases.database_dumps import PIVOTAL_TRACKER_DUMP, STORYEXPORTER
+from .formats.pivotaltrackerdump import PivotalTrackerDump
+from .formats.project_export.csv_export import ProjectExport
+from .formats.pt_backup import PtBackup
+from .formats.pt_backup_tree import PtBackupTree
 from .limits import MOST_ARCHIVES_IN_EACH_OTHER
 from .opening import open_files
-from .pivotaltrackerdump import PivotalTrackerDump
-from .pt_backup import PtBackup
-from .pt_backup_tree import PtBackupTree
 from .tally import LeftOut, Tally, Totals
 from .unknown import refusal, why_unknown
 from .zips import is_zip, open_zip

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import PurePosixPath
 
 from .files import ArchiveError, File, Files
-from .sqlite import is_sqlite, opened
+from .formats.databases.sqlite import is_sqlite, opened
 
 _HEAD = 4096
 _SUPPORTED = (
