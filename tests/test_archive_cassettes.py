@@ -465,7 +465,7 @@ def test_aliases_that_multiply_cost_nothing(tmp_path: Path) -> None:
 
 
 def test_hostile_yaml_costs_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cassettes, "MOST_BYTES_OF_A_RECORD", 5_000)
+    monkeypatch.setattr(cassettes, "MAX_BYTES_OF_A_RECORD", 5_000)
     whole = written({"interactions": traffic()})
     bomb = written({"interactions": [interaction("me", gzip.compress(b"[" + b" " * 9_000))]})
     many_anchors = "".join(f"- &a{n} {'x' * 500}\n" for n in range(20))

@@ -1139,13 +1139,13 @@ def test_bombs_are_refused_by_ratio_and_by_size(
 ) -> None:
     path = in_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "1/a": bytes(2**20)})
     assert read(path).contents
-    monkeypatch.setattr(zips, "BYTES_WITHOUT_RATIO", 2**19)
+    monkeypatch.setattr(zips, "RATIO_EXEMPT_BYTES", 2**19)
     with pytest.raises(ArchiveError, match="times its size; at most 200 times"):
         open_archive(path)
-    monkeypatch.setattr(zips, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(zips, "MAX_BYTES", 2**20)
     with pytest.raises(ArchiveError, match=r"would unpack to .* at most .* GB"):
         open_archive(path)
-    monkeypatch.setattr(zips, "MOST_BYTES_OF_A_DIRECTORY", 50)
+    monkeypatch.setattr(zips, "MAX_BYTES_OF_A_DIRECTORY", 50)
     with pytest.raises(ArchiveError, match="a list of files of"):
         open_archive(path)
 
@@ -1214,7 +1214,7 @@ def test_a_huge_cell_is_refused_and_a_large_one_read(
     large = "x" * 1_000_000
     found = as_read(tmp_path, table([Row(1, "One", description=large)]))
     assert story_of(found, 1)["description"] == large
-    monkeypatch.setattr(csv_rows, "MOST_CHARACTERS_IN_A_ROW", 500_000)
+    monkeypatch.setattr(csv_rows, "MAX_CHARACTERS_IN_A_ROW", 500_000)
     for cell in (large, "x\n" * 500_000):
         with pytest.raises(
             ArchiveError, match=r"line [\d,]+: a row of more than 500,000 characters"

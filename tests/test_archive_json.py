@@ -606,7 +606,7 @@ def test_a_full_disk_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_record_without_an_end_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_text, "MOST_BYTES_OF_A_RECORD", 200_000)
+    monkeypatch.setattr(json_text, "MAX_BYTES_OF_A_RECORD", 200_000)
     stories = [story(n) for n in range(3)]
     text = json.dumps(stories)[:-1] + ', {"kind":"story","id":9,"name":"' + "x" * 1_000_000
     (tmp_path / "x.json").write_text(text)

@@ -15,7 +15,7 @@ from .formats.pivotaltrackerdump import PivotalTrackerDump
 from .formats.project_export.csv_export import ProjectExport
 from .formats.pt_backup import PtBackup
 from .formats.pt_backup_tree import PtBackupTree
-from .limits import MOST_ARCHIVES_IN_EACH_OTHER
+from .limits import MAX_ARCHIVES_IN_EACH_OTHER
 from .opening import open_files
 from .tally import LeftOut, Tally, Totals
 from .unknown import refusal, why_unknown
@@ -141,7 +141,7 @@ def _archives_in_entry(name: str, entry: Files, level: int) -> Opened:
         if packed is None:
             form = _format_of(entry)
             return Opened([Archive(entry, form)]) if form else Opened(ignored=[""])
-        if level == MOST_ARCHIVES_IN_EACH_OTHER:
+        if level == MAX_ARCHIVES_IN_EACH_OTHER:
             return Opened(unread={"": "it lies in too many ZIPs: unpack them"})
         inside = _archives_in(packed, f"{entry.label}/", level + 1)
         return inside if inside.archives or inside.unread else Opened(ignored=[""])

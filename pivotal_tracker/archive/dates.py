@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from .limits import MOST_REMEMBERED
+from .limits import MAX_REMEMBERED
 
 Order = Literal["month/day/year", "day/month/year", "year/month/day"]
 
@@ -168,7 +168,7 @@ class DateEvidence:
         """Looks at one cell."""
         if not text or text in self._seen or len(text) > _LONGEST_TIME:
             return
-        if len(self._seen) < MOST_REMEMBERED:
+        if len(self._seen) < MAX_REMEMBERED:
             self._seen.add(text)
         day = _without_clock(_simplified(text))
         numbers = _numbers(day)
@@ -256,7 +256,7 @@ class DateReader:
         if text in self._times:
             return self._times[text]
         time = self._time(text) if len(text) <= _LONGEST_TIME else None
-        if len(self._times) < MOST_REMEMBERED:
+        if len(self._times) < MAX_REMEMBERED:
             self._times[text] = time
         return time
 

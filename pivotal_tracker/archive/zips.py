@@ -20,11 +20,11 @@ from typing import IO, Any, BinaryIO, cast
 
 from .files import ArchiveError, File, Files
 from .limits import (
-    BYTES_WITHOUT_RATIO,
-    MOST_BYTES,
-    MOST_BYTES_OF_A_DIRECTORY,
-    MOST_BYTES_OF_AN_INNER_ZIP,
-    MOST_RATIO,
+    MAX_BYTES,
+    MAX_BYTES_OF_A_DIRECTORY,
+    MAX_BYTES_OF_AN_INNER_ZIP,
+    MAX_RATIO,
+    RATIO_EXEMPT_BYTES,
 )
 
 _BROKEN = (
@@ -72,7 +72,7 @@ def open_zip(file: File, label: str = "") -> Files | None:
         ArchiveError: It is damaged, or would unpack to too much.
     """
     path = file.path or PurePath(file.name)
-    archive = open_checked(file.path or _unpacked(file), str(path), MOST_BYTES)
+    archive = open_checked(file.path or _unpacked(file), str(path), MAX_BYTES)
     members = [info for info in archive.infolist() if not info.is_dir()]
     if any(info.filename == _WORKBOOK for info in members):
         archive.close()
@@ -94,10 +94,10 @@ def open_zip(file: File, label: str = "") -> Files | None:
 
 def _unpacked(file: File) -> IO[bytes]:
     """A ZIP that lies in another one, as a file that is gone when it is closed."""
-    if file.size > MOST_BYTES_OF_AN_INNER_ZIP:
+    if file.size > MAX_BYTES_OF_AN_INNER_ZIP:
         raise ArchiveError(
             f"{file.name} is a ZIP in a ZIP, of {file.size / 2**30:,.1f} GB; at most "
-            f"{MOST_BYTES_OF_AN_INNER_ZIP / 2**30:,.0f} GB are read. Unpack the outer one."
+            f"{MAX_BYTES_OF_AN_INNER_ZIP / 2**30:,.0f} GB are read. Unpack the outer one."
         )
     copy = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the archive is
     with file.open() as stream:
@@ -118,10 +118,10 @@ def open_checked(file: Path | IO[bytes], called: str, most_bytes: int) -> zipfil
     """
     try:
         directory = _directory_size(_tail(file))
-        if directory > MOST_BYTES_OF_A_DIRECTORY:
+        if directory > MAX_BYTES_OF_A_DIRECTORY:
             raise ArchiveError(
                 f"{called} is a ZIP with a list of files of {directory / 2**20:,.0f} MB; at most "
-                f"{MOST_BYTES_OF_A_DIRECTORY / 2**20:,.0f} MB are read."
+                f"{MAX_BYTES_OF_A_DIRECTORY / 2**20:,.0f} MB are read."
             )
         archive = zipfile.ZipFile(file)
     except _BROKEN as error:
@@ -163,10 +163,10 @@ def _check_size(members: Sequence[zipfile.ZipInfo], called: str, most_bytes: int
             f"{called} would unpack to {unpacked / 2**30:,.1f} GB; at most "
             f"{most_bytes / 2**30:,.0f} GB are read. Unpack it and give the folder."
         )
-    if unpacked > BYTES_WITHOUT_RATIO and unpacked > MOST_RATIO * packed:
+    if unpacked > RATIO_EXEMPT_BYTES and unpacked > MAX_RATIO * packed:
         raise ArchiveError(
             f"{called} would unpack to {unpacked // max(packed, 1):,} times its size; at most "
-            f"{MOST_RATIO} times are read. If you know it to be harmless, unpack it and give the "
+            f"{MAX_RATIO} times are read. If you know it to be harmless, unpack it and give the "
             f"folder."
         )
 

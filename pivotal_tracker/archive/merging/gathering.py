@@ -23,7 +23,7 @@ import orjson
 
 from ..dates import weeks_between
 from ..format import Found, Record
-from ..limits import MOST_REMEMBERED
+from ..limits import MAX_REMEMBERED
 from ..records import LISTS, Key, Nested, nested_rows_of, rows_of, whole_number
 from ..tally import Tally
 from .deletions import Deleted, Deletions
@@ -121,7 +121,7 @@ class Gathering:
         fingerprint = hash((derived.table, sort, repr(derived.record)))
         if fingerprint in self._derived:
             return
-        if len(self._derived) >= MOST_REMEMBERED:
+        if len(self._derived) >= MAX_REMEMBERED:
             self._derived.clear()
         self._derived.add(fingerprint)
         # what cannot be written down is told of the record that tells it

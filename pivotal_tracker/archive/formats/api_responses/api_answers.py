@@ -15,7 +15,7 @@ import orjson
 
 from ...files import ArchiveError, File, Files
 from ...format import Found
-from ...limits import MOST_BYTES_OF_A_RECORD
+from ...limits import MAX_BYTES_OF_A_RECORD
 from ...merging.gathering import Gathering
 from ...records import COLLECTIONS
 from ...tally import Tally
@@ -198,7 +198,7 @@ def _in_yaml(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeab
 def _in_lines(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeable]:
     number = 0
     try:
-        while line := stream.readline(MOST_BYTES_OF_A_RECORD):
+        while line := stream.readline(MAX_BYTES_OF_A_RECORD):
             number += 1
             here = origin.at(f"line {number:,}")
             if not line.strip():

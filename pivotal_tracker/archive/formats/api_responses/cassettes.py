@@ -17,7 +17,7 @@ import yaml
 
 from ...files import ArchiveError
 from ...format import Record
-from ...limits import MOST_BYTES_OF_A_RECORD, MOST_LEVELS
+from ...limits import MAX_BYTES_OF_A_RECORD, MAX_LEVELS
 from .json_text import REPLACEMENT, Utf8
 
 INTERACTIONS = ("interactions", "http_interactions")
@@ -141,11 +141,11 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
     for window in windows:
         unpacker = zlib.decompressobj(window)
         try:
-            text = unpacker.decompress(body, MOST_BYTES_OF_A_RECORD)
+            text = unpacker.decompress(body, MAX_BYTES_OF_A_RECORD)
         except zlib.error:
             continue
         if unpacker.unconsumed_tail:
-            raise NoAnswerError(f"it unpacks to more than {MOST_BYTES_OF_A_RECORD:,} bytes")
+            raise NoAnswerError(f"it unpacks to more than {MAX_BYTES_OF_A_RECORD:,} bytes")
         if unpacker.eof:
             return text
     raise NoAnswerError("its compression is broken")
@@ -213,17 +213,17 @@ class _Yaml:
             yield self._value(event, 2)
 
     def _value(self, event: Any, level: int) -> Any:
-        if level > MOST_LEVELS:
-            raise ArchiveError(f"lists and mappings lie more than {MOST_LEVELS} levels deep")
+        if level > MAX_LEVELS:
+            raise ArchiveError(f"lists and mappings lie more than {MAX_LEVELS} levels deep")
         if isinstance(event, yaml.AliasEvent):
             return self._anchored.get(str(event.anchor))
         value, end = self._node(event, level)
         if event.anchor:
             self._anchored[event.anchor] = value
             self._anchored_size += end.index - event.start_mark.index
-            if self._anchored_size > MOST_BYTES_OF_A_RECORD:
+            if self._anchored_size > MAX_BYTES_OF_A_RECORD:
                 raise ArchiveError(
-                    f"its anchors stand for more than {MOST_BYTES_OF_A_RECORD:,} bytes"
+                    f"its anchors stand for more than {MAX_BYTES_OF_A_RECORD:,} bytes"
                 )
         return value
 

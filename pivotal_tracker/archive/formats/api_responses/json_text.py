@@ -16,7 +16,7 @@ import orjson
 
 from ...files import ArchiveError
 from ...format import Record
-from ...limits import MOST_BYTES_OF_A_RECORD, MOST_LEVELS
+from ...limits import MAX_BYTES_OF_A_RECORD, MAX_LEVELS
 
 Events = Iterator[tuple[str, Any]]
 Value = tuple[Record, Any]
@@ -47,9 +47,9 @@ _ESCAPES_TO_LOOK_AT = (b"\\ud", b"\\uD", b"\\u0000")
 _LONGEST_ESCAPE = 12
 _LONG_NUMBER = re.compile(rb"\d{19}")
 _LONGEST_INTEGER = 20
-MOST_DIGITS = 4_000
+MAX_DIGITS = 4_000
 """Python makes no integer of more than 4,300 digits, and the parser dies of the error."""
-_TOO_MANY_DIGITS = re.compile(rb"\d{%d}" % MOST_DIGITS)
+_TOO_MANY_DIGITS = re.compile(rb"\d{%d}" % MAX_DIGITS)
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -82,9 +82,9 @@ class Utf8:
             return b""
         while chunk := self._stream.read(size):
             self._since_record += len(chunk)
-            if self._since_record > MOST_BYTES_OF_A_RECORD:
+            if self._since_record > MAX_BYTES_OF_A_RECORD:
                 raise ArchiveError(
-                    f"a single record goes on for more than {MOST_BYTES_OF_A_RECORD:,} bytes"
+                    f"a single record goes on for more than {MAX_BYTES_OF_A_RECORD:,} bytes"
                 )
             if text := self._clean(chunk, is_last=False):
                 return text
@@ -130,7 +130,7 @@ class JsonText(Utf8):
     def _check_digits(self, text: bytes) -> None:
         text = self._digits + text
         if _TOO_MANY_DIGITS.search(text):
-            raise ArchiveError(f"more than {MOST_DIGITS:,} digits stand in a row")
+            raise ArchiveError(f"more than {MAX_DIGITS:,} digits stand in a row")
         self._digits = text[len(text.rstrip(b"0123456789")) :]
 
 
@@ -183,7 +183,7 @@ def _integer(digits: str) -> int | str:
 
 def _check_depth(value: Any) -> None:
     level = [value]
-    for _ in range(MOST_LEVELS):
+    for _ in range(MAX_LEVELS):
         level = [
             inner
             for outer in level
@@ -193,7 +193,7 @@ def _check_depth(value: Any) -> None:
         ]
         if not level:
             return
-    raise ValueError(f"nested more than {MOST_LEVELS} levels deep")
+    raise ValueError(f"nested more than {MAX_LEVELS} levels deep")
 
 
 def values(text: Utf8) -> Iterator[Value]:
@@ -287,5 +287,5 @@ def _number(value: int | Decimal) -> Any:
 
 
 def _check_level(level: int) -> None:
-    if level > MOST_LEVELS:
-        raise ArchiveError(f"lists and objects lie more than {MOST_LEVELS} levels deep")
+    if level > MAX_LEVELS:
+        raise ArchiveError(f"lists and objects lie more than {MAX_LEVELS} levels deep")

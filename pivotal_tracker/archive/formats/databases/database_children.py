@@ -12,7 +12,7 @@ VALUE = "value"
 """What a row is called that is an id and nothing else."""
 
 
-class Children:
+class ChildRowCursor:
     """Rows in the order of what they belong to, given out as that comes by in the same order.
 
     Args:

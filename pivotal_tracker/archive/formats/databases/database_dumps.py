@@ -14,14 +14,14 @@ from typing import Any
 
 from ...files import ArchiveError, File, Files
 from ...format import FILES, Found, Record
-from ...limits import MOST_BYTES_OF_AN_ATTACHMENT
+from ...limits import MAX_BYTES_OF_AN_ATTACHMENT
 from ...merging.tidying import tidied
 from ...records import release_of, rows_of
 from ...tally import Tally
 from ..api_responses.api_answers import could_be_archives
 from ..attachments import TABLE as ATTACHMENT_FILES
 from ..attachments import Attachments, attachments_in, described
-from .database_children import VALUE, Children
+from .database_children import VALUE, ChildRowCursor
 from .sqlite import BROKEN_DATABASE, Blob, Database, in_a_line, is_sqlite, opened
 
 _SUFFIXES = frozenset({"", ".db", ".db3", ".sqlite", ".sqlite3"})
@@ -291,7 +291,7 @@ class _Dump:
             theirs.rest()
         yield from self._unattached
 
-    def _with_attachments(self, story: Record, attachments: Children) -> Iterator[Found]:
+    def _with_attachments(self, story: Record, attachments: ChildRowCursor) -> Iterator[Found]:
         """A story, the release that it may be, and the files of its comments."""
         blobs: dict[int, Blob] = {}
         for comment in story.get("comments", ()):
@@ -309,14 +309,14 @@ class _Dump:
                     yield from self._content(ids | described(attachment), blob)
             yield from self._attachments.of(found)
 
-    def _children(self, name: str, attribute: str) -> Children:
+    def _children(self, name: str, attribute: str) -> ChildRowCursor:
         table = f"stories__{attribute}"
         self._name_unknown_columns(name, table)
         rows = {"story_label": self._label_rows, "story_owner": self._owner_rows}.get(name)
         kind = "comment" if name == self._comments else name
         found = rows() if rows else self._rows_of_kind(name, kind, table)
         reason = "the database does not hold the story that it belongs to"
-        return Children(
+        return ChildRowCursor(
             found,
             ("story_id",),
             lambda row: self._leave_out(table, reason, f"{name} {str(row.get('id'))[:40]}"),
@@ -347,7 +347,7 @@ class _Dump:
 
     # attachments
 
-    def _attachments_of_comments(self) -> Children:
+    def _attachments_of_comments(self) -> ChildRowCursor:
         table = "stories__comments__file_attachments"
         reason = "the database does not hold the comment that it belongs to"
 
@@ -358,7 +358,7 @@ class _Dump:
                 self._unattached += self._content(described(row), blob)
 
         has = self._database.has("file_attachment") and self._database.has(self._comments)
-        return Children(
+        return ChildRowCursor(
             self._attachment_rows(table) if has else iter(()),
             ("story_id", "comment_id"),
             leave_out,
@@ -387,8 +387,8 @@ class _Dump:
         """The bytes of an attachment; what is too large is left out."""
         self._blobs_seen += 1
         self._tally.read(self._source, ATTACHMENT_FILES)
-        if blob.size > MOST_BYTES_OF_AN_ATTACHMENT:
-            reason = f"it is larger than {MOST_BYTES_OF_AN_ATTACHMENT:,} bytes"
+        if blob.size > MAX_BYTES_OF_AN_ATTACHMENT:
+            reason = f"it is larger than {MAX_BYTES_OF_AN_ATTACHMENT:,} bytes"
             where = f"attachment {record['id']}"
             self._tally.leave_out(self._source, ATTACHMENT_FILES, reason, where)
             return

@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from ...files import ArchiveError, File
 from ...limits import (
-    LEAST_BYTES_OF_A_ROW,
-    MOST_BYTES_OF_A_RECORD,
-    MOST_STEPS_PER_BYTE,
+    MAX_BYTES_OF_A_RECORD,
+    MAX_STEPS_PER_BYTE,
+    MIN_BYTES_OF_A_ROW,
     STEPS_OF_ANY_DATABASE,
 )
 
@@ -67,12 +67,12 @@ class Database:
         self.name = name
         self.replaced = 0
         size = path.stat().st_size
-        self._rows_left = size // LEAST_BYTES_OF_A_ROW
-        steps = MOST_STEPS_PER_BYTE * size + STEPS_OF_ANY_DATABASE
+        self._rows_left = size // MIN_BYTES_OF_A_ROW
+        steps = MAX_STEPS_PER_BYTE * size + STEPS_OF_ANY_DATABASE
         self._steps_left = steps // _STEPS_AT_ONCE
         self._connection = _connected(path)
         self._connection.text_factory = self._text
-        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES_OF_A_RECORD)
+        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BYTES_OF_A_RECORD)
         # of blobs only the size is asked for, which the limit would forbid
         self._sizes = _connected(path)
         for connection in (self._connection, self._sizes):

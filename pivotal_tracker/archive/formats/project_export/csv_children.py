@@ -18,7 +18,7 @@ from .csv_project import Project
 from .people import PeopleByName
 
 
-class Children:
+class CsvChildParser:
     """Makes the nested records of one parent after the other.
 
     Args:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from ...limits import MOST_OTHER_COLUMNS
+from ...limits import MAX_OTHER_COLUMNS
 
 Pick = Callable[[Sequence[str]], Sequence[str]]
 """Takes the cells of a group of columns out of a row."""
@@ -128,14 +128,15 @@ class Columns:
         self.requested_by = single.get("requested_by", none)
         self.description = single.get("description", none)
         self.url = single.get("url", none)
-        self.dates = [
-            index
-            for index in (
-                *(self.created_at, self.accepted_at, self.deadline),
-                *(self.iteration_start, self.iteration_end),
-            )
-            if index < none
-        ]
+        iteration = (self.iteration_start, self.iteration_end)
+        dates = (self.created_at, self.accepted_at, self.deadline, *iteration)
+        self.dates = [index for index in dates if index < none]
+        self._pick_groups(none, groups)
+        self.others = _other_columns(header, others)
+        self.other_cells = _pick(others)
+
+    def _pick_groups(self, none: int, groups: Mapping[str, list[int]]) -> None:
+        """Finds the columns that are repeated, those that belong together side by side."""
         self.owned_by = _pick(groups["owned by"])
         self.comments = _pick(groups["comment"])
         self.pull_requests = _pick(groups["pull request"])
@@ -155,8 +156,6 @@ class Columns:
                 *(i for name, group in groups.items() if name != "comment" for i in group),
             ]
         )
-        self.others = _other_columns(header, others)
-        self.other_cells = _pick(others)
 
 
 def _woven(none: int, *groups: list[int]) -> list[int]:
@@ -184,6 +183,6 @@ def _other_columns(header: Sequence[str], indices: list[int]) -> list[OtherColum
         if attribute in taken:
             attribute = f"{attribute}_{index + 1}"
         taken.add(attribute)
-        is_kept = len(columns) < MOST_OTHER_COLUMNS
+        is_kept = len(columns) < MAX_OTHER_COLUMNS
         columns.append(OtherColumn(index, header[index], attribute if is_kept else ""))
     return columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...format import Record
 from ...keys import stable_key
-from ...limits import MOST_REMEMBERED
+from ...limits import MAX_REMEMBERED
 from . import csv_cells
 from .people import Named
 
@@ -41,7 +41,7 @@ class Project:
         known = self._labels_by_cell.get(cell)
         if known is None:
             known = [self._named("label", "labels", self._labels, n) for n in csv_cells.names(cell)]
-            if len(cell) <= _LONGEST_REMEMBERED and len(self._labels_by_cell) < MOST_REMEMBERED:
+            if len(cell) <= _LONGEST_REMEMBERED and len(self._labels_by_cell) < MAX_REMEMBERED:
                 self._labels_by_cell[cell] = known
         for label in known:
             self.named.name(label["id"])

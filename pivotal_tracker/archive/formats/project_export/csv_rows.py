@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from ...files import ArchiveError, File
-from ...limits import MOST_CHARACTERS_IN_A_ROW, MOST_COLUMNS
+from ...limits import MAX_CHARACTERS_IN_A_ROW, MAX_COLUMNS
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
@@ -55,17 +55,17 @@ def rows(file: File, dialect: Dialect, lose: Lose) -> Iterator[tuple[int, list[s
     Raises:
         ArchiveError: A row or its number of cells is beyond all measure, or the file is damaged.
     """
-    csv.field_size_limit(max(csv.field_size_limit(), MOST_CHARACTERS_IN_A_ROW))
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_CHARACTERS_IN_A_ROW))
     with file.open() as stream:
         lines = _Lines(file.name, stream, dialect.encoding, lose)
         reader = csv.reader(lines, delimiter=dialect.delimiter)
         try:
             for cells in reader:
                 lines.start_row()
-                if len(cells) > MOST_COLUMNS:
+                if len(cells) > MAX_COLUMNS:
                     raise ArchiveError(
                         f"{file.name}, line {lines.number:,}, has {len(cells):,} cells; at most "
-                        f"{MOST_COLUMNS:,} are read, and no known export has more than 118."
+                        f"{MAX_COLUMNS:,} are read, and no known export has more than 118."
                     )
                 if cells and cells[-1].endswith(_END):
                     cells[-1] = cells[-1].removesuffix(_END)
@@ -88,12 +88,12 @@ class _Lines(Iterator[str]):
         self._encoding = encoding
         errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
         self._text = io.TextIOWrapper(stream, self._encoding, errors, newline="")
-        self._left = MOST_CHARACTERS_IN_A_ROW
+        self._left = MAX_CHARACTERS_IN_A_ROW
         self._has_ended = False
 
     def start_row(self) -> None:
         """Begins to count the characters of a row anew."""
-        self._left = MOST_CHARACTERS_IN_A_ROW
+        self._left = MAX_CHARACTERS_IN_A_ROW
 
     def __next__(self) -> str:
         line = self._text.readline(self._left)
@@ -107,7 +107,7 @@ class _Lines(Iterator[str]):
         if self._left <= 0:
             raise ArchiveError(
                 f"{self._name}, line {self.number:,}: a row of more than "
-                f"{MOST_CHARACTERS_IN_A_ROW:,} characters: is there a quote that is never closed?"
+                f"{MAX_CHARACTERS_IN_A_ROW:,} characters: is there a quote that is never closed?"
             )
         return line if line.isascii() and "\0" not in line else self._storable(line)
 

@@ -10,7 +10,7 @@ from ...keys import Siblings
 from ...line_tally import LineTally
 from . import csv_cells
 from .conventions import Conventions, whole_number
-from .csv_children import Children
+from .csv_children import CsvChildParser
 from .csv_columns import Columns, is_of_stories
 from .csv_iterations import Iterations
 from .csv_project import Project
@@ -60,7 +60,7 @@ class StoryRows:
         self._project = project
         self._people = people
         self._tally = tally
-        self._children = Children(project, people, tally, self._dates)
+        self._children = CsvChildParser(project, people, tally, self._dates)
         self._iterations = Iterations(self._dates)
         self._position = 0
         people.tally = project.named.tally = tally

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import IO, Any
 
 from ...files import ArchiveError, File
-from ...limits import MOST_BYTES_OF_A_WORKBOOK, MOST_COLUMNS, MOST_ROWS_OF_A_SHEET
+from ...limits import MAX_BYTES_OF_A_WORKBOOK, MAX_COLUMNS, MAX_ROWS_OF_A_SHEET
 from ...zips import open_checked
 from .csv_rows import ROWS_ABOVE_HEADER, Lose
 
@@ -57,10 +57,10 @@ def _cells(file: File, sheet: Any, lose: Lose) -> Iterator[tuple[int, list[str]]
     # what a sheet says of its own size is often wrong
     sheet.reset_dimensions()
     for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
-        if number > MOST_ROWS_OF_A_SHEET or len(values) > MOST_COLUMNS:
+        if number > MAX_ROWS_OF_A_SHEET or len(values) > MAX_COLUMNS:
             raise ArchiveError(
-                f"{file.name} has a sheet of more than {MOST_ROWS_OF_A_SHEET:,} rows or "
-                f"{MOST_COLUMNS:,} columns, which no spreadsheet makes."
+                f"{file.name} has a sheet of more than {MAX_ROWS_OF_A_SHEET:,} rows or "
+                f"{MAX_COLUMNS:,} columns, which no spreadsheet makes."
             )
         cells = [_text(value) for value in values]
         if mistakes := sum(cell in _MISTAKES for cell in cells):
@@ -80,7 +80,7 @@ def _workbook(file: File) -> Iterator[Any]:
             f"as CSV."
         ) from error
     with _seekable(file) as stream:
-        open_checked(stream, file.name, MOST_BYTES_OF_A_WORKBOOK).close()
+        open_checked(stream, file.name, MAX_BYTES_OF_A_WORKBOOK).close()
         try:
             book = openpyxl.load_workbook(stream, read_only=True, data_only=True, keep_links=False)
             yield book
