@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 from ...dates import DateEvidence, DateOrders, DateReader
+from ...limits import MAX_REMEMBERED
 from .csv_columns import Columns, history_columns, is_of_stories
 from .sheets import Sheet
 
@@ -48,6 +49,7 @@ class Conventions:
 
     def __init__(self, sheet: Sheet) -> None:
         self._sheet = sheet
+        self._numbers: dict[str, float | None] = {}
         self.dates = DateReader(lambda: self._decision.orders)
 
     @property
@@ -57,7 +59,13 @@ class Conventions:
 
     def number(self, text: str) -> float | None:
         """A number with the decimal separator of the file; None if it is none."""
-        text = text.strip()
+        if text not in self._numbers:
+            if len(self._numbers) >= MAX_REMEMBERED:
+                self._numbers.clear()
+            self._numbers[text] = self._number(text.strip())
+        return self._numbers[text]
+
+    def _number(self, text: str) -> float | None:
         if found := _WITH_COMMA.fullmatch(text):
             return self._with_separator(found, ",")
         if (found := _WITH_POINT.fullmatch(text)) and len(found[2]) == _DIGITS_OF_A_GROUP:
