@@ -130,7 +130,7 @@ class ArchiveRun(Extraction):
             self._take(by_name.joined(found), tally, chooser)
         for name, taker in self._takers.items():
             yield from self._settle(taker, name)
-        self._unread |= tally.broken
+        self._unread |= tally.incomplete
         if problem:
             _leave_out_the_rest(tally, problem)
 
@@ -181,6 +181,10 @@ class ArchiveRun(Extraction):
     def _take(self, found: Found, tally: Tally, chooser: Chooser) -> Taker | None:
         """Gives a record to its table, which is returned, or counts it as left out."""
         chooser.place += 1
+        if found.is_withdrawn:
+            reason = "only rows that are not loaded tell of it"
+            leave_out(tally, found, ARCHIVE_TABLES[found.table], reason)
+            return None
         if found.table == "people":
             self._take_person(found, tally)
         taker = self._takers.get(found.table)
@@ -191,6 +195,7 @@ class ArchiveRun(Extraction):
         reason = NO_KEY if key is None else self._not_asked_for(found.table, record)
         reason = reason or chooser.reason(found, key)
         if reason:
+            found.is_rejected = True
             leave_out(tally, found, taker.table, reason)
             return None
         if found.table == "attachment_files":

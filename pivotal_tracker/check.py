@@ -83,7 +83,10 @@ def check_archives(paths: Sequence[str]) -> Findings:
     from .archive import open_archives
 
     opened = open_archives(paths)
-    lines = [f"{one.name}: {one.form.name}, {len(one.files):,} files" for one in opened.archives]
+    lines = [
+        f"{one.name}: {one.form.name}, {len(one.files):,} file{'s' * (len(one.files) != 1)}"
+        for one in opened.archives
+    ]
     lines += [f"{name}: {reason}" for name, reason in opened.unread.items()]
     lines += [f"{name}: not an archive, left alone" for name in opened.ignored]
     return Findings(usable=True, lines=lines)

@@ -35,6 +35,10 @@ def report_records(
             for (source, kind, reason), noted in losses.items():
                 if kind not in not_loaded and noted.rows:
                     _note(_record(records, source, kind, archive), reason, column, noted)
+        for (source, kind), assumption in tally.assumptions.items():
+            if kind not in not_loaded:
+                record = _record(records, source, kind, archive)
+                _note(record, f"assumed: {assumption}", "rows", LeftOut())
     return [
         {**record, "left_out": list(record["left_out"].values())} for record in records.values()
     ]

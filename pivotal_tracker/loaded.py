@@ -200,7 +200,8 @@ class Loaded:
             query = f"SELECT {chosen} FROM {name}{rest}"  # noqa: S608 - ours and ints
             try:
                 with client.execute_query(query, *texts) as cursor:
-                    return list(cursor.fetchall())
+                    # BigQuery's rows are no tuples
+                    return list(map(tuple, cursor.fetchall()))
             except DatabaseUndefinedRelation:
                 return []
             finally:

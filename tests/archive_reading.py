@@ -60,11 +60,12 @@ def read(path: Path, form: Format | None = None) -> Read:
         path: The archive.
         form: Its format, whether it is recognised or not; recognised if none is given.
     """
-    archive = Archive(open_files(path), form) if form else open_archive(path)
+    archive = _archive_of(path, form) if form else open_archive(path)
     tally = Tally()
     records: dict[str, list[Record]] = defaultdict(list)
     contents: dict[int, bytes] = {}
     for found in archive.read(tally):
+        assert not found.is_withdrawn
         records[found.table].append(found.record)
         count_loaded(found, tally)
         if found.content:
@@ -72,6 +73,13 @@ def read(path: Path, form: Format | None = None) -> Read:
                 contents[found.record["id"]] = stream.read()
     assert_accounted_for(tally)
     return Read(dict(records), contents, tally, archive.form.name)
+
+
+def _archive_of(path: Path, form: Format) -> Archive:
+    files = open_files(path)
+    archive = Archive(files.only(form.claims(files)), form)
+    archive.files.refused |= files.refused
+    return archive
 
 
 def count_loaded(found: Found, tally: Tally) -> None:

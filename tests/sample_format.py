@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ class SampleFormat:
 
     def recognises(self, files: Files) -> bool:
         return bool(files) and all(name.endswith(".sample") for name in files)
+
+    def claims(self, files: Files) -> Collection[str]:
+        return set(files)
 
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
         for name, file in files.items():

@@ -1,5 +1,7 @@
 """Tracker's own export: nothing in it is lost, whatever its year, its hull and its damages."""
 
+# ruff: noqa: RUF001 - texts of many languages
+
 from __future__ import annotations
 
 import os
@@ -8,6 +10,7 @@ import struct
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import ArchiveError, csv_rows, open_archive, zips
-from pivotal_tracker.archive.csv_export import ProjectExport
+from pivotal_tracker.archive import ArchiveError, open_archive, open_archives, zips
+from pivotal_tracker.archive.formats.project_export import csv_rows
+from pivotal_tracker.archive.formats.project_export.csv_export import ProjectExport
 from pivotal_tracker.archive.keys import stable_key
 
 from .archive_reading import Read, read, try_to_read
@@ -354,10 +358,32 @@ def test_unicode_with_and_without_a_byte_order_mark(tmp_path: Path, encoding: st
     assert not found.tally.lost_values
 
 
-def test_windows_1252_is_read_and_told(tmp_path: Path) -> None:
-    found = as_read(tmp_path, as_csv(table([Row(1, "Tür “zu” €")])), encoding="cp1252")
-    assert story_of(found, 1)["name"] == "Tür “zu” €"
-    assert lost(found) == {"bytes that are not UTF-8, read as Windows-1252": 4}
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "Tür “zu” €"),
+        ("cp1252", "L’été: où ça coûte 5 €"),
+        ("cp1252", "Añadir la página"),
+        ("cp1252", "Não há informações"),
+        ("mac_roman", "Tür “zu” €"),
+        ("mac_roman", "L’été: où ça coûte 5 €"),
+        ("mac_roman", "Añadir la página"),
+        ("mac_roman", "Größere Übersicht"),
+        ("cp850", "Größere Übersicht"),
+        ("cp1250", "Dodać stronę użytkowników źródło"),
+        ("cp932", "ログイン画面を作る"),
+        ("cp932", "検索画面の不具合を直す (Login)"),
+        ("euc_jp", "検索画面の不具合を直す"),
+        ("cp1251", "Добавить страницу поиска"),
+    ],
+)
+def test_other_encodings_are_read_without_loss(tmp_path: Path, encoding: str, text: str) -> None:
+    rows = [Row(1, "Plain", owners=["Ann Lee"]), Row(2, text, description=f"{text}, ok")]
+    found = as_read(tmp_path, as_csv(table(rows)), encoding=encoding)
+    assert story_of(found, 2)["name"] == text
+    assert story_of(found, 2)["description"] == f"{text}, ok"
+    assert not found.tally.lost_values
+    assert not found.tally.left_out
 
 
 def test_one_broken_byte_spoils_no_other_text(tmp_path: Path) -> None:
@@ -531,9 +557,9 @@ def test_a_history_by_itself(tmp_path: Path, name: str) -> None:
 def test_what_is_none_of_the_export_is_named(tmp_path: Path) -> None:
     files = {NAME: as_csv(table(ROWS)).encode(), "readme.txt": b"hello", "old.zip": b"PK"}
     found = read(in_folder(tmp_path / "x", files))
-    (((source, kind, reason), noted),) = found.tally.left_out.items()
-    assert (source, kind, noted.rows, noted.where) == ("x", "files", 2, "old.zip")
-    assert "give it by itself" in reason
+    assert {key: (noted.rows, noted.where) for key, noted in found.tally.left_out.items()} == {
+        ("x", "files", "nothing that is known: a text of another kind"): (2, "old.zip"),
+    }
 
 
 def test_the_command_loads_whole_tables_and_a_second_time_nothing(
@@ -585,15 +611,55 @@ def test_repeated_columns_are_all_read(tmp_path: Path) -> None:
     assert story["owner_ids"] == [key("person", f"P{n}") for n in range(3)]
 
 
-def test_a_row_longer_than_the_header_is_loaded_and_what_is_beyond_it_counted(
-    tmp_path: Path,
-) -> None:
-    lines = table([Row(1, "One"), Row(2, "Two")])
+TOO_MANY_CELLS = "more cells than the header has, so that they may be shifted"
+
+
+def test_in_a_row_with_too_many_cells_what_may_be_shifted_is_rejected(tmp_path: Path) -> None:
+    row = Row(1, "One", iteration="7", state="started", requested_by="Ann", owners=["Ann"])
+    lines = table([row, Row(2, "Two")])
     lines[1] += ["", "more", "and more"]
     lines[2] += ["", ""]
     found = as_read(tmp_path, lines)
     assert [s["name"] for s in found.records["stories"]] == ["One", "Two"]
-    assert lost(found) == {"cells beyond the header": 2}
+    assert "requested_by_id" not in story_of(found, 1)
+    assert "people" not in found.records
+    assert lost(found) == {TOO_MANY_CELLS: 4}
+    assert not found.tally.incomplete
+
+
+UP_TO_CREATED = {
+    *("kind", "id", "project_id", "_position", "name", "story_type", "current_state"),
+    *("story_priority", "created_at", "_date_precision", "labels", "owner_ids"),
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "attributes"),
+    [
+        ("Title", None),
+        ("Labels", None),
+        ("Description", UP_TO_CREATED),
+        ("Blocker", UP_TO_CREATED | {"url"}),
+    ],
+)
+def test_a_comma_that_is_not_quoted_moves_no_cell_into_another_column(
+    tmp_path: Path, column: str, attributes: set[str] | None
+) -> None:
+    url = "https://www.pivotaltracker.com/story/show/203" if column == "Blocker" else ""
+    lines = table([Row(**{**vars(ICEBOX), "url": url, "estimate": ""}), STORY])
+    at = lines[0].index(column)
+    lines[1][at : at + 1] = ["one part", " and another", "and a third"]
+    found = as_read(tmp_path, lines)
+    assert story_of(found)["name"] == STORY.title
+    if attributes is None:
+        assert len(found.records["stories"]) == 1
+        assert found.reasons("stories") == {TOO_MANY_CELLS}
+        assert found.tally.incomplete == {NAME: "1 row could not be read"}
+    else:
+        more = {"requested_by_id"} if column == "Blocker" else set()
+        assert story_of(found, 203).keys() == attributes | more
+        assert lost(found).keys() == {TOO_MANY_CELLS}
+        assert not found.tally.incomplete
 
 
 @pytest.mark.parametrize(
@@ -1073,13 +1139,13 @@ def test_bombs_are_refused_by_ratio_and_by_size(
 ) -> None:
     path = in_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "1/a": bytes(2**20)})
     assert read(path).contents
-    monkeypatch.setattr(zips, "BYTES_WITHOUT_RATIO", 2**19)
+    monkeypatch.setattr(zips, "RATIO_EXEMPT_BYTES", 2**19)
     with pytest.raises(ArchiveError, match="times its size; at most 200 times"):
         open_archive(path)
-    monkeypatch.setattr(zips, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(zips, "MAX_BYTES", 2**20)
     with pytest.raises(ArchiveError, match=r"would unpack to .* at most .* GB"):
         open_archive(path)
-    monkeypatch.setattr(zips, "MOST_BYTES_OF_A_DIRECTORY", 50)
+    monkeypatch.setattr(zips, "MAX_BYTES_OF_A_DIRECTORY", 50)
     with pytest.raises(ArchiveError, match="a list of files of"):
         open_archive(path)
 
@@ -1148,7 +1214,7 @@ def test_a_huge_cell_is_refused_and_a_large_one_read(
     large = "x" * 1_000_000
     found = as_read(tmp_path, table([Row(1, "One", description=large)]))
     assert story_of(found, 1)["description"] == large
-    monkeypatch.setattr(csv_rows, "MOST_CHARACTERS_IN_A_ROW", 500_000)
+    monkeypatch.setattr(csv_rows, "MAX_CHARACTERS_IN_A_ROW", 500_000)
     for cell in (large, "x\n" * 500_000):
         with pytest.raises(
             ArchiveError, match=r"line [\d,]+: a row of more than 500,000 characters"
@@ -1163,22 +1229,36 @@ def test_a_csv_that_ends_within_a_cell_is_read_and_told(tmp_path: Path) -> None:
     assert lost(found) == {"the file ends within a cell: it was cut short": 1}
 
 
+CSV = "a CSV without the columns Id, Title, Type and Current State"
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"", "x.csv"),
-        (b"id,name\n1,x\n", "x.csv"),
-        (b"\xff\xfe\x00", "x.csv"),
-        (b"Id,Title\n1,a\n", "x.csv"),
+        (b"", "an empty file"),
+        (b"id,name\n1,x\n", CSV),
+        (b"\xff\xfe\x00", "a file of an unknown kind"),
+        (b"Id,Title\n1,a\n", CSV),
+        (
+            b"<?xml version='1.0'?>\n<stories type='array'><story><id>1</id></story></stories>",
+            "XML of Tracker's API v3 or v4, which is not supported",
+        ),
+        (b"<html><body>Log in</body></html>", "XML or HTML"),
+        (b'{"a": 1}', "JSON without records of API v5"),
+        (b"%PDF-1.4", "a PDF"),
     ],
 )
-def test_what_is_no_export_is_refused_with_what_was_looked_for(
+def test_what_is_no_archive_is_refused_with_what_it_is(
     tmp_path: Path, content: bytes, found: str
 ) -> None:
     (tmp_path / "x.csv").write_bytes(content)
-    with pytest.raises(ArchiveError, match=f"columns Id, Title or Story.*Found: {found}") as told:
-        open_archive(tmp_path / "x.csv")
-    assert "\n" not in str(told.value)
+    with pytest.raises(ArchiveError) as refused:
+        open_archives([tmp_path / "x.csv"])
+    assert str(refused.value) == (
+        f"{tmp_path / 'x.csv'} is no archive that is known. Found: {found}. Supported are "
+        "Tracker's exports (CSV, XLSX, ZIP), JSON of API v5, recordings (VCR, vcrpy, HAR) and the "
+        "backups that docs/archives.md lists."
+    )
 
 
 CELLS = st.one_of(
@@ -1215,9 +1295,15 @@ def test_any_cells_under_any_header_are_read(
     path = tmp_path / NAME
     path.write_bytes(as_csv(lines).encode("utf-8", "surrogatepass"))
     found = read(path)
-    numbered = [r for r in rows if r and r[0].strip().isascii() and r[0].strip().isdigit()]
-    known = found.records.get("stories", []) + found.records.get("epics", [])
-    assert len(known) == sum(len(r[0].strip()) <= 18 for r in numbered)
+    trusted = [r for r in rows if r and len(r) <= len(lines[0]) and _is_id(r[0].strip())]
+    kinds = {(("epics" if r[2:3] == ["epic"] else "stories"), int(r[0])) for r in trusted}
+    known = [(t, r["id"]) for t in ("stories", "epics") for r in found.records.get(t, [])]
+    assert kinds <= set(known)
+    assert len(known) == len(set(known))
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 @settings(
@@ -1235,3 +1321,207 @@ def test_any_bytes_are_read_or_refused(
     path = tmp_path / f"any{suffix}"
     path.write_bytes((header.encode(encoding) if encoding else b"") + content)
     try_to_read(path, ProjectExport())
+
+
+# exports of many projects
+
+
+def export_of(project: int, *, named: str = "") -> dict[str, bytes]:
+    """The unzipped export of a project, with a history and a file of a story."""
+    number = 1000 * project
+    rows = [Row(number + n, f"S{n}", owners=["Ann Lee"]) for n in (1, 2)]
+    name = named or f"p{project}_20240401_0900"
+    history = [
+        ["ID", "Type", "Message", "Performed By", "Occurred At"],
+        [str(number + 1), "story_update_activity", "m", "Ann Lee", "Nov 17, 2015"],
+    ]
+    return {
+        f"p{project}-export/{name}.csv": as_csv(table(rows)).encode(),
+        f"p{project}-export/history.csv": as_csv(history).encode(),
+        f"p{project}-export/{number + 1}/a.txt": str(project).encode(),
+    }
+
+
+@pytest.mark.parametrize("named", ["", "stories"])
+def test_exports_of_several_projects_in_one_zip(tmp_path: Path, named: str) -> None:
+    files = export_of(1, named=named) | export_of(2, named=named) | export_of(3, named=named)
+    found = read(in_zip(tmp_path / "all.zip", files))
+    names = {p["id"]: p["name"] for p in found.records["projects"]}
+    assert sorted(names.values()) == ["p1", "p2", "p3"]
+    assert {s["id"]: names[s["project_id"]] for s in found.records["stories"]} == {
+        1000 * n + k: f"p{n}" for n in (1, 2, 3) for k in (1, 2)
+    }
+    assert [names[a["project_id"]] for a in found.records["activity"]] == ["p1", "p2", "p3"]
+    files_of = found.by_id("attachment_files").values()
+    assert sorted((names[f["project_id"]], f["story_id"]) for f in files_of) == [
+        (f"p{n}", 1000 * n + 1) for n in (1, 2, 3)
+    ]
+    assert [p["name"] for p in found.records["people"]] == ["Ann Lee"]
+    assert not found.tally.left_out
+
+
+def test_folders_called_by_a_year_hold_exports(tmp_path: Path) -> None:
+    folder = in_folder(
+        tmp_path / "x",
+        {
+            f"{year}/p{year}.csv": as_csv(table([Row(year, "S"), Row(year + 100, "T")])).encode()
+            for year in (2019, 2020)
+        },
+    )
+    found = read(folder)
+    assert [p["name"] for p in found.records["projects"]] == ["p2019", "p2020"]
+    assert len(found.records["stories"]) == 4
+
+
+def test_a_folder_of_many_exports_is_loaded_as_one_account(
+    command: Command, tmp_path: Path
+) -> None:
+    files = {
+        f"project {n}.csv": as_csv(table([Row(n, "S", owners=["Ann Lee", f"P{n % 3}"])])).encode()
+        for n in range(1, 41)
+    }
+    folder = in_folder(tmp_path / "account", files)
+    in_zip(folder / "zipped.zip", export_of(50))
+    inner = in_zip(tmp_path / "inner.zip", export_of(60)).read_bytes()
+    (folder / "older").mkdir()
+    in_zip(folder / "older" / "two.zip", {"inner.zip": inner})
+    result = command("--archive", str(folder))
+    assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    assert len(tables["projects"]) == 42
+    assert len(tables["stories"]) == 44
+    assert sorted(p["name"] for p in tables["people"]) == ["Ann Lee", "P0", "P1", "P2"]
+    assert len(tables["attachment_files"]) == 2
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "account/project 7.csv (Tracker's project export) 1 0 0 3 0" in lines
+    assert any(line.startswith("46 files 44 0 0 ") for line in lines), result.stdout
+
+
+def test_two_dates_that_a_file_cannot_tell_apart_are_null_or_an_assumption(
+    command: Command, tmp_path: Path
+) -> None:
+    row = Row(1, "S", created="03/08/2021")
+    (tmp_path / "us.csv").write_text(as_csv(table([row])))
+    (tmp_path / "other.csv").write_text(as_csv(table([replace(row, id=2)]), ";"))
+    result = command(
+        *("--archive", str(tmp_path / "us.csv"), str(tmp_path / "other.csv")),
+        *("--resource", "stories", "load_report"),
+    )
+    assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    created = {s["id"]: s["created_at"] and f"{s['created_at']:%m-%d}" for s in tables["stories"]}
+    assert created == {1: "03-08", 2: None}
+    reasons = {
+        (r["source"], r["reason"], r["lost_values"]) for r in tables["load_report__left_out"]
+    }
+    assert reasons == {
+        ("us.csv", "assumed: dates such as '03/08/2021' are month/day/year", 0),
+        (
+            "other.csv",
+            "a created_at that may be two dates: nothing in the file shows the order of day and "
+            "month",
+            1,
+        ),
+    }
+    assert "assumed: dates such as '03/08/2021' are month/day/year" in result.stdout
+
+
+def test_a_file_with_rows_that_cannot_be_read_ends_with_3(command: Command, tmp_path: Path) -> None:
+    lines = as_csv(table([Row(1, "One"), Row(2, "Two")])) + "x,no id\n"
+    (tmp_path / "a.csv").write_text(lines)
+    result = command("--archive", str(tmp_path / "a.csv"), "--resource", "stories")
+    assert result.returncode == 3
+    assert "Not read as a whole: a.csv: 1 row could not be read" in result.stdout
+    assert len(command.tables()["stories"]) == 2
+
+
+# dates and numbers
+
+
+@pytest.mark.parametrize(
+    ("texts", "days"),
+    [
+        (["08/03/2021", "14/03/2021"], ["2021-03-08", "2021-03-14"]),
+        (["08/03/2021", "03/14/2021"], ["2021-08-03", "2021-03-14"]),
+        (["3/8/21", "3/14/21"], ["2021-03-08", "2021-03-14"]),
+        (["3/8/21"], ["2021-03-08"]),
+        (["14/03/2021", "03/14/2021", "03/08/2021"], ["2021-03-14", "2021-03-14", None]),
+        (["08.03.2021"], ["2021-03-08"]),
+        (["08.03.21", "03/08/2021"], ["2021-03-08", None]),
+        (["8 mars 2021", "03/08/2021"], ["2021-03-08", None]),
+        (["8-3-2021"], [None]),
+        (["8-3-2021", "14-3-2021"], ["2021-03-08", "2021-03-14"]),
+        (["21/03/08", "21/03/15", "21/03/20"], ["2021-03-08", "2021-03-15", "2021-03-20"]),
+        (["21/03/08"], [None]),
+        (["03/03/2021 10:00", "99/99/2021"], ["2021-03-03", None]),
+        (["8-Mar-21", "8 Mar 2021", "2021/03/08", "2021-3-8"], ["2021-03-08"] * 4),
+        (["8. März 2021", "8-mrz-21", "8 févr. 2021", "8-ene-21"], None),
+        (["2021年3月8日", "8 de março de 2021", "8-ago-21", "44263"], None),
+    ],
+)
+def test_the_order_of_dates_is_decided_once_for_a_file(
+    tmp_path: Path, texts: list[str], days: list[str | None] | None
+) -> None:
+    rows = [Row(n, "S", created=text) for n, text in enumerate(texts, start=1)]
+    found = as_read(tmp_path, table(rows))
+    dates = [story.get("created_at", "")[:10] or None for story in found.records["stories"]]
+    if days is not None:
+        assert dates == days
+    else:
+        assert all(dates)
+        assert not found.tally.lost_values
+
+
+@pytest.mark.parametrize(
+    ("texts", "delimiter", "estimates"),
+    [
+        (["0,5", "2"], ",", [0.5, 2]),
+        (["0,5", "1,000"], ";", [0.5, 1]),
+        (["1,000"], ";", [1]),
+        (["1,000"], ",", [None]),
+        (["1,000", "0.5"], ",", [1000, 0.5]),
+        (["1.000", "0,5"], ";", [1000, 0.5]),
+        (["1.500"], ",", [1.5]),
+    ],
+)
+def test_the_decimal_separator_is_decided_once_for_a_file(
+    tmp_path: Path, texts: list[str], delimiter: str, estimates: list[float | None]
+) -> None:
+    rows = [Row(n, "S", estimate=text) for n, text in enumerate(texts, start=1)]
+    found = as_read(tmp_path, as_csv(table(rows), delimiter))
+    assert [story.get("estimate") for story in found.records["stories"]] == estimates
+
+
+def test_a_repeated_row_tells_nothing(tmp_path: Path) -> None:
+    first = Row(1, "S", iteration="1", owners=["Ann"], labels="a")
+    again = Row(
+        1, "T", iteration="2", owners=["Bob"], labels="b", comments=["x (Eve - Nov 1, 2015)"]
+    )
+    found = as_read(tmp_path, table([first, again, Row(2, "U", iteration="1")]))
+    assert [i["story_ids"] for i in found.records["iterations"]] == [[1, 2]]
+    assert [p["name"] for p in found.records["people"]] == ["Ann"]
+    assert [one["name"] for one in found.records["labels"]] == ["a"]
+    assert found.reasons("stories") == {"it came before"}
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_what_only_outdated_copies_say_of_others_is_not_loaded(
+    command: Command, tmp_path: Path, newest_first: bool
+) -> None:
+    old = Row(1, "S", iteration="5", owners=["Bob"], labels="old", state="started")
+    new = Row(1, "T", iteration="6", owners=["Ann"], labels="new", state="started")
+    both = Row(2, "U", iteration="6", owners=["Eve", "Bob"], labels="both", state="started")
+    paths = []
+    for name, rows in (("p_20200101_0900.csv", [old, both]), ("p_20210101_0900.csv", [new, both])):
+        paths.append(tmp_path / name)
+        paths[-1].write_text(as_csv(table(rows)))
+    order = paths[::-1] if newest_first else paths
+    result = command("--archive", *map(str, order))
+    assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    placed = {(r["iteration_number"], r["value"]) for r in tables["iterations__story_ids"]}
+    assert placed == {(6, 1), (6, 2)}
+    assert [i["number"] for i in tables["iterations"]] == [6]
+    assert sorted(p["name"] for p in tables["people"]) == ["Ann", "Bob", "Eve"]
+    assert sorted(one["name"] for one in tables["labels"]) == ["both", "new"]
+    assert sorted(s["name"] for s in tables["stories"]) == ["T", "U"]

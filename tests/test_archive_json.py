@@ -12,12 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import FORMATS, ArchiveError, gathering, json_text, open_archives
+from pivotal_tracker.archive import FORMATS, ArchiveError, open_archives
+from pivotal_tracker.archive.formats.api_responses import json_text
+from pivotal_tracker.archive.merging import gathering
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .archive_reading import Get, Read, Record, all_of, getter, read, try_to_read, without
+from .conftest import Command
 
 ATTACHMENTS = "comments(:default,file_attachments,google_attachments)"
 CHILDREN = (
@@ -178,7 +181,7 @@ def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) 
     assert [task["id"] for task in result.records["stories"][0]["tasks"]] == [5]
     reason = "the archive does not hold the story that it belongs to"
     assert {key: noted.rows for key, noted in result.tally.left_out.items()} == {
-        ("b", "files", "nothing that is known"): 1,
+        ("b", "files", "nothing that is known: a text of another kind"): 1,
         ("b/tasks.json", "stories__tasks", reason): 1,
         ("b/comments.json", "stories__comments", reason): 1,
         ("b/comments.json", "stories__comments__file_attachments", reason): 1,
@@ -273,7 +276,8 @@ def test_the_tree_of_pt_backup(tmp_path: Path, get: Get) -> None:
         assert loaded(result, "projects") == {
             p["id"]: {"id": p["id"], "kind": "project", "name": p["name"]} for p in projects
         }
-        assert result.reasons("files") == {"XML of API v3, which is not read"}
+        older_xml = "XML of Tracker's API v3 or v4, which is not supported"
+        assert result.reasons("files") == {f"nothing that is known: {older_xml}"}
 
 
 def test_archives_beside_each_other_are_taken_one_by_one(
@@ -517,6 +521,7 @@ def test_a_broken_line_costs_one_line(tmp_path: Path) -> None:
     assert [s["id"] for s in result.records["stories"]] == [0, 1, 3, 4]
     ((key, noted),) = result.tally.left_out.items()
     assert (key, noted.where) == (("x.jsonl", "unknown", "the line is no JSON"), "line 3")
+    assert result.tally.incomplete == {"x.jsonl": "1 row could not be read"}
 
 
 def test_a_file_that_breaks_off_is_read_so_far(tmp_path: Path) -> None:
@@ -601,7 +606,7 @@ def test_a_full_disk_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_record_without_an_end_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_text, "MOST_BYTES_OF_A_RECORD", 200_000)
+    monkeypatch.setattr(json_text, "MAX_BYTES_OF_A_RECORD", 200_000)
     stories = [story(n) for n in range(3)]
     text = json.dumps(stories)[:-1] + ', {"kind":"story","id":9,"name":"' + "x" * 1_000_000
     (tmp_path / "x.json").write_text(text)
@@ -656,3 +661,302 @@ def test_any_bytes_are_read_or_refused(
         text[place : place + len(noise)] = noise
     (tmp_path / "x.json").write_bytes(text[:cut])
     try_to_read(tmp_path / "x.json", API_ANSWERS)
+
+
+# what is wrapped around records, and what is nested in them
+
+PLAIN = {
+    "kind": "story",
+    "id": 21,
+    "project_id": 7,
+    "name": "Paint",
+    "story_type": "feature",
+    "labels": [],
+}
+ACTIVITY = {
+    "kind": "story_update_activity",
+    "guid": "7_3",
+    "project_version": 3,
+    "message": "Ada started this feature",
+    "project": {"kind": "project", "id": 7, "name": "Garden"},
+    "performed_by": {"kind": "person", "id": 501, "name": "Ada"},
+    "occurred_at": 1578477600000,
+}
+WRAPPED = {
+    "a result": {"result": PLAIN},
+    "results with a count": {"results": [PLAIN], "count": 1, "next": None},
+    "a webhook": {"headers": {"x-id": "1"}, "body": PLAIN},
+    "a webhook whose body is a text": [{"body": json.dumps(PLAIN), "received": "2020"}],
+    "by id": {"stories": {"21": PLAIN}},
+    "by id, which the record leaves out": {
+        "stories": {"21": {k: v for k, v in PLAIN.items() if k != "id"}}
+    },
+    "by id, without a name": {"21": PLAIN},
+    "by project": {"7": {"stories": [PLAIN]}},
+    "a project by id": {"projects": {"7": {"kind": "project", "id": 7, "stories": {"21": PLAIN}}}},
+    "a search": {"stories": {"stories": [PLAIN], "total_hits": 1}, "epics": {"epics": []}},
+    "a search of a kind": {
+        "kind": "search_result_container",
+        "query": "x",
+        "stories": {"kind": "stories_search_result", "stories": [PLAIN], "total_hits": 1},
+    },
+    "by kind": {"story": PLAIN},
+    "beside what is of it": {"story": PLAIN, "epics": [], "reviews": []},
+    "deep inside": {"state": {"entities": {"stories": {"byId": {"21": PLAIN}}}}},
+    "beside a list that is streamed": {"data": [], "included": [PLAIN]},
+    "beside records that are streamed": {"data": [{**PLAIN, "id": 22}], "included": [PLAIN]},
+}
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_a_record_is_found_in_whatever_wraps_it(tmp_path: Path, how: str) -> None:
+    write(tmp_path / "x.json", WRAPPED[how])
+    result = read(tmp_path / "x.json")
+    assert result.by_id("stories")[21] == PLAIN
+    assert not result.tally.left_out
+
+
+def test_a_webhook_of_an_activity(tmp_path: Path) -> None:
+    (tmp_path / "hooks.jsonl").write_text(f"{json.dumps({'body': ACTIVITY})}\n" * 2)
+    result = read(tmp_path / "hooks.jsonl")
+    assert result.records["activity"] == [{**ACTIVITY, "project_id": 7}]
+    assert result.records["projects"] == [{"kind": "project", "id": 7, "name": "Garden"}]
+
+
+@pytest.mark.parametrize(
+    ("record", "table"),
+    [
+        ({"id": 7, "name": "Garden", "velocity_averaged_over": 3, "labels": []}, "projects"),
+        (
+            {"id": 7, "name": "G", "labels": [{"kind": "label", "id": 8, "project_id": 7}]},
+            "projects",
+        ),
+        ({"id": 7, "name": "G", "week_start_day": "Monday"}, "projects"),
+        ({"id": 7, "name": "G", "estimate": 3, "owner_ids": []}, "stories"),
+        ({"id": 7, "name": "G", "tasks": [{"id": 1, "story_id": 7}]}, "stories"),
+        ({"id": 7, "name": "G", "comments": [{"id": 1, "epic_id": 7}]}, "epics"),
+        ({"number": 3, "project_id": 7, "team_strength": 1, "length": 1}, "iterations"),
+        ({"id": 7, "project_id": 1, "role": "owner", "person": {"id": 3}}, "project_memberships"),
+        ({"id": 7, "name": "A", "initials": "A", "email": "a@example.org"}, "people"),
+    ],
+)
+def test_records_without_a_kind_are_known_by_their_attributes(
+    tmp_path: Path, record: Record, table: str
+) -> None:
+    write(tmp_path / "x.json", record)
+    result = read(tmp_path / "x.json")
+    assert len(result.records[table]) == 1
+    assert not result.reasons("unknown")
+
+
+def test_what_is_not_recognised_is_counted(tmp_path: Path) -> None:
+    saved = {"stories": [PLAIN], "widgets": [{"id": 1}, {"id": 2}], "theme": {"name": "dark"}}
+    notification = {"kind": "notification", "id": 5, "story": {"kind": "story", "id": 99}}
+    write(tmp_path / "x.json", [saved, notification])
+    result = read(tmp_path / "x.json")
+    assert [story["id"] for story in result.records["stories"]] == [21]
+    assert {reason: n.rows for (_, _, reason), n in result.tally.left_out.items()} == {
+        "it is of no known kind": 3,
+        "no table holds a 'notification'": 1,
+    }
+
+
+def person(number: int) -> Record:
+    return {"kind": "person", "id": number, "name": f"P{number}", "initials": "P"}
+
+
+def test_people_inside_records_become_ids_and_rows_at_any_depth(tmp_path: Path) -> None:
+    attachment = {"kind": "file_attachment", "id": 61, "uploader": person(1)}
+    google = {"kind": "google_attachment", "id": 62, "person": person(2)}
+    comment = {
+        "kind": "comment",
+        "id": 31,
+        "text": "t",
+        "person": person(3),
+        "file_attachments": [attachment],
+        "google_attachments": [google],
+    }
+    story = {
+        **PLAIN,
+        "requested_by": person(4),
+        "owned_by": person(5),
+        "owners": [{"id": 900, "user_id": 6, "name": "P6", "initials": "P"}],
+        "followers": [person(7)],
+        "comments": [comment],
+        "blockers": [{"kind": "blocker", "id": 41, "person": person(8)}],
+        "reviews": [{"kind": "review", "id": 51, "reviewer": person(9)}],
+        "transitions": [
+            {"kind": "story_transition", "state": "x", "project_version": 1}
+            | {"performed_by": person(10)}
+        ],
+    }
+    epic = {
+        "kind": "epic",
+        "id": 71,
+        "project_id": 7,
+        "comments": [{"kind": "comment", "id": 32, "text": "e", "person": person(11)}],
+    }
+    alone = {"kind": "comment", "id": 33, "story_id": 21, "text": "a", "person": person(12)}
+    release = {"kind": "release", "id": 81, "project_id": 7, "stories": [story]}
+    write(tmp_path / "x.json", [release, epic, alone])
+    result = read(tmp_path / "x.json")
+    assert result.by_id("people") == {
+        n: {"kind": "person", "id": n, "name": f"P{n}", "initials": "P"} for n in range(1, 13)
+    }
+    assert result.records["stories"] == [
+        {
+            **PLAIN,
+            "requested_by_id": 4,
+            "owned_by_id": 5,
+            "owner_ids": [6],
+            "follower_ids": [7],
+            "comments": [
+                {
+                    "kind": "comment",
+                    "id": 31,
+                    "text": "t",
+                    "person_id": 3,
+                    "file_attachments": [{"kind": "file_attachment", "id": 61, "uploader_id": 1}],
+                    "google_attachments": [{"kind": "google_attachment", "id": 62, "person_id": 2}],
+                },
+                {"kind": "comment", "id": 33, "story_id": 21, "text": "a", "person_id": 12},
+            ],
+            "blockers": [{"kind": "blocker", "id": 41, "person_id": 8}],
+            "reviews": [{"kind": "review", "id": 51, "reviewer_id": 9}],
+            "transitions": [
+                {
+                    "kind": "story_transition",
+                    "state": "x",
+                    "project_version": 1,
+                    "performed_by_id": 10,
+                }
+            ],
+        }
+    ]
+    assert result.records["epics"][0]["comments"][0]["person_id"] == 11
+
+
+def test_a_copy_that_is_not_loaded_tells_nothing_of_others(tmp_path: Path) -> None:
+    old = {
+        **PLAIN,
+        "project_id": 6,
+        "updated_at": "2020-01-01T00:00:00Z",
+        "requested_by": person(1),
+        "labels": [{"kind": "label", "id": 80, "name": "old"}],
+        "story_type": "release",
+    }
+    new = {**PLAIN, "updated_at": "2021-01-01T00:00:00Z", "requested_by": person(2)}
+    write(tmp_path / "x.json", [old, new])
+    result = read(tmp_path / "x.json")
+    assert [p["id"] for p in result.records["projects"]] == [7]
+    assert [p["id"] for p in result.records["people"]] == [2]
+    assert not {"labels", "releases"} & result.records.keys()
+
+
+def test_a_copy_that_another_archive_has_newer_tells_nothing_of_others(
+    command: Command, tmp_path: Path
+) -> None:
+    old = {**PLAIN, "updated_at": "2020-01-01T00:00:00Z", "requested_by": person(1)}
+    old["labels"] = [{"kind": "label", "id": 80, "name": "old"}]
+    new = {**PLAIN, "updated_at": "2021-01-01T00:00:00Z", "requested_by": person(2)}
+    write(tmp_path / "old.json", [old])
+    write(tmp_path / "new.json", [new])
+    result = command("--archive", str(tmp_path / "old.json"), str(tmp_path / "new.json"))
+    assert result.returncode == 0, result.stderr
+    tables = command.tables()
+    assert [p["id"] for p in tables["people"]] == [2]
+    assert tables["labels"] == []
+    reasons = {(r["kind"], r["reason"]) for r in tables["load_report__left_out"]}
+    assert ("people", "only rows that are not loaded tell of it") in reasons
+
+
+def test_records_inside_others_are_in_their_project(tmp_path: Path) -> None:
+    story = {"kind": "story", "id": 21, "name": "Paint", "labels": [{"id": 80, "name": "l"}]}
+    release = {"kind": "release", "id": 81, "project_id": 7, "stories": [{**story, "id": 22}]}
+    iteration = {"kind": "iteration", "number": 1, "project_id": 7, "stories": [story]}
+    inside = {"kind": "iteration", "number": 2, "stories": [{**story, "id": 23}]}
+    project = {"kind": "project", "id": 8, "name": "P", "iterations": [inside]}
+    write(tmp_path / "x.json", [release, iteration, project])
+    result = read(tmp_path / "x.json")
+    assert {s["id"]: s["project_id"] for s in result.records["stories"]} == {21: 7, 22: 7, 23: 8}
+    assert result.records["labels"][0]["project_id"] == 7
+    assert set(result.by_id("iterations")) == {(7, 1), (8, 2)}
+
+
+@pytest.mark.parametrize(
+    ("iteration", "length"),
+    [
+        ({"start": "2020-01-06T00:00:00Z", "finish": "2020-01-20T00:00:00Z"}, 2),
+        # clocks were put forward in between
+        ({"start": "2020-03-02T00:00:00-08:00", "finish": "2020-03-09T00:00:00-07:00"}, 1),
+        ({"start": "2020-01-06T00:00:00Z"}, 3),
+        ({"start": "2020-01-06T00:00:00Z", "finish": "2020-01-08T00:00:00Z"}, 3),
+        ({"start": "2020-01-06T00:00:00Z", "finish": "2020-01-13T00:00:00Z", "length": 4}, 4),
+    ],
+)
+def test_iterations_without_a_length_have_that_of_their_dates_or_project(
+    tmp_path: Path, iteration: Record, length: int
+) -> None:
+    project = {"kind": "project", "id": 7, "iteration_length": 3}
+    whole = {"kind": "iteration", "number": 1, "project_id": 7, **iteration}
+    write(tmp_path / "x.json", [whole, project])
+    assert read(tmp_path / "x.json").records["iterations"][0]["length"] == length
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"story": PLAIN, "comments": [{"id": 31, "text": "t", "person": {"id": 3, "name": "P"}}]},
+        [PLAIN, {"story_id": 21, "comments": [{"kind": "comment", "id": 31, "text": "t"}]}],
+        [PLAIN, {"comments": {"21": [{"kind": "comment", "id": 31, "text": "t"}]}}],
+        [PLAIN, {"kind": "comment", "id": 31, "text": "t", "story": {"kind": "story", "id": 21}}],
+    ],
+)
+def test_comments_belong_to_the_story_beside_them(tmp_path: Path, value: Any) -> None:
+    write(tmp_path / "x.json", value)
+    result = read(tmp_path / "x.json")
+    (story,) = result.records["stories"]
+    assert [comment["id"] for comment in story["comments"]] == [31]
+    assert not result.tally.left_out
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"project_id": 7, "stories": [{"kind": "story", "id": 21}]},
+        {"project": {"kind": "project", "id": 7}, "stories": [{"kind": "story", "id": 21}]},
+        {"kind": "story", "id": 21, "project": {"kind": "project", "id": 7, "name": "Garden"}},
+    ],
+)
+def test_stories_are_in_the_project_beside_them(tmp_path: Path, value: Any) -> None:
+    write(tmp_path / "x.json", value)
+    result = read(tmp_path / "x.json")
+    assert result.records["stories"] == [{"kind": "story", "id": 21, "project_id": 7}]
+    assert [project["id"] for project in result.records["projects"]] == [7]
+
+
+# what lies beside the files of a tool
+
+
+def test_files_that_a_backup_tool_did_not_write_are_read_too(tmp_path: Path) -> None:
+    folder = tmp_path / "saved"
+    write(folder / "stories.json", [PLAIN])
+    write(folder / "activities.json", [ACTIVITY])
+    write(folder / "project.json", {"kind": "project", "id": 7, "iteration_length": 2})
+    write(
+        folder / "project_memberships.json",
+        [{"kind": "project_membership", "id": 108, "project_id": 7, "person": person(1)}],
+    )
+    (folder / "garden.csv").write_text("Id,Title,Type,Current State\n22,Two,feature,accepted\n")
+    (folder / "notes.txt").write_text("mine")
+    opened = open_archives([folder])
+    assert [archive.form.name for archive in opened.archives] == [
+        "pt_backup.py",
+        "Tracker's project export",
+    ]
+    result = read(folder)
+    assert result.records["projects"][0]["iteration_length"] == 2
+    assert len(result.records["project_memberships"]) == 1
+    assert opened.archives[0].files.unclaimed == {
+        "notes.txt": "nothing that is known: a text of another kind"
+    }

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import ArchiveError, database_dumps, sqlite
-from pivotal_tracker.archive.database_dumps import STORYEXPORTER
+from pivotal_tracker.archive import ArchiveError
+from pivotal_tracker.archive.formats.databases import database_dumps, sqlite
+from pivotal_tracker.archive.formats.databases.database_dumps import STORYEXPORTER
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
@@ -351,8 +352,8 @@ def test_other_types_than_declared(database: Path) -> None:
 
 
 def test_huge_values(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "MOST_BYTES_OF_A_RECORD", 100_000)
-    monkeypatch.setattr(database_dumps, "MOST_BYTES_OF_AN_ATTACHMENT", 500_000)
+    monkeypatch.setattr(sqlite, "MAX_BYTES_OF_A_RECORD", 100_000)
+    monkeypatch.setattr(database_dumps, "MAX_BYTES_OF_AN_ATTACHMENT", 500_000)
     blobs = "INSERT INTO file_attachment_file VALUES (1, zeroblob(400000)), (2, zeroblob(600000))"
     execute(database, blobs, "INSERT INTO person (id, name) VALUES (9999999999, zeroblob(200000))")
     result = read(database)

@@ -240,7 +240,7 @@ def test_what_an_archive_lacks_is_absent(tmp_path: Path) -> None:
         assert [s["id"] for s in get(path, with_label="web")] == [3]
         assert get(path, with_state="accepted") == []
         labels = get("projects/9/labels", fields="name,counts")
-        assert labels == [{"id": 4, "name": "web"}, {"id": 5, "name": "shop"}]
+        assert labels == [{"id": 5, "name": "shop"}, {"id": 4, "name": "web"}]
         for name in ("iterations", "epics", "activity", "memberships"):
             assert get(f"projects/9/{name}") == []
         assert get("projects/9/history/days")["data"] == []

@@ -6,17 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .api_answers import ApiAnswers
 from .copies import Copies, Rank, known_values, rank_of
-from .csv_export import ProjectExport
-from .database_dumps import PIVOTAL_TRACKER_DUMP, STORYEXPORTER
 from .files import ArchiveError, Files
 from .format import FILES, Archive, Format, Found
+from .formats.api_responses.api_answers import ApiAnswers
+from .formats.databases.database_dumps import PIVOTAL_TRACKER_DUMP, STORYEXPORTER
+from .formats.pivotaltrackerdump import PivotalTrackerDump
+from .formats.project_export.csv_export import ProjectExport
+from .formats.pt_backup import PtBackup
+from .formats.pt_backup_tree import PtBackupTree
+from .limits import MAX_ARCHIVES_IN_EACH_OTHER
 from .opening import open_files
-from .pivotaltrackerdump import PivotalTrackerDump
-from .pt_backup import PtBackup
-from .pt_backup_tree import PtBackupTree
 from .tally import LeftOut, Tally, Totals
+from .unknown import refusal, why_unknown
+from .zips import is_zip, open_zip
 
 __all__ = [
     "FILES",
@@ -48,9 +51,6 @@ FORMATS: tuple[Format, ...] = (
 )
 """Every format that is read, in the order in which they are tried."""
 
-_NOBODYS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
-"""What file managers leave in folders."""
-
 
 class UnknownArchiveError(ArchiveError):
     """Something that is no archive of any format."""
@@ -70,12 +70,19 @@ class Opened:
     unread: dict[str, str] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
+    def add(self, name: str, inside: Opened) -> None:
+        """Adds what lies in a folder, a ZIP or a file of a name."""
+        self.archives += inside.archives
+        self.unread |= {f"{name}/{one}".rstrip("/"): why for one, why in inside.unread.items()}
+        self.ignored += [f"{name}/{one}".rstrip("/") for one in inside.ignored]
+
 
 def open_archives(paths: Iterable[str | Path]) -> Opened:
-    """Recognises files and folders; a folder may be one archive, or hold several.
+    """Recognises files and folders; each may be one archive, or hold several.
 
     Args:
-        paths: Each is looked at as a whole; a folder that is not known as a whole, one level down.
+        paths: Each is looked at as a whole; what is not known as a whole, folder by folder and
+            file by file, ZIPs included.
 
     Raises:
         ArchiveError: There is nothing at one of the paths, or nothing known at any of them.
@@ -83,39 +90,77 @@ def open_archives(paths: Iterable[str | Path]) -> Opened:
     opened = Opened()
     for path in dict.fromkeys(Path(one).resolve() for one in paths):
         try:
-            opened.archives.append(open_archive(path))
-        except UnknownArchiveError as error:
-            if not _open_inside(path, opened):
-                opened.unread[path.name] = str(error)
+            files = open_files(path)
         except ArchiveError as error:
             if not path.exists():
                 raise
             opened.unread[path.name] = str(error)
+        else:
+            inside = _archives_in(files, "" if path.is_dir() else f"{path.name}/")
+            if not inside.archives and not inside.unread:
+                inside = Opened(unread={"": refusal(files)})
+            opened.add(path.name, inside)
     if not opened.archives:
         raise ArchiveError(next(iter(opened.unread.values()), "No archive was given."))
     return opened
 
 
-def _open_inside(folder: Path, opened: Opened) -> bool:
-    """Opens the archives in a folder, and says whether there are any."""
-    archives, ignored = [], []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name.startswith(".") or path.name in _NOBODYS or path.is_symlink():
-            continue
-        try:
-            archives.append(open_archive(path))
-        except UnknownArchiveError:
-            ignored.append(f"{folder.name}/{path.name}")
-        except ArchiveError as error:
-            opened.unread[f"{folder.name}/{path.name}"] = str(error)
-    opened.archives += archives
-    if archives:
-        opened.ignored += ignored
-    return bool(archives)
+def _archives_in(files: Files, prefix: str, level: int = 0) -> Opened:
+    """Recognises files as a whole, and one by one those that no archive claims.
+
+    Args:
+        files: What was found in one place.
+        prefix: What the archives in there are called by, before their own name.
+        level: How many ZIPs it lies in.
+    """
+    opened = Opened()
+    rest = files
+    while rest and (form := _format_of(rest)):
+        claimed = form.claims(rest)
+        opened.archives.append(Archive(rest.only(claimed), form))
+        rest = rest.only(rest.keys() - set(claimed))
+    whole = [archive.files for archive in opened.archives]
+    for top, entry in sorted(rest.entries(prefix).items()):
+        if not top.startswith("."):
+            opened.add(top, _archives_in_entry(top, entry, level))
+    if whole:
+        whole[0].refused |= files.refused
+        whole[0].unclaimed |= _reasons(rest, opened.ignored)
+        opened.ignored = [name for name in opened.ignored if name not in rest]
+    else:
+        opened.ignored += [f"{name} ({reason})" for name, reason in files.refused.items()]
+    return opened
+
+
+def _archives_in_entry(name: str, entry: Files, level: int) -> Opened:
+    """The same of a folder, a ZIP, or a file by itself."""
+    if list(entry) != [name]:
+        return _archives_in(entry, f"{entry.label}/", level)
+    try:
+        packed = open_zip(entry[name], entry.label) if is_zip(entry[name]) else None
+        if packed is None:
+            form = _format_of(entry)
+            return Opened([Archive(entry, form)]) if form else Opened(ignored=[""])
+        if level == MAX_ARCHIVES_IN_EACH_OTHER:
+            return Opened(unread={"": "it lies in too many ZIPs: unpack them"})
+        inside = _archives_in(packed, f"{entry.label}/", level + 1)
+        return inside if inside.archives or inside.unread else Opened(ignored=[""])
+    except ArchiveError as error:
+        return Opened(unread={"": str(error)})
+
+
+def _format_of(files: Files) -> Format | None:
+    """The format of files as a whole; of several files some of which are damaged, perhaps none."""
+    try:
+        return next((form for form in FORMATS if form.recognises(files)), None)
+    except ArchiveError:
+        if len(files) == 1:
+            raise
+        return None
 
 
 def open_archive(path: Path) -> Archive:
-    """Recognises what a file or a folder holds by what is in it.
+    """Recognises what a file or a folder holds, as a whole, by what is in it.
 
     Args:
         path: A file or a folder.
@@ -125,17 +170,19 @@ def open_archive(path: Path) -> Archive:
         ArchiveError: There is nothing there, or it cannot be read.
     """
     files = open_files(path)
-    for form in FORMATS:
-        if form.recognises(files):
-            return Archive(files, form)
-    raise UnknownArchiveError(
-        f"{path} is no archive that is known. Looked for: "
-        f"{'; '.join(form.looks_like for form in FORMATS)}. Found: {_some_of(files)}."
-    )
+    form = _format_of(files)
+    if form is None:
+        raise UnknownArchiveError(refusal(files))
+    archive = Archive(files.only(form.claims(files)), form)
+    archive.files.refused |= files.refused
+    archive.files.unclaimed |= _reasons(files, sorted(files.keys() - archive.files.keys()))
+    return archive
 
 
-def _some_of(files: Files) -> str:
-    """The first names in an archive, for a person to see what was looked at."""
-    names = [*sorted(files), *(f"{name} ({why})" for name, why in files.refused.items())]
-    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-    return f"{', '.join(names[:5]) or 'nothing'}{more}"
+def _reasons(files: Files, names: Iterable[str]) -> dict[str, str]:
+    """Why files are not read, by name."""
+    return {
+        name: f"nothing that is known: {why_unknown(files[name])}"
+        for name in names
+        if name in files
+    }

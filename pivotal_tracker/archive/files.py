@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,18 +35,33 @@ class File:
 class Files(Mapping[str, File]):
     """The files of one archive, by name.
 
+    Args:
+        path: The folder or file that was given, or where it lies in one.
+        files: By name.
+        refused: See below.
+        label: What it is called; the name of `path` by default.
+
     Attributes:
-        path: The folder or file that was given.
+        path: The folder or file.
+        label: What the column `_source` and the load report call it.
         refused: What else is in there and is not read, by name, with the reason: links, names
             that lead out of the archive, what is encrypted.
+        unclaimed: The names of files that are none of the archive's, with the reason.
     """
 
     def __init__(
-        self, path: Path, files: Mapping[str, File], refused: Mapping[str, str] | None = None
+        self,
+        path: Path,
+        files: Mapping[str, File],
+        refused: Mapping[str, str] | None = None,
+        label: str = "",
     ) -> None:
         self.path = path
-        self.refused = refused or {}
+        self.label = label or path.resolve().name
+        self.refused = dict(refused or {})
+        self.unclaimed: dict[str, str] = {}
         self._files = files
+        self._is_one = len(files) == 1
 
     def __getitem__(self, name: str) -> File:
         return self._files[name]
@@ -58,6 +73,27 @@ class Files(Mapping[str, File]):
         return len(self._files)
 
     def source(self, name: str) -> str:
-        """What the column `_source` and the tally call a file: wherever the archive lies."""
-        archive = self.path.resolve().name
-        return archive if [name] == list(self._files) else f"{archive}/{name}"
+        """What the column `_source` and the load report call a file: wherever the archive lies."""
+        return self.label if self._is_one and name in self._files else f"{self.label}/{name}"
+
+    def only(self, names: Collection[str]) -> Files:
+        """Some of the files, called as here."""
+        chosen = {name: file for name, file in self._files.items() if name in names}
+        files = Files(self.path, chosen, label=self.label)
+        files._is_one = self._is_one
+        return files
+
+    def entries(self, prefix: str) -> dict[str, Files]:
+        """The files and folders at the top, each as an archive of its own.
+
+        Args:
+            prefix: What their labels begin with.
+        """
+        tops: dict[str, dict[str, File]] = {}
+        for name, file in self._files.items():
+            top, _, rest = name.partition("/")
+            tops.setdefault(top, {})[rest or top] = replace(file, name=rest or top)
+        return {
+            top: Files(self.path / top, files, label=f"{prefix}{top}")
+            for top, files in tops.items()
+        }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
@@ -15,7 +15,7 @@ FILES = "files"
 """Stands for the table in a tally, where whole files are left out."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Found:
     """One record that an archive holds.
 
@@ -27,6 +27,9 @@ class Found:
         content: For `attachment_files`: opens the bytes of the file, while the archive is read.
         elsewhere: How many of the record's nested rows came from another file than `source`, by
             that file and their table: comments that lie beside the stories, say.
+        is_rejected: Set by the reader of the archive where the record is not loaded, before it
+            takes the next one: what the record says of others does not count then.
+        is_withdrawn: Whether only rejected records tell of this one, so that it is not loaded.
     """
 
     table: str
@@ -34,6 +37,8 @@ class Found:
     source: str
     content: Callable[[], BinaryIO] | None = None
     elsewhere: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    is_rejected: bool = False
+    is_withdrawn: bool = False
 
     def by_source(self, rows: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
         """Shares the record's rows out to the files they came from, for the tally.
@@ -65,7 +70,11 @@ class Format(Protocol):
     may_repeat: bool
 
     def recognises(self, files: Files) -> bool:
-        """Whether the files are of this format, told by as little of them as will do."""
+        """Whether files are of this format, told by as little of them as will do."""
+        ...
+
+    def claims(self, files: Files) -> Collection[str]:
+        """The names of the files that are read, of those that were recognised."""
         ...
 
     def read(self, files: Files, tally: Tally) -> Iterator[Found]:
@@ -92,11 +101,11 @@ class Archive:
     @property
     def name(self) -> str:
         """Its own name, without the folders that it lies in."""
-        return self.files.path.name
+        return self.files.label
 
     def read(self, tally: Tally) -> Iterator[Found]:
-        """All records: see `Format.read`; what the archive was refused of is told to the tally."""
-        for name, reason in self.files.refused.items():
-            tally.read(self.files.path.name, FILES)
-            tally.leave_out(self.files.path.name, FILES, reason, name)
+        """All records: see `Format.read`; files that are not read are told to the tally."""
+        for name, reason in (self.files.refused | self.files.unclaimed).items():
+            tally.read(self.files.label, FILES)
+            tally.leave_out(self.files.label, FILES, reason, name)
         return self.form.read(self.files, tally)

@@ -38,6 +38,17 @@ class LineTally:
         """Counts rows that will not be loaded; the text says which."""
         self._tally.leave_out(self.source, table, reason, self._where(text), rows)
 
+    def reject_row(self, table: str, reason: str, text: str) -> None:
+        """Counts a row that could not be read, whose file is not loaded as a whole then."""
+        self._tally.read(self.source, table)
+        self._tally.leave_out(self.source, table, reason, self._where(text))
+        self._tally.unreadable[self.source] += 1
+
+    def assume(self, table: str, assumption: str) -> None:
+        """Names an assumption by which the file was read."""
+        if assumption:
+            self._tally.assume(self.source, table, assumption)
+
     def lose(self, table: str, reason: str, text: str, values: int = 1) -> None:
         """Counts values that the loaded row will lack; the text says which."""
         self._tally.lose(self.source, table, reason, self._where(text), values)

@@ -38,7 +38,7 @@ def _opened(path: Path) -> Files:
             else f"{path} does not exist."
         )
     one = _on_disk(path, path.name)
-    unpacked = open_zip(path) if is_zip(one) else None
+    unpacked = open_zip(one) if is_zip(one) else None
     return Files(path, {one.name: one}) if unpacked is None else unpacked
 
 

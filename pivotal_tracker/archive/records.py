@@ -7,6 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..tables import (
+    ACCOUNT_MEMBERSHIPS,
+    ACCOUNTS,
+    ACTIVITY,
+    EPICS,
+    HISTORY_DAYS,
+    ITERATIONS,
+    LABELS,
+    PEOPLE,
+    PROJECT_MEMBERSHIPS,
+    PROJECTS,
+    RELEASES,
+    REVIEW_TYPES,
+    STORIES,
+    WORKSPACES,
+    Table,
+)
 from .format import Record
 
 Key = int | str | tuple[int | str, ...]
@@ -120,6 +137,9 @@ COLLECTIONS: dict[str, str] = {
 }
 """The table or the attribute that the API's lists feed, by what they are called in its paths."""
 
+SINGULARS: dict[str, str] = {**_TABLE_OF_KIND, **_CHILD_OF_KIND}
+"""The table or the attribute of one record that is called by its kind."""
+
 _SHAPES: tuple[tuple[frozenset[str], str], ...] = tuple(
     (frozenset(attributes.split()), belongs_to)
     for attributes, belongs_to in (
@@ -133,6 +153,7 @@ _SHAPES: tuple[tuple[frozenset[str], str], ...] = tuple(
         ("label name", "epics"),
         ("text story_id", "comments"),
         ("text epic_id", "comments"),
+        ("text person_id", "comments"),
         ("complete story_id", "tasks"),
         ("resolved story_id", "blockers"),
         ("review_type_id story_id", "reviews"),
@@ -165,6 +186,35 @@ ID_COLUMNS = {"stories": "story_id", "epics": "epic_id"}
 """What children call the id of what they belong to."""
 
 
+def _attributes_of(table: Table) -> frozenset[str]:
+    """The attributes of the records of a table, those that hold objects and lists included."""
+    columns = (name.partition("__")[0] for name in table.columns if not name.startswith("_"))
+    return frozenset((*columns, *table.nested))
+
+
+_ATTRIBUTES = {
+    table.name: _attributes_of(table)
+    for table in (
+        *(PROJECTS, STORIES, EPICS, LABELS, PROJECT_MEMBERSHIPS, RELEASES, ITERATIONS, ACTIVITY),
+        *(HISTORY_DAYS, REVIEW_TYPES, WORKSPACES, ACCOUNTS, ACCOUNT_MEMBERSHIPS, PEOPLE),
+    )
+}
+_OWN_ATTRIBUTES = {
+    table: attributes.difference(*(a for t, a in _ATTRIBUTES.items() if t != table))
+    for table, attributes in _ATTRIBUTES.items()
+}
+"""The attributes that the records of no other table have."""
+
+_COMMON_WORDS = frozenset(
+    {"admin", "counts", "date", "email", "finish", "hidden", "highlight", "label", "length"}
+    | {"message", "number", "owner", "person_id", "plan", "points", "project", "public", "role"}
+    | {"start", "version"}
+)
+"""Attributes that records of anything else may have too: one alone tells nothing."""
+
+_PARENTS = {"story_id": "stories", "epic_id": "epics", "project_id": "projects"}
+
+
 def belongs_to(record: Record) -> str:
     """The table of a record, or its attribute in another; empty where that cannot be told."""
     kind = record.get("kind")
@@ -173,7 +223,34 @@ def belongs_to(record: Record) -> str:
             return "activity"
         return _TABLE_OF_KIND.get(kind) or _CHILD_OF_KIND.get(kind, "")
     attributes = record.keys()
-    return next((place for shape, place in _SHAPES if shape <= attributes), "")
+    by_shape = next((place for shape, place in _SHAPES if shape <= attributes), "")
+    return by_shape or _belongs_by_columns(record) or _belongs_by_children(record)
+
+
+def _belongs_by_columns(record: Record) -> str:
+    """The one table that alone has some of the attributes, and has at least half of them."""
+    attributes = record.keys()
+    fitting = [
+        table
+        for table, own in _OWN_ATTRIBUTES.items()
+        if KEYS.get(table, ("id",))[-1] in attributes
+        and len(own & attributes) + bool((own - _COMMON_WORDS) & attributes) > 1
+        and 2 * len(_ATTRIBUTES[table] & attributes) >= len(attributes)
+    ]
+    return fitting[0] if len(fitting) == 1 else ""
+
+
+def _belongs_by_children(record: Record) -> str:
+    """The table of a record to whose id the records inside it refer."""
+    number = record.get("id")
+    if number is None:
+        return ""
+    for value in record.values():
+        for child in value if isinstance(value, list) else ():
+            for column, table in _PARENTS.items():
+                if isinstance(child, dict) and child.get(column) == number:
+                    return table
+    return ""
 
 
 def release_of(story: Record) -> Record:

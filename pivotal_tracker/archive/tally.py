@@ -56,6 +56,25 @@ class Tally:
     broken: dict[str, str] = field(default_factory=dict)
     """Files that could not be read to their end, with the reason."""
 
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """Rows that were left out because they could not be read, by file."""
+
+    assumptions: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What was assumed to read a file without evidence, by file and table."""
+
+    @property
+    def incomplete(self) -> dict[str, str]:
+        """The files that could not be read as a whole, with the reason."""
+        rows = {
+            source: f"{count:,} {'row' if count == 1 else 'rows'} could not be read"
+            for source, count in self.unreadable.items()
+        }
+        return rows | self.broken
+
+    def assume(self, source: str, table: str, assumption: str) -> None:
+        """Names an assumption by which values of a file were read."""
+        self.assumptions[source, table] = assumption
+
     def read(self, source: str, table: str, rows: int = 1) -> None:
         """Counts rows that a file holds."""
         self.read_rows[source, table] += rows

@@ -6,22 +6,25 @@ import contextlib
 import io
 import lzma
 import re
+import shutil
 import stat
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any, BinaryIO, cast
 
 from .files import ArchiveError, File, Files
 from .limits import (
-    BYTES_WITHOUT_RATIO,
-    MOST_BYTES,
-    MOST_BYTES_OF_A_DIRECTORY,
-    MOST_RATIO,
+    MAX_BYTES,
+    MAX_BYTES_OF_A_DIRECTORY,
+    MAX_BYTES_OF_AN_INNER_ZIP,
+    MAX_RATIO,
+    RATIO_EXEMPT_BYTES,
 )
 
 _BROKEN = (
@@ -55,8 +58,12 @@ def is_zip(file: File) -> bool:
         return stream.read(4) in (b"PK\3\4", _END)
 
 
-def open_zip(path: Path) -> Files | None:
-    """Lists what is in a ZIP.
+def open_zip(file: File, label: str = "") -> Files | None:
+    """Lists what is in a ZIP; one that lies in another ZIP is unpacked to a temporary file.
+
+    Args:
+        file: The ZIP.
+        label: What the load report calls it; its name by default.
 
     Returns:
         None for a workbook, which is a ZIP too, but one thing to a person.
@@ -64,7 +71,8 @@ def open_zip(path: Path) -> Files | None:
     Raises:
         ArchiveError: It is damaged, or would unpack to too much.
     """
-    archive = open_checked(path, str(path), MOST_BYTES)
+    path = file.path or PurePath(file.name)
+    archive = open_checked(file.path or _unpacked(file), str(path), MAX_BYTES)
     members = [info for info in archive.infolist() if not info.is_dir()]
     if any(info.filename == _WORKBOOK for info in members):
         archive.close()
@@ -81,7 +89,20 @@ def open_zip(path: Path) -> Files | None:
             continue
         name = _unused(name, files, numbers)
         files[name] = File(name, info.file_size, partial(_open, archive, info, path.name))
-    return Files(path, files, refused)
+    return Files(Path(path), files, refused, label)
+
+
+def _unpacked(file: File) -> IO[bytes]:
+    """A ZIP that lies in another one, as a file that is gone when it is closed."""
+    if file.size > MAX_BYTES_OF_AN_INNER_ZIP:
+        raise ArchiveError(
+            f"{file.name} is a ZIP in a ZIP, of {file.size / 2**30:,.1f} GB; at most "
+            f"{MAX_BYTES_OF_AN_INNER_ZIP / 2**30:,.0f} GB are read. Unpack the outer one."
+        )
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the archive is
+    with file.open() as stream:
+        shutil.copyfileobj(stream, copy)
+    return copy
 
 
 def open_checked(file: Path | IO[bytes], called: str, most_bytes: int) -> zipfile.ZipFile:
@@ -97,10 +118,10 @@ def open_checked(file: Path | IO[bytes], called: str, most_bytes: int) -> zipfil
     """
     try:
         directory = _directory_size(_tail(file))
-        if directory > MOST_BYTES_OF_A_DIRECTORY:
+        if directory > MAX_BYTES_OF_A_DIRECTORY:
             raise ArchiveError(
                 f"{called} is a ZIP with a list of files of {directory / 2**20:,.0f} MB; at most "
-                f"{MOST_BYTES_OF_A_DIRECTORY / 2**20:,.0f} MB are read."
+                f"{MAX_BYTES_OF_A_DIRECTORY / 2**20:,.0f} MB are read."
             )
         archive = zipfile.ZipFile(file)
     except _BROKEN as error:
@@ -142,10 +163,10 @@ def _check_size(members: Sequence[zipfile.ZipInfo], called: str, most_bytes: int
             f"{called} would unpack to {unpacked / 2**30:,.1f} GB; at most "
             f"{most_bytes / 2**30:,.0f} GB are read. Unpack it and give the folder."
         )
-    if unpacked > BYTES_WITHOUT_RATIO and unpacked > MOST_RATIO * packed:
+    if unpacked > RATIO_EXEMPT_BYTES and unpacked > MAX_RATIO * packed:
         raise ArchiveError(
             f"{called} would unpack to {unpacked // max(packed, 1):,} times its size; at most "
-            f"{MOST_RATIO} times are read. If you know it to be harmless, unpack it and give the "
+            f"{MAX_RATIO} times are read. If you know it to be harmless, unpack it and give the "
             f"folder."
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def remarks(outcome: Outcome) -> str:
                 f"Skipped: project {project}, {table}: {why}"
                 for table, project, why in outcome.skipped
             ),
-            *(f"Not read to its end: {name}: {why}" for name, why in outcome.unread.items()),
+            *(f"Not read as a whole: {name}: {why}" for name, why in outcome.unread.items()),
             *_lacking(outcome),
             *_left_out(outcome),
             *_differing(outcome),
@@ -149,15 +150,6 @@ def _load_report(outcome: Outcome) -> list[str]:
     """What became of the rows of each file, where files were loaded."""
     told = outcome.noted.get("load_report", {})
     report = told.get("report", ())
-    files: dict[tuple[str, str], Counter[str]] = {}
-    for record in report:
-        rows = files.setdefault((record["source"], record["format"]), Counter())
-        rows.update({what: record[f"rows_{what}"] for what in ("read", "loaded", "left_out")})
-    lines = [
-        f"{source} ({form}): {rows['read']:,} rows read, {rows['loaded']:,} loaded, "
-        f"{rows['left_out']:,} left out."
-        for (source, form), rows in files.items()
-    ]
     reasons = [
         f"{_lost(one)} of {record['kind']} in {record['source']}: "
         f"{one['reason']}{', first ' + one['where'] if one['where'] else ''}."
@@ -167,16 +159,44 @@ def _load_report(outcome: Outcome) -> list[str]:
     others = [f"Not an archive, left alone: {name}" for name in told.get("ignored", ())]
     where = "the table load_report"
     return [
-        *_first_of(lines, "files", where),
+        *_found_in_files(report),
         *_first_of(reasons, "reasons", where),
         *_first_of(others, "files", where),
     ]
 
 
+_COUNTED_BY_THEMSELVES = ("stories", "epics", "stories__comments")
+_MOST_FILES = 1_000
+
+
+def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
+    """A table of the files that were read, with what was loaded of each."""
+    files: dict[str, Counter[str]] = {}
+    for record in report:
+        rows = files.setdefault(f"{record['source']} ({record['format']})", Counter())
+        kind = record["kind"] if record["kind"] in _COUNTED_BY_THEMSELVES else "others"
+        rows[kind] += record["rows_loaded"]
+        rows["left out"] += record["rows_left_out"]
+    if not files:
+        return []
+    shown = dict(list(files.items())[:_MOST_FILES])
+    if len(files) > 1:
+        shown[f"{len(files):,} files"] = sum(files.values(), Counter())
+    width = max(map(len, shown))
+    header = f"{'Found in the files':{width}}  stories    epics  comments  other rows  left out"
+    lines = [
+        f"{name:{width}}  {rows['stories']:>7,}  {rows['epics']:>7,}  "
+        f"{rows['stories__comments']:>8,}  {rows['others']:>10,}  {rows['left out']:>8,}"
+        for name, rows in shown.items()
+    ]
+    return [header, *lines]
+
+
 def _lost(left_out: dict[str, Any]) -> str:
     """How many rows were left out, and how many values of those loaded are missing."""
-    told = ((left_out["rows"], "rows"), (left_out["lost_values"], "values"))
-    return "Left out: " + " and ".join(f"{number:,} {what}" for number, what in told if number)
+    told = ((left_out["rows"], "row"), (left_out["lost_values"], "value"))
+    counts = [f"{number:,} {what}{'s' * (number != 1)}" for number, what in told if number]
+    return f"Left out: {' and '.join(counts)}" if counts else "Nothing left out"
 
 
 def _first_of(lines: list[str], what: str, where: str) -> list[str]:

@@ -1,0 +1,415 @@
+"""Dates as Tracker, people and the spreadsheets of many countries write them.
+
+`03/08/2021` is 8 March in one country and 3 August in the next. `DateEvidence` looks at every date
+of a file and decides once which order the file uses; `DateReader` then reads its cells. A date that
+the file leaves ambiguous is not guessed: see `DateEvidence.decide`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Literal
+
+from .limits import MAX_REMEMBERED
+
+Order = Literal["month/day/year", "day/month/year", "year/month/day"]
+
+MONTH_FIRST: Order = "month/day/year"
+DAY_FIRST: Order = "day/month/year"
+YEAR_FIRST: Order = "year/month/day"
+
+_MONTHS_BY_LANGUAGE = (
+    # English, German, French, Spanish, Portuguese, Italian, Dutch, Danish, Swedish, Polish
+    "january february march april may june july august september october november december",
+    "januar februar märz april mai juni juli august september oktober november dezember",
+    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+    "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+    "januari februari maart april mei juni juli augustus september oktober november december",
+    "januar februar marts april maj juni juli august september oktober november december",
+    "januari februari mars april maj juni juli augusti september oktober november december",
+    "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada "
+    "grudnia",
+    "styczeń luty marzec kwiecień maj czerwiec lipiec sierpień wrzesień październik listopad "
+    "grudzień",
+)
+_OTHER_ABBREVIATIONS = {"mrz": 3, "mrt": 3, "jnr": 1, "jän": 1, "jänner": 1, "sett": 9}
+_WEEKDAYS = (
+    "monday tuesday wednesday thursday friday saturday sunday "
+    "montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag mo di mi do fr sa so "
+    "lundi mardi mercredi jeudi vendredi samedi dimanche "
+    "lunes martes miércoles jueves viernes sábado domingo "
+    "segunda terça quarta quinta sexta segunda-feira terça-feira quarta-feira quinta-feira "
+    "sexta-feira lunedì martedì mercoledì giovedì venerdì sabato domenica "
+    "maandag dinsdag woensdag donderdag vrijdag zaterdag zondag"
+)
+_SHORTEST_NAME = 3
+
+_WORD = r"[^\W\d_]+"
+_DAY_MONTH_YEAR = re.compile(
+    rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th|er|o(?= )|\.)?[\s\-/.]*(?:de |of |di )?"
+    rf"(?P<month>{_WORD})\.?(?:,? (?:de|del|of) |[\s\-/.,]+)(?P<year>\d{{4}}|\d{{2}})"
+)
+_MONTH_DAY_YEAR = re.compile(
+    rf"(?P<month>{_WORD})\.?[\s\-/]+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?[\s\-/,]+(?P<year>\d{{4}})"
+)
+_YEAR_MONTH_DAY = re.compile(
+    rf"(?P<year>\d{{4}})[\s\-/.](?P<month>{_WORD})[\s\-/.](?P<day>\d{{1,2}})"
+)
+_NUMBERS = re.compile(r"(\d{1,4})([/.\-]) ?(\d{1,2})\2 ?(\d{4}|\d{1,2})\.?", re.ASCII)
+_COMPACT = re.compile(r"(20\d\d)([01]\d)([0-3]\d)", re.ASCII)
+_EAST_ASIAN = re.compile(
+    r"(\d{4}) ?[年년] ?(\d{1,2}) ?[月월] ?(\d{1,2}) ?[日일](?: ?\(?\w{1,3}\)?)?"
+)
+_SERIAL = re.compile(r"([3-6]\d{4})(?:[.,](\d+))?", re.ASCII)
+_FIRST_OF_SERIALS = datetime(1899, 12, 30)
+_ISO = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_CLOCK = re.compile(
+    r"(?P<day>.+?),? (?P<hour>\d{1,2}):(?P<minute>\d\d)(:(?P<second>\d\d)(?:[.,]\d+)?)?"
+    r"( ?(?P<half>[ap])\.?m\.?)?( (utc|gmt|z))?",
+    re.ASCII,
+)
+_LEADING_WORD = re.compile(rf"({_WORD}(?:-feira)?)\.?,?\s+(?=\S)")
+_LONGEST_TIME = 60
+_SECONDS_OF_A_WEEK = 7 * 86_400
+_CLOCK_CHANGE = 3_600
+_SHORT_YEARS = range(5, 36)
+"""Two-digit years that are read: Tracker began in 2006; a deadline may lie ahead."""
+
+
+def _plain(text: str) -> str:
+    """The text in lower case without accents."""
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text.lower())
+    letters = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return unicodedata.normalize("NFC", letters)
+
+
+def _month_numbers() -> dict[str, int]:
+    """The numbers of months by their names and by every abbreviation that means one month only."""
+    meanings: dict[str, set[int]] = {}
+    for names in _MONTHS_BY_LANGUAGE:
+        for number, name in enumerate(map(_plain, names.split()), start=1):
+            for length in range(_SHORTEST_NAME, len(name) + 1):
+                meanings.setdefault(name[:length], set()).add(number)
+    known = {name: numbers.pop() for name, numbers in meanings.items() if len(numbers) == 1}
+    return known | {_plain(name): number for name, number in _OTHER_ABBREVIATIONS.items()}
+
+
+_MONTHS = _month_numbers()
+_ENGLISH_MONTHS = frozenset(
+    name[:length]
+    for name in _MONTHS_BY_LANGUAGE[0].split()
+    for length in range(_SHORTEST_NAME, len(name) + 1)
+)
+_WEEKDAY_NAMES = frozenset(
+    name[:length]
+    for name in map(_plain, _WEEKDAYS.split())
+    for length in range(min(2, len(name)), len(name) + 1)
+)
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """A date of three numbers whose order its file decides, such as `03/08/21`.
+
+    Attributes:
+        separator: What stands between the numbers.
+        ends: The first and the last number.
+        is_short: Whether the year has two digits.
+        dates: The dates that it may mean, by order.
+    """
+
+    separator: str
+    ends: tuple[int, int]
+    is_short: bool
+    dates: dict[Order, date]
+
+
+@dataclass(frozen=True)
+class DateOrders:
+    """In which order a file writes dates of numbers.
+
+    Attributes:
+        by_separator: The order of dates with each separator; absent where it is not known.
+        assumption: What was assumed without evidence, for the load report; empty for nothing.
+    """
+
+    by_separator: dict[str, Order] = field(default_factory=dict)
+    assumption: str = ""
+
+
+class DateEvidence:
+    """Looks at the dates of a file to decide in which order it writes them.
+
+    Attributes:
+        is_foreign: Whether a date is written as no American spreadsheet does.
+    """
+
+    def __init__(self) -> None:
+        self.is_foreign = False
+        self._seen: set[str] = set()
+        self._possible: dict[bool, set[Order]] = {}
+        self._ambiguous: dict[str, str] = {}
+        """The first ambiguous date with each separator."""
+        self._separators: set[str] = set()
+        self._short: tuple[set[int], set[int]] = (set(), set())
+        """The first and the last numbers of dates with two digits in each."""
+
+    def add(self, text: str) -> None:
+        """Looks at one cell."""
+        if not text or text in self._seen or len(text) > _LONGEST_TIME:
+            return
+        if len(self._seen) < MAX_REMEMBERED:
+            self._seen.add(text)
+        day = _without_clock(_simplified(text))
+        numbers = _numbers(day)
+        if isinstance(numbers, _Numbers):
+            self._add_numbers(numbers, text)
+        elif found := _DAY_MONTH_YEAR.fullmatch(day):
+            self.is_foreign |= found["month"] not in _ENGLISH_MONTHS and _month(found) is not None
+
+    def _add_numbers(self, numbers: _Numbers, text: str) -> None:
+        if not numbers.dates:
+            return
+        is_dotted = numbers.separator == "."
+        self.is_foreign |= is_dotted
+        self._separators.add(numbers.separator)
+        possible = self._possible.setdefault(is_dotted, {MONTH_FIRST, DAY_FIRST, YEAR_FIRST})
+        possible.intersection_update(numbers.dates)
+        if numbers.is_short:
+            for seen, number in zip(self._short, numbers.ends, strict=True):
+                seen.add(number)
+        if len(set(numbers.dates.values())) > 1:
+            self._ambiguous.setdefault(numbers.separator, text)
+
+    def decide(self, *, is_foreign: bool) -> DateOrders:
+        """Decides the order of the file's dates.
+
+        Dates that can only mean one order decide for all of them. Without such evidence, dotted
+        dates begin with the day, as everywhere, and slashed ones with the month, as Tracker's do:
+        an assumption, which is not made in a file with signs of another country's spreadsheet.
+
+        Args:
+            is_foreign: Whether the file has such signs beside its dates.
+        """
+        is_foreign |= self.is_foreign
+        orders: dict[str, Order] = {}
+        assumptions = []
+        for separator in sorted(self._separators):
+            order, is_assumed = self._decided(separator, is_foreign=is_foreign)
+            if order is not None:
+                orders[separator] = order
+                if is_assumed and separator in self._ambiguous:
+                    example = self._ambiguous[separator]
+                    assumptions.append(f"dates such as {example!r} are {order}")
+        return DateOrders(orders, "; ".join(assumptions))
+
+    def _decided(self, separator: str, *, is_foreign: bool) -> tuple[Order | None, bool]:
+        """The order of dates with a separator, and whether it is an assumption."""
+        possible = self._possible[separator == "."]
+        if len(possible) == 1:
+            return next(iter(possible)), False
+        if separator == "." and DAY_FIRST in possible:
+            return DAY_FIRST, False
+        if MONTH_FIRST in possible:
+            return (MONTH_FIRST if separator == "/" and not is_foreign else None), True
+        firsts, lasts = map(len, self._short)
+        if possible and max(firsts, lasts) >= 2 * min(firsts, lasts):
+            # of few years, many days
+            return (DAY_FIRST if lasts < firsts else YEAR_FIRST), True
+        return None, False
+
+
+class DateReader:
+    """Reads the dates of one file.
+
+    Args:
+        decide: Gives the order of its dates; asked when the first date depends on it, so that a
+            file as Tracker wrote it is not read twice.
+    """
+
+    def __init__(self, decide: Callable[[], DateOrders] = DateOrders) -> None:
+        self._decide = decide
+        self._times: dict[str, str | None] = {}
+
+    @cached_property
+    def orders(self) -> DateOrders:
+        """The order of the file's dates."""
+        return self._decide()
+
+    def time(self, text: str) -> str | None:
+        """A date or a time as the API writes it, `2014-11-22T00:00:00Z`; None if it is neither.
+
+        Read are `Nov 22, 2014` (the export), dates with the name of a month in the languages that
+        spreadsheets are saved in, dates of numbers in the order of the file, ISO 8601, and the
+        serial numbers of spreadsheets (days since 1899-12-30). A time without a zone is UTC.
+        """
+        if text in self._times:
+            return self._times[text]
+        time = self._time(text) if len(text) <= _LONGEST_TIME else None
+        if len(self._times) < MAX_REMEMBERED:
+            self._times[text] = time
+        return time
+
+    def problem(self, text: str) -> str:
+        """What is wrong with a text that `time` gave nothing for."""
+        numbers = _numbers(_without_clock(_simplified(text[:_LONGEST_TIME])))
+        is_ambiguous = isinstance(numbers, _Numbers) and len(set(numbers.dates.values())) > 1
+        return (
+            "may be two dates: nothing in the file shows the order of day and month"
+            if is_ambiguous
+            else "is no date"
+        )
+
+    def day_of_comment(self, text: str) -> str | None:
+        """The same of the end of a comment, where a number alone is not a date."""
+        return None if text.strip().isdecimal() else self.time(text)
+
+    def _time(self, text: str) -> str | None:
+        text = text.strip()
+        with suppress(ValueError, OverflowError):
+            if _ISO.match(text):
+                return _written(datetime.fromisoformat(text.removesuffix(" UTC")))
+        with suppress(ValueError, OverflowError):
+            return self._time_of_people(_simplified(text))
+        return None
+
+    def _time_of_people(self, text: str) -> str | None:
+        if found := _SERIAL.fullmatch(text):
+            seconds = round(float(f"0.{found[2] or 0}") * 86_400)
+            return _written(_FIRST_OF_SERIALS + timedelta(days=int(found[1]), seconds=seconds))
+        if day := self._day(text):
+            return _written(datetime(day.year, day.month, day.day))
+        if (clock := _CLOCK.fullmatch(text)) and (day := self._day(clock["day"])):
+            hour = int(clock["hour"])
+            if half := clock["half"]:
+                hour = hour % 12 + (12 if half == "p" else 0)
+            at = datetime(day.year, day.month, day.day, hour, int(clock["minute"]))
+            return _written(at + timedelta(seconds=int(clock["second"] or 0)))
+        return None
+
+    def _day(self, text: str) -> date | None:
+        numbers = _numbers(text)
+        if isinstance(numbers, _Numbers):
+            if len(set(numbers.dates.values())) == 1:
+                return next(iter(numbers.dates.values()))
+            order = self.orders.by_separator.get(numbers.separator)
+            return numbers.dates.get(order) if order else None
+        return numbers or _named_day(text)
+
+
+def _simplified(text: str) -> str:
+    """The text in lower case, without accents, the name of a weekday, and needless blanks."""
+    text = " ".join(_plain(text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
+    found = _LEADING_WORD.match(text)
+    if not found or found[1] not in _WEEKDAY_NAMES:
+        return text
+    rest = text[found.end() :]
+    # `mar` is Tuesday in `mar. 9 mars 2021`, and March in `Mar 9, 2021`
+    return rest if found[1] not in _MONTHS or _named_day(_without_clock(rest)) else text
+
+
+def _without_clock(text: str) -> str:
+    clock = _CLOCK.fullmatch(text)
+    return clock["day"] if clock else text
+
+
+def _numbers(text: str) -> _Numbers | date | None:
+    """A date of numbers: itself where the year comes first, else what it may mean."""
+    if found := _EAST_ASIAN.fullmatch(text) or _COMPACT.fullmatch(text):
+        return _date(*map(int, found.groups()))
+    found = _NUMBERS.fullmatch(text)
+    if not found:
+        return None
+    first, separator, second, third = found.groups()
+    if len(first) > 2:
+        is_year_first = len(first) == 4 and len(third) <= 2
+        return _date(int(first), int(second), int(third)) if is_year_first else None
+    readings = dict(_readings(first, second, third))
+    return _Numbers(separator, (int(first), int(third)), len(third) <= 2, readings)
+
+
+def _readings(first: str, second: str, third: str) -> Iterator[tuple[Order, date]]:
+    """The dates that three numbers may mean."""
+    is_short = len(third) <= 2
+    orders: list[tuple[Order, str, str, str]] = [
+        (MONTH_FIRST, third, first, second),
+        (DAY_FIRST, third, second, first),
+    ]
+    if is_short and len(first) == 2:
+        orders.append((YEAR_FIRST, first, second, third))
+    for order, year, month, day in orders:
+        found = _date(_year(year), int(month), int(day))
+        if found and (not is_short or len(year) == 2):
+            yield order, found
+
+
+def _year(text: str) -> int:
+    """A year of four or two digits; 0 for what is none."""
+    year = int(text)
+    if len(text) > 2:
+        return year
+    return 2000 + year if year in _SHORT_YEARS else 0
+
+
+def _date(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def _named_day(text: str) -> date | None:
+    """A date with the name of a month."""
+    for pattern in (_MONTH_DAY_YEAR, _DAY_MONTH_YEAR, _YEAR_MONTH_DAY):
+        found = pattern.fullmatch(text)
+        if found and (month := _month(found)) is not None:
+            return _date(_year(found["year"]), month, int(found["day"]))
+    return None
+
+
+def _month(found: re.Match[str]) -> int | None:
+    return _MONTHS.get(found["month"])
+
+
+def _written(at: datetime) -> str:
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def is_day(at: str) -> bool:
+    """Whether a time that `DateReader` gave may be a date only."""
+    return at.endswith("T00:00:00Z")
+
+
+def day_after(at: str) -> str | None:
+    """The day after one that `DateReader` gave; None after the last day that there is."""
+    try:
+        return _written(datetime.fromisoformat(at) + timedelta(days=1))
+    except OverflowError:
+        return None
+
+
+def weeks_between(start: str | None, finish: str | None) -> int | None:
+    """The whole weeks of an iteration, from its start to that of the next.
+
+    Clocks may be put forward or back in between.
+    """
+    if not start or not finish:
+        return None
+    try:
+        seconds = (datetime.fromisoformat(finish) - datetime.fromisoformat(start)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+    weeks = round(seconds / _SECONDS_OF_A_WEEK)
+    is_whole = abs(seconds - weeks * _SECONDS_OF_A_WEEK) <= _CLOCK_CHANGE
+    return weeks if weeks > 0 and is_whole else None

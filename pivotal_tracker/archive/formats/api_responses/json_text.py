@@ -1,0 +1,291 @@
+"""JSON of any size, read record by record; what is broken in it costs no more than it has to."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import chain
+from typing import Any, BinaryIO
+
+import ijson
+import orjson
+
+from ...files import ArchiveError
+from ...format import Record
+from ...limits import MAX_BYTES_OF_A_RECORD, MAX_LEVELS
+
+Events = Iterator[tuple[str, Any]]
+Value = tuple[Record, Any]
+"""A value, and the attributes of what it was wrapped in, as far as they came before it."""
+
+_WRAPPED = frozenset({"data", "Data", "response", "interactions", "http_interactions", "entries"})
+"""What holds the records where JSON is an envelope, a cassette, or another list of answers."""
+
+_HAR = "log"
+"""What holds the entries of the recordings that browsers save."""
+
+TRANSPORT = frozenset(
+    {"browser", "cache", "config", "cookies", "creator", "header", "headers", "meta", "options"}
+    | {"pages", "pagination", "paging", "params", "parameters", "query", "request", "timings"}
+    | {"Keys"}
+)
+"""Names under which an envelope tells of itself: no records of the API."""
+
+BROKEN_JSON = (ijson.JSONError, UnicodeDecodeError)
+
+REPLACEMENT = "\ufffd".encode()
+_ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2}|u0000)|.)",
+    re.DOTALL,
+)
+_ESCAPES_TO_LOOK_AT = (b"\\ud", b"\\uD", b"\\u0000")
+_LONGEST_ESCAPE = 12
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_LONGEST_INTEGER = 20
+MAX_DIGITS = 4_000
+"""Python makes no integer of more than 4,300 digits, and the parser dies of the error."""
+_TOO_MANY_DIGITS = re.compile(rb"\d{%d}" % MAX_DIGITS)
+_UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+class Utf8:
+    """A file as clean UTF-8, whatever its encoding: a stream for parsers to read from.
+
+    What is no text, or a NUL, becomes U+FFFD. A byte order mark tells UTF-16, and is dropped.
+
+    Attributes:
+        replaced: How many characters U+FFFD has taken the place of.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._encoding = ""
+        self._since_record = 0
+        self.replaced = 0
+
+    def record_ends(self) -> None:
+        """A record has come to its end, within the size that is allowed."""
+        self._since_record = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Gives about so many bytes, at least one but at the end.
+
+        Raises:
+            ArchiveError: One record is larger than any may be.
+        """
+        if size == 0:
+            return b""
+        while chunk := self._stream.read(size):
+            self._since_record += len(chunk)
+            if self._since_record > MAX_BYTES_OF_A_RECORD:
+                raise ArchiveError(
+                    f"a single record goes on for more than {MAX_BYTES_OF_A_RECORD:,} bytes"
+                )
+            if text := self._clean(chunk, is_last=False):
+                return text
+        return self._clean(b"", is_last=True)
+
+    def _clean(self, chunk: bytes, *, is_last: bool) -> bytes:
+        if not self._encoding:
+            self._encoding = _UTF_16.get(chunk[:2], "utf-8")
+            self._decoder = codecs.getincrementaldecoder(self._encoding)("replace")
+            if self._encoding != "utf-8":
+                chunk = chunk[2:]
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)
+        before = (self._decoder.getstate()[0] + chunk).count(REPLACEMENT)
+        # UTF-8 may hold halves of surrogate pairs no more than bytes of another encoding
+        text = self._decoder.decode(chunk, is_last)
+        nuls = text.count("\0")
+        clean = text.replace("\0", "\ufffd").encode("utf-8", "replace")
+        if nuls or REPLACEMENT in clean:
+            self.replaced += max(clean.count(REPLACEMENT) - before, 0)
+        return clean
+
+
+class JsonText(Utf8):
+    """The same of JSON: escaped NULs and halves of surrogate pairs become U+FFFD too.
+
+    It ends in an `ArchiveError` where thousands of digits stand in a row.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream)
+        self._held = b""
+        self._digits = b""
+
+    def _clean(self, chunk: bytes, *, is_last: bool) -> bytes:
+        text = self._held + super()._clean(chunk, is_last=is_last)
+        end = len(text) if is_last else _before_unfinished_escape(text)
+        self._held = text[end:]
+        clean, replaced = repaired(text[:end])
+        self.replaced += replaced
+        self._check_digits(clean)
+        return clean
+
+    def _check_digits(self, text: bytes) -> None:
+        text = self._digits + text
+        if _TOO_MANY_DIGITS.search(text):
+            raise ArchiveError(f"more than {MAX_DIGITS:,} digits stand in a row")
+        self._digits = text[len(text.rstrip(b"0123456789")) :]
+
+
+def _before_unfinished_escape(text: bytes) -> int:
+    """Where to cut a text so that no escape is cut in two."""
+    cut = text.find(b"\\", max(len(text) - _LONGEST_ESCAPE, 0))
+    if cut < 0:
+        return len(text)
+    while cut and text[cut - 1] == ord("\\"):
+        cut -= 1
+    return cut
+
+
+def repaired(text: bytes) -> tuple[bytes, int]:
+    """JSON without escapes of what no text may hold, and how many were replaced."""
+    if not any(escape in text for escape in _ESCAPES_TO_LOOK_AT):
+        return text, 0
+    replaced = 0
+
+    def repair(match: re.Match[bytes]) -> bytes:
+        nonlocal replaced
+        if not match[1]:
+            return match[0]
+        replaced += 1
+        return rb"\ufffd"
+
+    return _ESCAPES.sub(repair, text), replaced
+
+
+def parsed(text: bytes) -> tuple[Any, int]:
+    """A JSON value that is small enough to be read at once, and how many characters were replaced.
+
+    Integers of more than 64 bits are texts: no column takes them, and a float would lose digits.
+
+    Raises:
+        ValueError: It is no JSON, or deeper than anything that Tracker gives.
+    """
+    clean, replaced = repaired(text)
+    value = orjson.loads(clean)
+    _check_depth(value)
+    if _LONG_NUMBER.search(clean):
+        value = json.loads(clean, parse_int=_integer)
+    return value, replaced
+
+
+def _integer(digits: str) -> int | str:
+    """An integer as JSON has it, or its digits where no column could take it."""
+    return digits if len(digits) > _LONGEST_INTEGER else _number(int(digits))
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_LEVELS):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError(f"nested more than {MAX_LEVELS} levels deep")
+
+
+def values(text: Utf8) -> Iterator[Value]:
+    """Gives the values of a JSON file one by one; it may hold several after each other.
+
+    A list is never a value: its items are, at whatever depth. Of an object that wraps a list of
+    records, those come one by one too, each with what the object said before them. Numbers are as
+    `parsed` has them.
+
+    Raises:
+        ijson.JSONError: It is no JSON from here on.
+        ArchiveError: It is nested too deep, or one value is too large.
+    """
+    events: Events = ijson.basic_parse(text, multiple_values=True)
+    for event, value in events:
+        for found in _values(events, event, value, {}, 0):
+            text.record_ends()
+            yield found
+
+
+def _values(events: Events, event: str, value: Any, wrapper: Record, level: int) -> Iterator[Value]:
+    _check_level(level)
+    if event == "start_array":
+        for event, value in events:
+            if event == "end_array":
+                return
+            yield from _values(events, event, value, wrapper, level + 1)
+    elif event == "start_map":
+        yield from _object(events, wrapper, level)
+    else:
+        yield wrapper, _number(value) if event == "number" else value
+
+
+def _object(events: Events, wrapper: Record, level: int) -> Iterator[Value]:
+    record: Record = {}
+    is_wrapper = False
+    for event, key in events:
+        if event == "end_map":
+            break
+        event, value = next(events)
+        if event == "start_map" and key == _HAR:
+            is_wrapper = True
+            yield from _object(events, wrapper | record, level + 1)
+            continue
+        if event == "start_array" and key in _WRAPPED:
+            first = next(events)
+            events = chain([first], events)
+            # the days of a history are a list of lists under the same name
+            if first[0] != "start_array":
+                is_wrapper = True
+                yield from _values(events, event, value, wrapper | record, level + 1)
+                continue
+        record[key] = _built(events, event, value, level + 1)
+    if not is_wrapper or _has_more(record):
+        yield wrapper, record
+
+
+def _has_more(record: Record) -> bool:
+    """Whether a wrapper holds more than a list of records and what it tells of itself."""
+    names = record.keys() - TRANSPORT
+    return any(isinstance(record[name], dict | list) for name in names)
+
+
+def _built(events: Events, event: str, value: Any, level: int) -> Any:
+    """The value that an event begins."""
+    _check_level(level)
+    if event == "start_map":
+        record: Record = {}
+        for event, key in events:
+            if event == "end_map":
+                break
+            event, value = next(events)
+            record[key] = _built(events, event, value, level + 1)
+        return record
+    if event == "start_array":
+        items = []
+        for event, value in events:
+            if event == "end_array":
+                break
+            items.append(_built(events, event, value, level + 1))
+        return items
+    return _number(value) if event == "number" else value
+
+
+def _number(value: int | Decimal) -> Any:
+    """A number as a column takes it, or its text where none could: nothing of it is lost."""
+    if isinstance(value, Decimal):
+        number = float(value)
+        return number if math.isfinite(number) else str(value)
+    return value if -(2**63) <= value < 2**63 else str(value)
+
+
+def _check_level(level: int) -> None:
+    if level > MAX_LEVELS:
+        raise ArchiveError(f"lists and objects lie more than {MAX_LEVELS} levels deep")

@@ -1,0 +1,149 @@
+"""What is wrapped around records of the API: envelopes, webhooks, searches, objects keyed by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from ...format import Record
+from ...records import CHILDREN, COLLECTIONS, KEYS, SINGULARS, belongs_to, whole_number
+from .json_text import TRANSPORT
+from .origin import Origin
+
+Placed = tuple[Any, Origin]
+"""A value, and what is known of it."""
+
+_ENVELOPE = frozenset(
+    {"body", "collection", "content", "data", "entity", "items", "list", "object", "payload"}
+    | {"record", "records", "response", "result", "results", "value", "values"}
+)
+"""Names under which an envelope holds what was asked for."""
+
+
+_PARENTS = {"project": "projects", "story": "stories", "epic": "epics"}
+"""What records belong to, by what one of them is called, and in paths of the API."""
+
+
+def is_interaction(value: Record) -> bool:
+    """Whether an object is a recorded request with its response."""
+    return isinstance(value.get("request"), dict) and isinstance(value.get("response"), dict)
+
+
+def is_record(value: Record, origin: Origin) -> bool:
+    """Whether an object is a record itself, and no wrapper."""
+    if belongs_to(value):
+        return True
+    key = KEYS.get(origin.expected, ("id",))[-1]
+    return bool(origin.expected) and key in value and not isinstance(value.get("kind"), str)
+
+
+def is_answer(value: Any, origin: Origin) -> bool:
+    """Whether a value is a record of the API, or has one in it."""
+    if isinstance(value, list):
+        return any(is_answer(item, origin) for item in value)
+    if not isinstance(value, dict):
+        return False
+    if is_interaction(value) or is_record(value, origin) or is_history(value):
+        return True
+    return any(is_answer(item, its_origin) for item, its_origin in unwrapped(value, origin))
+
+
+def is_empty(value: Record) -> bool:
+    """Whether an object is an answer with nothing in it: `{"epics": [], "total_hits": 0}`."""
+    return "id" not in value and any(
+        name in COLLECTIONS and inner in ([], {}) for name, inner in value.items()
+    )
+
+
+def is_history(value: Record) -> bool:
+    """Whether an object holds the rows of a project's daily history."""
+    return value.get("kind") == "daily_history_container"
+
+
+def unwrapped(value: Record, origin: Origin) -> Iterator[Placed]:
+    """Gives what an object holds that is no record itself, but has records in it.
+
+    Args:
+        value: The object.
+        origin: What is known of it.
+    """
+    if isinstance(value.get("PathTemplate"), str) or isinstance(value.get("path"), str):
+        body = value.get("Data", value.get("response"))
+        if body is not None:
+            yield body, wrapped(value, origin)
+            return
+    has_kind = isinstance(value.get("kind"), str)
+    origin = _with_ids_in(value, origin)
+    for name, inner in value.items():
+        if name in TRANSPORT:
+            continue
+        if isinstance(inner, str) and name in _ENVELOPE:
+            inner = _parsed(inner)
+        for item, its_origin in _under_name(name, inner, origin) if _holds_more(inner) else ():
+            # what has a kind refers to single records, and holds lists of others
+            if not (has_kind and isinstance(item, dict) and is_record(item, its_origin)):
+                yield item, its_origin
+
+
+def _with_ids_in(value: Record, origin: Origin) -> Origin:
+    """What is known of records by the ids, or the one record, that stand beside them."""
+    ids = dict(origin.ids)
+    for name, collection in _PARENTS.items():
+        beside = value.get(name)
+        number = whole_number(
+            beside.get("id") if isinstance(beside, dict) else value.get(f"{name}_id")
+        )
+        if number is not None:
+            ids[collection] = number
+    return replace(origin, ids=ids)
+
+
+def _holds_more(value: Any) -> bool:
+    """Whether a value may have records in it."""
+    if isinstance(value, list):
+        return any(isinstance(item, dict | list) for item in value)
+    return isinstance(value, dict) and bool(value)
+
+
+def _under_name(name: str, inner: Any, origin: Origin) -> Iterator[Placed]:
+    """What an object holds under a name, which may be a path, a collection, or an id."""
+    number = whole_number(name)
+    if "/services/v5/" in name:
+        yield inner, origin.asked(name)
+    elif name in COLLECTIONS or name in SINGULARS:
+        yield inner, replace(origin, expected=COLLECTIONS.get(name) or SINGULARS[name])
+    elif number is None:
+        yield inner, origin if name in _ENVELOPE else replace(origin, expected="")
+    elif isinstance(inner, dict):
+        yield ({"id": number, **inner} if origin.expected else inner), origin
+    elif origin.expected in CHILDREN:
+        yield inner, replace(origin, ids={**origin.ids, "stories": number})
+    else:
+        yield inner, origin
+
+
+def _parsed(text: str) -> Any:
+    """The JSON that a text is, or the text."""
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return text
+
+
+def wrapped(wrapper: Record, origin: Origin) -> Origin:
+    """What is known of a value by what the object that it was wrapped in said before it."""
+    if isinstance(wrapper.get("PathTemplate"), str):
+        return origin.asked(_filled(wrapper["PathTemplate"], wrapper.get("Keys")))
+    return origin.asked(wrapper["path"]) if isinstance(wrapper.get("path"), str) else origin
+
+
+def _filled(template: str, keys: Any) -> str:
+    """The path that a template and its keys make."""
+    for name, key in keys.items() if isinstance(keys, dict) else ():
+        template = template.replace(f"{{{name}}}", str(key))
+    return template

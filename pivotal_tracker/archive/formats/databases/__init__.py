@@ -1,0 +1,1 @@
+"""The SQLite files of storyexporter and pivotal-tracker-dump."""

@@ -1,0 +1,425 @@
+"""The SQLite files that `storyexporter` and `pivotal-tracker-dump` wrote, attachments included.
+
+The children of stories are read in the order of their stories, beside them: memory holds those of
+one story at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from ...files import ArchiveError, File, Files
+from ...format import FILES, Found, Record
+from ...limits import MAX_BYTES_OF_AN_ATTACHMENT
+from ...merging.tidying import tidied
+from ...records import release_of, rows_of
+from ...tally import Tally
+from ..api_responses.api_answers import could_be_archives
+from ..attachments import TABLE as ATTACHMENT_FILES
+from ..attachments import Attachments, attachments_in, described
+from .database_children import VALUE, ChildRowCursor
+from .sqlite import BROKEN_DATABASE, Blob, Database, in_a_line, is_sqlite, opened
+
+_SUFFIXES = frozenset({"", ".db", ".db3", ".sqlite", ".sqlite3"})
+_ON_DISK = re.compile(r"^(\d{1,18})_.")
+_TIMES = ("created_at", "updated_at")
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "project": ("id", "name", "description", "status", "iteration_length", *_TIMES),
+    "person": ("id", "name", "email", "initials", "username"),
+    "label": ("id", "project_id", "name", *_TIMES),
+    "epic": ("id", "project_id", "label_id", "name", "description", *_TIMES),
+    "story": (
+        "id",
+        "project_id",
+        "name",
+        "description",
+        "story_type",
+        "current_state",
+        "estimate",
+        "accepted_at",
+        "owned_by_id",
+        "requested_by_id",
+        *_TIMES,
+    ),
+    "comment": ("id", "story_id", "text", "person_id", *_TIMES),
+    "blocker": ("id", "story_id", "person_id", "description", "resolved", *_TIMES),
+    "file_attachment": (
+        "id",
+        "comment_id",
+        "filename",
+        "content_type",
+        "size",
+        "download_url",
+        "uploader_id",
+        "created_at",
+    ),
+    "story_label": ("story_id", "label_id"),
+    "story_owner": ("story_id", "person_id"),
+    "file_attachment_file": ("file_attachment_id", "blob"),
+}
+"""The columns of every table that is read; all but the keys are an attribute of the API's."""
+
+_PLAIN = {"project": "projects", "person": "people", "label": "labels", "epic": "epics"}
+_NOT_OF_THE_API = {"story_label": {"_id"}, "story_owner": {"_id"}, "label": {"description"}}
+"""Columns that hold nothing of Tracker's."""
+
+_NOT_OF_TRACKER = re.compile(r"sqlite_|__|libsql_")
+_BLOBS = (
+    "SELECT file_attachment_id, rowid, length(blob) FROM file_attachment_file "
+    "WHERE typeof(file_attachment_id) = 'integer' AND typeof(blob) = 'blob' AND "
+)
+
+
+class DatabaseDump:
+    """One of the two layouts, which differ in what they call a comment and what else they have."""
+
+    may_repeat = False
+
+    def __init__(self, name: str, comments: str, others: frozenset[str]) -> None:
+        self.name = name
+        self.looks_like = f"the SQLite file of {name}, with tables story and {comments}"
+        self.comments = comments
+        self._signature = {"story", comments, *others}
+
+    def recognises(self, files: Files) -> bool:
+        """Whether one of the files has the tables, whatever they are, and no other is an archive.
+
+        Attachments may look like archives.
+        """
+        databases = {name for name, file in files.items() if self._is_of_this(file)}
+        on_disk = set(_attachments_on_disk(files).values())
+        return bool(databases) and not could_be_archives(files.keys() - databases - on_disk)
+
+    def _is_of_this(self, file: File) -> bool:
+        if PurePosixPath(file.name).suffix.lower() not in _SUFFIXES or not is_sqlite(file):
+            return False
+        try:
+            with opened(file) as database:
+                return self._signature <= set(database.names)
+        except ArchiveError:
+            return False
+
+    def claims(self, files: Files) -> Collection[str]:
+        """The databases, their journals, and the attachments beside them."""
+        databases = [name for name, file in files.items() if self._is_of_this(file)]
+        journals = [name for name in files if name.endswith(("-wal", "-journal"))]
+        return {*databases, *journals, *_attachments_on_disk(files).values()}
+
+    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+        """All records, database by database, the files that lie in a folder beside it last."""
+        databases = {name: file for name, file in files.items() if self._is_of_this(file)}
+        on_disk = _attachments_on_disk(files)
+        for name in files:
+            if name.endswith(("-wal", "-journal")) and files[name].size:
+                reason = "changes that the database has not taken in: open it with sqlite3 once"
+                tally.read(files.label, FILES)
+                tally.leave_out(files.label, FILES, reason, name)
+        folder = next((str(PurePosixPath(name).parent) for name in on_disk.values()), "")
+        contents = {number: files[name] for number, name in on_disk.items()}
+        attachments = Attachments(contents, files.source(folder), tally)
+        for name, file in databases.items():
+            with opened(file) as database:
+                dump = _Dump(database, self.comments, files.source(name), tally, attachments)
+                yield from dump.records()
+        yield from attachments.rest()
+
+
+STORYEXPORTER = DatabaseDump("storyexporter", "comment", frozenset({"file_attachment_file"}))
+PIVOTAL_TRACKER_DUMP = DatabaseDump("pivotal-tracker-dump", "story_comment", frozenset())
+
+
+def _attachments_on_disk(files: Files) -> dict[int, str]:
+    """The names of attachments that were saved as `<id>_<filename>`, by their id."""
+    found: dict[int, str] = {}
+    for name in files:
+        match = _ON_DISK.match(PurePosixPath(name).name)
+        if match:
+            found.setdefault(int(match[1]), name)
+    return found
+
+
+class _Dump:
+    """One database.
+
+    Args:
+        database: It.
+        comments: What it calls the table of comments.
+        source: What the tally calls it.
+        tally: Counts its rows.
+        attachments: Files beside it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        comments: str,
+        source: str,
+        tally: Tally,
+        attachments: Attachments,
+    ) -> None:
+        self._database = database
+        self._comments = comments
+        self._source = source
+        self._tally = tally
+        self._attachments = attachments
+        self._blobs_seen = 0
+        self._unattached: list[Found] = []
+
+    def records(self) -> Iterator[Found]:
+        """All records of the database."""
+        for name in {*_COLUMNS, self._comments}:
+            self._database.has(name)
+        for name, table in _PLAIN.items():
+            yield from self._guarded(table, self._plain(name, table))
+        yield from self._guarded("stories", self._stories())
+        yield from self._guarded(ATTACHMENT_FILES, self._blobs_of_nothing())
+        self._leave_other_tables_out()
+        if self._database.replaced:
+            reason = "characters that no text may hold, loaded as U+FFFD"
+            self._tally.lose(self._source, "unknown", reason, "", self._database.replaced)
+
+    def _guarded(self, table: str, found: Iterator[Found]) -> Iterator[Found]:
+        """What can be had of a table until a page of it is damaged."""
+        try:
+            yield from found
+        except BROKEN_DATABASE as error:
+            self._leave_rest_out(table, error)
+
+    def _leave_rest_out(self, table: str, error: Exception) -> None:
+        reason = f"the database is damaged, the rest is lost: {in_a_line(error)}"
+        self._tally.broken[self._source] = reason
+        self._leave_out(table, reason, "")
+
+    def _leave_out(self, table: str, reason: str, where: str, rows: int = 1) -> None:
+        self._tally.read(self._source, table, rows)
+        self._tally.leave_out(self._source, table, reason, where, rows)
+
+    # tables whose rows are records
+
+    def _plain(self, name: str, table: str) -> Iterator[Found]:
+        if not self._database.has(name):
+            return
+        for row in self._rows(name, table, "id"):
+            record = {"kind": name, **row}
+            if name == "epic" and "label_id" in record:
+                record["label"] = self._label(record.pop("label_id"))
+            if name == "person" and record.get("username") == f"unknown-{record.get('id')}":
+                # whom storyexporter made up for an id that it could not find
+                record = {"kind": name, "id": record["id"]}
+            yield from self._found(table, record)
+
+    def _found(self, table: str, record: Record) -> Iterator[Found]:
+        """The record, if it has an id; all rows that it brings are counted."""
+        where = f"{table} {str(record.get('id'))[:40]}"
+        tidy = tidied(table, record, lambda nested, reason: self._leave_out(nested, reason, where))
+        rows = rows_of(table, tidy)
+        for nested, count in rows.items():
+            self._tally.read(self._source, nested, count)
+        if isinstance(tidy.get("id"), int):
+            yield Found(table, tidy, self._source)
+        else:
+            for nested, count in rows.items():
+                self._tally.leave_out(self._source, nested, "it has no id", where, count)
+
+    def _label(self, number: Any) -> Record:
+        if self._database.has("label"):
+            columns = ", ".join(self._columns("label"))
+            query = f"SELECT {columns} FROM label WHERE id = ? LIMIT 1"
+            for row in self._database.rows(query, (number,)):
+                return {"kind": "label", **row}
+        return {"id": number}
+
+    def _columns(self, name: str) -> list[str]:
+        """The columns of a table that are known and there."""
+        known = _COLUMNS["comment" if name == self._comments else name]
+        there = self._database.columns(name)
+        return [column for column in known if column in there]
+
+    def _rows(self, name: str, table: str, order: str) -> Iterator[Record]:
+        """The rows of a table as attributes."""
+        columns = self._columns(name)
+        self._name_unknown_columns(name, table)
+        if order not in columns:
+            raise sqlite3.DatabaseError(f"{name} has no {order}")
+        # by id among equals, where there is one
+        order = f"{order}, id" if "id" in columns else order
+        query = f"SELECT {', '.join(columns)} FROM {name} ORDER BY {order}"
+        yield from self._texts(self._database.rows(query), name, table)
+
+    def _name_unknown_columns(self, name: str, table: str) -> None:
+        known = {*self._columns(name), *_NOT_OF_THE_API.get(name, ())}
+        for column in set(self._database.columns(name)) - known:
+            reason = f"the column {column[:40]!r} of {name} is not known"
+            self._tally.lose(self._source, table, reason, name)
+
+    def _texts(self, rows: Iterator[Record], name: str, table: str) -> Iterator[Record]:
+        """The rows without bytes that stand where a text or a number should."""
+        for row in rows:
+            for column in [c for c, value in row.items() if isinstance(value, bytes)]:
+                where = f"{name} {str(row.get('id'))[:40]}"
+                self._tally.lose(self._source, table, "bytes where a text should be", where)
+                del row[column]
+            yield row
+
+    # stories, and what belongs to them
+
+    def _stories(self) -> Iterator[Found]:
+        children = {
+            attribute: self._children(name, attribute)
+            for attribute, name in (
+                ("comments", self._comments),
+                ("blockers", "blocker"),
+                ("labels", "story_label"),
+                ("owner_ids", "story_owner"),
+            )
+            if self._database.has(name)
+        }
+        attachments = self._attachments_of_comments()
+        for row in self._rows("story", "stories", "id"):
+            story = {"kind": "story", **row}
+            if isinstance(story.get("id"), int):
+                for attribute, theirs in children.items():
+                    story[attribute] = list(theirs.of((story["id"],)))
+                yield from self._with_attachments(story, attachments)
+            else:
+                yield from self._found("stories", story)
+        for theirs in (*children.values(), attachments):
+            theirs.rest()
+        yield from self._unattached
+
+    def _with_attachments(self, story: Record, attachments: ChildRowCursor) -> Iterator[Found]:
+        """A story, the release that it may be, and the files of its comments."""
+        blobs: dict[int, Blob] = {}
+        for comment in story.get("comments", ()):
+            theirs = list(attachments.of((story["id"], comment.get("id", 0))))
+            blobs |= {a["id"]: a.pop("blob") for a in theirs if "blob" in a}
+            comment["file_attachments"] = theirs
+        for found in self._found("stories", story):
+            yield found
+            if found.record.get("story_type") == "release":
+                yield from self._found("releases", release_of(found.record))
+            for ids, attachment in attachments_in(found):
+                blob = blobs.get(attachment["id"])
+                if blob:
+                    self._attachments.drop(attachment["id"], "the database holds the same")
+                    yield from self._content(ids | described(attachment), blob)
+            yield from self._attachments.of(found)
+
+    def _children(self, name: str, attribute: str) -> ChildRowCursor:
+        table = f"stories__{attribute}"
+        self._name_unknown_columns(name, table)
+        rows = {"story_label": self._label_rows, "story_owner": self._owner_rows}.get(name)
+        kind = "comment" if name == self._comments else name
+        found = rows() if rows else self._rows_of_kind(name, kind, table)
+        reason = "the database does not hold the story that it belongs to"
+        return ChildRowCursor(
+            found,
+            ("story_id",),
+            lambda row: self._leave_out(table, reason, f"{name} {str(row.get('id'))[:40]}"),
+            lambda error: self._leave_rest_out(table, error),
+        )
+
+    def _rows_of_kind(self, name: str, kind: str, table: str) -> Iterator[Record]:
+        for row in self._rows(name, table, "story_id"):
+            if "resolved" in row:
+                row["resolved"] = bool(row["resolved"])
+            yield {"kind": kind, **row}
+
+    def _label_rows(self) -> Iterator[Record]:
+        """The labels of stories, as far as the table of labels tells of them."""
+        columns = ", ".join(self._columns("label")) if self._database.has("label") else ""
+        labels = f"(SELECT {columns} FROM label GROUP BY id)" if columns else "(SELECT NULL AS id)"
+        query = (
+            "SELECT story_id, label_id, label.* FROM story_label LEFT JOIN "
+            f"{labels} AS label ON label.id = label_id ORDER BY story_id, label_id"
+        )
+        for row in self._texts(self._database.rows(query), "story_label", "stories__labels"):
+            number = row.pop("label_id", None)
+            yield {"id": number, **({"kind": "label"} if "id" in row else {}), **row}
+
+    def _owner_rows(self) -> Iterator[Any]:
+        for row in self._rows("story_owner", "stories__owner_ids", "story_id"):
+            yield {"story_id": row.get("story_id"), VALUE: row.get("person_id")}
+
+    # attachments
+
+    def _attachments_of_comments(self) -> ChildRowCursor:
+        table = "stories__comments__file_attachments"
+        reason = "the database does not hold the comment that it belongs to"
+
+        def leave_out(row: Record) -> None:
+            self._leave_out(table, reason, f"file_attachment {str(row.get('id'))[:40]}")
+            blob = row.pop("blob", None)
+            if blob:
+                self._unattached += self._content(described(row), blob)
+
+        has = self._database.has("file_attachment") and self._database.has(self._comments)
+        return ChildRowCursor(
+            self._attachment_rows(table) if has else iter(()),
+            ("story_id", "comment_id"),
+            leave_out,
+            lambda error: self._leave_rest_out(table, error),
+        )
+
+    def _attachment_rows(self, table: str) -> Iterator[Record]:
+        """The descriptions of attachments in the order of comments, with where their bytes are."""
+        columns = ", ".join(f"a.{column}" for column in self._columns("file_attachment"))
+        query = (
+            f"SELECT story_id, {columns} FROM file_attachment AS a LEFT JOIN "
+            f"(SELECT id AS found_id, story_id FROM {self._comments} GROUP BY id) "
+            "ON found_id = a.comment_id ORDER BY story_id, a.comment_id, a.id"
+        )
+        for row in self._texts(self._database.rows(query), "file_attachment", table):
+            blob = self._blob_of(row.get("id"))
+            yield {"kind": "file_attachment", **row, **({"blob": blob} if blob else {})}
+
+    def _blob_of(self, number: Any) -> Blob | None:
+        if not self._database.has("file_attachment_file"):
+            return None
+        query = f"{_BLOBS} file_attachment_id = ? ORDER BY rowid LIMIT 1"
+        return next(self._database.blobs(query, (number,)), None)
+
+    def _content(self, record: Record, blob: Blob) -> Iterator[Found]:
+        """The bytes of an attachment; what is too large is left out."""
+        self._blobs_seen += 1
+        self._tally.read(self._source, ATTACHMENT_FILES)
+        if blob.size > MAX_BYTES_OF_AN_ATTACHMENT:
+            reason = f"it is larger than {MAX_BYTES_OF_AN_ATTACHMENT:,} bytes"
+            where = f"attachment {record['id']}"
+            self._tally.leave_out(self._source, ATTACHMENT_FILES, reason, where)
+            return
+        content = self._database.opener("file_attachment_file", "blob", blob.row)
+        record = record | {"size": blob.size}
+        yield Found(ATTACHMENT_FILES, record, self._source, content)
+
+    def _blobs_of_nothing(self) -> Iterator[Found]:
+        """Bytes that nothing describes; then those that are none, or have their id twice."""
+        if not self._database.has("file_attachment_file"):
+            return
+        described_ids = "SELECT id FROM file_attachment WHERE id IS NOT NULL"
+        if not self._database.has("file_attachment"):
+            described_ids = "SELECT NULL WHERE FALSE"
+        query = (
+            f"{_BLOBS} file_attachment_id NOT IN ({described_ids}) "
+            "ORDER BY file_attachment_id, rowid"
+        )
+        last = None
+        for blob in self._database.blobs(query):
+            if blob.id != last:
+                yield from self._content({"id": blob.id}, blob)
+            last = blob.id
+        left = self._database.count("file_attachment_file") - self._blobs_seen
+        if left > 0:
+            reason = "it is no file, or another has the same id"
+            self._leave_out(ATTACHMENT_FILES, reason, "file_attachment_file", left)
+
+    def _leave_other_tables_out(self) -> None:
+        known = {*_COLUMNS, self._comments} - ({"comment"} - {self._comments})
+        for name in self._database.names:
+            if name not in known and not _NOT_OF_TRACKER.match(name):
+                reason = "a table that is not known"
+                self._leave_out(FILES, reason, f"{self._source}: {name[:40]!r}")

@@ -1,0 +1,1 @@
+"""Tracker's own project export: CSV or XLSX, with attachments and history."""

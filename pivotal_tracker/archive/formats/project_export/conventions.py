@@ -1,0 +1,130 @@
+"""How one file of an export writes dates and numbers, decided once from all of its cells."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from ...dates import DateEvidence, DateOrders, DateReader
+from ...limits import MAX_REMEMBERED
+from .csv_columns import Columns, history_columns, is_of_stories
+from .sheets import Sheet
+
+_WITH_COMMA = re.compile(r"(-?\d+),(\d+)", re.ASCII)
+_WITH_POINT = re.compile(r"(-?\d+)\.(\d+)", re.ASCII)
+_DIGITS_OF_A_GROUP = 3
+_WHOLE = re.compile(r"(\d{1,18})(?:[.,]0{1,2})?", re.ASCII)
+
+DecimalSeparator = Literal[".", ",", ""]
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """What was decided for a file.
+
+    Attributes:
+        orders: Of dates.
+        decimal_separator: Empty where the file does not tell.
+    """
+
+    orders: DateOrders
+    decimal_separator: DecimalSeparator
+
+
+class Conventions:
+    """Reads the dates and numbers of one file by what the whole file shows.
+
+    The file is looked at when the first cell asks for it: what Tracker wrote never does.
+
+    Args:
+        sheet: The file.
+
+    Attributes:
+        dates: Reads its dates.
+    """
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._numbers: dict[str, float | None] = {}
+        self.dates = DateReader(lambda: self._decision.orders)
+
+    @property
+    def assumption(self) -> str:
+        """What was assumed to read the file; empty where nothing had to be."""
+        return self._decision.orders.assumption if "_decision" in self.__dict__ else ""
+
+    def number(self, text: str) -> float | None:
+        """A number with the decimal separator of the file; None if it is none."""
+        if text not in self._numbers:
+            if len(self._numbers) >= MAX_REMEMBERED:
+                self._numbers.clear()
+            self._numbers[text] = self._number(text.strip())
+        return self._numbers[text]
+
+    def _number(self, text: str) -> float | None:
+        if found := _WITH_COMMA.fullmatch(text):
+            return self._with_separator(found, ",")
+        if (found := _WITH_POINT.fullmatch(text)) and len(found[2]) == _DIGITS_OF_A_GROUP:
+            return self._with_separator(found, ".")
+        try:
+            number = float(text)
+        except ValueError:
+            return None
+        return number if math.isfinite(number) else None
+
+    def _with_separator(self, found: re.Match[str], separator: DecimalSeparator) -> float | None:
+        """A number with a point or a comma, before which three digits may be a group."""
+        whole, rest = found.groups()
+        is_group = len(rest) == _DIGITS_OF_A_GROUP
+        decimal = (self._decision.decimal_separator or None) if is_group else separator
+        if decimal is None:
+            return float(f"{whole}.{rest}") if separator == "." else None
+        return float(f"{whole}.{rest}" if decimal == separator else f"{whole}{rest}")
+
+    @cached_property
+    def _decision(self) -> _Decision:
+        dates, separators = DateEvidence(), set[str]()
+        indices: Sequence[int] = ()
+        estimate = width = 0
+        for _, cells in self._sheet.rows(lambda *_: None):
+            if not indices or is_of_stories(cells):
+                width = len(cells)
+                indices, estimate = self._columns(cells)
+            elif not any(cells[width:]):
+                for index in indices:
+                    if index < len(cells):
+                        dates.add(cells[index])
+                if estimate < len(cells) and (found := _decimals(cells[estimate])):
+                    separators.add(found)
+        is_foreign = self._sheet.delimiter == ";" or "," in separators
+        decimal: DecimalSeparator = "," if is_foreign and separators <= {","} else "."
+        if not separators and not is_foreign:
+            decimal = ""
+        return _Decision(dates.decide(is_foreign=is_foreign), decimal)
+
+    def _columns(self, header: list[str]) -> tuple[Sequence[int], int]:
+        """The columns that hold dates, and the one of estimates, behind the last for none."""
+        if self._sheet.holds == "history":
+            return [history_columns(header)[-1]], len(header)
+        columns = Columns(header)
+        return columns.dates, columns.estimate
+
+
+def _decimals(text: str) -> str:
+    """The decimal separator of a number that can have no other; empty for what does not tell."""
+    text = text.strip()
+    for pattern, separator in ((_WITH_COMMA, ","), (_WITH_POINT, ".")):
+        found = pattern.fullmatch(text)
+        if found and len(found[2]) != _DIGITS_OF_A_GROUP:
+            return separator
+    return ""
+
+
+def whole_number(text: str) -> int | None:
+    """An id or a number of an iteration, also as a spreadsheet writes it: `11.0`."""
+    found = _WHOLE.fullmatch(text.strip())
+    return int(found[1]) if found else None

@@ -1,0 +1,158 @@
+"""What is nested in a story or an epic: comments, tasks, blockers, reviews, and links to code.
+
+Each has columns, or pairs or triples of them, as many as the busiest story needs. A pair of which
+one cell is empty is a pair all the same: dropping empty cells first is how readers mixed them up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ...dates import DateReader
+from ...format import Record
+from ...keys import Siblings
+from ...line_tally import LineTally
+from . import csv_cells
+from .csv_columns import Columns
+from .csv_project import Project
+from .people import PeopleByName
+
+
+class CsvChildParser:
+    """Makes the nested records of one parent after the other.
+
+    Args:
+        project: The parents'.
+        people: Who has been met by name.
+        tally: Of the file that is read.
+        dates: Reads its dates.
+    """
+
+    def __init__(
+        self, project: Project, people: PeopleByName, tally: LineTally, dates: DateReader
+    ) -> None:
+        self._dates = dates
+        self._project = project
+        self._people = people
+        self._tally = tally
+
+    def of_story(self, story_id: int, columns: Columns, cells: Sequence[str]) -> Record:
+        """The lists of a story that are not empty, by the attribute that holds them."""
+        siblings = Siblings()
+        lists: Record = {}
+        if any(group := columns.comments(cells)):
+            lists["comments"] = self.comments("story_id", story_id, group, siblings)
+        if any(group := columns.tasks(cells)):
+            lists["tasks"] = self._tasks(story_id, group, siblings)
+        if any(group := columns.blockers(cells)):
+            lists["blockers"] = self._blockers(story_id, group, siblings)
+        if any(group := columns.reviews(cells)):
+            lists["reviews"] = self._reviews(story_id, group, siblings)
+        if any(group := columns.pull_requests(cells)):
+            lists["pull_requests"] = _linked(
+                "pull_request", csv_cells.pull_request, story_id, group, siblings
+            )
+        if any(group := columns.branches(cells)):
+            lists["branches"] = _linked("branch", csv_cells.branch, story_id, group, siblings)
+        for attribute, children in lists.items():
+            self._tally.read(f"stories__{attribute}", len(children))
+        return lists
+
+    def comments(
+        self, parent: str, parent_id: int, cells: Sequence[str], siblings: Siblings
+    ) -> list[Record]:
+        """The comments of a story or an epic.
+
+        Args:
+            parent: `story_id` or `epic_id`.
+            parent_id: Its value.
+            cells: Of the Comment or Note columns.
+            siblings: Gives keys.
+        """
+        comments = []
+        for cell in cells:
+            if not cell or cell.isspace():
+                continue
+            text, author, day = csv_cells.comment(csv_cells.free_text(cell), self._dates)
+            key = siblings.key("comment", parent_id, text, author, day)
+            comment: Record = {"kind": "comment", "id": key, parent: parent_id}
+            if text:
+                comment["text"] = text
+                comment.update(csv_cells.commit(text))
+            if (person_id := self._people.id_of(author)) is not None:
+                comment["person_id"] = person_id
+            if day:
+                comment["created_at"] = day
+            comments.append(comment)
+        return comments
+
+    def _tasks(self, story_id: int, cells: Sequence[str], siblings: Siblings) -> list[Record]:
+        tasks = self._described(
+            "task", story_id, cells, siblings, "complete", csv_cells.TASK_STATUSES
+        )
+        for position, task in enumerate(tasks, start=1):
+            task["position"] = position
+        return tasks
+
+    def _blockers(self, story_id: int, cells: Sequence[str], siblings: Siblings) -> list[Record]:
+        return self._described(
+            "blocker", story_id, cells, siblings, "resolved", csv_cells.BLOCKER_STATUSES
+        )
+
+    def _described(
+        self,
+        kind: str,
+        story_id: int,
+        cells: Sequence[str],
+        siblings: Siblings,
+        attribute: str,
+        statuses: Mapping[str, bool],
+    ) -> list[Record]:
+        """The records of pairs of a description and a status."""
+        records: list[Record] = []
+        for text, status in zip(cells[::2], cells[1::2], strict=True):
+            if not text and not status:
+                continue
+            description = csv_cells.free_text(text)
+            key = siblings.key(kind, story_id, description)
+            record: Record = {"kind": kind, "id": key, "story_id": story_id}
+            if description:
+                record["description"] = description
+            value = statuses.get(status.strip().lower())
+            reason = f"a status of a {kind} that Tracker does not know"
+            self._tally.set_or_lose(f"stories__{kind}s", record, attribute, value, reason, status)
+            records.append(record)
+        return records
+
+    def _reviews(self, story_id: int, cells: Sequence[str], siblings: Siblings) -> list[Record]:
+        reviews: list[Record] = []
+        for kind, reviewer, status in zip(cells[::3], cells[1::3], cells[2::3], strict=True):
+            if not kind and not reviewer and not status:
+                continue
+            key = siblings.key("review", story_id, kind.strip(), reviewer.strip())
+            review: Record = {"kind": "review", "id": key, "story_id": story_id}
+            if name := kind.strip():
+                review["review_type"] = self._project.review_type(name)
+                review["review_type_id"] = review["review_type"]["id"]
+            if (reviewer_id := self._people.id_of(reviewer)) is not None:
+                review["reviewer_id"] = reviewer_id
+            value = csv_cells.REVIEW_STATUSES.get(status.strip().lower())
+            reason = "a status of a review that Tracker does not know"
+            self._tally.set_or_lose("stories__reviews", review, "status", value, reason, status)
+            reviews.append(review)
+        return reviews
+
+
+def _linked(
+    kind: str,
+    read: Callable[[str], Record],
+    story_id: int,
+    cells: Sequence[str],
+    siblings: Siblings,
+) -> list[Record]:
+    """The pull requests or branches that cells name by their address or name."""
+    return [
+        {"kind": kind, "id": siblings.key(kind, story_id, text), "story_id": story_id, **read(text)}
+        for cell in cells
+        if (text := cell.strip())
+    ]

@@ -1,0 +1,188 @@
+"""The columns of Tracker's export, found by name: their order changed with the years."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from ...limits import MAX_OTHER_COLUMNS
+
+Pick = Callable[[Sequence[str]], Sequence[str]]
+"""Takes the cells of a group of columns out of a row."""
+
+_ONE_OF_A_KIND = {
+    "id": "id",
+    "story": "title",
+    "title": "title",
+    "labels": "labels",
+    "iteration": "iteration",
+    "iteration start": "iteration_start",
+    "iteration end": "iteration_end",
+    "story type": "type",
+    "type": "type",
+    "estimate": "estimate",
+    "priority": "priority",
+    "current state": "current_state",
+    "created at": "created_at",
+    "accepted at": "accepted_at",
+    "deadline": "deadline",
+    "requested by": "requested_by",
+    "description": "description",
+    "url": "url",
+}
+_REPEATED = {
+    "owned by": "owned by",
+    "comment": "comment",
+    "note": "comment",
+    "task": "task",
+    "task status": "task status",
+    "blocker": "blocker",
+    "blocker status": "blocker status",
+    "review type": "review type",
+    "reviewer": "reviewer",
+    "review status": "review status",
+    "pull request": "pull request",
+    "git branch": "git branch",
+}
+_NEEDED = {"id", "title", "type", "current_state"}
+_HISTORY = ("id", "type", "message", "performed by", "occurred at")
+
+
+def header_names(cells: Sequence[str]) -> list[str]:
+    """The texts of a header, as they are compared."""
+    return [" ".join(cell.replace("\ufeff", "").split()).lower() for cell in cells]
+
+
+def is_of_stories(cells: Sequence[str]) -> bool:
+    """Whether a row is the header of an export of stories, of whatever year."""
+    return {_ONE_OF_A_KIND.get(name) for name in header_names(cells)} >= _NEEDED
+
+
+def is_of_history(cells: Sequence[str]) -> bool:
+    """Whether a row is the header of the project's history."""
+    return set(header_names(cells)) >= set(_HISTORY)
+
+
+def history_columns(cells: Sequence[str]) -> list[int]:
+    """Where ID, Type, Message, Performed By and Occurred At stand."""
+    names = header_names(cells)
+    return [names.index(name) for name in _HISTORY]
+
+
+@dataclass(frozen=True)
+class OtherColumn:
+    """A column that is not Tracker's.
+
+    Attributes:
+        index: Where it stands.
+        header: What it is called.
+        attribute: Under which name its texts are loaded; empty where they are not.
+    """
+
+    index: int
+    header: str
+    attribute: str
+
+
+class Columns:
+    """Where the columns stand that a header names.
+
+    A row has to be brought to `width` cells with empty ones at its end; a column that the header
+    does not name stands at the last of them.
+
+    Args:
+        header: The cells of the header.
+    """
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self.width = len(header) + 1
+        names = header_names(header)
+        groups: defaultdict[str, list[int]] = defaultdict(list)
+        single: dict[str, int] = {}
+        others: list[int] = []
+        for index, name in enumerate(names):
+            if name in _REPEATED:
+                groups[_REPEATED[name]].append(index)
+            elif (called := _ONE_OF_A_KIND.get(name)) and called not in single:
+                single[called] = index
+            else:
+                others.append(index)
+        none = self.width - 1
+        self.id = single.get("id", none)
+        self.title = single.get("title", none)
+        self.labels = single.get("labels", none)
+        self.iteration = single.get("iteration", none)
+        self.iteration_start = single.get("iteration_start", none)
+        self.iteration_end = single.get("iteration_end", none)
+        self.type = single.get("type", none)
+        self.estimate = single.get("estimate", none)
+        self.priority = single.get("priority", none)
+        self.current_state = single.get("current_state", none)
+        self.created_at = single.get("created_at", none)
+        self.accepted_at = single.get("accepted_at", none)
+        self.deadline = single.get("deadline", none)
+        self.requested_by = single.get("requested_by", none)
+        self.description = single.get("description", none)
+        self.url = single.get("url", none)
+        iteration = (self.iteration_start, self.iteration_end)
+        dates = (self.created_at, self.accepted_at, self.deadline, *iteration)
+        self.dates = [index for index in dates if index < none]
+        self._pick_groups(none, groups)
+        self.others = _other_columns(header, others)
+        self.other_cells = _pick(others)
+
+    def _pick_groups(self, none: int, groups: Mapping[str, list[int]]) -> None:
+        """Finds the columns that are repeated, those that belong together side by side."""
+        self.owned_by = _pick(groups["owned by"])
+        self.comments = _pick(groups["comment"])
+        self.pull_requests = _pick(groups["pull request"])
+        self.branches = _pick(groups["git branch"])
+        self.tasks = _pick(_woven(none, groups["task"], groups["task status"]))
+        """Task, status, task, status, …"""
+        self.blockers = _pick(_woven(none, groups["blocker"], groups["blocker status"]))
+        """Blocker, status, …"""
+        self.reviews = _pick(
+            _woven(none, groups["review type"], groups["reviewer"], groups["review status"])
+        )
+        """Type, reviewer, status, …"""
+        self.not_of_epics = _pick(
+            [
+                *(self.iteration, self.estimate, self.priority, self.current_state),
+                self.requested_by,
+                *(i for name, group in groups.items() if name != "comment" for i in group),
+            ]
+        )
+
+
+def _woven(none: int, *groups: list[int]) -> list[int]:
+    """The columns that belong together, the nth of each name, whichever of them come first."""
+    longest = max(map(len, groups))
+    padded = [group + [none] * (longest - len(group)) for group in groups]
+    return [index for together in zip(*padded, strict=True) for index in together]
+
+
+def _pick(indices: list[int]) -> Pick:
+    first = indices[0] if indices else 0
+    if indices == list(range(first, first + len(indices))):
+        return itemgetter(slice(first, first + len(indices)))
+    return itemgetter(*indices)
+
+
+def _other_columns(header: Sequence[str], indices: list[int]) -> list[OtherColumn]:
+    """Columns that are not Tracker's, with attributes that cannot meet one of the API's."""
+    taken: set[str] = set()
+    columns: list[OtherColumn] = []
+    for index in indices:
+        plain = unicodedata.normalize("NFKD", header[index]).encode("ascii", "ignore").decode()
+        words = re.sub("[^a-z0-9]+", "_", plain.lower()).strip("_")[:50].strip("_")
+        attribute = f"column_{words or index + 1}"
+        if attribute in taken:
+            attribute = f"{attribute}_{index + 1}"
+        taken.add(attribute)
+        is_kept = len(columns) < MAX_OTHER_COLUMNS
+        columns.append(OtherColumn(index, header[index], attribute if is_kept else ""))
+    return columns

@@ -1,0 +1,236 @@
+"""Tracker's own project export: a CSV, alone or in a folder or ZIP with attachments and history."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from ...files import ArchiveError, File, Files
+from ...format import FILES, Found, Record
+from ...keys import stable_key
+from ...line_tally import LineTally
+from ...tally import Tally
+from .conventions import Conventions
+from .csv_history import HistoryRows
+from .csv_project import Project
+from .csv_stories import StoryRows
+from .people import PeopleByName
+from .sheets import Sheet, sheet_in
+
+_STAMP = re.compile(
+    r"(?P<project>.+?)(_(?P<stamp>\d{8}_\d{4}))?(-export)?( ?\(\d+\))?"
+    r"([-_ ]history)?( ?\(\d+\))?",
+    re.DOTALL,
+)
+_OWNERS_ID = re.compile(r"\d{1,18}", re.ASCII)
+
+
+class ProjectExport:
+    """The exports that Tracker made: see `Format` for the protocol.
+
+    The CSV of stories may lie in any folder. The files in a folder beside it that is named by an id
+    are the attachments of that story, or epic.
+    """
+
+    name = "Tracker's project export"
+    looks_like = (
+        "Tracker's project export (a CSV or XLSX with columns Id, Title or Story, Type, Current "
+        "State; or its ZIP)"
+    )
+    may_repeat = False
+
+    def recognises(self, files: Files) -> bool:
+        """Whether there is a CSV or a workbook with the header of stories, or of a history."""
+        contents = _contents(files)
+        if contents.unreadable and len(files) == 1:
+            # nothing else that it could be
+            raise next(iter(contents.unreadable.values()))
+        return bool(contents.sheets)
+
+    def claims(self, files: Files) -> Collection[str]:
+        """The sheets, what is attached to their stories, and workbooks that cannot be opened."""
+        contents = _contents(files)
+        sheets = {sheet.file.name for sheet in contents.sheets}
+        return sheets | {one.file.name for one in contents.attachments} | contents.unreadable.keys()
+
+    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+        """Gives projects, stories, iterations, …, and then the people and labels they name."""
+        contents = _contents(files)
+        for error in contents.unreadable.values():
+            tally.broken[files.label] = str(error)
+            tally.read(files.label, FILES)
+            tally.leave_out(files.label, FILES, "cannot be read", str(error))
+        yield from _Reading(files, contents, tally).found()
+
+
+class _Attachment(NamedTuple):
+    """A file in a folder that is named by the id of a story or an epic."""
+
+    owner_id: int
+    name: str
+    file: File
+
+
+@dataclass
+class _Contents:
+    """What the files of an export are.
+
+    Attributes:
+        sheets: Of stories, the latest export first; then of history.
+        attachments: The files of their stories.
+        unreadable: What is wrong with workbooks that may be part of it, by name.
+    """
+
+    sheets: list[Sheet] = field(default_factory=list)
+    attachments: list[_Attachment] = field(default_factory=list)
+    unreadable: dict[str, ArchiveError] = field(default_factory=dict)
+
+
+def _contents(files: Files) -> _Contents:
+    contents = _Contents()
+    inside = {name for name in files if any(map(_OWNERS_ID.fullmatch, name.split("/")[:-1]))}
+    for name in files:
+        if name not in inside:
+            _look_for_sheet(files[name], contents)
+    homes = {_folder_of(sheet) for sheet in contents.sheets}
+    for name in filter(inside.__contains__, files):
+        if attachment := _attachment_in(homes, files[name]):
+            contents.attachments.append(attachment)
+        else:
+            # a folder that is called by a number, a year perhaps
+            _look_for_sheet(files[name], contents)
+    contents.sheets.sort(key=lambda sheet: _of_name(sheet.file)["stamp"] or "", reverse=True)
+    contents.sheets.sort(key=lambda sheet: sheet.holds == "history")
+    return contents
+
+
+def _look_for_sheet(file: File, contents: _Contents) -> None:
+    try:
+        sheet = sheet_in(file)
+    except ArchiveError as error:
+        contents.unreadable[file.name] = error
+    else:
+        contents.sheets += [sheet] if sheet else []
+
+
+def _attachment_in(homes: Collection[PurePosixPath], file: File) -> _Attachment | None:
+    """A file in a folder that is named by an id and lies beside a sheet."""
+    path = PurePosixPath(file.name)
+    for folder in path.parents:
+        if _OWNERS_ID.fullmatch(folder.name) and folder.parent in homes:
+            return _Attachment(int(folder.name), str(path.relative_to(folder)), file)
+    return None
+
+
+def _folder_of(sheet: Sheet) -> PurePosixPath:
+    return PurePosixPath(sheet.file.name).parent
+
+
+def _of_name(file: File) -> dict[str, str | None]:
+    """The project and the time in `<project>_<YYYYMMDD>_<HHMM>.csv`."""
+    stem = PurePosixPath(file.name).stem
+    found = _STAMP.fullmatch(stem)
+    return found.groupdict() if found else {"project": stem, "stamp": None}
+
+
+class _Reading:
+    """One reading of an export."""
+
+    def __init__(self, files: Files, contents: _Contents, tally: Tally) -> None:
+        self._files = files
+        self._attached = files.source("attachments")
+        self._contents = contents
+        self._tally = tally
+        self._people = PeopleByName()
+        self._projects: dict[str, Project] = {}
+        self._in_folder: defaultdict[PurePosixPath, list[Project]] = defaultdict(list)
+
+    def found(self) -> Iterator[Found]:
+        for sheet in self._contents.sheets:
+            project, is_new = self._project_of(sheet)
+            if is_new:
+                record: Record = {"kind": "project", "id": project.id, "name": project.name}
+                yield self._line_tally(sheet).found("projects", record)
+            if sheet.holds == "stories":
+                yield from self._stories(sheet, project)
+            else:
+                yield from self._history(sheet, project)
+        yield from self._people.found()
+        for project in self._projects.values():
+            yield from project.named.found()
+        for attachment in self._contents.attachments:
+            yield self._attachment(attachment)
+
+    def _project_of(self, sheet: Sheet) -> tuple[Project, bool]:
+        """The project of a sheet, by the file's name, and whether it is met for the first time."""
+        folder = _folder_of(sheet)
+        if sheet.holds == "history" and len(self._in_folder[folder]) == 1:
+            return self._in_folder[folder][0], False
+        name = self._name_of(sheet)
+        is_new = name.lower() not in self._projects
+        project = self._projects.setdefault(name.lower(), Project(name))
+        if project not in self._in_folder[folder]:
+            self._in_folder[folder].append(project)
+        return project, is_new
+
+    def _name_of(self, sheet: Sheet) -> str:
+        """The name of a project: that of its file, or of the folder where others are called alike.
+
+        Files that say when they were exported are called by their project.
+        """
+        named = _of_name(sheet.file)
+        name = named["project"] or sheet.file.name
+        folders = {
+            _folder_of(other)
+            for other in self._contents.sheets
+            if other.holds == "stories" and (_of_name(other.file)["project"] or "") == name
+        }
+        if named["stamp"] or len(folders) < 2 or not _folder_of(sheet).name:
+            return name
+        found = _STAMP.fullmatch(_folder_of(sheet).name)
+        return (found and found["project"]) or name
+
+    def _line_tally(self, sheet: Sheet) -> LineTally:
+        return LineTally(self._tally, self._files.source(sheet.file.name))
+
+    def _stories(self, sheet: Sheet, project: Project) -> Iterator[Found]:
+        tally = self._line_tally(sheet)
+        rows = sheet.rows(partial(self._tally.lose, tally.source, "stories"))
+        conventions = Conventions(sheet)
+        stories = StoryRows(next(rows)[1], project, self._people, tally, conventions)
+        for line, cells in rows:
+            yield from stories.records(line, cells)
+        yield from stories.iterations()
+
+    def _history(self, sheet: Sheet, project: Project) -> Iterator[Found]:
+        tally = self._line_tally(sheet)
+        rows = sheet.rows(partial(self._tally.lose, tally.source, "activity"))
+        conventions = Conventions(sheet)
+        history = HistoryRows(next(rows)[1], project, self._people, tally, conventions.dates)
+        for line, cells in rows:
+            yield from history.records(line, cells)
+        tally.assume("activity", conventions.assumption)
+
+    def _attachment(self, attachment: _Attachment) -> Found:
+        """A file that was attached to a story, or an epic; to which comment is not known."""
+        owner_id = attachment.owner_id
+        projects = list(self._projects.values())
+        of_story = [one for one in projects if owner_id in one.story_ids]
+        of_epic = [] if of_story else [one for one in projects if owner_id in one.epic_ids]
+        record: Record = {
+            "id": stable_key("attachment", owner_id, attachment.name),
+            "epic_id" if of_epic else "story_id": owner_id,
+            "filename": PurePosixPath(attachment.name).name,
+            "size": attachment.file.size,
+        }
+        if project := next(
+            iter(of_story or of_epic or (projects if len(projects) == 1 else ())), None
+        ):
+            record["project_id"] = project.id
+        self._tally.read(self._attached, "attachment_files")
+        return Found("attachment_files", record, self._attached, attachment.file.open)

@@ -1,0 +1,108 @@
+"""The project-history file of Tracker's export: `ID, Type, Message, Performed By, Occurred At`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from ...dates import DateReader, is_day
+from ...format import Found, Record
+from ...keys import Siblings
+from ...line_tally import LineTally
+from . import csv_cells
+from .csv_columns import history_columns
+from .csv_project import Project
+from .people import PeopleByName
+
+_GUID = re.compile(r"\d{1,18}_(\d{1,18})", re.ASCII)
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_KINDS = {"story": "story", "epic": "epic"} | dict.fromkeys(
+    ("feature", "bug", "chore", "release"), "story"
+)
+
+
+class HistoryRows:
+    """Makes records of the rows of one file.
+
+    What ID numbers is not written down anywhere: it is taken as the activity's own where it has
+    the shape of a guid, else as that of the story or epic that the message is about.
+
+    Args:
+        header: Its first row.
+        project: Whose history it is, its stories known already.
+        people: Who has been met by name.
+        tally: Of the file.
+        dates: Reads its dates.
+    """
+
+    def __init__(
+        self,
+        header: Sequence[str],
+        project: Project,
+        people: PeopleByName,
+        tally: LineTally,
+        dates: DateReader,
+    ) -> None:
+        self._dates = dates
+        self._indices = history_columns(header)
+        self._project = project
+        self._people = people
+        self._tally = tally
+        self._keys = Siblings()
+        people.tally = tally
+
+    def records(self, line: int, cells: list[str]) -> Iterator[Found]:
+        """The activity that a row tells of."""
+        self._tally.line = line
+        texts = [cells[i] if i < len(cells) else "" for i in self._indices]
+        if not any(texts):
+            self._tally.read("activity", 1)
+            reason = "nothing in the columns of a history"
+            self._tally.leave_out("activity", reason, " ".join(filter(None, cells)))
+            return
+        found = self._tally.found("activity", self._activity(*texts))
+        yield found
+        self._people.end_row(is_rejected=found.is_rejected)
+
+    def _activity(self, about: str, kind: str, message: str, who: str, at: str) -> Record:
+        project = self._project
+        key = self._keys.key("activity", project.id, about, kind, message, who, at)
+        activity: Record = {
+            "guid": str(key),
+            "project_id": project.id,
+            "project": {"kind": "project", "id": project.id, "name": project.name},
+        }
+        if kind:
+            activity["kind"] = kind
+        if message:
+            activity["message"] = csv_cells.free_text(message)
+        if (person_id := self._people.id_of(who)) is not None:
+            activity["performed_by"] = {"kind": "person", "id": person_id, "name": who.strip()}
+        if occurred_at := self._dates.time(at):
+            activity["occurred_at"] = occurred_at
+            if is_day(occurred_at):
+                activity["_date_precision"] = "day"
+        elif at:
+            self._tally.lose("activity", f"an occurred_at that {self._dates.problem(at)}", at)
+        self._note_what_it_is_about(activity, about.strip(), kind)
+        return activity
+
+    def _note_what_it_is_about(self, activity: Record, about: str, kind: str) -> None:
+        if guid := _GUID.fullmatch(about):
+            activity["guid"] = about
+            activity["project_version"] = int(guid[1])
+        elif _NUMBER.fullmatch(about):
+            resource: Record = {"id": int(about)}
+            if kind_of_it := self._kind_of(int(about), kind):
+                resource["kind"] = kind_of_it
+            activity["primary_resources"] = [resource]
+            self._tally.read("activity__primary_resources", 1)
+        elif about:
+            self._tally.lose("activity", "an ID that is no number", about)
+
+    def _kind_of(self, number: int, kind: str) -> str | None:
+        if number in self._project.story_ids:
+            return "story"
+        if number in self._project.epic_ids:
+            return "epic"
+        return _KINDS.get(kind.strip().lower().partition("_")[0])

@@ -1,0 +1,63 @@
+"""A project as its export tells of it: by its name, with labels and review types by theirs."""
+
+from __future__ import annotations
+
+from ...format import Record
+from ...keys import stable_key
+from ...limits import MAX_REMEMBERED
+from . import csv_cells
+from .people import Named
+
+_LONGEST_REMEMBERED = 1_000
+
+
+class Project:
+    """A project, and what has been met of it.
+
+    Args:
+        name: As the name of its file has it.
+
+    Attributes:
+        id: A stable negative key.
+        story_ids: Of its stories so far.
+        epic_ids: The same of its epics.
+        named: The labels and review types that its rows name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.id = stable_key("project", name.lower())
+        self.story_ids: set[int] = set()
+        self.epic_ids: set[int] = set()
+        self._labels: dict[str, Record] = {}
+        self._labels_by_cell: dict[str, list[Record]] = {}
+        self._review_types: dict[str, Record] = {}
+        self.named = Named()
+
+    def labels(self, cell: str) -> list[Record]:
+        """The labels that a Labels cell names; shared by all stories with that cell."""
+        if not cell:
+            return []
+        known = self._labels_by_cell.get(cell)
+        if known is None:
+            known = [self._named("label", "labels", self._labels, n) for n in csv_cells.names(cell)]
+            if len(cell) <= _LONGEST_REMEMBERED and len(self._labels_by_cell) < MAX_REMEMBERED:
+                self._labels_by_cell[cell] = known
+        for label in known:
+            self.named.name(label["id"])
+        return known
+
+    def review_type(self, name: str) -> Record:
+        """The type of review of that name."""
+        record = self._named("review_type", "review_types", self._review_types, name)
+        self.named.name(record["id"])
+        return record
+
+    def _named(self, kind: str, table: str, known: dict[str, Record], name: str) -> Record:
+        record = known.get(name)
+        if record is None:
+            key = stable_key(kind, self.id, name)
+            record = {"kind": kind, "id": key, "project_id": self.id, "name": name}
+            known[name] = record
+            self.named.add(table, record)
+        return record

@@ -1,0 +1,130 @@
+"""The rows of a CSV, as text, whatever its encoding and however broken."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from ...files import ArchiveError, File
+from ...limits import MAX_CHARACTERS_IN_A_ROW, MAX_COLUMNS
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
+ROWS_ABOVE_HEADER = 20
+"""So many rows with titles, or `sep=;`, may stand above the header."""
+
+_END = "\0"
+"""Follows the last line. A file that ends within a quoted cell has it in that cell."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV is written.
+
+    Attributes:
+        delimiter: What stands between its cells.
+        encoding: Of its text.
+    """
+
+    delimiter: str
+    encoding: str
+
+
+Lose = Callable[[str, str, int], None]
+"""Takes what was lost, where, and how many times."""
+
+
+def rows(file: File, dialect: Dialect, lose: Lose) -> Iterator[tuple[int, list[str]]]:
+    """Reads the rows of a CSV that are not empty, the header included.
+
+    NULs, and bytes that the encoding does not know, become U+FFFD. In UTF-8 such bytes are taken as
+    Windows-1252, each by itself: a few of them are texts that were pasted in.
+
+    Args:
+        file: The CSV.
+        dialect: How it is written.
+        lose: Told of what was not read as it was written.
+
+    Yields:
+        The number of a row's last line, from 1, and its cells.
+
+    Raises:
+        ArchiveError: A row or its number of cells is beyond all measure, or the file is damaged.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_CHARACTERS_IN_A_ROW))
+    with file.open() as stream:
+        lines = _Lines(file.name, stream, dialect.encoding, lose)
+        reader = csv.reader(lines, delimiter=dialect.delimiter)
+        try:
+            for cells in reader:
+                lines.start_row()
+                if len(cells) > MAX_COLUMNS:
+                    raise ArchiveError(
+                        f"{file.name}, line {lines.number:,}, has {len(cells):,} cells; at most "
+                        f"{MAX_COLUMNS:,} are read, and no known export has more than 118."
+                    )
+                if cells and cells[-1].endswith(_END):
+                    cells[-1] = cells[-1].removesuffix(_END)
+                    if not any(cells):
+                        return
+                    lose("the file ends within a cell: it was cut short", f"line {lines.number}", 1)
+                if any(cells):
+                    yield lines.number, cells
+        except (csv.Error, OSError) as error:
+            raise ArchiveError(f"{file.name}, line {lines.number:,}: {error}.") from error
+
+
+class _Lines(Iterator[str]):
+    """The lines of a file as the csv module takes them, with their ends."""
+
+    def __init__(self, name: str, stream: IO[bytes], encoding: str, lose: Lose) -> None:
+        self.number = 0
+        self._name = name
+        self._lose = lose
+        self._encoding = encoding
+        errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
+        self._text = io.TextIOWrapper(stream, self._encoding, errors, newline="")
+        self._left = MAX_CHARACTERS_IN_A_ROW
+        self._has_ended = False
+
+    def start_row(self) -> None:
+        """Begins to count the characters of a row anew."""
+        self._left = MAX_CHARACTERS_IN_A_ROW
+
+    def __next__(self) -> str:
+        line = self._text.readline(self._left)
+        if not line:
+            if self._has_ended:
+                raise StopIteration
+            self._has_ended = True
+            return _END
+        self.number += 1
+        self._left -= len(line)
+        if self._left <= 0:
+            raise ArchiveError(
+                f"{self._name}, line {self.number:,}: a row of more than "
+                f"{MAX_CHARACTERS_IN_A_ROW:,} characters: is there a quote that is never closed?"
+            )
+        return line if line.isascii() and "\0" not in line else self._storable(line)
+
+    def _storable(self, line: str) -> str:
+        where = f"line {self.number}"
+        if nuls := line.count("\0"):
+            self._lose("NUL characters, now U+FFFD", where, nuls)
+            line = line.replace("\0", _REPLACEMENT)
+        if self._encoding != "utf-8-sig":
+            if broken := line.count(_REPLACEMENT) - nuls:
+                self._lose(f"characters that are not {self._encoding}, now U+FFFD", where, broken)
+            return line
+        line, broken = _ESCAPED_BYTES.subn(_windows_1252, line)
+        if broken:
+            self._lose("bytes that are not UTF-8, read as Windows-1252", where, broken)
+        return line
+
+
+def _windows_1252(found: re.Match[str]) -> str:
+    return bytes([ord(found[0]) - 0xDC00]).decode("cp1252", "replace")

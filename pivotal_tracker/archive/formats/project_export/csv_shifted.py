@@ -1,0 +1,89 @@
+"""Rows with more cells than the header: which of their cells stand where the header says.
+
+A comma that should have been quoted, or two rows that ran into one, move the cells behind it into
+other columns. The columns with dates, numbers and known words show where that begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...dates import DateReader
+from .conventions import whole_number
+from .csv_cells import BLOCKER_STATUSES, REVIEW_STATUSES, STATES, TASK_STATUSES, TYPES
+from .csv_columns import Columns
+
+_DATES = DateReader()
+
+
+def trusted_cells(columns: Columns, cells: Sequence[str]) -> int:
+    """Counts the first cells of a row that are known to stand in their columns.
+
+    Args:
+        columns: By the header.
+        cells: Of a row with more cells than the header.
+
+    Returns:
+        The number of cells up to the last one that fits its column, before the first that does not;
+        of all columns, where everything fits and the cells beyond them are empty.
+    """
+    is_epic = cells[columns.type].strip().lower() == "epic" if columns.type < len(cells) else False
+    checks: list[tuple[int, Callable[[str], bool], bool]] = [
+        (columns.id, _is_number, True),
+        (columns.iteration, _is_number, False),
+        (columns.type, _is_type, True),
+        (columns.estimate, _is_estimate, False),
+        (columns.current_state, _is_state, not is_epic),
+        (columns.url, _is_url, False),
+        *((index, _is_date, False) for index in columns.dates),
+    ]
+    trusted = 0
+    for index, fits, is_needed in sorted(checks, key=lambda check: check[0]):
+        if index >= columns.width - 1:
+            continue
+        text = cells[index].strip()
+        if (text and not fits(text)) or (is_needed and not text):
+            return trusted
+        if text:
+            trusted = index + 1
+    width = columns.width - 1
+    return trusted if any(cells[width:]) or not _statuses_fit(columns, cells) else width
+
+
+def _statuses_fit(columns: Columns, cells: Sequence[str]) -> bool:
+    """Whether tasks, blockers and reviews have statuses that Tracker knows."""
+    padded = [*cells[: columns.width - 1], ""]
+    groups = (
+        (columns.tasks(padded)[1::2], TASK_STATUSES),
+        (columns.blockers(padded)[1::2], BLOCKER_STATUSES),
+        (columns.reviews(padded)[2::3], REVIEW_STATUSES),
+    )
+    return all(
+        not text.strip() or text.strip().lower() in known
+        for statuses, known in groups
+        for text in statuses
+    )
+
+
+def _is_number(text: str) -> bool:
+    return whole_number(text) is not None
+
+
+def _is_estimate(text: str) -> bool:
+    return text.lstrip("-").replace(",", ".").replace(".", "", 1).isdecimal()
+
+
+def _is_type(text: str) -> bool:
+    return text.lower() in TYPES or text.lower() == "epic"
+
+
+def _is_state(text: str) -> bool:
+    return text.lower() in STATES
+
+
+def _is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
+
+
+def _is_date(text: str) -> bool:
+    return _DATES.time(text) is not None or _DATES.problem(text) != "is no date"

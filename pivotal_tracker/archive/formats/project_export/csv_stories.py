@@ -1,0 +1,280 @@
+"""The rows of Tracker's export as records: stories, epics, releases, and what they tell beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...dates import is_day
+from ...format import Found, Record
+from ...keys import Siblings
+from ...line_tally import LineTally
+from . import csv_cells
+from .conventions import Conventions, whole_number
+from .csv_children import CsvChildParser
+from .csv_columns import Columns, is_of_stories
+from .csv_iterations import Iterations
+from .csv_project import Project
+from .csv_shifted import trusted_cells
+from .people import PeopleByName
+
+_CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
+_AN_OR_A = {"created_at": "a", "accepted_at": "an", "deadline": "a"}
+_TOO_MANY_CELLS = "more cells than the header has, so that they may be shifted"
+_RELEASE_HAS = (
+    "id",
+    "project_id",
+    "name",
+    "description",
+    "current_state",
+    "created_at",
+    "accepted_at",
+    "deadline",
+    "labels",
+    "url",
+    "_date_precision",
+)
+
+
+class StoryRows:
+    """Makes records of the rows of one file.
+
+    Args:
+        header: Its first row.
+        project: Whose stories they are.
+        people: Who has been met by name.
+        tally: Of the file.
+        conventions: Reads its dates and numbers.
+    """
+
+    def __init__(
+        self,
+        header: Sequence[str],
+        project: Project,
+        people: PeopleByName,
+        tally: LineTally,
+        conventions: Conventions,
+    ) -> None:
+        self._conventions = conventions
+        self._dates = conventions.dates
+        self._columns = Columns(header)
+        self._project = project
+        self._people = people
+        self._tally = tally
+        self._children = CsvChildParser(project, people, tally, self._dates)
+        self._iterations = Iterations(self._dates)
+        self._position = 0
+        people.tally = project.named.tally = tally
+
+    def records(self, line: int, cells: list[str]) -> Iterator[Found]:
+        """What a row holds.
+
+        Args:
+            line: Where the row ends in the file.
+            cells: Of the row; they may be fewer or more than the header has.
+        """
+        self._tally.line = line
+        columns = self._columns
+        record_id = whole_number(cells[columns.id]) if columns.id < len(cells) else None
+        if record_id is None:
+            self._without_id(cells)
+            return
+        if not self._bring_to_width(cells):
+            self._tally.reject_row("stories", _TOO_MANY_CELLS, " ".join(filter(None, cells)))
+            return
+        kind = cells[columns.type].strip().lower()
+        if not self._is_first(record_id, kind):
+            return
+        if kind == "epic":
+            found = [self._tally.found("epics", self._epic(record_id, cells))]
+        else:
+            story = self._story(record_id, kind, cells)
+            found = [self._tally.found("stories", story)]
+            if kind == "release":
+                found.append(self._tally.found("releases", self._release(story)))
+        yield from found
+        is_rejected = any(one.is_rejected for one in found)
+        if is_rejected:
+            self._iterations.remove(record_id)
+        self._people.end_row(is_rejected=is_rejected)
+        self._project.named.end_row(is_rejected=is_rejected)
+
+    def iterations(self) -> Iterator[Found]:
+        """The iterations that the rows named, with their stories in the order of the file."""
+        self._tally.assume("stories", self._conventions.assumption)
+        for record in self._iterations.records(self._project.id):
+            self._tally.read("iterations__story_ids", len(record["story_ids"]))
+            found = self._tally.found("iterations", record)
+            found.is_withdrawn = not record["story_ids"]
+            yield found
+
+    def _without_id(self, cells: list[str]) -> None:
+        """A row that is no story: it is told what it is instead, and what follows is read."""
+        if is_of_stories(cells):
+            # files that were put one behind the other
+            self._columns = Columns(cells)
+            return
+        text = " ".join(filter(None, cells))
+        if cells[0].startswith(_CONFLICT_MARKS) and not any(cells[1:]):
+            self._tally.read("stories", 1)
+            self._tally.leave_out("stories", "a mark of a merge conflict", text)
+        else:
+            self._tally.reject_row("stories", "no id of a story or an epic", text)
+
+    def _bring_to_width(self, cells: list[str]) -> bool:
+        """Brings a row to the width of the header; False if its cells cannot be trusted.
+
+        In a row with more cells than the header, only those are trusted that stand before the
+        first one that does not fit its column.
+        """
+        width = self._columns.width - 1
+        if len(cells) > width:
+            trusted = trusted_cells(self._columns, cells)
+            if self._columns.type >= trusted:
+                return False
+            if untrusted := [cell for cell in cells[trusted:] if cell]:
+                self._tally.lose("stories", _TOO_MANY_CELLS, untrusted[0], len(untrusted))
+            del cells[trusted:]
+        del cells[width:]
+        cells.extend([""] * (width + 1 - len(cells)))
+        return True
+
+    def _is_first(self, record_id: int, kind: str) -> bool:
+        """Whether a row is the first with its id; any other is left out with all that it tells."""
+        is_epic = kind == "epic"
+        seen = self._project.epic_ids if is_epic else self._project.story_ids
+        if record_id not in seen:
+            seen.add(record_id)
+            return True
+        for table in ("epics",) if is_epic else ("stories", *(("releases",) * (kind == "release"))):
+            self._tally.read(table, 1)
+            self._tally.leave_out(table, "it came before", str(record_id))
+        return False
+
+    def _story(self, story_id: int, story_type: str, cells: list[str]) -> Record:
+        self._position += 1
+        story: Record = {
+            "kind": "story",
+            "id": story_id,
+            "project_id": self._project.id,
+            "_position": self._position,
+        }
+        self._texts("stories", story, cells)
+        self._choices(story, story_type, cells)
+        if text := cells[self._columns.estimate]:
+            self._estimate(story, text)
+        self._times("stories", story, cells)
+        self._people_of(story, cells)
+        story["labels"] = self._project.labels(cells[self._columns.labels])
+        self._tally.read("stories__labels", len(story["labels"]))
+        if text := cells[self._columns.iteration]:
+            self._note_iteration(text, story_id, cells)
+        story.update(self._children.of_story(story_id, self._columns, cells))
+        return story
+
+    def _epic(self, epic_id: int, cells: list[str]) -> Record:
+        columns = self._columns
+        epic: Record = {"kind": "epic", "id": epic_id, "project_id": self._project.id}
+        self._texts("epics", epic, cells)
+        self._times("epics", epic, cells)
+        labels = self._project.labels(cells[columns.labels])
+        if labels:
+            epic["label"] = labels[0]
+        if labels[1:]:
+            reason = "labels beyond the one that an epic has"
+            self._tally.lose("epics", reason, cells[columns.labels], len(labels) - 1)
+        if any(group := columns.comments(cells)):
+            epic["comments"] = self._children.comments("epic_id", epic_id, group, Siblings())
+            self._tally.read("epics__comments", len(epic["comments"]))
+        if filled := [cell for cell in columns.not_of_epics(cells) if cell]:
+            self._tally.lose("epics", "cells that epics do not have", filled[0], len(filled))
+        return epic
+
+    def _release(self, story: Record) -> Record:
+        """The same as a release, which is what the API has it as too, under the same id."""
+        self._tally.read("releases__labels", len(story["labels"]))
+        return {"kind": "release"} | {name: story[name] for name in _RELEASE_HAS if name in story}
+
+    def _texts(self, table: str, record: Record, cells: list[str]) -> None:
+        columns = self._columns
+        if text := cells[columns.title]:
+            record["name"] = csv_cells.free_text(text)
+        if text := cells[columns.description]:
+            record["description"] = csv_cells.free_text(text)
+        if text := cells[columns.url]:
+            record["url"] = text
+        if columns.others and any(texts := columns.other_cells(cells)):
+            for column, text in zip(columns.others, texts, strict=True):
+                if text and column.attribute:
+                    record[column.attribute] = text
+                elif text:
+                    reason = "columns that are not Tracker's, beyond the first hundred"
+                    self._tally.lose(table, reason, f"{column.header}: {text}")
+
+    def _choices(self, story: Record, story_type: str, cells: list[str]) -> None:
+        """The attributes of which Tracker has a list of values."""
+        columns = self._columns
+        priority = cells[columns.priority].partition("-")[0].strip().lower()
+        state = cells[columns.current_state].strip().lower()
+        if not state and not cells[columns.iteration]:
+            # stories of the icebox were written without a state, too
+            state = "unscheduled"
+        for attribute, text, known in (
+            ("story_type", story_type, csv_cells.TYPES),
+            ("current_state", state, csv_cells.STATES),
+            ("story_priority", priority, csv_cells.PRIORITIES),
+        ):
+            if text in known:
+                story[attribute] = text
+            elif text:
+                self._tally.lose("stories", f"a {attribute} that Tracker does not know", text)
+
+    def _estimate(self, story: Record, text: str) -> None:
+        estimate = self._conventions.number(text)
+        if estimate is None:
+            self._tally.lose("stories", "an estimate that is no number", text)
+        elif estimate >= 0:
+            # -1 says that there is none
+            story["estimate"] = int(estimate) if estimate.is_integer() else estimate
+
+    def _times(self, table: str, record: Record, cells: list[str]) -> None:
+        columns = self._columns
+        record["_date_precision"] = "day"
+        for attribute, index in (
+            ("created_at", columns.created_at),
+            ("accepted_at", columns.accepted_at),
+            ("deadline", columns.deadline),
+        ):
+            if text := cells[index]:
+                at = self._dates.time(text)
+                if at is not None:
+                    record[attribute] = at
+                elif text.strip():
+                    reason = f"{_AN_OR_A[attribute]} {attribute} that {self._dates.problem(text)}"
+                    self._tally.lose(table, reason, text)
+                if at and not is_day(at):
+                    record.pop("_date_precision", None)
+
+    def _people_of(self, story: Record, cells: list[str]) -> None:
+        columns = self._columns
+        if (requester := self._people.id_of(cells[columns.requested_by])) is not None:
+            story["requested_by_id"] = requester
+        named = filter(None, map(self._people.id_of, filter(None, columns.owned_by(cells))))
+        owners = list(named)
+        story["owner_ids"] = owner_ids = list(dict.fromkeys(owners))
+        self._tally.read("stories__owner_ids", len(owners))
+        if owner_ids:
+            story["owned_by_id"] = owner_ids[0]
+        if again := len(owners) - len(owner_ids):
+            self._tally.leave_out("stories__owner_ids", "named twice", "", again)
+
+    def _note_iteration(self, text: str, story_id: int, cells: list[str]) -> None:
+        number = whole_number(text)
+        if number is None:
+            self._tally.lose("stories", "an iteration that is no number", text)
+            return
+        columns = self._columns
+        first, last = cells[columns.iteration_start], cells[columns.iteration_end]
+        unread = self._iterations.add(number, story_id, first, last)
+        if unread:
+            reason = f"a start or an end that {self._dates.problem(unread)}"
+            self._tally.lose("iterations", reason, f"{first}, {last}")

@@ -1,0 +1,77 @@
+"""People of whom a file knows no more than the name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...format import Found, Record
+from ...keys import stable_key
+from ...line_tally import LineTally
+
+UNKNOWN = "Unknown"
+"""Whom Tracker's export names where it knows nobody."""
+
+
+class Named:
+    """Records that rows name, given once in the end; withdrawn if only rejected rows name them.
+
+    Attributes:
+        tally: Of the file that is read.
+    """
+
+    def __init__(self) -> None:
+        self.tally: LineTally | None = None
+        self._records: dict[int, tuple[str, Record, LineTally]] = {}
+        self._by_row: set[int] = set()
+        self._confirmed: set[int] = set()
+
+    def add(self, table: str, record: Record) -> None:
+        """Adds a record that a row is the first to name."""
+        if self.tally is not None:
+            self._records[record["id"]] = (table, record, self.tally)
+
+    def name(self, key: int) -> None:
+        """Notes that the row that is read names a record."""
+        if key not in self._confirmed:
+            self._by_row.add(key)
+
+    def end_row(self, *, is_rejected: bool) -> None:
+        """The row has come to its end, and is loaded or not."""
+        if not is_rejected:
+            self._confirmed |= self._by_row
+        self._by_row.clear()
+
+    def found(self) -> Iterator[Found]:
+        """All records, in the order in which they were first named."""
+        for key, (table, record, tally) in self._records.items():
+            found = tally.found(table, record)
+            found.is_withdrawn = key not in self._confirmed
+            yield found
+
+
+class PeopleByName(Named):
+    """Gives people keys by their names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ids: dict[str, int] = {}
+
+    def id_of(self, name: str) -> int | None:
+        """The key of a person; None for nobody."""
+        known = self._ids.get(name)
+        if known is None:
+            known = self._new_id_of(name.strip())
+            if known is None:
+                return None
+            self._ids[name] = known
+        self.name(known)
+        return known
+
+    def _new_id_of(self, name: str) -> int | None:
+        if not name or name == UNKNOWN:
+            return None
+        person_id = stable_key("person", name)
+        if name not in self._ids:
+            self._ids[name] = person_id
+            self.add("people", {"id": person_id, "kind": "person", "name": name})
+        return person_id

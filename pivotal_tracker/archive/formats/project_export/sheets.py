@@ -1,0 +1,98 @@
+"""Files that hold a table of Tracker's export: told by the header, read row by row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import dropwhile, islice
+from pathlib import PurePosixPath
+from typing import Literal
+
+from ...files import File
+from . import csv_rows, xlsx
+from .csv_columns import is_of_history, is_of_stories
+from .csv_rows import ROWS_ABOVE_HEADER, Lose
+from .encodings import encoding_by_mark, encoding_of
+
+Holds = Literal["stories", "history"]
+
+_IS_HEADER: dict[Holds, Callable[[Sequence[str]], bool]] = {
+    "stories": is_of_stories,
+    "history": is_of_history,
+}
+
+_DELIMITERS = ",;\t|"
+"""Tracker writes commas; spreadsheets save again with the others."""
+
+_WORKBOOKS = frozenset({".xlsx", ".xlsm"})
+_HEAD = 2**16
+"""So many bytes are looked at for the header."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table in a file.
+
+    Attributes:
+        file: Where it is.
+        holds: What its header says it holds.
+        delimiter: Between the cells of a CSV; empty for a workbook.
+    """
+
+    file: File
+    holds: Holds
+    delimiter: str
+
+    def rows(self, lose: Lose) -> Iterator[tuple[int, list[str]]]:
+        """The rows with their numbers, the header first: see `csv_rows.rows`, `xlsx.rows`."""
+        is_header = _IS_HEADER[self.holds]
+        if not self.delimiter:
+            return xlsx.rows(self.file, is_header, lose)
+        dialect = csv_rows.Dialect(self.delimiter, self._encoding)
+        rows = csv_rows.rows(self.file, dialect, lose)
+        return dropwhile(lambda row: not is_header(row[1]), rows)
+
+    @cached_property
+    def _encoding(self) -> str:
+        with self.file.open() as stream:
+            return encoding_of(stream)
+
+
+def sheet_in(file: File) -> Sheet | None:
+    """Recognises a table of an export by its header, whatever the file is called.
+
+    Raises:
+        ArchiveError: It is a workbook that cannot be opened, or there is nothing to open one with.
+    """
+    if PurePosixPath(file.name).suffix.lower() in _WORKBOOKS:
+        return _sheet_of_workbook(file)
+    with file.open() as stream:
+        head = stream.read(_HEAD)
+    text = head.decode(encoding_by_mark(head) or "utf-8", "replace").replace("\0", "\ufffd")
+    for delimiter in _DELIMITERS:
+        for cells in _first_rows(text, delimiter):
+            if holds := _what_it_holds(cells):
+                return Sheet(file, holds, delimiter)
+    return None
+
+
+def _sheet_of_workbook(file: File) -> Sheet | None:
+    for holds, is_header in _IS_HEADER.items():
+        if next(xlsx.rows(file, is_header, lambda *_: None), None):
+            return Sheet(file, holds, "")
+    return None
+
+
+def _what_it_holds(header: list[str]) -> Holds | None:
+    return next((holds for holds, is_header in _IS_HEADER.items() if is_header(header)), None)
+
+
+def _first_rows(text: str, delimiter: str) -> Iterator[list[str]]:
+    """The rows among which the header is."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    with suppress(csv.Error):
+        yield from islice(filter(any, reader), ROWS_ABOVE_HEADER)

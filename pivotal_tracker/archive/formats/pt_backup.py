@@ -1,0 +1,75 @@
+"""The folder that `pt_backup.py` wrote: a JSON list a file, and attachments in `attachments/`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
+
+from ..files import Files
+from ..format import Found
+from ..records import whole_number
+from ..tally import Tally
+from .api_responses.api_answers import candidates, gathered, is_whole
+from .attachments import Attachments
+
+_NAMES = ("memberships", "epics", "stories", "tasks", "comments", "activities")
+"""The files, in the order in which they were written; what a project had none of has no file."""
+
+
+class PtBackup:
+    """One project: its records as the API gave them, tasks and comments beside the stories."""
+
+    name = "pt_backup.py"
+    looks_like = "the stories.json of pt_backup.py beside its activities.json, tasks.json and so on"
+    may_repeat = False
+
+    def recognises(self, files: Files) -> bool:
+        """Whether two of the files lie in one folder, the stories among them."""
+        folder = _folder(files)
+        return folder is not None and is_whole(files, folder)
+
+    def lies_in(self, files: Files) -> bool:
+        """Whether it is somewhere among the files, with attachments that no other format knows."""
+        folder = _folder(files)
+        return folder is not None and bool(_contents(files, folder / "attachments"))
+
+    def claims(self, files: Files) -> Collection[str]:
+        """The saved answers, also those that `pt_backup.py` did not write, and the attachments."""
+        folder = _folder(files)
+        contents = _contents(files, folder / "attachments") if folder is not None else {}
+        return {*candidates(files), *contents.values()}
+
+    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+        """All records, the tasks and comments in their stories, then what is attached to them."""
+        folder = _folder(files)
+        if folder is None:
+            return
+        names = _contents(files, folder / "attachments")
+        attached = set(names.values())
+        contents = {number: files[name] for number, name in names.items()}
+        attachments = Attachments(contents, files.source("attachments"), tally)
+        for found in gathered(files, [n for n in files if n not in attached], tally):
+            yield found
+            yield from attachments.of(found)
+        yield from attachments.rest()
+
+
+def _folder(files: Files) -> PurePosixPath | None:
+    """The folder in which the files lie; a ZIP may hold it."""
+    for name in files:
+        path = PurePosixPath(name)
+        others = (str(path.with_name(f"{other}.json")) for other in _NAMES if other != "stories")
+        if path.name == "stories.json" and any(other in files for other in others):
+            return path.parent
+    return None
+
+
+def _contents(files: Files, folder: PurePosixPath) -> dict[int, str]:
+    """The names of the files of attachments, by the id that their folder is named by."""
+    contents: dict[int, str] = {}
+    for name in files:
+        path = PurePosixPath(name)
+        number = whole_number(path.parent.name)
+        if path.parent.parent == folder and number is not None:
+            contents.setdefault(number, name)
+    return contents

@@ -1,0 +1,1 @@
+"""Putting together the parts and copies of records that one archive holds."""

@@ -1,0 +1,157 @@
+"""What recorded requests deleted, and is not loaded though it was read before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import orjson
+
+from ..records import CHILDREN, COLLECTIONS, LISTS, nested_rows_of, rows_of, whole_number
+from ..tally import Tally
+from .parts import DERIVED, FRAGMENT, WITHDRAWN, Part
+
+_REASON = "it was deleted later in the recording"
+
+_OF_STORIES = CHILDREN | {"owner_ids", "follower_ids", "labels"}
+_FOLLOWERS = "followers"
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A record, or an item in a list of one, that was deleted.
+
+    Attributes:
+        table: The record's.
+        record_id: The record's.
+        attribute: The list that the item is in; empty where the record itself is deleted.
+        item_id: The item's.
+    """
+
+    table: str
+    record_id: int
+    attribute: str = ""
+    item_id: int = 0
+
+
+def deleted_by(path: str) -> Deleted | None:
+    """What a request deletes.
+
+    Args:
+        path: Of the request, below the API's root.
+
+    Returns:
+        None where it is nothing that a table holds.
+    """
+    segments = [segment for segment in path.split("?")[0].split("/") if segment]
+    ids = [
+        (_table_or_attribute(name), number)
+        for name, following in pairwise(segments)
+        if (number := whole_number(following)) is not None
+    ]
+    if not ids or not ids[-1][0] or whole_number(segments[-1]) is None:
+        return None
+    place, number = ids[-1]
+    parent = ids[-2] if len(ids) > 1 else ("", 0)
+    if place in _OF_STORIES and parent[0] in ("stories", "epics"):
+        return Deleted(*parent, place, number)
+    return None if place in CHILDREN or place.endswith("_ids") else Deleted(place, number)
+
+
+def _table_or_attribute(name: str) -> str:
+    return "follower_ids" if name == _FOLLOWERS else COLLECTIONS.get(name, "")
+
+
+class _Deletion(NamedTuple):
+    """When something was deleted.
+
+    Attributes:
+        place: Of the last part that was read before.
+        source: The file that tells it.
+        seen_at: The time; empty where it is not known.
+    """
+
+    place: int
+    source: str
+    seen_at: str
+
+
+class Deletions:
+    """Everything that was deleted.
+
+    Args:
+        tally: Is told of rows that are left out because of it.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._deletions: dict[Deleted, _Deletion] = {}
+
+    def add(self, deleted: Deleted, place: int, source: str, seen_at: str) -> None:
+        """Notes a deletion.
+
+        Args:
+            deleted: What was deleted.
+            place: Of the last part that was read before.
+            source: The file that tells it.
+            seen_at: When; empty where it is not known.
+        """
+        self._deletions[deleted] = _Deletion(place, source, seen_at)
+
+    def applied(self, parts: Iterator[Part]) -> Iterator[Part]:
+        """The parts that were not deleted, without the items that were."""
+        if not self._deletions:
+            yield from parts
+            return
+        for part in parts:
+            left = self._left_of(part)
+            if left is not None:
+                yield left
+
+    def _left_of(self, part: Part) -> Part | None:
+        record = orjson.loads(part.body)
+        count = nested_rows_of if part.sort == FRAGMENT else rows_of
+        if self._has_gone(part, Deleted(part.tbl, whole_number(part.key) or 0)):
+            self._leave_out(count(part.tbl, record), part)
+            return None
+        before = rows_of(part.tbl, record)
+        for name in LISTS.get(part.tbl, {}):
+            if name in record:
+                record[name] = [i for i in record[name] if not self._item_has_gone(part, name, i)]
+        gone = before - rows_of(part.tbl, record)
+        if not gone:
+            return part
+        self._leave_out(gone, part)
+        if part.sort == FRAGMENT and not any(record.values()):
+            return None
+        return part._replace(body=orjson.dumps(record))
+
+    def _item_has_gone(self, part: Part, attribute: str, item: Any) -> bool:
+        number = whole_number(item.get("id") if isinstance(item, dict) else item)
+        if number is None:
+            return False
+        if attribute == "labels" and self._has_gone(part, Deleted("labels", number)):
+            return True
+        record_id = whole_number(part.key) or 0
+        return self._has_gone(part, Deleted(part.tbl, record_id, attribute, number))
+
+    def _has_gone(self, part: Part, deleted: Deleted) -> bool:
+        """Whether a part was read before something in it was deleted.
+
+        What was read from elsewhere, at an unknown time, was: no id is used again.
+        """
+        deletion = self._deletions.get(deleted)
+        if deletion is None:
+            return False
+        if part.seen_at and deletion.seen_at and part.seen_at != deletion.seen_at:
+            return part.seen_at < deletion.seen_at
+        return part.source != deletion.source or part.place <= deletion.place
+
+    def _leave_out(self, rows: Mapping[str, int], part: Part) -> None:
+        if part.sort in (DERIVED, WITHDRAWN):
+            return
+        for table, count in rows.items():
+            where = f"{part.tbl} {part.key}"
+            self._tally.leave_out(part.source, table, _REASON, where, count)

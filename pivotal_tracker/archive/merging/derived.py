@@ -1,0 +1,82 @@
+"""Records that other records tell of: the labels, the review types and the project of a story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ..format import Record
+from ..records import release_of, whole_number
+from .nested_people import take_people
+
+
+class Derived(NamedTuple):
+    """What a record tells of another.
+
+    Attributes:
+        table: Of the other.
+        key: Its id.
+        record: As far as it is told.
+    """
+
+    table: str
+    key: int
+    record: Record
+
+
+def take_derived(table: str, record: Record) -> Iterator[Derived]:
+    """Gives what a record that will be loaded tells of others.
+
+    Args:
+        table: The record's.
+        record: It loses the objects of people and projects, which are rows of their own.
+    """
+    for person in take_people(table, record):
+        yield Derived("people", person["id"], person)
+    if table == "activity":
+        yield from project_of(record.get("project"))
+    elif isinstance(project := record.get("project"), dict):
+        del record["project"]
+        yield from project_of(project)
+    if table != "projects":
+        yield from project_of({"id": record.get("project_id")})
+    else:
+        yield from _account_of(record)
+    if table == "stories":
+        yield from _labels(record.get("labels", []), record)
+        yield from _review_types(record.get("reviews", []))
+        if record.get("story_type") == "release":
+            yield Derived("releases", record["id"], release_of(record))
+    elif table == "epics":
+        yield from _labels([record.get("label")], record)
+
+
+def project_of(project: Any) -> Iterator[Derived]:
+    """A project by what a record that refers to it says: the id, and perhaps the name."""
+    number = whole_number(project.get("id")) if isinstance(project, dict) else None
+    if number is not None:
+        told = {name: project[name] for name in ("name",) if name in project}
+        yield Derived("projects", number, {"id": number, "kind": "project", **told})
+
+
+def _account_of(project: Record) -> Iterator[Derived]:
+    account = project.pop("account", None)
+    if isinstance(account, dict) and (number := whole_number(account.get("id"))) is not None:
+        project.setdefault("account_id", number)
+        yield Derived("accounts", number, {**account, "id": number})
+
+
+def _labels(labels: list[Any], of: Record) -> Iterator[Derived]:
+    for label in labels:
+        number = whole_number(label.get("id")) if isinstance(label, dict) else None
+        if number is not None and number > 0:
+            known = {"project_id": of["project_id"]} if "project_id" in of else {}
+            yield Derived("labels", number, {**known, **label, "id": number})
+
+
+def _review_types(reviews: list[Record]) -> Iterator[Derived]:
+    for review in reviews:
+        review_type = review.get("review_type")
+        number = whole_number(review_type.get("id")) if isinstance(review_type, dict) else None
+        if number is not None:
+            yield Derived("review_types", number, {**review_type, "id": number})  # type: ignore[dict-item]
