@@ -25,12 +25,12 @@ from sqlglot import ErrorLevel, exp, parse_one
 from streamlit.testing.v1 import AppTest
 
 from tracker_dashboard import attachments, charts, parts, queries, text
-from tracker_dashboard.data import Loaded, last_loaded
-from tracker_dashboard.errors import BusyError, DashboardError, NothingLoadedError, NotThereError
+from tracker_dashboard.data import Dataset, last_loaded
+from tracker_dashboard.errors import DatabaseLockedError, DashboardError, NothingLoadedError, MissingTableError
 from tracker_dashboard.pages.flow import burn_up_lines, together
 from tracker_dashboard.pages.inspect import schema_changes
 from tracker_dashboard.queries import Scope, StoryFilter
-from tracker_dashboard.read_only import at_most, checked_select
+from tracker_dashboard.read_only import with_row_limit, parse_select
 from tracker_server import TrackerServer
 from tracker_server.workspace import Workspace
 
@@ -38,7 +38,7 @@ from .conftest import ROOT, Command, load_served, make_small_workspace, new_comm
 from .forking import Forking
 from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
 
-Read = Callable[..., Loaded]
+Read = Callable[..., Dataset]
 
 ASKED_FOR = (
     "--resource",
@@ -89,17 +89,17 @@ def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Co
 def read(command: Command, monkeypatch: pytest.MonkeyPatch) -> Read:
     """Reads what the command has loaded last, as the dashboard does."""
 
-    def loaded(**env: str) -> Loaded:
+    def loaded(**env: str) -> Dataset:
         for name, value in command.environment(env).items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(command.folder)
-        return Loaded(last_loaded().name)
+        return Dataset(last_loaded().name)
 
     return loaded
 
 
 @pytest.fixture
-def loaded(command: Command, first_load: Command, read: Read) -> Loaded:
+def loaded(command: Command, first_load: Command, read: Read) -> Dataset:
     """The workspace in DuckDB."""
     command.take_over(first_load)
     return read()
@@ -156,7 +156,7 @@ def _told(value: object) -> str:
 
 
 def test_postgres_answers_as_duckdb_does(
-    loaded: Loaded, command: Command, server: TrackerServer, read: Read, postgres: str
+    loaded: Dataset, command: Command, server: TrackerServer, read: Read, postgres: str
 ) -> None:
     asked = _queries(server.workspace)
     in_duckdb = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
@@ -179,7 +179,7 @@ def test_postgres_answers_as_duckdb_does(
         assert _plain(in_postgres[name]) == _plain(in_duckdb[name]), name
     for name in ("stories, words", "stories, number", "comments", "history", "iterations"):
         assert len(in_duckdb[name]), name
-    counted = loaded.typed("SELECT count(*) AS n FROM stories")["n"][0]
+    counted = loaded.run_user_sql("SELECT count(*) AS n FROM stories")["n"][0]
     assert counted == in_duckdb["projects"]["stories"].sum()
     _assert_pages_open()
     # refused by the session, were it not refused by its looks
@@ -258,21 +258,21 @@ REFUSED_BY_DUCKDB = (
 @pytest.mark.parametrize("statement", REFUSED)
 def test_anything_but_one_select_is_refused(statement: str, dialect: str) -> None:
     with pytest.raises(DashboardError):
-        checked_select(statement, dialect)
+        parse_select(statement, dialect)
 
 
 @pytest.mark.parametrize("dialect", ["postgres", "bigquery"])
 @pytest.mark.parametrize("statement", REFUSED_ELSEWHERE)
 def test_functions_that_could_do_anything_are_refused(statement: str, dialect: str) -> None:
     with pytest.raises(DashboardError, match="is refused here"):
-        checked_select(statement, dialect)
+        parse_select(statement, dialect)
 
 
-def test_duckdb_reaches_nothing_but_its_database(loaded: Loaded) -> None:
+def test_duckdb_reaches_nothing_but_its_database(loaded: Dataset) -> None:
     for statement in REFUSED_BY_DUCKDB:
         with pytest.raises(DashboardError):
-            loaded.typed(statement)
-    assert len(loaded.typed("WITH a AS (SELECT id FROM stories) SELECT * FROM a UNION SELECT 1"))
+            loaded.run_user_sql(statement)
+    assert len(loaded.run_user_sql("WITH a AS (SELECT id FROM stories) SELECT * FROM a UNION SELECT 1"))
 
 
 def _most_memory() -> int:
@@ -282,10 +282,10 @@ def _most_memory() -> int:
 
 
 @pytest.mark.parametrize("asked", ["range(1000000000)", "repeat('x', 4000000000)"])
-def test_a_query_takes_no_more_memory_than_it_is_given(asked: str, loaded: Loaded) -> None:
+def test_a_query_takes_no_more_memory_than_it_is_given(asked: str, loaded: Dataset) -> None:
     before = _most_memory()
     with pytest.raises(DashboardError, match=r"[Mm]emory"):
-        loaded.typed(f"SELECT {asked}")
+        loaded.run_user_sql(f"SELECT {asked}")
     # that DuckDB refuses it at the end is no proof: it may have taken all there is before
     assert _most_memory() - before < 2**30
 
@@ -304,18 +304,18 @@ def test_a_query_takes_no_more_memory_than_it_is_given(asked: str, loaded: Loade
     ],
 )
 def test_no_more_rows_than_can_be_shown(statement: str, limited: str) -> None:
-    assert at_most(checked_select(statement, "duckdb"), 9).sql("duckdb") == limited
+    assert with_row_limit(parse_select(statement, "duckdb"), 9).sql("duckdb") == limited
 
 
 # what is there, and what is not
 
 
-def test_what_is_not_there_is_said(loaded: Loaded) -> None:
+def test_what_is_not_there_is_said(loaded: Dataset) -> None:
     with duckdb.connect(loaded.place) as connection:
         connection.execute("DROP VIEW tracker.epic_progress")
-    with pytest.raises(NotThereError):
+    with pytest.raises(MissingTableError):
         loaded.rows([queries.epics(Scope())])
-    with pytest.raises(NotThereError):
+    with pytest.raises(MissingTableError):
         loaded.rows([queries.load_report()])
     holding = (
         "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
@@ -328,13 +328,13 @@ def test_what_is_not_there_is_said(loaded: Loaded) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(BusyError):
+        with pytest.raises(DatabaseLockedError):
             loaded.load_id()
         holder.communicate("\n")
     assert loaded.load_id()
 
 
-def test_the_schema_stays_as_it_was_read(loaded: Loaded) -> None:
+def test_the_schema_stays_as_it_was_read(loaded: Dataset) -> None:
     """While another thread has dlt read its own anew, which is without tables for a moment."""
     tables = loaded.schema.tables
     schemas = loaded.pipeline.schemas
@@ -354,7 +354,7 @@ def test_nothing_loaded_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_views_of_another_version_are_said_to_be_made_anew(
-    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+    loaded: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with duckdb.connect(loaded.place) as connection:
         connection.execute("DROP VIEW tracker.iteration_metrics CASCADE")
@@ -366,7 +366,7 @@ def test_views_of_another_version_are_said_to_be_made_anew(
     assert "the command makes them anew" in said.value
 
 
-def test_dlt_shows_a_pipeline_only_with_its_hub(loaded: Loaded, command: Command) -> None:
+def test_dlt_shows_a_pipeline_only_with_its_hub(loaded: Dataset, command: Command) -> None:
     shown = subprocess.run(
         [Path(sys.executable).parent / "dlt", "pipeline", "pivotal_tracker", "show"],
         cwd=command.folder,
@@ -455,7 +455,7 @@ def test_a_file_is_shown_only_if_it_is_the_one_that_was_downloaded(tmp_path: Pat
         ("a\0", 7, sha256),
         (None, None, None),
     ):
-        with pytest.raises(attachments.NotShownError):
+        with pytest.raises(attachments.AttachmentUnavailableError):
             attachments.content(tmp_path, path, size, digest)
     assert attachments.picture(b"<svg onload='alert(1)'/>") is None
 
@@ -496,7 +496,7 @@ def test_a_chart_is_vega_lite_and_draws_columns_that_it_has(chart: charts.Chart)
 # what pages work out
 
 
-def test_a_span_holds_the_iterations_that_have_a_day_in_it(loaded: Loaded) -> None:
+def test_a_span_holds_the_iterations_that_have_a_day_in_it(loaded: Dataset) -> None:
     """Also where the day begins before it does in UTC, and where it begins long after."""
     (every,) = loaded.rows([queries.iterations(Scope())])
     starts, finishes = (parts.days(every, name)[name] for name in ("start", "finish"))

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pandas import DataFrame
 
 from tracker_dashboard import full_text, queries, text
-from tracker_dashboard.data import Loaded, last_loaded
-from tracker_dashboard.full_text import Index, Indexes, NotIndexedError
+from tracker_dashboard.data import Dataset, last_loaded
+from tracker_dashboard.full_text import Index, Indexes, IndexUnavailableError
 from tracker_dashboard.queries import Scope, StoryFilter
 from tracker_dashboard.search import Found, find
 from tracker_server.made_up import made_up_workspace
@@ -60,19 +60,19 @@ def _workspace() -> Workspace:
     return workspace
 
 
-def _load(command: Command, workspace: Workspace) -> Loaded:
+def _load(command: Command, workspace: Workspace) -> Dataset:
     """Loads with the command and reads as the dashboard does."""
     load_served(workspace, command, "--resource", "projects", "stories")
     return _read(command)
 
 
-def _read(command: Command) -> Loaded:
+def _read(command: Command) -> Dataset:
     """Reads what the command has loaded as the dashboard does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(command.folder)
         for name, value in command.environment().items():
             patch.setenv(name, value)
-        return Loaded(last_loaded().name)
+        return Dataset(last_loaded().name)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Co
 @pytest.fixture(scope="module")
 def loaded(
     first_load: Command, forking: Forking, tmp_path_factory: pytest.TempPathFactory
-) -> Loaded:
+) -> Dataset:
     """The stories, in DuckDB."""
     command = new_command(forking, tmp_path_factory.mktemp("search") / "run")
     command.take_over(first_load)
@@ -94,20 +94,20 @@ def loaded(
 
 
 @pytest.fixture(scope="module")
-def ask(loaded: Loaded) -> Iterator[Ask]:
+def ask(loaded: Dataset) -> Iterator[Ask]:
     """Asks what was loaded as pages do, over a connection that stays open."""
     with loaded.reading() as dataset:
         yield lambda *asked: [dataset(each, query_dialect="duckdb").df() for each in asked]
 
 
 @pytest.fixture(scope="module")
-def index(loaded: Loaded) -> Index:
+def index(loaded: Dataset) -> Index:
     """Their index."""
     return _made(Indexes(), loaded)
 
 
 @pytest.fixture
-def folder(loaded: Loaded) -> Iterator[Path]:
+def folder(loaded: Dataset) -> Iterator[Path]:
     """Where indexes lie, with nothing in it before, and as it was afterwards."""
     place = Path(loaded.pipeline.working_dir) / "full_text"
     kept = place.rename(place.with_name("kept")) if place.exists() else None
@@ -120,13 +120,13 @@ def folder(loaded: Loaded) -> Iterator[Path]:
         kept.rename(place)
 
 
-def _made(indexes: Indexes, loaded: Loaded, load_id: str = LOAD_ID) -> Index:
+def _made(indexes: Indexes, loaded: Dataset, load_id: str = LOAD_ID) -> Index:
     """The index, as soon as there is one."""
     until = time.monotonic() + 60
     while True:
         try:
             return indexes.of(loaded, load_id)
-        except NotIndexedError as error:
+        except IndexUnavailableError as error:
             if "is being made" not in str(error) or time.monotonic() > until:
                 raise
             time.sleep(0.02)
@@ -139,7 +139,7 @@ def _search(ask: Ask, index: Index | None, typed: str, page: int = 1, **filters:
     return find(ask, wanted, page, index)
 
 
-def _asking(loaded: Loaded) -> Ask:
+def _asking(loaded: Dataset) -> Ask:
     """Asks over a connection for each page, as pages do."""
     return lambda *asked: loaded.rows(asked)
 
@@ -208,17 +208,17 @@ def test_what_no_word_is_like_is_found_letter_by_letter(typed: str, ask: Ask, in
     assert _names(_search(ask, None, typed)) == _names(found)
 
 
-def test_a_number_finds_the_story_of_that_id(loaded: Loaded, ask: Ask, index: Index) -> None:
-    (number,) = loaded.typed("SELECT id FROM stories WHERE name = 'Slow page'")["id"]
+def test_a_number_finds_the_story_of_that_id(loaded: Dataset, ask: Ask, index: Index) -> None:
+    (number,) = loaded.run_user_sql("SELECT id FROM stories WHERE name = 'Slow page'")["id"]
     for typed in (f"{number}", f"#{number}"):
         found = _search(ask, index, typed)
         assert (_names(found), found.index) == (["Slow page"], index)
 
 
-def test_filters_leave_out_what_the_index_finds(loaded: Loaded, ask: Ask, index: Index) -> None:
+def test_filters_leave_out_what_the_index_finds(loaded: Dataset, ask: Ask, index: Index) -> None:
     assert _names(_search(ask, index, "report", types=("bug",))) == ["Export"]
     assert _names(_search(ask, index, "report", types=("chore",))) == []
-    project = int(loaded.typed("SELECT id FROM projects")["id"][0])
+    project = int(loaded.run_user_sql("SELECT id FROM projects")["id"][0])
     every = IN_INDEX["report"]
     assert _names(_search(ask, index, "report", scope=Scope((project,)))) == every
     assert _names(_search(ask, index, "report", scope=Scope((project + 1,)))) == []
@@ -226,12 +226,12 @@ def test_filters_leave_out_what_the_index_finds(loaded: Loaded, ask: Ask, index:
     assert _names(_search(ask, index, "report", scope=before)) == []
 
 
-def test_what_is_found_comes_page_by_page(loaded: Loaded, ask: Ask, index: Index) -> None:
+def test_what_is_found_comes_page_by_page(loaded: Dataset, ask: Ask, index: Index) -> None:
     first, second, none = (_search(ask, index, "sweep", page) for page in (1, 2, 9))
     assert [each.number for each in (first, second, none)] == [30, 30, 30]
     assert _names(none) == _names(first)
     # all alike: the latest changed first
-    latest = loaded.typed(
+    latest = loaded.run_user_sql(
         "SELECT name FROM stories WHERE name LIKE 'Chore %' ORDER BY updated_at DESC, id DESC"
     )
     assert _names(first) + _names(second) == list(latest["name"])
@@ -259,9 +259,9 @@ _WORDS = {
 
 
 @pytest.fixture(scope="module")
-def names(loaded: Loaded) -> dict[int, str]:
+def names(loaded: Dataset) -> dict[int, str]:
     """Of the stories, by id."""
-    return dict(loaded.typed("SELECT id, name FROM stories").itertuples(index=False))
+    return dict(loaded.run_user_sql("SELECT id, name FROM stories").itertuples(index=False))
 
 
 @settings(deadline=None, max_examples=50)
@@ -293,7 +293,7 @@ def test_index_is_kept_until_the_next_load(command: Command, first_load: Command
     assert second.path != first.path
 
 
-def test_a_file_that_is_no_index_is_made_anew(loaded: Loaded, folder: Path) -> None:
+def test_a_file_that_is_no_index_is_made_anew(loaded: Dataset, folder: Path) -> None:
     path = _made(Indexes(), loaded, "../else/where").path
     assert path.parent == folder
     path.unlink()
@@ -306,19 +306,19 @@ def test_a_file_that_is_no_index_is_made_anew(loaded: Loaded, folder: Path) -> N
 
 
 def test_where_no_index_can_be_it_is_said(
-    loaded: Loaded, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    loaded: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder.write_text("in the way")
-    with pytest.raises(NotIndexedError, match=r"could not be made: .*exists"):
+    with pytest.raises(IndexUnavailableError, match=r"could not be made: .*exists"):
         _made(Indexes(), loaded)
     folder.unlink()
     with monkeypatch.context() as patch:
         patch.setattr(full_text, "find_spec", lambda _: None)
         patch.setenv("HOME", str(tmp_path))
-        with pytest.raises(NotIndexedError, match='pip install "duckdb-extension-fts'):
+        with pytest.raises(IndexUnavailableError, match='pip install "duckdb-extension-fts'):
             _made(Indexes(), loaded)
-        patch.setattr(Loaded, "destination_name", "postgres")
-        with pytest.raises(NotIndexedError, match="DuckDB alone"):
+        patch.setattr(Dataset, "destination_name", "postgres")
+        with pytest.raises(IndexUnavailableError, match="DuckDB alone"):
             Indexes().of(loaded, LOAD_ID)
     assert not list(folder.glob("*"))
 

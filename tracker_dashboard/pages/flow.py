@@ -1,21 +1,20 @@
-"""Flow: what is in which state day by day, where it leads, how old what is open is."""
+"""Flow: stories by state and day, burn-up with forecast, and the age of open stories."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
-from tracker_dashboard import charts, queries
-from tracker_dashboard.parts import choose_scope, from_views, show_chart, story_line
-from tracker_dashboard.queries import Scope
+from tracker_dashboard import charts, controls, text
+from tracker_dashboard.components import query_views, show_chart
+from tracker_dashboard.header import Selection
+from tracker_dashboard.queries import metrics
+from tracker_dashboard.search_syntax import STATES
+from tracker_dashboard.story_list import story_list
 
-_MOST_DAYS = 500
-"""A span of more days is drawn week by week."""
+_MAX_DAYS = 500
+"""A longer span is drawn week by week."""
 
 _AGES = (
     (1, "under a week"),
@@ -25,40 +24,32 @@ _AGES = (
     (52, "6 to 12 months"),
     (104, "1 to 2 years"),
 )
-"""The classes of age: under how many weeks."""
+"""Classes of age: the number of weeks below which they end."""
 
 _OLDEST = "over 2 years"
-_MOST_OLD = 20
-_NEEDS = "the daily history, or else from transitions"
+_MAX_OLDEST = 20
+_NO_DAYS = "Unknown: there is no daily history and no history of states."
 
 
-def show() -> None:
+def render(selection: Selection) -> None:
     """Shows the page."""
     st.title("Flow")
-    scope = choose_scope()
-    daily, forecast, ages, oldest = from_views(*asked(scope))
-    if scope.until is not None and scope.until < datetime.now(UTC).date():
-        # what is ahead of today begins at no day of a span that has ended
-        forecast = forecast.head(0)
-    daily = together(daily)
+    scope = selection.scope
+    daily, forecast, ages, oldest = query_views(
+        metrics.daily_states(scope),
+        metrics.forecast(scope),
+        metrics.open_stories(scope),
+        metrics.oldest_stories(scope, _MAX_OLDEST),
+    )
+    daily = sum_projects(daily)
     daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
     _cumulative_flow(daily)
     _burn_up(daily, forecast)
     _age(ages, oldest)
 
 
-def asked(scope: Scope) -> tuple[exp.Select, ...]:
-    """What the page asks."""
-    return (
-        queries.daily_states(scope),
-        queries.forecast(scope),
-        queries.open_stories(scope),
-        queries.oldest_stories(scope, _MOST_OLD),
-    )
-
-
-def together(daily: DataFrame) -> DataFrame:
-    """The stories and points of all projects: one that is told of no longer stays as it was last.
+def sum_projects(daily: DataFrame) -> DataFrame:
+    """The stories and points of all projects; after its last day, a project stays as it was.
 
     Args:
         daily: `project_id`, `date`, `state`, `stories`, `points`, with all states of each day.
@@ -74,36 +65,54 @@ def together(daily: DataFrame) -> DataFrame:
 
 
 def _cumulative_flow(daily: DataFrame) -> None:
-    unit = st.segmented_control(
-        "Count in", ["stories", "points"], default="stories", key="unit", bind="query-params"
+    unit = controls.choice_param(
+        "Count in",
+        "unit",
+        ["stories", "points"],
+        "stories",
+        widget=st.segmented_control,
+        required=True,
     )
-    drawn = _thinned(daily)
-    table = drawn.pivot_table(index="date", columns="state", values=unit or "stories")
-    states = [state for state in queries.STATES if state in table.columns]
+    drawn = _downsample(daily)
+    table = drawn.pivot_table(index="date", columns="state", values=unit)
+    states = [state for state in (*STATES, "open") if state in table.columns]
+    last = table.iloc[-1] if len(table) else pd.Series(dtype=float)
+    said = ", ".join(f"{last[state]:g} {state}" for state in states if last[state])
     show_chart(
         "Cumulative flow",
-        charts.cumulative_flow(drawn, unit or "stories"),
-        table[states].iloc[::-1].reset_index(),
-        needs=_NEEDS,
+        charts.cumulative_flow(drawn, unit),
+        daily.pivot_table(index="date", columns="state", values=unit)[states]
+        .iloc[::-1]
+        .reset_index(),
+        f"{unit.title()} by state. On the last day: {said or 'none'}.",
+        missing=_NO_DAYS,
     )
 
 
-def _thinned(daily: DataFrame) -> DataFrame:
-    """The days of a short span, one day in each week of a long one, always the last."""
+def _downsample(daily: DataFrame) -> DataFrame:
+    """All days of a short span, one day in each week of a long one, always the last."""
     every = sorted(set(daily["date"]))
-    if len(every) <= _MOST_DAYS:
+    if len(every) <= _MAX_DAYS:
         return daily
     return daily[daily["date"].isin(every[::-7])]
 
 
 def _burn_up(daily: DataFrame, forecast: DataFrame) -> None:
-    lines = burn_up_lines(_thinned(daily), forecast)
+    lines = burn_up_lines(_downsample(daily), forecast)
     table = lines.pivot_table(index="date", columns="line", values="points", aggfunc="last")
-    show_chart("Burn-up", charts.burn_up(lines), table.iloc[::-1].reset_index(), needs=_NEEDS)
+    expected = forecast["expected_by"].dropna()
+    summary = "Points accepted, all planned points (scope), and the forecast of the backlog."
+    if len(expected):
+        summary += (
+            f" The backlog is expected to be done by {pd.Timestamp(expected.max()):%-d %b %Y}."
+        )
+    show_chart(
+        "Burn-up", charts.burn_up(lines), table.iloc[::-1].reset_index(), summary, missing=_NO_DAYS
+    )
 
 
 def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
-    """What was accepted and what there was to do, and how the backlog adds to it.
+    """What was accepted, the scope, and how the backlog adds to it.
 
     Args:
         daily: `date` (as text), `state`, `points`.
@@ -122,11 +131,13 @@ def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
     ]
     if len(accepted):
         start = float(accepted.iloc[-1]), str(accepted.index[-1])
-        lines += [_ahead(forecast, name, *start) for name in ("earliest", "expected", "latest")]
+        lines += [
+            _forecast_line(forecast, name, *start) for name in ("earliest", "expected", "latest")
+        ]
     return pd.concat(lines, ignore_index=True)
 
 
-def _ahead(forecast: DataFrame, name: str, points: float, last: str) -> DataFrame:
+def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> DataFrame:
     known = forecast.dropna(subset=[f"{name}_by"])
     known = known.assign(date=pd.to_datetime(known[f"{name}_by"]).dt.strftime("%Y-%m-%d"))
     added = known.groupby("date")["points"].sum().cumsum() + points
@@ -147,14 +158,18 @@ def _age(ages: DataFrame, oldest: DataFrame) -> None:
         }
     )
     summed = classed.groupby(["order", "age", "state"], as_index=False)["stories"].sum()
-    show_chart("Age of open work", charts.age(summed), summed.drop(columns="order"))
-    st.caption("As of the last load, whatever the days chosen.")
+    show_chart(
+        "Age of open stories",
+        charts.age(summed),
+        summed.drop(columns="order"),
+        f"{text.plural(int(summed['stories'].sum()), 'open story')}, by time since creation.",
+    )
     if oldest.empty:
         return
-    st.subheader("Open longest")
-    st.html("".join(_old(story) for story in oldest.itertuples()))
-
-
-def _old(story: Any) -> str:
-    facts = (story.project_name, story.current_state, f"{story.age_days:,.0f} days old")
-    return story_line(int(story.story_id), story.name, story.story_type, facts)
+    st.subheader("Oldest open stories", anchor=False)
+    facts = {
+        int(row.story_id): f'<span class="quiet">{row.age_days:,.0f} days old</span>'
+        for row in oldest.itertuples()
+    }
+    listed = oldest.rename(columns={"story_id": "id"}).assign(estimate=float("nan"))
+    st.html(story_list(listed, extra=facts, show_project=True))

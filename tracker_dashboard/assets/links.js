@@ -1,0 +1,15 @@
+// Follows links to the dashboard's own pages as the browser's Back and Forward buttons do: the
+// address changes, and Streamlit shows the page of the new one. Streamlit's own links add addresses
+// to the history that mix the parameters of two pages.
+if (!window.followsPageLinks) {
+  window.followsPageLinks = true;
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[data-page]");
+    const opensElsewhere = event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+    if (!link || opensElsewhere) return;
+    event.preventDefault();
+    history.pushState(null, "", link.href);
+    window.dispatchEvent(new PopStateEvent("popstate"));
+    document.querySelector("[data-testid=stMain]")?.scrollTo(0, 0);
+  });
+}

@@ -1,0 +1,169 @@
+"""Queries of the metric views."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from .build import Scope, in_days, in_projects, select
+
+
+def as_of(scope: Scope) -> exp.Select:
+    """The last known day of each project, at which open ages and periods end."""
+    query = select(
+        """
+        SELECT a.project_id, a.project_name, a.time_zone, a.as_of, a.as_of_date, a.as_of_source,
+            a.has_transitions
+        FROM project_as_of AS a ORDER BY a.as_of DESC, a.project_id
+        """
+    )
+    return in_projects(query, scope, "a")
+
+
+def iterations(scope: Scope) -> exp.Select:
+    """The iterations that are done or current, with their figures."""
+    query = select(
+        """
+        SELECT i.project_id, i.project_name, i.iteration_number, i.start, i.finish,
+            i.iteration_state, i.points, i.points_accepted, i.stories_accepted, i.velocity,
+            i.volatility, i.rejection_rate, i.rejected_stories, i.median_cycle_time_hours,
+            i.p85_cycle_time_hours, i.median_lead_time_hours, i.p85_lead_time_hours,
+            i.feature_points_accepted, i.bug_points_accepted, i.chore_points_accepted,
+            i.features_accepted, i.bugs_accepted, i.chores_accepted, i.releases_accepted,
+            i.stories, i.velocity_reason, i.rejection_rate_reason, i.cycle_time_reason,
+            i.assumptions
+        FROM iteration_metrics AS i
+        WHERE i.iteration_state <> 'planned'
+        ORDER BY i.start, i.project_id
+        """
+    )
+    return in_projects(query, scope, "i")
+
+
+def velocities(scope: Scope) -> exp.Select:
+    """The current velocity of each project."""
+    query = select(
+        """
+        SELECT v.project_id, v.project_name, v.velocity, v.volatility, v.iteration_length,
+            v.current_iteration_number, v.velocity_reason, v.volatility_reason, v.assumptions
+        FROM project_velocity AS v ORDER BY v.project_name, v.project_id
+        """
+    )
+    return in_projects(query, scope, "v")
+
+
+def throughput(scope: Scope) -> exp.Select:
+    """Stories created and accepted, and points accepted, by week; releases are not counted."""
+    query = select(
+        """
+        SELECT t.project_id, t.week, CAST(sum(t.created) AS BIGINT) AS created,
+            CAST(sum(t.accepted) AS BIGINT) AS accepted, sum(t.points_accepted) AS points_accepted
+        FROM throughput_weekly AS t
+        WHERE t.story_type <> 'release'
+        GROUP BY t.project_id, t.week ORDER BY t.week, t.project_id
+        """
+    )
+    return in_projects(query, scope, "t")
+
+
+def durations(scope: Scope) -> exp.Select:
+    """The cycle and lead time of each accepted story."""
+    query = select(
+        """
+        SELECT m.project_id, m.story_id, m.accepted_on, m.points, m.cycle_time_hours,
+            m.lead_time_hours
+        FROM story_measures AS m
+        WHERE m.accepted_on IS NOT NULL AND m.story_type <> 'release'
+        ORDER BY m.accepted_on, m.story_id
+        """
+    )
+    return in_projects(query, scope, "m")
+
+
+def next_releases(scope: Scope) -> exp.Select:
+    """The releases to come, the next one first."""
+    query = select(
+        """
+        SELECT r.release_id, r.name, r.deadline, r.stories, r.stories_accepted,
+            r.projected_completion, r.days_late, r.earliest_completion, r.latest_completion,
+            r.days_late_reason, r.projected_completion_reason, r.project_id
+        FROM release_progress AS r
+        WHERE r.accepted_at IS NULL
+        ORDER BY r.deadline NULLS LAST, r.projected_completion NULLS LAST, r.release_id
+        """
+    )
+    return in_projects(query, scope, "r")
+
+
+def daily_states(scope: Scope) -> exp.Select:
+    """The stories and points of each project by day and state."""
+    query = select(
+        """
+        SELECT d.project_id, d.date, d.state, CAST(d.stories AS DOUBLE) AS stories, d.points
+        FROM daily_states AS d ORDER BY d.date, d.project_id
+        """
+    )
+    return in_days(in_projects(query, scope, "d"), scope, "date", "d")
+
+
+def forecast(scope: Scope) -> exp.Select:
+    """The backlog in order, and when each story is expected."""
+    query = select(
+        """
+        SELECT f.project_id, f.project_name, f.position, f.story_id, f.name, f.points,
+            f.earliest_by, f.expected_by, f.latest_by
+        FROM forecast AS f ORDER BY f.expected_by, f.project_id, f.position
+        """
+    )
+    return in_projects(query, scope, "f")
+
+
+def open_stories(scope: Scope) -> exp.Select:
+    """Open stories by age in weeks and state."""
+    query = select(
+        """
+        SELECT a.current_state, CAST(floor(a.age_days / 7) AS BIGINT) AS weeks, count(*) AS stories
+        FROM open_story_age AS a
+        GROUP BY a.current_state, CAST(floor(a.age_days / 7) AS BIGINT) ORDER BY weeks
+        """
+    )
+    return in_projects(query, scope, "a")
+
+
+def oldest_stories(scope: Scope, limit: int) -> exp.Select:
+    """The stories that have been open longest."""
+    query = select(
+        """
+        SELECT a.story_id, a.name, a.project_name, a.story_type, a.current_state, a.age_days,
+            a.days_in_state
+        FROM open_story_age AS a ORDER BY a.age_days DESC, a.story_id
+        """
+    )
+    return in_projects(query, scope, "a").limit(limit)
+
+
+def epics(scope: Scope) -> exp.Select:
+    """The progress of each epic."""
+    query = select(
+        """
+        SELECT e.epic_id, e.name, e.label_name, e.project_id, e.project_name, e.stories,
+            e.stories_accepted, e.points, e.points_accepted, e.unestimated_stories,
+            e.share_of_stories_accepted, e.share_of_points_accepted, e.first_started_at,
+            e.last_accepted_at, e.completed_at, e.projected_completion
+        FROM epic_progress AS e ORDER BY e.project_name, e.name, e.epic_id
+        """
+    )
+    return in_projects(query, scope, "e")
+
+
+def releases(scope: Scope) -> exp.Select:
+    """The progress of each release."""
+    query = select(
+        """
+        SELECT r.release_id, r.name, r.project_name, r.current_state, r.deadline, r.stories,
+            r.stories_accepted, r.points, r.points_accepted, r.share_of_stories_accepted,
+            r.share_of_points_accepted, r.accepted_at, r.projected_completion, r.days_late
+        FROM release_progress AS r
+        ORDER BY r.project_name, r.accepted_at NULLS FIRST, r.deadline, r.release_id
+        """
+    )
+    return in_projects(query, scope, "r")
