@@ -98,6 +98,7 @@ def _check(client: Any, dataset: str, folder: Path) -> None:
         added = client.query_and_wait(f"SELECT mood FROM `{dataset}.stories`")  # noqa: S608
         assert {row["mood"] for row in added} == {"fine", None}, "an added column has no values"
         _say("Every table is as the server has it.")
+        _check_views_of_users(client, dataset, mirror)
     _check_layout(client, dataset)
     _check_views(client, dataset)
 
@@ -116,12 +117,33 @@ def _check_layout(client: Any, dataset: str) -> None:
 
 
 def _check_views(client: Any, dataset: str) -> None:
-    there = {one.table_id for one in client.list_tables(dataset) if one.table_type == "VIEW"}
-    wanted = {path.stem for path in (ROOT / "pivotal_tracker" / "views").glob("*.sql")}
+    there = _views(client, dataset)
+    # those with an underscore are part of the others
+    files = (ROOT / "pivotal_tracker" / "views").glob("[!_]*.sql")
+    wanted = {path.stem for path in files}
     assert there == wanted, f"these views are missing: {', '.join(sorted(wanted - there))}"
     for view in sorted(there):
         client.query_and_wait(f"SELECT * FROM `{dataset}.{view}` LIMIT 10")  # noqa: S608
     _say(f"{len(there)} views answer.")
+
+
+def _check_views_of_users(client: Any, dataset: str, mirror: CommandMirror) -> None:
+    """Something else with the name of a view is left alone, and a missing view created again."""
+    view = f"`{dataset}.throughput_weekly`"
+    client.query_and_wait(f"CREATE OR REPLACE VIEW {view} AS SELECT 1 AS mine")
+    client.query_and_wait(f"DROP VIEW `{dataset}.forecast`")
+    said = mirror.run().stdout
+    assert "Left out: view throughput_weekly: something else has this name" in said, said
+    assert "forecast" in _views(client, dataset), "a dropped view was not created again"
+    (row,) = client.query_and_wait(f"SELECT * FROM {view}")  # noqa: S608
+    assert row["mine"] == 1, "a view of someone else was replaced"
+    client.query_and_wait(f"DROP VIEW {view}")
+    mirror.run()
+    _say("Views of other people are left alone.")
+
+
+def _views(client: Any, dataset: str) -> set[str]:
+    return {one.table_id for one in client.list_tables(dataset) if one.table_type == "VIEW"}
 
 
 def _say(line: str) -> None:

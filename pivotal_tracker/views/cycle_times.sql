@@ -1,26 +1,24 @@
--- One row a story and state: how often the story entered the state and how long it was in it.
+-- One row per story and state: how often the story entered the state and how long it stayed there.
 --
--- hours: from each transition to the next, by the clock; from the last one until now, but not for
---   an accepted story, which is done: its time in `accepted` is null unless it was taken out again.
---   Tracker's own cycle_time_details, as recorded, count alike, nights and weekends included.
--- working_hours: the same without Saturdays and Sundays, as the clocks in the project's time zone
---   show them.
+-- hours: from each transition to the next; from the last one to as_of (see project_as_of), nights and
+--   weekends included. Tracker's own cycle_time_details, as recorded, count the same way. Null in
+--   `accepted`, unless the story was taken out of it again: an accepted story is done.
+-- working_hours: the same without Saturdays and Sundays in the project's time zone.
+-- hours_reason, working_hours_reason: why they are null.
 --
--- Needs: projects, stories, stories__transitions, story_measures. A story without transitions has what its
--- `cycle_time_details` tell, which is of started, finished, delivered and rejected, without
--- working hours; one with neither (a CSV archive) has no rows. Time before the first transition is
--- not counted: nothing tells the state.
+-- A story without transitions has the rows of its `cycle_time_details`, which know started,
+-- finished, delivered and rejected, and no working hours. A story with neither (a CSV) has no row.
+-- The time before the first transition is not counted, because nothing says what the state was.
+--
+-- Needs: projects, stories, stories__transitions, story_measures, project_as_of.
 WITH project AS (
     SELECT
-        id,
-        name,
-        CAST(extract(EPOCH FROM current_timestamp) AS DOUBLE) AS seconds_now,
-        CAST(
-            extract(
-                EPOCH FROM current_timestamp AT TIME ZONE coalesce(time_zone__olson_name, 'UTC')
-            ) AS DOUBLE
-        ) AS local_seconds_now
-    FROM projects
+        project_id AS id,
+        project_name AS name,
+        as_of,
+        CAST(extract(EPOCH FROM as_of) AS DOUBLE) AS as_of_seconds,
+        CAST(extract(EPOCH FROM as_of AT TIME ZONE time_zone) AS DOUBLE) AS as_of_local_seconds
+    FROM project_as_of
 ),
 
 moment AS (
@@ -32,16 +30,16 @@ moment AS (
         move.project_version,
         CAST(extract(EPOCH FROM move.occurred_at) AS DOUBLE) AS seconds,
         story.time_zone,
-        project.seconds_now,
-        project.local_seconds_now
+        project.as_of_seconds,
+        project.as_of_local_seconds
     FROM stories__transitions AS move
     INNER JOIN story_measures AS story
         ON story.project_id = move.project_id AND story.story_id = move.story_id
     LEFT JOIN project ON project.id = story.project_id
 ),
 
--- DuckDB converts slowly where the zone is not the same in all rows: once a day and zone will do,
--- but for the days on which clocks are changed
+-- DuckDB is slow at converting times if the time zone differs between rows. Once per day and zone
+-- is enough, except on days on which clocks change
 local_day AS (
     SELECT
         time_zone,
@@ -58,7 +56,7 @@ local_day AS (
     GROUP BY time_zone, CAST(floor(seconds / 86400) AS BIGINT)
 ),
 
--- seconds since a Monday, by the clock on the wall
+-- local time as seconds since a Monday
 local_moment AS (
     SELECT
         moment.project_id,
@@ -74,15 +72,15 @@ local_moment AS (
                 extract(EPOCH FROM moment.occurred_at AT TIME ZONE moment.time_zone) AS DOUBLE
             )
         END - 345600 AS local_seconds,
-        moment.seconds_now,
-        moment.local_seconds_now - 345600 AS local_seconds_now
+        moment.as_of_seconds,
+        moment.as_of_local_seconds - 345600 AS as_of_local_seconds
     FROM moment
     INNER JOIN local_day
         ON local_day.time_zone = moment.time_zone
         AND local_day.day = CAST(floor(moment.seconds / 86400) AS BIGINT)
 ),
 
--- of these, those on Mondays to Fridays
+-- the seconds of Mondays to Fridays before that time
 working AS (
     SELECT
         project_id,
@@ -91,13 +89,13 @@ working AS (
         occurred_at,
         project_version,
         seconds,
-        seconds_now,
+        as_of_seconds,
         432000 * floor(local_seconds / 604800)
         + least(local_seconds - 604800 * floor(local_seconds / 604800), 432000)
             AS working_seconds,
-        432000 * floor(local_seconds_now / 604800)
-        + least(local_seconds_now - 604800 * floor(local_seconds_now / 604800), 432000)
-            AS working_seconds_now
+        432000 * floor(as_of_local_seconds / 604800)
+        + least(as_of_local_seconds - 604800 * floor(as_of_local_seconds / 604800), 432000)
+            AS as_of_working_seconds
     FROM local_moment
 ),
 
@@ -112,13 +110,13 @@ stay AS (
             lead(seconds) OVER (
                 PARTITION BY project_id, story_id ORDER BY occurred_at, project_version
             ),
-            CASE WHEN state <> 'accepted' THEN seconds_now END
+            CASE WHEN state <> 'accepted' THEN as_of_seconds END
         ) AS seconds_end,
         coalesce(
             lead(working_seconds) OVER (
                 PARTITION BY project_id, story_id ORDER BY occurred_at, project_version
             ),
-            CASE WHEN state <> 'accepted' THEN working_seconds_now END
+            CASE WHEN state <> 'accepted' THEN as_of_working_seconds END
         ) AS working_seconds_end
     FROM working
 ),
@@ -135,7 +133,7 @@ counted AS (
     GROUP BY project_id, story_id, state
 ),
 
-told AS (
+from_details AS (
     SELECT
         story.project_id,
         story.id AS story_id,
@@ -175,7 +173,7 @@ either AS (
         times_entered,
         CAST(milliseconds AS DOUBLE) / 3600000 AS hours,
         CAST(NULL AS DOUBLE) AS working_hours
-    FROM told
+    FROM from_details
     WHERE times_entered > 0
 )
 
@@ -186,6 +184,13 @@ SELECT
     either.state,
     either.times_entered,
     either.hours,
-    either.working_hours
+    either.working_hours,
+    CASE WHEN either.hours IS NULL AND either.state = 'accepted' THEN 'accepted' END AS hours_reason,
+    CASE
+        WHEN either.working_hours IS NOT NULL THEN NULL
+        WHEN either.state = 'accepted' THEN 'accepted'
+        ELSE 'no transitions'
+    END AS working_hours_reason,
+    project.as_of
 FROM either
 LEFT JOIN project ON project.id = either.project_id

@@ -1,55 +1,62 @@
--- One row a project, day and state: how many stories were in the state at the end of the day, and
--- their points. What a cumulative flow and a burn-up are drawn from.
+-- One row per project, day and state: how many stories were in the state at the end of that day, and
+-- their points. A cumulative flow diagram and a burn-up chart are drawn from it.
 --
--- taken_from: `history_days` where the project has such rows: they are Tracker's own. Else
---   `transitions`: a story counts as unscheduled from its creation to its first transition, then as
---   each transition says. One without transitions has been as it is since its creation, or since it
---   was accepted. Points are those of today's estimates (see story_measures), and releases do not
---   count: Tracker's history has neither former estimates nor releases. Days are those of the
---   project's time zone, until today, 10,000 at most.
+-- taken_from: where the numbers come from.
+--   history_days: Tracker's own daily history.
+--   transitions: computed from them. A story is unscheduled from its creation to its first
+--     transition. A story without transitions has its present state since its creation or, if it is
+--     accepted, since its acceptance.
+--   dates: a project with neither (a CSV). Only two states are known: `open` from the creation of a
+--     story, and `accepted` from its acceptance. Accepted stories without an acceptance date, and
+--     open ones without a creation date, are not counted.
+-- points: by the present estimates (see story_measures). Releases are not counted. Tracker's history
+--   does the same.
+-- date: days in the project's time zone, up to as_of (see project_as_of), 10,000 at most.
 --
--- Needs: projects, history_days, or stories__transitions, story_measures and numbers. A project without either (a
--- CSV archive) has no rows. Where an archive holds the transitions of some months only, earlier
--- days are not right.
+-- If an archive has the transitions of some months only, earlier days are not right.
+--
+-- Needs: projects, history_days, stories__transitions, story_measures, project_as_of.
 WITH state AS (
-    SELECT 'unscheduled' AS state
-    UNION ALL SELECT 'unstarted'
-    UNION ALL SELECT 'planned'
-    UNION ALL SELECT 'started'
-    UNION ALL SELECT 'finished'
-    UNION ALL SELECT 'delivered'
-    UNION ALL SELECT 'rejected'
-    UNION ALL SELECT 'accepted'
+    SELECT 'unscheduled' AS state, FALSE AS is_from_dates
+    UNION ALL SELECT 'unstarted', FALSE
+    UNION ALL SELECT 'planned', FALSE
+    UNION ALL SELECT 'started', FALSE
+    UNION ALL SELECT 'finished', FALSE
+    UNION ALL SELECT 'delivered', FALSE
+    UNION ALL SELECT 'rejected', FALSE
+    UNION ALL SELECT 'accepted', FALSE
+    UNION ALL SELECT 'open', TRUE
+    UNION ALL SELECT 'accepted', TRUE
 ),
 
 project AS (
     SELECT
-        project.id,
-        CAST(
-            current_timestamp AT TIME ZONE coalesce(project.time_zone__olson_name, 'UTC') AS DATE
-        ) AS today
-    FROM projects AS project
-    INNER JOIN (SELECT DISTINCT project_id FROM stories__transitions) AS told
-        ON told.project_id = project.id
+        reference.project_id AS id,
+        reference.as_of_date AS last_day,
+        moved.project_id IS NULL AS is_from_dates
+    FROM project_as_of AS reference
+    LEFT JOIN (SELECT DISTINCT project_id FROM stories__transitions) AS moved
+        ON moved.project_id = reference.project_id
     LEFT JOIN (SELECT DISTINCT project_id FROM history_days) AS history
-        ON history.project_id = project.id
+        ON history.project_id = reference.project_id
     WHERE history.project_id IS NULL
 ),
 
 story AS (
     SELECT
-        story.story_id AS id,
-        story.project_id,
-        story.current_state,
-        story.created_at,
-        story.created_on,
-        story.accepted_on,
-        story.time_zone,
-        coalesce(story.points, 0) AS points,
-        project.today
-    FROM story_measures AS story
-    INNER JOIN project ON project.id = story.project_id
-    WHERE story.story_type <> 'release'
+        one.story_id AS id,
+        one.project_id,
+        one.current_state,
+        one.created_at,
+        one.created_on,
+        one.accepted_on,
+        one.time_zone,
+        coalesce(one.points, 0) AS points,
+        project.last_day,
+        project.is_from_dates
+    FROM story_measures AS one
+    INNER JOIN project ON project.id = one.project_id
+    WHERE one.story_type <> 'release'
 ),
 
 move AS (
@@ -62,12 +69,12 @@ move AS (
     FROM stories__transitions
 ),
 
--- a story enters a state, and leaves its former one
+-- a story enters a state, and leaves the former one
 change AS (
     SELECT
         story.project_id,
         story.points,
-        story.today,
+        story.last_day,
         move.state,
         CASE
             WHEN move.place > 1 THEN move.former
@@ -80,7 +87,7 @@ change AS (
     SELECT
         story.project_id,
         story.points,
-        story.today,
+        story.last_day,
         CASE WHEN move.story_id IS NULL THEN story.current_state ELSE 'unscheduled' END AS state,
         NULL AS former,
         CASE
@@ -89,28 +96,53 @@ change AS (
         END AS date
     FROM story
     LEFT JOIN move ON move.story_id = story.id AND move.place = 1
-    WHERE move.story_id IS NULL OR move.occurred_at > story.created_at
+    WHERE
+        NOT story.is_from_dates
+        AND (move.story_id IS NULL OR move.occurred_at > story.created_at)
+    UNION ALL
+    SELECT
+        project_id,
+        points,
+        last_day,
+        'open' AS state,
+        NULL AS former,
+        CASE
+            WHEN current_state <> 'accepted' OR created_on < accepted_on THEN created_on
+            ELSE accepted_on
+        END AS date
+    FROM story
+    WHERE is_from_dates
+    UNION ALL
+    SELECT
+        project_id,
+        points,
+        last_day,
+        'accepted' AS state,
+        'open' AS former,
+        accepted_on AS date
+    FROM story
+    WHERE is_from_dates AND current_state = 'accepted'
 ),
 
 moved AS (
     SELECT
         project_id,
-        greatest(date, CAST(today - INTERVAL '1' DAY * 9999 AS DATE)) AS date,
+        greatest(date, CAST(last_day - INTERVAL '1' DAY * 9999 AS DATE)) AS date,
         state,
         count(*) AS stories,
         sum(points) AS points
     FROM change
-    WHERE date <= today
+    WHERE date <= last_day
     GROUP BY 1, 2, 3
     UNION ALL
     SELECT
         project_id,
-        greatest(date, CAST(today - INTERVAL '1' DAY * 9999 AS DATE)) AS date,
+        greatest(date, CAST(last_day - INTERVAL '1' DAY * 9999 AS DATE)) AS date,
         former AS state,
         -count(*) AS stories,
         -sum(points) AS points
     FROM change
-    WHERE date <= today AND former IS NOT NULL
+    WHERE date <= last_day AND former IS NOT NULL
     GROUP BY 1, 2, 3
 ),
 
@@ -128,15 +160,16 @@ daily AS (
 day AS (
     SELECT
         project.id AS project_id,
-        CAST(begun.date + INTERVAL '1' DAY * number.n AS DATE) AS date
+        project.is_from_dates,
+        CAST(first_day.date + INTERVAL '1' DAY * number.n AS DATE) AS date
     FROM project
-    INNER JOIN (SELECT project_id, min(date) AS date FROM daily GROUP BY project_id) AS begun
-        ON begun.project_id = project.id
-    CROSS JOIN numbers AS number
-    WHERE number.n <= date_diff('day', begun.date, project.today)
+    INNER JOIN (SELECT project_id, min(date) AS date FROM daily GROUP BY project_id) AS first_day
+        ON first_day.project_id = project.id
+    CROSS JOIN _pivotal_tracker_numbers AS number
+    WHERE number.n <= date_diff('day', first_day.date, project.last_day)
 ),
 
-told AS (
+counted AS (
     SELECT
         history.project_id,
         history.date,
@@ -164,6 +197,7 @@ told AS (
         'history_days' AS taken_from
     FROM history_days AS history
     CROSS JOIN state
+    WHERE NOT state.is_from_dates
     UNION ALL
     SELECT
         day.project_id,
@@ -177,9 +211,9 @@ told AS (
         sum(coalesce(daily.points, 0)) OVER (
             PARTITION BY day.project_id, state.state ORDER BY day.date
         ) AS points,
-        'transitions' AS taken_from
+        CASE WHEN day.is_from_dates THEN 'dates' ELSE 'transitions' END AS taken_from
     FROM day
-    CROSS JOIN state
+    INNER JOIN state ON state.is_from_dates = day.is_from_dates
     LEFT JOIN daily
         ON daily.project_id = day.project_id
         AND daily.date = day.date
@@ -187,12 +221,14 @@ told AS (
 )
 
 SELECT
-    told.project_id,
+    counted.project_id,
     project.name AS project_name,
-    told.date,
-    told.state,
-    told.stories,
-    told.points,
-    told.taken_from
-FROM told
-LEFT JOIN projects AS project ON project.id = told.project_id
+    counted.date,
+    counted.state,
+    counted.stories,
+    counted.points,
+    counted.taken_from,
+    reference.as_of
+FROM counted
+LEFT JOIN projects AS project ON project.id = counted.project_id
+LEFT JOIN project_as_of AS reference ON reference.project_id = counted.project_id

@@ -1,21 +1,26 @@
--- One row a story of the backlog, in its order: in which iteration it should be accepted.
+-- One row per story of the backlog, in order: the iteration in which it should be accepted.
 --
--- position, points, points_ahead: among the open stories of the current and the later iterations, as
---   Tracker, or the archive, had them in order. Points: see story_measures; no estimate is 0.
--- iteration_number: the backlog filled in order with the project's velocity, as Tracker does. The
---   current iteration holds what is in progress and, after its accepted points, of the unstarted
---   stories as many as fit; nothing unstarted where planning is not automatic. A story that does
---   not fit begins the next iteration, and one that would fit in none has one to itself. An
---   iteration's team strength and length change what fits.
--- expected_by: the last day of that iteration, in the project's time zone. earliest_by and
---   latest_by: the same with the velocity times 1 + volatility and times 1 - volatility, as
---   Tracker's projections widened theirs; null where the volatility is not known, and latest_by
---   where it is 1 or more. Ours is the standard deviation once, to each side.
+-- position, points_ahead: the place and the points before it among the open stories of the current
+--   and later iterations, in the order of Tracker or of the archive. Stories that an export puts
+--   into no iteration follow in the order of its rows. points: see story_measures; 0 without one.
+-- iteration_number: the backlog is filled in order with the project's velocity, as Tracker did. The
+--   current iteration takes what is in progress and, after its accepted points, as many unstarted
+--   stories as fit; no unstarted story if automatic planning is off. A story that does not fit
+--   begins the next iteration; one that is larger than an iteration has one for itself. Team
+--   strength and length of an iteration change what fits.
+-- expected_by: the last day of that iteration, in the project's time zone.
+-- earliest_by, latest_by: the same with velocity * (1 + volatility) and velocity * (1 - volatility).
+--   Tracker's projections used volatility too; that it is one standard deviation to each side is
+--   our choice.
+-- forecast_reason, range_reason: why expected_by, and earliest_by or latest_by, are null.
+-- assumptions: what was assumed for the velocity (see project_velocity). as_of: the forecast starts
+--   with the iteration that was current then (see project_as_of).
 --
--- Needs: projects, stories, iterations, iterations__story_ids, story_measures, project_velocity, numbers.
--- Without a velocity (a CSV archive) there is only the order. 400 iterations are looked ahead.
+-- At most 400 iterations are planned.
+--
+-- Needs: projects, stories, iterations, iterations__story_ids, story_measures, project_velocity.
 WITH RECURSIVE ahead AS (
-    SELECT n FROM numbers WHERE n < 400
+    SELECT n FROM _pivotal_tracker_numbers WHERE n < 400
 ),
 
 held AS (
@@ -29,6 +34,21 @@ held AS (
     FROM iterations__story_ids AS item
     INNER JOIN story_measures AS story
         ON story.story_id = item.value AND story.project_id = item.project_id
+    UNION ALL
+    SELECT
+        one.project_id,
+        -- after all iterations
+        1000000000 AS iteration_number,
+        one._position AS place,
+        one.id AS story_id,
+        one.current_state,
+        coalesce(story.points, 0) AS points
+    FROM stories AS one
+    INNER JOIN story_measures AS story
+        ON story.project_id = one.project_id AND story.story_id = one.id
+    LEFT JOIN iterations__story_ids AS item
+        ON item.project_id = one.project_id AND item.value = one.id
+    WHERE one._position IS NOT NULL AND item.value IS NULL
 ),
 
 backlog AS (
@@ -63,29 +83,23 @@ queued AS (
 
 current_iteration AS (
     SELECT
-        one.project_id,
-        one.iteration_number,
-        one.start,
+        velocity.project_id,
+        velocity.current_iteration_number AS iteration_number,
+        velocity.current_iteration_start AS start,
         velocity.velocity,
         velocity.volatility,
-        project.iteration_length,
+        velocity.iteration_length,
         coalesce(project.automatic_planning, TRUE) AS automatic_planning,
         coalesce(project.time_zone__olson_name, 'UTC') AS time_zone
-    FROM (
-        SELECT
-            project_id,
-            iteration_number,
-            start,
-            row_number() OVER (PARTITION BY project_id ORDER BY iteration_number) AS place
-        FROM iteration_metrics
-        WHERE iteration_state <> 'done'
-    ) AS one
-    INNER JOIN project_velocity AS velocity ON velocity.project_id = one.project_id
-    INNER JOIN projects AS project ON project.id = one.project_id
-    WHERE one.place = 1 AND velocity.velocity IS NOT NULL AND project.iteration_length > 0
+    FROM project_velocity AS velocity
+    INNER JOIN projects AS project ON project.id = velocity.project_id
+    WHERE
+        velocity.current_iteration_number IS NOT NULL
+        AND velocity.velocity IS NOT NULL
+        AND velocity.iteration_length > 0
 ),
 
--- the points that the current iteration holds before anything unstarted is put there
+-- the points in the current iteration before an unstarted story is put into it
 used AS (
     SELECT current_iteration.project_id, coalesce(sum(held.points), 0) AS points
     FROM current_iteration
@@ -109,6 +123,7 @@ pace AS (
     WHERE volatility < 1
 ),
 
+-- the iterations to fill; share: how much of a usual iteration each one holds
 slot AS (
     SELECT
         current_iteration.project_id,
@@ -117,7 +132,7 @@ slot AS (
         CASE
             WHEN ahead.n > 0 THEN 0
             WHEN current_iteration.automatic_planning THEN used.points
-            -- so full that nothing fits
+            -- more than fits, so that nothing is added
             ELSE 1000000000
         END AS used,
         coalesce(one.team_strength, 1)
@@ -130,12 +145,12 @@ slot AS (
     FROM current_iteration
     CROSS JOIN ahead
     INNER JOIN used ON used.project_id = current_iteration.project_id
-    LEFT JOIN iterations AS one
+    LEFT JOIN _pivotal_tracker_iterations AS one
         ON one.project_id = current_iteration.project_id
         AND one.number = current_iteration.iteration_number + ahead.n
 ),
 
--- place 0 stands before the first story
+-- one row per queued story, and one at place 0 before the first
 milestone AS (
     SELECT
         project_id,
@@ -151,7 +166,7 @@ milestone AS (
     ) AS one
 ),
 
--- each step fills one iteration, through the story at last_place
+-- each step fills one iteration, with the stories from first_place to last_place
 filled AS (
     SELECT
         project_id,
@@ -239,6 +254,29 @@ planned AS (
     FROM placed
     INNER JOIN slot ON slot.project_id = placed.project_id AND slot.step = placed.step
     GROUP BY placed.story_id
+),
+
+reason AS (
+    SELECT
+        backlog.story_id,
+        CASE
+            WHEN planned.iteration_number IS NOT NULL AND planned.begin_date IS NULL
+                THEN 'no iteration dates'
+            WHEN planned.iteration_number IS NOT NULL THEN NULL
+            WHEN velocity.velocity IS NULL THEN coalesce(velocity.velocity_reason, 'no project')
+            WHEN coalesce(velocity.iteration_length, 0) = 0 THEN 'no iteration length'
+            ELSE 'beyond 400 iterations'
+        END AS forecast_reason,
+        CASE
+            WHEN velocity.volatility IS NULL THEN velocity.volatility_reason
+            WHEN velocity.volatility >= 1 AND planned.latest_weeks IS NULL
+                THEN 'volatility of 1 or more'
+            WHEN planned.earliest_weeks IS NULL OR planned.latest_weeks IS NULL
+                THEN 'beyond 400 iterations'
+        END AS range_reason
+    FROM backlog
+    LEFT JOIN planned ON planned.story_id = backlog.story_id
+    LEFT JOIN project_velocity AS velocity ON velocity.project_id = backlog.project_id
 )
 
 SELECT
@@ -257,8 +295,14 @@ SELECT
         AS earliest_by,
     CAST(planned.begin_date + INTERVAL '1' DAY * CAST(planned.latest_weeks * 7 - 1 AS BIGINT) AS DATE)
         AS latest_by,
-    backlog.points
+    backlog.points,
+    reason.forecast_reason,
+    coalesce(reason.forecast_reason, reason.range_reason) AS range_reason,
+    velocity.assumptions,
+    velocity.as_of
 FROM backlog
 INNER JOIN stories AS story ON story.id = backlog.story_id
+INNER JOIN reason ON reason.story_id = backlog.story_id
 LEFT JOIN projects AS project ON project.id = backlog.project_id
 LEFT JOIN planned ON planned.story_id = backlog.story_id
+LEFT JOIN project_velocity AS velocity ON velocity.project_id = backlog.project_id

@@ -1,49 +1,43 @@
--- One row an iteration: what was planned and accepted in it, and how fast the team was then.
+-- One row per iteration: what was planned and accepted in it, and how fast the team was then.
 --
--- iteration_state: against the project's current iteration where the server told its number. Else
---   by the calendar, but an iteration that still holds open stories is not done: in Tracker
---   unfinished stories move on, so it is what an archive tells of a plan.
--- points, points_accepted: as the server gave them, else counted from the stories: only the types
---   that are estimated in the project (see story_measures), a story without an estimate as 0.
--- stories_accepted: features, bugs and chores; releases are milestones and counted apart.
--- velocity: that which the iteration was planned with, by Tracker's rule. Over the last
---   `velocity_averaged_over` iterations done before it, without those of strength 0: the sum of
---   points / team_strength, divided by the sum of the weeks, times the usual length, rounded down.
---   `initial_velocity` while there are none, and when as many as that in a row brought no points.
--- volatility: standard deviation (of the population) of the points a week at full strength over
---   the same iterations, relative to their mean; null for fewer than two, or a mean of 0. Whether
---   Tracker took the sample's is not known.
--- rejection_rate: accepted stories that were rejected at least once / accepted stories. The
---   definition is ours: none of Tracker's is known. Null where one's rejections are not known.
--- median and p85 cycle time: of the accepted features, bugs and chores that have one, interpolated
---   between neighbours.
+-- iteration_state: done, current or planned, by the server's current_iteration_number. Without it,
+--   by the calendar at as_of (see project_as_of). An iteration with open stories is not done then:
+--   Tracker moves unfinished stories on, so they tell what was planned when an archive was made. In
+--   an archive the iteration of the last event is done, unless it has open stories.
+-- points, points_accepted: as the server gave them, otherwise added up from the stories; only types
+--   that are estimated in the project (see story_measures); a story without an estimate counts as 0.
+-- stories, stories_open: all stories in it, and those that are not accepted.
+-- stories_accepted: features, bugs and chores. Releases are milestones and counted separately.
+-- velocity: the velocity with which the iteration was planned, by Tracker's rule: over the last
+--   `velocity_averaged_over` done iterations before it, leaving out those with team strength 0, the
+--   sum of points / team_strength, divided by the sum of weeks, times the project's iteration
+--   length, rounded down. `initial_velocity` if there are no such iterations, or if as many as
+--   are averaged had no points.
+-- volatility: the standard deviation (of the population) of the weekly points at full team strength
+--   over the same iterations, divided by their mean. It is not known whether Tracker used the
+--   standard deviation of the sample.
+-- rejection_rate: accepted stories with at least one rejection / accepted stories. This definition
+--   is ours; Tracker's is not known.
+-- median_…, p85_…: of the accepted features, bugs and chores, interpolated between neighbours.
+-- …_reason: why the metric is null. assumptions: what was assumed for the velocity because the data
+--   does not say it, such as a team strength of 1; null if nothing.
 --
--- A project that files knew by name only has none once it was met with its id: its stories are there.
+-- A project that a file knew by name only is left out once the same project was found with an id.
 --
--- Needs: projects, iterations, iterations__story_ids, story_measures. Without team strength or the
--- project's settings (a CSV archive): no velocity and volatility.
+-- Needs: projects, iterations, iterations__story_ids, story_measures, project_as_of.
 WITH held AS (
     SELECT
         item.project_id,
         item.iteration_number,
         story.story_type,
-        story.current_state,
         coalesce(story.points, 0) AS points,
         story.cycle_time_hours,
+        story.lead_time_hours,
         story.rejection_count
     FROM iterations__story_ids AS item
     INNER JOIN story_measures AS story
         ON story.story_id = item.value AND story.project_id = item.project_id
-),
-
-counted AS (
-    SELECT
-        project_id,
-        iteration_number,
-        sum(points) AS points,
-        count(CASE WHEN current_state <> 'accepted' THEN 1 END) AS stories_open
-    FROM held
-    GROUP BY project_id, iteration_number
+    WHERE story.current_state = 'accepted'
 ),
 
 accepted AS (
@@ -62,113 +56,50 @@ accepted AS (
         count(CASE WHEN story_type <> 'release' THEN rejection_count END) AS rejections_known,
         count(CASE WHEN story_type <> 'release' AND rejection_count > 0 THEN 1 END) AS rejected
     FROM held
-    WHERE current_state = 'accepted'
     GROUP BY project_id, iteration_number
+),
+
+duration AS (
+    SELECT project_id, iteration_number, 'cycle time' AS measure, cycle_time_hours AS hours
+    FROM held
+    WHERE story_type <> 'release' AND cycle_time_hours IS NOT NULL
+    UNION ALL
+    SELECT project_id, iteration_number, 'lead time' AS measure, lead_time_hours AS hours
+    FROM held
+    WHERE story_type <> 'release' AND lead_time_hours IS NOT NULL
 ),
 
 ranked AS (
     SELECT
         project_id,
         iteration_number,
-        cycle_time_hours,
-        row_number() OVER (
-            PARTITION BY project_id, iteration_number ORDER BY cycle_time_hours
-        ) - 1 AS place,
-        count(*) OVER (PARTITION BY project_id, iteration_number) - 1 AS last_place
-    FROM held
-    WHERE current_state = 'accepted' AND story_type <> 'release' AND cycle_time_hours IS NOT NULL
+        measure,
+        hours,
+        row_number() OVER (PARTITION BY project_id, iteration_number, measure ORDER BY hours) - 1
+            AS place,
+        count(*) OVER (PARTITION BY project_id, iteration_number, measure) - 1 AS last_place
+    FROM duration
 ),
 
--- each value weighs by how near it is to the place of the quantile
-cycle_time AS (
+-- the quantile lies at a place between two values; each weighs more the nearer it is to that place
+quantile AS (
     SELECT
         project_id,
         iteration_number,
-        sum(cycle_time_hours * greatest(0, 1 - abs(place - 0.5 * last_place))) AS median,
-        sum(cycle_time_hours * greatest(0, 1 - abs(place - 0.85 * last_place))) AS p85
+        measure,
+        sum(hours * greatest(0, 1 - abs(place - 0.5 * last_place))) AS median,
+        sum(hours * greatest(0, 1 - abs(place - 0.85 * last_place))) AS p85
     FROM ranked
-    GROUP BY project_id, iteration_number
-),
-
-iteration AS (
-    SELECT
-        one.project_id,
-        one.number,
-        one.start,
-        one.finish,
-        one.length,
-        one.team_strength,
-        project.name AS project_name,
-        project.iteration_length,
-        project.initial_velocity,
-        project.velocity_averaged_over,
-        coalesce(one.points, counted.points, 0) AS points,
-        CASE
-            WHEN one.number < project.current_iteration_number THEN 'done'
-            WHEN one.number = project.current_iteration_number THEN 'current'
-            WHEN one.number > project.current_iteration_number THEN 'planned'
-            WHEN one.start <= current_timestamp AND one.finish > current_timestamp THEN 'current'
-            WHEN one.finish <= current_timestamp AND coalesce(counted.stories_open, 0) = 0
-                THEN 'done'
-            ELSE 'planned'
-        END AS iteration_state,
-        one.accepted_points
-    FROM iterations AS one
-    LEFT JOIN projects AS project ON project.id = one.project_id
-    LEFT JOIN counted
-        ON counted.project_id = one.project_id AND counted.iteration_number = one.number
-    WHERE project.same_as_id IS NULL
-),
-
--- the iterations that can make a velocity, with their place in the project's order of them
-done AS (
-    SELECT
-        project_id,
-        number,
-        length,
-        points / team_strength AS full_strength_points,
-        points / team_strength / length AS weekly_points,
-        row_number() OVER (PARTITION BY project_id ORDER BY number) AS place
-    FROM iteration
-    WHERE iteration_state = 'done' AND coalesce(team_strength, 1) <> 0
-),
-
-before AS (
-    SELECT
-        iteration.project_id,
-        iteration.number,
-        iteration.velocity_averaged_over,
-        max(done.place) AS last_place
-    FROM iteration
-    LEFT JOIN done ON done.project_id = iteration.project_id AND done.number < iteration.number
-    GROUP BY iteration.project_id, iteration.number, iteration.velocity_averaged_over
-),
-
-averaged AS (
-    SELECT
-        before.project_id,
-        before.number,
-        count(done.number) AS iterations,
-        count(done.full_strength_points) AS iterations_known,
-        sum(done.full_strength_points) AS points,
-        sum(done.length) AS weeks,
-        avg(done.weekly_points) AS mean,
-        stddev_pop(done.weekly_points) AS deviation
-    FROM before
-    LEFT JOIN done
-        ON done.project_id = before.project_id
-        AND done.place <= before.last_place
-        AND done.place > before.last_place - before.velocity_averaged_over
-    GROUP BY before.project_id, before.number
+    GROUP BY project_id, iteration_number, measure
 )
 
 SELECT
     iteration.project_id,
-    iteration.project_name,
+    project.name AS project_name,
     iteration.number AS iteration_number,
     iteration.start,
     iteration.finish,
-    iteration.iteration_state,
+    iteration.state AS iteration_state,
     iteration.length AS length_weeks,
     iteration.team_strength,
     iteration.points,
@@ -181,24 +112,9 @@ SELECT
     coalesce(accepted.feature_points, 0) AS feature_points_accepted,
     coalesce(accepted.bug_points, 0) AS bug_points_accepted,
     coalesce(accepted.chore_points, 0) AS chore_points_accepted,
-    CASE
-        WHEN iteration.velocity_averaged_over IS NULL THEN NULL
-        WHEN averaged.iterations = 0 THEN iteration.initial_velocity
-        WHEN averaged.iterations_known < averaged.iterations THEN NULL
-        WHEN averaged.points = 0 AND averaged.iterations >= iteration.velocity_averaged_over
-            THEN iteration.initial_velocity
-        -- thirds and the like must not fall just short of the whole number that they make
-        ELSE CAST(
-            floor(averaged.points / averaged.weeks * iteration.iteration_length + 0.000001)
-            AS BIGINT
-        )
-    END AS velocity,
-    CASE
-        WHEN averaged.iterations > 1 AND averaged.iterations_known = averaged.iterations
-            THEN averaged.deviation / nullif(averaged.mean, 0)
-    END AS volatility,
-    CASE WHEN iteration.velocity_averaged_over IS NOT NULL THEN averaged.iterations END
-        AS iterations_averaged,
+    velocity.velocity,
+    velocity.volatility,
+    velocity.iterations_averaged,
     CASE
         WHEN accepted.rejections_known = accepted.stories
             THEN CAST(accepted.rejected AS DOUBLE) / nullif(accepted.stories, 0)
@@ -208,12 +124,42 @@ SELECT
             THEN coalesce(accepted.rejected, 0)
     END AS rejected_stories,
     cycle_time.median AS median_cycle_time_hours,
-    cycle_time.p85 AS p85_cycle_time_hours
-FROM iteration
-LEFT JOIN averaged
-    ON averaged.project_id = iteration.project_id AND averaged.number = iteration.number
+    cycle_time.p85 AS p85_cycle_time_hours,
+    iteration.stories,
+    iteration.stories_open,
+    lead_time.median AS median_lead_time_hours,
+    lead_time.p85 AS p85_lead_time_hours,
+    velocity.velocity_reason,
+    velocity.volatility_reason,
+    CASE
+        WHEN coalesce(accepted.stories, 0) = 0 THEN 'no accepted story'
+        WHEN accepted.rejections_known < accepted.stories THEN 'no transitions'
+    END AS rejection_rate_reason,
+    CASE
+        WHEN cycle_time.median IS NOT NULL THEN NULL
+        WHEN coalesce(accepted.stories, 0) = 0 THEN 'no accepted story'
+        WHEN accepted.rejections_known = 0 THEN 'no transitions'
+        ELSE 'never started'
+    END AS cycle_time_reason,
+    CASE
+        WHEN lead_time.median IS NOT NULL THEN NULL
+        WHEN coalesce(accepted.stories, 0) = 0 THEN 'no accepted story'
+        ELSE 'no dates'
+    END AS lead_time_reason,
+    iteration.assumptions,
+    iteration.as_of
+FROM _pivotal_tracker_iterations AS iteration
+INNER JOIN _pivotal_tracker_velocity AS velocity
+    ON velocity.project_id = iteration.project_id AND velocity.number = iteration.number
+LEFT JOIN projects AS project ON project.id = iteration.project_id
 LEFT JOIN accepted
     ON accepted.project_id = iteration.project_id AND accepted.iteration_number = iteration.number
-LEFT JOIN cycle_time
+LEFT JOIN quantile AS cycle_time
     ON cycle_time.project_id = iteration.project_id
     AND cycle_time.iteration_number = iteration.number
+    AND cycle_time.measure = 'cycle time'
+LEFT JOIN quantile AS lead_time
+    ON lead_time.project_id = iteration.project_id
+    AND lead_time.iteration_number = iteration.number
+    AND lead_time.measure = 'lead time'
+WHERE iteration.is_loaded

@@ -1,21 +1,41 @@
--- One row a story that is not accepted: how long it has been waiting.
+-- One row per story that is not accepted: how long it has been waiting.
 --
--- age_days: since its creation, until now. days_in_state: since its last transition; since its
---   creation where it never had one but the server told of its cycle time, and so would of
---   transitions. is_scheduled: not in the icebox.
+-- age_days: from its creation to as_of (see project_as_of).
+-- days_in_state: from its last transition to as_of. A story without transitions counts from its
+--   creation if the server gave its `cycle_time_details`, because it would also have given
+--   transitions. days_in_state_reason: why it is null.
+-- is_scheduled: whether it is out of the icebox.
 --
--- Needs: projects, stories, stories__transitions. Without transitions and cycle_time_details (a CSV
--- archive): no days_in_state.
+-- Needs: projects, stories, stories__transitions, project_as_of.
 WITH last_move AS (
     SELECT story_id, max(occurred_at) AS occurred_at
     FROM stories__transitions
     GROUP BY story_id
+),
+
+story AS (
+    SELECT
+        one.id,
+        one.project_id,
+        one.name,
+        one.story_type,
+        one.current_state,
+        one.estimate,
+        one.url,
+        one.created_at,
+        CASE
+            WHEN last_move.story_id IS NOT NULL THEN last_move.occurred_at
+            WHEN one.cycle_time_details__story_id IS NOT NULL THEN one.created_at
+        END AS in_state_since
+    FROM stories AS one
+    LEFT JOIN last_move ON last_move.story_id = one.id
+    WHERE one.current_state <> 'accepted'
 )
 
 SELECT
     story.id AS story_id,
     story.project_id,
-    project.name AS project_name,
+    reference.project_name,
     story.name,
     story.story_type,
     story.current_state,
@@ -23,19 +43,13 @@ SELECT
     story.url,
     story.created_at,
     CAST(
-        extract(EPOCH FROM current_timestamp) - extract(EPOCH FROM story.created_at) AS DOUBLE
+        extract(EPOCH FROM reference.as_of) - extract(EPOCH FROM story.created_at) AS DOUBLE
     ) / 86400 AS age_days,
     CAST(
-        extract(EPOCH FROM current_timestamp)
-        - extract(
-            EPOCH FROM CASE
-                WHEN last_move.story_id IS NOT NULL THEN last_move.occurred_at
-                WHEN story.cycle_time_details__story_id IS NOT NULL THEN story.created_at
-            END
-        ) AS DOUBLE
+        extract(EPOCH FROM reference.as_of) - extract(EPOCH FROM story.in_state_since) AS DOUBLE
     ) / 86400 AS days_in_state,
-    story.current_state <> 'unscheduled' AS is_scheduled
-FROM stories AS story
-LEFT JOIN projects AS project ON project.id = story.project_id
-LEFT JOIN last_move ON last_move.story_id = story.id
-WHERE story.current_state <> 'accepted'
+    story.current_state <> 'unscheduled' AS is_scheduled,
+    CASE WHEN story.in_state_since IS NULL THEN 'no transitions' END AS days_in_state_reason,
+    reference.as_of
+FROM story
+LEFT JOIN project_as_of AS reference ON reference.project_id = story.project_id

@@ -1,15 +1,18 @@
--- One row a person, project and week in which the person did something that is dated.
+-- One row per person, project and week in which the person did something that has a date.
 --
--- stories_accepted, points_accepted: stories that the person owns and that were accepted in the
---   week; a story of several owners counts for each. points: see story_measures.
--- comments: on stories and epics. activities: what the project's feed tells that the person did,
---   which reaches back some months only from when it was first loaded: null in weeks before it
---   begins. comments are null in a project of files that hold none.
--- week: its Monday, in the project's time zone. A person whom an archive knew by name only counts
--- as the one with an id once that one was met, and a project not at all: it is told once more.
+-- week: its Monday, in the project's time zone.
+-- stories_accepted, points_accepted: stories that the person owns and that were accepted in that
+--   week; a story with several owners counts for each of them. points: see story_measures.
+-- comments: on stories and epics; null in a project from files that have no comments.
+-- activities: entries of the project's activity feed by the person. When it is first loaded, the
+--   feed reaches back some months only: null in the weeks before.
+-- comments_reason, activities_reason: why the number is null.
 --
--- Needs: projects, people, stories__owner_ids, stories__comments, epics, epics__comments,
--- activity, story_measures. A CSV archive has no activity but that of its history file.
+-- A person, or a project, that a file knew by name only is counted as the one with an id once that
+-- one was found.
+--
+-- Needs: projects, people, stories__owner_ids, stories__comments, epics, epics__comments, activity,
+-- story_measures.
 WITH did AS (
     SELECT
         owner.value AS person_id,
@@ -64,7 +67,7 @@ WITH did AS (
 
 dated AS (
     SELECT
-        coalesce(met.same_as_id, did.person_id) AS person_id,
+        coalesce(named.same_as_id, did.person_id) AS person_id,
         did.project_id,
         project.name AS project_name,
         CAST(
@@ -76,7 +79,7 @@ dated AS (
         did.comments,
         did.activities
     FROM did
-    LEFT JOIN people AS met ON met.id = did.person_id
+    LEFT JOIN people AS named ON named.id = did.person_id
     LEFT JOIN projects AS project ON project.id = did.project_id
     WHERE did.person_id IS NOT NULL AND did.moment IS NOT NULL AND project.same_as_id IS NULL
 ),
@@ -114,7 +117,14 @@ SELECT
     counted.stories_accepted,
     counted.points_accepted,
     CASE WHEN known.comments > 0 OR project._source IS NULL THEN counted.comments END AS comments,
-    CASE WHEN counted.week >= known.activities_since THEN counted.activities END AS activities
+    CASE WHEN counted.week >= known.activities_since THEN counted.activities END AS activities,
+    CASE
+        WHEN known.comments = 0 AND project._source IS NOT NULL THEN 'no comments in the files'
+    END AS comments_reason,
+    CASE
+        WHEN known.activities_since IS NULL THEN 'no activity'
+        WHEN counted.week < known.activities_since THEN 'before the loaded activity'
+    END AS activities_reason
 FROM counted
 INNER JOIN known ON known.project_id = counted.project_id
 LEFT JOIN projects AS project ON project.id = counted.project_id

@@ -1,8 +1,10 @@
--- One row a story, with what is usually looked up beside it.
+-- One row per story, with the names and counts that people usually look up next to it.
 --
--- points, first_started_at, cycle_time_hours, lead_time_hours, rejection_count: see story_measures.
--- iteration_number: the iteration that holds the story, as planned for what is not accepted.
--- comment_count and the like: null where the story is from files that hold none of its project.
+-- points, first_started_at, cycle_time_hours, lead_time_hours, rejection_count and their …_reason:
+--   see story_measures.
+-- iteration_number: the iteration that has the story; for a story that is not accepted, as planned.
+-- comment_count, task_count, open_task_count, open_blocker_count: null if the story comes from files
+--   that have none of these for the whole project.
 --
 -- Needs: people, epics, iterations, stories with their nested tables, story_measures.
 WITH labelled AS (
@@ -19,8 +21,8 @@ owned AS (
             owner.story_id,
             coalesce(person.name, person.username, 'person ' || CAST(owner.value AS VARCHAR)) AS name
         FROM stories__owner_ids AS owner
-        LEFT JOIN people AS met ON met.id = owner.value
-        LEFT JOIN people AS person ON person.id = coalesce(met.same_as_id, met.id)
+        LEFT JOIN people AS named ON named.id = owner.value
+        LEFT JOIN people AS person ON person.id = coalesce(named.same_as_id, named.id)
     ) AS owner
     GROUP BY project_id, story_id
 ),
@@ -117,7 +119,10 @@ SELECT
         AS open_task_count,
     CASE
         WHEN story._source IS NULL OR known.blockers > 0 THEN coalesce(blocked.open_blockers, 0)
-    END AS open_blocker_count
+    END AS open_blocker_count,
+    measured.cycle_time_reason,
+    measured.lead_time_reason,
+    measured.rejection_count_reason
 FROM stories AS story
 INNER JOIN story_measures AS measured
     ON measured.project_id = story.project_id AND measured.story_id = story.id

@@ -1,0 +1,104 @@
+"""Creates the views in Postgres so that they are in nobody's way.
+
+A view on the tables themselves would keep dlt from dropping and rebuilding them. So each view reads
+a function whose text contains the whole query: Postgres does not bind that to the tables.
+
+The function runs with the rights of its owner: who reads the view needs no right on the tables. It
+is in a schema of its own, which nobody else may use, so that it cannot be called but by the view.
+The name of the function contains the fingerprint of the query. A view that changes is replaced by
+one that reads another function: its grants and the views of other people on top of it stay.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dlt.common.destination.exceptions import DestinationException
+from dlt.destinations.sql_client import SqlClientBase
+
+from . import dialects
+from .sql_files import Template
+
+
+def create_view(client: SqlClientBase[Any], template: Template, former: str | None) -> None:
+    """Creates or replaces a view.
+
+    Args:
+        client: Of the dataset.
+        template: The view's.
+        former: The SQL of the view that is there; None if there is none.
+    """
+    query = dialects.to_sql(dialects.translated(template, client, lambda _: True), client)
+    schema, is_private = _schema_of_functions(client)
+    function = f"_pivotal_tracker_{template.name}_{template.fingerprint}"
+    view = client.make_qualified_table_name(template.name)
+    call = f"{_quoted(client, schema, function)}()"
+    options = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp" if is_private else ""
+    columns = _columns(client, query)
+    with client.begin_transaction():
+        client.execute_sql(
+            f"CREATE OR REPLACE FUNCTION {call} RETURNS TABLE ({columns}) LANGUAGE sql STABLE "
+            f"{options} AS $view${query}$view$"
+        )
+        client.execute_sql(f"GRANT EXECUTE ON FUNCTION {call} TO PUBLIC")
+        client.execute_sql(
+            f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {call} AS {template.stamp}"  # noqa: S608
+        )
+        _drop_former_functions(client, template, function, former)
+
+
+def _columns(client: SqlClientBase[Any], query: str) -> str:
+    """The names and types of a query's columns, as a function declares them."""
+    with client.execute_query(f"SELECT * FROM ({query}) AS q LIMIT 0") as cursor:  # noqa: S608
+        columns = [(column[0], column[1]) for column in cursor.description or ()]
+    oids = [oid for _, oid in columns]
+    types = client.execute_sql("SELECT format_type(unnest(%s::oid[]), NULL)", oids) or ()
+    return ", ".join(
+        f"{client.escape_column_name(name)} {kind}"
+        for (name, _), (kind,) in zip(columns, types, strict=True)
+    )
+
+
+def _schema_of_functions(client: SqlClientBase[Any]) -> tuple[str, bool]:
+    """The schema for the functions, and whether it is theirs alone.
+
+    Who may not create schemas has the functions beside the views. There, everybody could call them:
+    they run with the rights of who reads the view.
+    """
+    dataset = client.make_qualified_table_name_path(None, quote=False)[-1]
+    private = f"_pivotal_tracker_{dataset}"[:63]
+    found = client.execute_sql(
+        "SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = %s", private
+    )
+    if found:
+        return (private, True) if found[0][0] else (dataset, False)
+    try:
+        client.execute_sql(f"CREATE SCHEMA {client.capabilities.escape_identifier(private)}")
+    except DestinationException:
+        return dataset, False
+    return private, True
+
+
+def _drop_former_functions(
+    client: SqlClientBase[Any], template: Template, function: str, former: str | None
+) -> None:
+    """Drops the functions that the view read before."""
+    dataset = client.make_qualified_table_name_path(None, quote=False)[-1]
+    functions = client.execute_sql(
+        "SELECT nspname, proname FROM pg_proc JOIN pg_namespace AS n ON n.oid = pronamespace "
+        "WHERE nspname IN (%s, %s) AND proname ~ %s AND proname <> %s",
+        dataset,
+        f"_pivotal_tracker_{dataset}"[:63],
+        f"^_pivotal_tracker_{template.name}_[0-9a-f]{{12}}$",
+        function,
+    )
+    names = [tuple(row) for row in functions or ()]
+    # the first versions named it like this
+    if former and f"_{template.name}(" in former:
+        names.append((dataset, f"_{template.name}"))
+    for name in names:
+        client.execute_sql(f"DROP FUNCTION IF EXISTS {_quoted(client, *name)}()")
+
+
+def _quoted(client: SqlClientBase[Any], *path: str) -> str:
+    return ".".join(client.capabilities.escape_identifier(part) for part in path)

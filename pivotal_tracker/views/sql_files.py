@@ -1,0 +1,102 @@
+"""The views as they are written: one `.sql` file each, a query in DuckDB's dialect.
+
+A file whose name begins with `_` is a helper. It is no view of its own: its query becomes part of
+the views that read it. Tables, views and helpers are named after `FROM` or `JOIN`, without quotes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+_GENERATION = "1"
+"""To be changed when the SQL around the queries, or its translation, changes."""
+
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_CTE = re.compile(r"^(?:WITH (?:RECURSIVE )?)?(\w+) AS \($", re.MULTILINE)
+# `extract(EPOCH FROM …)` names no table
+_RELATION = re.compile(r"(?P<keyword>(?<!EPOCH )\bFROM|\bJOIN) (?P<name>\w+)")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A query of one file.
+
+    Attributes:
+        name: The file's name without `.sql`, which is the view's.
+        sql: The query, without comments.
+        reads: The tables, views and helpers in it.
+        fingerprint: Changes with the query, and with the views and helpers that it reads.
+    """
+
+    name: str
+    sql: str
+    reads: frozenset[str]
+    fingerprint: str
+
+    @property
+    def is_helper(self) -> bool:
+        """Whether it is only part of other views."""
+        return self.name.startswith("_")
+
+    @property
+    def stamp(self) -> str:
+        """A name in the SQL of the view in the database, by which it is recognized there."""
+        return f"pivotal_tracker_{self.fingerprint}"
+
+    def rewritten(self, rename: Callable[[str], str]) -> str:
+        """The query with other names for the tables, views and helpers that it reads."""
+
+        def replace(found: re.Match[str]) -> str:
+            name = found["name"]
+            return f"{found['keyword']} {rename(name) if name in self.reads else name}"
+
+        return _RELATION.sub(replace, self.sql)
+
+
+@cache
+def templates() -> dict[str, Template]:
+    """All templates by name, each after those that it reads."""
+    folder = Path(__file__).parent
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql"))}
+    return parse(texts)
+
+
+def parse(texts: dict[str, str]) -> dict[str, Template]:
+    """Makes templates of the texts of files."""
+    queries = {name: _COMMENT.sub("", text).strip() for name, text in texts.items()}
+    reads = {name: _reads(query) for name, query in queries.items()}
+    graph = {name: sorted(reads[name] & texts.keys()) for name in sorted(texts)}
+    made: dict[str, Template] = {}
+    for name in TopologicalSorter(graph).static_order():
+        parts = [_GENERATION, queries[name], *(made[other].fingerprint for other in graph[name])]
+        fingerprint = hashlib.blake2b("\0".join(parts).encode(), digest_size=6).hexdigest()
+        made[name] = Template(name, queries[name], reads[name], fingerprint)
+    return made
+
+
+def _reads(query: str) -> frozenset[str]:
+    own = set(_CTE.findall(query))
+    return frozenset(found["name"] for found in _RELATION.finditer(query)) - own
+
+
+def inlined(template: Template, is_inlined: Callable[[Template], bool]) -> list[Template]:
+    """The templates whose queries become part of a view, each after those that it reads."""
+    wanted = {template.name: template}
+    for other in reversed(templates().values()):
+        if is_inlined(other) and any(other.name in reader.reads for reader in wanted.values()):
+            wanted[other.name] = other
+    del wanted[template.name]
+    return list(reversed(wanted.values()))
+
+
+def relations(template: Template) -> frozenset[str]:
+    """The tables and views that a view reads, in its own query and in its helpers'."""
+    helpers = inlined(template, lambda other: other.is_helper)
+    reads = template.reads.union(*(helper.reads for helper in helpers))
+    return reads - {helper.name for helper in helpers}
