@@ -3,6 +3,9 @@
 Streamlit imports this file once, for the server, and runs it as a script for every page.
 """
 
+from importlib import import_module
+from threading import Thread
+
 import streamlit as st
 
 from tracker_dashboard.server import MIDDLEWARE, ROUTES
@@ -13,3 +16,5 @@ if __name__ == "__main__":
     main()
 else:
     app = st.App(__file__, routes=ROUTES, middleware=MIDDLEWARE)
+    # so that nobody waits for the import on the first page
+    Thread(target=import_module, args=("tracker_dashboard.app",), daemon=True).start()

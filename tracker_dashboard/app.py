@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 from PIL import Image
+from sqlglot import exp
 
 from . import text
 from .errors import (
@@ -16,10 +18,14 @@ from .errors import (
     MissingTableError,
     NothingLoadedError,
 )
+from .full_text import IndexUnavailableError
 from .header import Selection, data_note, show_header
 from .links import follow_links, go_to, page_url
 from .pages import board, flow, inspect, iteration, progress, project, stories, story
-from .session import load_id
+from .queries import metrics
+from .queries import projects as project_queries
+from .queries.build import Scope
+from .session import index, load_id, prefetch, rows
 
 # Streamlit collects garbage after each page: what is imported by now need not be looked at again
 gc.freeze()
@@ -67,6 +73,7 @@ def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callabl
             selection = show_header(name)
             render(selection)
             st.caption(data_note(selection))
+            prefetch(_first_queries)
         except NothingLoadedError as error:
             _show_first_steps(error)
         except DatabaseLockedError as error:
@@ -82,6 +89,20 @@ def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callabl
             st.error(text.label(error))
 
     return run
+
+
+def _first_queries() -> Iterator[Sequence[exp.Query]]:
+    """What the pages of the latest project ask for, and what takes longest."""
+    (projects,) = rows(project_queries.projects())
+    for latest in projects["id"].head(1):
+        yield project.queries_for(Scope((int(latest),)))
+        yield (metrics.next_releases(),)
+        yield board.queries_for(int(latest))
+        yield (metrics.forecast(),)
+        yield (metrics.epics(),)
+        yield (metrics.releases(),)
+    with suppress(IndexUnavailableError):
+        index()
 
 
 def _show_first_steps(error: NothingLoadedError) -> None:

@@ -56,6 +56,11 @@ def query_views(*queries: exp.Query) -> list[DataFrame]:
         ) from error
 
 
+def of_project(frame: DataFrame, project: int | None) -> DataFrame:
+    """The rows of one project, or all."""
+    return frame if project is None else frame[frame["project_id"] == project]
+
+
 def show_chart(
     title: str,
     chart: Chart,

@@ -62,14 +62,14 @@ def follow_links() -> None:
 
 
 def go_to(url: str) -> None:
-    """Opens another page, as a click on a link does, and ends this run.
+    """Opens another page in place of this one, to which Back does not return, and ends this run.
 
     `st.switch_page` adds addresses to the browser's history that mix two pages, to which the Back
     button would return.
     """
     target = text.plain(url)
     st.html(
-        f'<a id="go-to" hidden data-page href="{target}"></a>'
+        f'<a id="go-to" hidden data-page data-replace href="{target}"></a>'
         "<script>setTimeout(() => document.getElementById('go-to')?.click())</script>",
         unsafe_allow_javascript=True,
     )

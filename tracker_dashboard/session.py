@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from threading import Thread
 from typing import TypeVar
@@ -97,7 +97,7 @@ def search_stories(
 def _prefetch(
     directory: WorkingDirectory,
     load_id: str,
-    _queries: Callable[[], Sequence[Sequence[exp.Query]]],
+    _queries: Callable[[], Iterable[Sequence[exp.Query]]],
 ) -> Thread:
     def read() -> None:
         # whoever opens the page sees the error
@@ -110,7 +110,7 @@ def _prefetch(
     return thread
 
 
-def prefetch(queries: Callable[[], Sequence[Sequence[exp.Query]]]) -> None:
+def prefetch(queries: Callable[[], Iterable[Sequence[exp.Query]]]) -> None:
     """Reads in the background, once per load, what pages are going to ask for."""
     _prefetch(last_loaded(_pipeline_names()), load_id(), queries)
 

@@ -8,7 +8,8 @@ if (!window.followsPageLinks) {
     const opensElsewhere = event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
     if (!link || opensElsewhere) return;
     event.preventDefault();
-    history.pushState(null, "", link.href);
+    if ("replace" in link.dataset) history.replaceState(null, "", link.href);
+    else history.pushState(null, "", link.href);
     window.dispatchEvent(new PopStateEvent("popstate"));
     document.querySelector("[data-testid=stMain]")?.scrollTo(0, 0);
   });

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
+from sqlglot import exp
 
 from tracker_dashboard import controls, text
-from tracker_dashboard.components import local_day, query_views
+from tracker_dashboard.components import local_day, of_project, query_views
 from tracker_dashboard.header import Selection
 from tracker_dashboard.links import link, search_link
 from tracker_dashboard.queries import board, metrics
 from tracker_dashboard.queries import projects as project_queries
-from tracker_dashboard.queries.build import Scope
 from tracker_dashboard.search_syntax import STORY_TYPES, quote
 from tracker_dashboard.session import search_stories
 from tracker_dashboard.story_list import details, story_list
@@ -32,14 +32,14 @@ def render(selection: Selection) -> None:
     project = int(selection.only.id)
     st.html(f"<h1>Board <span class='quiet'>{text.isolated(selection.only.name)}</span></h1>")
     shown, matching = _filters(project)
-    iterations, stories = query_views(board.iteration_list(project), board.open_stories(project))
+    iterations, stories = query_views(*queries_for(project))
+    stories = with_forecast(stories, query_views(metrics.forecast())[0])
     done = _done_numbers(iterations)
     accepted_numbers = (
         [*done, *_current_numbers(iterations)] if "Done" in shown or "Current" in shown else []
     )
-    accepted, epics = query_views(
-        board.stories_of_iterations(project, accepted_numbers), metrics.epics(Scope((project,)))
-    )
+    (accepted,) = query_views(board.stories_of_iterations(project, accepted_numbers))
+    (epics,) = query_views(metrics.epics())
     if matching is not None:
         stories = stories[stories["id"].isin(matching)]
         accepted = accepted[accepted["id"].isin(matching)]
@@ -49,9 +49,37 @@ def render(selection: Selection) -> None:
         "Backlog": view.backlog,
         "Icebox": view.icebox,
         "Done": view.done,
-        "Epics": lambda: _epics(epics, project),
+        "Epics": lambda: _epics(of_project(epics, project), project),
     }
     st.html(f'<div class="board">{"".join(panels[name]() for name in shown)}</div>')
+
+
+def queries_for(project: int) -> tuple[exp.Select, ...]:
+    """The queries of the page for one project."""
+    return board.iteration_list(project), board.open_stories(project)
+
+
+def with_forecast(stories: DataFrame, forecast: DataFrame) -> DataFrame:
+    """Open stories in the order of the backlog, with the iteration in which each is expected.
+
+    Args:
+        stories: `id`, and `iteration_number`, with which the plan was loaded.
+        forecast: `story_id`, `position`, `iteration_number`, `expected_by`.
+
+    Returns:
+        The stories with `planned_iteration` and `expected_by`.
+    """
+    known = forecast.set_index("story_id")
+    planned = stories["id"].map(known["iteration_number"]).astype("Float64")
+    return (
+        stories.assign(
+            planned_iteration=planned.fillna(stories["iteration_number"].astype("Float64")),
+            expected_by=stories["id"].map(known["expected_by"]),
+            position=stories["id"].map(known["position"]).astype("Float64"),
+        )
+        .sort_values("position", kind="stable", na_position="last")
+        .reset_index(drop=True)
+    )
 
 
 def _filters(project: int) -> tuple[list[str], set[int] | None]:

@@ -7,7 +7,7 @@ import streamlit as st
 from pandas import DataFrame
 
 from tracker_dashboard import charts, controls, text
-from tracker_dashboard.components import query_views, show_chart
+from tracker_dashboard.components import of_project, query_views, show_chart
 from tracker_dashboard.header import Selection
 from tracker_dashboard.queries import metrics
 from tracker_dashboard.search_syntax import STATES
@@ -35,12 +35,12 @@ def render(selection: Selection) -> None:
     """Shows the page."""
     st.title("Flow")
     scope = selection.scope
-    daily, forecast, ages, oldest = query_views(
+    daily, ages, oldest = query_views(
         metrics.daily_states(scope),
-        metrics.forecast(scope),
         metrics.open_stories(scope),
         metrics.oldest_stories(scope, _MAX_OLDEST),
     )
+    forecast = of_project(query_views(metrics.forecast())[0], selection.project)
     daily = sum_projects(daily)
     daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
     _cumulative_flow(daily)

@@ -21,6 +21,7 @@ from tracker_dashboard.components import (
 from tracker_dashboard.header import Selection
 from tracker_dashboard.links import link
 from tracker_dashboard.queries import board, metrics
+from tracker_dashboard.queries.build import Scope
 from tracker_dashboard.search_syntax import quote
 from tracker_dashboard.story_list import story_list
 
@@ -28,7 +29,7 @@ from tracker_dashboard.story_list import story_list
 def render(selection: Selection) -> None:
     """Shows the page."""
     project = int(selection.only.id)
-    iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(selection.scope))
+    iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(Scope((project,))))
     if iterations.empty:
         st.title("No iterations")
         st.info("No iterations of this project are known.")

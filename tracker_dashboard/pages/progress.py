@@ -7,7 +7,7 @@ import streamlit as st
 from pandas import DataFrame
 
 from tracker_dashboard import charts, text
-from tracker_dashboard.components import query_views, show_chart
+from tracker_dashboard.components import of_project, query_views, show_chart
 from tracker_dashboard.header import Selection
 from tracker_dashboard.queries import metrics
 
@@ -18,7 +18,8 @@ _MAX_BARS = 40
 def render(selection: Selection) -> None:
     """Shows the page."""
     st.title("Epics and releases")
-    epics, releases = query_views(metrics.epics(selection.scope), metrics.releases(selection.scope))
+    (epics,), (releases,) = query_views(metrics.epics()), query_views(metrics.releases())
+    epics, releases = (of_project(frame, selection.project) for frame in (epics, releases))
     for title, noun, found in (("Epics", "epic", epics), ("Releases", "release", releases)):
         accepted, total = (
             float(found[c].astype(float).sum()) for c in ("points_accepted", "points")

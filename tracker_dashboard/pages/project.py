@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame, Series
+from sqlglot import exp
 
 from tracker_dashboard import charts, controls, text
 from tracker_dashboard.components import (
@@ -18,12 +19,14 @@ from tracker_dashboard.components import (
     local_day,
     note,
     note_missing_history,
+    of_project,
     query_views,
     show_chart,
 )
 from tracker_dashboard.header import ALL, Selection
 from tracker_dashboard.links import link
 from tracker_dashboard.queries import metrics
+from tracker_dashboard.queries.build import Scope
 
 _PERIODS = {"4w": 4, "13w": 13, "26w": 26, "52w": 52}
 _PERIOD_NAMES = {"4w": "4 weeks", "13w": "3 months", "26w": "6 months", "52w": "1 year", ALL: "All"}
@@ -73,14 +76,8 @@ def render(selection: Selection) -> None:
         _all_projects(selection)
         return
     scope = selection.scope
-    as_of, velocities, iterations, weeks, durations, releases = query_views(
-        metrics.as_of(scope),
-        metrics.velocities(scope),
-        metrics.iterations(scope),
-        metrics.throughput(scope),
-        metrics.durations(scope),
-        metrics.next_releases(scope),
-    )
+    as_of, velocities, iterations, weeks, durations = query_views(*queries_for(scope))
+    releases = of_project(query_views(metrics.next_releases())[0], selection.project)
     title, choice = st.columns([3, 2], vertical_alignment="bottom")
     with title:
         st.html(f"<h1>{text.isolated(selection.only.name)}</h1>")
@@ -93,6 +90,7 @@ def render(selection: Selection) -> None:
             _PERIOD_NAMES.__getitem__,
             widget=st.segmented_control,
             required=True,
+            wrap=True,
         )
     end = _last_day(as_of)
     if end is None:
@@ -112,6 +110,17 @@ def render(selection: Selection) -> None:
     _durations_chart(shown, bool(known.has_transitions), selection.project)
     if known.has_transitions:
         _rejection_chart(shown, selection.project)
+
+
+def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
+    """The queries of the page for one project."""
+    return (
+        metrics.as_of(scope),
+        metrics.velocities(scope),
+        metrics.iterations(scope),
+        metrics.throughput(scope),
+        metrics.durations(scope),
+    )
 
 
 def _last_day(as_of: DataFrame) -> date | None:
@@ -135,7 +144,7 @@ def _with_days(iterations: DataFrame, time_zone: Any) -> DataFrame:
         start, finish = start.dt.tz_convert(zone), finish.dt.tz_convert(zone)
     return iterations.assign(
         start=start.dt.strftime("%Y-%m-%d"),
-        finish_day=(finish - pd.Timedelta(days=1)).dt.strftime("%Y-%m-%d"),
+        finish_day=(finish - pd.Timedelta(seconds=1)).dt.strftime("%Y-%m-%d"),
         status=iterations["iteration_state"].map({"done": "done"}).fillna("in progress"),
     )
 
@@ -175,13 +184,18 @@ def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
     st.metric(
         "Velocity",
         f"{current:g} points",
-        None if before is None else f"{current - before:+g} in the last 4 iterations",
+        None if before is None else _change_of_velocity(current - before),
         delta_color="normal" if before is not None and current != before else "off",
+        delta_arrow="auto" if before is not None and current != before else "off",
         chart_data=history[-_SPARKLINE_WEEKS:] or None,
         border=True,
         help="Points per iteration, as Pivotal Tracker computed it from the last iterations.",
     )
     note(getattr(project, "assumptions", None) and f"Assumes: {project.assumptions}.")  # type: ignore[union-attr]
+
+
+def _change_of_velocity(change: float) -> str:
+    return f"{change:+g} in the last 4 iterations" if change else "as 4 iterations before"
 
 
 def _accepted_figure(period: Period, durations: DataFrame) -> None:

@@ -75,22 +75,17 @@ def moved_on(project_id: int, number: int) -> exp.Select:
 
 
 def open_stories(project_id: int) -> exp.Select:
-    """The open stories of a project in the order of its panels.
-
-    `planned_iteration` is where the forecast, or else the loaded plan, puts a story.
-    """
+    """The open stories of a project in their order, and the iteration that they are loaded with."""
     return select(
         """
-        SELECT s.id, s.name, s.story_type, s.current_state, s.estimate, f.position, f.expected_by,
-            coalesce(f.iteration_number, i.iteration_number) AS planned_iteration
+        SELECT s.id, s.name, s.story_type, s.current_state, s.estimate, i.iteration_number
         FROM stories AS s
-        LEFT JOIN forecast AS f ON f.story_id = s.id
         LEFT JOIN (
             SELECT x.value, min(x.iteration_number) AS iteration_number
             FROM iterations__story_ids AS x WHERE x.project_id = :project GROUP BY x.value
         ) AS i ON i.value = s.id
         WHERE s.project_id = :project AND s.current_state <> 'accepted'
-        ORDER BY f.position NULLS LAST, s._position NULLS LAST, s.id
+        ORDER BY s._position NULLS LAST, s.id
         """,
         project=project_id,
     )

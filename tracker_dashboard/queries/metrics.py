@@ -79,9 +79,12 @@ def durations(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "m")
 
 
-def next_releases(scope: Scope) -> exp.Select:
-    """The releases to come, the next one first."""
-    query = select(
+def next_releases() -> exp.Select:
+    """The releases to come of all projects, the next one first.
+
+    The forecast of one project takes as long as that of all, as it does for `epics`, `forecast`.
+    """
+    return select(
         """
         SELECT r.release_id, r.name, r.deadline, r.stories, r.stories_accepted,
             r.projected_completion, r.days_late, r.earliest_completion, r.latest_completion,
@@ -91,7 +94,6 @@ def next_releases(scope: Scope) -> exp.Select:
         ORDER BY r.deadline NULLS LAST, r.projected_completion NULLS LAST, r.release_id
         """
     )
-    return in_projects(query, scope, "r")
 
 
 def daily_states(scope: Scope) -> exp.Select:
@@ -105,16 +107,15 @@ def daily_states(scope: Scope) -> exp.Select:
     return in_days(in_projects(query, scope, "d"), scope, "date", "d")
 
 
-def forecast(scope: Scope) -> exp.Select:
-    """The backlog in order, and when each story is expected."""
-    query = select(
+def forecast() -> exp.Select:
+    """The backlog of all projects in order, and when each story is expected."""
+    return select(
         """
-        SELECT f.project_id, f.project_name, f.position, f.story_id, f.name, f.points,
+        SELECT f.project_id, f.position, f.story_id, f.points, f.iteration_number,
             f.earliest_by, f.expected_by, f.latest_by
-        FROM forecast AS f ORDER BY f.expected_by, f.project_id, f.position
+        FROM forecast AS f ORDER BY f.project_id, f.position
         """
     )
-    return in_projects(query, scope, "f")
 
 
 def open_stories(scope: Scope) -> exp.Select:
@@ -141,9 +142,9 @@ def oldest_stories(scope: Scope, limit: int) -> exp.Select:
     return in_projects(query, scope, "a").limit(limit)
 
 
-def epics(scope: Scope) -> exp.Select:
-    """The progress of each epic."""
-    query = select(
+def epics() -> exp.Select:
+    """The progress of each epic of all projects."""
+    return select(
         """
         SELECT e.epic_id, e.name, e.label_name, e.project_id, e.project_name, e.stories,
             e.stories_accepted, e.points, e.points_accepted, e.unestimated_stories,
@@ -152,18 +153,17 @@ def epics(scope: Scope) -> exp.Select:
         FROM epic_progress AS e ORDER BY e.project_name, e.name, e.epic_id
         """
     )
-    return in_projects(query, scope, "e")
 
 
-def releases(scope: Scope) -> exp.Select:
-    """The progress of each release."""
-    query = select(
+def releases() -> exp.Select:
+    """The progress of each release of all projects."""
+    return select(
         """
-        SELECT r.release_id, r.name, r.project_name, r.current_state, r.deadline, r.stories,
+        SELECT r.release_id, r.name, r.project_id, r.project_name,
+            r.current_state, r.deadline, r.stories,
             r.stories_accepted, r.points, r.points_accepted, r.share_of_stories_accepted,
             r.share_of_points_accepted, r.accepted_at, r.projected_completion, r.days_late
         FROM release_progress AS r
         ORDER BY r.project_name, r.accepted_at NULLS FIRST, r.deadline, r.release_id
         """
     )
-    return in_projects(query, scope, "r")
