@@ -16,6 +16,7 @@ from .errors import (
     DashboardError,
     DatabaseLockedError,
     MissingTableError,
+    MissingViewError,
     NothingLoadedError,
 )
 from .full_text import IndexUnavailableError
@@ -76,19 +77,33 @@ def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callabl
             prefetch(_first_queries)
         except NothingLoadedError as error:
             _show_first_steps(error)
-        except DatabaseLockedError as error:
-            st.warning(f"{error} Try again when it has finished.")
-            st.button("Try again")
-        except MissingTableError as error:
-            st.info(
-                "This page needs tables that this dataset does not have, because it was loaded "
-                "with `--resource`. Run `python pivotal_tracker_pipeline.py` without this option "
-                f"to load them. Inspect shows the tables there are. ({text.label(error)})"
-            )
         except DashboardError as error:
-            st.error(text.label(error))
+            _explain(title, error)
 
     return run
+
+
+def _explain(title: str, error: DashboardError) -> None:
+    """Says what keeps a page from being shown, and what to do about it."""
+    st.title(title)
+    if isinstance(error, DatabaseLockedError):
+        st.warning(f"{error} Try again when it has finished.")
+        st.button("Try again")
+    elif isinstance(error, MissingViewError):
+        st.info(
+            "This page needs the metric views, which this dataset does not have. It was loaded "
+            "with `--no-views`, with `--resource` and without all tables they need, or by an "
+            "earlier version. Run `python pivotal_tracker_pipeline.py` without these options to "
+            "create them. Stories and Inspect work without views."
+        )
+    elif isinstance(error, MissingTableError):
+        st.info(
+            "This page needs tables that this dataset does not have, because it was loaded with "
+            "`--resource`. Run `python pivotal_tracker_pipeline.py` without this option to load "
+            f"them. Inspect shows the tables there are. ({text.label(error)})"
+        )
+    else:
+        st.error(text.label(error))
 
 
 def _first_queries() -> Iterator[Sequence[exp.Query]]:

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from . import export, text
 from .charts import Chart
-from .errors import DashboardError, DatabaseLockedError, MissingTableError
+from .errors import DashboardError, DatabaseLockedError, MissingTableError, MissingViewError
 from .links import link
 from .queries import stories as story_queries
 from .session import rows, search_stories
@@ -31,22 +31,17 @@ _COLUMN_FORMATS = {
 
 
 def query_views(*queries: exp.Query) -> list[DataFrame]:
-    """The rows of queries on views; ends the page with an explanation if a view is missing.
+    """The rows of queries on views.
 
     Raises:
+        MissingViewError: A view is missing.
         DatabaseLockedError: A load is writing.
         DashboardError: The database rejects a query, for example because a column is missing.
     """
     try:
         return rows(*queries)
-    except MissingTableError:
-        st.info(
-            "This page needs the metric views, which this dataset does not have. It was loaded "
-            "with `--no-views`, with `--resource` and without all tables they need, or by an "
-            "earlier version. Run `python pivotal_tracker_pipeline.py` without these options to "
-            "create them. Stories and Inspect work without views."
-        )
-        st.stop()
+    except MissingTableError as error:
+        raise MissingViewError(str(error)) from error
     except DatabaseLockedError:
         raise
     except DashboardError as error:

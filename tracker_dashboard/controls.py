@@ -92,12 +92,12 @@ def page_param(pages: int) -> int:
     """A choice of a page of a list, which starts with 1."""
     typed = st.query_params.get("page", "1")
     value = min(max(int(typed), 1), pages) if typed.isdecimal() and len(typed) < 9 else 1
-    bound = _bind("page", value, ())
-    key = bound["key"]
+    # a key of its own for each page, as the state must not override the default of `st.pagination`
+    key = f"param_page_{value}"
 
     def change() -> None:
         set_param("page", None if st.session_state[key] == 1 else st.session_state[key])
 
     if pages > 1:
-        st.pagination(pages, key=key, on_change=change)
+        st.pagination(pages, default=value, key=key, on_change=change)
     return value

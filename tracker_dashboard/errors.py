@@ -17,3 +17,7 @@ class DatabaseLockedError(DashboardError):
 
 class MissingTableError(DashboardError):
     """A query needs a table or a view that the dataset does not have."""
+
+
+class MissingViewError(DashboardError):
+    """A page needs a metric view that the dataset does not have."""

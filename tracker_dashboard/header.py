@@ -10,6 +10,7 @@ import streamlit as st
 from pandas import DataFrame
 
 from . import controls, text
+from .errors import MissingTableError
 from .links import HOME, go_to, link, page_url
 from .queries import projects as project_queries
 from .queries.build import Scope
@@ -61,28 +62,38 @@ def show_header(page: str) -> Selection:
     Args:
         page: The page that is open.
     """
-    (projects,) = rows(project_queries.projects())
-    _stop_if_empty(projects, page)
+    projects = _projects(page)
     with st.container(key="header"):
-        choice, search = st.columns([1, 2])
+        choice, search, manual = st.columns([4, 8, 1], vertical_alignment="bottom")
         with choice:
             project = _choose_project(projects, page)
         with search:
-            _search_field(page, project)
-        st.html(_menu(page, project))
+            _search_field(page)
+        with manual, st.popover("?", help="How to search"):
+            st.markdown(HELP)
+        st.html(_menu(page))
     return Selection(projects, project)
 
 
-def _stop_if_empty(projects: DataFrame, page: str) -> None:
+def _projects(page: str) -> DataFrame:
+    """Every project; ends the page if there are none, unless it can do without."""
+    try:
+        (projects,) = rows(project_queries.projects())
+    except MissingTableError:
+        if page != "inspect":
+            st.html(_menu(page))
+            raise
+        projects = DataFrame({name: [] for name in ("id", "name", "time_zone", "last_event")})
     if projects.empty and page != "inspect":
+        st.html(_menu(page))
         st.title("No projects")
         st.info(
             "This workspace has no projects, so there is nothing to show. If it should have some, "
             "check what the token can see: `python pivotal_tracker_pipeline.py --check`. "
             "Inspect shows the tables."
         )
-        st.html(_menu(page, None))
         st.stop()
+    return projects
 
 
 def _choose_project(projects: DataFrame, page: str) -> int | None:
@@ -104,13 +115,12 @@ def _choose_project(projects: DataFrame, page: str) -> int | None:
     return int(chosen) if chosen != ALL else None
 
 
-def _search_field(page: str, project: int | None) -> None:
+def _search_field(page: str) -> None:
     """On the Stories page it changes what is listed; elsewhere it opens that page."""
     typed = controls.text_param(
         "Search stories",
         "q",
         placeholder='words, "a phrase", label:design, #12345 …',
-        help=HELP,
         icon=":material/search:",
         type="search",
     )
@@ -122,7 +132,7 @@ def _given_project() -> str | None:
     return st.query_params.get("project")
 
 
-def _menu(page: str, project: int | None) -> str:
+def _menu(page: str) -> str:
     """The menu; each link keeps the chosen project, and Stories its last search."""
     last = dict(st.session_state.get("last_search", {}))
     links = []

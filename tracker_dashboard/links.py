@@ -23,14 +23,14 @@ HOME = "project"
 """The page without a name in its address."""
 
 
-def page_url(page: str, **params: Any) -> str:
+def page_url(page: str, /, **params: Any) -> str:
     """The address of a page, relative to any other. Parameters that are `None` are left out."""
     given = {name: value for name, value in params.items() if value not in (None, "", ())}
     path = "./" if page == HOME else page
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
-def link(page: str, shown: str, title: str = "", **params: Any) -> text.Html:
+def link(page: str, shown: str, title: str = "", /, **params: Any) -> text.Html:
     """HTML of a link to a page.
 
     Args:
