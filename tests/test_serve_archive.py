@@ -63,10 +63,17 @@ def assert_comes_back(archived: Tables, served: Tables) -> None:
     """Every table is the same, but for what only files know."""
     for name in archived.keys() - NOT_SERVED:
         assert plain(served[name]) == plain(archived[name]), name
+    # the order of an export's rows, which is the priority
+    assert positions(served) == positions(archived)
+    assert any(positions(archived).values())
     people = {row["id"]: row for row in archived["people"]}
     for row in served["people"]:
         told = {n: v for n, v in row.items() if v is not None and not n.startswith("_")}
         assert told.items() <= people[row["id"]].items()
+
+
+def positions(loaded: Tables) -> dict[int, int | None]:
+    return {row["id"]: row.get("_position") for row in loaded["stories"]}
 
 
 def plain(rows: list[Record]) -> list[str]:
@@ -240,6 +247,26 @@ def test_only_what_was_recorded_is_told(tmp_path: Path) -> None:
         assert get("me")["projects"][0]["project_id"] == 9
         refused = requests.post(f"{server.url}/{path}", json={}, timeout=10)
         assert refused.status_code == 404
+
+
+def test_recorded_analytics_of_iterations_are_served(tmp_path: Path) -> None:
+    analytics = {"kind": "analytics", "stories_accepted": 1, "cycle_time": 172_800_000}
+    iterations = [
+        {"kind": "iteration", "project_id": 9, "number": 1, "analytics": analytics},
+        {"kind": "iteration", "project_id": 9, "number": 2},
+    ]
+    write(tmp_path / "a.json", iterations)
+    with (
+        ArchivedWorkspace([tmp_path / "a.json"]) as archived,
+        TrackerServer(archived.workspace) as server,
+    ):
+        get = getter(server.url, "whatever")
+        path = "projects/9/iterations"
+        assert [one.get("analytics") for one in get(path, fields=":default,analytics")] == [
+            analytics,
+            None,
+        ]
+        assert [one.get("analytics") for one in get(path)] == [None, None]
 
 
 def test_what_cannot_be_served_is_said(

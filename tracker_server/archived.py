@@ -177,7 +177,8 @@ class Gathered:
         self.records[found.table][key] = {
             name: usable
             for name, value in found.record.items()
-            if not name.startswith("_") and (usable := _usable(name, value)) is not None
+            if (name == "_position" or not name.startswith("_"))
+            and (usable := _usable(name, value)) is not None
         }
 
     def _copy(self, attachment_id: int, content: Callable[[], BinaryIO]) -> bool:

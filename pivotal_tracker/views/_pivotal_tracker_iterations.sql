@@ -115,7 +115,7 @@ judged AS (
                 THEN loaded.number < project.current_iteration_number
             WHEN loaded.stories_open > 0 THEN FALSE
             WHEN project.as_of_source = 'last event'
-                THEN coalesce(loaded.start <= project.as_of, FALSE)
+                THEN coalesce(loaded.start <= project.as_of, loaded.stories > 0)
             ELSE coalesce(loaded.finish <= project.as_of, FALSE)
         END AS is_done
     FROM loaded

@@ -20,23 +20,36 @@ WITH story AS (
         ON label.project_id = epic.project_id AND label.name = epic.label__name
 ),
 
-counted AS (
+story_in_epic AS (
     SELECT
         story.epic_id,
-        count(*) AS stories,
-        count(CASE WHEN measured.current_state = 'accepted' THEN 1 END) AS stories_accepted,
-        count(CASE WHEN measured.current_state = 'unscheduled' THEN 1 END) AS stories_unscheduled,
-        coalesce(sum(measured.points), 0) AS points,
-        coalesce(sum(CASE WHEN measured.current_state = 'accepted' THEN measured.points END), 0)
-            AS points_accepted,
-        count(CASE WHEN measured.is_estimated AND measured.estimate IS NULL THEN 1 END)
-            AS unestimated_stories,
-        min(measured.first_started_at) AS first_started_at,
-        max(measured.accepted_at) AS last_accepted_at
+        story.story_id,
+        measured.current_state,
+        measured.estimate,
+        measured.is_estimated,
+        measured.points,
+        measured.first_started_at,
+        measured.accepted_at
     FROM story
     INNER JOIN story_measures AS measured
         ON measured.project_id = story.project_id AND measured.story_id = story.story_id
-    GROUP BY story.epic_id
+),
+
+counted AS (
+    SELECT
+        epic_id,
+        count(*) AS stories,
+        count(CASE WHEN current_state = 'accepted' THEN 1 END) AS stories_accepted,
+        count(CASE WHEN current_state = 'unscheduled' THEN 1 END) AS stories_unscheduled,
+        coalesce(sum(points), 0) AS points,
+        coalesce(sum(CASE WHEN current_state = 'accepted' THEN points END), 0)
+            AS points_accepted,
+        count(CASE WHEN is_estimated AND estimate IS NULL THEN 1 END)
+            AS unestimated_stories,
+        min(first_started_at) AS first_started_at,
+        max(accepted_at) AS last_accepted_at
+    FROM story_in_epic
+    GROUP BY epic_id
 ),
 
 open_stories AS (
@@ -50,12 +63,10 @@ open_stories AS (
         max(forecast.earliest_by) AS earliest_by,
         max(forecast.latest_by) AS latest_by,
         max(forecast.forecast_reason) AS forecast_reason,
-        count(CASE WHEN measured.current_state = 'unscheduled' THEN 1 END) AS unscheduled
-    FROM story
-    INNER JOIN story_measures AS measured
-        ON measured.project_id = story.project_id AND measured.story_id = story.story_id
+        count(CASE WHEN story.current_state = 'unscheduled' THEN 1 END) AS unscheduled
+    FROM story_in_epic AS story
     LEFT JOIN forecast ON forecast.story_id = story.story_id
-    WHERE measured.current_state <> 'accepted'
+    WHERE story.current_state <> 'accepted'
     GROUP BY story.epic_id
 ),
 

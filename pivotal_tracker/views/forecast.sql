@@ -23,6 +23,27 @@ WITH RECURSIVE ahead AS (
     SELECT n FROM _pivotal_tracker_numbers WHERE n < 400
 ),
 
+velocity AS (
+    SELECT
+        project_id,
+        current_iteration_number,
+        current_iteration_start,
+        velocity,
+        volatility,
+        iteration_length,
+        velocity_reason,
+        volatility_reason,
+        assumptions,
+        as_of
+    FROM project_velocity
+),
+
+measured AS (
+    SELECT project_id, story_id, current_state, coalesce(points, 0) AS points
+    FROM story_measures
+    WHERE current_state <> 'unscheduled'
+),
+
 held AS (
     SELECT
         item.project_id,
@@ -30,9 +51,9 @@ held AS (
         item._dlt_list_idx AS place,
         story.story_id,
         story.current_state,
-        coalesce(story.points, 0) AS points
+        story.points
     FROM iterations__story_ids AS item
-    INNER JOIN story_measures AS story
+    INNER JOIN measured AS story
         ON story.story_id = item.value AND story.project_id = item.project_id
     UNION ALL
     SELECT
@@ -42,9 +63,9 @@ held AS (
         one._position AS place,
         one.id AS story_id,
         one.current_state,
-        coalesce(story.points, 0) AS points
+        story.points
     FROM stories AS one
-    INNER JOIN story_measures AS story
+    INNER JOIN measured AS story
         ON story.project_id = one.project_id AND story.story_id = one.id
     LEFT JOIN iterations__story_ids AS item
         ON item.project_id = one.project_id AND item.value = one.id
@@ -64,7 +85,7 @@ backlog AS (
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) - points AS points_ahead
     FROM held
-    WHERE current_state NOT IN ('accepted', 'unscheduled')
+    WHERE current_state <> 'accepted'
 ),
 
 queued AS (
@@ -91,7 +112,7 @@ current_iteration AS (
         velocity.iteration_length,
         coalesce(project.automatic_planning, TRUE) AS automatic_planning,
         coalesce(project.time_zone__olson_name, 'UTC') AS time_zone
-    FROM project_velocity AS velocity
+    FROM velocity
     INNER JOIN projects AS project ON project.id = velocity.project_id
     WHERE
         velocity.current_iteration_number IS NOT NULL
@@ -106,7 +127,7 @@ used AS (
     LEFT JOIN held
         ON held.project_id = current_iteration.project_id
         AND held.iteration_number >= current_iteration.iteration_number
-        AND held.current_state NOT IN ('unstarted', 'unscheduled')
+        AND held.current_state <> 'unstarted'
     GROUP BY current_iteration.project_id
 ),
 
@@ -276,7 +297,7 @@ reason AS (
         END AS range_reason
     FROM backlog
     LEFT JOIN planned ON planned.story_id = backlog.story_id
-    LEFT JOIN project_velocity AS velocity ON velocity.project_id = backlog.project_id
+    LEFT JOIN velocity ON velocity.project_id = backlog.project_id
 )
 
 SELECT
@@ -305,4 +326,4 @@ INNER JOIN stories AS story ON story.id = backlog.story_id
 INNER JOIN reason ON reason.story_id = backlog.story_id
 LEFT JOIN projects AS project ON project.id = backlog.project_id
 LEFT JOIN planned ON planned.story_id = backlog.story_id
-LEFT JOIN project_velocity AS velocity ON velocity.project_id = backlog.project_id
+LEFT JOIN velocity ON velocity.project_id = backlog.project_id

@@ -50,27 +50,30 @@ item AS (
     WHERE story.story_type <> 'release'
 ),
 
-counted AS (
-    SELECT
-        item.release_id,
-        count(*) AS stories,
-        count(CASE WHEN story.current_state = 'accepted' THEN 1 END) AS stories_accepted,
-        coalesce(sum(story.points), 0) AS points,
-        coalesce(sum(CASE WHEN story.current_state = 'accepted' THEN story.points END), 0)
-            AS points_accepted
+story_in_release AS (
+    SELECT item.release_id, item.story_id, story.current_state, story.points
     FROM item
     INNER JOIN story_measures AS story
         ON story.project_id = item.project_id AND story.story_id = item.story_id
-    GROUP BY item.release_id
+),
+
+counted AS (
+    SELECT
+        release_id,
+        count(*) AS stories,
+        count(CASE WHEN current_state = 'accepted' THEN 1 END) AS stories_accepted,
+        coalesce(sum(points), 0) AS points,
+        coalesce(sum(CASE WHEN current_state = 'accepted' THEN points END), 0)
+            AS points_accepted
+    FROM story_in_release
+    GROUP BY release_id
 ),
 
 -- what has to be accepted yet: the open stories, or only the release itself
 remaining AS (
-    SELECT item.release_id, item.story_id, story.current_state
-    FROM item
-    INNER JOIN story_measures AS story
-        ON story.project_id = item.project_id AND story.story_id = item.story_id
-    WHERE story.current_state <> 'accepted'
+    SELECT release_id, story_id, current_state
+    FROM story_in_release
+    WHERE current_state <> 'accepted'
     UNION ALL
     SELECT release.id AS release_id, release.id AS story_id, release.current_state
     FROM releases AS release
