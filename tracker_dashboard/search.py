@@ -82,7 +82,11 @@ def can_be_indexed(query: Query) -> bool:
 def _is_literal(word: Word) -> bool:
     """Whether a word is looked for as it is typed: a phrase, or more than letters and digits."""
     characters = unicodedata.normalize("NFC", word.text)
-    return word.is_phrase or not all(c.isalnum() or unicodedata.combining(c) for c in characters)
+    # vowels of some scripts are marks
+    return word.is_phrase or not all(
+        character.isalnum() or unicodedata.category(character).startswith("M")
+        for character in characters
+    )
 
 
 def _search(

@@ -167,7 +167,7 @@ def story_reference(text: str) -> int | None:
 
 def quote(value: str) -> str:
     """Writes a value so that `field:value` finds it."""
-    cleaned = " ".join(value.replace('"', " ").split())
+    cleaned = " ".join(value.replace('"', " ").replace("\0", " ").split())
     return cleaned if re.fullmatch(r"[^\s():-][^\s():]*", cleaned) else f'"{cleaned}"'
 
 

@@ -7,6 +7,7 @@ from pandas import DataFrame
 
 from tracker_dashboard import controls, export, session, text
 from tracker_dashboard.components import download
+from tracker_dashboard.errors import MissingTableError
 from tracker_dashboard.full_text import IndexUnavailableError
 from tracker_dashboard.header import Selection
 from tracker_dashboard.links import go_to, link, page_url
@@ -101,7 +102,10 @@ def _help_with_nothing(
         index = session.index()
     except IndexUnavailableError:
         index = None
-    (names,) = rows(project_queries.search_names())
+    try:
+        (names,) = rows(project_queries.search_names())
+    except MissingTableError:
+        names = DataFrame({"field": [], "name": []})
     better = suggestion(typed, query, index, names)
     given = st.query_params.get("project")
     if better:
@@ -172,7 +176,10 @@ def _excerpts(texts: DataFrame, result: SearchResult, query: Query) -> dict[int,
 def _table(result: SearchResult) -> DataFrame:
     """Everything found, with labels and owners, in the order of the list."""
     ids = result.story_ids
-    (stories,) = rows(story_queries.export(ids))
+    try:
+        (stories,) = rows(story_queries.export(ids))
+    except MissingTableError:
+        (stories,) = rows(story_queries.export(ids, with_iterations=False))
     known = details(ids)
     table = stories.set_index("id", drop=False).loc[ids].reset_index(drop=True)
     table.insert(2, "labels", [", ".join(known.labels.get(number, ())) for number in table["id"]])

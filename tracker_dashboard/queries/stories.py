@@ -255,20 +255,23 @@ def weighted_texts() -> exp.Select:
     return query.where("t.text IS NOT NULL")
 
 
-def export(story_ids: Sequence[int]) -> exp.Select:
+def export(story_ids: Sequence[int], with_iterations: bool = True) -> exp.Select:
     """Stories as they are exported, in no order; labels and owners are added by the caller."""
+    iterations = """
+        LEFT JOIN (
+            SELECT value, min(iteration_number) AS iteration_number
+            FROM iterations__story_ids GROUP BY value
+        ) AS i ON i.value = s.id"""
+    iteration_number = "i.iteration_number" if with_iterations else "NULL AS iteration_number"
     query = select(
         f"""
         SELECT s.id, s.name, s.story_type, s.current_state, s.estimate, s.story_priority,
-            i.iteration_number, s.created_at, s.updated_at, s.accepted_at, s.deadline,
+            {iteration_number}, s.created_at, s.updated_at, s.accepted_at, s.deadline,
             r.name AS requester, p.name AS project, s.description, s.url
         FROM stories AS s
         LEFT JOIN projects AS p ON p.id = s.project_id
         LEFT JOIN ({PEOPLE}) AS r ON r.id = s.requested_by_id
-        LEFT JOIN (
-            SELECT value, min(iteration_number) AS iteration_number
-            FROM iterations__story_ids GROUP BY value
-        ) AS i ON i.value = s.id
-        """  # noqa: S608 - a constant
+        {iterations if with_iterations else ""}
+        """  # noqa: S608 - constants
     )
     return with_ids(query, "id", "s", story_ids)
