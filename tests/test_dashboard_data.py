@@ -20,7 +20,7 @@ import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pandas import DataFrame, Timestamp, to_datetime
+from pandas import DataFrame, Timestamp, isna, to_datetime
 from sqlglot import ErrorLevel, exp, parse_one
 from streamlit.testing.v1 import AppTest
 
@@ -37,7 +37,7 @@ from tracker_dashboard.pages.flow import burn_up_lines, sum_projects
 from tracker_dashboard.pages.inspect import schema_changes
 from tracker_dashboard.pages.iteration import burn_up_days
 from tracker_dashboard.pages.story import without_name
-from tracker_dashboard.queries import board, inspect, metrics, projects, stories, story
+from tracker_dashboard.queries import board, inspect, metrics, people, projects, stories, story
 from tracker_dashboard.queries.build import Scope
 from tracker_dashboard.read_only import parse_select, with_row_limit
 from tracker_dashboard.search_syntax import parse
@@ -134,7 +134,9 @@ def _queries(workspace: Workspace) -> dict[str, exp.Query]:
     scope = Scope((project_id,), date(2024, 1, 1), date(2025, 6, 30))
     word = next(each for each in record["comments"] if each.get("text"))["text"].split()[0]
     of_story = "story measures followers epics iteration releases comments tasks blockers reviews "
-    of_scope = "as_of iterations velocities throughput durations daily_states open_stories"
+    of_scope = "as_of iterations velocities throughput durations daily_states open_stories "
+    of_scope += "story_durations time_in_states open_blockers"
+    of_people = "weekly_activity reviews open_work"
     searches = {f"search {typed}": parse(typed) for typed in (*SEARCHES, f'{word} "{word}"')}
     ids = [number, 2]
     return {
@@ -147,7 +149,9 @@ def _queries(workspace: Workspace) -> dict[str, exp.Query]:
             name: getattr(metrics, name)()
             for name in "next_releases forecast epics releases".split()
         },
-        "oldest_stories": metrics.oldest_stories(scope, 5),
+        "epic stories": metrics.epic_stories(next(iter(project.epics), 1)),
+        "release stories": metrics.release_stories(1),
+        **{f"people {name}": getattr(people, name)(scope) for name in of_people.split()},
         **{
             f"story {name}": getattr(story, name)(number)
             for name in (of_story + "code history attachments").split()
@@ -175,16 +179,16 @@ def _queries(workspace: Workspace) -> dict[str, exp.Query]:
     }
 
 
-def _plain(frame: DataFrame) -> list[tuple[str, ...]]:
+def _as_texts(frame: DataFrame) -> list[tuple[str, ...]]:
     """Rows as texts, the same on all destinations."""
-    return sorted(tuple(_told(value) for value in row) for row in frame.itertuples(index=False))
+    return sorted(tuple(_as_text(value) for value in row) for row in frame.itertuples(index=False))
 
 
-def _told(value: object) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, datetime):
-        return "" if value != value else value.replace(tzinfo=value.tzinfo or UTC).isoformat()
-    if isinstance(value, bool) or value is None or value != value:
-        return "" if not isinstance(value, bool) else str(value)
+        return "" if isna(value) else value.replace(tzinfo=value.tzinfo or UTC).isoformat()
+    if isinstance(value, bool) or isna(value):
+        return str(value) if isinstance(value, bool) else ""
     try:
         number = float(str(value))
         return f"{number:.6g}" if number.is_integer() else f"{number:.3g}"
@@ -206,14 +210,14 @@ def test_postgres_answers_as_duckdb_does(
     in_postgres = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
     # ages grow from one question to the next
     ages = [
-        found["oldest_stories"][["age_days", "days_in_state"]].astype(float)
+        found["open_stories"][["age_days", "days_in_state"]].astype(float)
         for found in (in_duckdb, in_postgres)
     ]
     assert ages[1].to_numpy() == pytest.approx(ages[0].to_numpy(), abs=0.01, nan_ok=True)
     for found in (in_duckdb, in_postgres):
-        found["oldest_stories"] = found["oldest_stories"].drop(columns=ages[0].columns)
+        found["open_stories"] = found["open_stories"].drop(columns=ages[0].columns)
     for name in asked:
-        assert _plain(in_postgres[name]) == _plain(in_duckdb[name]), name
+        assert _as_texts(in_postgres[name]) == _as_texts(in_duckdb[name]), name
     filled = ("story comments", "story history", "iterations", "durations", "board done", "stories")
     for name in filled:
         assert len(in_duckdb[name]), name
@@ -234,7 +238,8 @@ def _assert_pages_open() -> None:
         ("board", False),
         ("stories", False),
         ("flow", True),
-        ("progress", True),
+        ("progress", False),
+        ("people", True),
     ):
         page = AppTest.from_string(
             "import sys; sys.argv = ['dashboard']\n"
@@ -527,7 +532,7 @@ _COLUMNS = DataFrame(
     columns="start project_name iteration_number points_accepted stories_accepted velocity status "
     "story_type points stories median_days p85_days rejection_rate rejected_stories date state "
     "line age order name part period first_day last_day accepted created scope date_text id "
-    "accepted_on days".split()
+    "accepted_on days current_state age_days days_in_state person".split()
 )
 _CHARTS = {
     "velocity": charts.velocity(_COLUMNS),
@@ -541,8 +546,10 @@ _CHARTS = {
     "cumulative flow of stories": charts.cumulative_flow(_COLUMNS, "stories"),
     "cumulative flow of points": charts.cumulative_flow(_COLUMNS, "points"),
     "burn-up": charts.burn_up(_COLUMNS),
-    "age": charts.age(_COLUMNS),
-    "progress": charts.progress(_COLUMNS),
+    "duration scatter": charts.duration_scatter(_COLUMNS, {"50%": 2.0}, "cycle time"),
+    "time in states": charts.time_in_states(_COLUMNS),
+    "ages": charts.ages(_COLUMNS),
+    "by person": charts.by_person(_COLUMNS),
 }
 
 
@@ -551,7 +558,8 @@ def test_chart_is_valid_vega_lite_and_uses_columns_that_exist(name: str) -> None
     chart = _CHARTS[name]
     # Altair, which Streamlit depends on, has the schema
     alt.Chart.from_dict({**chart.spec, "data": {"values": []}}, validate=True)
-    fields = set(re.findall(r"'field': '(\w+)'", str(chart.spec)))
+    layers = [layer for layer in chart.spec.get("layer", [chart.spec]) if "data" not in layer]
+    fields = set(re.findall(r"'field': '(\w+)'", str(layers)))
     assert fields
     assert fields <= set(chart.rows.columns)
 

@@ -22,7 +22,7 @@ from .errors import (
 from .full_text import IndexUnavailableError
 from .header import Selection, data_note, show_header
 from .links import follow_links, go_to, page_url
-from .pages import board, flow, inspect, iteration, progress, project, stories, story
+from .pages import board, flow, inspect, iteration, people, progress, project, stories, story
 from .queries import metrics
 from .queries import projects as project_queries
 from .queries.build import Scope
@@ -39,6 +39,7 @@ _PAGES: dict[str, tuple[str, Callable[[Selection], None]]] = {
     "story": ("Story", story.render),
     "flow": ("Flow", flow.render),
     "progress": ("Epics and releases", progress.render),
+    "people": ("People", people.render),
     "inspect": ("Inspect", inspect.render),
 }
 

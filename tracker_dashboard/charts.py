@@ -427,46 +427,118 @@ def burn_up(lines: DataFrame) -> Chart:
     return _chart(lines, spec, 400)
 
 
-def age(stories: DataFrame) -> Chart:
-    """How old open stories are.
+def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) -> Chart:
+    """The cycle or lead time of each story as a dot, with percentiles as lines.
 
     Args:
-        stories: `age` (a class), `order` (of the classes), `state`, `stories`.
+        stories: `id`, `name`, `story_type`, `accepted_on`, `days`.
+        levels: Days by the name of the percentile.
+        kind: `cycle time` or `lead time`.
     """
-    classes = list(dict.fromkeys(stories.sort_values("order")["age"]))
-    spec = {
-        "mark": "bar",
+    types = [name for name in STORY_TYPES if name in set(stories["story_type"])]
+    dots: Spec = {
+        "mark": {"type": "point", "filled": True, "size": 45, "cursor": "pointer"},
+        "params": _click("id"),
         "encoding": {
-            "x": _name(
-                "age", "age", sort=classes, axis={"labelAngle": 0, "labelOverlap": "greedy"}
-            ),
-            "y": _number("stories", "open stories"),
-            "color": _colours("state", STATE_COLOURS, list(stories["state"]), 4),
-            "tooltip": [_name("age", "age"), _name("state", "state"), _number("stories")],
+            "x": _day("accepted_on", "accepted"),
+            "y": _number("days", f"{kind}, days"),
+            "color": _colours("story_type", TYPE_COLOURS, types, 4),
+            "tooltip": [
+                _name("name", "story"),
+                _name("story_type", "type"),
+                _day_tooltip("accepted_on", "accepted"),
+                _number("days", f"{kind}, days", format=".1f"),
+            ],
+        },
+    }
+    values = [{"level": name, "at": days} for name, days in levels.items() if days == days]
+    rules: Spec = {
+        "data": {"values": values},
+        "mark": {"type": "rule", "strokeDash": [5, 4], "color": _QUIET},
+        "encoding": {"y": {"field": "at", "type": "quantitative"}},
+    }
+    labels: Spec = {
+        "data": {"values": values},
+        "mark": {"type": "text", "align": "left", "dx": 4, "dy": -6, "color": _QUIET},
+        "encoding": {
+            "x": {"value": 0},
+            "y": {"field": "at", "type": "quantitative"},
+            "text": {"field": "level", "type": "nominal"},
+        },
+    }
+    return _chart(stories, {"layer": [dots, rules, labels]})
+
+
+def time_in_states(states: DataFrame) -> Chart:
+    """The median time in each state, and the 85th percentile as a line.
+
+    Args:
+        states: `state`, `median_days`, `p85_days`, `stories`.
+    """
+    y = _name("state", None, sort=list(reversed(STATES)))
+    tooltip = [
+        _name("state", "state"),
+        _number("median_days", "median, days", format=".1f"),
+        _number("p85_days", "85th percentile, days", format=".1f"),
+        _number("stories", "stories"),
+    ]
+    bars: Spec = {
+        "mark": {"type": "bar", "color": _MAIN},
+        "encoding": {"y": y, "x": _number("median_days", "days"), "tooltip": tooltip},
+    }
+    ticks: Spec = {
+        "mark": {"type": "tick", "color": _SECOND, "thickness": 3},
+        "encoding": {"y": y, "x": _number("p85_days", "days"), "tooltip": tooltip},
+    }
+    return _chart(states, {"layer": [bars, ticks]}, _BAR_CHART_MARGIN + 26 * len(states))
+
+
+def ages(stories: DataFrame) -> Chart:
+    """The age of each story in progress as a dot, by state.
+
+    Args:
+        stories: `id`, `name`, `story_type`, `current_state`, `age_days`, `days_in_state`.
+    """
+    states = [state for state in reversed(STATES) if state in set(stories["current_state"])]
+    spec = {
+        "mark": {"type": "point", "filled": True, "size": 80, "cursor": "pointer", "color": _MAIN},
+        "params": _click("id"),
+        "encoding": {
+            "x": _name("current_state", "state", sort=states, axis={"labelAngle": 0}),
+            "y": _number("age_days", "age, days"),
+            "opacity": _FADE_OTHERS,
+            "tooltip": [
+                _name("name", "story"),
+                _name("current_state", "state"),
+                _number("age_days", "age, days", format=".0f"),
+                _number("days_in_state", "days in this state", format=".0f"),
+            ],
         },
     }
     return _chart(stories, spec)
 
 
-def progress(parts: DataFrame) -> Chart:
-    """Points accepted and remaining of epics or releases.
+def by_person(people: DataFrame) -> Chart:
+    """How many stories each person accepted.
 
     Args:
-        parts: `name`, `part` (`accepted` or `remaining`), `points`.
+        people: `person`, `stories_accepted`, `points_accepted`.
     """
-    names = list(dict.fromkeys(parts["name"]))
     spec = {
-        "mark": "bar",
+        "mark": {"type": "bar", "cursor": "pointer", "color": _DONE},
+        "params": _click("person"),
         "encoding": {
-            "y": _name("name", sort=names, axis={"labelLimit": 180, "labelOverlap": False}),
-            "x": _number("points"),
-            "color": _colours(
-                "part", {"accepted": _DONE, "remaining": _QUIET}, ["accepted", "remaining"], 2
-            ),
-            "tooltip": [_name("name", "name"), _name("part", "part"), _number("points")],
+            "y": _name("person", None, sort="-x", axis={"labelLimit": 140}),
+            "x": _number("stories_accepted", "stories", axis={"format": "d", "tickMinStep": 1}),
+            "opacity": _FADE_OTHERS,
+            "tooltip": [
+                _name("person", "person"),
+                _number("stories_accepted", "stories accepted"),
+                _number("points_accepted", "points accepted"),
+            ],
         },
     }
-    return _chart(parts, spec, _BAR_CHART_MARGIN + 22 * len(names))
+    return _chart(people, spec, _BAR_CHART_MARGIN + 24 * len(people))
 
 
 def sparkline(values: list[float], summary: str) -> str:

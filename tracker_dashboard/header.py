@@ -25,6 +25,7 @@ MENU = (
     ("stories", "Stories"),
     ("flow", "Flow"),
     ("progress", "Epics and releases"),
+    ("people", "People"),
     ("inspect", "Inspect"),
 )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from pandas import isna
 
 _SAFE_LINK = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 
@@ -73,7 +74,7 @@ class Html(str):
 
 
 def _cell(value: Any) -> str:
-    if value is None or value != value:
+    if isna(value):
         return "<td></td>"
     if isinstance(value, Html):
         return f"<td>{value}</td>"
@@ -140,5 +141,5 @@ def plural(count: int, noun: str) -> str:
     """A count and its noun: `1 story`, `1,200 stories`."""
     if count == 1:
         return f"1 {noun}"
-    plural_noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    plural_noun = f"{noun[:-1]}ies" if re.search("[^aeiou]y$", noun) else f"{noun}s"
     return f"{count:,} {plural_noun}"

@@ -1,14 +1,23 @@
-"""Flow: stories by state and day, burn-up with forecast, and the age of open stories."""
+"""Flow: stories by state and day, how long stories take, and what is open."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
 
 from tracker_dashboard import charts, controls, text
-from tracker_dashboard.components import of_project, query_views, show_chart
+from tracker_dashboard.components import (
+    local_day,
+    note_missing_history,
+    of_project,
+    query_views,
+    show_chart,
+)
 from tracker_dashboard.header import Selection
+from tracker_dashboard.periods import choose_period, last_day
 from tracker_dashboard.queries import metrics
 from tracker_dashboard.search_syntax import STATES
 from tracker_dashboard.story_list import story_list
@@ -16,36 +25,42 @@ from tracker_dashboard.story_list import story_list
 _MAX_DAYS = 500
 """A longer span is drawn week by week."""
 
-_AGES = (
-    (1, "under a week"),
-    (4, "1 to 4 weeks"),
-    (13, "1 to 3 months"),
-    (26, "3 to 6 months"),
-    (52, "6 to 12 months"),
-    (104, "1 to 2 years"),
-)
-"""Classes of age: the number of weeks below which they end."""
-
-_OLDEST = "over 2 years"
-_MAX_OLDEST = 20
+_MAX_LISTED = 20
 _NO_DAYS = "Unknown: there is no daily history and no history of states."
+_PERCENTILES = (0.5, 0.85, 0.95)
 
 
 def render(selection: Selection) -> None:
     """Shows the page."""
-    st.title("Flow")
     scope = selection.scope
-    daily, ages, oldest = query_views(
+    as_of, daily, stories, states, ages, blockers = query_views(
+        metrics.as_of(scope),
         metrics.daily_states(scope),
+        metrics.story_durations(scope),
+        metrics.time_in_states(scope),
         metrics.open_stories(scope),
-        metrics.oldest_stories(scope, _MAX_OLDEST),
+        metrics.open_blockers(scope),
     )
     forecast = of_project(query_views(metrics.forecast())[0], selection.project)
+    st.title("Flow")
+    end = last_day(as_of)
+    if end is None:
+        st.info("There are no stories yet.")
+        return
+    has_transitions = bool(as_of["has_transitions"].fillna(value=False).any())
+    note_missing_history(has_transitions)
+    period = choose_period(end)
     daily = sum_projects(daily)
+    daily = daily[period.contains(daily["date"])]
     daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
     _cumulative_flow(daily)
     _burn_up(daily, forecast)
-    _age(ages, oldest)
+    stories = stories[period.contains(stories["accepted_on"])]
+    _durations(stories, has_transitions, selection.project)
+    if has_transitions:
+        _time_in_states(states[period.contains(states["accepted_on"])])
+    _ages(ages, selection.project)
+    _blockers(blockers, selection)
 
 
 def sum_projects(daily: DataFrame) -> DataFrame:
@@ -146,30 +161,93 @@ def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> 
     return pd.concat([begin, ahead], ignore_index=True) if len(ahead) else ahead
 
 
-def _age(ages: DataFrame, oldest: DataFrame) -> None:
-    order = ages["weeks"].map(lambda weeks: sum(weeks >= limit for limit, _ in _AGES))
-    names = [*(name for _, name in _AGES), _OLDEST]
-    classed = DataFrame(
-        {
-            "order": order,
-            "age": order.map(lambda number: names[int(number)]),
-            "state": ages["current_state"],
-            "stories": ages["stories"],
-        }
+def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -> None:
+    """A dot per story, and the percentiles as lines."""
+    kind = "cycle" if has_transitions else "lead"
+    measured = stories.assign(days=stories[f"{kind}_time_hours"].astype(float) / 24).dropna(
+        subset=["days"]
     )
-    summed = classed.groupby(["order", "age", "state"], as_index=False)["stories"].sum()
+    shown = measured[["id", "name", "story_type", "accepted_on", "days"]].assign(
+        accepted_on=pd.to_datetime(measured["accepted_on"]).dt.strftime("%Y-%m-%d")
+    )
+    levels = {f"{share:.0%}": float(shown["days"].quantile(share)) for share in _PERCENTILES}
+    said = ", ".join(f"{share} within {days:.1f} days" for share, days in levels.items())
     show_chart(
-        "Age of open stories",
-        charts.age(summed),
-        summed.drop(columns="order"),
-        f"{text.plural(int(summed['stories'].sum()), 'open story')}, by time since creation.",
+        f"{kind.title()} time of each story",
+        charts.duration_scatter(shown, levels, f"{kind} time"),
+        shown.iloc[::-1],
+        f"{text.plural(len(shown), 'story')}: {said}.",
+        lambda picked: f"id:{int(picked['id'])}",
+        project,
+        f"No {kind} times are known for this period.",
     )
-    if oldest.empty:
+
+
+def _time_in_states(states: DataFrame) -> None:
+    summed = states.groupby(["story_id", "state"], as_index=False)["hours"].sum()
+    medians = summed.groupby("state", as_index=False).agg(
+        median_days=("hours", lambda hours: float(hours.median()) / 24),
+        p85_days=("hours", lambda hours: float(hours.quantile(0.85)) / 24),
+        stories=("story_id", "count"),
+    )
+    longest = medians.sort_values("median_days").iloc[-1] if len(medians) else None
+    show_chart(
+        "Time in state",
+        charts.time_in_states(medians),
+        medians,
+        ""
+        if longest is None
+        else f"Bars: median days of the accepted stories; lines: 85 of 100 took less. The longest "
+        f"is {longest['state']} with {longest['median_days']:.1f} days.",
+    )
+
+
+def _ages(ages: DataFrame, project: int | None) -> None:
+    in_progress = ages[~ages["current_state"].isin(["unscheduled", "unstarted", "planned"])]
+    dots = in_progress.assign(
+        age_days=in_progress["age_days"].astype(float),
+        days_in_state=in_progress["days_in_state"].astype(float),
+    )[["id", "name", "story_type", "current_state", "age_days", "days_in_state"]]
+    show_chart(
+        "Age of work in progress",
+        charts.ages(dots),
+        dots,
+        f"{text.plural(len(dots), 'story')} in progress. Ages end at the last change in the data.",
+        lambda picked: f"id:{int(picked['id'])}",
+        project,
+        "Nothing is in progress.",
+    )
+    if ages.empty:
         return
-    st.subheader("Oldest open stories", anchor=False)
+    oldest = ages.head(_MAX_LISTED)
     facts = {
-        int(row.story_id): f'<span class="quiet">{row.age_days:,.0f} days old</span>'
+        int(row.id): f'<span class="quiet">{row.age_days:,.0f} days old</span>'
         for row in oldest.itertuples()
     }
-    listed = oldest.rename(columns={"story_id": "id"}).assign(estimate=float("nan"))
-    st.html(story_list(listed, extra=facts, show_project=True))
+    with st.expander(f"The {len(oldest)} oldest of {text.plural(len(ages), 'open story')}"):
+        st.html(story_list(oldest, extra=facts, show_project=project is None))
+
+
+def _blockers(blockers: DataFrame, selection: Selection) -> None:
+    st.subheader("Open blockers", anchor=False)
+    if blockers.empty:
+        st.caption("No open story is blocked.")
+        return
+    zone = selection.only.time_zone
+    facts = {
+        int(number): "".join(_blocker(row, zone) for row in group.itertuples())
+        for number, group in blockers.groupby("id")
+    }
+    st.html(
+        story_list(
+            blockers.drop_duplicates("id"), extra=facts, show_project=selection.project is None
+        )
+    )
+
+
+def _blocker(row: Any, zone: Any) -> str:
+    since = local_day(row.created_at, zone)
+    return (
+        f'<div dir="auto">{text.plain(row.description or "no description")} '
+        f'<span class="quiet">{f"since {since}" if since else ""}</span></div>'
+    )

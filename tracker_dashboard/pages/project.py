@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,7 @@ import streamlit as st
 from pandas import DataFrame, Series
 from sqlglot import exp
 
-from tracker_dashboard import charts, controls, text
+from tracker_dashboard import charts, text
 from tracker_dashboard.components import (
     days_text,
     local_day,
@@ -23,51 +22,20 @@ from tracker_dashboard.components import (
     query_views,
     show_chart,
 )
-from tracker_dashboard.header import ALL, Selection
+from tracker_dashboard.header import Selection
 from tracker_dashboard.links import link
+from tracker_dashboard.periods import (
+    SPARKLINE_WEEKS,
+    Period,
+    between,
+    choose_period,
+    last_day,
+    weekly_sums,
+)
 from tracker_dashboard.queries import metrics
 from tracker_dashboard.queries.build import Scope
 
-_PERIODS = {"4w": 4, "13w": 13, "26w": 26, "52w": 52}
-_PERIOD_NAMES = {"4w": "4 weeks", "13w": "3 months", "26w": "6 months", "52w": "1 year", ALL: "All"}
-_SPARKLINE_WEEKS = 26
 _MAX_WEEKLY_BARS = 60
-
-
-@dataclass(frozen=True)
-class Period:
-    """Whole weeks up to the last known day.
-
-    Attributes:
-        end: The last day.
-        weeks: How many weeks; `None` for all.
-    """
-
-    end: date
-    weeks: int | None
-
-    @property
-    def start(self) -> date | None:
-        """The first day."""
-        return self.end - timedelta(days=7 * self.weeks - 1) if self.weeks else None
-
-    def contains(self, days: Series[Any]) -> Series[bool]:
-        """Which days are in the period."""
-        return _between(days, self.start, self.end)
-
-    def previous_contains(self, days: Series[Any]) -> Series[bool]:
-        """Which days are in the period of the same length before it."""
-        if self.start is None or self.weeks is None:
-            return Series(False, index=days.index)
-        return _between(
-            days, self.start - timedelta(days=7 * self.weeks), self.start - timedelta(days=1)
-        )
-
-
-def _between(days: Series[Any], first: date | None, last: date) -> Series[bool]:
-    moments = pd.to_datetime(days)
-    mask = moments <= pd.Timestamp(last)
-    return mask & (moments >= pd.Timestamp(first)) if first else mask
 
 
 def render(selection: Selection) -> None:
@@ -78,25 +46,15 @@ def render(selection: Selection) -> None:
     scope = selection.scope
     as_of, velocities, iterations, weeks, durations = query_views(*queries_for(scope))
     releases = of_project(query_views(metrics.next_releases())[0], selection.project)
+    end = last_day(as_of)
     title, choice = st.columns([3, 2], vertical_alignment="bottom")
     with title:
         st.html(f"<h1>{text.isolated(selection.only.name)}</h1>")
     with choice:
-        chosen = controls.choice_param(
-            "Period",
-            "period",
-            list(_PERIOD_NAMES),
-            "13w",
-            _PERIOD_NAMES.__getitem__,
-            widget=st.segmented_control,
-            required=True,
-            wrap=True,
-        )
-    end = _last_day(as_of)
-    if end is None:
+        period = choose_period(end) if end else None
+    if period is None:
         st.info("This project has no stories yet.")
         return
-    period = Period(end, _PERIODS.get(chosen))
     known = next(as_of.itertuples())
     _explain_period(period, known)
     note_missing_history(bool(known.has_transitions))
@@ -121,11 +79,6 @@ def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
         metrics.throughput(scope),
         metrics.durations(scope),
     )
-
-
-def _last_day(as_of: DataFrame) -> date | None:
-    days = as_of["as_of_date"].dropna()
-    return pd.Timestamp(days.iloc[0]).date() if len(days) else None
 
 
 def _explain_period(period: Period, known: Any) -> None:
@@ -187,7 +140,7 @@ def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
         None if before is None else _change_of_velocity(current - before),
         delta_color="normal" if before is not None and current != before else "off",
         delta_arrow="auto" if before is not None and current != before else "off",
-        chart_data=history[-_SPARKLINE_WEEKS:] or None,
+        chart_data=history[-SPARKLINE_WEEKS:] or None,
         border=True,
         help="Points per iteration, as Pivotal Tracker computed it from the last iterations.",
     )
@@ -202,7 +155,7 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
     accepted = pd.to_datetime(durations["accepted_on"])
     now = int(period.contains(accepted).sum())
     before = int(period.previous_contains(accepted).sum())
-    weekly = _weekly_counts(accepted, period.end)
+    weekly = weekly_sums(accepted, Series(1, index=accepted.index), period.end)
     st.metric(
         "Stories accepted",
         f"{now:,}",
@@ -219,12 +172,6 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
     )
     change = f", {points_now - points_before:+g} compared with before" if period.weeks else ""
     st.caption(f"{text.number(points_now)} points{change}")
-
-
-def _weekly_counts(days: Series[Any], end: date) -> list[int]:
-    """Counts by week for the last weeks, the oldest first."""
-    age = (pd.Timestamp(end) - days).dt.days // 7
-    return [int((age == weeks).sum()) for weeks in range(_SPARKLINE_WEEKS - 1, -1, -1)]
 
 
 def _duration_figure(period: Period, durations: DataFrame, has_transitions: bool) -> None:
@@ -343,7 +290,7 @@ def _velocity_chart(iterations: DataFrame, velocities: DataFrame, project: int) 
 
 def _throughput_chart(period: Period, durations: DataFrame, weeks: DataFrame, project: int) -> None:
     weekly = weeks.assign(week=pd.to_datetime(weeks["week"]))
-    weekly = weekly[_between(weekly["week"], period.start, period.end)]
+    weekly = weekly[between(weekly["week"], period.start, period.end)]
     by_month = len(weekly) > _MAX_WEEKLY_BARS
     unit = "month" if by_month else "week"
     starts = weekly["week"].dt.to_period("M").dt.start_time if by_month else weekly["week"]
@@ -463,5 +410,5 @@ def _last_weeks(weeks: DataFrame) -> list[float]:
     if weeks.empty:
         return []
     by_week = Series(weeks["accepted"].to_numpy(), index=pd.to_datetime(weeks["week"]))
-    every = pd.date_range(end=by_week.index.max(), periods=_SPARKLINE_WEEKS, freq="7D")
+    every = pd.date_range(end=by_week.index.max(), periods=SPARKLINE_WEEKS, freq="7D")
     return [float(value) for value in by_week.groupby(level=0).sum().reindex(every, fill_value=0)]

@@ -118,38 +118,69 @@ def forecast() -> exp.Select:
     )
 
 
-def open_stories(scope: Scope) -> exp.Select:
-    """Open stories by age in weeks and state."""
+def story_durations(scope: Scope) -> exp.Select:
+    """The cycle and lead time of each accepted story, with its name and type."""
     query = select(
         """
-        SELECT a.current_state, CAST(floor(a.age_days / 7) AS BIGINT) AS weeks, count(*) AS stories
-        FROM open_story_age AS a
-        GROUP BY a.current_state, CAST(floor(a.age_days / 7) AS BIGINT) ORDER BY weeks
+        SELECT m.project_id, m.story_id AS id, s.name, m.story_type, m.accepted_on,
+            m.cycle_time_hours, m.lead_time_hours
+        FROM story_measures AS m JOIN stories AS s ON s.id = m.story_id
+        WHERE m.accepted_on IS NOT NULL AND m.story_type <> 'release'
+        ORDER BY m.accepted_on, m.story_id
+        """
+    )
+    return in_projects(query, scope, "m")
+
+
+def time_in_states(scope: Scope) -> exp.Select:
+    """How long each accepted story was in each state on its way."""
+    query = select(
+        """
+        SELECT c.story_id, c.state, c.hours, m.accepted_on
+        FROM cycle_times AS c JOIN story_measures AS m ON m.story_id = c.story_id
+        WHERE m.accepted_on IS NOT NULL AND m.story_type <> 'release' AND c.state <> 'accepted'
+            AND c.hours IS NOT NULL
+        ORDER BY m.accepted_on, c.story_id, c.state
+        """
+    )
+    return in_projects(query, scope, "c")
+
+
+def open_stories(scope: Scope) -> exp.Select:
+    """Every open story, the oldest first, with its age at the last known event."""
+    query = select(
+        """
+        SELECT a.story_id AS id, a.name, a.project_name, a.story_type, a.current_state, a.estimate,
+            a.age_days, a.days_in_state
+        FROM open_story_age AS a ORDER BY a.age_days DESC, a.story_id
         """
     )
     return in_projects(query, scope, "a")
 
 
-def oldest_stories(scope: Scope, limit: int) -> exp.Select:
-    """The stories that have been open longest."""
+def open_blockers(scope: Scope) -> exp.Select:
+    """The unresolved blockers of open stories, the oldest first."""
     query = select(
         """
-        SELECT a.story_id, a.name, a.project_name, a.story_type, a.current_state, a.age_days,
-            a.days_in_state
-        FROM open_story_age AS a ORDER BY a.age_days DESC, a.story_id
+        SELECT s.id, s.name, s.story_type, s.current_state, s.estimate, p.name AS project_name,
+            b.description, b.created_at
+        FROM stories__blockers AS b JOIN stories AS s ON s.id = b.story_id
+        LEFT JOIN projects AS p ON p.id = s.project_id
+        WHERE NOT coalesce(b.resolved, FALSE) AND s.current_state <> 'accepted'
+        ORDER BY b.created_at NULLS FIRST, s.id, b._dlt_list_idx
         """
     )
-    return in_projects(query, scope, "a").limit(limit)
+    return in_projects(query, scope, "s")
 
 
 def epics() -> exp.Select:
     """The progress of each epic of all projects."""
     return select(
         """
-        SELECT e.epic_id, e.name, e.label_name, e.project_id, e.project_name, e.stories,
+        SELECT e.epic_id AS id, e.name, e.label_name, e.project_id, e.project_name, e.stories,
             e.stories_accepted, e.points, e.points_accepted, e.unestimated_stories,
-            e.share_of_stories_accepted, e.share_of_points_accepted, e.first_started_at,
-            e.last_accepted_at, e.completed_at, e.projected_completion
+            e.completed_at, e.projected_completion, e.earliest_completion, e.latest_completion,
+            e.projected_completion_reason
         FROM epic_progress AS e ORDER BY e.project_name, e.name, e.epic_id
         """
     )
@@ -159,11 +190,39 @@ def releases() -> exp.Select:
     """The progress of each release of all projects."""
     return select(
         """
-        SELECT r.release_id, r.name, r.project_id, r.project_name,
-            r.current_state, r.deadline, r.stories,
-            r.stories_accepted, r.points, r.points_accepted, r.share_of_stories_accepted,
-            r.share_of_points_accepted, r.accepted_at, r.projected_completion, r.days_late
+        SELECT r.release_id AS id, r.name, r.project_id, r.project_name, r.deadline, r.stories,
+            r.stories_accepted, r.points, r.points_accepted, r.accepted_at AS completed_at,
+            r.projected_completion, r.earliest_completion, r.latest_completion, r.days_late,
+            r.projected_completion_reason
         FROM release_progress AS r
-        ORDER BY r.project_name, r.accepted_at NULLS FIRST, r.deadline, r.release_id
+        ORDER BY r.project_name, r.deadline NULLS LAST, r.release_id
         """
+    )
+
+
+def epic_stories(epic_id: int) -> exp.Select:
+    """The stories of an epic, with the days on which they were created and accepted."""
+    return select(
+        """
+        SELECT DISTINCT m.story_id, coalesce(m.points, 0) AS points, m.created_on,
+            CASE WHEN m.current_state = 'accepted' THEN m.accepted_on END AS accepted_on
+        FROM epics AS e
+        JOIN stories__labels AS l ON l.name = e.label__name AND l.project_id = e.project_id
+        JOIN story_measures AS m ON m.story_id = l.story_id
+        WHERE e.id = :id
+        """,
+        id=epic_id,
+    )
+
+
+def release_stories(release_id: int) -> exp.Select:
+    """The stories before a release, with the days on which they were created and accepted."""
+    return select(
+        """
+        SELECT DISTINCT m.story_id, coalesce(m.points, 0) AS points, m.created_on,
+            CASE WHEN m.current_state = 'accepted' THEN m.accepted_on END AS accepted_on
+        FROM releases__story_ids AS i JOIN story_measures AS m ON m.story_id = i.value
+        WHERE i.release_id = :id
+        """,
+        id=release_id,
     )
