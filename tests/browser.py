@@ -149,6 +149,12 @@ class BrowserSession:
         expect(menu.locator("[aria-current=page]")).to_have_text(title)
         self.wait_idle()
 
+    def go_back(self, heading: str) -> None:
+        """Clicks the browser's Back button and waits for the page with a heading."""
+        self.page.go_back()
+        expect(self.page.get_by_role("heading", level=1)).to_contain_text(heading)
+        self.wait_idle()
+
     @property
     def search_field(self) -> Locator:
         """The search field at the top of every page."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -26,7 +27,7 @@ from .conftest import ROOT, Command, load_served
 from .exports import Row, as_csv, table
 from .forking import Forking
 
-PAGES = ("Project", "Iteration", "Board", "Stories", "Flow", "Epics and releases")
+PAGES = ("Project", "Iteration", "Board", "Stories", "Flow", "Epics and releases", "People")
 
 SCRIPT = "<script>alert('script')</script>"
 IMAGE = "<img src=x onerror=\"alert('picture')\">"
@@ -343,20 +344,20 @@ def test_search_filters_and_sorting_survive_back_links_and_page_changes(
         session.wait_idle()
         address, listed = session.page.url, session.story_ids()
         expected = sample.query(
-            "SELECT id FROM stories WHERE story_type = 'bug' ORDER BY created_at DESC, id DESC "
-            "LIMIT 25 OFFSET 25"
+            "SELECT id, name FROM stories WHERE story_type = 'bug' ORDER BY created_at DESC, "
+            "id DESC LIMIT 25 OFFSET 25"
         )
         assert listed == [row[0] for row in expected]
+        names = {number: str(name) for number, name in expected}
+        heading = session.page.get_by_role("heading", level=1)
         session.page.locator("ul.stories a[data-page=story]").nth(3).click()
-        session.page.wait_for_url(f"**/story?id={listed[3]}")
+        expect(heading).to_contain_text(names[listed[3]])
         session.wait_idle()
         session.page.get_by_role("link", name="Next →").click()
-        session.page.wait_for_url(f"**/story?id={listed[4]}")
+        expect(heading).to_contain_text(names[listed[4]])
         session.wait_idle()
-        session.page.go_back()
-        session.page.wait_for_url(f"**/story?id={listed[3]}")
-        session.wait_idle()
-        session.page.go_back()
+        session.go_back(names[listed[3]])
+        session.go_back("Stories")
         expect(session.page).to_have_url(address)
         session.wait_idle()
         assert session.story_ids() == listed
@@ -385,9 +386,7 @@ def test_pasted_references_and_old_addresses_open_the_story(
             session.page.wait_for_url(f"**/story?id={story}")
             expect(heading).to_contain_text(str(name))
             session.wait_idle()
-            session.page.go_back()
-            expect(heading).to_contain_text("Board")
-            session.wait_idle()
+            session.go_back("Board")
         for path in (f"story/show/{story}", f"n/projects/1/stories/{story}", f"?story={story}"):
             session.open(f"{sample.url}/{path}")
             expect(heading).to_contain_text(str(name))
@@ -539,24 +538,46 @@ def test_page_looks_dark_when_the_system_is(sample: Dashboard, browser: BrowserS
     assert shades[1] < 150 < 600 < shades[0]
 
 
-@pytest.mark.parametrize("width", [390, 768, 1024, 1440])
-def test_no_page_is_wider_than_the_window(
-    width: int, sample: Dashboard, browser: BrowserSession
+def test_pages_fit_windows_of_all_widths_and_pass_axe(
+    sample: Dashboard, browser: BrowserSession
 ) -> None:
     """Sideways scrolling is left to tables and charts within the page."""
+    overflow = (
+        "() => { const main = document.querySelector('[data-testid=stMain]');"
+        "return main.scrollWidth - main.clientWidth; }"
+    )
+    ((story,),) = sample.query(
+        "SELECT story_id FROM stories__reviews r JOIN stories__comments c USING (story_id) "
+        "JOIN stories__tasks t USING (story_id) GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+    )
+    paths = ("", "?project=all", "iteration", "board?panel=Current&panel=Done&panel=Epics")
+    paths += ("stories?q=customer", f"story?id={story}", "flow", "progress", "people", "inspect")
     with visit(browser) as session:
         try:
-            session.page.set_viewport_size({"width": width, "height": 900})
-            session.open(f"{sample.url}/")
-            for title in PAGES:
-                session.go_to(title)
-                overflow = session.page.evaluate(
-                    "() => { const main = document.querySelector('[data-testid=stMain]');"
-                    "return main.scrollWidth - main.clientWidth; }"
-                )
-                assert overflow <= 0, title
+            for number, path in enumerate(paths):
+                # every second page in the dark, the others next time
+                session.dark(number % 2 == 1)
+                session.open(f"{sample.url}/{path}")
+                for width in (390, 768, 1024, 1440):
+                    session.page.set_viewport_size({"width": width, "height": 900})
+                    assert session.page.evaluate(overflow) <= 0, (path, width)
+                assert not _axe_violations(session, "light" if number % 2 == 0 else "dark"), path
+                session.dark(number % 2 == 0)
+                session.page.wait_for_timeout(300)
+                assert not _axe_violations(session, "dark" if number % 2 == 0 else "light"), path
         finally:
             session.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def _axe_violations(session: BrowserSession, scheme: str) -> list[str]:
+    """What axe-core reports for WCAG 2.2, levels A and AA."""
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    results = Axe().run(session.page, options=rules).response
+    return [
+        f"{scheme} {violation['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for violation in results["violations"]
+        for node in violation["nodes"]
+    ]
 
 
 # Inspect and the other pages
@@ -741,7 +762,7 @@ def test_twenty_projects_are_listed_and_searched(
         session.page.get_by_role("link", name=name, exact=True).click()
         expect(session.page.get_by_role("heading", level=1)).to_have_text(name)
         session.wait_idle()
-        for title in PAGES[1:]:
+        for title in ("Iteration", "Board"):
             session.go_to(title)
             _assert_no_error(session)
         session.open(f"{empty.url}/stories?q=type:bug+state:started")

@@ -80,7 +80,15 @@ class Chart:
 
 def _chart(rows: DataFrame, spec: Spec, height: int = _HEIGHT) -> Chart:
     # a description of each mark takes long to draw; the page has a summary and a table
+    for layer in _layers(spec):
+        mark = layer["mark"]
+        layer["mark"] = {**(mark if isinstance(mark, dict) else {"type": mark}), "aria": False}
     return Chart(rows, {"height": height, "config": {"aria": False}, **spec})
+
+
+def _layers(spec: Spec) -> list[Spec]:
+    layers: list[Spec] = spec.get("layer", [spec])
+    return layers
 
 
 def _number(field: str, title: str | None = None, **more: Any) -> Spec:
@@ -186,7 +194,11 @@ def throughput(weeks: DataFrame, unit: str) -> Chart:
         },
     }
     line: Spec = {
-        "mark": {"type": "line", "color": _SECOND, "point": {"color": _SECOND, "size": 20}},
+        "mark": {
+            "type": "line",
+            "color": _SECOND,
+            "point": {"color": _SECOND, "size": 20, "aria": False},
+        },
         "encoding": {"x": x, "y": _number("created", "stories"), "tooltip": tooltip},
     }
     return _chart(weeks, {"layer": [bars, line]})
@@ -276,7 +288,7 @@ def iteration_burn_up(days: DataFrame) -> Chart:
             "interpolate": "step-after",
             "color": _DONE,
             "opacity": 0.6,
-            "line": {"color": _DONE},
+            "line": {"color": _DONE, "aria": False},
         },
         "encoding": {"x": _day("date"), "y": _number("accepted", "points")},
     }

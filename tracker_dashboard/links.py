@@ -1,8 +1,8 @@
 """Addresses of the dashboard's pages.
 
 The address holds everything that a page shows, so that it can be shared and the browser's Back
-button returns to it. `assets/links.js` follows links within the page that is open; without it they
-load the page again, with the same result.
+button returns to it. `assets/dashboard.js` follows links without loading the dashboard again, which
+has the same result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import streamlit as st
 from . import text
 
 _ASSETS = Path(__file__).parent / "assets"
-_SCRIPT = (_ASSETS / "links.js").read_text(encoding="utf-8")
+_SCRIPT = (_ASSETS / "dashboard.js").read_text(encoding="utf-8")
 
 HOME = "project"
 """The page without a name in its address."""

@@ -216,8 +216,9 @@ class _Board:
             group = self._accepted[self._accepted["iteration_number"] == number]
             is_open = " open" if position == 0 else ""
             parts.append(
-                f"<details{is_open}><summary>{self._iteration_text(number, group)}</summary>"
-                f"{self._list(group)}</details>"
+                f"<details{is_open}><summary>"
+                f"{self._iteration_text(number, group, is_link=False)}</summary>"
+                f'<p class="empty">{self._iteration_link(number)}</p>{self._list(group)}</details>'
             )
         older = [number for number in self._all_done if self._done and number < self._done[-1]]
         if older:
@@ -233,7 +234,10 @@ class _Board:
     def _iteration_heading(self, number: int, stories: DataFrame) -> str:
         return f'<h3 class="iteration">{self._iteration_text(number, stories)}</h3>'
 
-    def _iteration_text(self, number: int, stories: DataFrame) -> str:
+    def _iteration_link(self, number: int) -> Html:
+        return link("iteration", f"Iteration {number}", number=number, project=self._project)
+
+    def _iteration_text(self, number: int, stories: DataFrame, is_link: bool = True) -> str:
         known = self._iterations.get(number)
         points = float(stories["estimate"].astype(float).sum())
         days = ""
@@ -242,8 +246,8 @@ class _Board:
             days = f"{local_day(known.start, self._zone)} to {local_day(last_day, self._zone)}"
         elif "expected_by" in stories and stories["expected_by"].notna().any():
             days = f"by {stories['expected_by'].dropna().max():%-d %b %Y}"
-        name = link("iteration", f"Iteration {number}", number=number, project=self._project)
-        label = name if known is not None else f"Iteration {number}"
+        is_link = is_link and known is not None
+        label = self._iteration_link(number) if is_link else f"Iteration {number}"
         return f"<span>{label} · {days}</span> <span>{points:g} points</span>"
 
     def _list(self, stories: DataFrame, show_state: bool = True) -> str:

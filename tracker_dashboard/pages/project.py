@@ -63,8 +63,8 @@ def render(selection: Selection) -> None:
     shown = iterations[
         period.contains(iterations["finish_day"]) | (iterations["status"] == "in progress")
     ]
-    _velocity_chart(shown, velocities, selection.project)
-    _throughput_chart(period, durations, weeks, selection.project)
+    _velocity_chart(shown, selection.project)
+    _throughput_chart(period, weeks, selection.project)
     _durations_chart(shown, bool(known.has_transitions), selection.project)
     if known.has_transitions:
         _rejection_chart(shown, selection.project)
@@ -256,7 +256,7 @@ def _iteration_search(picked: Mapping[str, Any]) -> str:
     return f"iteration:{int(picked['iteration_number'])} state:accepted -type:release"
 
 
-def _velocity_chart(iterations: DataFrame, velocities: DataFrame, project: int) -> None:
+def _velocity_chart(iterations: DataFrame, project: int) -> None:
     columns = [
         "iteration_number",
         "start",
@@ -288,7 +288,7 @@ def _velocity_chart(iterations: DataFrame, velocities: DataFrame, project: int) 
     )
 
 
-def _throughput_chart(period: Period, durations: DataFrame, weeks: DataFrame, project: int) -> None:
+def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> None:
     weekly = weeks.assign(week=pd.to_datetime(weeks["week"]))
     weekly = weekly[between(weekly["week"], period.start, period.end)]
     by_month = len(weekly) > _MAX_WEEKLY_BARS

@@ -14,3 +14,13 @@ if (!window.followsPageLinks) {
     document.querySelector("[data-testid=stMain]")?.scrollTo(0, 0);
   });
 }
+
+// Figures have small charts beside their values. They add nothing for a screen reader, and the parts
+// that Vega draws have roles without names.
+if (!window.hidesSmallCharts) {
+  window.hidesSmallCharts = true;
+  new MutationObserver(() => {
+    for (const svg of document.querySelectorAll("[data-testid=stMetric] svg.marks:not([aria-hidden])"))
+      svg.setAttribute("aria-hidden", "true");
+  }).observe(document.body, { childList: true, subtree: true });
+}
