@@ -122,7 +122,7 @@ def test_manager_sees_what_was_finished_compared_with_the_period_before(
         )
         assert session.metric("Stories accepted") == f"{now:,}"
         figure = session.page.get_by_test_id("stMetric").filter(has_text="Stories accepted")
-        expect(figure).to_contain_text(f"{now - before:+,} compared with the period before")
+        expect(figure).to_contain_text(f"{now - before:+,} vs. before")
         velocity = sample.number(f"SELECT current_velocity FROM projects WHERE id = {project}")
         assert session.metric("Velocity") == f"{velocity} points"
         _assert_next_release(session, sample, project)

@@ -24,7 +24,7 @@ from pandas import DataFrame, Timestamp, isna, to_datetime
 from sqlglot import ErrorLevel, exp, parse_one
 from streamlit.testing.v1 import AppTest
 
-from tracker_dashboard import attachments, charts, export, text
+from tracker_dashboard import attachments, charts, data, export, text
 from tracker_dashboard.data import Dataset, last_loaded
 from tracker_dashboard.errors import (
     DashboardError,
@@ -356,6 +356,32 @@ def test_a_query_takes_no_more_memory_than_it_is_given(asked: str, loaded: Datas
 )
 def test_no_more_rows_than_can_be_shown(statement: str, limited: str) -> None:
     assert with_row_limit(parse_select(statement, "duckdb"), 9).sql("duckdb") == limited
+
+
+@pytest.mark.parametrize(
+    ("statement", "rows"),
+    [
+        ("DESCRIBE SELECT 1 AS a, 2 AS b", 2),
+        ("SUMMARIZE SELECT 1 AS a, 2 AS b", 2),
+        ("VALUES (1), (2), (3)", 3),
+        ("PIVOT (SELECT 'x' AS a, 1 AS b) ON a USING sum(b)", 1),
+    ],
+)
+def test_reading_statements_of_duckdb_are_allowed(
+    statement: str, rows: int, loaded: Dataset
+) -> None:
+    assert len(loaded.run_user_sql(statement)) == rows
+
+
+def test_long_queries_of_a_person_are_stopped(
+    loaded: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "USER_QUERY_SECONDS", 1)
+    with pytest.raises(DashboardError, match="longer than 1 seconds"):
+        loaded.run_user_sql(
+            "SELECT count(*) FROM range(10000000) a, range(10000000) b "
+            "WHERE hash(a.range + b.range) = 1"
+        )
 
 
 # what is there, and what is not

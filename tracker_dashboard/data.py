@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 import dlt
@@ -42,6 +43,9 @@ DUCKDB_SETTINGS = {
 
 MAX_ROWS = 2000
 """The most rows shown of a table or of a query that a person typed."""
+
+USER_QUERY_SECONDS = 30
+"""How long such a query may take."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,8 @@ class Dataset:
         """
         with self.connect() as dataset:
             query = parse_select(statement, dataset.destination_dialect)
-            return dataset(with_row_limit(query, MAX_ROWS), _execute_raw_query=True).df()
+            with _time_limit(dataset):
+                return dataset(with_row_limit(query, MAX_ROWS), _execute_raw_query=True).df()
 
     @contextmanager
     def connect(self) -> Iterator[dlt.Dataset]:
@@ -211,6 +216,36 @@ class Dataset:
             if "Could not set lock on file" in str(error):
                 raise DatabaseLockedError("A load is writing to the database.") from error
             raise DashboardError(_first_line(error)) from error
+
+
+@contextmanager
+def _time_limit(dataset: dlt.Dataset) -> Iterator[None]:
+    """Stops a query of a person that takes too long, on DuckDB and Postgres.
+
+    Raises:
+        DashboardError: It was stopped.
+    """
+    if dataset.destination_dialect == "postgres":
+        dataset.sql_client.execute_sql(f"SET statement_timeout = {USER_QUERY_SECONDS * 1000}")
+    stopped = Event()
+
+    def stop() -> None:
+        stopped.set()
+        dataset.sql_client.native_connection.interrupt()
+
+    timer = Timer(USER_QUERY_SECONDS, stop)
+    if dataset.destination_dialect == "duckdb":
+        timer.start()
+    try:
+        yield
+    except DestinationException as error:
+        if stopped.is_set() or "statement timeout" in str(error):
+            raise DashboardError(
+                f"The query took longer than {USER_QUERY_SECONDS} seconds and was stopped."
+            ) from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def _first_line(error: Exception) -> str:

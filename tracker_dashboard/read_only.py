@@ -15,10 +15,14 @@ READ_ONLY_SESSION = {
 
 _WRITING = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Lock, exp.Create, exp.Drop)
 _EXTERNAL = (exp.ReadCSV, exp.ReadParquet, exp.NextValueFor)
+_READING_STATEMENTS = (exp.Summarize, exp.Describe, exp.Values, exp.Pivot)
+"""Statements of DuckDB that read like a SELECT, and can be the table of one."""
 
 
 def parse_select(statement: str, dialect: str) -> exp.Query:
     """Parses one SELECT that only reads.
+
+    On DuckDB, SUMMARIZE, DESCRIBE, VALUES and PIVOT are allowed too.
 
     Functions that the parser does not know are allowed on DuckDB only, where the connection itself
     cannot write or open files. Elsewhere they could do anything (`pg_read_file`, `lo_export`,
@@ -37,6 +41,8 @@ def parse_select(statement: str, dialect: str) -> exp.Query:
         raise DashboardError(
             f"This is not valid SQL for {dialect}: {str(error).splitlines()[0]}"
         ) from error
+    if len(parsed) == 1 and dialect == "duckdb" and isinstance(parsed[0], _READING_STATEMENTS):
+        parsed = [exp.select("*").from_(exp.Subquery(this=parsed[0]))]
     if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
         raise DashboardError("Only a single SELECT is allowed.")
     query = parsed[0]

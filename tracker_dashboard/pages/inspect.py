@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -11,7 +13,7 @@ from pandas import DataFrame
 
 from tracker_dashboard import controls, text
 from tracker_dashboard.components import show_table
-from tracker_dashboard.data import MAX_ROWS, Dataset
+from tracker_dashboard.data import MAX_ROWS, USER_QUERY_SECONDS, Dataset
 from tracker_dashboard.errors import DashboardError, MissingTableError
 from tracker_dashboard.header import Selection
 from tracker_dashboard.queries import inspect as queries
@@ -54,7 +56,10 @@ def _tables(source: Dataset) -> None:
         columns=[len(source.schema.get_table_columns(name)) for name in counts["table_name"]]
     )
     show_table("Tables", counts)
-    name = controls.choice_param("Table", "table", tables, tables[0])
+    name = controls.choice_param("Table or view", "table", [*tables, *_view_names()], tables[0])
+    if name not in tables:
+        _view(source, name)
+        return
     columns = source.schema.get_table_columns(name)
     # dlt does not know the keys of nested tables: it replaces their rows with the parent
     keys = {one.name: one.key for table in ARCHIVE_TABLES.values() for one in table.family()}
@@ -74,13 +79,32 @@ def _tables(source: Dataset) -> None:
     show_table(f"Rows of {name}", rows(queries.whole_table(name, list(columns), MAX_ROWS))[0])
 
 
+def _view_names() -> list[str]:
+    """The metric views, without importing the source, which takes long."""
+    package = find_spec("pivotal_tracker")
+    folders = package.submodule_search_locations if package else None
+    files = [path for folder in folders or () for path in Path(folder, "views").glob("*.sql")]
+    return sorted(path.stem for path in files if not path.stem.startswith("_"))
+
+
+def _view(source: Dataset, name: str) -> None:
+    st.subheader(f"Rows of {name}")
+    st.caption(f"The first {MAX_ROWS:,} rows of the view; use SQL for others.")
+    try:
+        found = source.run_user_sql(f"SELECT * FROM {name}")  # noqa: S608 - a name of ours
+        show_table(f"Rows of {name}", found)
+    except MissingTableError:
+        st.info("This view is not in the dataset: it was loaded with `--no-views`.")
+
+
 def _sql(source: Dataset) -> None:
     with st.form("sql", border=False):
         statement = st.text_area(
             "SQL",
             "SELECT current_state, count(*) AS stories\nFROM stories\nGROUP BY current_state",
-            help=f"A single SELECT in the SQL of {source.destination_name}, which can only read. "
-            f"At most {MAX_ROWS:,} rows are shown.",
+            help=f"A single SELECT in the SQL of {source.destination_name}, which can only read; "
+            "on DuckDB also SUMMARIZE, DESCRIBE, VALUES or PIVOT. "
+            f"At most {MAX_ROWS:,} rows, for at most {USER_QUERY_SECONDS} seconds.",
         )
         submitted = st.form_submit_button("Run", shortcut="Ctrl+Enter")
     if not submitted:
@@ -126,11 +150,21 @@ def _steps(trace: PipelineTrace) -> DataFrame:
     )
 
 
-def _schema_versions(_: Dataset) -> None:
+def _schema_versions(source: Dataset) -> None:
     (versions,) = rows(queries.schema_versions())
     st.caption("What each version of the schema changed, the latest first.")
     show_table("Schema versions", versions.drop(columns="schema_json"))
     show_table("Schema changes", schema_changes(versions))
+    st.subheader("Tables and their references", anchor=False)
+    with st.expander("Diagram", key="diagram", on_change="rerun") as panel:
+        if panel.open:
+            diagram = source.schema.to_dot(
+                remove_processing_hints=True,
+                include_dlt_tables=False,
+                include_internal_dlt_ref=False,
+                include_root_child_ref=False,
+            )
+            st.graphviz_chart(diagram, alt="Tables, their columns, and the references between them")
 
 
 def schema_changes(versions: DataFrame) -> DataFrame:

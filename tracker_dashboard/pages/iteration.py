@@ -145,9 +145,8 @@ def _figures(iteration: Any, stories: DataFrame, has_transitions: bool) -> None:
 def _compare(points: float, velocity: float) -> str:
     """How accepted points compare with the velocity; a minus makes the arrow point down."""
     if points == velocity:
-        return f"as the velocity of {velocity:g}"
-    sign = "-" if points < velocity else "+"
-    return f"{sign}{abs(points - velocity):g} points than the velocity of {velocity:g}"
+        return f"as velocity ({velocity:g})"
+    return f"{points - velocity:+g} vs. velocity ({velocity:g})"
 
 
 def _burn_up(iteration: Any, stories: DataFrame, zone: Any, project: int) -> None:

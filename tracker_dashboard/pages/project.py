@@ -84,7 +84,8 @@ def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
 def _explain_period(period: Period, known: Any) -> None:
     first = f"{period.start:%-d %b %Y}" if period.start else "From the first story"
     reason = "today" if known.as_of_source == "now" else "the last change in the data"
-    st.caption(f"{first} to {period.end:%-d %b %Y}, which is {reason}.")
+    compared = " Before: the same time before that." if period.start else ""
+    st.caption(f"{first} to {period.end:%-d %b %Y}, which is {reason}.{compared}")
 
 
 def _with_days(iterations: DataFrame, time_zone: Any) -> DataFrame:
@@ -148,7 +149,7 @@ def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
 
 
 def _change_of_velocity(change: float) -> str:
-    return f"{change:+g} in the last 4 iterations" if change else "as 4 iterations before"
+    return f"{change:+g} in 4 iterations" if change else "as 4 iterations ago"
 
 
 def _accepted_figure(period: Period, durations: DataFrame) -> None:
@@ -159,7 +160,7 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
     st.metric(
         "Stories accepted",
         f"{now:,}",
-        f"{now - before:+,} compared with the period before" if period.weeks else None,
+        f"{now - before:+,} vs. before" if period.weeks else None,
         delta_color="off" if now == before else "normal",
         chart_data=weekly or None,
         chart_type="bar",
@@ -170,7 +171,7 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
         float(durations[mask]["points"].astype(float).sum())
         for mask in (period.contains(accepted), period.previous_contains(accepted))
     )
-    change = f", {points_now - points_before:+g} compared with before" if period.weeks else ""
+    change = f", {points_now - points_before:+g} vs. before" if period.weeks else ""
     st.caption(f"{text.number(points_now)} points{change}")
 
 
@@ -188,7 +189,7 @@ def _duration_figure(period: Period, durations: DataFrame, has_transitions: bool
     st.metric(
         f"{kind.title()} time, median",
         days_text(now),
-        None if change is None else f"{change:+.1f} days compared with before",
+        None if change is None else f"{change:+.1f} days vs. before",
         delta_color="inverse" if change else "off",
         chart_data=_monthly_medians(hours / 24, accepted, period.end) or None,
         border=True,
