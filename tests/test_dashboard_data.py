@@ -50,7 +50,7 @@ from .postgres import postgres, postgres_server  # noqa: F401 - fixtures
 
 Read = Callable[..., Dataset]
 
-ASKED_FOR = (
+RESOURCES = (
     "--resource",
     "projects",
     "labels",
@@ -61,18 +61,18 @@ ASKED_FOR = (
     "history_days",
     "activity",
 )
-"""What pages read; each table more is one to load and to look through."""
+"""The tables that pages read; more would take longer to load."""
 
 
 @pytest.fixture
 def command(command: Command) -> Command:
-    """The command as it is, views included."""
+    """The command with views."""
     command.views = True
     return command
 
 
 def make_workspace() -> Workspace:
-    """The small one, its days beginning before they do in UTC, long after, and shortly before."""
+    """The small workspace in time zones on both sides of UTC."""
     workspace = make_small_workspace()
     zones = ("Pacific/Auckland", "Pacific/Honolulu", "Europe/Berlin")
     for project_id, zone in zip(workspace.projects, zones, strict=True):
@@ -82,22 +82,22 @@ def make_workspace() -> Workspace:
 
 @pytest.fixture
 def small_workspace() -> Workspace:
-    """What is loaded."""
+    """The workspace to load."""
     return make_workspace()
 
 
 @pytest.fixture(scope="module")
 def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """The workspace loaded into DuckDB once, views included."""
+    """The workspace, loaded into DuckDB once, with views."""
     command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
     command.views = True
-    load_served(make_workspace(), command, *ASKED_FOR)
+    load_served(make_workspace(), command, *RESOURCES)
     return command
 
 
 @pytest.fixture
 def read(command: Command, monkeypatch: pytest.MonkeyPatch) -> Read:
-    """Reads what the command has loaded last, as the dashboard does."""
+    """Opens what the command last loaded, as the dashboard does."""
 
     def loaded(**env: str) -> Dataset:
         for name, value in command.environment(env).items():
@@ -196,13 +196,13 @@ def _as_text(value: object) -> str:
         return f"{value}T00:00:00+00:00" if isinstance(value, date) else str(value)
 
 
-def test_postgres_answers_as_duckdb_does(
+def test_postgres_and_duckdb_give_equal_results(
     loaded: Dataset, command: Command, server: TrackerServer, read: Read, postgres: str
 ) -> None:
     asked = _queries(server.workspace)
     in_duckdb = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
     env = {"DESTINATION__POSTGRES__CREDENTIALS": postgres}
-    result = command("--destination", "postgres", *ASKED_FOR, env=env)
+    result = command("--destination", "postgres", *RESOURCES, env=env)
     assert result.returncode == 0, result.stderr
     loaded = read(**env)
     assert loaded.destination_name == "postgres"
@@ -224,9 +224,9 @@ def test_postgres_answers_as_duckdb_does(
     counted = loaded.run_user_sql("SELECT count(*) AS n FROM stories")["n"][0]
     assert counted == in_duckdb["projects"]["stories"].sum()
     _assert_pages_open()
-    # refused by the session, were it not refused by its looks
-    refused = pytest.raises(DashboardError, match="read-only transaction")
-    with refused, loaded.connect() as dataset:
+    # the session rejects what the parser would let through
+    rejected = pytest.raises(DashboardError, match="read-only transaction")
+    with rejected, loaded.connect() as dataset:
         dataset.sql_client.execute_sql("CREATE TABLE x (a int)")
 
 
@@ -252,16 +252,16 @@ def _assert_pages_open() -> None:
         assert bool(page.get("vega_lite_chart")) == chart, name
 
 
-def test_bigquery_has_all_that_a_query_uses(small_workspace: Workspace) -> None:
+def test_queries_translate_to_bigquery(small_workspace: Workspace) -> None:
     for name, query in _queries(small_workspace).items():
         sql = query.sql("bigquery", unsupported_level=ErrorLevel.RAISE)
         assert parse_one(sql, dialect="bigquery"), name
 
 
-# nothing but reading
+# read-only SQL
 
 
-REFUSED = (
+REJECTED = (
     "DELETE FROM stories",
     "SELECT 1; SELECT 2",
     "SELECT 1; DROP TABLE stories",
@@ -279,7 +279,7 @@ REFUSED = (
     "",
     "-- nothing",
 )
-REFUSED_ELSEWHERE = (
+REJECTED_OUTSIDE_DUCKDB = (
     "SELECT pg_read_file('/etc/passwd')",
     "SELECT lo_import('/etc/passwd')",
     "SELECT setval('a', 1)",
@@ -290,7 +290,7 @@ REFUSED_ELSEWHERE = (
     "SELECT * FROM pg_ls_dir('/')",
     "SELECT * FROM EXTERNAL_QUERY('a', 'SELECT 1')",
 )
-REFUSED_BY_DUCKDB = (
+REJECTED_BY_DUCKDB = (
     "SELECT * FROM read_text('/etc/hostname')",
     "SELECT * FROM '/etc/hostname'",
     "SELECT * FROM glob('/etc/*')",
@@ -304,21 +304,21 @@ REFUSED_BY_DUCKDB = (
 
 
 @pytest.mark.parametrize("dialect", ["duckdb", "postgres", "bigquery"])
-@pytest.mark.parametrize("statement", REFUSED)
-def test_anything_but_one_select_is_refused(statement: str, dialect: str) -> None:
+@pytest.mark.parametrize("statement", REJECTED)
+def test_statements_other_than_one_select_are_rejected(statement: str, dialect: str) -> None:
     with pytest.raises(DashboardError):
         parse_select(statement, dialect)
 
 
 @pytest.mark.parametrize("dialect", ["postgres", "bigquery"])
-@pytest.mark.parametrize("statement", REFUSED_ELSEWHERE)
-def test_functions_that_could_do_anything_are_refused(statement: str, dialect: str) -> None:
+@pytest.mark.parametrize("statement", REJECTED_OUTSIDE_DUCKDB)
+def test_unknown_functions_are_rejected_outside_duckdb(statement: str, dialect: str) -> None:
     with pytest.raises(DashboardError, match="is not allowed"):
         parse_select(statement, dialect)
 
 
-def test_duckdb_reaches_nothing_but_its_database(loaded: Dataset) -> None:
-    for statement in REFUSED_BY_DUCKDB:
+def test_duckdb_opens_no_files_or_connections(loaded: Dataset) -> None:
+    for statement in REJECTED_BY_DUCKDB:
         with pytest.raises(DashboardError):
             loaded.run_user_sql(statement)
     assert len(
@@ -326,19 +326,19 @@ def test_duckdb_reaches_nothing_but_its_database(loaded: Dataset) -> None:
     )
 
 
-def _most_memory() -> int:
-    """The most bytes that this process has had so far."""
+def _peak_memory() -> int:
+    """The peak memory of this process in bytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 
 
 @pytest.mark.parametrize("asked", ["range(1000000000)", "repeat('x', 4000000000)"])
-def test_a_query_takes_no_more_memory_than_it_is_given(asked: str, loaded: Dataset) -> None:
-    before = _most_memory()
+def test_memory_of_a_query_is_limited(asked: str, loaded: Dataset) -> None:
+    before = _peak_memory()
     with pytest.raises(DashboardError, match=r"[Mm]emory"):
         loaded.run_user_sql(f"SELECT {asked}")
-    # that DuckDB refuses it at the end is no proof: it may have taken all there is before
-    assert _most_memory() - before < 2**30
+    # an error alone proves nothing: DuckDB may have used up the memory before
+    assert _peak_memory() - before < 2**30
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_a_query_takes_no_more_memory_than_it_is_given(asked: str, loaded: Datas
         ),
     ],
 )
-def test_no_more_rows_than_can_be_shown(statement: str, limited: str) -> None:
+def test_row_limit_is_added(statement: str, limited: str) -> None:
     assert with_row_limit(parse_select(statement, "duckdb"), 9).sql("duckdb") == limited
 
 
@@ -384,10 +384,10 @@ def test_long_queries_of_a_person_are_stopped(
         )
 
 
-# what is there, and what is not
+# missing data
 
 
-def test_what_is_not_there_is_said(loaded: Dataset) -> None:
+def test_missing_tables_and_locked_databases_raise(loaded: Dataset) -> None:
     with duckdb.connect(loaded.location) as connection:
         connection.execute("DROP VIEW tracker.epic_progress")
     with pytest.raises(MissingTableError):
@@ -411,15 +411,15 @@ def test_what_is_not_there_is_said(loaded: Dataset) -> None:
     assert loaded.load_id()
 
 
-def test_the_schema_stays_as_it_was_read(loaded: Dataset) -> None:
-    """While another thread has dlt read its own anew, which is without tables for a moment."""
+def test_schema_of_a_dataset_does_not_change(loaded: Dataset) -> None:
+    """Not even while dlt reads its own again, which has no tables for a moment."""
     tables = loaded.schema.tables
     schemas = loaded.pipeline.schemas
     schemas.set_live_schema(schemas.load_schema(loaded.schema.name))
     assert loaded.schema.tables is tables
 
 
-def test_nothing_loaded_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_loaded_shows_first_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path))
     with pytest.raises(NothingLoadedError):
         last_loaded()
@@ -430,7 +430,7 @@ def test_nothing_loaded_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
     assert "pivotal_tracker_pipeline.py --sample" in page.markdown[-1].value
 
 
-def test_views_of_another_version_are_said_to_be_made_anew(
+def test_views_of_another_version_are_explained(
     loaded: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with duckdb.connect(loaded.location) as connection:
@@ -439,11 +439,11 @@ def test_views_of_another_version_are_said_to_be_made_anew(
     monkeypatch.setattr(sys, "argv", ["dashboard"])
     page = AppTest.from_file(str(ROOT / "pivotal_tracker_dashboard.py")).run(timeout=30)
     assert not page.exception
-    (said,) = page.error
-    assert "run the command again to rebuild them" in said.value
+    (error,) = page.error
+    assert "run the command again to rebuild them" in error.value
 
 
-def test_dlt_shows_a_pipeline_only_with_its_hub(loaded: Dataset, command: Command) -> None:
+def test_dlt_pipeline_show_needs_dlt_hub(loaded: Dataset, command: Command) -> None:
     shown = subprocess.run(
         [Path(sys.executable).parent / "dlt", "pipeline", "pivotal_tracker", "show"],
         cwd=command.folder,
@@ -482,7 +482,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.lists(_PIECES | st.text(max_size=4), max_size=12).map("".join))
-def test_markdown_has_no_html_of_the_texts_own(written: str) -> None:
+def test_markdown_has_no_html_of_its_text(written: str) -> None:
     for tag, attributes in _Tags(text.markdown(written)).seen:
         if attributes == {"dir": "auto"}:
             continue
@@ -529,7 +529,7 @@ def test_history_does_not_repeat_names() -> None:
 # attachments
 
 
-def test_a_file_is_shown_only_if_it_is_the_one_that_was_downloaded(tmp_path: Path) -> None:
+def test_only_unchanged_attachments_are_read(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_bytes(b"read me")
     sha256 = hashlib.sha256(b"read me").hexdigest()
@@ -652,7 +652,7 @@ def test_board_puts_stories_where_the_forecast_expects_them() -> None:
     assert list(planned["planned_iteration"].fillna(0)) == [5, 6, 9, 0]
 
 
-def test_a_project_whose_history_ends_early_stays_as_it_was_last() -> None:
+def test_project_stays_as_it_was_after_its_last_day() -> None:
     daily = DataFrame(
         [
             (1, "2025-01-01", "accepted", 2.0, 3.0),
@@ -664,8 +664,8 @@ def test_a_project_whose_history_ends_early_stays_as_it_was_last() -> None:
         ],
         columns=["project_id", "date", "state", "stories", "points"],
     )
-    told = sum_projects(daily).set_index(["date", "state"])
-    assert told["stories"].to_dict() == {
+    summed = sum_projects(daily).set_index(["date", "state"])
+    assert summed["stories"].to_dict() == {
         ("2025-01-01", "accepted"): 2,
         ("2025-01-01", "started"): 1,
         ("2025-01-02", "accepted"): 12,
@@ -673,7 +673,7 @@ def test_a_project_whose_history_ends_early_stays_as_it_was_last() -> None:
         ("2025-01-03", "accepted"): 13,
         ("2025-01-03", "started"): 5,
     }
-    assert told["points"].to_dict() == {
+    assert summed["points"].to_dict() == {
         (day, state): points
         for day in ("2025-01-01", "2025-01-02", "2025-01-03")
         for state, points in (("accepted", 3), ("started", 1))
@@ -682,7 +682,7 @@ def test_a_project_whose_history_ends_early_stays_as_it_was_last() -> None:
         assert sum_projects(without)["points"].isna().all()
 
 
-def test_a_burn_up_goes_on_from_what_is_accepted() -> None:
+def test_forecast_continues_from_accepted_points() -> None:
     daily = DataFrame(
         [
             ("2025-01-01", "accepted", 1.0),
@@ -702,9 +702,9 @@ def test_a_burn_up_goes_on_from_what_is_accepted() -> None:
         ]
     )
     lines = burn_up_lines(daily, forecast)
-    told = {name: list(rows["points"]) for name, rows in lines.groupby("line")}
+    points = {name: list(rows["points"]) for name, rows in lines.groupby("line")}
     # 3 accepted; 3 more until the 12th, 1 more until the 19th
-    assert told == {
+    assert points == {
         "accepted": [1, 3],
         "scope": [6, 7],
         "expected": [3, 6, 7],
@@ -712,7 +712,7 @@ def test_a_burn_up_goes_on_from_what_is_accepted() -> None:
     }
 
 
-def test_schema_changes_tell_what_each_version_brought() -> None:
+def test_schema_changes_by_version() -> None:
     first = '{"tables": {"a": {"columns": {"x": {}}}, "b": {"columns": {}}}}'
     second = '{"tables": {"a": {"columns": {"x": {}, "y": {}}}, "c": {"columns": {"z": {}}}}}'
     versions = DataFrame(
@@ -720,8 +720,8 @@ def test_schema_changes_tell_what_each_version_brought() -> None:
         columns=["version", "schema_name", "inserted_at", "schema_json"],
     )
     changes = schema_changes(versions)
-    told = [tuple(row) for row in changes[["version", "change", "table"]].to_numpy()]
-    assert sorted(told) == [
+    changed = [tuple(row) for row in changes[["version", "change", "table"]].to_numpy()]
+    assert sorted(changed) == [
         (1, "new table", "a"),
         (1, "new table", "b"),
         (2, "new column", "a"),

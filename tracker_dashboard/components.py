@@ -76,7 +76,7 @@ def show_chart(
         project: The project in which they are.
         missing: Why there is nothing to show, if the table is empty.
     """
-    st.subheader(title, anchor=False)
+    st.header(title, anchor=False)
     if table.empty:
         st.info(missing or "There is nothing to show for this project and period.")
         return

@@ -229,7 +229,7 @@ def _ages(ages: DataFrame, project: int | None) -> None:
 
 
 def _blockers(blockers: DataFrame, selection: Selection) -> None:
-    st.subheader("Open blockers", anchor=False)
+    st.header("Open blockers", anchor=False)
     if blockers.empty:
         st.caption("No open story is blocked.")
         return

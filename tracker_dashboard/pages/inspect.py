@@ -63,7 +63,7 @@ def _tables(source: Dataset) -> None:
     columns = source.schema.get_table_columns(name)
     # dlt does not know the keys of nested tables: it replaces their rows with the parent
     keys = {one.name: one.key for table in ARCHIVE_TABLES.values() for one in table.family()}
-    st.subheader(f"Columns of {name}")
+    st.header(f"Columns of {name}")
     described = [
         {
             "column": column,
@@ -74,7 +74,7 @@ def _tables(source: Dataset) -> None:
         for column, hints in columns.items()
     ]
     show_table(f"Columns of {name}", DataFrame(described))
-    st.subheader(f"Rows of {name}")
+    st.header(f"Rows of {name}")
     st.caption(f"The first {MAX_ROWS:,} rows; use SQL for others.")
     show_table(f"Rows of {name}", rows(queries.whole_table(name, list(columns), MAX_ROWS))[0])
 
@@ -88,7 +88,7 @@ def _view_names() -> list[str]:
 
 
 def _view(source: Dataset, name: str) -> None:
-    st.subheader(f"Rows of {name}")
+    st.header(f"Rows of {name}")
     st.caption(f"The first {MAX_ROWS:,} rows of the view; use SQL for others.")
     try:
         found = source.run_user_sql(f"SELECT * FROM {name}")  # noqa: S608 - a name of ours
@@ -124,12 +124,12 @@ def _runs(source: Dataset) -> None:
     loads, written = rows(queries.loads(), queries.rows_by_load(tables))
     of_load = written.groupby("load_id")["rows"].sum()
     loads["rows"] = loads["load_id"].map(of_load).fillna(0).astype(int)
-    st.subheader("Loads")
+    st.header("Loads")
     st.caption("`rows`: the rows that this load was the last to write.")
     show_table("Loads", loads)
     chosen = st.selectbox("Rows of the load", loads["load_id"])
     show_table("Rows by table", written[written["load_id"] == chosen].drop(columns="load_id"))
-    st.subheader("The last run on this machine")
+    st.header("The last run on this machine")
     if source.last_trace is None:
         st.info("dlt has no record of a run on this machine.")
         return
@@ -155,7 +155,7 @@ def _schema_versions(source: Dataset) -> None:
     st.caption("What each version of the schema changed, the latest first.")
     show_table("Schema versions", versions.drop(columns="schema_json"))
     show_table("Schema changes", schema_changes(versions))
-    st.subheader("Tables and their references", anchor=False)
+    st.header("Tables and their references", anchor=False)
     with st.expander("Diagram", key="diagram", on_change="rerun") as panel:
         if panel.open:
             diagram = source.schema.to_dot(
@@ -212,7 +212,7 @@ def _pipeline(source: Dataset) -> None:
         "unfinished load": "yes" if source.pipeline.has_pending_data else "no",
     }
     show_table("Pipeline", DataFrame(facts.items(), columns=["property", "value"]))
-    st.subheader("State")
+    st.header("State")
     st.json(source.state, expanded=1)
 
 
@@ -224,5 +224,5 @@ def _load_report(_: Dataset) -> None:
         return
     show_table("Load report", report)
     if not rejected.empty:
-        st.subheader("Rows not loaded")
+        st.header("Rows not loaded")
         show_table("Rows not loaded", rejected)

@@ -53,7 +53,7 @@ def render(selection: Selection) -> None:
     _durations(stories, has_transitions, project)
     _scope_changes(iteration, stories, moved, has_transitions, project)
     _people(people, project, int(iteration.iteration_number))
-    st.subheader("Stories", anchor=False)
+    st.header("Stories", anchor=False)
     st.html(story_list(stories, project=project))
 
 
@@ -252,7 +252,7 @@ def _story_search(picked: Mapping[str, Any]) -> str:
 def _scope_changes(
     iteration: Any, stories: DataFrame, moved: DataFrame, has_transitions: bool, project: int
 ) -> None:
-    st.subheader("Scope added and removed", anchor=False)
+    st.header("Scope added and removed", anchor=False)
     if not has_transitions:
         st.caption("Unknown: the data does not say when stories were scheduled or started.")
         return
@@ -277,7 +277,7 @@ def _scope_changes(
 
 
 def _people(people: DataFrame, project: int, number: int) -> None:
-    st.subheader("People", anchor=False)
+    st.header("People", anchor=False)
     if people.empty:
         st.caption("No accepted story has an owner.")
         return

@@ -40,10 +40,10 @@ def render(selection: Selection) -> None:
     shown = weekly[period.contains(weekly["week"])]
     totals = shown.groupby(["person_id", "person_name"], as_index=False)[list(_COUNTS)].sum()
     totals = totals.sort_values(["points_accepted", "stories_accepted"], ascending=False)
-    st.subheader("Finished", anchor=False)
+    st.header("Finished", anchor=False)
     _finished(totals, weekly, end, selection.project)
     _chart(totals, period, selection.project)
-    st.subheader("Open work", anchor=False)
+    st.header("Open work", anchor=False)
     _open_work(open_work, selection.project)
 
 

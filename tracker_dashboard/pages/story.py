@@ -294,6 +294,11 @@ class _StoryPage:
     def _history(self) -> None:
         history = _optional(queries.history(self._id))
         if history is None or history.empty:
+            if _known(self._story.source):
+                st.caption(
+                    "The file that this story was loaded from has no history: its cycle time and "
+                    "rejections, and who changed it, are unknown."
+                )
             return
         shown = [
             (
