@@ -722,7 +722,9 @@ def test_csv_export_gets_velocity_lead_time_board_and_search(
         session.page.get_by_role("link", name="Story 33 of the export").click()
         expect(session.page.locator("dl.facts")).to_contain_text("EpicsThe shop")
         session.go_to("Inspect")
-        _open_part(session, "Load report", ":text('Load report')")
+        session.page.get_by_role("radio", name="Load report", exact=True).click()
+        expect(session.page.get_by_role("combobox", name="Table or view")).to_have_count(0)
+        session.wait_idle()
         assert {row["source"] for row in session.table("CSV")} == {export.name}
 
 
@@ -902,7 +904,7 @@ def test_responses_carry_security_headers(sample: Dashboard, browser: BrowserSes
 
 
 SCREENSHOTS = {
-    "project": "?period=52w",
+    "overview": "?period=52w",
     "board": "board?panel=Current&panel=Backlog&panel=Icebox&panel=Done&panel=Epics",
     "stories": "stories?q=flat+tyre",
     "iteration": "iteration",
