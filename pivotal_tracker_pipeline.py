@@ -19,7 +19,7 @@ from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace
 
 from pivotal_tracker import (
-    GATHERED,
+    DERIVED_RESOURCES,
     RESOURCES,
     Shard,
     TrackerError,
@@ -176,12 +176,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
             f"--resource: there is no table {', '.join(unknown)}; there are {', '.join(offered)}"
         )
     chosen = () if options.archive else options.resource or ()
-    for name in [one for one in chosen if one in GATHERED and GATHERED[one].isdisjoint(chosen)]:
-        names_theirs = [one for one in RESOURCES if one in GATHERED[name]]
-        parser.error(
-            f"--resource: {name} are gathered from what else is read: name some of that too, "
-            f"such as {', '.join(names_theirs[:3])}"
-        )
+    for name, origins in DERIVED_RESOURCES.items():
+        if name in chosen and origins.isdisjoint(chosen):
+            parser.error(
+                f"--resource: {name} are gathered from what else is read: name some of that too, "
+                f"such as {', '.join([one for one in RESOURCES if one in origins][:3])}"
+            )
     if not options.dataset.strip():
         parser.error("--dataset must have a name")
     # dlt's spelling of names, whichever way they are typed
@@ -250,14 +250,14 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
         return
     try:
         from tracker_server import TrackerServer
-        from tracker_server.made_up import made_up_workspace
+        from tracker_server.sample import generate_workspace
     except ModuleNotFoundError as error:
         raise TrackerError(
             f"--sample needs the server of a made-up workspace, and {error.name} is missing: "
             "pip install -r requirements.txt, or the package with its extra [server]."
         ) from error
 
-    workspace = made_up_workspace()
+    workspace = generate_workspace()
     with TrackerServer(workspace) as server:
         # told, as what the configuration says is of another server
         options.source |= {
@@ -349,7 +349,6 @@ def _server(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_source(
         full_refresh=options.full_refresh,
         shard=str(options.shard),
-        adds_first_rows=loading.takes_back,
         **options.source,
     )
     return _selected(source, options.resource)
@@ -359,11 +358,9 @@ def _archives(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_archive(
         options.archive,
         attachments_directory=options.attachments,
-        adds_first_rows=loading.takes_back,
         **options.source,
     )
-    names = {*options.resource, "load_report"} if options.resource else None
-    return _selected(source, names)
+    return _selected(source, options.resource, "load_report")
 
 
 def _progress(options: argparse.Namespace) -> TCollectorArg:
@@ -372,8 +369,12 @@ def _progress(options: argparse.Namespace) -> TCollectorArg:
     return options.progress or "tqdm"
 
 
-def _selected(source: DltSource, names: Collection[str] | None) -> DltSource:
-    return source.with_resources(*names) if names else source
+def _selected(source: DltSource, names: Collection[str] | None, *always: str) -> DltSource:
+    """Select resources, with the derived ones whose records come from them."""
+    if not names:
+        return source
+    derived = [name for name, origins in DERIVED_RESOURCES.items() if not origins.isdisjoint(names)]
+    return source.with_resources(*dict.fromkeys([*names, *derived, *always]))
 
 
 if __name__ == "__main__":

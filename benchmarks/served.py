@@ -11,13 +11,13 @@ import sys
 from itertools import count
 
 from tracker_server import Behaviour, TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 
 def main(projects: str, stories: str, activity: str, latency: str) -> None:
     """Serves until the input ends."""
-    workspace = made_up_workspace(
+    workspace = generate_workspace(
         projects=int(projects), stories=int(stories), activity=int(activity)
     )
     # a large workspace is never garbage: looking through it again and again only delays answers

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.extract import DltResource
+from dlt.extract.items_transform import ItemTransform
 
 from . import tables
-from .accounts import account_list, account_memberships_of, is_known, workspaces_of
+from .accounts import account_memberships_of, accounts_of, workspaces_of
 from .archive import open_archives
-from .archive_load import ARCHIVE_TABLES, ArchiveOptions, ArchiveRun, Handed
-from .attachments import attachment_rows
+from .archive_load import ARCHIVE_TABLES, ArchiveOptions, ArchiveRun, Emitted
+from .attachments import attachment_records
 from .check import Findings, check_archives, check_server
 from .client import MissingTokenError, TrackerClient
 from .counting import Difference, differences
-from .destination import bigquery_layout, file_format, only_adds
+from .destination import only_adds
 from .errors import TrackerError
 from .gathering import gather_people
+from .hints import root_hints
 from .lists import LISTS
-from .loaded import Loaded, claim_tables
-from .projects import project_list, project_rows
+from .projects import project_list, project_records
 from .reading import ProjectList, Reading
-from .rows import Record
-from .run import MEETS_PEOPLE, Run, account_wide
+from .rows import Record, Tombstones
+from .run import Extraction, Run
 from .settings import PROJECT_ENDPOINTS, TRACKER_URL
 from .shard import Shard
 from .tables import Table
+from .to_tables import ToTables, current_load_id
 
 __all__ = [
-    "GATHERED",
+    "DERIVED_RESOURCES",
     "RESOURCES",
     "Difference",
     "Findings",
@@ -48,25 +49,27 @@ __all__ = [
     "pivotal_tracker_source",
 ]
 
-RESOURCES = (
-    "projects",
-    *PROJECT_ENDPOINTS,
-    "workspaces",
-    "accounts",
-    "account_memberships",
-    "people",
-    "deleted_records",
-)
+SERVER_TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        tables.PROJECTS,
+        *(tables.PROJECT_TABLES[name] for name in PROJECT_ENDPOINTS),
+        tables.WORKSPACES,
+        tables.ACCOUNTS,
+        tables.ACCOUNT_MEMBERSHIPS,
+        tables.PEOPLE,
+        tables.DELETED_RECORDS,
+    )
+}
+
+RESOURCES = tuple(SERVER_TABLES)
 """What can be selected of `pivotal_tracker_source`: each a table, with those nested in it."""
 
-ADDED_TO = frozenset({"activity", "people", "deleted_records"})
-"""The resources whose tables are only ever added to, whatever is rebuilt."""
-
-GATHERED = {
-    "people": MEETS_PEOPLE - {"people"},
+DERIVED_RESOURCES = {
+    "people": frozenset({"stories", "activity", "project_memberships", "account_memberships"}),
     "deleted_records": frozenset(RESOURCES) - {"people", "deleted_records"},
 }
-"""The resources that have no list of their own, with those whose records name theirs."""
+"""The resources that have no list of their own, with those that their records come from."""
 
 
 @dlt.source(name="pivotal_tracker")
@@ -77,7 +80,6 @@ def pivotal_tracker_source(
     requests_per_second: float | None = None,
     full_refresh: bool = False,
     shard: str = "",
-    adds_first_rows: bool = False,
     comments_one_by_one: bool = True,
 ) -> Sequence[DltResource]:
     """All that a server of Tracker's API v5 knows of the projects that a token sees.
@@ -89,17 +91,13 @@ def pivotal_tracker_source(
         base_url: The server, up to and including `/services/v5`.
         project_ids: Load only these projects; all that the token sees if not given.
         requests_per_second: Ask no faster than this; as fast as the server answers if not given.
-        full_refresh: Read everything again and rebuild the tables of the resources selected, but
-            for `activity`, `people` and `deleted_records`, which are only ever added to. Where only
-            some projects are loaded, theirs are compared instead, and the rows of others stay.
+        full_refresh: Read everything again and write all of it, also what has not changed. Rows
+            are deleted as in any run: where a complete list does not have them any more.
         shard: Load only one part of the projects: `2/5` for the second of five, all of which may
             be loaded into one dataset at once, each with a pipeline name and a
             `staging_dataset_name_layout` of its own. A project stays in its shard whichever others
             come and go; what belongs to no project is loaded with the first. After each run,
             `gather_people` brings `people` up to date.
-        adds_first_rows: Where nothing is loaded yet, rows are added without a merge, which would
-            write each twice. Whoever asks for it has to see to it that a load that was killed, and
-            is then completed, adds none twice, as the command does where DuckDB is the destination.
         comments_one_by_one: Where the server gives stories without their comments, as LiteTracker
             does, ask for those of each: one request a story, in every run that reads it.
 
@@ -114,69 +112,70 @@ def pivotal_tracker_source(
     client = TrackerClient(base_url, api_token, requests_per_second)
     part = Shard.parsed(shard)
     wanted = _as_ids(project_ids)
-    # the rows of other shards, or of projects that are not asked for, are in the same tables
-    rebuilds = full_refresh and part.is_whole and wanted is None
     runs: list[Run] = []
 
     def run() -> Run:
         """What all resources of an extraction share; a source may be extracted more than once."""
-        if not runs or runs[-1].load_id != dlt.current.load_package_state()["load_id"]:
+        if not runs or runs[-1].load_id != current_load_id():
             runs[:] = [
                 Run(
+                    SERVER_TABLES,
                     client,
                     part,
                     full_refresh=full_refresh,
-                    rebuilds=rebuilds,
                     comments_one_by_one=comments_one_by_one,
                 )
             ]
-            if not rebuilds:
-                _refuse_to_change_files(
-                    runs[-1].loaded,
-                    "write those of all projects anew with --full-refresh (full_refresh=True)",
-                )
-                _write(adds=adds_first_rows and not runs[-1].loaded.anything)
+            _refuse_to_change_files(runs[-1])
         return runs[-1]
 
+    class ExpectResources(ItemTransform[Any, dict[str, Any]]):
+        """Notes, once users' filters have let projects through, who will read them."""
+
+        placement_affinity = 1.05
+
+        def __call__(self, item: Any, meta: Any = None) -> Any:
+            run().expect([*PROJECT_ENDPOINTS, "projects", *DERIVED_RESOURCES])
+            return item
+
     @dlt.resource(name="project_list", selected=False)
-    def listed_projects() -> Iterator[list[Record]]:
+    def listed_projects() -> Iterator[Any]:
+        yield read_project_list()
+
+    def read_project_list() -> Iterator[list[Record]]:
         metrics = run().list_metrics["projects"]
         listed, run().elsewhere = project_list(client, wanted, part, metrics)
+        run().listed = None if wanted else {project["id"] for project in listed}
         yield listed
 
-    @dlt.resource(name="account_list", selected=False)
-    def listed_accounts() -> Iterator[list[Record]]:
-        yield account_list(client, run().list_metrics["accounts"]) if part.has_accounts else []
-
     def projects(listed: list[Record]) -> Iterator[Any]:
-        yield from project_rows(run(), listed, are_all=wanted is None)
-        yield from run().ended("projects")
-
-    def accounts(listed: list[Record]) -> Iterator[Any]:
-        metrics = dlt.current.resource_metrics()
-        metrics.update(run().list_metrics["accounts"])
-        told = listed if is_known(metrics) else None
-        yield from account_wide(run(), tables.ACCOUNTS, told, metrics)
-        yield from run().ended("accounts")
-
-    def account_memberships(listed: list[Record]) -> Iterator[Any]:
-        yield from account_memberships_of(run(), listed)
+        yield from project_records(run(), listed)
 
     def workspaces() -> Iterator[Any]:
         yield from workspaces_of(run())
 
-    def people(listed: list[Record]) -> Iterator[Any]:
-        yield from run().missing_tables(run().batch(tables.PEOPLE, dlt.current.resource_metrics()))
-        yield from run().ended("people")
+    def accounts() -> Iterator[Any]:
+        yield from accounts_of(run())
 
-    def deleted_records() -> Iterator[Any]:
-        metrics = dlt.current.resource_metrics()
-        yield from run().missing_tables(run().batch(tables.DELETED_RECORDS, metrics))
-        yield from run().ended("deleted_records")
+    def account_memberships() -> Iterator[Any]:
+        yield from account_memberships_of(run())
+
+    def people(listed: list[Record]) -> Iterator[Any]:
+        yield Tombstones()
+        yield from run().wait_for_others("people")
+        # people whom several shards meet are gathered when they are loaded
+        if part.is_whole:
+            yield run().people_records()
+        run().finish("people")
+
+    def deleted_records(listed: list[Record]) -> Iterator[Any]:
+        yield Tombstones()
+        yield from run().wait_for_others("deleted_records")
+        yield run().with_known_rows("deleted_records", run().deleted_records())
+        run().finish("deleted_records")
 
     def of_each_project(name: str) -> DltResource:
         """The transformer that reads one table, and those nested in it, of each project."""
-        table, kind = tables.PROJECT_TABLES[name], LISTS.get(name, ProjectList)
 
         def read(listed: list[Record]) -> Iterator[Any]:
             metrics = dlt.current.resource_metrics()
@@ -185,32 +184,38 @@ def pivotal_tracker_source(
                 run=run(),
                 name=name,
                 endpoint=PROJECT_ENDPOINTS[name],
-                batch=run().batch(table, metrics),
-                state=_state_of_projects(forget=full_refresh or not run().loaded.is_remembered),
+                state=_state_of_projects(run(), full_refresh=full_refresh),
                 metrics=metrics,
             )
+            kind = LISTS.get(name, ProjectList)
             yield from reading.items([kind(reading, project) for project in listed])
 
-        return transformer(read, listed_projects, table)
+        return transformer(read, SERVER_TABLES[name])
 
-    def transformer(read: Any, of: DltResource, table: Table) -> DltResource:
-        return _with_tables(
-            dlt.transformer(read, data_from=of, name=table.name), table, rebuilds=rebuilds
-        )
+    def transformer(read: Any, table: Table) -> DltResource:
+        def start(listed: list[Record] | Record) -> Iterator[Any]:
+            # dlt runs this in a thread where the resource is parallelized, and what it yields never
+            yield read(listed if isinstance(listed, list) else [listed])
+
+        made = dlt.transformer(start, data_from=listed_projects, name=table.name)
+        return _with_tables(made, table, run)
 
     def resource(read: Any, table: Table) -> DltResource:
-        return _with_tables(dlt.resource(read, name=table.name), table, rebuilds=rebuilds)
+        def start() -> Iterator[Any]:
+            yield read()
 
+        return _with_tables(dlt.resource(start, name=table.name), table, run)
+
+    listed_projects.add_step(ExpectResources(lambda item: item))
     return [
         listed_projects,
-        transformer(projects, listed_projects, tables.PROJECTS),
+        transformer(projects, tables.PROJECTS),
         *(of_each_project(name) for name in PROJECT_ENDPOINTS),
         resource(workspaces, tables.WORKSPACES),
-        listed_accounts,
-        transformer(accounts, listed_accounts, tables.ACCOUNTS),
-        transformer(account_memberships, listed_accounts, tables.ACCOUNT_MEMBERSHIPS),
-        transformer(people, listed_projects, tables.PEOPLE),
-        resource(deleted_records, tables.DELETED_RECORDS),
+        resource(accounts, tables.ACCOUNTS),
+        resource(account_memberships, tables.ACCOUNT_MEMBERSHIPS),
+        transformer(people, tables.PEOPLE),
+        transformer(deleted_records, tables.DELETED_RECORDS),
     ]
 
 
@@ -247,13 +252,15 @@ def pivotal_tracker_attachments(
     part = Shard.parsed(shard)
     wanted = _as_ids(project_ids)
 
-    def attachment_files() -> Iterator[Any]:
-        run = Run(client, part)
-        yield from attachment_rows(run, Path(directory).resolve(), wanted)
-
     table = tables.ATTACHMENT_FILES
+    runs: list[Run] = []
+
+    def attachment_files() -> Iterator[Any]:
+        runs[:] = [Run({table.name: table}, client, part)]
+        yield from attachment_records(runs[0], Path(directory).resolve(), wanted)
+
     resource = dlt.resource(attachment_files, name=table.name)
-    return _with_tables(resource, table, rebuilds=False)
+    return _with_tables(resource, table, lambda: runs[0])
 
 
 @dlt.source(name="pivotal_tracker")
@@ -261,7 +268,6 @@ def pivotal_tracker_archive(
     paths: list[str] = dlt.config.value,
     project_ids: list[int] | None = None,
     attachments_directory: str | None = None,
-    adds_first_rows: bool = False,
 ) -> Sequence[DltResource]:
     """All that files tell: Tracker's own exports, what backup tools saved, answers of the API.
 
@@ -273,7 +279,6 @@ def pivotal_tracker_archive(
         project_ids: Load only these projects; all if not given.
         attachments_directory: Where the files in the archives are written, each to
             `<project>/<story>/<attachment id>-<name>`; they stay where they are if not given.
-        adds_first_rows: As for `pivotal_tracker_source`.
 
     Returns:
         A transformer for each table that `pivotal_tracker_source` loads, for `attachment_files`,
@@ -291,23 +296,21 @@ def pivotal_tracker_archive(
     runs: list[ArchiveRun] = []
 
     @dlt.resource(name="archives", selected=False)
-    def archives() -> Iterator[Handed]:
+    def archives() -> Iterator[Emitted]:
         runs[:] = [ArchiveRun(opened, options)]
-        _refuse_to_change_files(runs[0].loaded, "load all archives together into another dataset")
-        _write(adds=adds_first_rows and not runs[0].loaded.anything)
-        yield from runs[0].handed()
+        _refuse_to_change_files(runs[0])
+        yield from runs[0].emitted()
 
     def of_table(table: Table) -> DltResource:
         """The transformer that yields what the reading of all archives has for one table."""
 
-        def take(handed: Handed) -> Iterator[Any]:
+        def records(emitted: Emitted) -> Iterator[Any]:
             dlt.current.resource_metrics().update(runs[0].metrics[table.name])
-            if handed[0] == table.name:
-                yield from handed[1]
-                claim_tables()
+            if emitted[0] == table.name:
+                yield emitted[1]
 
-        resource = dlt.transformer(take, data_from=archives, name=table.name)
-        return _with_tables(resource, table, rebuilds=False)
+        resource = dlt.transformer(records, data_from=archives, name=table.name)
+        return _with_tables(resource, table, lambda: runs[0])
 
     return [archives, *map(of_table, ARCHIVE_TABLES.values())]
 
@@ -322,78 +325,27 @@ def _as_ids(project_ids: list[int] | None) -> list[int] | None:
         ) from error
 
 
-def _refuse_to_change_files(loaded: Loaded, what_to_do: str) -> None:
-    if only_adds() and loaded.anything:
+def _refuse_to_change_files(run: Extraction) -> None:
+    if only_adds() and run.loaded.anything:
         raise TrackerError(
-            "Rows in plain files cannot be changed, and an earlier run has written some: "
-            f"{what_to_do}, or load into a database, which is brought up to date."
+            "Rows in plain files cannot be changed, and an earlier run has written some: load "
+            "into another dataset, or into a database, which is brought up to date."
         )
 
 
-def _state_of_projects(*, forget: bool) -> dict[str, Any]:
+def _state_of_projects(run: Run, *, full_refresh: bool) -> dict[str, Any]:
     """What a resource remembers of each project: nothing after a refresh, or of another dataset."""
+    if run.load_id is None:
+        return {}
     state: dict[str, Any] = dlt.current.resource_state()
-    if forget:
+    if full_refresh or not run.loaded.is_remembered:
         state.clear()
     projects: dict[str, Any] = state.setdefault("projects", {})
     return projects
 
 
-def _with_tables(resource: DltResource, table: Table, *, rebuilds: bool) -> DltResource:
-    """Tells dlt of a resource's table, of those nested in it, and of those that all may feed."""
-    resource.apply_hints(**_hints(table, table, rebuilds=rebuilds))
-    shared = [one for one in tables.FED_BY_SEVERAL if one is not table]
-    for member in [*list(table.family())[1:], *shared]:
-        root = member if member in shared else table
-        resource.apply_hints(
-            table_name=member.name,
-            create_table_variant=True,
-            **_hints(member, root, rebuilds=rebuilds),
-        )
+def _with_tables(resource: DltResource, table: Table, run: Callable[[], Extraction]) -> DltResource:
+    """Have the records of a resource written into its table and those nested in it."""
+    resource.apply_hints(**root_hints(table))
+    resource.add_step(ToTables(lambda name: run().writer(name)))
     return resource
-
-
-def _merge(table: Table) -> TWriteDispositionConfig:
-    """How a table is brought up to date; dlt spares itself to look for rows that come twice."""
-    deduplicated = not _is_shared(table)
-    return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": deduplicated}
-
-
-def _is_shared(table: Table) -> bool:
-    """Whether several resources may find the same record gone, or meet the same person."""
-    return table in (tables.PEOPLE, tables.DELETED_RECORDS)
-
-
-def _write(*, adds: bool) -> None:
-    """Has the rows of what is extracted merged with those that are there, or just added."""
-    resources = dlt.current.source().resources.selected
-    # whoever uses the source may select its lists too, or add resources of their own
-    for table in (table for name, table in ARCHIVE_TABLES.items() if name in resources):
-        for member in table.family():
-            resources[table.name].apply_hints(
-                table_name=member.name,
-                create_table_variant=member is not table,
-                write_disposition="append" if adds and not _is_shared(table) else _merge(table),
-            )
-
-
-def _hints(table: Table, root: Table, *, rebuilds: bool) -> dict[str, Any]:
-    """What dlt is told of a table, beyond the columns that its empty Arrow table declares."""
-    rebuilds = rebuilds and root.name not in ADDED_TO
-    columns: dict[str, Any] = {name: {"data_type": "json"} for name in sorted(table.json_columns)}
-    # dlt's own nested tables, of lists that nobody declared, are merged by it; not unique in one
-    # load, as several resources may find the same record gone
-    columns["_dlt_id"] = {"data_type": "text", "nullable": False, "unique": False, "row_key": True}
-    columns["_deleted"] = {"data_type": "bool", "hard_delete": True}
-    hints: dict[str, Any] = {
-        "write_disposition": "replace" if rebuilds else _merge(table),
-        "primary_key": table.key if table is root else (),
-        "columns": columns,
-        "file_format": file_format(table),
-        "additional_table_hints": bigquery_layout(table),
-    }
-    if table is not root:
-        # the nested rows of a record are replaced together; with a key of their own beside it, dlt
-        # would compare each with every row there is
-        hints["merge_key"] = root.handed_key
-    return hints

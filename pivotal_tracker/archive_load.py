@@ -6,13 +6,11 @@ of several copies of a record is decided here, against the other files and the d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import dlt
 
 from . import tables
 from .archive import Archive, ArchiveError, Copies, Found, Opened, Tally, rank_of
@@ -20,17 +18,15 @@ from .archive_files import described_content
 from .archive_projects import ProjectsByName
 from .archive_taking import NO_KEY, Chooser, Taker, leave_out, name_of, record_key
 from .changes import deletions_in
-from .comparison import Comparison
 from .load_report import report_records
-from .loaded import Loaded
-from .people import People, is_id
-from .rows import Batch, Record, in_tracker_words
-from .run import MEETS_PEOPLE, items_counted, rows_counted
+from .people import is_id
+from .rows import Record, Tombstones, in_tracker_words
+from .run import Extraction, tombstones
 from .settings import BATCH_SIZE
 from .tables import Table
 
-Handed = tuple[str, list[Any]]
-"""The name of a resource, and what it is to yield."""
+Emitted = tuple[str, list[Record]]
+"""The name of a resource, and the records that it yields."""
 
 ARCHIVE_TABLES: dict[str, Table] = {
     table.name: table
@@ -49,7 +45,10 @@ ARCHIVE_TABLES: dict[str, Table] = {
 """The tables that archives are loaded into, by the name of their resource."""
 
 _WRITTEN_AT_ONCE = 4 * BATCH_SIZE
-"""So many records are written together: dlt takes its time for each turn, and no server waits."""
+"""So many records are yielded together: dlt takes its time for each turn, and no server waits."""
+
+_NAMES_PEOPLE = ("stories", "activity", "project_memberships", "account_memberships")
+"""The tables whose records name people."""
 
 _BY_PRODUCTS = frozenset({"people", "deleted_records", "load_report"})
 """The tables whose rows are gathered from all records."""
@@ -68,19 +67,19 @@ class ArchiveOptions:
     attachments: Path | None = None
 
 
-class ArchiveRun:
+class ArchiveRun(Extraction):
     """One extraction of archives.
 
     Attributes:
-        loaded: What the destination holds from earlier runs.
-        selected: The names of the tables that are loaded.
         metrics: What is noted of each table, by its name, for dlt's trace.
     """
 
     def __init__(self, opened: Opened, options: ArchiveOptions) -> None:
-        self.loaded = Loaded()
-        self.selected = [n for n in ARCHIVE_TABLES if n in dlt.current.source().resources.selected]
-        self.metrics: dict[str, dict[str, Any]] = {name: {} for name in self.selected}
+        super().__init__(ARCHIVE_TABLES)
+        # outside of a load, any of the tables may be read
+        names = self.selected or ARCHIVE_TABLES.keys()
+        self._names = [name for name in ARCHIVE_TABLES if name in names]
+        self.metrics: dict[str, dict[str, Any]] = {name: {} for name in self._names}
         self._named: dict[int, str] = {}
         """The projects that records name, with the file of the first that did."""
         self._described: set[int] = set()
@@ -89,19 +88,17 @@ class ArchiveRun:
         self._unread = dict(opened.unread)
         self._tallies: list[tuple[Archive, Tally]] = []
         self._options = options
-        self._load_id: str = dlt.current.load_package_state()["load_id"]
-        self._people = People()
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._takers = {
-            name: self._taker(ARCHIVE_TABLES[name])
-            for name in self.selected
+            name: Taker(self.table(name), self.loaded)
+            for name in self._names
             if name not in _BY_PRODUCTS
         }
 
-    def handed(self) -> Iterator[Handed]:
+    def emitted(self) -> Iterator[Emitted]:
         """Everything that the resources are to yield, in order."""
-        for name in self.selected:
-            yield name, self._missing_tables(name)
+        for name in self._names:
+            yield name, Tombstones()
         copies = Copies()
         try:
             yield from self._records(copies)
@@ -110,7 +107,7 @@ class ArchiveRun:
             copies.close()
             self.loaded.close()
 
-    def _records(self, copies: Copies) -> Iterator[Handed]:
+    def _records(self, copies: Copies) -> Iterator[Emitted]:
         archives = self._opened.archives
         several = len(archives) > 1
         for number, archive in enumerate(archives):
@@ -127,7 +124,7 @@ class ArchiveRun:
 
     def _of_archive(
         self, archive: Archive, chooser: Chooser, by_name: ProjectsByName
-    ) -> Iterator[Handed]:
+    ) -> Iterator[Emitted]:
         tally = Tally()
         without_id: list[tuple[int, Found]] = []
         self._tallies.append((archive, tally))
@@ -143,40 +140,38 @@ class ArchiveRun:
                     continue
                 taker = self._take(found, tally, chooser)
                 if taker is not None and len(taker) >= BATCH_SIZE:
-                    yield from self._settle(taker)
+                    yield from self._settle(taker, found.table)
         except ArchiveError as error:
             problem = tally.broken[archive.name] = str(error)
         for chooser.place, found in without_id:
             self._take(by_name.joined(found), tally, chooser)
-        for taker in self._takers.values():
-            yield from self._settle(taker)
+        for name, taker in self._takers.items():
+            yield from self._settle(taker, name)
         self._unread |= tally.broken
         if problem:
             _leave_out_the_rest(tally, problem)
 
-    def _batch(self, table: Table, resource: str) -> Batch:
-        """A batch whose rows are counted in a resource's metrics."""
-        return Batch(table, self._load_id, self.loaded, self.metrics[resource])
-
-    def _taker(self, table: Table) -> Taker:
-        counts = rows_counted(self.metrics[table.name])
-        return Taker(table, self._batch(table, table.name), counts, self.loaded)
-
-    def _settle(self, taker: Taker) -> Iterator[Handed]:
-        """Has what waits for a table loaded, and notes what its records say of others."""
+    def _settle(self, taker: Taker, name: str) -> Iterator[Emitted]:
+        """Have what waits for a table loaded, and note what its records say of others."""
         taken, written = taker.settle()
-        self._note_projects(taker.table, taken)
-        if taker.table.name in MEETS_PEOPLE:
+        self._note_projects(name, taken)
+        if name in _NAMES_PEOPLE and "people" in self._names:
             for record in written:
-                self._people.meet(taker.table.name, record)
-        if taker.table is tables.ACTIVITY:
-            told = [{**one, "found_at": self._found_at} for one in deletions_in(written)]
-            yield from self._items(tables.DELETED_RECORDS, told, self._carrier("deleted_records"))
-        if len(taker.batch) >= _WRITTEN_AT_ONCE:
-            yield taker.table.name, taker.batch.items()
+                self.people.meet(name, record)
+        if name == "activity" and "deleted_records" in self._names:
+            deleted = [{**one, "found_at": self._found_at} for one in deletions_in(written)]
+            yield "deleted_records", self.with_known_rows("deleted_records", deleted)
+        if len(taker.records) >= _WRITTEN_AT_ONCE:
+            yield self._emit(taker, name)
 
-    def _note_projects(self, table: Table, records: list[Record]) -> None:
-        if table is tables.PROJECTS:
+    def _emit(self, taker: Taker, name: str) -> Emitted:
+        """The records of a table that are to be loaded."""
+        records, row_ids = taker.emit()
+        self.compare_with(name, row_ids)
+        return name, records
+
+    def _note_projects(self, name: str, records: list[Record]) -> None:
+        if name == "projects":
             self._described.update(record["id"] for record in records)
             return
         for record in records:
@@ -210,7 +205,7 @@ class ArchiveRun:
             return None
         record = _whole(found)
         key = record_key(taker.table, record)
-        reason = NO_KEY if key is None else self._not_asked_for(taker.table, record)
+        reason = NO_KEY if key is None else self._not_asked_for(found.table, record)
         reason = reason or chooser.reason(found, key)
         if reason:
             leave_out(tally, found, taker.table, reason)
@@ -224,74 +219,57 @@ class ArchiveRun:
         if not is_id(found.record.get("id")):
             tally.leave_out(found.source, "people", NO_KEY, name_of(found.record))
             return
-        if "people" in self.selected:
-            self._people.meet("people", _whole(found))
+        if "people" in self._names:
+            self.people.meet("people", _whole(found))
         tally.loaded(found.source, "people")
 
-    def _not_asked_for(self, table: Table, record: Record) -> str:
+    def _not_asked_for(self, name: str, record: Record) -> str:
         wanted = self._options.project_ids
-        project_id = record.get("id" if table is tables.PROJECTS else "project_id")
+        project_id = record.get("id" if name == "projects" else "project_id")
         if wanted is None or project_id is None or project_id in wanted:
             return ""
         return "of a project that was not asked for"
 
-    def _by_products(self) -> Iterator[Handed]:
-        for taker in self._takers.values():
-            yield taker.table.name, taker.batch.items()
-        yield from self._projects_without_record()
-        if any(name in MEETS_PEOPLE for name in self.selected):
-            people = self._people.records(self.loaded)
-            yield from self._items(tables.PEOPLE, people, self._carrier("people"))
-        others = [table for n, table in ARCHIVE_TABLES.items() if n not in self.selected]
+    def _by_products(self) -> Iterator[Emitted]:
+        for name, taker in self._takers.items():
+            yield self._emit(taker, name)
+        if "projects" in self._takers:
+            yield "projects", self._projects_without_record()
+        if "people" in self._names:
+            yield "people", self.people_records()
+        others = [table for n, table in ARCHIVE_TABLES.items() if n not in self._names]
         not_loaded = {member.name for table in others for member in table.family()}
         report = report_records(self._tallies, not_loaded)
-        if "load_report" in self.selected:
-            told = {"report": report, "unread": self._unread, "ignored": self._opened.ignored}
-            self.metrics["load_report"] |= told
-            yield "load_report", self._report_items(report, not_loaded)
+        if "load_report" in self._names:
+            self.metrics["load_report"] |= {
+                "report": report,
+                "unread": self._unread,
+                "ignored": self._opened.ignored,
+            }
+            yield from self._report(report, not_loaded)
 
-    def _projects_without_record(self) -> Iterator[Handed]:
-        """A row for each project that records name and no file describes, to join on."""
-        taker = self._takers.get("projects")
-        if taker is None:
-            return
-        held = self.loaded.row_ids(tables.PROJECTS, "id", self._named)
-        bare = [
+    def _projects_without_record(self) -> list[Record]:
+        """A record for each project that records name and no file describes, to join on."""
+        held = self.loaded.row_ids(self.table("projects"), "id", self._named)
+        return [
             {"id": one, "_source": source}
             for one, source in self._named.items()
             if one not in held and one not in self._described
         ]
-        yield from self._items(tables.PROJECTS, bare, "projects")
 
-    def _report_items(self, report: list[Record], not_loaded: set[str]) -> list[Any]:
-        """The report's rows that differ; what an earlier one said of the same files is replaced."""
-        batch = self._batch(tables.LOAD_REPORT, "load_report")
+    def _report(self, report: list[Record], not_loaded: set[str]) -> Iterator[Emitted]:
+        """The report; what an earlier one said of the same files is replaced."""
+        table = self.table("load_report")
         sources = {record["source"] for record in report}
         known = {
-            key: told
-            for key, told in self.loaded.row_ids(tables.LOAD_REPORT).items()
+            key: row_id
+            for key, row_id in self.loaded.row_ids(table).items()
             if key[0] in sources and key[1] not in not_loaded
         }
-        metrics = self.metrics["load_report"]
-        comparison = Comparison(batch, known, set(), rows_counted(metrics))
-        comparison.take(report)
-        comparison.remove(comparison.gone())
-        return batch.items()
-
-    def _items(self, table: Table, records: Iterable[Record], resource: str) -> list[Handed]:
-        batch, metrics = self._batch(table, resource), self.metrics[resource]
-        return [(resource, items_counted(batch, records, self.loaded, metrics))]
-
-    def _carrier(self, name: str) -> str:
-        """The resource that brings the rows of a table that others feed."""
-        if name in self.selected:
-            return name
-        feeds = {"activity"} if name == "deleted_records" else MEETS_PEOPLE
-        return next(one for one in self.selected if one in feeds)
-
-    def _missing_tables(self, name: str) -> list[Any]:
-        batch = self._batch(ARCHIVE_TABLES[name], name)
-        return [] if self.loaded.has_all_of(batch.table) else list(batch.empty_items())
+        self.compare_with("load_report", known)
+        yield "load_report", report
+        listed = {(record["source"], record["kind"]) for record in report}
+        yield "load_report", tombstones(table, [key for key in known if key not in listed])
 
 
 def _whole(found: Found) -> Record:

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 
 from .archive import Copies, Found, Tally
 from .archive.copies import exported_when, known_values, moment
-from .comparison import Comparison
-from .loaded import Key, Loaded, key_of
+from .loaded import Loaded
 from .people import is_id
-from .rows import Batch, Record, count_rows, row_id
+from .rows import Key, Record, count_rows, key_of, row_id
 from .tables import Table
 
 NO_KEY = "it has no key"
@@ -83,20 +82,27 @@ class _LoadedRows:
 class Taker:
     """Takes the records of one table: those that the destination does not hold, or holds older.
 
+    Attributes:
+        records: Those that are to be loaded.
+
     Args:
         table: Where they belong.
-        batch: Takes the rows on their way to dlt.
-        counts: Of what became of the records.
         loaded: The destination.
     """
 
-    def __init__(self, table: Table, batch: Batch, counts: Counter[str], loaded: Loaded) -> None:
+    def __init__(self, table: Table, loaded: Loaded) -> None:
         self.table = table
-        self.batch = batch
-        self.counts = counts
+        self.records: list[Record] = []
+        self._row_ids: dict[Key, str] = {}
         self._loaded = loaded
         self._is_new = not loaded.has(table.name)
         self._waiting: dict[Key, tuple[Record, Found, Tally]] = {}
+
+    def emit(self) -> tuple[list[Record], dict[Key, str]]:
+        """The records that are to be loaded, and the `_dlt_id` of their rows, where they have."""
+        emitted = self.records, self._row_ids
+        self.records, self._row_ids = [], {}
+        return emitted
 
     def __len__(self) -> int:
         """How many records wait for being looked up."""
@@ -114,26 +120,32 @@ class Taker:
         self._waiting[key] = (record, found, tally)
 
     def settle(self) -> tuple[list[Record], list[Record]]:
-        """Looks up what waits, adds the rows of what is new or newer, and counts the rest.
+        """Look up what waits, take what is new or newer, and count the rest as left out.
 
         Returns:
-            The records that the destination holds now, and those of them that were written.
+            The records that the destination will hold, and those of them that differ from its own.
         """
         waiting, self._waiting = self._waiting, {}
         held = self._held(waiting)
         knows = self._known_there(self._ties(waiting, held))
         taken: list[Record] = []
+        written: list[Record] = []
         loaded = _LoadedRows(self.table)
         for key, (record, found, tally) in waiting.items():
-            reason = self._reason_against(record, held.get(key), knows.get(key, 0))
+            there = held.get(key)
+            reason = self._reason_against(record, there, knows.get(key, 0))
             if reason:
                 leave_out(tally, found, self.table, reason)
-            else:
-                taken.append(record)
-                loaded.add(found, tally)
+                continue
+            taken.append(record)
+            loaded.add(found, tally)
+            if there is not None:
+                self._row_ids[key] = there.row_id
+            if there is None or there.row_id != row_id(record):
+                written.append(record)
         loaded.tell()
-        known = {key: one.row_id for key, one in held.items()}
-        return taken, Comparison(self.batch, known, set(), self.counts).take(taken)
+        self.records += taken
+        return taken, written
 
     def _reason_against(self, record: Record, there: _Held | None, knows: int) -> str:
         """Why a record does not replace the row that is there; empty where it does, or is it."""

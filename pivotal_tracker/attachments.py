@@ -16,8 +16,8 @@ from . import tables
 from .client import TrackerClient
 from .errors import TrackerError
 from .reading import note_client
-from .rows import Batch, Record
-from .run import Run, rows_counted
+from .rows import Record, Tombstones
+from .run import Run, tombstones
 from .settings import COMMENT_FILES
 
 MOST_OF_A_NAME = 150
@@ -100,10 +100,10 @@ def part_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def attachment_rows(
+def attachment_records(
     run: Run, folder: Path, project_ids: Collection[int] | None = None
 ) -> Iterator[Any]:
-    """What the resource `attachment_files` yields: the rows of files that are new, or gone.
+    """What the resource `attachment_files` yields: the records of files that are new, or gone.
 
     Looks for them in the tables of comments that have been loaded.
 
@@ -120,26 +120,23 @@ def attachment_rows(
     metrics = dlt.current.resource_metrics()
     note_client(run.client, metrics)
     metrics["files"] = {"kept": 0, "downloaded": 0, "bytes": 0, "problems": 0}
-    batch, counts = run.batch(tables.ATTACHMENT_FILES, metrics), rows_counted(metrics)
-    yield from run.missing_tables(batch)
+    yield Tombstones()
     wanted = {one["id"]: one for one in filter(is_meant, _attachments(run))}
     held = {row["id"]: row for row in filter(is_meant, _held(run))}
     for attachment_id, row in held.items():
         if row["_source"] is not None:
             # it came from an archive, with what there is to know of it
             wanted.pop(attachment_id, None)
-        elif attachment_id not in wanted:
-            batch.remove({"id": attachment_id})
-            counts["deleted"] += 1
+    yield tombstones(
+        tables.ATTACHMENT_FILES,
+        [key for key, row in held.items() if row["_source"] is None and key not in wanted],
+    )
     for attachment in wanted.values():
         row = held.get(attachment["id"], {})
         if _is_there(file_path(folder, attachment), row):
             metrics["files"]["kept"] += 1
         else:
-            counts["changed" if row else "new"] += 1
-            yield partial(_job, run, batch, attachment, folder, row, metrics["files"])
-    yield from batch.items()
-    yield from run.ended("attachment_files")
+            yield partial(_job, run, attachment, folder, metrics["files"])
 
 
 def _attachments(run: Run) -> Iterator[Record]:
@@ -163,9 +160,9 @@ def _is_there(path: Path, row: Record) -> bool:
 
 
 def _job(
-    run: Run, batch: Batch, attachment: Record, folder: Path, row: Record, files: dict[str, int]
-) -> Iterator[Any]:
-    """Brings one file, in dlt's pool; what it returns adds its row, in dlt's own thread."""
+    run: Run, attachment: Record, folder: Path, files: dict[str, int]
+) -> Iterator[list[Record]]:
+    """Bring one file, in dlt's pool; what it returns yields its record, in dlt's own thread."""
     path = file_path(folder, attachment)
     record = {name: attachment[name] for name in _KEPT if attachment.get(name) is not None}
     size = attachment.get("size")
@@ -175,14 +172,13 @@ def _job(
         record |= described(path)
     except TrackerError as error:
         record["problem"] = str(error)
-    return _take(batch, record, bool(row), files)
+    return _take(run, record, files)
 
 
-def _take(batch: Batch, record: Record, replaces: bool, files: dict[str, int]) -> Iterator[Any]:
+def _take(run: Run, record: Record, files: dict[str, int]) -> Iterator[list[Record]]:
     files["problems" if "problem" in record else "downloaded"] += 1
     files["bytes"] += record.get("size", 0)
-    batch.add(record, replaces=replaces)
-    yield from batch.items()
+    yield run.with_known_rows("attachment_files", [record])
 
 
 def _download(client: TrackerClient, attachment: Record, path: Path) -> None:

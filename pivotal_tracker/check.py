@@ -9,7 +9,7 @@ from typing import Any
 import dlt
 from dlt.common.configuration import with_config
 
-from .accounts import account_list
+from .accounts import read_list
 from .archive import open_archives
 from .client import InvalidRequestError, NotOfferedError, RefusedError, TrackerClient
 from .projects import project_list
@@ -101,7 +101,7 @@ def _account_wide(client: TrackerClient) -> Iterator[tuple[str, str]]:
     """What is offered of the lists that belong to no project, by the name of their table."""
     yield "workspaces", _offer(client, WORKSPACES)
     yield "accounts", _offer(client, ACCOUNTS)
-    for account in account_list(client, {})[:1]:
+    for account in (read_list(client, ACCOUNTS, {}) or ())[:1]:
         yield "account_memberships", _offer(client, ACCOUNT_MEMBERSHIPS, account["id"])
 
 

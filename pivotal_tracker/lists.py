@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any
@@ -13,9 +13,8 @@ from dlt.common.utils import chunks
 from .changes import Touched, deletions_in, is_time, touched_by
 from .client import InvalidRequestError, NotOfferedError, Page, RefusedError, UnfoundError
 from .errors import TrackerError
-from .loaded import Key
 from .reading import ProjectList, State
-from .rows import Record, in_tracker_words
+from .rows import Key, Record, in_tracker_words
 from .settings import (
     ANY_STORY,
     COMMENTED_AT_ONCE,
@@ -64,16 +63,6 @@ class StoryList(ProjectList):
         """What the destination holds of the project's stories; nothing where only some are read."""
         return super().known() if self._is_whole else {}
 
-    def look_up(self, keys: list[Key]) -> dict[Key, str]:
-        """What the destination holds of stories, in whichever project it has them."""
-        if not self._is_whole:
-            # they were looked up before they were taken
-            return {}
-        run = self.reading.run
-        found = run.loaded.row_ids(self.reading.batch.table, "id", keys)
-        run.join_projects(found, self.project_id)
-        return found
-
     def take_page(self, records: list[Record]) -> Iterator[Any]:
         """Adds the rows of stories; of those that came without comments, once these are there."""
         told: list[Record] = []
@@ -86,20 +75,18 @@ class StoryList(ProjectList):
         yield from self.reading.begin(partial(self._ask_for_comments, part) for part in parts)
 
     def take(self, records: Iterable[Record]) -> None:
-        """Adds the rows of stories, and notes when the last of them was updated."""
-        stories = list(self.as_loaded(records))
+        """Add stories, and note when the last of them was updated."""
+        stories = list(records)
         times = (story.get("updated_at") for story in stories)
         self._until = max([self._until, *filter(is_time, times)])
-        if self._is_whole:
-            self.learn_from(self.comparison.take(stories))
-        else:
-            self.reading.take_later(self, stories)
+        super().take(stories)
 
-    def bury(self, keys: list[Key]) -> None:
-        """Notes that the project has these no more, and takes those that another shard has now.
+    def bury(self, keys: Iterable[Key]) -> None:
+        """Note that the project has these no more, and take those that another shard has now.
 
         Its run may have loaded one of them before this one's rows take it out by its id.
         """
+        keys = list(keys)
         if self.reading.run.elsewhere:
             self.take(self._moved_elsewhere(keys))
         super().bury(keys)
@@ -109,7 +96,7 @@ class StoryList(ProjectList):
         if not self._is_whole or not self._complete:
             yield from self.settle()
             return
-        gone = self.comparison.gone()
+        gone = self.missing()
         has_shifted = len(self.versions) > 1 or (None in self.versions and self.pages > 1)
         if gone or has_shifted:
             yield from self.reading.begin([partial(self._search, gone, has_shifted)])
@@ -172,10 +159,10 @@ class StoryList(ProjectList):
 
     def _carriers(self, touched: Touched) -> set[int]:
         """The stories that show the name of a label or a review type that was touched."""
-        loaded = self.reading.run.loaded
-        labelled = loaded.rows("stories__labels", ["story_id"], "id", touched.labels)
+        loaded, name = self.reading.run.loaded, self.reading.table.name
+        labelled = loaded.rows(f"{name}__labels", ["story_id"], "id", touched.labels)
         reviewed = loaded.rows(
-            "stories__reviews", ["story_id"], "review_type_id", touched.review_types
+            f"{name}__reviews", ["story_id"], "review_type_id", touched.review_types
         )
         return {row[0] for row in (*labelled, *reviewed)}
 
@@ -193,7 +180,8 @@ class StoryList(ProjectList):
         """Takes stories read by id; those that did not come are gone from the project."""
         self.take(stories)
         missing = set(ids) - {story.get("id") for story in stories}
-        rows = self.reading.run.loaded.rows("stories", ["id", "project_id"], "id", missing)
+        loaded, name = self.reading.run.loaded, self.reading.table.name
+        rows = loaded.rows(name, ["id", "project_id"], "id", missing)
         held = [one for one, project_id in rows if project_id == self.project_id]
         self.bury([*held, *self._half_deleted(missing - {one for one, _ in rows})])
         yield from self.reading.write()
@@ -202,7 +190,7 @@ class StoryList(ProjectList):
     def _half_deleted(self, ids: Iterable[int]) -> set[int]:
         """Those of which a run that was killed, and lost its files, has left nested rows alone."""
         loaded = self.reading.run.loaded
-        nested = list(self.reading.batch.table.family())[1:]
+        nested = list(self.reading.table.family())[1:]
         return {
             story_id
             for member in nested
@@ -242,7 +230,7 @@ class StoryList(ProjectList):
     @cached_property
     def _listed(self) -> set[Key]:
         """The ids of the stories that the server lists."""
-        return self.comparison.own if self._is_whole else self._walk()[0]
+        return self.own if self._is_whole else self._walk()[0]
 
     def _moved_elsewhere(self, ids: Iterable[int]) -> list[Record]:
         """Those that are in a project of another shard now, as they are there."""
@@ -278,7 +266,7 @@ class StoryList(ProjectList):
         found: dict[int, Record] = {}
         for _ in range(_MOST_WALKS):
             ids, is_steady = self._walk()
-            missing = ids - self.comparison.own - found.keys()
+            missing = ids - self.own - found.keys()
             found |= {story["id"]: story for story in self._stories(missing)}
             if is_steady:
                 break
@@ -309,10 +297,11 @@ class ActivityList(ProjectList):
         feed = self.changes()
         return super().first_job() if feed is None else self._take_new(feed)
 
-    def learn_from(self, records: list[Record]) -> None:
-        """Notes the people in activity, and what it says was deleted."""
-        super().learn_from(records)
-        self.reading.note_deletions(records)
+    def learn_from(self, records: list[Record], held: Container[Key]) -> None:
+        """Note the people in activity, and what new activity says was deleted."""
+        super().learn_from(records, held)
+        new = (record for record in records if record["guid"] not in held)
+        self.reading.run.collect_deleted(deletions_in(new))
 
     def _take_new(self, feed: list[Record]) -> Iterator[Any]:
         self.take(feed)
@@ -371,14 +360,14 @@ class IterationList(DailyList):
 
     def _of(self, touched: Touched) -> Iterator[int]:
         """The iterations that held a touched story, or hold one by the time of its acceptance."""
-        loaded = self.reading.run.loaded
+        loaded, name = self.reading.run.loaded, self.reading.table.name
         columns = ["project_id", "iteration_number"]
-        rows = loaded.rows("iterations__story_ids", columns, "value", touched.stories)
+        rows = loaded.rows(f"{name}__story_ids", columns, "value", touched.stories)
         yield from (number for project_id, number in rows if project_id == self.project_id)
         if touched.accepted_at:
             earliest = datetime.fromisoformat(min(touched.accepted_at))
             spans = loaded.rows(
-                "iterations", ["number", "start", "finish"], "project_id", [self.project_id]
+                name, ["number", "start", "finish"], "project_id", [self.project_id]
             )
             yield from (number for number, start, finish in spans if start <= earliest < finish)
 

@@ -18,10 +18,8 @@ from dlt.common.schema.typing import LOADS_TABLE_NAME, TTableSchemaColumns
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 
-from .tables import FED_BY_SEVERAL, LOAD_REPORT, Table
-
-Key = Any
-"""A row's key: its value where the table's key is one column, else a tuple."""
+from .rows import Key, key_of
+from .tables import LOAD_REPORT, Table
 
 _SOURCE = "pivotal_tracker"
 """The name of the source, by which its schema is kept in the destination."""
@@ -44,16 +42,30 @@ class Loaded:
         is_extracting = pipeline is None
         pipeline = pipeline or dlt.current.pipeline()
         found = _schema_in_dataset(pipeline) if pipeline.first_run else None
-        if found is not None:
+        if is_extracting and found is not None:
             # a row's children are deleted from the tables that the pipeline's own schema knows
             dlt.current.source_schema().update_schema(found)
         is_new = pipeline.first_run and found is None
         self._taken_away = _taken_away() if is_extracting else frozenset()
         self._pipeline: Any = None if is_new else pipeline
         # at once: dlt reads its schema anew in place, so that other threads may find it empty
-        self._declared = {} if is_new else self._columns_in(found or pipeline.default_schema)
+        own = dlt.current.source_schema() if is_extracting else pipeline.default_schema
+        self._declared = {} if is_new else self._columns_in(found or own)
         self._lock = threading.Lock()
         self._client: Any = None
+        self._is_closed = False
+
+    @classmethod
+    def nothing(cls) -> Loaded:
+        """A destination without tables, for resources that are read outside of a load."""
+        loaded = cls.__new__(cls)
+        loaded._taken_away = frozenset()
+        loaded._pipeline = None
+        loaded._declared = {}
+        loaded._lock = threading.Lock()
+        loaded._client = None
+        loaded._is_closed = False
+        return loaded
 
     def _columns_in(self, schema: Schema) -> dict[str, TTableSchemaColumns]:
         """The columns of each table that earlier runs have made and that is to stay."""
@@ -191,6 +203,9 @@ class Loaded:
                     return list(cursor.fetchall())
             except DatabaseUndefinedRelation:
                 return []
+            finally:
+                if self._is_closed:
+                    self._disconnect()
 
     def _quoted(self, column: str) -> str:
         """A column's name as the destination takes it, whatever words it has for itself."""
@@ -206,11 +221,15 @@ class Loaded:
         return self._client
 
     def close(self) -> None:
-        """Lets go of the destination until the next question."""
+        """Let go of the destination; a later question connects for itself alone."""
         with self._lock:
-            if self._client is not None:
-                self._client.close_connection()
-                self._client = None
+            self._is_closed = True
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close_connection()
+            self._client = None
 
     def row_ids(self, table: Table, column: str = "", values: Iterable[Any] = ()) -> dict[Key, str]:
         """The `_dlt_id` of rows, which tells what they hold, by their key.
@@ -315,21 +334,3 @@ def _taken_away() -> frozenset[str]:
     state: Any = dlt.current.load_package_state()["state"]
     refreshed = ("dropped_tables", "truncated_tables")
     return frozenset(table["name"] for which in refreshed for table in state.get(which) or ())
-
-
-def claim_tables() -> None:
-    """Leaves each table to the resource of its name, whichever has brought its last rows.
-
-    dlt's `refresh` and `dlt pipeline … drop` take from the destination, with a resource, all tables
-    that its schema says are of that resource.
-    """
-    schema = dlt.current.source_schema()
-    for table in FED_BY_SEVERAL:
-        if table.name in schema.tables:
-            schema.tables[table.name]["resource"] = table.name
-
-
-def key_of(values: Sequence[Any]) -> Key:
-    """A key as it is compared: dates as the API writes them, a single value as itself."""
-    told = tuple(v.isoformat() if hasattr(v, "isoformat") else v for v in values)
-    return told[0] if len(told) == 1 else told

@@ -8,15 +8,14 @@ from typing import Any
 
 import dlt
 
-from . import tables
 from .client import NotOfferedError, RefusedError, TrackerClient
-from .comparison import Comparison
 from .errors import TrackerError
 from .reading import note_client
-from .rows import Record, in_tracker_words
-from .run import Run, rows_counted
+from .rows import Key, Record, Tombstones, in_tracker_words
+from .run import Run
 from .settings import ONE_PROJECT, PROJECTS
 from .shard import Shard
+from .tables import LOAD_REPORT
 
 _NOT_SEEN = "_not_seen_since"
 
@@ -67,29 +66,30 @@ def project_list(
     return own, {one for one in wanted if one not in shard}
 
 
-def project_rows(run: Run, listed: list[Record], *, are_all: bool) -> Iterator[Any]:
-    """What the resource `projects` yields: the rows that differ from those loaded.
+def project_records(run: Run, projects: list[Record]) -> Iterator[Any]:
+    """What the resource `projects` yields.
 
     Args:
         run: The run.
-        listed: The projects.
-        are_all: Whether the list is all that the token sees, so that one missing is not seen.
+        projects: Those of the list that are loaded.
     """
     metrics = dlt.current.resource_metrics()
     note_client(run.client, metrics)
-    run.note_listed(listed, metrics)
-    batch = run.batch(tables.PROJECTS, metrics)
-    yield from run.missing_tables(batch)
-    loaded = {} if run.rebuilds else run.loaded.row_ids(tables.PROJECTS)
-    known = {one: told for one, told in loaded.items() if one in run.shard}
-    comparison = Comparison(batch, known, set(), rows_counted(metrics))
-    comparison.take(listed)
-    # what came from files was never in the list
-    vanished = set(comparison.gone()) - run.loaded.from_archives(tables.PROJECTS) if are_all else ()
+    run.note_listed(projects, metrics)
+    yield Tombstones()
+    yield run.with_known_rows("projects", projects)
+    table, vanished = run.table("projects"), set[Key]()
+    if run.listed is not None and not run.is_replaced("projects"):
+        known = run.loaded.row_ids(table)
+        vanished = {key for key in known if key in run.shard and key not in run.listed}
+        # what came from files was never in the list
+        vanished -= run.loaded.from_archives(table)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    for row in run.loaded.records(tables.PROJECTS, vanished):
-        if row.get(_NOT_SEEN) is None:
-            batch.add({**row, _NOT_SEEN: now}, replaces=True)
-            comparison.counts["changed"] += 1
+    rows = run.loaded.records(table, vanished)
+    newly_vanished = [{**row, _NOT_SEEN: now} for row in rows if row.get(_NOT_SEEN) is None]
+    yield run.with_known_rows("projects", newly_vanished)
     metrics["vanished"] = sorted(vanished)
-    yield from batch.items()
+    if run.loaded.has(LOAD_REPORT.name):
+        yield from run.wait_for_others("projects")
+        yield run.with_known_rows("projects", run.joined_projects())
+    run.finish("projects")

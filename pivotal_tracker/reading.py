@@ -9,13 +9,12 @@ Python, and slows the thread that writes them.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from .changes import deletions_in
 from .client import (
     InvalidRequestError,
     NotOfferedError,
@@ -24,14 +23,15 @@ from .client import (
     RefusedError,
     TrackerClient,
 )
-from .comparison import Comparison
 from .destination import only_adds
 from .errors import TrackerError
-from .loaded import IDS_AT_ONCE, Key, KnownRows
-from .rows import Batch, Record, days_of, in_tracker_words
-from .run import Run, rows_counted
+from .loaded import KnownRows
+from .rows import Key, Record, Tombstones, days_of, in_tracker_words, record_key
+from .run import Run, tombstones
 from .settings import BATCH_SIZE, MOST_ROWS, PAGES_AT_ONCE, Endpoint
-from .tables import LOAD_REPORT
+from .tables import LOAD_REPORT, Table
+
+STORIES = "stories"
 
 _ENOUGH = 3
 """So many projects without a list, and none with it, are enough to judge the server by."""
@@ -48,12 +48,11 @@ class Reading:
         run: What it shares with the other tables.
         name: The resource.
         endpoint: The list to read.
-        batch: Where the rows gather on their way to dlt.
         state: What is remembered of each project until the next run, by its id as text.
         metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
             reason, `refused_fields`, and `not_given`, the lists in records that were asked for in
-            vain; how many projects were `unchanged`, `rows` by what became of them; `counted`, how
-            many rows the lists read whole have; and the client's `counts`.
+            vain; how many projects were `unchanged`; `counted`, how many rows the lists read whole
+            have; and the client's `counts`.
         seen: The keys met so far, in any project.
         known: What the destination holds of the projects.
         answered: Whether the list of any project has been read.
@@ -62,30 +61,43 @@ class Reading:
     run: Run
     name: str
     endpoint: Endpoint
-    batch: Batch
     state: dict[str, State]
     metrics: dict[str, Any]
     seen: set[Key] = field(default_factory=set)
     known: KnownRows = field(init=False)
     answered: bool = False
+    _records: list[Record] = field(default_factory=list)
     _lacking: dict[str, str] = field(default_factory=dict)
-    _strangers: list[tuple[ProjectList, list[Record]]] = field(default_factory=list)
     _given: set[str] = field(default_factory=set)
-    _gone: dict[Key, Record] = field(default_factory=dict)
-    _told_deleted: list[Record] = field(default_factory=list)
+    _missing: dict[Key, int] = field(default_factory=dict)
     _waiting: deque[Iterator[Job]] = field(default_factory=deque)
     _under_way: int = 0
 
+    @property
+    def table(self) -> Table:
+        """The table of the records, as it is named in the destination."""
+        return self.run.table(self.name)
+
+    @property
+    def reads_everything(self) -> bool:
+        """Whether earlier runs do not matter: outside of a load, or where tables are replaced."""
+        return self.run.is_replaced(self.name)
+
+    @property
+    def compares(self) -> bool:
+        """Whether there may be rows in the destination to compare records with."""
+        return self.run.compares and not self.reads_everything
+
     def items(self, lists: Sequence[ProjectList]) -> Iterator[Any]:
-        """What the resource yields: empty tables, then the first jobs of the projects' lists."""
+        """What the resource yields: the first jobs of the projects' lists, and what follows."""
         note_client(self.run.client, self.metrics)
-        yield from self.run.missing_tables(self.batch)
-        to_read = [one for one in lists if one.may_have_changed()]
+        yield Tombstones()
+        to_read = [one for one in lists if self.reads_everything or one.may_have_changed()]
         whole = (one.project_id for one in to_read if one.is_surely_whole)
-        self.known = KnownRows(self.run.loaded, self.batch.table, whole)
+        self.known = KnownRows(self.run.loaded, self.table, whole)
         self.metrics["unchanged"] = len(lists) - len(to_read)
         yield from self.begin(one.first_job for one in to_read)
-        if not self._under_way:
+        if not to_read:
             yield from self._finish()
 
     def begin(self, jobs: Iterable[Job]) -> Iterator[Job]:
@@ -100,35 +112,41 @@ class Reading:
         if not self._under_way:
             yield from self._finish()
 
+    def add(self, records: Iterable[Record]) -> None:
+        """Add records that no list has brought before, to be yielded with others."""
+        self._records += records
+
     def write(self, *, all_of_it: bool = False) -> Iterator[Any]:
-        """Hands the rows to dlt once they are worth it."""
-        if all_of_it or len(self.batch) >= BATCH_SIZE:
-            yield from self.batch.items()
+        """Yield the records once there are enough of them."""
+        if self._records and (all_of_it or len(self._records) >= BATCH_SIZE):
+            records, self._records = self._records, []
+            if self.compares:
+                self.run.compare_with(self.name, self._look_up(records))
+            yield records
 
-    def take_later(self, stories: ProjectList, records: list[Record]) -> None:
-        """Takes records once there are enough of them, in all projects, to be looked up at once."""
-        self._strangers.append((stories, records))
-        if sum(len(some) for _, some in self._strangers) >= IDS_AT_ONCE:
-            self.take_strangers()
+    def _look_up(self, records: list[Record]) -> dict[Key, str]:
+        """What the destination holds of records that no earlier run has seen in their list."""
+        loaded = self.run.loaded
+        if self.name != STORIES and not loaded.has(LOAD_REPORT.name):
+            # only stories move, and files know projects by other ids than the server
+            return {}
+        if self.table.key != ("id",):
+            return {}
+        known = self.run.writer(self.name).known
+        projects = {r["id"]: r["project_id"] for r in records if r["id"] not in known}
+        found = loaded.row_ids(self.table, "id", projects)
+        if self.name == STORIES:
+            self.run.join_projects({key: projects[key] for key in found})
+        return found
 
-    def take_strangers(self) -> None:
-        """Takes the records that wait to be looked up."""
-        strangers, self._strangers = self._strangers, []
-        ids = [_int_ids(records) for _, records in strangers]
-        known = self.run.loaded.row_ids(self.batch.table, "id", set().union(*ids))
-        for (stories, records), own in zip(strangers, ids, strict=True):
-            stories.comparison.known |= {one: known[one] for one in own & known.keys()}
-            stories.learn_from(stories.comparison.take(records))
+    def count_unusable(self) -> None:
+        """Count a record that no table can take."""
+        if self.run.load_id is not None:
+            self.run.writer(self.name).counts["unusable"] += 1
 
-    def bury(self, comparison: Comparison, project_id: int, keys: Iterable[Key]) -> None:
-        """Notes that a project has these no more; they may yet be met in another."""
-        for key in keys:
-            self._gone[key] = {
-                "kind": self.batch.table.kind,
-                "id": key,
-                "project_id": project_id,
-                "comparison": comparison,
-            }
+    def bury(self, project_id: int, keys: Iterable[Key]) -> None:
+        """Note that a project has these no more; they may yet be met in another."""
+        self._missing |= dict.fromkeys(keys, project_id)
 
     def lack(self, project_id: int, error: NotOfferedError) -> None:
         """Notes that a project's list is not there: offered to nobody, or missing of this one."""
@@ -137,34 +155,37 @@ class Reading:
         if is_told or (not self.answered and len(self._lacking) >= _ENOUGH):
             self.metrics["not_offered"] = str(error)
 
-    def note_deletions(self, activities: Iterable[Record]) -> None:
-        """Notes what activities say was deleted, of whatever kind."""
-        self._told_deleted += deletions_in(activities)
-
     def note_given(self, records: Iterable[Record]) -> None:
         """Notes which lists records have in them."""
         self._given.update(*(record.keys() for record in records))
 
     def _finish(self) -> Iterator[Any]:
-        self.take_strangers()
+        self._note_what_is_lacking()
+        yield from self.write(all_of_it=True)
+        deleted = [key for key in self._missing if key not in self.seen]
+        yield tombstones(self.table, deleted)
+        if self.table.kind:
+            self.run.collect_deleted(
+                {
+                    "kind": self.table.kind,
+                    "id": key,
+                    "project_id": project_id,
+                    "change": "moved" if key in self.seen else "deleted",
+                }
+                for key, project_id in self._missing.items()
+            )
+        self.run.finish(self.name)
+
+    def _note_what_is_lacking(self) -> None:
+        """Note which lists the server has not, for all projects or for some."""
         asked = {field.partition("(")[0] for field in self.endpoint.fields}
-        lists = asked & self.batch.table.nested.keys() - self.run.client.refused_fields
+        lists = asked & self.table.nested.keys() - self.run.client.refused_fields
         if self._given:
             self.metrics["not_given"] = sorted(lists - self._given)
         if self._lacking and self.answered and "not_offered" not in self.metrics:
             self.metrics.setdefault("skipped", {}).update(self._lacking)
         elif self._lacking:
             self.metrics.setdefault("not_offered", next(iter(self._lacking.values())))
-        found, self._told_deleted = self._told_deleted, []
-        for key, gone in self._gone.items():
-            gone.pop("comparison").remove([key])
-            if gone["kind"]:
-                found.append(gone | {"change": "moved" if key in self.seen else "deleted"})
-        self._gone.clear()
-        yield from self.batch.items()
-        yield from self.run.deleted(found)
-        yield from self.run.joined_projects()
-        yield from self.run.ended(self.name)
 
     def _next_jobs(self) -> Iterator[Job]:
         # dlt keeps whatever its pool has done until there is time for it, so the line is held here
@@ -200,7 +221,11 @@ class ProjectList:
         self._total: int | None = None
         self._to_come = 1
         self._complete = True
-        self._comparison: Comparison | None = None
+        self.own: set[Key] = set()
+        """The keys of the list."""
+        self.taken: Counter[Any] = Counter()
+        """How many records of each project were first met in the list."""
+        self._known: dict[Key, str] | None = None
 
     # what a table may do otherwise
 
@@ -222,16 +247,9 @@ class ProjectList:
         """What the destination holds of this list."""
         return self.reading.known.of(self.project_id)
 
-    def look_up(self, keys: list[Key]) -> dict[Key, str]:
-        """What the destination holds of records that no earlier run saw in this list."""
-        loaded, table = self.reading.run.loaded, self.reading.batch.table
-        # files tell of projects by other ids than the server
-        has_files = loaded.has(LOAD_REPORT.name) and table.key == ("id",)
-        return loaded.row_ids(table, "id", keys) if has_files else {}
-
-    def bury(self, keys: list[Key]) -> None:
-        """Notes that the project has these no more."""
-        self.reading.bury(self.comparison, self.project_id, keys)
+    def bury(self, keys: Iterable[Key]) -> None:
+        """Note that the project has these no more."""
+        self.reading.bury(self.project_id, keys)
 
     def completed(self) -> Iterator[Any]:
         """What follows when all pages are read."""
@@ -255,7 +273,7 @@ class ProjectList:
             self.before.get("version"),
             self.project.get("version"),
         )
-        if version is None or now is None or run.full_refresh or not run.loaded.anything:
+        if version is None or now is None or run.full_refresh or not self.reading.compares:
             return None
         return [] if version == now else run.feeds.since(self.project_id, version)
 
@@ -265,41 +283,40 @@ class ProjectList:
         return self.reading.run.client
 
     @property
-    def comparison(self) -> Comparison:
-        """The list beside what was loaded; asked for in dlt's own thread only."""
-        if self._comparison is None:
-            run, batch = self.reading.run, self.reading.batch
-            rebuilds = run.rebuilds and self.ever_shrinks
-            compares = run.loaded.anything and not rebuilds
-            # a rebuild is also what helps where the tables are not as they should be
-            tells_what_is_gone = compares or (
-                run.loaded.has_all_of(batch.table) and not only_adds()
+    def held(self) -> dict[Key, str]:
+        """The `_dlt_id` of the list's rows in the destination; for dlt's own thread only."""
+        if self._known is None:
+            reading = self.reading
+            # a refresh is also what helps where the tables are not as they should be
+            knows = reading.compares and (
+                not reading.run.full_refresh
+                or (reading.run.loaded.has_all_of(reading.table) and not only_adds())
             )
-            self._comparison = Comparison(
-                batch,
-                self.known() if tells_what_is_gone else {},
-                self.reading.seen,
-                rows_counted(self.reading.metrics),
-                self.look_up if compares else None,
-                rebuilds,
-            )
-        return self._comparison
+            self._known = self.known() if knows else {}
+            reading.run.compare_with(reading.name, self._known)
+        return self._known
+
+    def missing(self) -> list[Key]:
+        """The keys in the destination that this list does not have (any more)."""
+        return [key for key in self.held if key not in self.own]
 
     def settle(self) -> Iterator[Any]:
         """Deletes what is gone, and remembers what was read."""
         if self._complete:
             if self.ever_shrinks:
-                self.bury(self.comparison.gone())
+                self.bury(self.missing())
             if not self.start and self.pages:
                 self._note_numbers()
             self.reading.state[str(self.project_id)] = self.remembered()
         yield from self.reading.write()
+        # of hundreds of projects, these are most of what the reading holds in memory
+        self._known, self.own, self._met = {}, set(), set()
 
     def _note_numbers(self) -> None:
         """Notes how many rows the whole list has, for them to be counted when they are loaded."""
         self.reading.metrics.setdefault("counted", {})[str(self.project_id)] = {
             "said": self._total,
-            "read": self.comparison.taken[self.project_id],
+            "read": self.taken[self.project_id],
         }
 
     def read(self, offset: int, asked: Record | None = None) -> Page | None:
@@ -343,17 +360,33 @@ class ProjectList:
         yield from self.reading.write()
 
     def take(self, records: Iterable[Record]) -> None:
-        """Adds the rows of records that are new or changed."""
-        self.learn_from(self.comparison.take(self.as_loaded(records)))
+        """Add records that no list has brought before."""
+        held, fresh = self.held, []
+        for record in self.as_loaded(records):
+            key = record_key(self.reading.table, record)
+            if key is None:
+                self.reading.count_unusable()
+                continue
+            self.own.add(key)
+            if key not in self.reading.seen:
+                self.reading.seen.add(key)
+                self.taken[record.get("project_id")] += 1
+                fresh.append(record)
+        self.reading.add(fresh)
+        self.learn_from(fresh, held)
 
     def as_loaded(self, records: Iterable[Record]) -> Iterator[Record]:
         """Records in Tracker's words, each with its project."""
         return ({"project_id": self.project_id, **in_tracker_words(r)} for r in records)
 
-    def learn_from(self, records: list[Record]) -> None:
-        """Notes what new or changed records say of others."""
-        for record in records:
-            self.reading.run.meet(self.reading.name, record)
+    def learn_from(self, records: list[Record], held: Container[Key]) -> None:
+        """Note what records say of others.
+
+        Args:
+            records: Those that no list has brought before.
+            held: The keys of those that the destination holds.
+        """
+        self.reading.run.collect_people(self.reading.name, records)
 
     def records(self, page: Page) -> list[Record]:
         """The records of a page."""
@@ -389,7 +422,7 @@ class ProjectList:
 
     def _meets_new(self, records: list[Record]) -> bool:
         """Whether any of the records has not been in a page before."""
-        names = self.reading.batch.table.key
+        names = self.reading.table.key
         keys = {tuple(str(record.get(name)) for name in names) for record in records}
         is_new = not keys <= self._met
         self._met |= keys
@@ -423,10 +456,6 @@ class ProjectList:
         if offset >= self._end:
             return self.skip()
         return self.go_on(self.read(offset))
-
-
-def _int_ids(records: Iterable[Record]) -> set[int]:
-    return {record["id"] for record in records if isinstance(record.get("id"), int)}
 
 
 def note_client(client: TrackerClient, metrics: dict[str, Any]) -> None:

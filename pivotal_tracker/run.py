@@ -1,9 +1,10 @@
-"""What the tables of one run share: the server, the feeds, the people met, what was found gone."""
+"""What the resources of one extraction share: the destination, the server, people, deletions."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+import weakref
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,200 +13,243 @@ import dlt
 from . import tables
 from .changes import Feeds, deletions_in
 from .client import TrackerClient
-from .comparison import Comparison
 from .destination import only_adds
-from .loaded import Key, Loaded, claim_tables, key_of
+from .errors import TrackerError
+from .hints import is_replaced, require_supported
+from .loaded import Loaded
 from .people import People
-from .rows import Batch, Record
+from .rows import Key, Record, Tombstones, record_key
 from .shard import Shard
 from .story_comments import StoryComments
+from .tables import Table
+from .to_tables import TableWriter, current_load_id
 
-MEETS_PEOPLE = frozenset(
-    {"stories", "activity", "project_memberships", "account_memberships", "people"}
+ACCOUNT_RESOURCES = ("workspaces", "accounts", "account_memberships")
+"""The resources that belong to no project."""
+
+_emitted_keys: weakref.WeakKeyDictionary[Any, tuple[str, defaultdict[str, set[Key]]]] = (
+    weakref.WeakKeyDictionary()
 )
-"""The resources in whose records people are met."""
+"""The keys that were written in the present load package of each pipeline, by table."""
 
 
-class Run:
-    """One extraction of the source.
+class Extraction:
+    """One extraction of a source, or one reading of its resources outside of a load.
+
+    Attributes:
+        load_id: The load package; None outside of a load, where neither state nor destination
+            matters.
+        loaded: What the destination holds from earlier runs.
+        selected: The names of the resources that are loaded.
+        people: Everyone who was seen, for the resource `people`.
+
+    Args:
+        tables: The tables of the source, by the names of their resources.
+        rewrites: Whether records are written although the destination holds them unchanged.
+    """
+
+    def __init__(self, tables: Mapping[str, Table], *, rewrites: bool = False) -> None:
+        self.load_id = current_load_id()
+        self.people = People()
+        self._tables = tables
+        self._rewrites = rewrites
+        self._writers: dict[str, TableWriter] = {}
+        self._waiting: set[str] = set()
+        if self.load_id is None:
+            self.loaded, self.selected = Loaded.nothing(), frozenset[str]()
+        else:
+            self.loaded = Loaded()
+            resources = dlt.current.source().resources.selected
+            self.selected = frozenset(name for name in resources if name in tables)
+            for name in self.selected:
+                require_supported(resources[name])
+        self._unfinished = Counter[str]()
+
+    @property
+    def compares(self) -> bool:
+        """Whether there may be rows in the destination to compare records with."""
+        return self.loaded.anything
+
+    def is_replaced(self, resource: str) -> bool:
+        """Whether a resource reads and writes everything: its tables are replaced, or no load."""
+        if self.load_id is None:
+            return True
+        return is_replaced(dlt.current.source().resources[resource])
+
+    def writer(self, resource: str) -> TableWriter:
+        """The writer of a resource's tables, in a load."""
+        if resource not in self._writers:
+            if self.load_id is None:
+                raise TrackerError(f"{resource} has no tables outside of a load.")
+            self._writers[resource] = TableWriter(
+                dlt.current.source().resources[resource],
+                self._tables[resource],
+                self.loaded,
+                self.load_id,
+                _keys_emitted_in(self.load_id)[self._tables[resource].name],
+                rewrites=self._rewrites,
+            )
+        return self._writers[resource]
+
+    def table(self, resource: str) -> Table:
+        """A resource's table, by the name that it has in the destination."""
+        return self._tables[resource] if self.load_id is None else self.writer(resource).table
+
+    def compare_with(self, resource: str, row_ids: Mapping[Key, str]) -> None:
+        """Have the next records of a resource compared with rows of the destination.
+
+        Args:
+            resource: The resource.
+            row_ids: The `_dlt_id` of the rows, by key.
+        """
+        if row_ids:
+            self.writer(resource).known.update(row_ids)
+
+    def with_known_rows(self, resource: str, records: Iterable[Record]) -> list[Record]:
+        """Look up what the destination holds of records, which are about to be yielded."""
+        records = list(records)
+        if self.compares and not self.is_replaced(resource):
+            table = self.table(resource)
+            ids = {record[table.key[0]] for record in records}
+            self.compare_with(resource, self.loaded.row_ids(table, table.key[0], ids))
+        return records
+
+    def people_records(self) -> list[Record]:
+        """Those who are new, or of whom more is known than the destination holds."""
+        records = self.people.records(self.loaded)
+        table = self.table("people")
+        held = self.loaded.row_ids(table, "id", {record["id"] for record in records})
+        # one who is there twice is written although nothing changed
+        self.compare_with("people", dict.fromkeys(held, ""))
+        return records
+
+    def expect(self, resources: Iterable[str]) -> None:
+        """Note that resources, as far as they are selected, are about to yield records."""
+        self._unfinished.update(name for name in resources if name in self.selected)
+
+    def finish(self, resource: str) -> None:
+        """Note that a resource has yielded everything; the last one lets go of the destination."""
+        self._unfinished[resource] -= 1
+        if not self._unfinished.total():
+            self.loaded.close()
+
+    def wait_for_others(self, resource: str) -> Iterator[None]:
+        """Wait until all resources that do not wait themselves have yielded everything.
+
+        Yields:
+            None, which has dlt go on with other resources.
+        """
+        self._waiting.add(resource)
+        while any(n > 0 for name, n in self._unfinished.items() if name not in self._waiting):
+            yield None
+
+
+def _keys_emitted_in(load_id: str) -> defaultdict[str, set[Key]]:
+    """The keys that were written in a load package, by whichever sources: they may be the same."""
+    pipeline = dlt.current.pipeline()
+    latest, keys = _emitted_keys.get(pipeline, ("", defaultdict(set)))
+    if latest != load_id:
+        keys = defaultdict(set)
+        _emitted_keys[pipeline] = load_id, keys
+    return keys
+
+
+class Run(Extraction):
+    """One extraction of a server.
 
     Attributes:
         client: The server.
         comments: Those of stories that come without.
-        load_id: The load package that its rows come with.
-        loaded: What the destination holds from earlier runs.
         feeds: The projects' activity since a version.
         full_refresh: Whether everything is read again.
-        rebuilds: Whether the tables are made anew of it: not those that hold more projects.
         shard: The projects that it reads.
+        listed: The ids of the projects in the list, if it is all that the token sees.
         elsewhere: The ids of the projects that other shards read.
-        selected: The names of the resources that are read.
+        list_metrics: What the lists noted that several tables are loaded from, by table.
+        accounts: The list of accounts once it is read, in a tuple: None where it cannot be.
     """
 
     def __init__(
         self,
+        tables: Mapping[str, Table],
         client: TrackerClient,
         shard: Shard,
         *,
         full_refresh: bool = False,
-        rebuilds: bool = False,
         comments_one_by_one: bool = True,
     ) -> None:
+        super().__init__(tables, rewrites=full_refresh)
         self.client = client
         self.comments = StoryComments(client, wanted=comments_one_by_one)
         self.shard = shard
+        self.listed: set[int] | None = None
         self.elsewhere: set[int] = set()
-        self.load_id: str = dlt.current.load_package_state()["load_id"]
-        self.loaded = Loaded()
         self.feeds = Feeds(client)
         self.full_refresh = full_refresh
-        self.rebuilds = rebuilds
-        self.selected = frozenset(dlt.current.source().resources.selected)
         self.list_metrics: dict[str, dict[str, Any]] = {"projects": {}, "accounts": {}}
-        """What the lists noted that no table is loaded from by themselves, by their table."""
-        self._people = People()
-        self._meeting = set(self.selected & MEETS_PEOPLE)
-        self._reading = set(self.selected)
+        self.accounts: tuple[list[Record] | None] | None = None
+        self.expect(ACCOUNT_RESOURCES if shard.has_accounts else ())
         self._same_projects: dict[int, int] = {}
-        self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
-
-    def batch(self, table: tables.Table, metrics: dict[str, Any]) -> Batch:
-        """A batch whose rows are counted in a resource's metrics."""
-        return Batch(table, self.load_id, self.loaded, metrics)
-
-    def missing_tables(self, batch: Batch) -> Iterator[Any]:
-        """What makes the tables of a batch, and their columns, where an earlier run has not."""
-        is_there = self.loaded.is_remembered and self.loaded.has_all_of(batch.table)
-        if self.rebuilds or not is_there:
-            yield from batch.empty_items()
+        self._deleted: list[Record] = []
 
     def note_listed(self, listed: Collection[Record], metrics: dict[str, Any]) -> None:
-        """Notes in a resource's metrics how many projects it reads, and which cannot be had."""
+        """Note in a resource's metrics how many projects it reads, and which cannot be had."""
         metrics["listed"] = len(listed)
         metrics["not_listed"] = self.list_metrics["projects"].get("skipped", {})
 
-    def meet(self, table: str, record: Record) -> None:
-        """Notes the people that a record names."""
-        self._people.meet(table, record)
+    def collect_people(self, resource: str, records: Iterable[Record]) -> None:
+        """Collect the people that records name, where they are loaded."""
+        if "people" in self.selected:
+            for record in records:
+                self.people.meet(resource, record)
 
-    def ended(self, resource: str) -> Iterator[Any]:
-        """What is left to yield when a resource has come to its end.
+    def collect_deleted(self, records: Iterable[Record]) -> None:
+        """Collect what was deleted: records of `deleted_records`, as far as they are known."""
+        self._deleted += records
 
-        The last of those that meet people gives their rows; the last of all lets go of the
-        destination.
-        """
-        if resource in self._meeting:
-            self._meeting.discard(resource)
-            # people whom several shards meet are gathered when they are loaded
-            if not self._meeting and self.shard.is_whole:
-                yield from self.items(tables.PEOPLE, self._people.records(self.loaded))
-        self._reading.discard(resource)
-        if not self._reading:
-            self.loaded.close()
-            claim_tables()
+    def deleted_records(self) -> list[Record]:
+        """What was deleted, with when and by whom as far as the activity that was read says so."""
+        found_at = datetime.now(UTC).isoformat(timespec="seconds")
+        records: dict[Key, Record] = {}
+        for record in self._deleted:
+            key = record_key(tables.DELETED_RECORDS, record)
+            records[key] = records.get(key, {}) | record | {"found_at": found_at}
+        for project_id in {record["project_id"] for record in records.values()}:
+            for record in deletions_in(self.feeds.known(project_id)):
+                key = record_key(tables.DELETED_RECORDS, record)
+                if key in records:
+                    records[key] |= record
+        if only_adds():
+            # where nothing is merged, what an earlier run has logged is not logged again
+            held = self.loaded.row_ids(tables.DELETED_RECORDS)
+            return [record for key, record in records.items() if key not in held]
+        return list(records.values())
 
-    def deleted(self, records: Iterable[Record]) -> list[Any]:
-        """The rows of `deleted_records` for what was found gone.
+    def join_projects(self, stories: Mapping[int, int]) -> None:
+        """Note which projects of files, known by their names only, have had stories of others.
 
         Args:
-            records: Each with `kind`, `id` and `project_id`; when and by whom is taken from what
-                has been read of the feed.
+            stories: The project that each story has on the server, by its id.
         """
-        rows = {}
-        for record in records:
-            key = (record["kind"], record["id"], record.get("project_id"))
-            rows[key] = {**record, "found_at": self._found_at}
-        for project_id in {key[2] for key in rows if isinstance(key[2], int)}:
-            for told in deletions_in(self.feeds.known(project_id)):
-                key = (told["kind"], told["id"], project_id)
-                if key in rows:
-                    rows[key] |= told
-        if only_adds():
-            # where nothing is merged, what an earlier run has told is not told again
-            held = self.loaded.row_ids(tables.DELETED_RECORDS)
-            rows = {key: row for key, row in rows.items() if key not in held}
-        return self.items(tables.DELETED_RECORDS, rows.values())
+        if not self.loaded.has(tables.LOAD_REPORT.name):
+            return
+        for story_id, known in self.loaded.rows("stories", ["id", "project_id"], "id", stories):
+            if known is not None and known < 0 < stories[story_id]:
+                self._same_projects[known] = stories[story_id]
 
-    def join_projects(self, story_ids: Iterable[int], project_id: int) -> None:
-        """Notes which project of files, known by its name only, has had stories of a project."""
-        if project_id > 0 and self.loaded.has(tables.LOAD_REPORT.name):
-            rows = self.loaded.rows(tables.STORIES.name, ["project_id"], "id", story_ids)
-            known = (one for (one,) in rows if one is not None and one < 0)
-            self._same_projects |= dict.fromkeys(known, project_id)
-
-    def joined_projects(self) -> list[Any]:
-        """The rows of those projects, which say so, where they did not."""
-        same, self._same_projects = self._same_projects, {}
-        rows = self.loaded.records(tables.PROJECTS, same)
-        told = [
+    def joined_projects(self) -> list[Record]:
+        """Records of those projects with `same_as_id`, where their rows do not have it."""
+        same = self._same_projects
+        return [
             {name: value for name, value in row.items() if value is not None}
             | {"same_as_id": same[row["id"]]}
-            for row in rows
+            for row in self.loaded.records(tables.PROJECTS, same)
             if row.get("same_as_id") != same[row["id"]]
         ]
-        return self.items(tables.PROJECTS, told) if told else []
-
-    def items(self, table: tables.Table, records: Iterable[Record]) -> list[Any]:
-        """What a resource yields to add or replace rows of a table that several feed."""
-        metrics = dlt.current.resource_metrics()
-        return items_counted(self.batch(table, metrics), records, self.loaded, metrics)
 
 
-def items_counted(
-    batch: Batch, records: Iterable[Record], loaded: Loaded, metrics: dict[str, Any]
-) -> list[Any]:
-    """What a resource yields to add or replace rows of a table that several feed.
-
-    Args:
-        batch: Takes the rows.
-        records: Theirs.
-        loaded: What the destination holds.
-        metrics: Of the resource; `rows_of` takes, by table, how many rows are `new` and `changed`.
-    """
-    table = batch.table
-    told = {key_of([record.get(name) for name in table.key]): record for record in records}
-    held = loaded.row_ids(table, "id", {record["id"] for record in told.values()})
-    counts = metrics.setdefault("rows_of", {}).setdefault(table.name, Counter())
-    for key, record in told.items():
-        batch.add(record)
-        counts["changed" if key in held else "new"] += 1
-    return batch.items()
-
-
-def rows_counted(metrics: dict[str, Any]) -> Counter[str]:
-    """The counter of what became of a resource's records, made when first needed."""
-    counter: Counter[str] = metrics.setdefault(
-        "rows", Counter(new=0, changed=0, deleted=0, unchanged=0, unusable=0)
+def tombstones(table: Table, keys: Iterable[Key]) -> Tombstones:
+    """The tombstones of records by their keys."""
+    return Tombstones(
+        dict(zip(table.key, key if isinstance(key, tuple) else (key,), strict=True)) for key in keys
     )
-    return counter
-
-
-def account_wide(
-    run: Run,
-    table: tables.Table,
-    records: list[Record] | None,
-    metrics: dict[str, Any],
-    kept: Collection[Key] = (),
-) -> Iterator[Any]:
-    """What a resource yields for a list that is read whole and compared with what was loaded.
-
-    Args:
-        run: The run.
-        table: The list's table.
-        records: The whole list; None where it could not be read, so that nothing is known gone.
-        metrics: Those of the resource.
-        kept: The keys of what may still be there, as its part of the list could not be read.
-    """
-    if not run.shard.has_accounts:
-        return
-    batch = run.batch(table, metrics)
-    yield from run.missing_tables(batch)
-    if records is None:
-        return
-    known = {} if run.rebuilds else run.loaded.row_ids(table)
-    comparison = Comparison(batch, known, set(), rows_counted(metrics))
-    comparison.take(records)
-    gone = set(comparison.gone()) - run.loaded.from_archives(table) - set(kept)
-    comparison.remove(gone)
-    yield from batch.items()
-    yield from run.deleted({"kind": table.kind, "id": one, "project_id": 0} for one in gone)

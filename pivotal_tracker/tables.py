@@ -8,7 +8,7 @@ v5's resources; a nested object's attribute is named `object__attribute`, as dlt
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -66,6 +66,16 @@ class Table:
     def handed_key(self) -> tuple[str, ...]:
         """The columns in which the nested tables carry this one's key: their rows go together."""
         return tuple(handed for own, handed in self.hands_down.items() if own in self.key)
+
+    def renamed(self, name: str) -> Table:
+        """This table under another name, with child tables named after it as dlt does."""
+        nested = {attr: child.renamed(f"{name}__{attr}") for attr, child in self.nested.items()}
+        return replace(self, name=name, nested=nested)
+
+    def limited(self, depth: int) -> Table:
+        """This table with child tables down to a depth; deeper lists are columns of JSON."""
+        nested = {attr: child.limited(depth - 1) for attr, child in self.nested.items()}
+        return replace(self, nested=nested if depth > 0 else {})
 
     def family(self) -> Iterator[Table]:
         """This table, then the tables nested in it, parents first."""
@@ -460,9 +470,6 @@ DELETED_RECORDS = Table(
     ),
 )
 """`change` is `deleted`, or `moved` where the feed says that it is in another project now."""
-
-FED_BY_SEVERAL = (PEOPLE, DELETED_RECORDS, PROJECTS)
-"""The tables to which other resources than that of their name bring rows."""
 
 ATTACHMENT_FILES = Table(
     "attachment_files",

@@ -20,7 +20,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 
 from pivotal_tracker.tables import PROJECT_TABLES
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 
 from .bigquery import bigquery_tables
 from .conftest import ROOT, Command
@@ -74,7 +74,7 @@ def _client(dataset: str) -> Any:
 
 def _check(client: Any, dataset: str, folder: Path) -> None:
     shutil.copytree(ROOT / ".dlt", folder / ".dlt")
-    workspace = made_up_workspace(**_WORKSPACE)
+    workspace = generate_workspace(**_WORKSPACE)
     # what names the credentials may be in, and where gcloud keeps its own; what PYTHONPATH brings
     # is in the process that forks
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .forking import Forking, Run, ended, keep_dlts_answers
@@ -167,7 +167,7 @@ def load_served(workspace: Workspace, command: Command, *options: str) -> None:
 
 def make_small_workspace() -> Workspace:
     """Three projects of a made-up workspace."""
-    return made_up_workspace(projects=3, stories=40, activity=150, seed=7)
+    return generate_workspace(projects=3, stories=40, activity=150, seed=7)
 
 
 @pytest.fixture

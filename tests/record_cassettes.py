@@ -8,14 +8,14 @@ import dlt
 
 from pivotal_tracker import pivotal_tracker_source
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 
 from .cassettes import CASSETTES, recorder
 
 
 def record() -> None:
     """Records one whole extraction of a small workspace."""
-    workspace = made_up_workspace(projects=2, stories=12, activity=30, seed=11)
+    workspace = generate_workspace(projects=2, stories=12, activity=30, seed=11)
     cassette = CASSETTES / "workspace.yaml"
     cassette.unlink(missing_ok=True)
     # a cassette being recorded is no match for several threads

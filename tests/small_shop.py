@@ -1,7 +1,7 @@
-"""A project small enough to work its metrics out by hand: seven weeks of a shop in New York.
+"""A project small enough to calculate its metrics by hand: seven weeks of a shop in New York.
 
-Clocks go forward on Sunday 2025-03-09, from 5 hours behind UTC to 4. Bugs and chores take no points
-here, iterations begin on Mondays, velocity is averaged over 3 of them.
+Clocks change on Sunday 2025-03-09, from UTC-5 to UTC-4. Bugs and chores take no points, iterations
+begin on Mondays, velocity is averaged over 3 iterations.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Project, Workspace
 
 Record = dict[str, Any]
@@ -21,27 +21,10 @@ NOW = datetime(2025, 4, 9, 16, tzinfo=UTC)
 
 
 def small_shop() -> Workspace:
-    """The workspace, with its iterations and its daily history as if recorded."""
-    record = {
-        "kind": "project",
-        "id": SHOP,
-        "name": "Shop",
-        "version": 40,
-        "iteration_length": 1,
-        "week_start_day": "Monday",
-        "bugs_and_chores_are_estimatable": False,
-        "automatic_planning": True,
-        "time_zone": {"kind": "time_zone", "olson_name": "America/New_York", "offset": "-04:00"},
-        "velocity_averaged_over": 3,
-        "initial_velocity": 10,
-        "current_iteration_number": 5,
-        "start_date": "2025-03-03",
-        "created_at": "2025-03-03T13:00:00Z",
-        "updated_at": "2025-04-08T14:00:00Z",
-    }
+    """The workspace, with fixed iterations and daily history."""
     project = Project(
-        record=record,
-        stories={story["id"]: story for story in _stories()},
+        record=_project(),
+        stories={story["id"]: story for story in (*_accepted_stories(), *_open_stories())},
         epics={
             51: _epic(51, "Launch", 31, comments=[_comment(71, ANN, "2025-03-12T14:00:00Z")]),
             52: _epic(52, "Speed", 32),
@@ -70,12 +53,32 @@ def small_shop() -> Workspace:
     )
     people = {one: {"kind": "person", "id": one, "name": name} for one, name in NAMES.items()}
     return Workspace(
-        me=made_up_workspace(projects=0).me, now=NOW, people=people, projects={SHOP: project}
+        me=generate_workspace(projects=0).me, now=NOW, people=people, projects={SHOP: project}
     )
 
 
+def _project() -> Record:
+    return {
+        "kind": "project",
+        "id": SHOP,
+        "name": "Shop",
+        "version": 40,
+        "iteration_length": 1,
+        "week_start_day": "Monday",
+        "bugs_and_chores_are_estimatable": False,
+        "automatic_planning": True,
+        "time_zone": {"kind": "time_zone", "olson_name": "America/New_York", "offset": "-04:00"},
+        "velocity_averaged_over": 3,
+        "initial_velocity": 10,
+        "current_iteration_number": 5,
+        "start_date": "2025-03-03",
+        "created_at": "2025-03-03T13:00:00Z",
+        "updated_at": "2025-04-08T14:00:00Z",
+    }
+
+
 def _iterations() -> list[Record]:
-    """Number, first and last day, weeks, strength, points, stories. Nobody worked in the second."""
+    """Number, start, finish, weeks, team strength, points, stories. Nobody worked in the second."""
     spans = [
         (1, "2025-03-03T05", "2025-03-10T04", 1, 1, 3, [101, 102, 103]),
         (2, "2025-03-10T04", "2025-03-17T04", 1, 0, 0, []),
@@ -103,7 +106,7 @@ def _iterations() -> list[Record]:
     ]
 
 
-def _stories() -> list[Record]:
+def _accepted_stories() -> list[Record]:
     return [
         # started twice, rejected once: 48 hours from the first start to the acceptance
         _story(
@@ -119,7 +122,7 @@ def _stories() -> list[Record]:
             tasks=[_task(81, complete=True), _task(82, complete=False)],
             blockers=[_blocker(91, resolved=True), _blocker(92, resolved=False)],
         ),
-        # started on a Friday at 16:00, finished on Sunday at 23:00: over the change of the clocks
+        # started on Friday at 16:00, finished on Sunday at 23:00, while clocks change
         _story(
             102,
             "2025-03-07T20",
@@ -128,7 +131,7 @@ def _stories() -> list[Record]:
             estimate=1,
             owner_ids=[BOB, ANN],
         ),
-        # was never started, and its estimate is no points here
+        # never started; bugs take no points in this project
         _story(
             103,
             "2025-03-05T14",
@@ -136,7 +139,7 @@ def _stories() -> list[Record]:
             story_type="bug",
             estimate=5,
         ),
-        # has no transitions, but the server's own cycle time
+        # no transitions, but cycle_time_details
         _story(
             104,
             "2025-03-17T14",
@@ -170,6 +173,11 @@ def _stories() -> list[Record]:
             story_type="release",
             deadline="2025-04-01T12:00:00Z",
         ),
+    ]
+
+
+def _open_stories() -> list[Record]:
+    return [
         _story(
             110,
             "2025-04-07T14",
@@ -194,7 +202,7 @@ def _stories() -> list[Record]:
 
 
 def _story(story_id: int, created: str, moves: str, **attributes: Any) -> Record:
-    """A story from its transitions: `state time, state time`, times in UTC."""
+    """A story with transitions, written as `state time, state time` in UTC."""
     transitions = [
         {
             "kind": "story_transition",

@@ -21,7 +21,7 @@ from pivotal_tracker import archive, pivotal_tracker_archive, pivotal_tracker_so
 from pivotal_tracker.archive_load import ARCHIVE_TABLES
 from pivotal_tracker_pipeline import main
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 
 from .conftest import Command
 from .exports import Row, as_csv, table
@@ -113,7 +113,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 @pytest.fixture(scope="module")
 def served() -> Iterator[TrackerServer]:
     """A server of a project, for tests that change nothing in it."""
-    with TrackerServer(made_up_workspace(projects=1, stories=8, activity=30, seed=7)) as server:
+    with TrackerServer(generate_workspace(projects=1, stories=8, activity=30, seed=7)) as server:
         yield server
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 
 from .archive_reading import getter, read
 from .conftest import Command
@@ -19,7 +19,7 @@ from .test_archive_sqlite import DUMP_TABLES, dumped, made
 def archives(tmp_path: Path) -> Path:
     """A folder of archives, one of each tool."""
     folder = tmp_path / "archives"
-    workspace = made_up_workspace(projects=1, stories=20, activity=60, seed=3)
+    workspace = generate_workspace(projects=1, stories=20, activity=60, seed=3)
     with TrackerServer(workspace) as server:
         get = getter(server.url, workspace.me["api_token"])
         project_id = get("projects")[0]["id"]

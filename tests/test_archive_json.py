@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pivotal_tracker.archive import FORMATS, ArchiveError, gathering, json_text, open_archives
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .archive_reading import Get, Read, Record, all_of, getter, read, try_to_read, without
@@ -31,7 +31,7 @@ API_ANSWERS = FORMATS[-1]
 
 @pytest.fixture(scope="module")
 def workspace() -> Workspace:
-    return made_up_workspace(projects=2, stories=25, activity=80, seed=7)
+    return generate_workspace(projects=2, stories=25, activity=80, seed=7)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pivotal_tracker.archive import ArchiveError, database_dumps, sqlite
 from pivotal_tracker.archive.database_dumps import STORYEXPORTER
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .archive_reading import Get, Read, Record, all_of, getter, read, try_to_read, without
@@ -73,7 +73,7 @@ ATTACHMENT = "id kind filename content_type size download_url uploader_id create
 
 @pytest.fixture(scope="module")
 def workspace() -> Workspace:
-    return made_up_workspace(projects=1, stories=25, activity=80, seed=7)
+    return generate_workspace(projects=1, stories=25, activity=80, seed=7)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotal_tracker.attachments import file_path
-from tracker_server import Behaviour, Faults, TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server import Behaviour, TrackerServer
+from tracker_server.faults import RandomFaults, ResetConnection, TruncatedBody
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, new_command, serving
@@ -40,7 +41,7 @@ FILES = ("--attachments", "files", "--resource", "labels")
 
 def make_with_files() -> Workspace:
     """Projects whose stories and epic have files, some of them with names that are no names."""
-    workspace = made_up_workspace(projects=1, stories=6, activity=20, seed=3)
+    workspace = generate_workspace(projects=1, stories=6, activity=20, seed=3)
     (project,) = workspace.projects.values()
     story, other = list(project.stories)[:2]
     for place, name in enumerate(["plan.pdf", *HOSTILE_NAMES]):
@@ -156,7 +157,8 @@ def test_a_download_that_breaks_off_is_gone_on_with(
     with_files: Workspace,
     server: TrackerServer,
 ) -> None:
-    server.behaviour.faults = Faults(rate=0.5, kinds=("cut_short", "reset"), seed=5)
+    faults = (TruncatedBody(), ResetConnection())
+    server.behaviour.faults = [RandomFaults(0.5, faults, seed=5)]
     result = command(*FILES)
     assert result.returncode == 0, result.stderr
     assert_all_there(command, with_files, command.folder / "files")
@@ -205,7 +207,9 @@ def test_the_token_goes_to_no_other_host_and_what_cannot_be_had_is_told(
 
     def keep_elsewhere(path: str, _: Any) -> None:
         number = re.search(r"/file_attachments/(\d+)", path)
-        server.behaviour.files_at = address if number and int(number[1]) in kept else None
+        server.behaviour.downloads_redirect_to = (
+            address if number and int(number[1]) in kept else None
+        )
 
     server.before_request = keep_elsewhere
     result = command(*FILES)
@@ -230,11 +234,11 @@ def test_an_image_that_is_refused_is_had_by_its_signed_address(
 ) -> None:
     """However it is refused: as forbidden, as not for this token, by sending on to a login."""
     address, seen = store
-    monkeypatch.setattr("tracker_server.kinds.FILES", address)
+    monkeypatch.setattr("tracker_server.record_types.SIGNED_URL_SITE", address)
     ways: dict[str, dict[str, Any]] = {
-        "forbidden": {"forbidden": {"file_attachments"}},
+        "forbidden": {"forbidden_endpoints": {"file_attachments"}},
         "not accepted": {"token": "0", "wrong_token_status": 401},
-        "sent to a login": {"files_at": f"{address}/login"},
+        "sent to a login": {"downloads_redirect_to": f"{address}/login"},
     }
     how = dict(zip(with_files.attachments, itertools.cycle(ways), strict=False))
 

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +22,20 @@ from pivotal_tracker.client import TrackerClient
 from pivotal_tracker.command.reasons import reason
 from pivotal_tracker.tables import PROJECT_TABLES
 from pivotal_tracker_pipeline import main
-from tracker_server import Behaviour, Faults, TrackerServer, litetracker
+from tracker_server import Request, TrackerServer, litetracker
 from tracker_server.errors import ApiError, route_not_found
-from tracker_server.faults import FAULT_KINDS
-from tracker_server.made_up import made_up_workspace
+from tracker_server.faults import (
+    TRANSIENT_FAULTS,
+    Fault,
+    HtmlPage,
+    RandomFaults,
+    Redirect,
+    ResetConnection,
+    Stall,
+    Status,
+    TooManyRequests,
+)
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
@@ -47,49 +57,56 @@ def assert_one_clear_line(result: subprocess.CompletedProcess[str], *words: str)
 
 
 @dataclass
-class NotedFaults(Faults):
-    """Faults that note which there were.
+class RecordedFaults(RandomFaults):
+    """Random faults that record which there were.
 
     Attributes:
-        struck: How often each kind struck.
-        waited: For each `429_retry_after`, the seconds until its URL was asked for again.
+        counts: How often each fault affected a request.
+        waits: For each `Retry-After`, the seconds until its URL was requested again.
     """
 
-    struck: Counter[str | None] = field(default_factory=Counter)
-    waited: list[float] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    waits: list[float] = field(default_factory=list)
     _told_to_wait: dict[str, float] = field(default_factory=dict)
 
-    def next_fault(self, url: str) -> str | None:
-        now, fault = time.monotonic(), super().next_fault(url)
-        self.struck[fault] += 1
+    def select(self, request: Request) -> Sequence[Fault]:
+        now, url = time.monotonic(), f"{request.path} {request.query}"
         if url in self._told_to_wait:
-            self.waited.append(now - self._told_to_wait.pop(url))
-        if fault == "429_retry_after":
-            self._told_to_wait[url] = now
-        return fault
+            self.waits.append(now - self._told_to_wait.pop(url))
+        faults = super().select(request)
+        for fault in faults:
+            self.counts[repr(fault)] += 1
+            if isinstance(fault, TooManyRequests) and fault.retry_after is not None:
+                self._told_to_wait[url] = now
+        return faults
 
 
 def test_faults_of_every_kind_lose_and_double_nothing_and_retry_after_is_obeyed(
     command: Command, server: TrackerServer
 ) -> None:
     expected = truth(server)
-    server.behaviour.limits = {"stories": 10, "activity": 25, "releases": 3}
-    faults = NotedFaults(rate=0.35, seed=159, stall_seconds=2, retry_after=1)
-    server.behaviour.faults = faults
+    server.behaviour.max_limits = {"stories": 10, "activity": 25, "releases": 3}
+    of_every_kind = [
+        TooManyRequests(retry_after=1) if fault == TooManyRequests(retry_after=0) else fault
+        for fault in TRANSIENT_FAULTS
+        if not isinstance(fault, Stall)
+    ]
+    faults = RecordedFaults(0.35, [*of_every_kind, Stall(2)], seed=159)
+    server.behaviour.faults = [faults]
     result = command(env={"RUNTIME__REQUEST_TIMEOUT": "1"})
     assert result.returncode == 0, result.stderr
     assert_tables_equal(command.tables(), expected)
     (repeated,) = re.findall(r"\((\d+) repeated\)", result.stdout)
-    assert int(repeated) >= faults.struck.total() - faults.struck[None]
-    assert all(faults.struck[kind] > 1 for kind in FAULT_KINDS), faults.struck
-    assert len(faults.waited) == faults.struck["429_retry_after"]
-    assert min(faults.waited) >= 1
+    assert int(repeated) >= faults.counts.total()
+    assert all(faults.counts[repr(fault)] > 1 for fault in faults.faults), faults.counts
+    assert len(faults.waits) == faults.counts[repr(TooManyRequests(retry_after=1))]
+    assert min(faults.waits) >= 1
 
 
 def test_a_server_that_stays_broken_ends_in_one_line(
     command: Command, server: TrackerServer
 ) -> None:
-    server.behaviour.faults = Faults(rate=1, kinds=("503",), most_in_a_row=1000)
+    server.behaviour.faults = [Status(503)]
     assert_one_clear_line(command(), "503")
 
 
@@ -265,11 +282,11 @@ def answer_404_for_epics(
     def close(path: str, _: dict[str, str]) -> None:
         nonlocal is_closed
         is_closed = path.endswith(ending)
-        server.behaviour.missing = missing | ({"epics"} if is_closed else set())
+        server.behaviour.unsupported_endpoints = missing | ({"epics"} if is_closed else set())
 
-    missing = server.behaviour.missing
+    missing = server.behaviour.unsupported_endpoints
     monkeypatch.setattr(
-        "tracker_server.answers.route_not_found",
+        "tracker_server.handlers.route_not_found",
         lambda: ApiError(404, "", "Not Found") if is_closed else route_not_found(),
     )
     server.before_request = close
@@ -279,7 +296,7 @@ def test_what_nobody_is_offered_leaves_the_exit_code_alone(
     command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of releases the server says so, of epics it answers 404 in every project."""
-    server.behaviour.missing = {"releases"}
+    server.behaviour.unsupported_endpoints = {"releases"}
     answer_404_for_epics(server, monkeypatch, "/epics")
     result = command("--resource", "epics", "releases", "labels")
     assert result.returncode == 0, result.stderr
@@ -308,17 +325,17 @@ def test_what_one_endpoint_refuses_is_asked_of_the_others(
     workspace.add_review(story_id, type_id)
     expected = truth(server)
     behaviour = server.behaviour
-    behaviour.refused_fields = {"branches", "google_attachments", "review_type"}
+    behaviour.unsupported_fields = {"branches", "google_attachments", "review_type"}
     lacks = {"epics": {"fields"}, "iterations": {"fields", "limit"}}
 
     def refuse(path: str, _: dict[str, str]) -> None:
-        behaviour.lacks = lacks.get(path.rpartition("/")[2], set())
+        behaviour.unsupported_params = lacks.get(path.rpartition("/")[2], set())
 
     server.before_request = refuse
     result = command("--resource", "stories", "epics", "iterations", "labels")
     assert result.returncode == 3, result.stderr
     (told,) = re.findall("Fields that this server refuses: (.*)", result.stdout)
-    assert behaviour.refused_fields <= set(told.split(", "))
+    assert behaviour.unsupported_fields <= set(told.split(", "))
     # what cannot be asked for at all is skipped by name
     skipped = set(re.findall(r"Skipped: project (\d+), (\w+)", result.stdout))
     assert skipped == {(str(one), "iterations") for one in workspace.projects}
@@ -340,7 +357,7 @@ def test_what_one_endpoint_refuses_is_asked_of_the_others(
 
 
 def test_check_asks_a_server_without_parameters_for_less(server: TrackerServer) -> None:
-    server.behaviour.lacks = {"fields", "limit"}
+    server.behaviour.unsupported_params = {"fields", "limit"}
     findings = check_server(server.workspace.me["api_token"], server.url)
     assert findings.usable
     lines = {line.split()[0]: line for line in findings.lines}
@@ -437,7 +454,9 @@ def test_the_token_is_nowhere_but_in_its_header(command: Command, server: Tracke
     some = ("--resource", "projects", "stories", "account_memberships")
     token = server.workspace.me["api_token"]
     command.api_token = f"{token}\n"
-    server.behaviour.faults = Faults(rate=0.2, kinds=("500", "reset", "html"), seed=5)
+    server.behaviour.faults = [
+        RandomFaults(0.2, (Status(500), ResetConnection(), HtmlPage()), seed=5)
+    ]
     results = [command("--debug", "--progress", "log", *some), command("--check", "--debug")]
     server.behaviour.token = "another"
     results.append(command("--debug"))
@@ -459,9 +478,9 @@ def _files(folder: Path) -> Iterator[Path]:
 def test_the_token_does_not_follow_a_redirect(
     command: Command, serve: Serve, small_workspace: Workspace
 ) -> None:
-    elsewhere = serve(made_up_workspace(projects=1, stories=3, activity=3))
+    elsewhere = serve(generate_workspace(projects=1, stories=3, activity=3))
     server = serve(small_workspace)
-    server.behaviour = Behaviour(redirect_to=elsewhere.url)
+    server.behaviour.faults = [Redirect(elsewhere.url)]
     assert_one_clear_line(command(), "another address", str(elsewhere.url))
     assert server.requests
     assert not elsewhere.requests
@@ -519,7 +538,7 @@ def test_a_setting_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
-    workspace = made_up_workspace(projects=3, stories=12, activity=10, seed=4)
+    workspace = generate_workspace(projects=3, stories=12, activity=10, seed=4)
     project = next(iter(workspace.projects.values()))
     stories = list(project.stories.values())
     stories[0]["name"] = "before\x00after"
@@ -617,9 +636,9 @@ def test_check_looks_at_the_projects_that_are_asked_for(server: TrackerServer) -
 
 
 def test_check_says_what_there_is(command: Command, server: TrackerServer) -> None:
-    server.behaviour.missing = {"releases"}
-    server.behaviour.forbidden = {"account_memberships"}
-    server.behaviour.refused_fields = {"branches"}
+    server.behaviour.unsupported_endpoints = {"releases"}
+    server.behaviour.forbidden_endpoints = {"account_memberships"}
+    server.behaviour.unsupported_fields = {"branches"}
     result = command("--check")
     assert result.returncode == 0, result.stderr
     assert server.workspace.me["name"] in result.stdout

@@ -31,7 +31,7 @@ from pivotal_tracker.tables import (
     WORKSPACES,
 )
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 
 from .bigquery import bigquery_environment, bigquery_server  # noqa: F401
 from .conftest import ROOT, Command
@@ -68,7 +68,7 @@ def test_without_credentials_the_check_says_so(command: Command) -> None:
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schema]:
     """The schema of a load whose files were never sent."""
-    workspace = made_up_workspace(projects=1, stories=10, activity=20, seed=7)
+    workspace = generate_workspace(projects=1, stories=10, activity=20, seed=7)
     pipeline = dlt.pipeline(
         "pivotal_tracker",
         destination="bigquery",

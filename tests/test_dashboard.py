@@ -19,7 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .browser import TIMEOUT, BrowserSession, Dashboard, browser, serve, visit  # noqa: F401
@@ -733,7 +733,7 @@ def test_csv_export_gets_velocity_lead_time_board_and_search(
 
 @pytest.fixture(scope="module")
 def many_projects() -> Workspace:
-    return made_up_workspace(projects=20, stories=1000, activity=0, seed=1)
+    return generate_workspace(projects=20, stories=1000, activity=0, seed=1)
 
 
 def test_twenty_projects_are_listed_and_searched(
@@ -779,7 +779,7 @@ def test_twenty_projects_are_listed_and_searched(
 
 
 def test_empty_workspace_says_so(empty: Dashboard, browser: BrowserSession) -> None:
-    load_served(made_up_workspace(projects=0), empty.command)
+    load_served(generate_workspace(projects=0), empty.command)
     with visit(browser) as session:
         session.open(empty.url)
         for title in PAGES:
@@ -793,7 +793,7 @@ def test_empty_workspace_says_so(empty: Dashboard, browser: BrowserSession) -> N
 
 def _hostile_workspace() -> Workspace:
     """Texts that try to run scripts, to fetch and to mislead, wherever there can be a text."""
-    workspace = made_up_workspace(projects=1, stories=15, activity=50, seed=3)
+    workspace = generate_workspace(projects=1, stories=15, activity=50, seed=3)
     project = next(iter(workspace.projects))
     workspace.edit_project(project, name=HOSTILE_NAME)
     label = workspace.create_label(project, HOSTILE_NAME)

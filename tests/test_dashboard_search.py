@@ -30,7 +30,7 @@ from tracker_dashboard.search_syntax import (
     quote,
     story_reference,
 )
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, load_served, new_command
@@ -54,7 +54,7 @@ STORIES = {
 
 
 def _workspace() -> Workspace:
-    workspace = made_up_workspace(projects=1, stories=0, activity=0)
+    workspace = generate_workspace(projects=1, stories=0, activity=0)
     project = next(iter(workspace.projects))
     for name, (description, comment, task) in STORIES.items():
         kind = "bug" if name == "Export" else "feature"

@@ -22,11 +22,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from pivotal_tracker import pivotal_tracker_source
+from pivotal_tracker import DERIVED_RESOURCES, pivotal_tracker_source
 from pivotal_tracker.loaded import Loaded
 from tracker_server import Behaviour, TrackerServer, litetracker
 from tracker_server.errors import ApiError
-from tracker_server.made_up import made_up_workspace
+from tracker_server.faults import InflatedTotal, NoTotal
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .truth import (
@@ -72,6 +73,9 @@ class Mirror:
         source = pivotal_tracker_source(
             api_token=self.workspace.me["api_token"], base_url=self.server.url, **options
         )
+        if resources and not refresh:
+            # as the command selects them
+            resources = (*resources, *DERIVED_RESOURCES)
         self.server.requests.clear()
         self._hold()
         pipeline.run(
@@ -162,7 +166,7 @@ class Mirror:
 
 def make_workspace() -> Workspace:
     """Three projects, small ones: what happens to them is what counts here."""
-    return made_up_workspace(projects=3, stories=20, activity=60, seed=7)
+    return generate_workspace(projects=3, stories=20, activity=60, seed=7)
 
 
 @pytest.fixture
@@ -174,7 +178,7 @@ def small_workspace() -> Workspace:
 @pytest.fixture
 def small_project() -> Workspace:
     """One project, for what goes the same way in each."""
-    return made_up_workspace(projects=1, stories=20, activity=60, seed=7)
+    return generate_workspace(projects=1, stories=20, activity=60, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -442,7 +446,7 @@ def change_each_project(workspace: Workspace, *, unnoticed: bool = False) -> Non
 
 
 def test_a_server_that_tells_no_versions(mirror: Mirror, queries: Counter[str]) -> None:
-    mirror.server.behaviour.lacks = {"version"}
+    mirror.server.behaviour.has_project_versions = False
     change_each_project(mirror.workspace, unnoticed=True)
     mirror.load(*CHANGED)
     assert_looked_up_together(queries, "labels", "activity")
@@ -458,7 +462,10 @@ def test_a_server_that_tells_less(mirror: Mirror) -> None:
 
     def tell_less(path: str, _: dict[str, str]) -> None:
         place = next((one for one in places if one in path), "")
-        behaviour.lacks, behaviour.missing = lacks.get(place, set()), missing.get(place, set())
+        behaviour.unsupported_params, behaviour.unsupported_endpoints = (
+            lacks.get(place, set()),
+            missing.get(place, set()),
+        )
 
     mirror.server.before_request = tell_less
     for _ in range(2):
@@ -479,15 +486,15 @@ def test_what_cannot_be_read_again_is_not_gone(mirror: Mirror) -> None:
     deleted, edited, *_ = workspace.projects[closing].stories
     workspace.delete_stories(deleted)
     workspace.forget_activity(closing, keep=0)
-    behaviour.limits = {"stories": 5}
+    behaviour.max_limits = {"stories": 5}
     pages = itertools.count()
 
     def close(path: str, query: dict[str, str]) -> None:
         is_single = "/stories/" in path
         is_forbidding = f"/projects/{forbidding}/" in path
         closed = {"bulk", "stories"} if is_single else set()
-        behaviour.forbidden = closed - open_again if is_forbidding else set()
-        behaviour.missing = set() if is_forbidding else closed
+        behaviour.forbidden_endpoints = closed - open_again if is_forbidding else set()
+        behaviour.unsupported_endpoints = set() if is_forbidding else closed
         if path.endswith(f"/{closing}/stories") and not open_again:
             if query.get("fields") == "id":
                 behaviour.forbidden_projects = {closing}
@@ -511,7 +518,7 @@ def test_what_cannot_be_read_again_is_not_gone(mirror: Mirror) -> None:
 
 
 def test_times_that_are_none_do_not_stop_the_next_run(mirror: Mirror) -> None:
-    mirror.server.behaviour.lacks = {"updated_after"}
+    mirror.server.behaviour.unsupported_params = {"updated_after"}
     projects = list(mirror.workspace.projects.values())
     for project, written in zip(projects, ("yesterday", "2999-13-45T00:00:00Z"), strict=False):
         odd, edited, _, *_ = project.stories.values()
@@ -609,7 +616,7 @@ def test_comments_are_asked_for_where_they_do_not_come_with_their_stories(
             small_project.delete_stories(*vanished)
 
     with TrackerServer(small_project) as server:
-        server.behaviour = Behaviour(refused_fields={"comments"})
+        server.behaviour = Behaviour(unsupported_fields={"comments"})
         server.before_request = delete_one
         mirror = Mirror(small_project, tmp_path, server)
         (project,) = small_project.projects.values()
@@ -634,11 +641,13 @@ def test_comments_that_cannot_be_had_are_not_asked_for_in_vain(
     as_litetracker: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror = as_litetracker
-    for oddity in ("missing", "forbidden", "missing, as a story might be"):
+    for oddity in ("unsupported", "forbidden", "unsupported, as a story might be"):
         if oddity.endswith("might be"):
-            answer = "tracker_server.answers.route_not_found"
+            answer = "tracker_server.handlers.route_not_found"
             monkeypatch.setattr(answer, lambda: ApiError(404, "", "Not Found"))
-        mirror.server.behaviour = replace(litetracker(), **{oddity.split(",")[0]: {"comments"}})
+        mirror.server.behaviour = replace(
+            litetracker(), **{f"{oddity.split(',')[0]}_endpoints": {"comments"}}
+        )
         metrics = mirror.load("stories")
         assert 0 < comments_asked_for(mirror) < len(mirror.tables()["stories"]) / 2, oddity
         assert "comments" in metrics["stories"]["not_given"], oddity
@@ -653,7 +662,7 @@ def moved_about(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
 
     Of 120 stories 40 were edited and reordered; the pages shifted under the reader.
     """
-    workspace = made_up_workspace(projects=3, stories=120, activity=10, seed=5)
+    workspace = generate_workspace(projects=3, stories=120, activity=10, seed=5)
     large, *small = workspace.projects.values()
     for project in small:
         workspace.delete_stories(*list(project.stories)[:-20])
@@ -669,7 +678,7 @@ def moved_about(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
             workspace.reorder_stories(story, before_id=other)
 
     with TrackerServer(workspace) as server:
-        server.behaviour.limits = {"stories": 6}
+        server.behaviour.max_limits = {"stories": 6}
         server.before_request = move_some
         mirror = Mirror(workspace, tmp_path_factory.mktemp("moved_about"), server)
         mirror.load("stories")
@@ -724,7 +733,7 @@ def test_the_accounts_that_may_be_read_are_read_beside_one_that_may_not(mirror: 
     other = account | {"id": 77, "name": "Somebody else's"}
 
     def forbid_one(path: str, _: dict[str, str]) -> None:
-        behaviour.forbidden = {"account_memberships"} if path.endswith(closed) else set()
+        behaviour.forbidden_endpoints = {"account_memberships"} if path.endswith(closed) else set()
 
     mirror.server.before_request = forbid_one
     for closed in ("/accounts/77/memberships", f"/accounts/{account['id']}/memberships"):
@@ -927,14 +936,14 @@ class Changes(RuleBasedStateMachine):
         behaviour=st.sampled_from(
             [
                 Behaviour(),
-                Behaviour(limits={"stories": 5, "activity": 7, "releases": 2}),
-                Behaviour(limits={"stories": 4, "activity": 9}, total="absent"),
-                Behaviour(limits={"stories": 4, "activity": 9}, total="too_large"),
-                Behaviour(limits={"stories": 6}, pagination_headers=False),
-                Behaviour(lacks={"since_version"}),
-                Behaviour(lacks={"updated_after"}),
-                Behaviour(lacks={"version"}),
-                Behaviour(missing={"bulk"}),
+                Behaviour(max_limits={"stories": 5, "activity": 7, "releases": 2}),
+                Behaviour(max_limits={"stories": 4, "activity": 9}, faults=[NoTotal()]),
+                Behaviour(max_limits={"stories": 4, "activity": 9}, faults=[InflatedTotal()]),
+                Behaviour(max_limits={"stories": 6}, pagination_headers=False),
+                Behaviour(unsupported_params={"since_version"}),
+                Behaviour(unsupported_params={"updated_after"}),
+                Behaviour(has_project_versions=False),
+                Behaviour(unsupported_endpoints={"bulk"}),
             ]
         )
     )

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, load_served, new_command, serving
@@ -133,7 +133,7 @@ class Killed:
 
 
 def make_one_project() -> Workspace:
-    return made_up_workspace(projects=1, stories=8, activity=20, seed=3)
+    return generate_workspace(projects=1, stories=8, activity=20, seed=3)
 
 
 @pytest.fixture(scope="module")

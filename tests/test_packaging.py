@@ -116,7 +116,7 @@ def test_the_wheel_holds_the_packages_whole_and_nothing_else(installed: Installe
     }
     scripts = {file.name for file in ROOT.glob("pivotal_tracker_*.py")}
     assert names == expected | scripts | {".streamlit/config.toml"}
-    assert {"pivotal_tracker/py.typed", "tracker_server/app.py"} <= names
+    assert {"pivotal_tracker/py.typed", "tracker_server/server.py"} <= names
 
 
 def test_what_an_image_is_built_from_makes_the_same_wheel(

@@ -8,8 +8,8 @@ import pytest
 
 from pivotal_tracker.client import Page
 from tracker_server import Behaviour, Request
-from tracker_server.made_up import made_up_workspace
-from tracker_server.query import Query
+from tracker_server.faults import InflatedTotal, NoTotal, WrongTotal
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import new_command, serving
@@ -19,16 +19,16 @@ from .truth import Tables, assert_tables_equal, of_project
 
 CLAMPED = {"stories": 7, "activity": 20, "releases": 1}
 WELL_PAGED = {
-    "clamped": Behaviour(limits=CLAMPED),
-    "total null": Behaviour(limits=CLAMPED, total="null"),
-    "total absent": Behaviour(limits=CLAMPED, total="absent"),
-    "total too large": Behaviour(limits=CLAMPED, total="too_large"),
-    "no headers": Behaviour(limits=CLAMPED, pagination_headers=False),
+    "clamped": Behaviour(max_limits=CLAMPED),
+    "total null": Behaviour(max_limits=CLAMPED, faults=[WrongTotal(None)]),
+    "total absent": Behaviour(max_limits=CLAMPED, faults=[NoTotal()]),
+    "total too large": Behaviour(max_limits=CLAMPED, faults=[InflatedTotal()]),
+    "no headers": Behaviour(max_limits=CLAMPED, pagination_headers=False),
 }
 IGNORING_THE_OFFSET = {
-    "offset ignored": Behaviour(limits={"stories": 10}, ignores_offset=True),
+    "offset ignored": Behaviour(max_limits={"stories": 10}, ignores_offset=True),
     "offset ignored, no headers": Behaviour(
-        limits={"stories": 10}, ignores_offset=True, pagination_headers=False
+        max_limits={"stories": 10}, ignores_offset=True, pagination_headers=False
     ),
 }
 UNPAGED = ("projects", "epics", "labels", "memberships")
@@ -36,7 +36,9 @@ LAST_PAGE_AGAIN = "last page again and again"
 PAGED = {
     **WELL_PAGED,
     **IGNORING_THE_OFFSET,
-    LAST_PAGE_AGAIN: Behaviour(limits={"stories": 7}, pagination_headers=False),
+    LAST_PAGE_AGAIN: Behaviour(
+        max_limits={"stories": 7}, pagination_headers=False, repeats_last_page=True
+    ),
 }
 
 
@@ -63,28 +65,18 @@ class PagedLoad:
 @pytest.fixture(scope="module")
 def paged(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PagedLoad]:
     """Projects loaded together, each by its way of paging."""
-    workspace = made_up_workspace(projects=len(PAGED), stories=40, activity=60, seed=7)
+    workspace = generate_workspace(projects=len(PAGED), stories=40, activity=60, seed=7)
     command = new_command(forking, tmp_path_factory.mktemp("paged") / "run")
     places = {f"/projects/{project_id}/": way for way, project_id in _by_way(workspace)}
-    now = ""
-    within = Query.integer
 
     def page_in_its_way(path: str, _: dict[str, str]) -> None:
-        nonlocal now
-        now = next((way for place, way in places.items() if place in path), "")
-        server.behaviour.__dict__.update(vars(PAGED.get(now, Behaviour())))
+        way = next((way for place, way in places.items() if place in path), "")
+        server.behaviour.__dict__.update(vars(PAGED.get(way, Behaviour())))
 
-    def clamped(query: Query, name: str) -> int | None:
-        number = within(query, name)
-        # as by a server that takes an offset beyond the end for the last one
-        is_beyond = now == LAST_PAGE_AGAIN and name == "offset" and (number or 0) > 35
-        return 35 if is_beyond else number
-
-    with serving(workspace, command) as server, pytest.MonkeyPatch.context() as patch:
+    with serving(workspace, command) as server:
         held = truth(server)
         server.requests.clear()
         server.before_request = page_in_its_way
-        patch.setattr(Query, "integer", clamped)
         result = command("--resource", *CLAMPED, "epics", "labels", "project_memberships")
         assert result.returncode == 0, result.stderr
     loaded = command.tables()

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, make_small_workspace, new_command, serving
@@ -109,7 +109,7 @@ def test_an_empty_workspace_has_tables_without_rows(
     serve: Callable[[Workspace], TrackerServer],
     postgres: str,  # noqa: F811
 ) -> None:
-    serve(made_up_workspace(projects=0))
+    serve(generate_workspace(projects=0))
     resources = ("--resource", "epics", "iterations")
     result = command("--destination", "postgres", *resources, env={CREDENTIALS: postgres})
     assert result.returncode == 0, result.stderr

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import dlt
 import duckdb
@@ -16,16 +16,17 @@ from dlt.extract import DltResource
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker import rows, tables
-from pivotal_tracker.loaded import Loaded
-from pivotal_tracker.rows import Batch, in_tracker_words, row_id, without_secrets
+from pivotal_tracker import tables, to_tables
+from pivotal_tracker.arrow import CONVERSION_ERRORS, MisfitError, arrow_tables
+from pivotal_tracker.hints import root_hints
+from pivotal_tracker.rows import RowBuilder, in_tracker_words, row_id, without_secrets
+from pivotal_tracker.run import Extraction
 from pivotal_tracker.tables import Table
+from pivotal_tracker.to_tables import ToTables
 
 from .truth import Tables, assert_tables_equal, expected_tables, tables_in
 
 LOADED = (tables.STORIES, tables.ACTIVITY, tables.LABELS)
-NOTHING_LOADED = cast(Loaded, None)
-"""Only rows that replace others are compared with what is there."""
 VALUES = {
     "bigint": st.integers(-(2**63), 2**63 - 1),
     "double": st.one_of(
@@ -55,24 +56,22 @@ def records(table: Table, ids: frozenset[str] = frozenset()) -> st.SearchStrateg
     return st.fixed_dictionaries(required, optional=plain | lists)
 
 
-def items_of(table: Table, records: list[dict[str, Any]], **ids: Any) -> Iterator[Any]:
-    """What a resource yields for records."""
-    batch = Batch(table, "1", NOTHING_LOADED, {})
+def rows_of(table: Table, records: list[dict[str, Any]]) -> Tables:
+    """The rows that records bring to each table, one by one."""
+    builder = RowBuilder(table)
     for record in records:
-        batch.add({**ids, **record})
-    return batch.items()
+        builder.add(record, row_id(record))
+    return builder.rows
 
 
-def rows_of(table: Table, records: list[dict[str, Any]], **ids: Any) -> Tables:
-    """The rows that records bring to each table."""
-    batch = Batch(table, "1", NOTHING_LOADED, {})
-    for record in records:
-        batch.add({**ids, **record})
-    return {member.name: batch.rows(member.name) for member in table.family()}
+def arrow_rows_of(table: Table, records: list[dict[str, Any]]) -> Tables:
+    """The rows that records bring to each table, built column by column."""
+    built = arrow_tables(table, records, list(map(row_id, records)), "1")
+    return {name: rows.to_pylist() for name, rows in built.items()}
 
 
-def load(folder: Path, items: dict[str, list[Any]]) -> Tables:
-    """What a dlt pipeline makes of the items of resources, by their tables."""
+def load(folder: Path, records: dict[str, list[dict[str, Any]]]) -> Tables:
+    """What is in the database when records have gone through the last step of their resources."""
     name = f"rows_{next(_numbers)}"
     database = folder / f"{name}.duckdb"
     pipeline = dlt.pipeline(
@@ -81,25 +80,22 @@ def load(folder: Path, items: dict[str, list[Any]]) -> Tables:
         destination=dlt.destinations.duckdb(str(database)),
         dataset_name="tracker",
     )
-    resources = [resource_of(table, items[table.name]) for table in LOADED]
+    runs: list[Extraction] = []
+
+    def run() -> Extraction:
+        if not runs:
+            runs.append(Extraction({table.name: table for table in LOADED}))
+        return runs[0]
+
+    def resource_of(table: Table) -> DltResource:
+        made = dlt.resource([records[table.name]], name=table.name)
+        made.apply_hints(**root_hints(table))
+        return made.add_step(ToTables(lambda name: run().writer(name)))
+
     # held open, as the command does: dlt opens it for each job otherwise
     with duckdb.connect(str(database)) as connection:
-        pipeline.run(resources, loader_file_format="parquet")
+        pipeline.run(list(map(resource_of, LOADED)))
         return tables_in(connection)
-
-
-def resource_of(table: Table, items: list[Any]) -> DltResource:
-    """A resource that yields items, with what dlt is to know of their tables."""
-    made = dlt.resource(items, name=table.name, primary_key=table.key)
-    for nested in list(table.family())[1:]:
-        made.apply_hints(table_name=nested.name, primary_key=nested.key, create_table_variant=True)
-    for member in table.family():
-        made.apply_hints(
-            table_name=member.name,
-            columns={n: {"data_type": k} for n, k in member.columns.items()},
-            create_table_variant=member is not table,
-        )
-    return made
 
 
 _numbers = itertools.count()
@@ -121,35 +117,53 @@ def test_both_ways_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.Monk
     )
     @given(st.fixed_dictionaries({table.name: batches(table) for table in LOADED}))
     def compare(given: dict[str, list[dict[str, Any]]]) -> None:
-        def items() -> dict[str, list[Any]]:
-            return {t.name: list(items_of(t, given[t.name], project_id=5)) for t in LOADED}
-
-        quick = load(tmp_path, items())
+        of_project = {
+            name: [{"project_id": 5, **record} for record in records]
+            for name, records in given.items()
+        }
+        by_column = load(tmp_path, of_project)
         with monkeypatch.context() as patch:
-            patch.setattr(rows, "_arrow_table", _refuse)
-            slow = load(tmp_path, items())
-        assert_tables_equal(quick, slow)
+            patch.setattr(to_tables, "arrow_tables", _refuse)
+            one_by_one = load(tmp_path, of_project)
+        assert_tables_equal(by_column, one_by_one)
         expected: Tables = {}
-        for name, batch in given.items():
-            expected |= expected_tables(name, ({"project_id": 5, **r} for r in batch))
-        assert_tables_equal(quick, {name: rows for name, rows in expected.items() if rows})
+        for name, records in of_project.items():
+            expected |= expected_tables(name, records)
+        assert_tables_equal(by_column, {name: rows for name, rows in expected.items() if rows})
 
     compare()
 
 
-def _refuse(*_: Any) -> pa.Table:
-    raise pa.ArrowInvalid("not this way")
+def _refuse(*_: Any) -> dict[str, pa.Table]:
+    raise MisfitError("not this way")
 
 
-def test_declared_attributes_travel_as_arrow_and_others_as_rows() -> None:
-    (declared,) = items_of(tables.LABELS, [{"id": 1, "name": "a"}])
-    record = {"id": 1, "name": "a", "mood": "good"}
-    (undeclared,) = items_of(tables.LABELS, [record])
-    assert isinstance(declared.data, pa.Table)
-    assert undeclared.data == [record | {"_dlt_id": row_id(record)}]
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"id": 1, "mood": "good"},
+        {"id": 1, "name": 7},
+        {"id": 1.5},
+        {"id": 1, "counts": {"kind": "x", "mood": "good"}},
+        {"id": 1, "counts": "many"},
+        {"id": 1, "_deleted": True},
+    ],
+    ids=str,
+)
+def test_records_with_anything_undeclared_do_not_become_arrow(record: dict[str, Any]) -> None:
+    with pytest.raises(CONVERSION_ERRORS):
+        arrow_rows_of(tables.LABELS, [{"id": 2, "name": "a"}, record])
 
 
-def test_nested_rows_carry_the_ids_of_their_parents() -> None:
+@pytest.mark.parametrize("child", [None, 7, "x", {"id": 2, "mood": 1}, {"id": None}], ids=str)
+def test_child_rows_with_anything_undeclared_do_not_become_arrow(child: Any) -> None:
+    story = {"id": 1, "project_id": 5, "tasks": [{"id": 3}, child]}
+    with pytest.raises(CONVERSION_ERRORS):
+        arrow_rows_of(tables.STORIES, [story])
+
+
+@pytest.mark.parametrize("build", [rows_of, arrow_rows_of])
+def test_child_rows_carry_the_ids_of_their_parents(build: Callable[..., Tables]) -> None:
     attachment = {"id": 3, "filename": "a.png"}
     story = {
         "id": 1,
@@ -157,8 +171,8 @@ def test_nested_rows_carry_the_ids_of_their_parents() -> None:
         "owner_ids": [7, 8],
         "comments": [{"id": 2, "file_attachments": [attachment]}],
     }
-    got, key = rows_of(tables.STORIES, [story]), row_id(story)
-    assert got["stories__owner_ids"][1] == {
+    got, key = build(tables.STORIES, [story]), row_id(story)
+    assert _known(got["stories__owner_ids"][1]) == {
         "value": 8,
         "story_id": 1,
         "project_id": 5,
@@ -166,7 +180,7 @@ def test_nested_rows_carry_the_ids_of_their_parents() -> None:
         "_dlt_list_idx": 1,
         "_dlt_id": f"{key}.1",
     }
-    assert got["stories__comments__file_attachments"] == [
+    assert [_known(row) for row in got["stories__comments__file_attachments"]] == [
         attachment
         | {
             "comment_id": 2,
@@ -179,20 +193,24 @@ def test_nested_rows_carry_the_ids_of_their_parents() -> None:
     ]
 
 
-@pytest.mark.parametrize("mood", [{}, {"mood": "good"}], ids=["in lists", "row by row"])
-def test_a_nested_row_says_itself_whose_it_is_unless_it_says_null(mood: dict[str, str]) -> None:
-    tasks = [{"id": 2, "story_id": 9}, {"id": 3, "story_id": None}, {"id": 4}, mood | {"id": 5}]
-    story = {"id": 1, "project_id": 5, "tasks": tasks}
-    told = {item.meta.table_name: item.data for item in items_of(tables.STORIES, [story])}
-    rows = told["stories__tasks"]
-    rows = rows.to_pylist() if isinstance(rows, pa.Table) else rows
-    assert [(row["id"], row["story_id"]) for row in rows] == [(2, 9), (3, 1), (4, 1), (5, 1)]
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if v is not None and k != "_dlt_load_id"}
+
+
+@pytest.mark.parametrize("build", [rows_of, arrow_rows_of])
+def test_child_rows_keep_their_own_parent_id_unless_it_is_null(
+    build: Callable[..., Tables],
+) -> None:
+    tasks = [{"id": 2, "story_id": 9}, {"id": 3, "story_id": None}, {"id": 4}]
+    rows = build(tables.STORIES, [{"id": 1, "project_id": 5, "tasks": tasks}])["stories__tasks"]
+    assert [(row["id"], row["story_id"]) for row in rows] == [(2, 9), (3, 1), (4, 1)]
 
 
 def test_records_are_not_changed() -> None:
     story = {"id": 1, "labels": [{"id": 2}], "cycle_time_details": {"story_id": 1}}
     before = repr(story)
-    list(items_of(tables.STORIES, [story], project_id=5))
+    rows_of(tables.STORIES, [story])
+    arrow_rows_of(tables.STORIES, [story])
     assert repr(story) == before
 
 
@@ -200,7 +218,7 @@ def test_secrets_are_left_out_at_any_depth() -> None:
     attachment = {"id": 1, "big_url": "https://signed", "thumbnail_url": "https://signed"}
     change = {"kind": "comment", "new_values": {"file_attachments": [attachment]}}
     record = {"guid": "1_1", "api_token": "secret", "changes": [change]}
-    got = rows_of(tables.ACTIVITY, [record], project_id=1)
+    got = rows_of(tables.ACTIVITY, [record])
     assert "secret" not in repr(got)
     assert "signed" not in repr(got)
     assert without_secrets([{"x": {"big_url": 1, "id": 2}}]) == [{"x": {"id": 2}}]
@@ -219,5 +237,7 @@ def test_litetracker_says_it_in_its_own_words() -> None:
 
 
 def test_times_in_milliseconds_are_times() -> None:
-    (item,) = items_of(tables.LABELS, [{"id": 1, "created_at": 1_393_744_265_000}])
-    assert item.data[0]["created_at"] == datetime(2014, 3, 2, 7, 11, 5, tzinfo=UTC)
+    builder = RowBuilder(tables.LABELS)
+    builder.add({"id": 1, "created_at": 1_393_744_265_000}, "hash")
+    (row,) = builder.items()["labels"]
+    assert row["created_at"] == datetime(2014, 3, 2, 7, 11, 5, tzinfo=UTC)

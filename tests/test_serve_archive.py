@@ -1,4 +1,4 @@
-"""Archives served as API v5: what was loaded from the files is what a client loads from there."""
+"""Archives served as API v5: a client loads the same from the server as from the files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import requests
 from pivotal_tracker import tables
 from tracker_server import TrackerServer
 from tracker_server.__main__ import main
-from tracker_server.archived import ArchivedWorkspace
-from tracker_server.made_up import made_up_workspace
+from tracker_server.archive_workspace import ArchiveWorkspace
+from tracker_server.sample import generate_workspace
 
 from .archive_reading import Get, all_of, getter, read
 from .conftest import ROOT, Command, new_command
@@ -32,18 +32,18 @@ from .test_archive_sqlite import DUMP_TABLES, STORYEXPORTER_TABLES, dumped, made
 from .truth import Record, Tables, comparable, expected_tables
 
 NOT_SERVED = {"load_report", "load_report__left_out", "attachment_files", "people"}
-"""What no endpoint tells: of people it tells those whom other records name."""
+"""The tables that no endpoint has; people are loaded as far as other records name them."""
 
 
 @contextmanager
 def serving(*paths: Path, port: int = 0) -> Iterator[str]:
-    """Serves archives by the command, as a process of its own; gives the URL."""
+    """Serve archives by the command in a process of its own, and yield the URL."""
     arguments = [sys.executable, "-m", "tracker_server", *map(str, paths), "--port", str(port)]
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         greeting = process.stdout.readline()
-        assert "any token" in greeting
+        assert "any token, to this machine" in greeting
         yield greeting.split()[0]
     finally:
         process.terminate()
@@ -51,7 +51,7 @@ def serving(*paths: Path, port: int = 0) -> Iterator[str]:
 
 
 def through_the_api(command: Command, url: str) -> Tables:
-    """What the command loads from a server, in a database of its own."""
+    """Load from a server into another database, and return its tables."""
     there = Command(command.folder / "api", url, "their_old_token", forking=command.forking)
     there.folder.mkdir()
     result = there()
@@ -59,8 +59,8 @@ def through_the_api(command: Command, url: str) -> Tables:
     return there.tables()
 
 
-def assert_comes_back(archived: Tables, served: Tables) -> None:
-    """Every table is the same, but for what only files know."""
+def assert_same_tables(archived: Tables, served: Tables) -> None:
+    """Compare all tables, except for what only files contain."""
     for name in archived.keys() - NOT_SERVED:
         assert plain(served[name]) == plain(archived[name]), name
     # the order of an export's rows, which is the priority
@@ -68,8 +68,8 @@ def assert_comes_back(archived: Tables, served: Tables) -> None:
     assert any(positions(archived).values())
     people = {row["id"]: row for row in archived["people"]}
     for row in served["people"]:
-        told = {n: v for n, v in row.items() if v is not None and not n.startswith("_")}
-        assert told.items() <= people[row["id"]].items()
+        values = {n: v for n, v in row.items() if v is not None and not n.startswith("_")}
+        assert values.items() <= people[row["id"]].items()
 
 
 def positions(loaded: Tables) -> dict[int, int | None]:
@@ -80,9 +80,9 @@ def plain(rows: list[Record]) -> list[str]:
     return comparable({n: v for n, v in row.items() if not n.startswith("_")} for row in rows)
 
 
-def saved_by_everyone(folder: Path) -> list[Path]:
-    """A project each, saved by every tool, and as Tracker's export."""
-    workspace = made_up_workspace(projects=6, stories=15, activity=30, seed=5)
+def archives_of_every_format(folder: Path) -> list[Path]:
+    """Write archives of every format, with one project each."""
+    workspace = generate_workspace(projects=6, stories=15, activity=30, seed=5)
     first, second, third, fourth, fifth, sixth = workspace.projects
     with TrackerServer(workspace) as server:
         get = getter(server.url, workspace.me["api_token"])
@@ -113,7 +113,7 @@ def saved_by_everyone(folder: Path) -> list[Path]:
 
 
 def everything(get: Get, project_id: int) -> list[Record]:
-    """A project's records as the API gives them, with whatever can be asked for."""
+    """Return all records of a project in the form of the API."""
     fields = ":default,comments(:default,file_attachments),tasks,blockers,reviews,transitions"
     return [
         get(f"projects/{project_id}"),
@@ -127,7 +127,7 @@ def everything(get: Get, project_id: int) -> list[Record]:
 
 
 def export(path: Path) -> Path:
-    """Tracker's own export, with a file of a story."""
+    """Write Tracker's own export, with a file of a story."""
     rows = [
         Row(91, "An epic", type="epic", labels="checkout"),
         Row(
@@ -159,7 +159,7 @@ def export(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Archived:
-    """Archives of a project each, and the command where it has loaded them all at once."""
+    """Archives, and the command with all of them loaded."""
 
     paths: list[Path]
     command: Command
@@ -167,9 +167,9 @@ class Archived:
 
 @pytest.fixture(scope="module")
 def archived(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Archived:
-    """All that every tool has saved, loaded with its files."""
+    """Archives of every format, loaded with their files."""
     folder = tmp_path_factory.mktemp("archived")
-    paths = saved_by_everyone(folder / "saved")
+    paths = archives_of_every_format(folder / "saved")
     if RECORDED.is_dir():
         paths.append(RECORDED)
     command = new_command(forking, folder / "run")
@@ -178,7 +178,7 @@ def archived(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Arch
     return Archived(paths, command)
 
 
-def test_every_record_that_a_reader_gives_is_in_the_tables(archived: Archived) -> None:
+def test_every_record_of_every_format_is_loaded(archived: Archived) -> None:
     loaded = archived.command.tables()
     assert len(loaded["projects"]) == (10 if RECORDED.is_dir() else 7)
     for row in loaded["load_report"]:
@@ -199,10 +199,10 @@ def test_every_record_that_a_reader_gives_is_in_the_tables(archived: Archived) -
         assert {source.partition("/")[0] for source in sources} == {path.name}
 
 
-def test_every_format_comes_back_through_the_api(archived: Archived, command: Command) -> None:
+def test_served_archives_load_as_the_files_do(archived: Archived, command: Command) -> None:
     loaded = archived.command.tables()
     with serving(*archived.paths) as url:
-        assert_comes_back(loaded, through_the_api(command, url))
+        assert_same_tables(loaded, through_the_api(command, url))
         for row in loaded["attachment_files"]:
             if row["sha256"]:
                 address = (
@@ -215,7 +215,7 @@ def story(story_id: int, **more: Any) -> Record:
     return {"kind": "story", "id": story_id, "project_id": 9, **more}
 
 
-def test_only_what_was_recorded_is_told(tmp_path: Path) -> None:
+def test_what_an_archive_lacks_is_absent(tmp_path: Path) -> None:
     write(
         tmp_path / "a.json",
         [
@@ -226,7 +226,7 @@ def test_only_what_was_recorded_is_told(tmp_path: Path) -> None:
         ],
     )
     with (
-        ArchivedWorkspace([tmp_path / "a.json"]) as archived,
+        ArchiveWorkspace([tmp_path / "a.json"]) as archived,
         TrackerServer(archived.workspace) as server,
     ):
         get = getter(server.url, "whatever")
@@ -257,7 +257,7 @@ def test_recorded_analytics_of_iterations_are_served(tmp_path: Path) -> None:
     ]
     write(tmp_path / "a.json", iterations)
     with (
-        ArchivedWorkspace([tmp_path / "a.json"]) as archived,
+        ArchiveWorkspace([tmp_path / "a.json"]) as archived,
         TrackerServer(archived.workspace) as server,
     ):
         get = getter(server.url, "whatever")
@@ -269,19 +269,19 @@ def test_recorded_analytics_of_iterations_are_served(tmp_path: Path) -> None:
         assert [one.get("analytics") for one in get(path)] == [None, None]
 
 
-def test_what_cannot_be_served_is_said(
+def test_unknown_files_are_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("hello")
     monkeypatch.setattr(sys, "argv", ["tracker_server", str(path)])
     assert main() == 1
-    said = capsys.readouterr()
-    assert re.fullmatch(r".*notes\.txt is no archive that is known\. .*\n", said.err)
-    assert said.out == ""
+    output = capsys.readouterr()
+    assert re.fullmatch(r".*notes\.txt is no archive that is known\. .*\n", output.err)
+    assert output.out == ""
 
 
-def test_a_damaged_file_costs_no_story(tmp_path: Path) -> None:
+def test_a_damaged_file_loses_no_story(tmp_path: Path) -> None:
     attachment = {"id": 7, "filename": "plan.txt"}
     first = story(1, name="First", comments=[{"id": 5, "file_attachments": [attachment]}])
     path = tmp_path / "backup.zip"
@@ -291,41 +291,41 @@ def test_a_damaged_file_costs_no_story(tmp_path: Path) -> None:
         file.writestr("attachments/7/plan.txt", "the whole plan")
     path.write_bytes(path.read_bytes().replace(b"the whole plan", b"the other plan"))
     with (
-        ArchivedWorkspace([path]) as archived,
+        ArchiveWorkspace([path]) as archived,
         TrackerServer(archived.workspace) as server,
     ):
         stories = getter(server.url, "whatever")("projects/9/stories", fields="name")
         assert [one["name"] for one in stories] == ["First", "Second"]
-        assert any("plan.txt" in remark and "damaged" in remark for remark in archived.remarks)
+        assert any("plan.txt" in line and "damaged" in line for line in archived.warnings)
         address = f"{server.url.removesuffix('/services/v5')}/file_attachments/7/download"
         assert requests.get(address, timeout=10).status_code == 404
 
 
-@pytest.mark.parametrize("strange", ["x", 5, 1.5, True, [], [1], {}, {"id": "x"}], ids=repr)
-def test_whatever_a_file_holds_is_answered(tmp_path: Path, strange: Any) -> None:
+@pytest.mark.parametrize("invalid", ["x", 5, 1.5, True, [], [1], {}, {"id": "x"}], ids=repr)
+def test_invalid_values_in_files_are_served(tmp_path: Path, invalid: Any) -> None:
     here = {"project_id": 9}
     span = {"start": "2024-01-01T00:00:00Z", "finish": "2024-01-08T00:00:00Z"}
     records = [
-        {"kind": "project", "id": 9, "version": strange, "current_iteration_number": strange},
-        story(1, updated_at=strange, label_ids=strange, labels=strange, owner_ids=strange),
+        {"kind": "project", "id": 9, "version": invalid, "current_iteration_number": invalid},
+        story(1, updated_at=invalid, label_ids=invalid, labels=invalid, owner_ids=invalid),
         story(2, updated_at="2024-01-03T00:00:00Z"),
         story(3, updated_at=1_704_153_600_000),
-        {"kind": "epic", "id": 3, **here, "label": strange},
-        {"kind": "epic", "id": 4, **here, "label_id": strange},
-        {"kind": "iteration", "number": 1, **here, **span, "finish": strange},
-        {"kind": "iteration", "number": 2, **here, **span, "start": strange},
-        {"kind": "story_update_activity", "guid": "9_1", **here, "project_version": strange},
+        {"kind": "epic", "id": 3, **here, "label": invalid},
+        {"kind": "epic", "id": 4, **here, "label_id": invalid},
+        {"kind": "iteration", "number": 1, **here, **span, "finish": invalid},
+        {"kind": "iteration", "number": 2, **here, **span, "start": invalid},
+        {"kind": "story_update_activity", "guid": "9_1", **here, "project_version": invalid},
         {
             "kind": "story_update_activity",
             "guid": "9_2",
             **here,
             "project_version": 2,
-            "occurred_at": strange,
+            "occurred_at": invalid,
         },
     ]
     write(tmp_path / "a.json", records)
     with (
-        ArchivedWorkspace([tmp_path / "a.json"]) as archived,
+        ArchiveWorkspace([tmp_path / "a.json"]) as archived,
         TrackerServer(archived.workspace) as server,
     ):
         get = getter(server.url, "whatever")
@@ -337,3 +337,18 @@ def test_whatever_a_file_holds_is_answered(tmp_path: Path, strange: Any) -> None
         assert [one["number"] for one in get("projects/9/iterations")] == [1, 2]
         get("projects/9/iterations", scope="current")
         assert {one["guid"] for one in get("projects/9/activity")} == {"9_1", "9_2"}
+
+
+def test_records_that_are_not_served_are_counted(tmp_path: Path) -> None:
+    records = [
+        {"kind": "story", "id": 1, "project_id": 9, "name": "Served"},
+        {"kind": "label", "id": 2, "name": "Nowhere"},
+        {"kind": "iteration", "number": 1, "start": "2024-01-01T00:00:00Z"},
+    ]
+    write(tmp_path / "a.json", records)
+    with ArchiveWorkspace([tmp_path / "a.json"]) as archived:
+        assert list(archived.workspace.projects[9].stories) == [1]
+        assert archived.warnings == [
+            "a.json: 1 of iterations rejected: it has no id",
+            "1 records are not served: they have no project",
+        ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pivotal_tracker import TrackerError
 from pivotal_tracker.shard import Shard
 from tracker_server import TrackerServer
-from tracker_server.made_up import made_up_workspace
+from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from .conftest import Command, new_command, serving
@@ -158,7 +158,7 @@ def shards(
     serve: Callable[[Workspace], TrackerServer],
     postgres: str,  # noqa: F811
 ) -> Shards:
-    workspace = made_up_workspace(projects=5, stories=12, activity=40, seed=7)
+    workspace = generate_workspace(projects=5, stories=12, activity=40, seed=7)
     return Shards(
         workspace,
         command.folder,

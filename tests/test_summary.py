@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 
 from tracker_server import TrackerServer
+from tracker_server.faults import InflatedTotal, WrongTotal
 
 from .conftest import Command
 from .test_load import summary_of
@@ -17,10 +18,7 @@ def test_a_total_that_is_too_large_is_said_and_no_alarm(
     """Nor is there anything to say of a project whose total is null."""
     silent, *saying = server.workspace.projects
 
-    def say_too_much(path: str, _: dict[str, str]) -> None:
-        server.behaviour.total = "null" if f"/projects/{silent}/" in path else "too_large"
-
-    server.before_request = say_too_much
+    server.behaviour.faults = [InflatedTotal(), WrongTotal(None, projects={silent})]
     result = command("--summary", "summary.json", "--resource", "releases", "labels")
     assert result.returncode == 0, result.stderr
     differences = summary_of(command)["differences"]

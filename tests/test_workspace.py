@@ -1,4 +1,4 @@
-"""What `tracker_server` promises of its workspace: changes are told, times and sums are right."""
+"""The workspace of `tracker_server` records all changes and computes as Tracker did."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import json
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.recorded import PROJECT_ID, RECORDED, answers, recorded_workspace
-from tracker_server.made_up import END, made_up_workspace
+from tracker_server.sample import END, generate_workspace
 from tracker_server.workspace import Project, Record, Workspace
 
 
@@ -34,8 +35,8 @@ def project_id(project: Project) -> int:
 
 
 @pytest.fixture(scope="module")
-def made_up() -> Workspace:
-    return made_up_workspace(projects=4, stories=120, activity=1000)
+def sample() -> Workspace:
+    return generate_workspace(projects=4, stories=120, activity=1000)
 
 
 def later(workspace: Workspace, **by: float) -> str:
@@ -51,60 +52,32 @@ def by_kind(activity: Record) -> dict[str, list[Record]]:
 
 
 def as_json(workspace: Workspace) -> str:
-    held = {
+    data = {
         each.name: getattr(workspace, each.name)
         for each in dataclasses.fields(workspace)
-        if each.name not in {"lock", "now", "projects", "attachments"}
+        if each.name not in {"lock", "now", "projects", "attachments", "moves_updated_at"}
     }
-    held["projects"] = {key: vars(project) for key, project in workspace.projects.items()}
-    held["attachments"] = {key: data.hex() for key, data in workspace.attachments.items()}
-    return json.dumps(held)
+    data["projects"] = {key: vars(project) for key, project in workspace.projects.items()}
+    data["attachments"] = {key: data.hex() for key, data in workspace.attachments.items()}
+    return json.dumps(data)
 
 
-def test_every_change_bumps_the_version_by_one_and_appends_one_activity(
-    workspace: Workspace, project: Project, project_id: int
-) -> None:
+def every_change(workspace: Workspace, project_id: int) -> list[tuple[str, Callable[[], object]]]:
+    """The kind of activity and the call of every change; what they need is created at once."""
     other_id = workspace.create_project(name="Other").record["id"]
     person = workspace.add_person("Bo Ek")["id"]
-    first = workspace.create_story(project_id, name="first")["id"]
-    second = workspace.create_story(project_id, name="second")["id"]
     label = workspace.create_label(project_id, "new")["id"]
     epic = workspace.create_epic(project_id, "Everything")["id"]
     second_epic = workspace.create_epic(project_id, "More", label_id=label)["id"]
-    comment = workspace.add_comment("Hm", story_id=first)["id"]
-    epic_comment = workspace.add_comment("Hm", epic_id=epic)["id"]
-    task = workspace.add_task(first, "Do it")["id"]
-    blocker = workspace.add_blocker(first, "Rain")["id"]
-    review_type = workspace.add_review_type(project_id, "Code")["id"]
-    review = workspace.add_review(first, review_type)["id"]
     member = workspace.add_membership(project_id, person, "viewer")["id"]
-    before = project.record["version"]
-
-    later(workspace, hours=1)
-    changes: list[tuple[str, Any]] = [
+    first = workspace.create_story(project_id, name="first")["id"]
+    second = workspace.create_story(project_id, name="second")["id"]
+    return [
         ("project_update", lambda: workspace.edit_project(project_id, name="Store")),
         ("story_create", lambda: workspace.create_story(project_id, name="third")),
         ("story_update", lambda: workspace.edit_story(first, name="First")),
         ("story_move", lambda: workspace.reorder_stories(second)),
-        ("comment_create", lambda: workspace.add_comment("Oh", story_id=first)),
-        ("comment_update", lambda: workspace.edit_comment(comment, "Ah")),
-        ("comment_delete", lambda: workspace.delete_comment(comment)),
-        ("comment_update", lambda: workspace.edit_comment(epic_comment, "Ah")),
-        ("task_create", lambda: workspace.add_task(first, "Do more")),
-        ("task_update", lambda: workspace.edit_task(task, complete=True)),
-        ("task_delete", lambda: workspace.delete_task(task)),
-        ("blocker_create", lambda: workspace.add_blocker(first, "Snow")),
-        ("blocker_update", lambda: workspace.edit_blocker(blocker, resolved=True)),
-        ("blocker_delete", lambda: workspace.delete_blocker(blocker)),
-        ("review_create", lambda: workspace.add_review(first, review_type)),
-        ("review_update", lambda: workspace.edit_review(review, status="pass")),
-        ("review_delete", lambda: workspace.delete_review(review)),
-        ("review_type_create", lambda: workspace.add_review_type(project_id, "Design")),
-        (
-            "pull_request_create",
-            lambda: workspace.add_pull_request(first, owner="o", repo="r", number=1),
-        ),
-        ("branch_create", lambda: workspace.add_branch(first, owner="o", repo="r", name="b")),
+        *every_child_change(workspace, project_id, first, epic),
         ("label_create", lambda: workspace.create_label(project_id, "newer")),
         ("label_update", lambda: workspace.rename_label(label, "old")),
         ("epic_create", lambda: workspace.create_epic(project_id, "Even more")),
@@ -118,14 +91,55 @@ def test_every_change_bumps_the_version_by_one_and_appends_one_activity(
         ("story_delete", lambda: workspace.delete_stories(second)),
         ("story_move_from_project", lambda: workspace.move_story_to_project(first, other_id)),
     ]
+
+
+def every_child_change(
+    workspace: Workspace, project_id: int, story: int, epic: int
+) -> list[tuple[str, Callable[[], object]]]:
+    """The changes of what is nested in a story and an epic."""
+    comment = workspace.add_comment("Hm", story_id=story)["id"]
+    epic_comment = workspace.add_comment("Hm", epic_id=epic)["id"]
+    task = workspace.add_task(story, "Do it")["id"]
+    blocker = workspace.add_blocker(story, "Rain")["id"]
+    review_type = workspace.add_review_type(project_id, "Code")["id"]
+    review = workspace.add_review(story, review_type)["id"]
+    return [
+        ("comment_create", lambda: workspace.add_comment("Oh", story_id=story)),
+        ("comment_update", lambda: workspace.edit_comment(comment, "Ah")),
+        ("comment_delete", lambda: workspace.delete_comment(comment)),
+        ("comment_update", lambda: workspace.edit_comment(epic_comment, "Ah")),
+        ("task_create", lambda: workspace.add_task(story, "Do more")),
+        ("task_update", lambda: workspace.edit_task(task, complete=True)),
+        ("task_delete", lambda: workspace.delete_task(task)),
+        ("blocker_create", lambda: workspace.add_blocker(story, "Snow")),
+        ("blocker_update", lambda: workspace.edit_blocker(blocker, resolved=True)),
+        ("blocker_delete", lambda: workspace.delete_blocker(blocker)),
+        ("review_create", lambda: workspace.add_review(story, review_type)),
+        ("review_update", lambda: workspace.edit_review(review, status="pass")),
+        ("review_delete", lambda: workspace.delete_review(review)),
+        ("review_type_create", lambda: workspace.add_review_type(project_id, "Design")),
+        (
+            "pull_request_create",
+            lambda: workspace.add_pull_request(story, owner="o", repo="r", number=1),
+        ),
+        ("branch_create", lambda: workspace.add_branch(story, owner="o", repo="r", name="b")),
+    ]
+
+
+def test_every_change_increments_the_version_and_appends_one_activity(
+    workspace: Workspace, project: Project, project_id: int
+) -> None:
+    changes = every_change(workspace, project_id)
+    before = project.record["version"]
+    later(workspace, hours=1)
     for number, (kind, make) in enumerate(changes, start=1):
-        revision, told = workspace.revision, len(project.activity)
+        revision, count = workspace.revision, len(project.activity)
         make()
         activity = project.activity[-1]
         assert activity["kind"] == f"{kind}_activity"
         assert project.record["version"] == activity["project_version"] == before + number
         assert activity["guid"] == f"{project_id}_{before + number}"
-        assert len(project.activity) == told + 1
+        assert len(project.activity) == count + 1
         assert workspace.revision > revision
         assert activity["occurred_at"] == workspace.time()
         assert activity["performed_by"] == {
@@ -140,7 +154,7 @@ def test_every_change_bumps_the_version_by_one_and_appends_one_activity(
         json.dumps(activity)
 
 
-def test_nothing_happens_where_nothing_differs(workspace: Workspace, project: Project) -> None:
+def test_edits_to_equal_values_change_nothing(workspace: Workspace, project: Project) -> None:
     story = workspace.create_story(project.record["id"], name="same", owner_ids=[7])
     before = json.dumps(vars(project))
     later(workspace, hours=1)
@@ -148,7 +162,7 @@ def test_nothing_happens_where_nothing_differs(workspace: Workspace, project: Pr
     assert json.dumps(vars(project)) == before
 
 
-def test_a_state_appends_a_transition_and_moves_accepted_at(
+def test_a_new_state_appends_a_transition_and_sets_accepted_at(
     workspace: Workspace, project: Project, project_id: int
 ) -> None:
     story = workspace.create_story(project_id, name="s", estimate=2)
@@ -176,7 +190,7 @@ def test_a_state_appends_a_transition_and_moves_accepted_at(
         workspace.edit_story(story["id"], current_state="done")
 
 
-def test_the_first_owner_is_the_legacy_owner(workspace: Workspace, project_id: int) -> None:
+def test_owned_by_id_is_the_first_owner(workspace: Workspace, project_id: int) -> None:
     story = workspace.create_story(project_id, owner_ids=[8, 9])
     assert story["owned_by_id"] == 8
     workspace.edit_story(story["id"], owner_ids=[9])
@@ -185,17 +199,17 @@ def test_the_first_owner_is_the_legacy_owner(workspace: Workspace, project_id: i
     assert "owned_by_id" not in story
 
 
-def test_an_unnoticed_edit_changes_the_row_alone(
+def test_an_unnoticed_edit_changes_the_record_alone(
     workspace: Workspace, project: Project, project_id: int
 ) -> None:
     story = workspace.create_story(project_id, name="s")
-    version, told, updated_at = project.record["version"], len(project.activity), workspace.time()
+    version, count, updated_at = project.record["version"], len(project.activity), workspace.time()
     revision = workspace.revision
     later(workspace, hours=1)
     workspace.edit_story(story["id"], unnoticed=True, owner_ids=[7])
     assert story["owner_ids"] == [7]
     assert story["updated_at"] == updated_at
-    assert (project.record["version"], len(project.activity)) == (version, told)
+    assert (project.record["version"], len(project.activity)) == (version, count)
     assert workspace.revision == revision + 1
 
 
@@ -238,7 +252,29 @@ def test_which_changes_move_updated_at(
     assert ("story update" in by_kind(project.activity[-1])) == (moves or change == "reorder")
 
 
-def test_one_activity_tells_of_all_deleted_stories(
+@pytest.mark.parametrize("moves", [("comment", "owner_ids"), ("task",), ()], ids=str)
+def test_moves_updated_at_is_configurable(
+    workspace: Workspace, project: Project, project_id: int, moves: tuple[str, ...]
+) -> None:
+    workspace.moves_updated_at = frozenset(moves)
+    story = workspace.create_story(project_id, name="s")
+    story_id = story["id"]
+    for kind, make in {
+        "comment": lambda: workspace.add_comment("c", story_id=story_id),
+        "task": lambda: workspace.add_task(story_id, "t"),
+        "owner_ids": lambda: workspace.edit_story(story_id, owner_ids=[7]),
+    }.items():
+        before, known = story["updated_at"], len(project.activity)
+        now = later(workspace, minutes=5)
+        make()
+        assert story["updated_at"] == (now if kind in moves else before), kind
+        assert len(project.activity) == known + 1, kind
+    now = later(workspace, minutes=5)
+    workspace.edit_story(story_id, owner_ids=[], name="other")
+    assert story["updated_at"] == now
+
+
+def test_stories_deleted_together_have_one_activity(
     workspace: Workspace, project: Project, project_id: int
 ) -> None:
     ids = [workspace.create_story(project_id, name=name)["id"] for name in "abc"]
@@ -256,7 +292,7 @@ def test_one_activity_tells_of_all_deleted_stories(
     assert list(project.stories) == [ids[1]]
 
 
-def test_deleting_a_child_leaves_its_id_alone_in_the_change(
+def test_the_change_of_a_deleted_child_has_its_id_only(
     workspace: Workspace, project: Project, project_id: int
 ) -> None:
     story = workspace.create_story(project_id)
@@ -278,7 +314,7 @@ def test_deleting_a_child_leaves_its_id_alone_in_the_change(
     ]
 
 
-def test_a_story_moves_with_its_children_and_its_labels_by_name(
+def test_a_story_moves_to_another_project_with_children_and_labels(
     workspace: Workspace, project: Project, project_id: int
 ) -> None:
     target = workspace.create_project(name="Target")
@@ -330,7 +366,7 @@ def test_priority_order(workspace: Workspace, project: Project, project_id: int)
         workspace.reorder_stories(ids["d"], before_id=ids["d"])
 
 
-def test_a_deleted_label_leaves_its_stories(
+def test_a_deleted_label_is_removed_from_its_stories(
     workspace: Workspace, project: Project, project_id: int
 ) -> None:
     keep, drop = (workspace.create_label(project_id, name)["id"] for name in ("keep", "drop"))
@@ -351,7 +387,7 @@ def test_my_projects_follow_the_memberships(workspace: Workspace, project_id: in
     assert [each["project_id"] for each in workspace.me["projects"]] == [project_id]
 
 
-def test_forgetting_keeps_the_newest_and_the_version(
+def test_forgetting_activity_keeps_the_latest_and_the_version(
     workspace: Workspace, project: Project, project_id: int
 ) -> None:
     for _ in range(5):
@@ -361,7 +397,7 @@ def test_forgetting_keeps_the_newest_and_the_version(
     assert project.record["version"] == 6
 
 
-def test_projects_put_in_ready_made_are_found(workspace: Workspace) -> None:
+def test_projects_added_directly_are_found(workspace: Workspace) -> None:
     comment = {
         "kind": "comment",
         "id": 400_000_001,
@@ -415,11 +451,11 @@ def test_iterations_follow_the_calendar_and_the_velocity(
     assert [each["velocity"] for each in plan] == [10, 4, 5, 4, 4, 4]
     assert all(one["finish"] == two["start"] for one, two in pairwise(plan))
     assert plan[0]["start"] == "2025-01-06T08:00:00Z", "midnight of Monday in Los Angeles"
-    held = Counter(story_id for each in plan for story_id in each["story_ids"])
-    assert held == Counter(story["id"] for story in stories)
+    data = Counter(story_id for each in plan for story_id in each["story_ids"])
+    assert data == Counter(story["id"] for story in stories)
 
 
-def test_iterations_keep_their_length_in_local_time_and_empty_ones(workspace: Workspace) -> None:
+def test_iterations_have_their_length_in_local_time(workspace: Workspace) -> None:
     project = workspace.create_project(
         time_zone="America/Los_Angeles", iteration_length=2, start_date="2025-02-26"
     )
@@ -447,7 +483,7 @@ def test_without_automatic_planning_only_planned_stories_are_current(workspace: 
     assert [each["story_ids"] for each in plan] == [[planned["id"]], [later_on["id"]]]
 
 
-def test_cycle_time_is_that_of_the_clock(workspace: Workspace, project_id: int) -> None:
+def test_cycle_time_includes_weekends(workspace: Workspace, project_id: int) -> None:
     story = workspace.create_story(project_id)
     assert "total_cycle_time" not in workspace.cycle_time_details(story)
     for hours, state in ((1, "unstarted"), (1, "started"), (30, "finished"), (2, "delivered")):
@@ -473,7 +509,7 @@ def test_cycle_time_is_that_of_the_clock(workspace: Workspace, project_id: int) 
     }
 
 
-def test_history_has_a_row_a_day_and_every_story_in_one_state(
+def test_daily_history_has_every_story_in_one_state_each_day(
     workspace: Workspace, project_id: int
 ) -> None:
     story = workspace.create_story(project_id, estimate=3)
@@ -514,7 +550,7 @@ def test_label_counts_and_releases(workspace: Workspace, project_id: int) -> Non
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recordings are not here")
-def test_what_is_computed_equals_what_was_recorded() -> None:
+def test_computed_values_equal_recorded_ones() -> None:
     workspace = recorded_workspace()
     project = workspace.projects[PROJECT_ID]
     project.iterations = None
@@ -551,7 +587,7 @@ def test_what_is_computed_equals_what_was_recorded() -> None:
     assert workspace.cycle_time_details(story) == details
 
 
-def test_changes_from_several_threads_are_all_told(
+def test_concurrent_changes_are_all_recorded(
     workspace: Workspace, project: Project, project_id: int
 ) -> None:
     def create_many() -> None:
@@ -568,15 +604,15 @@ def test_changes_from_several_threads_are_all_told(
     assert versions == list(range(1, 202))
 
 
-def test_the_same_seed_makes_the_same_workspace_to_the_byte() -> None:
-    once, again = (as_json(made_up_workspace(2, 60, 300, seed=5, empty=1)) for _ in range(2))
+def test_the_same_seed_generates_the_same_workspace() -> None:
+    once, again = (as_json(generate_workspace(2, 60, 300, seed=5, empty=1)) for _ in range(2))
     assert once == again
-    assert once != as_json(made_up_workspace(2, 60, 300, seed=6, empty=1))
+    assert once != as_json(generate_workspace(2, 60, 300, seed=6, empty=1))
 
 
 @pytest.mark.parametrize("stories", [0, 1, 7, 40])
-def test_the_made_up_workspace_has_as_many_stories_as_asked(stories: int) -> None:
-    workspace = made_up_workspace(projects=2, stories=stories, activity=50, empty=1)
+def test_the_sample_has_the_number_of_stories_requested(stories: int) -> None:
+    workspace = generate_workspace(projects=2, stories=stories, activity=50, empty=1)
     *full, empty = workspace.projects.values()
     assert [len(project.stories) for project in full] == [stories, stories]
     assert all(len(project.activity) == min(50, project.record["version"]) for project in full)
@@ -584,18 +620,18 @@ def test_the_made_up_workspace_has_as_many_stories_as_asked(stories: int) -> Non
     assert workspace.now == END
 
 
-def test_made_up_activity_is_complete_and_in_order(made_up: Workspace) -> None:
-    for project in made_up.projects.values():
+def test_sample_activity_is_complete_and_in_order(sample: Workspace) -> None:
+    for project in sample.projects.values():
         version = project.record["version"]
         assert len(project.activity) == 1000
         versions = [each["project_version"] for each in project.activity]
         assert versions == list(range(version - 999, version + 1))
         times = [each["occurred_at"] for each in project.activity]
         assert times == sorted(times)
-        assert times[-1] <= made_up.time()
+        assert times[-1] <= sample.time()
 
 
-def test_made_up_stories_obey_tracker_and_the_office_hours(made_up: Workspace) -> None:
+def test_sample_stories_obey_the_rules_of_tracker(sample: Workspace) -> None:
     follows: dict[str, set[Any]] = {
         "unstarted": {None, "unscheduled"},
         "unscheduled": {"unstarted"},
@@ -606,7 +642,7 @@ def test_made_up_stories_obey_tracker_and_the_office_hours(made_up: Workspace) -
         "rejected": {"delivered"},
         "accepted": {"delivered", "unstarted"},
     }
-    for project in made_up.projects.values():
+    for project in sample.projects.values():
         scale = {int(point) for point in project.record["point_scale"].split(",")}
         for story in project.stories.values():
             states = [None, *(each["state"] for each in story["transitions"])]
@@ -617,7 +653,7 @@ def test_made_up_stories_obey_tracker_and_the_office_hours(made_up: Workspace) -
                 assert "estimate" in story
             times = [story["created_at"], *(each["occurred_at"] for each in story["transitions"])]
             assert times == sorted(times)
-            assert times[-1] <= story["updated_at"] <= made_up.time()
+            assert times[-1] <= story["updated_at"] <= sample.time()
             assert datetime.fromisoformat(story["created_at"]).weekday() < 5
             assert all(label in project.labels for label in story["label_ids"])
         assert list(project.stories.values()) == sorted(
@@ -626,11 +662,11 @@ def test_made_up_stories_obey_tracker_and_the_office_hours(made_up: Workspace) -
         )
 
 
-def test_the_made_up_workspace_is_worth_looking_at(made_up: Workspace) -> None:
-    text = as_json(made_up)
+def test_the_sample_has_every_kind_of_data(sample: Workspace) -> None:
+    text = as_json(sample)
     for oddity in ("<script>", "ü", "ß", "ø", "\n\n", "👍", '"', "**"):
         assert json.dumps(oddity)[1:-1] in text
-    stories = [story for project in made_up.projects.values() for story in project.stories.values()]
+    stories = [story for project in sample.projects.values() for story in project.stories.values()]
     kinds = Counter(story["story_type"] for story in stories)
     assert set(kinds) == {"feature", "bug", "chore", "release"}
     states = Counter(story["current_state"] for story in stories)
@@ -649,38 +685,38 @@ def test_the_made_up_workspace_is_worth_looking_at(made_up: Workspace) -> None:
     comments = [comment for story in stories for comment in story["comments"]]
     files = [file for comment in comments for file in comment["file_attachments"]]
     assert files
-    assert all(len(made_up.attachments[file["id"]]) == file["size"] for file in files)
+    assert all(len(sample.attachments[file["id"]]) == file["size"] for file in files)
     assert any(comment["google_attachments"] for comment in comments)
     assert any("commit_identifier" in comment for comment in comments)
     people = {
-        each["person_id"] for p in made_up.projects.values() for each in p.memberships.values()
+        each["person_id"] for p in sample.projects.values() for each in p.memberships.values()
     }
     assert {story["requested_by_id"] for story in stories} - people, "some have left"
     ids = [story["id"] for story in stories] + [comment["id"] for comment in comments]
     assert len(ids) == len(set(ids))
 
 
-def test_made_up_projects_progress(made_up: Workspace) -> None:
-    for project in made_up.projects.values():
+def test_sample_projects_progress(sample: Workspace) -> None:
+    for project in sample.projects.values():
         project_id = project.record["id"]
-        plan = made_up.iterations(project_id)
-        current = made_up.current_iteration_number(project_id)
+        plan = sample.iterations(project_id)
+        current = sample.current_iteration_number(project_id)
         assert project.record["current_iteration_number"] == current
         assert len(plan) > current > 50
         assert len({each["points"] for each in plan[: current - 1]}) > 4, "velocity wavers"
-        assert made_up.current_velocity(project_id) == plan[current - 1]["velocity"]
-        assert made_up.current_volatility(project_id) >= 0
+        assert sample.current_velocity(project_id) == plan[current - 1]["velocity"]
+        assert sample.current_volatility(project_id) >= 0
         done = [
-            made_up.story_counts(project.labels[epic["label_id"]])["number_of_stories_by_state"]
+            sample.story_counts(project.labels[epic["label_id"]])["number_of_stories_by_state"]
             for epic in project.epics.values()
         ]
         assert done[0]["accepted"] > 0
         assert done[0]["unstarted"] == 0
         assert done[-1]["accepted"] < done[0]["accepted"]
-        releases = made_up.releases(project_id)
+        releases = sample.releases(project_id)
         assert [each["current_state"] for each in releases[-2:]] == ["accepted", "unstarted"]
-        assert releases[-1]["deadline"] > made_up.time()
-        history = made_up.history_days(project_id)
+        assert releases[-1]["deadline"] > sample.time()
+        history = sample.history_days(project_id)
         assert sum(history["data"][-1][9:]) == sum(
             story["story_type"] != "release" for story in project.stories.values()
         )

@@ -1,4 +1,4 @@
-"""What the tables of a destination must hold, worked out from records without the source's code."""
+"""The expected rows of the tables, computed from records without the source's code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PEOPLE_IN = ("requested_by_id", "owned_by_id", "person_id", "reviewer_id", "perf
 
 
 def expected_tables(table: str, records: Iterable[Record]) -> Tables:
-    """The rows that records bring to a table and to those nested in it."""
+    """The expected rows of a table and its nested tables."""
     tables: Tables = {table: []}
     for record in records:
         _expect(tables, table, record, {})
@@ -88,7 +88,7 @@ def loaded_tables(database: Path, dataset: str = "tracker") -> Tables:
 
 
 def tables_in(connection: duckdb.DuckDBPyConnection, dataset: str = "tracker") -> Tables:
-    """As `loaded_tables`, of a database that is open."""
+    """The same from an open connection."""
     connection.execute("SET TimeZone = 'UTC'")
     names = connection.execute(
         "SELECT table_name FROM information_schema.tables "
@@ -109,7 +109,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> list[Record]:
 
 
 def comparable(rows: Iterable[Record]) -> list[str]:
-    """Rows in a form and an order in which equal tables are equal."""
+    """Rows as sorted text: equal for equal tables."""
     return sorted(
         repr(
             [
@@ -124,7 +124,7 @@ def comparable(rows: Iterable[Record]) -> list[str]:
 
 @functools.cache
 def _compared(columns: tuple[str, ...]) -> list[str]:
-    """Those columns that the server fills, in an order that is always the same."""
+    """The columns that come from the server, sorted."""
     return sorted(
         name for name in columns if name not in NOT_OF_THE_SERVER and not name.startswith("_dlt")
     )
@@ -144,7 +144,7 @@ def _json(value: Any) -> str:
 
 
 def of_project(tables: Tables, project_id: int) -> Tables:
-    """The rows of a project in all tables that tell a row's project."""
+    """The rows of one project in all tables that have a `project_id`."""
     return {
         name: [row for row in rows if row.get("project_id") == project_id]
         for name, rows in tables.items()
@@ -152,14 +152,14 @@ def of_project(tables: Tables, project_id: int) -> Tables:
 
 
 def assert_tables_equal(loaded: Tables, expected: Tables) -> None:
-    """Every table equal row by row; a table that nothing is expected of is empty."""
+    """Asserts that all tables are equal, and empty where no rows are expected."""
     assert set(expected) <= set(loaded)
     for name in sorted(loaded):
         assert comparable(loaded[name]) == comparable(expected.get(name, [])), name
 
 
 def served_tables(url: str, api_token: str) -> Tables:
-    """What a server holds, asked for plainly: no paging but by small steps, no threads, no dlt."""
+    """The expected tables of a server, read with simple requests, without dlt and threads."""
     session = requests.Session()
     session.headers["X-TrackerToken"] = api_token
 
@@ -198,7 +198,7 @@ def served_tables(url: str, api_token: str) -> Tables:
 
 
 def people_in(tables: Tables) -> list[Record]:
-    """Everyone in the memberships, and in the stories and activity with what these tell."""
+    """Everyone in memberships, stories and activity, with what these say about them."""
     people: dict[int, Record] = {}
     for row in tables.get("activity", []):
         told = {k: row.get(f"performed_by__{k}") for k in ("id", "kind", "name", "initials")}
@@ -220,7 +220,7 @@ def people_in(tables: Tables) -> list[Record]:
 
 
 def deleted_in(tables: Tables) -> list[Record]:
-    """What the activity says was deleted or moved away, without when it was found."""
+    """What the activity says was deleted or moved, without `found_at`."""
     activities = {row["guid"]: row for row in tables.get("activity", [])}
     deleted = {}
     for change in tables.get("activity__changes", []):

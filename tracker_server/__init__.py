@@ -1,13 +1,14 @@
 """A small server of Tracker's API v5 over a workspace held in memory.
 
-`python -m tracker_server` serves a made-up workspace; tests use `TrackerServer`, change the
-workspace while it is being read, and let the server misbehave with a `Behaviour`.
+`python -m tracker_server` serves a sample workspace or archives. Tests use `TrackerServer`, change
+the workspace while it is being read, restrict the server with a `Behaviour`, and make it misbehave
+with the faults in `tracker_server.faults`.
 """
 
 from __future__ import annotations
 
-from tracker_server.app import Request, TrackerServer
 from tracker_server.behaviour import Behaviour, litetracker
-from tracker_server.faults import Faults
+from tracker_server.messages import Request
+from tracker_server.server import TrackerServer
 
-__all__ = ["Behaviour", "Faults", "Request", "TrackerServer", "litetracker"]
+__all__ = ["Behaviour", "Request", "TrackerServer", "litetracker"]

@@ -1,4 +1,4 @@
-"""Serve a workspace until told to stop: `python -m tracker_server [PATH …] --port 8765`."""
+"""Serve archives or a sample workspace: `python -m tracker_server [PATH …] --port 8765`."""
 
 from __future__ import annotations
 
@@ -11,92 +11,160 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pivotal_tracker.archive import ArchiveError
-from tracker_server import Behaviour, Faults, TrackerServer
-from tracker_server.archived import ArchivedWorkspace
-from tracker_server.made_up import made_up_workspace
-from tracker_server.workspace import Workspace
+from tracker_server import Behaviour, TrackerServer, litetracker
+from tracker_server.archive_workspace import ArchiveWorkspace
+from tracker_server.faults import Fault, RandomFaults
+from tracker_server.faults.parsing import FAULTS, parse_fault
+from tracker_server.hosts import LOOPBACK, is_loopback
+from tracker_server.sample import generate_workspace
+from tracker_server.workspace import MOVES_UPDATED_AT, Workspace
+
+_LITETRACKER_ERROR_RATE = 0.02
+"""The share of requests that get 500 there; how large it really is, is not known."""
 
 
 def main() -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0 after Ctrl-C or SIGTERM, 1 if the port is not to be had, or an archive
-        cannot be read.
+        The exit code: 0 after Ctrl-C or SIGTERM, 1 if the port is in use or no archive can be
+        read.
     """
     options = _parser().parse_args()
     try:
-        with _workspace(options) as (workspace, greeting):
-            return _serve(workspace, greeting, options)
+        with _workspace(options) as (workspace, description):
+            return _serve(workspace, description, options)
     except ArchiveError as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
 
-def _serve(workspace: Workspace, greeting: str, options: argparse.Namespace) -> int:
-    # A large workspace is never garbage: looking through it again and again only delays answers.
+def _serve(workspace: Workspace, description: str, options: argparse.Namespace) -> int:
+    # a large workspace is never garbage, and collecting it again and again delays responses
     gc.freeze()
-    behaviour = Behaviour(
-        latency=options.latency / 1000,
-        faults=Faults(rate=options.faults, seed=options.seed) if options.faults else None,
-    )
-    # The server's thread inherits the mask, so that the signals wait for this one.
+    # the server's thread inherits the mask, so that this thread gets the signals
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    behaviour = _behaviour(options)
     try:
-        with TrackerServer(workspace, port=options.port, behaviour=behaviour) as server:
-            sys.stdout.write(f"{server.url} {greeting}\n")
+        with TrackerServer(
+            workspace,
+            host=options.host,
+            port=options.port,
+            behaviour=behaviour,
+            keeps_requests=False,
+        ) as server:
+            sys.stdout.write(f"{server.url} {description}\n")
             sys.stdout.flush()
             signal.sigwait(signals)
     except OSError as error:
-        sys.stderr.write(f"Port {options.port} cannot be had: {error.strerror}\n")
+        sys.stderr.write(
+            f"Cannot listen on {options.host}, port {options.port}: {error.strerror}\n"
+        )
         return 1
     return 0
 
 
+def _behaviour(options: argparse.Namespace) -> Behaviour:
+    behaviour = Behaviour()
+    if options.dialect == "litetracker":
+        behaviour = litetracker(error_rate=_LITETRACKER_ERROR_RATE, seed=options.seed)
+    behaviour.latency = options.latency / 1000
+    behaviour.faults = [*options.fault, *behaviour.faults]
+    if options.faults:
+        behaviour.faults = [*behaviour.faults, RandomFaults(options.faults, seed=options.seed)]
+    return behaviour
+
+
 @contextmanager
 def _workspace(options: argparse.Namespace) -> Iterator[tuple[Workspace, str]]:
-    """What is served, and what is said of it."""
+    """Provide the workspace, and a description for the user."""
     if not options.archives:
-        made_up = made_up_workspace(
+        sample = generate_workspace(
             projects=options.projects,
             stories=options.stories,
             activity=options.activity,
             seed=options.seed,
+            moves_updated_at=_moves_updated_at(options),
         )
-        yield made_up, f"serves a made-up workspace to the token {made_up.me['api_token']}"
+        yield sample, f"serves a sample workspace to the token {sample.me['api_token']}"
         return
-    with ArchivedWorkspace(options.archives) as archived:
-        sys.stderr.writelines(f"{remark}\n" for remark in archived.remarks)
-        projects = archived.workspace.projects.values()
+    with ArchiveWorkspace(options.archives) as archive:
+        sys.stderr.writelines(f"{warning}\n" for warning in archive.warnings)
+        projects = archive.workspace.projects.values()
         stories = sum(len(project.stories) for project in projects)
+        clients = "this machine" if is_loopback(options.host) else "any machine that can reach it"
         yield (
-            archived.workspace,
-            f"serves {len(projects):,} projects with {stories:,} stories, for reading, to any "
-            "token: whoever can ask is on this machine, where the files are",
+            archive.workspace,
+            f"serves {len(projects):,} projects with {stories:,} stories, for reading, with any "
+            f"token, to {clients}",
         )
+
+
+def _moves_updated_at(options: argparse.Namespace) -> frozenset[str]:
+    unmoved = {"owner_ids"} if options.dialect == "litetracker" else set()
+    if options.comments_keep_updated_at:
+        unmoved.add("comment")
+    return MOVES_UPDATED_AT - unmoved
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tracker_server",
-        description="Serves archives, or a made-up workspace, over API v5, for reading, on "
-        "127.0.0.1.",
+        description="Serves archives, or a sample workspace, over API v5, for reading.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "archives", nargs="*", metavar="PATH", help="files and folders; made up if none is given"
+        "archives", nargs="*", metavar="PATH", help="files and folders; a sample if none is given"
     )
-    parser.add_argument("--projects", type=_count, default=3, help="how many projects")
-    parser.add_argument("--stories", type=_count, default=220, help="stories in each project")
-    parser.add_argument("--activity", type=_count, default=2000, help="activities of each project")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed, the same workspace")
     parser.add_argument(
-        "--latency", type=_milliseconds, default=0, help="milliseconds before each answer"
+        "--host", default=LOOPBACK, help="name or address to listen on; other host names get 403"
     )
-    parser.add_argument("--port", type=_port, default=0, help="0 for any that is free")
-    parser.add_argument("--faults", type=_share, default=0, help="share of requests that fail")
+    parser.add_argument("--port", type=_port, default=0, help="0 for any free port")
+    _add_sample_options(parser.add_argument_group("sample workspace"))
+    _add_behaviour_options(parser.add_argument_group("behaviour"))
     return parser
+
+
+def _add_sample_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--projects", type=_count, default=3, help="number of projects")
+    group.add_argument("--stories", type=_count, default=220, help="stories per project")
+    group.add_argument("--activity", type=_count, default=2000, help="activities per project")
+    group.add_argument("--seed", type=int, default=1, help="of the workspace and of random faults")
+    group.add_argument(
+        "--comments-keep-updated-at",
+        action="store_true",
+        help="a comment does not change its story's updated_at",
+    )
+
+
+def _add_behaviour_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--dialect",
+        choices=("v5", "litetracker"),
+        default="v5",
+        help="respond as Tracker did, or as LiteTracker does (with some 500s)",
+    )
+    group.add_argument(
+        "--latency", type=_milliseconds, default=0, help="milliseconds before each response"
+    )
+    group.add_argument("--faults", type=_share, default=0, help="share of requests that fail")
+    group.add_argument(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="NAME[:ATTRIBUTE=VALUE,…]",
+        help="misbehave in one way, such as status:status=403,endpoints=labels+epics,times=1; can "
+        f"be repeated; names: {', '.join(FAULTS)}",
+    )
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return parse_fault(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _count(text: str) -> int:

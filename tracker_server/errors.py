@@ -1,7 +1,6 @@
-"""The answers that say no, with the bodies that Tracker gave.
+"""The errors of API v5, with Tracker's bodies.
 
-Codes, texts and statuses are those of recorded answers or of public tests against the original;
-which status a wrong token got is not known, so that one can be chosen.
+Codes, texts and statuses are those of recorded responses or of public tests against the original.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from http import HTTPStatus
 
 
 class ApiError(Exception):
-    """A request that is answered with an error body.
+    """A request that cannot be fulfilled.
 
     Attributes:
-        status: The HTTP status of the answer.
-        body: The error record: `kind`, `code`, `error`, and whatever else explains it.
+        status: The HTTP status of the response.
+        body: The error record: `kind`, `code`, `error`, and what explains it further.
     """
 
     def __init__(self, status: int, code: str, error: str, **more: str) -> None:
@@ -24,14 +23,14 @@ class ApiError(Exception):
 
 
 def invalid_authentication(status: int) -> ApiError:
-    """Say that the token is missing or wrong."""
+    """Return the error for a missing or invalid token."""
     return ApiError(
         status, "invalid_authentication", "Invalid authentication credentials were presented."
     )
 
 
 def unauthorized_operation() -> ApiError:
-    """Say that the thing is there, but not for this token."""
+    """Return the error for what this token may not read."""
     return ApiError(
         HTTPStatus.FORBIDDEN,
         "unauthorized_operation",
@@ -43,7 +42,7 @@ def unauthorized_operation() -> ApiError:
 
 
 def invalid_parameter(problem: str) -> ApiError:
-    """Say which parameter is not taken, missing, or has no sensible value."""
+    """Return the error for a parameter that is not accepted, missing or invalid."""
     return ApiError(
         HTTPStatus.BAD_REQUEST,
         "invalid_parameter",
@@ -52,8 +51,19 @@ def invalid_parameter(problem: str) -> ApiError:
     )
 
 
+def invalid_host(host: str) -> ApiError:
+    """Return the error for a `Host` header that names another server."""
+    return ApiError(
+        HTTPStatus.FORBIDDEN,
+        "invalid_host",
+        "The Host header names another server.",
+        general_problem=f"This server is not known as {host!r}.",
+        possible_fix="Use 127.0.0.1 or localhost, or start the server with --host.",
+    )
+
+
 def unfound_resource() -> ApiError:
-    """Say that there is no such thing here, or no more."""
+    """Return the error for a record that does not exist, or no longer."""
     return ApiError(
         HTTPStatus.NOT_FOUND,
         "unfound_resource",
@@ -64,7 +74,7 @@ def unfound_resource() -> ApiError:
 
 
 def route_not_found() -> ApiError:
-    """Say that nothing is served under this path, or not with this method."""
+    """Return the error for a path or method that is not served."""
     return ApiError(
         HTTPStatus.NOT_FOUND,
         "route_not_found",
@@ -73,9 +83,16 @@ def route_not_found() -> ApiError:
 
 
 def unhandled_condition() -> ApiError:
-    """Say that the server itself failed."""
+    """Return the error for a failure of the server."""
     return ApiError(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "unhandled_condition",
         "An unexpected condition occurred.",
+    )
+
+
+def gateway_timeout() -> ApiError:
+    """Return the error for a server that took too long."""
+    return ApiError(
+        HTTPStatus.GATEWAY_TIMEOUT, "gateway_timeout", "The server did not respond in time."
     )

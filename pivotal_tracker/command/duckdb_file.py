@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 import dlt
 import duckdb
 from dlt.common import logger
-from dlt.common.schema import Schema
-from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 from .reasons import causes_of
@@ -65,26 +62,6 @@ class DuckDbFile:
         self._limit(self._usual_limit)
         self._usual_limit = None
         return True
-
-    def take_back(self, files: Iterable[str], schema: Schema) -> None:
-        """Deletes the rows of files from the tables into which these are loaded, or first loaded.
-
-        Args:
-            files: Of these, the Parquet files of the source's own tables, whose rows each have a
-                `_dlt_id`, are heeded. A job that merges may be done again.
-            schema: That of their package.
-        """
-        ours = set(schema.data_table_names())
-        client = cast(DuckDbClient, self._pipeline._get_destination_clients(schema)[0])
-        for file in files:
-            parsed = ParsedLoadJobFileName.parse(file)
-            if parsed.file_format == "parquet" and parsed.table_name in ours:
-                table, staged = self._sql.get_qualified_table_names(parsed.table_name)
-                if client.should_load_data_to_staging_dataset(parsed.table_name):
-                    table = staged
-                rows = "SELECT _dlt_id FROM read_parquet(%s)"
-                query = f"DELETE FROM {table} WHERE _dlt_id IN ({rows})"  # noqa: S608
-                self._sql.execute_sql(query, file)
 
     def close(self) -> None:
         """Lets go of the file, into which DuckDB then writes what is left in its log."""

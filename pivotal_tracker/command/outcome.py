@@ -12,6 +12,9 @@ from dlt.pipeline.trace import PipelineTrace
 from ..counting import Difference
 from ..views import Views
 
+_ALWAYS = ("new", "changed", "deleted", "unchanged", "unusable")
+"""What is in the summary of each table for programs, also where it is 0."""
+
 Noted = dict[str, Any]
 """What one resource noted: see `pivotal_tracker.reading.Reading`."""
 
@@ -73,13 +76,16 @@ class Outcome:
 
     @property
     def records(self) -> dict[str, dict[str, int]]:
-        """What became of each table's rows: `new`, `changed`, `deleted` and so on."""
-        written = self.written
-        became = {name: Counter[str]() for name in written}
-        for name, noted in self.noted.items():
-            for table, rows in [(name, noted.get("rows", {})), *noted.get("rows_of", {}).items()]:
-                became.setdefault(table, Counter()).update(rows)
-        return {name: dict(rows) for name, rows in became.items() if rows or name in written}
+        """What became of each table's records: `new`, `changed`, `deleted` and so on.
+
+        Of child tables it is only known how many rows were written: all those of a record are
+        written when it has changed.
+        """
+        return {
+            name: {what: rows for what, rows in noted["rows"].items() if rows or what in _ALWAYS}
+            for name, noted in self.noted.items()
+            if "rows" in noted
+        }
 
     @property
     def skipped(self) -> list[tuple[str, str, str]]:

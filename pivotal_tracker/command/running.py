@@ -61,18 +61,13 @@ class Loading:
             dlt.config[name] = f"%s_staging_{shard.name}"
 
     def __enter__(self) -> Loading:
-        if self.takes_back:
+        if self.pipeline.destination.destination_type == "dlt.destinations.duckdb":
             self._file = DuckDbFile(self.pipeline)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
-
-    @property
-    def takes_back(self) -> bool:
-        """Whether what a run added that was killed before it noted so is taken back by the next."""
-        return self.pipeline.destination.destination_type == "dlt.destinations.duckdb"
 
     def complete_interrupted_run(self) -> None:
         """Loads what an earlier run has read: a new run would load that and drop its own data."""
@@ -128,7 +123,7 @@ class Loading:
                     raise
 
     def _add_none_twice(self) -> None:
-        """Sees to it that a file whose rows are there already, and is loaded again, adds none.
+        """See to it that a file whose rows are there already, and is loaded again, adds none.
 
         Before dlt moves a file to those that are done, it notes beside it that its rows are there,
         and does not load it again; a run may be killed before that.
@@ -141,9 +136,7 @@ class Loading:
                 noted = packages.load_pending_transition(load_id, Path(file).name)
                 if noted is None or noted[0] != "completed":
                     unnoted.append(packages.storage.make_full_path(file))
-            if self._file is not None:
-                self._file.take_back(unnoted, schema)
-            else:
+            if unnoted:
                 packages.save_schema(load_id, _with_rows_told_apart(schema))
                 self._take_back_state(load_id, unnoted, schema)
 

@@ -33,7 +33,9 @@ def summary(pipeline: dlt.Pipeline, outcome: Outcome) -> str:
         pipeline: Which has run.
         outcome: What it did.
     """
-    return "\n".join([*_tables(outcome), "", remarks(outcome), *_views(outcome), *_where(pipeline)])
+    return "\n".join(
+        [*_tables(outcome), "", remarks(outcome), *_views(outcome), *_where(pipeline, outcome)]
+    )
 
 
 def remarks(outcome: Outcome) -> str:
@@ -83,17 +85,17 @@ def _tables(outcome: Outcome) -> list[str]:
     names = {*written, *(name for name, became in records.items() if became.get("deleted"))}
     width = max(map(len, names), default=0)
     return [
-        f"{name:{width}}  {written[name]:>10,} rows{_became(records[name])}"
+        f"{name:{width}}  {written[name]:>10,} rows{_became(records.get(name))}"
         for name in sorted(names)
     ]
 
 
-def _became(rows: dict[str, int]) -> str:
-    """How many rows were new, changed, deleted; nothing where they were too many to compare."""
-    if rows.get("not_compared"):
+def _became(records: dict[str, int] | None) -> str:
+    """How many records were new, changed, deleted; nothing for a child table."""
+    if records is None:
         return ""
-    told = [f"{rows.get(what, 0):,} {what}" for what in ("new", "changed", "deleted")]
-    return f"   {', '.join(told)}"
+    counts = [f"{records[what]:,} {what}" for what in ("new", "changed", "deleted")]
+    return f"   {', '.join(counts)}"
 
 
 def _requests(counts: Counter[str]) -> str:
@@ -218,14 +220,14 @@ def _views(outcome: Outcome) -> list[str]:
     return lines + [f"Left out: view {name}: {why}" for name, why in views.left_out.items()]
 
 
-def _where(pipeline: dlt.Pipeline) -> list[str]:
+def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
     """Where the data is now, and what to type to look at it."""
     place = pipeline.destination_client().config
     if isinstance(place.credentials, DuckDbBaseCredentials):
         database = Path(str(place.credentials.database)).resolve()
-        there = pipeline.default_schema.data_table_names()
-        table, some = there[0], ""
-        if "stories" in there:
+        tables = pipeline.default_schema.data_table_names()
+        table, some = max(tables, key=lambda name: outcome.written[name]), ""
+        if "stories" in tables:
             table, some = "stories", ".select('name', 'current_state', 'estimate')"
         return [
             f"In {database}, dataset {pipeline.dataset_name}. To look at it:",

@@ -68,7 +68,7 @@ def create_views(pipeline: dlt.Pipeline) -> Views:
         return Views(problem=f"{pipeline.destination.destination_name} has none")
     if client.capabilities.sqlglot_dialect == "sqlite":
         # it accepts views with functions that it does not have, and fails when they are read
-        return Views(problem="SQLite lacks what they reckon with")
+        return Views(problem="SQLite lacks the date functions that they use")
     try:
         with client:
             return _create_all(client.sql_client)
@@ -95,11 +95,14 @@ def _create_all(client: SqlClientBase[Any]) -> Views:
     definitions = _definitions(client)
     names: list[str] = []
     left_out: dict[str, str] = {}
+    tables = definitions.keys() - templates().keys()
+    # a view in Postgres reads no other view
+    is_postgres = client.capabilities.sqlglot_dialect == "postgres"
+    is_inlined = _everything if is_postgres else _helpers
     for template in templates().values():
         if template.is_helper:
             continue
-        tables = definitions.keys() - templates().keys()
-        missing = relations(template) - tables - set(names)
+        missing = relations(template, is_inlined) - tables - set(names)
         if problem := _create(client, template, definitions.get(template.name), missing):
             left_out[template.name] = problem
         else:
@@ -131,6 +134,14 @@ def _create(
     return ""
 
 
+def _everything(_: Template) -> bool:
+    return True
+
+
+def _helpers(template: Template) -> bool:
+    return template.is_helper
+
+
 def _is_ours(name: str, definition: str) -> bool:
     """Whether the SQL of a view in the database is ours, or that of an earlier version."""
     if _STAMP.search(definition):
@@ -141,7 +152,11 @@ def _is_ours(name: str, definition: str) -> bool:
 
 
 def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
-    """The SQL of each view in the dataset by its name; empty for a table, or if it is not told."""
+    """The SQL of the views that are there, by name; empty for a table, or if it is not told."""
+    reads = (template.reads for template in templates().values())
+    names = frozenset(templates()).union(*reads)
+    paths = {name: client.make_qualified_table_name_path(name, quote=False) for name in names}
+    *catalog, dataset, _ = next(iter(paths.values()))
     schema = "INFORMATION_SCHEMA"
     if client.capabilities.sqlglot_dialect == "bigquery":
         schema = f"{client.fully_qualified_dataset_name()}.{schema}"
@@ -151,16 +166,19 @@ def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
         "ON v.table_catalog = t.table_catalog AND v.table_schema = t.table_schema "
         "AND v.table_name = t.table_name WHERE t.table_schema = %s"
     )
-    *catalog, dataset = client.make_qualified_table_name_path(None, quote=False)
     # DuckDB lists the schemas of all attached databases
     condition = " AND t.table_catalog = %s" if catalog else ""
     rows = client.execute_sql(query + condition, dataset, *catalog) or ()
-    return {name.lower(): (sql or "").lower() for name, sql in rows}
+    found = {name.lower(): (sql or "").lower() for name, sql in rows}
+    # a destination may have the names in capitals, or with the dataset's name before them
+    return {
+        name: found[path[-1].lower()] for name, path in paths.items() if path[-1].lower() in found
+    }
 
 
 def _duckdb_sql(template: Template, client: SqlClientBase[Any]) -> str:
     """The statement that creates or replaces a view in DuckDB: the text of its file."""
-    helpers = inlined(template, lambda other: other.is_helper)
+    helpers = inlined(template, _helpers)
     names = {helper.name for helper in helpers}
 
     def complete_name(name: str) -> str:

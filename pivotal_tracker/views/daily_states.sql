@@ -11,6 +11,7 @@
 --     open ones without a creation date, are not counted.
 -- points: by the present estimates (see story_measures). Releases are not counted. Tracker's history
 --   does the same.
+-- stories_reason, points_reason: why they are null.
 -- date: days in the project's time zone, up to as_of (see project_as_of), 10,000 at most.
 --
 -- If an archive has the transitions of some months only, earlier days are not right.
@@ -228,7 +229,9 @@ SELECT
     counted.stories,
     counted.points,
     counted.taken_from,
-    reference.as_of
+    reference.as_of,
+    CASE WHEN counted.stories IS NULL THEN 'not in history_days' END AS stories_reason,
+    CASE WHEN counted.points IS NULL THEN 'not in history_days' END AS points_reason
 FROM counted
 LEFT JOIN projects AS project ON project.id = counted.project_id
 LEFT JOIN project_as_of AS reference ON reference.project_id = counted.project_id

@@ -1,6 +1,6 @@
 -- One row per story that is not accepted: how long it has been waiting.
 --
--- age_days: from its creation to as_of (see project_as_of).
+-- age_days: from its creation to as_of (see project_as_of). age_reason: why it is null.
 -- days_in_state: from its last transition to as_of. A story without transitions counts from its
 --   creation if the server gave its `cycle_time_details`, because it would also have given
 --   transitions. days_in_state_reason: why it is null.
@@ -50,6 +50,7 @@ SELECT
     ) / 86400 AS days_in_state,
     story.current_state <> 'unscheduled' AS is_scheduled,
     CASE WHEN story.in_state_since IS NULL THEN 'no transitions' END AS days_in_state_reason,
-    reference.as_of
+    reference.as_of,
+    CASE WHEN story.created_at IS NULL THEN 'no creation date' END AS age_reason
 FROM story
 LEFT JOIN project_as_of AS reference ON reference.project_id = story.project_id

@@ -95,8 +95,8 @@ def inlined(template: Template, is_inlined: Callable[[Template], bool]) -> list[
     return list(reversed(wanted.values()))
 
 
-def relations(template: Template) -> frozenset[str]:
-    """The tables and views that a view reads, in its own query and in its helpers'."""
-    helpers = inlined(template, lambda other: other.is_helper)
-    reads = template.reads.union(*(helper.reads for helper in helpers))
-    return reads - {helper.name for helper in helpers}
+def relations(template: Template, is_inlined: Callable[[Template], bool]) -> frozenset[str]:
+    """The tables and views that a view reads, if some templates become part of it."""
+    parts = inlined(template, is_inlined)
+    reads = template.reads.union(*(part.reads for part in parts))
+    return reads - {part.name for part in parts}

@@ -12,7 +12,7 @@
 --   Tracker's own `cycle_time_details`.
 -- lead_time_hours: from creation to acceptance; whole days if the dates have no time.
 -- rejection_count: the number of transitions to `rejected`, or that in `cycle_time_details`.
--- cycle_time_reason, lead_time_reason, rejection_count_reason: why the number is null.
+-- cycle_time_reason, lead_time_reason, rejection_count_reason, points_reason: why the number is null.
 --
 -- Needs: projects, stories, stories__transitions.
 WITH moves AS (
@@ -119,5 +119,9 @@ SELECT
         WHEN created_at IS NULL THEN 'no creation date'
         ELSE 'accepted before creation'
     END AS lead_time_reason,
-    CASE WHEN rejection_count IS NULL THEN 'no transitions' END AS rejection_count_reason
+    CASE WHEN rejection_count IS NULL THEN 'no transitions' END AS rejection_count_reason,
+    CASE
+        WHEN NOT coalesce(is_estimated, TRUE) THEN 'type is not estimated'
+        WHEN estimate IS NULL THEN 'no estimate'
+    END AS points_reason
 FROM measured

@@ -4,7 +4,7 @@
 --   see story_measures.
 -- iteration_number: the iteration that has the story; for a story that is not accepted, as planned.
 -- comment_count, task_count, open_task_count, open_blocker_count: null if the story comes from files
---   that have none of these for the whole project.
+--   that have none of these for the whole project; their …_reason says so.
 --
 -- Needs: people, epics, iterations, stories with their nested tables, story_measures.
 WITH labelled AS (
@@ -122,7 +122,20 @@ SELECT
     END AS open_blocker_count,
     measured.cycle_time_reason,
     measured.lead_time_reason,
-    measured.rejection_count_reason
+    measured.rejection_count_reason,
+    measured.points_reason,
+    CASE
+        WHEN story._source IS NOT NULL AND coalesce(known.comments, 0) = 0
+            THEN 'no comments in the files'
+    END AS comment_count_reason,
+    CASE
+        WHEN story._source IS NOT NULL AND coalesce(known.tasks, 0) = 0
+            THEN 'no tasks in the files'
+    END AS task_count_reason,
+    CASE
+        WHEN story._source IS NOT NULL AND coalesce(known.blockers, 0) = 0
+            THEN 'no blockers in the files'
+    END AS blocker_count_reason
 FROM stories AS story
 INNER JOIN story_measures AS measured
     ON measured.project_id = story.project_id AND measured.story_id = story.id

@@ -1,7 +1,7 @@
-"""What a Tracker workspace holds, and what every change to it has in common.
+"""The data of a workspace, and what all changes to it have in common.
 
-A change bumps its project's `version` by one and appends one activity; both are done here, so that
-the modules of changes (`story_changes`, `child_changes`, `project_changes`) say only what changes.
+A change increments its project's `version` and appends one activity. Both are done here; the
+modules `story_changes`, `child_changes` and `project_changes` define the changes.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 Record = dict[str, Any]
-"""One API v5 record with all its attributes, those included that the API gives only when asked."""
+"""A record of API v5 with all its attributes, including those returned on request only."""
 
 SITE = "https://www.pivotaltracker.com"
-"""The site to which the `url` of stories and epics leads."""
+"""The site in the `url` of stories and epics."""
 
 STATES = (
     "accepted",
@@ -29,7 +29,7 @@ STATES = (
     "unstarted",
     "unscheduled",
 )
-"""Every `current_state`, in the order of the recorded daily history's columns."""
+"""All values of `current_state`, in the column order of recorded daily histories."""
 
 CHILD_LISTS = {
     "comment": "comments",
@@ -39,23 +39,29 @@ CHILD_LISTS = {
     "pull_request": "pull_requests",
     "branch": "branches",
 }
-"""The attribute of a story in which its children of a kind lie; epics have `comments` only."""
+"""The attribute of a story that has its children of a kind; epics have `comments` only."""
 
-HIGHEST_SMALL_ID = 10**8
-"""New ids lie above it, as those of Tracker's stories did: no column of 32-bit habits gets away."""
+MOVES_UPDATED_AT = frozenset({"comment", "task", "owner_ids"})
+"""The kinds of children whose changes move their parent's `updated_at`, and `owner_ids`.
+
+Comments and tasks did so in recorded activity. Of the other children nothing is known, so this
+server takes the case that is harder for a reader: only the activity tells of them.
+"""
+
+MIN_NEW_ID = 10**8
+"""New ids are larger, like those of Tracker's later stories."""
 
 
 @dataclass
 class Project:
-    """One project and everything in it.
+    """A project and everything in it.
 
-    Records are kept as the API gives them, with these differences, so that each fact is held once:
-    a story holds `label_ids` and no `labels`; an epic holds `label_id` and no `label`; who
-    performed, owned or reviewed something is held by id. The rest of a story's children lie inside
-    the story's record: `owner_ids`, `follower_ids`, `comments` (each with `file_attachments` and
-    `google_attachments`), `tasks`, `blockers`, `reviews`, `transitions`, `pull_requests`,
-    `branches`. Where a record tells more or less of a label, a person or a review type than is
-    known elsewhere, it holds that too, under the API's name, and it is given as it is.
+    Records have the form of the API, except that each fact is stored once: a story has `label_ids`
+    and no `labels`, an epic has `label_id` and no `label`, and people are referenced by id. The
+    other children of a story are nested in it: `owner_ids`, `follower_ids`, `comments` (each with
+    `file_attachments` and `google_attachments`), `tasks`, `blockers`, `reviews`, `transitions`,
+    `pull_requests`, `branches`. A nested label, person or review type that differs from the one
+    known elsewhere is stored too, under the API's name, and returned unchanged.
     """
 
     record: Record
@@ -69,25 +75,25 @@ class Project:
     """By id, with `person_id` instead of `person`."""
     review_types: dict[int, Record] = field(default_factory=dict)
     activity: list[Record] = field(default_factory=list)
-    """Oldest first; what the server has forgotten is no longer in it."""
+    """Oldest first, as far as the server has kept it."""
     iterations: list[Record] | None = None
-    """As recorded, with `story_ids`; None where they follow from the stories."""
+    """As recorded, with `story_ids`; None if they are computed from the stories."""
     history_days: Record | None = None
-    """As recorded (a `daily_history_container`); None where it follows from the transitions."""
+    """As recorded (a `daily_history_container`); None if it is computed from the transitions."""
     releases: dict[int, Record] | None = None
-    """As recorded, by id, with `story_ids`; None where they follow from the stories."""
+    """As recorded, by id, with `story_ids`; None if they are computed from the stories."""
     iteration_overrides: dict[int, Record] = field(default_factory=dict)
     """By number: the iterations whose `length` or `team_strength` is not the usual one."""
 
 
 @dataclass
-class Holdings:
-    """All that one server holds; `tracker_server.workspace.Workspace` adds changes and readings."""
+class WorkspaceData:
+    """The data of a workspace; `Workspace` adds changes and computed values."""
 
     me: Record
-    """As `/me` answers, `api_token` included; without one, every token is right."""
+    """The response to `/me`, with the `api_token`; without one, every token is valid."""
     now: datetime
-    """The time in the workspace: current iterations and new records take it from here."""
+    """The time in the workspace, for new records and the current iteration."""
     people: dict[int, Record] = field(default_factory=dict)
     projects: dict[int, Project] = field(default_factory=dict)
     accounts: dict[int, Record] = field(default_factory=dict)
@@ -96,18 +102,21 @@ class Holdings:
     workspaces: dict[int, Record] = field(default_factory=dict)
     attachments: MutableMapping[int, bytes] = field(default_factory=dict)
     """The bytes of file attachments, by attachment id."""
-    as_recorded: bool = False
-    """Whether what is not in a record is unknown, rather than worked out from others."""
+    moves_updated_at: frozenset[str] = MOVES_UPDATED_AT
+    """What moves `updated_at`. Without `owner_ids`, edits of owners alone leave a story's as it is,
+    as at LiteTracker; without `comment`, comments do."""
+    is_recording: bool = False
+    """Whether a value that is not in a record is unknown, and not computed from other records."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
-    """Held by every change, and by whoever reads more than one value."""
+    """Held by every change, and while several values are read."""
     revision: int = field(default=0, compare=False)
-    """Moved by every change, the unnoticed ones included: equal revisions, equal answers."""
+    """Incremented by every change: equal revisions, equal responses."""
 
     def __post_init__(self) -> None:
-        self._written = (self.now, written(self.now))
+        self._formatted_now = (self.now, format_time(self.now))
         self._project_ids: dict[int, int] = {}
         self._parent_ids: dict[int, int] = {}
-        self._last_id = max(HIGHEST_SMALL_ID, *self._ids())
+        self._last_id = max(MIN_NEW_ID, *self._ids())
 
     def find_project(self, project_id: int) -> Project:
         """Find a project.
@@ -120,15 +129,15 @@ class Holdings:
         return self.projects[project_id]
 
     def find_story(self, story_id: int) -> tuple[Project, Record]:
-        """Find a story and the project it is in, without looking through the stories.
+        """Find a story and its project, without a search through the stories.
 
         Raises:
             KeyError: There is no such story.
         """
         project = self.projects.get(self._project_ids.get(story_id, 0))
         if project is None or story_id not in project.stories:
-            # A project that was put in ready-made is not in the index yet.
-            project = self._holder_of(story_id, "stories")
+            # projects that were not made by a change are not in the index yet
+            project = self._project_with(story_id, "stories")
             self._project_ids[story_id] = project.record["id"]
         return project, project.stories[story_id]
 
@@ -138,7 +147,7 @@ class Holdings:
         Raises:
             KeyError: There is no such epic.
         """
-        project = self._holder_of(epic_id, "epics")
+        project = self._project_with(epic_id, "epics")
         return project, project.epics[epic_id]
 
     def find_label(self, label_id: int) -> tuple[Project, Record]:
@@ -147,7 +156,7 @@ class Holdings:
         Raises:
             KeyError: There is no such label.
         """
-        project = self._holder_of(label_id, "labels")
+        project = self._project_with(label_id, "labels")
         return project, project.labels[label_id]
 
     def find_membership(self, membership_id: int) -> tuple[Project, Record]:
@@ -156,11 +165,11 @@ class Holdings:
         Raises:
             KeyError: There is no such membership.
         """
-        project = self._holder_of(membership_id, "memberships")
+        project = self._project_with(membership_id, "memberships")
         return project, project.memberships[membership_id]
 
     def find_child(self, kind: str, child_id: int) -> tuple[Project, Record, Record]:
-        """Find what lies inside a story, or a comment inside an epic.
+        """Find a record nested in a story, or a comment of an epic.
 
         Args:
             kind: One of `CHILD_LISTS`.
@@ -193,24 +202,24 @@ class Holdings:
             return self.find_epic(parent_id)
 
     def time(self) -> str:
-        """Say what time it is in the workspace, as the API writes it: UTC, whole seconds, `Z`."""
-        if self._written[0] is not self.now:
-            self._written = (self.now, written(self.now))
-        return self._written[1]
+        """Return the time in the workspace, in the format of the API."""
+        if self._formatted_now[0] is not self.now:
+            self._formatted_now = (self.now, format_time(self.now))
+        return self._formatted_now[1]
 
     def new_id(self) -> int:
-        """Give an id that nothing in the workspace has."""
+        """Return a new id."""
         self._last_id += 1
         return self._last_id
 
     def next_version(self, project: Project) -> int:
-        """Move the project's `version` by one, and say what it is now."""
+        """Increment a project's `version`, and return it."""
         version: int = project.record.get("version", 0) + 1
         project.record["version"] = version
         return version
 
     def performer(self, by: int | None) -> int:
-        """Say who performs a change: the person named, else the owner of the token."""
+        """Return who performs a change: the person given, or else the owner of the token."""
         return self.me["id"] if by is None else by
 
     def record_activity(
@@ -223,16 +232,16 @@ class Holdings:
         changes: list[Record],
         primary_resources: list[Record],
     ) -> None:
-        """Append the activity of the change that has just made the project's newest version.
+        """Append the activity of the change that made the project's latest version.
 
         Args:
-            project: Where it happened.
+            project: The project.
             kind: Such as `story_update_activity`.
             by: The person who did it; None is the owner of the token.
             highlight: The verb, such as `added comment:`.
-            rest: What stands behind the verb in the message.
+            rest: The rest of the message.
             changes: The records created, updated and deleted.
-            primary_resources: What it is about.
+            primary_resources: The records that it is about.
         """
         record = project.record
         performer = self._person_in_brief(self.performer(by))
@@ -259,11 +268,11 @@ class Holdings:
             brief["initials"] = person["initials"]
         return brief
 
-    def _holder_of(self, record_id: int, collection: str) -> Project:
+    def _project_with(self, record_id: int, collection: str) -> Project:
         for project in self.projects.values():
             if record_id in getattr(project, collection):
                 return project
-        raise KeyError(f"there is no {record_id} among the {collection}")
+        raise KeyError(f"{record_id} is not in {collection} of any project")
 
     def _parents(self) -> Iterator[Record]:
         for project in self.projects.values():
@@ -284,8 +293,7 @@ class Holdings:
         yield from (*self.account_memberships, *self.attachments)
         for project in self.projects.values():
             yield project.record["id"]
-            for held in (project.stories, project.epics, project.labels):
-                yield from held
+            yield from (*project.stories, *project.epics, *project.labels)
             yield from (*project.memberships, *project.review_types)
         self._index_children()
         yield from self._parent_ids
@@ -295,10 +303,10 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def change(method: _Method) -> _Method:
-    """Make a method a change: it holds the lock and moves the workspace's `revision`."""
+    """Make a method a change: it holds the lock and increments the `revision`."""
 
     @wraps(method)
-    def locked(self: Holdings, *args: object, **kwargs: object) -> object:
+    def locked(self: WorkspaceData, *args: object, **kwargs: object) -> object:
         with self.lock:
             self.revision += 1
             return method(self, *args, **kwargs)
@@ -306,27 +314,27 @@ def change(method: _Method) -> _Method:
     return cast("_Method", locked)
 
 
-def written(moment: datetime) -> str:
-    """Write a moment as the API does: `2025-04-25T16:00:00Z`."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+def format_time(timestamp: datetime) -> str:
+    """Format a time like the API: `2025-04-25T16:00:00Z`."""
+    return timestamp.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def assign(record: Record, values: Mapping[str, object]) -> tuple[Record, Record]:
-    """Set attributes of a record; None takes an attribute away, as the API knows no null.
+    """Set attributes of a record; None removes an attribute, because the API has no null.
 
     Lists are copied, because an activity keeps the list that was there before.
 
     Args:
         record: Changed in place.
-        values: The attributes and what they are to be.
+        values: The new values.
 
     Returns:
         The original and the new values of those attributes that differ, None for absent.
     """
     original: Record = {}
     new: Record = {}
-    for name, given in values.items():
-        value = list(given) if isinstance(given, (list, tuple)) else given
+    for name, item in values.items():
+        value = list(item) if isinstance(item, (list, tuple)) else item
         if record.get(name) == value:
             continue
         original[name] = record.get(name)
@@ -338,8 +346,8 @@ def assign(record: Record, values: Mapping[str, object]) -> tuple[Record, Record
     return original, new
 
 
-def created(record: Record, values: Mapping[str, object] | None = None) -> Record:
-    """Describe, inside an activity, that a record was created.
+def created_change(record: Record, values: Mapping[str, object] | None = None) -> Record:
+    """Return the change of an activity that created a record.
 
     Args:
         record: The new record.
@@ -349,25 +357,25 @@ def created(record: Record, values: Mapping[str, object] | None = None) -> Recor
     return _describe(record, "create", new_values=new_values)
 
 
-def updated(record: Record, original: Record, new: Record) -> Record:
-    """Describe, inside an activity, that a record was updated from some values to others."""
+def updated_change(record: Record, original: Record, new: Record) -> Record:
+    """Return the change of an activity that updated a record."""
     return _describe(record, "update", original_values=original, new_values=new)
 
 
-def deleted(record: Record) -> Record:
-    """Describe, inside an activity, that a record was deleted: no values, as recorded."""
+def deleted_change(record: Record) -> Record:
+    """Return the change of an activity that deleted a record; recorded ones have no values."""
     return _describe(record, "delete")
 
 
 def resource(record: Record) -> Record:
-    """Name a story, an epic, a label or a project, as an activity's `primary_resources` do."""
+    """Return a story, epic, label or project as it is in `primary_resources`."""
     return {
         name: record[name] for name in ("kind", "id", "name", "story_type", "url") if name in record
     }
 
 
 def resources(records: Iterable[Record]) -> list[Record]:
-    """Name several of them."""
+    """Return several records as they are in `primary_resources`."""
     return [resource(record) for record in records]
 
 

@@ -1,4 +1,4 @@
-"""The words of the made-up workspace: products, people, and what a team writes all day."""
+"""The words of the sample workspace: products, people, and texts."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Product:
-    """One invented product; its words are put together to story names."""
+    """A fictitious product; story names are made of its words."""
 
     name: str
     parts: tuple[str, ...]
-    """The teams that build it, one project each."""
+    """The parts of the product, one project each."""
     pitch: str
     repository: str
     roles: tuple[str, ...]
     wishes: tuple[str, ...]
-    """What a role can do once a feature is there."""
+    """What a role can do with a feature."""
     places: tuple[str, ...]
-    """Where on the product something is seen."""
+    """Where in the product a feature is seen."""
     things: tuple[str, ...]
     epics: tuple[str, ...]
-    """In the order in which they are worked on."""
+    """In the order of work."""
 
 
 PRODUCTS = (
@@ -205,7 +205,7 @@ PEOPLE = (
     ("Yusuf Demir", 0.7, 1.0),
     ("Ida Lindqvist", 0.0, 1.0),
 )
-"""Name, and from when to when someone is there, in shares of the two years; the first is `me`."""
+"""Names, with the shares of the two years at which they join and leave; the first is `me`."""
 
 LABELS = ("ux", "api", "tech debt", "quick win", "customer", "needs design", "speed", "a11y")
 

@@ -1,34 +1,33 @@
-"""A Tracker workspace held in memory: its projects, and every change that can happen to them."""
+"""The workspace: its data, its changes, and the values computed from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tracker_server import iterations
-from tracker_server.child_changes import ChildChanges
-from tracker_server.model import STATES, Project, Record
-from tracker_server.project_changes import ProjectChanges
+from tracker_server.workspace import iterations
+from tracker_server.workspace.child_changes import ChildChanges
+from tracker_server.workspace.model import STATES, Project, Record
+from tracker_server.workspace.project_changes import ProjectChanges
 
 __all__ = ["Project", "Record", "Workspace"]
 
 WORKING_STATES = ("started", "finished", "delivered", "rejected")
-"""The states whose time makes the cycle time."""
+"""The states that count towards the cycle time."""
 
 
 @dataclass
 class Workspace(ChildChanges, ProjectChanges):
-    """All that one server holds.
+    """A workspace in memory.
 
-    Its attributes are those of `tracker_server.model.Holdings`, its changes those of
-    `StoryChanges`, `ChildChanges` and `ProjectChanges`. Each change takes the time from `now`,
-    bumps the project's `version` by one, and appends one activity; `by` is the person who performs
-    it, the owner of the token if none is named. What follows from all that is read with the methods
-    here.
+    Its attributes are those of `WorkspaceData`, its changes those of `StoryChanges`,
+    `ChildChanges` and `ProjectChanges`. Each change happens at `now`, increments the project's
+    `version`, and appends one activity. `by` is the id of the person who performs it; by default
+    it is the owner of the token.
     """
 
     def iterations(self, project_id: int) -> list[Record]:
-        """Give a project's iterations: see `tracker_server.iterations.iterations`.
+        """Return a project's iterations: see `iterations.iterations`.
 
         Raises:
             KeyError: There is no such project.
@@ -37,7 +36,7 @@ class Workspace(ChildChanges, ProjectChanges):
             return iterations.iterations(self.find_project(project_id), self.now)
 
     def current_iteration_number(self, project_id: int) -> int:
-        """Give the number of the iteration that is going on now.
+        """Return the number of the current iteration.
 
         Raises:
             KeyError: There is no such project.
@@ -45,12 +44,12 @@ class Workspace(ChildChanges, ProjectChanges):
         with self.lock:
             project = self.find_project(project_id)
             recorded: int | None = project.record.get("current_iteration_number")
-            if self.as_recorded and recorded is not None:
+            if self.is_recording and recorded is not None:
                 return recorded
             return iterations.current_number(project, self.now)
 
     def current_velocity(self, project_id: int) -> int:
-        """Give a project's velocity, in points an iteration.
+        """Return a project's velocity in points per iteration.
 
         Raises:
             KeyError: There is no such project.
@@ -59,7 +58,7 @@ class Workspace(ChildChanges, ProjectChanges):
             return iterations.current_velocity(self.find_project(project_id), self.now)
 
     def current_volatility(self, project_id: int) -> float:
-        """Give how much a project's velocity wavers, in percent of it.
+        """Return the volatility of a project's velocity in percent.
 
         Raises:
             KeyError: There is no such project.
@@ -68,7 +67,7 @@ class Workspace(ChildChanges, ProjectChanges):
             return iterations.current_volatility(self.find_project(project_id), self.now)
 
     def history_days(self, project_id: int, iteration: int | None = None) -> Record:
-        """Give points and stories by state, day by day: see `iterations.history_days`.
+        """Return points and stories by state and day: see `iterations.history_days`.
 
         Raises:
             KeyError: There is no such project, or no such iteration in it.
@@ -77,14 +76,13 @@ class Workspace(ChildChanges, ProjectChanges):
             return iterations.history_days(self.find_project(project_id), self.now, iteration)
 
     def cycle_time_details(self, story: Record) -> Record:
-        """Say how long a story was in each working state, and how often it came into it.
+        """Return how long a story was in each working state, and how often.
 
-        Weekends count: the recorded times are those of the clock, though a copy of the
-        documentation says otherwise. `total_cycle_time` is their sum, absent if the story was never
-        worked on.
+        Weekends count, as in recorded times, although a copy of the documentation says otherwise.
+        `total_cycle_time` is the sum, absent if the story was never worked on.
 
         Args:
-            story: Its recorded `cycle_time_details`, if any, are given as they are.
+            story: The story; recorded `cycle_time_details` are returned unchanged.
 
         Returns:
             A record of kind `cycle_time_details`, times in milliseconds.
@@ -95,12 +93,12 @@ class Workspace(ChildChanges, ProjectChanges):
         spent = dict.fromkeys(WORKING_STATES, 0)
         entered = dict.fromkeys(WORKING_STATES, 0)
         transitions = story.get("transitions", ())
-        moments = [datetime.fromisoformat(each["occurred_at"]) for each in transitions]
-        moments.append(self.now.astimezone(UTC).replace(microsecond=0))
-        for place, transition in enumerate(transitions):
+        times = [datetime.fromisoformat(each["occurred_at"]) for each in transitions]
+        times.append(self.now.astimezone(UTC).replace(microsecond=0))
+        for position, transition in enumerate(transitions):
             state = transition["state"]
             if state in spent:
-                seconds = (moments[place + 1] - moments[place]).total_seconds()
+                seconds = (times[position + 1] - times[position]).total_seconds()
                 spent[state] += int(seconds) * 1000
                 entered[state] += 1
         details: Record = {"kind": "cycle_time_details", "story_id": story["id"]}
@@ -112,9 +110,9 @@ class Workspace(ChildChanges, ProjectChanges):
         return details
 
     def story_counts(self, label: Record) -> Record:
-        """Count the stories that carry a label, and their points, by state.
+        """Count the stories with a label, and their points, by state.
 
-        A story without an estimate counts among those of zero points, as recorded.
+        A story without an estimate counts as one of zero points, as recorded.
 
         Returns:
             A record of kind `story_counts`.
@@ -142,16 +140,16 @@ class Workspace(ChildChanges, ProjectChanges):
         }
 
     def releases(self, project_id: int) -> list[Record]:
-        """Give a project's releases in priority order.
+        """Return a project's releases in priority order.
 
         Returns:
-            Records of kind `release`, with `label_ids`, and with `story_ids`: the stories that
-            stand above it and below the release before.
+            Records of kind `release`, with `label_ids`, and with `story_ids`: the stories above
+            it and below the previous release.
 
         Raises:
             KeyError: There is no such project.
         """
-        found: list[Record] = []
+        releases: list[Record] = []
         above: list[int] = []
         with self.lock:
             project = self.find_project(project_id)
@@ -159,11 +157,11 @@ class Workspace(ChildChanges, ProjectChanges):
                 return list(project.releases.values())
             for story in project.stories.values():
                 if story["story_type"] == "release":
-                    found.append(_as_release(story, above))
+                    releases.append(_as_release(story, above))
                     above = []
                 else:
                     above.append(story["id"])
-        return found
+        return releases
 
 
 def _as_release(story: Record, story_ids: list[int]) -> Record:

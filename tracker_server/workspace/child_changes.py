@@ -1,32 +1,25 @@
-"""The changes of what lies inside stories and epics: comments, tasks, blockers, reviews, code."""
+"""The changes of comments, tasks, blockers, reviews, pull requests and branches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracker_server.model import (
+from tracker_server.workspace.model import (
     CHILD_LISTS,
-    Holdings,
     Project,
     Record,
+    WorkspaceData,
     assign,
     change,
-    created,
-    deleted,
+    created_change,
+    deleted_change,
     resource,
-    updated,
+    updated_change,
 )
 
-MOVES_UPDATED_AT = {"comment", "task"}
-"""The children whose changes move their parent's `updated_at`.
 
-Comments and tasks did so in recorded activity. Of the others nothing is known, so this server takes
-the case that is harder for a reader: only the activity tells of them.
-"""
-
-
-class ChildChanges(Holdings):
-    """What can happen inside stories, and to the comments of epics."""
+class ChildChanges(WorkspaceData):
+    """Changes of the records nested in stories and epics."""
 
     @change
     def add_comment(
@@ -43,33 +36,23 @@ class ChildChanges(Holdings):
         """Comment on a story or on an epic.
 
         Args:
-            text: None where there is only an attachment.
-            story_id: The story, or
-            epic_id: the epic.
-            file_attachments: Each with `filename` and the bytes as `content`; `content_type`,
-                `width`, `height` and whatever else is given are kept.
+            text: The text; None if there are only attachments.
+            story_id: The story; None for a comment on an epic.
+            epic_id: The epic; None for a comment on a story.
+            file_attachments: Each with `filename` and the bytes as `content`; other attributes,
+                such as `content_type`, are kept.
             google_attachments: Each with `title`, `alternate_link` …
             by: The person who comments.
-            attributes: More of the comment, such as `commit_identifier` and `commit_type`.
+            attributes: Further attributes, such as `commit_identifier` and `commit_type`.
 
         Raises:
             KeyError: There is no such story or epic.
-            ValueError: Both or neither of them was named.
+            ValueError: Both or neither of them was given.
         """
-        if (story_id is None) == (epic_id is None):
-            raise ValueError("a comment belongs to a story or to an epic")
-        if story_id is not None:
-            project, parent = self.find_story(story_id)
-        else:
-            project, parent = self.find_epic(epic_id or 0)
+        project, parent = self._commented_record(story_id, epic_id)
         comment_id = self.new_id()
         comment = {
-            "kind": "comment",
-            "id": comment_id,
-            f"{parent['kind']}_id": parent["id"],
-            "person_id": self.performer(by),
-            "created_at": self.time(),
-            "updated_at": self.time(),
+            **self._new_comment(parent, comment_id, by),
             **attributes,
             "file_attachments": [self._attach(file, by) for file in file_attachments],
             "google_attachments": [
@@ -82,7 +65,7 @@ class ChildChanges(Holdings):
 
     @change
     def edit_comment(self, comment_id: int, text: str, *, by: int | None = None) -> Record:
-        """Write a comment's text anew.
+        """Change the text of a comment.
 
         Raises:
             KeyError: There is no such comment.
@@ -104,7 +87,7 @@ class ChildChanges(Holdings):
     def add_task(
         self, story_id: int, description: str, *, complete: bool = False, by: int | None = None
     ) -> Record:
-        """Add a task behind the story's others.
+        """Add a task after the others of the story.
 
         Raises:
             KeyError: There is no such story.
@@ -124,12 +107,12 @@ class ChildChanges(Holdings):
 
     @change
     def edit_task(self, task_id: int, *, by: int | None = None, **changes: object) -> Record:
-        """Rewrite or complete a task.
+        """Change or complete a task.
 
         Args:
-            task_id: Which.
-            by: The person who does it.
-            changes: `description`, `complete`.
+            task_id: The task.
+            by: The person who edits it.
+            changes: New values of `description` and `complete`.
 
         Raises:
             KeyError: There is no such task.
@@ -141,7 +124,7 @@ class ChildChanges(Holdings):
 
     @change
     def delete_task(self, task_id: int, *, by: int | None = None) -> None:
-        """Delete a task; those behind it move up.
+        """Delete a task; the positions of later ones are decremented.
 
         Raises:
             KeyError: There is no such task.
@@ -153,7 +136,7 @@ class ChildChanges(Holdings):
 
     @change
     def add_blocker(self, story_id: int, description: str, *, by: int | None = None) -> Record:
-        """Say what blocks a story: a text, which may name another story as `#id`.
+        """Add a blocker to a story: a text, which may name another story as `#id`.
 
         Raises:
             KeyError: There is no such story.
@@ -173,12 +156,12 @@ class ChildChanges(Holdings):
 
     @change
     def edit_blocker(self, blocker_id: int, *, by: int | None = None, **changes: object) -> Record:
-        """Rewrite or resolve a blocker.
+        """Change or resolve a blocker.
 
         Args:
-            blocker_id: Which.
-            by: The person who does it.
-            changes: `description`, `resolved`.
+            blocker_id: The blocker.
+            by: The person who edits it.
+            changes: New values of `description` and `resolved`.
 
         Raises:
             KeyError: There is no such blocker.
@@ -205,14 +188,14 @@ class ChildChanges(Holdings):
         status: str = "unstarted",
         by: int | None = None,
     ) -> Record:
-        """Ask for a review.
+        """Request a review.
 
         Args:
-            story_id: Of which story.
-            review_type_id: Which of the project's review types.
-            reviewer_id: Who is to do it; None where nobody is assigned.
+            story_id: The story.
+            review_type_id: One of the project's review types.
+            reviewer_id: The reviewer; None if nobody is assigned.
             status: `unstarted`, `in_review`, `pass` or `revise`.
-            by: The person who asks.
+            by: The person who requests it.
 
         Raises:
             KeyError: There is no such story, or no such review type in its project.
@@ -234,12 +217,12 @@ class ChildChanges(Holdings):
 
     @change
     def edit_review(self, review_id: int, *, by: int | None = None, **changes: object) -> Record:
-        """Assign a review or say how it went.
+        """Change the reviewer or the status of a review.
 
         Args:
-            review_id: Which.
-            by: The person who does it.
-            changes: `status`, `reviewer_id`.
+            review_id: The review.
+            by: The person who edits it.
+            changes: New values of `status` and `reviewer_id`.
 
         Raises:
             KeyError: There is no such review.
@@ -270,11 +253,11 @@ class ChildChanges(Holdings):
 
         Args:
             story_id: The story.
-            owner: Of the repository.
-            repo: The repository's name.
-            number: The pull request's.
-            status: Such as `open`, `merged`, `closed` or, as recorded, `unknown`.
-            by: The person who does it.
+            owner: The owner of the repository.
+            repo: The name of the repository.
+            number: The number of the pull request.
+            status: `open`, `merged`, `closed` or, as recorded, `unknown`.
+            by: The person who attaches it.
 
         Raises:
             KeyError: There is no such story.
@@ -301,14 +284,14 @@ class ChildChanges(Holdings):
     ) -> Record:
         """Attach a GitHub branch to a story.
 
-        No branch was ever recorded, so its attributes follow those of a pull request.
+        No branch was recorded, so its attributes are similar to those of a pull request.
 
         Args:
             story_id: The story.
-            owner: Of the repository.
-            repo: The repository's name.
-            name: The branch's.
-            by: The person who does it.
+            owner: The owner of the repository.
+            repo: The name of the repository.
+            name: The name of the branch.
+            by: The person who attaches it.
 
         Raises:
             KeyError: There is no such story.
@@ -327,6 +310,25 @@ class ChildChanges(Holdings):
             "updated_at": self.time(),
         }
         return self._add(project, story, branch, by, "attached", f"branch {name}")
+
+    def _new_comment(self, parent: Record, comment_id: int, by: int | None) -> Record:
+        return {
+            "kind": "comment",
+            "id": comment_id,
+            f"{parent['kind']}_id": parent["id"],
+            "person_id": self.performer(by),
+            "created_at": self.time(),
+            "updated_at": self.time(),
+        }
+
+    def _commented_record(
+        self, story_id: int | None, epic_id: int | None
+    ) -> tuple[Project, Record]:
+        if story_id is not None and epic_id is None:
+            return self.find_story(story_id)
+        if epic_id is not None and story_id is None:
+            return self.find_epic(epic_id)
+        raise ValueError("a comment belongs to a story or to an epic")
 
     def _add(
         self,
@@ -347,7 +349,7 @@ class ChildChanges(Holdings):
             by,
             highlight,
             rest,
-            [created(child, _new_values(child)), *self._touched(parent, kind)],
+            [created_change(child, _new_values(child)), *self._touch_parent(parent, kind)],
             [resource(parent)],
         )
         return child
@@ -374,7 +376,7 @@ class ChildChanges(Holdings):
             by,
             highlight,
             rest,
-            [updated(child, original, new), *self._touched(parent, kind)],
+            [updated_change(child, original, new), *self._touch_parent(parent, kind)],
             [resource(parent)],
         )
         return child
@@ -392,18 +394,18 @@ class ChildChanges(Holdings):
             by,
             highlight,
             rest,
-            [*self._touched(parent, kind), deleted(child)],
+            [*self._touch_parent(parent, kind), deleted_change(child)],
             [resource(parent)],
         )
         return child
 
-    def _touched(self, parent: Record, kind: str) -> list[Record]:
+    def _touch_parent(self, parent: Record, kind: str) -> list[Record]:
         now = self.time()
-        if kind not in MOVES_UPDATED_AT or parent.get("updated_at") == now:
+        if kind not in self.moves_updated_at or parent.get("updated_at") == now:
             return []
         original = {"updated_at": parent.get("updated_at")}
         parent["updated_at"] = now
-        return [updated(parent, original, {"updated_at": now})]
+        return [updated_change(parent, original, {"updated_at": now})]
 
     def _attach(self, file: Record, by: int | None) -> Record:
         attachment_id = self.new_id()

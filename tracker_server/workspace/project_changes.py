@@ -1,28 +1,52 @@
-"""The changes of projects and what they are set up with: people, labels, epics, review types."""
+"""The changes of projects, people, memberships, labels, epics, review types and iterations."""
 
 from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from tracker_server.iterations import first_day, midnight
-from tracker_server.model import (
+from tracker_server.workspace.iterations import first_day, midnight
+from tracker_server.workspace.model import (
     SITE,
     Project,
     Record,
     assign,
     change,
-    created,
-    deleted,
+    created_change,
+    deleted_change,
+    format_time,
     resource,
     resources,
-    updated,
-    written,
+    updated_change,
 )
-from tracker_server.story_changes import StoryChanges
+from tracker_server.workspace.story_changes import StoryChanges
+
+_NEW_PROJECT = {
+    "name": "",
+    "version": 0,
+    "iteration_length": 1,
+    "week_start_day": "Monday",
+    "point_scale": "0,1,2,3",
+    "point_scale_is_custom": False,
+    "bugs_and_chores_are_estimatable": False,
+    "automatic_planning": True,
+    "enable_tasks": True,
+    "time_zone": "UTC",
+    "velocity_averaged_over": 3,
+    "number_of_done_iterations_to_show": 12,
+    "has_google_domain": False,
+    "enable_incoming_emails": True,
+    "initial_velocity": 10,
+    "public": False,
+    "atom_enabled": False,
+    "project_type": "private",
+    "current_iteration_number": 1,
+    "enable_following": True,
+}
+"""The settings of a new project."""
 
 
 class ProjectChanges(StoryChanges):
-    """What can happen to projects, their people, labels, epics and settings."""
+    """Changes of everything but stories and the records nested in them."""
 
     @change
     def add_person(
@@ -33,7 +57,7 @@ class ProjectChanges(StoryChanges):
         initials: str | None = None,
         username: str | None = None,
     ) -> Record:
-        """Let a person be known; what is not given follows from the name."""
+        """Add a person; what is not given is derived from the name."""
         words = name.split()
         handle = "".join(filter(str.isalnum, words[0].lower()))
         person: Record = {
@@ -49,52 +73,33 @@ class ProjectChanges(StoryChanges):
 
     @change
     def create_project(self, *, by: int | None = None, **attributes: object) -> Project:
-        """Create a project that `by` owns: the first activity tells of that membership.
+        """Create a project; its first activity is the membership of its owner.
 
         Args:
-            by: Its owner.
-            attributes: Of the project; `time_zone` may be an Olson name. What is not given is as
-                Tracker had it for a new project.
+            by: The owner.
+            attributes: Attributes of the project that differ from those of a new one. `time_zone`
+                may be an Olson name.
         """
         now, project_id = self.time(), self.new_id()
         record: Record = {
             "kind": "project",
             "id": project_id,
-            "name": "",
-            "version": 0,
-            "iteration_length": 1,
-            "week_start_day": "Monday",
-            "point_scale": "0,1,2,3",
-            "point_scale_is_custom": False,
-            "bugs_and_chores_are_estimatable": False,
-            "automatic_planning": True,
-            "enable_tasks": True,
-            "time_zone": "UTC",
-            "velocity_averaged_over": 3,
-            "number_of_done_iterations_to_show": 12,
-            "has_google_domain": False,
-            "enable_incoming_emails": True,
-            "initial_velocity": 10,
-            "public": False,
-            "atom_enabled": False,
-            "project_type": "private",
+            **_NEW_PROJECT,
             "created_at": now,
             "updated_at": now,
-            "current_iteration_number": 1,
-            "enable_following": True,
             **attributes,
         }
         if isinstance(record["time_zone"], str):
             record["time_zone"] = self._time_zone(record["time_zone"])
         project = Project(record)
-        record["start_time"] = written(midnight(record, first_day(project)))
+        record["start_time"] = format_time(midnight(record, first_day(project)))
         self.projects[project_id] = project
         self.add_membership(project_id, self.performer(by), "owner", by=by)
         return project
 
     @change
     def edit_project(self, project_id: int, *, by: int | None = None, **changes: object) -> Project:
-        """Change attributes of a project; None takes one away.
+        """Change attributes of a project; None removes one.
 
         Raises:
             KeyError: There is no such project.
@@ -108,19 +113,19 @@ class ProjectChanges(StoryChanges):
         self._touch(project.record, original, new)
         if "name" in new:
             self._refresh_my_projects()
-        self._tell(
+        self._record_change(
             project,
             "project_update_activity",
             by,
             "edited",
             "this project",
-            [updated(project.record, original, new)],
+            [updated_change(project.record, original, new)],
         )
         return project
 
     @change
     def delete_project(self, project_id: int) -> None:
-        """Delete a project with all that is in it; there is no activity left to tell of it.
+        """Delete a project with everything in it, its activity included.
 
         Raises:
             KeyError: There is no such project.
@@ -128,24 +133,24 @@ class ProjectChanges(StoryChanges):
         project = self.find_project(project_id)
         for story in list(project.stories.values()):
             self.find_story(story["id"])
-            self._take_out(project, story)
+            self._remove_story(project, story)
         del self.projects[project_id]
         for workspace in self.workspaces.values():
             ids = workspace.get("project_ids", [])
-            workspace["project_ids"] = [one for one in ids if one != project_id]
+            workspace["project_ids"] = [each for each in ids if each != project_id]
         self._refresh_my_projects()
 
     @change
     def add_membership(
         self, project_id: int, person_id: int, role: str = "member", *, by: int | None = None
     ) -> Record:
-        """Let a person into a project.
+        """Add a person to a project.
 
         Args:
             project_id: The project.
             person_id: The person.
             role: `owner`, `member` or `viewer`.
-            by: Who does it.
+            by: The person who adds them.
 
         Raises:
             KeyError: There is no such project.
@@ -166,13 +171,13 @@ class ProjectChanges(StoryChanges):
         }
         project.memberships[membership["id"]] = membership
         self._refresh_my_projects()
-        self._tell(
+        self._record_change(
             project,
             "project_membership_create_activity",
             by,
             "added",
             f"{self._person_in_brief(person_id)['name']} to this project",
-            [created(membership)],
+            [created_change(membership)],
         )
         return membership
 
@@ -180,7 +185,7 @@ class ProjectChanges(StoryChanges):
     def edit_membership(
         self, membership_id: int, *, by: int | None = None, **changes: object
     ) -> Record:
-        """Change a membership, its `role` for instance.
+        """Change a membership, such as its `role`.
 
         Raises:
             KeyError: There is no such membership.
@@ -191,19 +196,19 @@ class ProjectChanges(StoryChanges):
             return membership
         self._touch(membership, original, new)
         self._refresh_my_projects()
-        self._tell(
+        self._record_change(
             project,
             "project_membership_update_activity",
             by,
             "edited",
             f"the membership of {self._person_in_brief(membership['person_id'])['name']}",
-            [updated(membership, original, new)],
+            [updated_change(membership, original, new)],
         )
         return membership
 
     @change
     def remove_membership(self, membership_id: int, *, by: int | None = None) -> None:
-        """Let a person leave a project; what they own and wrote stays theirs.
+        """Remove a person from a project; their stories and comments stay.
 
         Raises:
             KeyError: There is no such membership.
@@ -211,13 +216,13 @@ class ProjectChanges(StoryChanges):
         project, membership = self.find_membership(membership_id)
         del project.memberships[membership_id]
         self._refresh_my_projects()
-        self._tell(
+        self._record_change(
             project,
             "project_membership_delete_activity",
             by,
             "removed",
             f"{self._person_in_brief(membership['person_id'])['name']} from this project",
-            [deleted(membership)],
+            [deleted_change(membership)],
         )
 
     @change
@@ -229,20 +234,20 @@ class ProjectChanges(StoryChanges):
         """
         project = self.find_project(project_id)
         label = self.new_label(project, name)
-        self._tell(
+        self._record_change(
             project,
             "label_create_activity",
             by,
             "added",
             f'label "{name}"',
-            [created(label)],
+            [created_change(label)],
             [resource(label)],
         )
         return label
 
     @change
     def rename_label(self, label_id: int, name: str, *, by: int | None = None) -> Record:
-        """Rename a label; no story's `updated_at` moves.
+        """Rename a label; the `updated_at` of its stories does not change.
 
         Raises:
             KeyError: There is no such label.
@@ -252,37 +257,37 @@ class ProjectChanges(StoryChanges):
         if not new:
             return label
         self._touch(label, original, new)
-        self._tell(
+        self._record_change(
             project,
             "label_update_activity",
             by,
             "renamed",
             f'label "{original["name"]}" to "{name}"',
-            [updated(label, original, new)],
+            [updated_change(label, original, new)],
             [resource(label)],
         )
         return label
 
     @change
     def delete_label(self, label_id: int, *, by: int | None = None) -> None:
-        """Delete a label and take it off its stories, which the one activity names as well.
+        """Delete a label and remove it from its stories, with one activity for all.
 
         Raises:
             KeyError: There is no such label.
-            ValueError: It is the label of an epic.
+            ValueError: It belongs to an epic.
         """
         project, label = self.find_label(label_id)
         if any(epic["label_id"] == label_id for epic in project.epics.values()):
-            raise ValueError(f"label {label_id} is that of an epic")
-        changes = [deleted(label)]
+            raise ValueError(f"label {label_id} belongs to an epic")
+        changes = [deleted_change(label)]
         for story in project.stories.values():
             if label_id in story["label_ids"]:
                 kept = [other for other in story["label_ids"] if other != label_id]
                 original, new = assign(story, {"label_ids": kept})
                 self._touch(story, original, new)
-                changes.append(updated(story, original, new))
+                changes.append(updated_change(story, original, new))
         del project.labels[label_id]
-        self._tell(
+        self._record_change(
             project,
             "label_delete_activity",
             by,
@@ -302,47 +307,36 @@ class ProjectChanges(StoryChanges):
         description: str | None = None,
         by: int | None = None,
     ) -> Record:
-        """Create an epic behind the others.
+        """Create an epic after the others.
 
         Args:
-            project_id: Where.
-            name: The epic's.
-            label_id: Its label; None makes one of the same name in lower case.
-            description: The epic's.
-            by: Who does it.
+            project_id: The project.
+            name: The name.
+            label_id: The label; None creates one with the name in lower case.
+            description: The description.
+            by: The person who creates it.
 
         Raises:
             KeyError: There is no such project.
         """
         project = self.find_project(project_id)
         new_label = self.new_label(project, name.lower()) if label_id is None else None
-        epic_id = self.new_id()
-        epic: Record = {
-            "kind": "epic",
-            "id": epic_id,
-            "project_id": project_id,
-            "name": name,
-            "url": f"{SITE}/epic/show/{epic_id}",
-            "label_id": new_label["id"] if new_label else label_id,
-            "created_at": self.time(),
-            "updated_at": self.time(),
-            "comments": [],
-        }
+        epic = self._new_epic(project_id, name, new_label["id"] if new_label else label_id)
         if description is not None:
             epic["description"] = description
-        project.epics[epic_id] = epic
+        project.epics[epic["id"]] = epic
         values = {key: value for key, value in epic.items() if key not in {"kind", "comments"}}
-        changes = [created(epic, values)]
+        changes = [created_change(epic, values)]
         if new_label:
-            changes.append(created(new_label))
-        self._tell(
+            changes.append(created_change(new_label))
+        self._record_change(
             project, "epic_create_activity", by, "added", "this epic", changes, [resource(epic)]
         )
         return epic
 
     @change
     def edit_epic(self, epic_id: int, *, by: int | None = None, **changes: object) -> Record:
-        """Change attributes of an epic; None takes one away.
+        """Change attributes of an epic; None removes one.
 
         Raises:
             KeyError: There is no such epic.
@@ -352,20 +346,20 @@ class ProjectChanges(StoryChanges):
         if not new:
             return epic
         self._touch(epic, original, new)
-        self._tell(
+        self._record_change(
             project,
             "epic_update_activity",
             by,
             "edited",
             "this epic",
-            [updated(epic, original, new)],
+            [updated_change(epic, original, new)],
             [resource(epic)],
         )
         return epic
 
     @change
     def delete_epic(self, epic_id: int, *, by: int | None = None) -> None:
-        """Delete an epic; its label and the stories that carry it stay.
+        """Delete an epic; its label and stories stay.
 
         Raises:
             KeyError: There is no such epic.
@@ -374,36 +368,36 @@ class ProjectChanges(StoryChanges):
         del project.epics[epic_id]
         for comment in epic["comments"]:
             self._parent_ids.pop(comment["id"], None)
-        self._tell(
+        self._record_change(
             project,
             "epic_delete_activity",
             by,
             "deleted",
             "this epic",
-            [deleted(epic)],
+            [deleted_change(epic)],
             [resource(epic)],
         )
 
     @change
     def reorder_epics(self, project_id: int, *epic_ids: int, by: int | None = None) -> None:
-        """Put these epics first, in the order given; the others keep theirs.
+        """Move epics to the top, in the order given.
 
         Raises:
             KeyError: There is no such project, or no such epic in it.
         """
         project = self.find_project(project_id)
         before = list(project.epics)
-        after = [*epic_ids, *(one for one in before if one not in epic_ids)]
+        after = [*epic_ids, *(epic_id for epic_id in before if epic_id not in epic_ids)]
         project.epics = {epic_id: project.epics[epic_id] for epic_id in after}
         moved = [project.epics[epic_id] for epic_id in epic_ids]
-        self._tell(
+        self._record_change(
             project,
             "epic_move_activity",
             by,
             "moved",
             "this epic" if len(moved) == 1 else f"{len(moved)} epics",
             [
-                updated(epic, _following(before, epic["id"]), _following(after, epic["id"]))
+                updated_change(epic, _following(before, epic["id"]), _following(after, epic["id"]))
                 for epic in moved
             ],
             resources(moved),
@@ -411,20 +405,20 @@ class ProjectChanges(StoryChanges):
 
     @change
     def add_review_type(self, project_id: int, name: str, *, by: int | None = None) -> Record:
-        """Give a project a type of review.
+        """Add a review type to a project.
 
         Raises:
             KeyError: There is no such project.
         """
         project = self.find_project(project_id)
         review_type = self.new_review_type(project, name)
-        self._tell(
+        self._record_change(
             project,
             "review_type_create_activity",
             by,
             "added",
             f'review type "{name}"',
-            [created(review_type)],
+            [created_change(review_type)],
         )
         return review_type
 
@@ -438,14 +432,14 @@ class ProjectChanges(StoryChanges):
         team_strength: float | None = None,
         by: int | None = None,
     ) -> Record:
-        """Make one iteration longer or shorter, or its team stronger or weaker, than usual.
+        """Change the length or the team strength of one iteration.
 
         Args:
             project_id: The project.
-            number: The iteration's, from 1.
-            length: In weeks; None leaves the project's.
-            team_strength: 1 is a full team, 0 nobody; None leaves 1.
-            by: Who does it.
+            number: The number of the iteration, from 1.
+            length: The length in weeks; None for that of the project.
+            team_strength: 1 for a full team, 0 for nobody; None for 1.
+            by: The person who changes it.
 
         Raises:
             KeyError: There is no such project.
@@ -459,27 +453,19 @@ class ProjectChanges(StoryChanges):
             "team_strength": 1 if team_strength is None else team_strength,
         }
         project.iteration_overrides[number] = override
-        self._tell(
+        self._record_change(
             project,
             "iteration_update_activity",
             by,
             "edited",
             f"iteration {number}",
-            # An iteration has no id: its changes carry the number instead.
-            [
-                {
-                    "kind": "iteration_override",
-                    "change_type": "create",
-                    "number": number,
-                    "new_values": dict(override),
-                }
-            ],
+            [_override_created_change(override)],
         )
         return override
 
     @change
     def forget_activity(self, project_id: int, keep: int) -> None:
-        """Forget all activity but the newest, as the server does after months; no version moves.
+        """Remove all activity but the latest, as Tracker did after months.
 
         Raises:
             KeyError: There is no such project.
@@ -487,7 +473,21 @@ class ProjectChanges(StoryChanges):
         activity = self.find_project(project_id).activity
         del activity[: max(0, len(activity) - keep)]
 
-    def _tell(
+    def _new_epic(self, project_id: int, name: str, label_id: int | None) -> Record:
+        epic_id = self.new_id()
+        return {
+            "kind": "epic",
+            "id": epic_id,
+            "project_id": project_id,
+            "name": name,
+            "url": f"{SITE}/epic/show/{epic_id}",
+            "label_id": label_id,
+            "created_at": self.time(),
+            "updated_at": self.time(),
+            "comments": [],
+        }
+
+    def _record_change(
         self,
         project: Project,
         kind: str,
@@ -527,5 +527,15 @@ class ProjectChanges(StoryChanges):
 
 
 def _following(order: list[int], epic_id: int) -> Record:
-    place = order.index(epic_id) + 1
-    return {"before_id": order[place] if place < len(order) else None}
+    position = order.index(epic_id) + 1
+    return {"before_id": order[position] if position < len(order) else None}
+
+
+def _override_created_change(override: Record) -> Record:
+    """Return the change of an activity; it has a number, because iterations have no id."""
+    return {
+        "kind": "iteration_override",
+        "change_type": "create",
+        "number": override["number"],
+        "new_values": dict(override),
+    }

@@ -1,4 +1,4 @@
-"""A workspace made of archives: what they recorded, and nothing that they did not."""
+"""A workspace read from archives. It contains what they contain, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from pivotal_tracker import tables
 from pivotal_tracker.archive import (
     Archive,
     ArchiveError,
@@ -23,103 +24,85 @@ from pivotal_tracker.archive import (
 )
 from tracker_server.workspace import Project, Record, Workspace
 
-_KEYS = {
-    "activity": ("guid",),
-    "iterations": ("project_id", "number"),
-    "history_days": ("project_id", "date"),
-}
-_OF_PROJECTS = (
-    "stories",
-    "epics",
-    "labels",
-    "project_memberships",
-    "releases",
-    "iterations",
-    "activity",
-    "history_days",
-    "review_types",
-)
+_KEYS = {name: table.key for name, table in tables.PROJECT_TABLES.items()}
 _TIMES = ("updated_at", "occurred_at")
-_COUNTED_WITH: dict[str, type] = {
+_REQUIRED_TYPES: dict[str, type] = {
     **dict.fromkeys(("version", "project_version", "current_iteration_number", "label_id"), int),
     **dict.fromkeys((*_TIMES, "start", "finish"), datetime),
     "label": dict,
     "label_ids": list,
 }
-"""What the server reckons with, by what it has to be: files may hold anything in its place."""
+"""The types of the attributes that the server computes with: files may contain anything."""
 
 Key = tuple[Any, ...]
-"""The values of a record's key."""
+"""The values of the key columns of a record."""
 
 
 @dataclass
-class ArchivedWorkspace:
+class ArchiveWorkspace:
     """The workspace of some archives, for as long as the `with` block lasts.
 
     Args:
-        paths: Files and folders, as `pivotal_tracker_archive` takes them.
+        paths: Files and folders, as for `pivotal_tracker_archive`.
 
     Attributes:
-        workspace: What they hold; of several copies of a record the latest.
-        remarks: What could not be read or placed, for people to read.
-
-    Raises:
-        ArchiveError: There is nothing that can be served.
+        workspace: The workspace. If there are several copies of a record, it has the latest.
+        warnings: One line for each thing that could not be read or served.
     """
 
     paths: Iterable[str | Path]
     workspace: Workspace = field(init=False)
-    remarks: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        """Reads the archives.
+        """Read the archives.
 
         Raises:
-            ArchiveError: There is nothing that can be served.
+            ArchiveError: Nothing can be served.
         """
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tracker_server-"))
-            gathered = Gathered(FileContents(Path(folder)))
+            builder = WorkspaceBuilder(FileContents(Path(folder)))
             opened = open_archives(self.paths)
-            self.remarks += [f"{name}: {reason}" for name, reason in opened.unread.items()]
-            self.remarks += [f"{name}: not an archive, left alone" for name in opened.ignored]
+            self.warnings += [f"{name}: {reason}" for name, reason in opened.unread.items()]
+            self.warnings += [f"{name}: ignored (not an archive)" for name in opened.ignored]
             for archive in opened.archives:
-                self._read(archive, gathered)
-            self.workspace = gathered.workspace()
-            self.remarks += gathered.damaged
-            if gathered.homeless:
-                self.remarks.append(
-                    f"{gathered.homeless:,} records name no project and are not served"
+                self._read(archive, builder)
+            self.workspace = builder.build()
+            self.warnings += builder.damaged_files
+            if builder.without_project:
+                self.warnings.append(
+                    f"{builder.without_project:,} records are not served: they have no project"
                 )
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Gives the disk back."""
+        """Delete the copies of attachments."""
         self._stack.close()
 
-    def _read(self, archive: Archive, gathered: Gathered) -> None:
+    def _read(self, archive: Archive, builder: WorkspaceBuilder) -> None:
         tally = Tally()
         try:
             for found in archive.read(tally):
-                gathered.take(found)
+                builder.add(found)
         except ArchiveError as error:
-            if not gathered.records:
+            if not builder.records:
                 raise
-            self.remarks.append(f"{archive.name}: {error}")
-        for (source, table, reason), noted in tally.left_out.items():
-            self.remarks.append(f"{source}: {noted.rows:,} of {table} left out: {reason}")
+            self.warnings.append(f"{archive.name}: {error}")
+        for (source, table, reason), rejected in tally.left_out.items():
+            self.warnings.append(f"{source}: {rejected.rows:,} of {table} rejected: {reason}")
 
 
 class FileContents(MutableMapping[int, bytes]):
-    """The bytes of attachments by id, in a folder: they may be more than memory holds."""
+    """The bytes of attachments by id, kept in a folder because memory may be too small."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._ids: set[int] = set()
 
     def add(self, attachment_id: int, content: Callable[[], BinaryIO]) -> None:
-        """Copies a file out of its archive."""
+        """Copy a file from its archive."""
         with content() as source, self._path(attachment_id).open("wb") as copy:
             shutil.copyfileobj(source, copy)
         self._ids.add(attachment_id)
@@ -147,58 +130,56 @@ class FileContents(MutableMapping[int, bytes]):
         return len(self._ids)
 
 
-class Gathered:
-    """The records of all archives, each in its best copy.
+class WorkspaceBuilder:
+    """The records of all archives, the best copy of each.
 
     Attributes:
-        records: By table and key, in the order in which they were first met.
-        homeless: How many belong to no project.
-        damaged: What is wrong with files that cannot be copied.
+        records: By table and key, in the order in which they were first read.
+        without_project: The number of records that belong to no project.
+        damaged_files: One line for each file that cannot be copied.
     """
 
     def __init__(self, attachments: FileContents) -> None:
         self.records: defaultdict[str, dict[Key, Record]] = defaultdict(dict)
-        self.homeless = 0
-        self.damaged: list[str] = []
+        self.without_project = 0
+        self.damaged_files: list[str] = []
         self._attachments = attachments
         self._ranks: dict[tuple[str, Key], Rank] = {}
 
-    def take(self, found: Found) -> None:
-        """Takes a record, if it is the best copy so far."""
+    def add(self, found: Found) -> None:
+        """Add a record if it is the best copy so far."""
         key: Key = tuple(found.record.get(name) for name in _KEYS.get(found.table, ("id",)))
-        if not all(isinstance(part, str | int) for part in key):
-            return
         rank = rank_of(found.record, found.source)
         if rank <= self._ranks.get((found.table, key), Rank(-(2**63), "", -1)):
             return
-        self._ranks[found.table, key] = rank
         if found.content is not None and not self._copy(int(found.record["id"]), found.content):
             return
+        self._ranks[found.table, key] = rank
         self.records[found.table][key] = {
-            name: usable
+            name: valid
             for name, value in found.record.items()
             if (name == "_position" or not name.startswith("_"))
-            and (usable := _usable(name, value)) is not None
+            and (valid := _valid_value(name, value)) is not None
         }
 
     def _copy(self, attachment_id: int, content: Callable[[], BinaryIO]) -> bool:
-        """Copies a file; one that is damaged costs no record that comes after it."""
+        """Copy a file, and return whether it is intact."""
         try:
             self._attachments.add(attachment_id, content)
         except ArchiveError as error:
-            self.damaged.append(str(error))
+            self.damaged_files.append(str(error))
             return False
         return True
 
-    def workspace(self) -> Workspace:
-        """Puts the records where a workspace has them."""
+    def build(self) -> Workspace:
+        """Make the workspace."""
         projects = {record["id"]: record for record in self._all("projects")}
         by_project: dict[int, dict[str, list[Record]]] = {}
-        for table in _OF_PROJECTS:
+        for table in tables.PROJECT_TABLES:
             for record in self._all(table):
                 project_id = _project_of(record)
                 if project_id is None:
-                    self.homeless += 1
+                    self.without_project += 1
                     continue
                 projects.setdefault(project_id, {"id": project_id})
                 by_project.setdefault(project_id, defaultdict(list))[table].append(record)
@@ -206,50 +187,53 @@ class Gathered:
             me=_me(projects.values()),
             now=self._now(),
             people={person["id"]: person for person in self._all("people")},
-            projects={one: _project(r, by_project.get(one, {})) for one, r in projects.items()},
+            projects={
+                project_id: _project(record, by_project.get(project_id, {}))
+                for project_id, record in projects.items()
+            },
             accounts=_by_id(self._all("accounts")),
             account_memberships=_by_id(map(_with_person_id, self._all("account_memberships"))),
             workspaces=_by_id(self._all("workspaces")),
             attachments=self._attachments,
-            as_recorded=True,
+            is_recording=True,
         )
 
     def _all(self, table: str) -> Iterator[Record]:
         yield from self.records[table].values()
 
     def _now(self) -> datetime:
-        """When the last thing happened that is known of: in an archive, time stands still."""
+        """Return the time of the latest event: in an archive, time stands still."""
         times = (r.get(n) for rs in self.records.values() for r in rs.values() for n in _TIMES)
         last = max((t for t in times if isinstance(t, str)), default="")
         try:
-            moment = datetime.fromisoformat(last)
+            latest = datetime.fromisoformat(last)
         except ValueError:
             return datetime.now(UTC)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return latest if latest.tzinfo else latest.replace(tzinfo=UTC)
 
 
-def _project(record: Record, held: dict[str, list[Record]]) -> Project:
-    labels = _by_id(held.get("labels", ()))
-    activity = held.get("activity", [])
+def _project(record: Record, lists: dict[str, list[Record]]) -> Project:
+    labels = _by_id(lists.get("labels", ()))
+    activity = lists.get("activity", [])
     return Project(
         record=record,
-        stories=_by_id(_with_label_ids(story, labels) for story in held.get("stories", ())),
-        epics=_by_id(_with_label_id(epic, labels) for epic in held.get("epics", ())),
+        stories=_by_id(_with_label_ids(story, labels) for story in lists.get("stories", ())),
+        epics=_by_id(_with_label_id(epic, labels) for epic in lists.get("epics", ())),
         labels=labels,
-        memberships=_by_id(map(_with_person_id, held.get("project_memberships", ()))),
-        review_types=_by_id(held.get("review_types", ())),
+        memberships=_by_id(map(_with_person_id, lists.get("project_memberships", ()))),
+        review_types=_by_id(lists.get("review_types", ())),
         activity=sorted(
             activity, key=lambda one: (one.get("project_version", 0), str(one.get("occurred_at")))
         ),
-        iterations=sorted(held.get("iterations", ()), key=lambda one: int(one["number"])),
-        history_days=_container(held.get("history_days", [])),
-        releases=_by_id(_with_label_ids(one, labels) for one in held.get("releases", ())),
+        iterations=sorted(lists.get("iterations", ()), key=lambda one: int(one["number"])),
+        history_days=_container(lists.get("history_days", [])),
+        releases=_by_id(_with_label_ids(one, labels) for one in lists.get("releases", ())),
     )
 
 
-def _usable(name: str, value: Any) -> Any:
-    """The value as the server can reckon with it; None where it is none."""
-    kind = _COUNTED_WITH.get(name)
+def _valid_value(name: str, value: Any) -> Any:
+    """Return a value that the server can compute with; None if this one is invalid."""
+    kind = _REQUIRED_TYPES.get(name)
     if kind is None:
         return value
     if kind is not datetime:
@@ -276,20 +260,22 @@ def _project_of(record: Record) -> int | None:
 
 
 def _with_label_ids(record: Record, labels: dict[int, Record]) -> Record:
-    """The record with ids of its labels; with what it tells of them where that is all there is."""
-    told = record.get("labels")
-    if not isinstance(told, list):
+    """Add the ids of a record's labels; keep the nested labels only if they say something else."""
+    nested = record.get("labels")
+    if not isinstance(nested, list):
         return {"label_ids": [], **record}
-    kept = {n: v for n, v in record.items() if n != "labels"} | {"label_ids": _ids(told)}
-    is_known = all(labels.get(label_id) in told for label_id in kept["label_ids"])
-    return kept if is_known and len(kept["label_ids"]) == len(told) else kept | {"labels": told}
+    kept = {n: v for n, v in record.items() if n != "labels"} | {"label_ids": _ids(nested)}
+    is_known = all(labels.get(label_id) in nested for label_id in kept["label_ids"])
+    if is_known and len(kept["label_ids"]) == len(nested):
+        return kept
+    return kept | {"labels": nested}
 
 
 def _with_label_id(epic: Record, labels: dict[int, Record]) -> Record:
-    told = epic.get("label")
-    ids = _ids([told])
+    nested = epic.get("label")
+    ids = _ids([nested])
     kept = {"label_id": ids[0] if ids else epic.get("label_id"), **epic}
-    if ids and labels.get(ids[0]) == told:
+    if ids and labels.get(ids[0]) == nested:
         kept.pop("label")
     return kept
 
@@ -304,7 +290,7 @@ def _ids(records: list[Any]) -> list[int]:
 
 
 def _container(days: list[Record]) -> Record:
-    """A `daily_history_container` of days that were recorded one by one."""
+    """Return days that were recorded one by one as a `daily_history_container`."""
     header = dict.fromkeys(["date", *(n for day in days for n in day if n != "project_id")])
     ordered = sorted(days, key=lambda day: str(day["date"]))
     return {
@@ -315,10 +301,10 @@ def _container(days: list[Record]) -> Record:
 
 
 def _me(projects: Iterable[Record]) -> Record:
-    """Whoever asks: no archive says who that is, but all may be read."""
+    """Return the owner of the token: archives do not name them, but they may read everything."""
     names = {p["id"]: {"project_name": p["name"]} if "name" in p else {} for p in projects}
     summary = "membership_summary"
     return {
         "kind": "me",
-        "projects": [{"kind": summary, "project_id": one, **told} for one, told in names.items()],
+        "projects": [{"kind": summary, "project_id": one, **name} for one, name in names.items()],
     }

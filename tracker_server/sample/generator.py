@@ -1,11 +1,11 @@
-"""A made-up workspace worth looking at: two years of some teams' work, the same for the same seed.
+"""Generates the sample workspace: two years of some teams' work, the same for the same seed.
 
-Every story is told as a life: a generator that makes a change to the workspace, and yields the
-moment of its next one. The lives of a project take turns in the order of time, so versions,
-activity and times are those of a team that really worked so. A life that is not over when the two
-years end is simply left where it is: that is the current work.
+It is a simulation. Each story, epic, release and person is a process: a generator that makes one
+change to the workspace, and yields the time of its next one. The processes of a project are run in
+the order of time, so that versions, activity and times are consistent. A process that has not ended
+after two years is stopped: its story is in progress.
 
-Moments are counted in seconds of work: `Office` knows when those were on the calendar.
+Time is measured in seconds of work, which `WorkCalendar` converts to dates.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from heapq import heapify, heappop, heappush
 from itertools import accumulate
 from zoneinfo import ZoneInfo
 
-from tracker_server import made_up_words as words
-from tracker_server.model import Project, Record
+from tracker_server.sample import vocabulary as words
 from tracker_server.workspace import Workspace
+from tracker_server.workspace.model import MOVES_UPDATED_AT, Project, Record
 
 END = datetime(2025, 4, 25, 16, tzinfo=UTC)
-"""Now, in the made-up workspace."""
+"""The current time in the sample workspace."""
 
 START = date(2023, 4, 24)
-"""The first day of its projects."""
+"""The first day of the projects."""
 
-TOKEN = "c0ffee00c0ffee00c0ffee00c0ffee00"  # noqa: S105 - it opens nothing but this server
+TOKEN = "c0ffee00c0ffee00c0ffee00c0ffee00"  # noqa: S105 - only this server accepts it
 
 HOUR = 3600
 DAY = 8 * HOUR
 WEEK = 5 * DAY
 
-Life = Iterator[float]
-"""Makes one change after the other, and yields when, in seconds of work, the next one is."""
+Process = Iterator[float]
+"""Makes changes, and after each yields the time of the next one, in seconds of work."""
 
-LifeUntil = Generator[float, None, float]
-"""A part of a life; returns when it is over."""
+Subprocess = Generator[float, None, float]
+"""A part of a process; returns the time at which it ends."""
 
 
 @dataclass(frozen=True)
-class Habits:
-    """How a team works; each project of the workspace has other habits than the one before."""
+class ProjectSettings:
+    """The settings of a project."""
 
     time_zone: str
     iteration_length: int
@@ -59,15 +59,15 @@ class Habits:
     velocity_averaged_over: int = 3
 
 
-HABITS = (
-    Habits(
+PROJECT_SETTINGS = (
+    ProjectSettings(
         "Europe/Berlin",
         2,
         "0,1,2,3,5,8",
         bugs_and_chores_are_estimatable=False,
         automatic_planning=True,
     ),
-    Habits(
+    ProjectSettings(
         "America/New_York",
         1,
         "0,1,2,3",
@@ -75,7 +75,7 @@ HABITS = (
         automatic_planning=True,
         velocity_averaged_over=4,
     ),
-    Habits(
+    ProjectSettings(
         "Europe/London",
         2,
         "0,1,2,3",
@@ -83,7 +83,7 @@ HABITS = (
         automatic_planning=False,
         week_start_day="Wednesday",
     ),
-    Habits(
+    ProjectSettings(
         "Asia/Kolkata",
         1,
         "0,1,2,3,5,8",
@@ -94,45 +94,37 @@ HABITS = (
 )
 
 
-def made_up_workspace(
+def generate_workspace(
     projects: int = 3,
     stories: int = 220,
     activity: int = 2000,
     seed: int = 1,
     token: str = TOKEN,
     empty: int = 0,
+    moves_updated_at: frozenset[str] = MOVES_UPDATED_AT,
 ) -> Workspace:
-    """Make up a workspace.
+    """Generate a workspace.
 
     Args:
-        projects: How many projects with a history.
-        stories: How many stories each of them has now, releases included.
-        activity: How many activities of each project are remembered at most, the newest ones.
-        seed: Another seed, another workspace; the same seed, the same one to the last byte.
-        token: The API token of the person whose workspace it is.
-        empty: How many projects in which nothing has happened yet.
+        projects: The number of projects with a history.
+        stories: The number of stories in each of them at the end, including releases.
+        activity: The maximum number of activities kept of each project, the latest ones.
+        seed: The same seed generates the same workspace, byte for byte.
+        token: The API token of the owner.
+        empty: The number of additional projects in which nothing has happened yet.
+        moves_updated_at: What moves `updated_at`, see `Workspace`.
 
     Returns:
         The workspace, at `END`.
     """
     rng = random.Random(seed)
     workspace = _workspace_of_people(token)
+    workspace.moves_updated_at = moves_updated_at
     account = _account(workspace)
     for number in range(projects):
-        product = words.PRODUCTS[number % len(words.PRODUCTS)]
-        part = product.parts[number // len(words.PRODUCTS) % len(product.parts)]
-        habits = HABITS[number % len(HABITS)]
-        office = Office(habits.time_zone)
-        workspace.now = office.moment(0)
-        project = workspace.create_project(
-            name=f"{product.name}: {part}",
-            description=product.pitch,
-            account_id=account["id"],
-            start_date=START.isoformat(),
-            **vars(habits),
-        )
+        simulator = _new_project(workspace, account["id"], number, rng)
         with _no_garbage_collection():
-            Team(workspace, project, product, habits, office, rng).work(stories, activity)
+            simulator.run(stories, activity)
     workspace.now = END
     for number in range(empty):
         workspace.create_project(name=f"Sandbox {number + 1}", account_id=account["id"])
@@ -141,14 +133,14 @@ def made_up_workspace(
     return workspace
 
 
-class Office:
-    """When a team works: Monday to Friday from nine to five, not between Christmas and New Year."""
+class WorkCalendar:
+    """Working hours: Monday to Friday from nine to five, except between Christmas and New Year."""
 
     def __init__(self, time_zone: str) -> None:
-        """Lay out the working days from `START` until `END`.
+        """Determine the working days from `START` until `END`.
 
         Args:
-            time_zone: Olson name of where the office is.
+            time_zone: The Olson name of the time zone.
         """
         zone = ZoneInfo(time_zone)
         days = (START + timedelta(days=each) for each in range((END.date() - START).days + 1))
@@ -159,64 +151,66 @@ class Office:
         ]
         today = (END - self._mornings[-1]).total_seconds()
         self.seconds = (len(self._mornings) - 1) * DAY + max(0, min(DAY, int(today)))
-        """How much work there was until `END`."""
+        """The seconds of work until `END`."""
 
-    def moment(self, at: float) -> datetime:
-        """Say when, in UTC, so many seconds of work had been done."""
+    def to_datetime(self, at: float) -> datetime:
+        """Convert seconds of work to a time in UTC."""
         day, second = divmod(int(at), DAY)
         return self._mornings[min(day, len(self._mornings) - 1)] + timedelta(seconds=second)
 
 
 @dataclass
 class Plan:
-    """What is to become of a story."""
+    """The plan for a story."""
 
     story_type: str
     created: float
     scheduled: float | None = None
-    """When it leaves the icebox; None if it never does."""
+    """The time at which it leaves the icebox; None if it never does."""
     started: float | None = None
     epic: int | None = None
-    """The place of its epic among the project's."""
+    """The position of its epic in the project."""
 
 
 @dataclass
-class Team:
-    """The people of one project, and all they do in two years."""
+class Simulator:
+    """Simulates the work of a team on one project."""
 
     workspace: Workspace
     project: Project
     product: words.Product
-    habits: Habits
-    office: Office
+    settings: ProjectSettings
+    calendar: WorkCalendar
     rng: random.Random
-    here: list[int] = field(default_factory=list)
-    """Who is in the project at the moment."""
+    members: list[int] = field(default_factory=list)
+    """The ids of the current members."""
 
     def __post_init__(self) -> None:
         self._id: int = self.project.record["id"]
-        self._points = [int(point) for point in self.habits.point_scale.split(",")]
+        self._points = [int(point) for point in self.settings.point_scale.split(",")]
         self._epic_labels: list[int] = []
         self._labels: list[int] = []
         self._review_types: list[int] = []
-        self._scripted = False
+        self._has_script = False
         self._pull_requests = 0
 
-    def work(self, stories: int, activity: int) -> None:
-        """Live the two years.
+    def run(self, stories: int, activity: int) -> None:
+        """Simulate two years.
 
         Args:
-            stories: How many stories there are in the end.
-            activity: How many activities are remembered in the end.
+            stories: The number of stories at the end.
+            activity: The maximum number of activities at the end.
         """
-        lives = [(at, place, life) for place, (at, life) in enumerate(self._lives(stories))]
-        heapify(lives)
-        while lives and lives[0][0] <= self.office.seconds:
-            at, place, life = heappop(lives)
-            self.workspace.now = self.office.moment(at)
-            then = next(life, None)
-            if then is not None:
-                heappush(lives, (max(at, then), place, life))
+        queue = [
+            (at, number, process) for number, (at, process) in enumerate(self._processes(stories))
+        ]
+        heapify(queue)
+        while queue and queue[0][0] <= self.calendar.seconds:
+            at, number, process = heappop(queue)
+            self.workspace.now = self.calendar.to_datetime(at)
+            next_at = next(process, None)
+            if next_at is not None:
+                heappush(queue, (max(at, next_at), number, process))
             if len(self.project.activity) > 2 * activity + 1000:
                 self.workspace.forget_activity(self._id, activity)
         self.workspace.now = END
@@ -226,7 +220,7 @@ class Team:
             self._id
         )
 
-    def _lives(self, stories: int) -> Iterator[tuple[float, Life]]:
+    def _processes(self, stories: int) -> Iterator[tuple[float, Process]]:
         yield 0, self._set_up()
         yield from self._people()
         for place, name in enumerate(self.product.epics):
@@ -234,29 +228,29 @@ class Team:
             yield first, self._epic(name)
         releases = min(13, stories // 16)
         for number in range(releases):
-            due = (number + 1) / releases * (self.office.seconds + 3 * WEEK)
-            planned = min(due, self.office.seconds) - 9 * WEEK
+            due = (number + 1) / releases * (self.calendar.seconds + 3 * WEEK)
+            planned = min(due, self.calendar.seconds) - 9 * WEEK
             yield max(HOUR, planned), self._release(number + 1, due)
         for plan in self._plans(stories - releases):
             yield plan.created, self._story(plan)
         for _ in range(stories // 40):
             since = self._share(self.rng.uniform(0.02, 0.85))
-            yield since, self._mistake(since)
+            yield since, self._delete_superfluous(since)
         for week in range(3, 100, 4):
             yield week * WEEK + self.rng.uniform(0, WEEK), self._reorder()
 
     def _share(self, share: float) -> float:
-        return share * self.office.seconds
+        return share * self.calendar.seconds
 
     def _plans(self, stories: int) -> Iterator[Plan]:
-        """Plan what becomes of how many stories: a fifth of them is not worked on yet."""
+        """Yield the plans of the stories: a fifth of them is not worked on yet."""
         rng = self.rng
         icebox, backlog = round(0.11 * stories), round(0.09 * stories)
         flow = stories - icebox - backlog
         fresh = min(flow // 4, 3 + flow // 100)
         starts = [
             *self._starts(flow - fresh),
-            *(self.office.seconds - rng.uniform(0.1, 2.5) * DAY for _ in range(fresh)),
+            *(self.calendar.seconds - rng.uniform(0.1, 2.5) * DAY for _ in range(fresh)),
         ]
         epics = len(self.product.epics)
         for started in starts:
@@ -264,7 +258,7 @@ class Team:
             created = max(HOUR * rng.uniform(0.5, 12), started - lead - HOUR)
             started = max(started, created + HOUR)
             scheduled = rng.uniform(created, (created + started) / 2)
-            phase = started / self.office.seconds * (epics - 1.5)
+            phase = started / self.calendar.seconds * (epics - 1.5)
             epic = min(epics - 1, max(0, round(phase - 0.5 + rng.gauss(0, 0.35))))
             yield Plan(self._story_type(), created, scheduled, started, epic)
         for _ in range(backlog):
@@ -275,9 +269,9 @@ class Team:
             yield Plan(self._story_type(), self._share(rng.uniform(0.03, 0.995)))
 
     def _starts(self, count: int) -> list[float]:
-        """Spread the beginnings of stories so that the velocity wavers around a mean."""
-        span = self.habits.iteration_length * WEEK
-        iterations = int(self.office.seconds // span) + 1
+        """Return the times at which stories start, so that the velocity varies around a mean."""
+        span = self.settings.iteration_length * WEEK
+        iterations = int(self.calendar.seconds // span) + 1
         effort = [
             min(1.7, max(0.35, self.rng.gauss(1, 0.2))) * min(1.0, 0.5 + place / 12)
             for place in range(iterations)
@@ -285,16 +279,16 @@ class Team:
         total = list(accumulate(effort))
         starts = []
         for number in range(count):
-            wanted = (number + 0.5) / max(count, 1) * total[-1]
-            place = bisect_left(total, wanted)
-            within = (wanted - total[place] + effort[place]) / effort[place]
-            starts.append(min((place + within) * span, self.office.seconds - 2 * DAY))
+            target = (number + 0.5) / max(count, 1) * total[-1]
+            iteration = bisect_left(total, target)
+            within = (target - total[iteration] + effort[iteration]) / effort[iteration]
+            starts.append(min((iteration + within) * span, self.calendar.seconds - 2 * DAY))
         return starts
 
     def _story_type(self) -> str:
         return self.rng.choices(("feature", "bug", "chore"), (66, 21, 13))[0]
 
-    def _set_up(self) -> Life:
+    def _set_up(self) -> Process:
         yield 5 * 60
         for name in words.REVIEW_TYPES:
             self._review_types.append(self.workspace.add_review_type(self._id, name)["id"])
@@ -303,41 +297,43 @@ class Team:
             self._labels.append(self.workspace.create_label(self._id, name)["id"])
         retired = self.workspace.create_label(self._id, "v0")["id"]
         yield self._share(0.4)
-        christmas = (date(2023, 12, 25) - START).days // (7 * self.habits.iteration_length) + 1
+        christmas = (date(2023, 12, 25) - START).days // (7 * self.settings.iteration_length) + 1
         self.workspace.override_iteration(self._id, christmas, team_strength=0.5)
         self.workspace.rename_label(self._labels[0], "needs a decision")
         yield self._share(0.8)
         self.workspace.delete_label(retired)
 
-    def _people(self) -> Iterator[tuple[float, Life]]:
+    def _people(self) -> Iterator[tuple[float, Process]]:
         me = self.workspace.me["id"]
-        self.here.append(me)
+        self.members.append(me)
         others = [person for person in self.workspace.people if person != me]
         for person_id in sorted(self.rng.sample(others, 7)):
             name, comes, goes = words.PEOPLE[list(self.workspace.people).index(person_id)]
             yield self._share(comes) + 60, self._person(person_id, goes, viewer=name[0] == "I")
 
-    def _person(self, person_id: int, goes: float, *, viewer: bool) -> Life:
+    def _person(self, person_id: int, goes: float, *, viewer: bool) -> Process:
         role = "viewer" if viewer else "member"
         membership = self.workspace.add_membership(self._id, person_id, role)
-        self.here.append(person_id)
+        self.members.append(person_id)
         if goes < 1:
             yield self._share(goes)
-            self.here.remove(person_id)
+            self.members.remove(person_id)
             self.workspace.remove_membership(membership["id"])
 
-    def _epic(self, name: str) -> Life:
+    def _epic(self, name: str) -> Process:
         rng, workspace = self.rng, self.workspace
         description = rng.choice(words.REASONS)
-        epic = workspace.create_epic(self._id, name, description=description, by=self._someone())
+        epic = workspace.create_epic(
+            self._id, name, description=description, by=self._random_member()
+        )
         self._epic_labels.append(epic["label_id"])
         at = self._share(len(self._epic_labels) / len(self.product.epics) / 1.2)
         for remark in rng.sample(words.EPIC_REMARKS, 2):
             at += rng.uniform(1, 15) * DAY
             yield at
-            workspace.add_comment(remark, epic_id=epic["id"], by=self._someone())
+            workspace.add_comment(remark, epic_id=epic["id"], by=self._random_member())
 
-    def _release(self, number: int, due: float) -> Life:
+    def _release(self, number: int, due: float) -> Process:
         workspace = self.workspace
         name = f"{self.product.name} {2023 + number // 6}.{number}"
         deadline = self._deadline(due)
@@ -352,10 +348,10 @@ class Team:
         workspace.edit_story(release["id"], current_state="accepted")
 
     def _deadline(self, due: float) -> str:
-        beyond = timedelta(days=max(0, due - self.office.seconds) / DAY * 7 / 5)
-        return f"{(self.office.moment(due) + beyond).date()}T12:00:00Z"
+        beyond = timedelta(days=max(0, due - self.calendar.seconds) / DAY * 7 / 5)
+        return f"{(self.calendar.to_datetime(due) + beyond).date()}T12:00:00Z"
 
-    def _story(self, plan: Plan) -> Life:
+    def _story(self, plan: Plan) -> Process:
         rng, workspace = self.rng, self.workspace
         at = plan.created
         story = self._create(plan.story_type)
@@ -364,8 +360,8 @@ class Team:
         for description in tasks:
             at += rng.uniform(20, 200)
             yield at
-            workspace.add_task(story_id, description, by=self._someone())
-        yield from self._talk(story_id, at, (0, 1, 2), (70, 24, 6))
+            workspace.add_task(story_id, description, by=self._random_member())
+        yield from self._comment(story_id, at, (0, 1, 2), (70, 24, 6))
         if plan.scheduled is None:
             return
         yield plan.scheduled
@@ -380,16 +376,16 @@ class Team:
             workspace.edit_story(story_id, current_state="unscheduled")
             yield (plan.scheduled + 2 * plan.started) / 3
             workspace.edit_story(story_id, current_state="unstarted")
-        if not self.habits.automatic_planning:
+        if not self.settings.automatic_planning:
             yield plan.started - HOUR
             workspace.edit_story(story_id, current_state="planned")
         yield plan.started
-        owners = rng.sample(self.here, min(len(self.here), rng.choices((1, 2), (70, 30))[0]))
+        owners = rng.sample(self.members, min(len(self.members), rng.choices((1, 2), (70, 30))[0]))
         workspace.edit_story(story_id, current_state="started", owner_ids=owners, by=owners[0])
         yield from self._build(story, owners, plan.started)
 
     def _create(self, story_type: str) -> Record:
-        rng, by = self.rng, self._someone()
+        rng, by = self.rng, self._random_member()
         attributes: Record = {
             "name": self._name(story_type),
             "story_type": story_type,
@@ -407,13 +403,13 @@ class Team:
         return labels
 
     def _estimate(self, story: Record) -> None:
-        if story["story_type"] == "feature" or self.habits.bugs_and_chores_are_estimatable:
+        if story["story_type"] == "feature" or self.settings.bugs_and_chores_are_estimatable:
             likely = [0.2, *(1 / (1 + abs(point - 2)) ** 1.5 for point in self._points[1:])]
             estimate = self.rng.choices(self._points, likely)[0]
-            self.workspace.edit_story(story["id"], estimate=estimate, by=self._someone())
+            self.workspace.edit_story(story["id"], estimate=estimate, by=self._random_member())
 
-    def _build(self, story: Record, owners: list[int], at: float) -> Life:
-        """Start is done; finish, deliver, and have it accepted, at the first or a later attempt."""
+    def _build(self, story: Record, owners: list[int], at: float) -> Process:
+        """Work on a started story until it is accepted, at the first or a later attempt."""
         rng, workspace, story_id, owner = self.rng, self.workspace, story["id"], owners[0]
         if rng.random() < 0.2:
             number = rng.randint(2, 9)
@@ -431,7 +427,7 @@ class Team:
             self._commit(story_id, owner)
         yield from self._finish(story, owner, at + effort / (len(story["tasks"]) + 1))
 
-    def _blocked(self, story_id: int, at: float, owner: int) -> LifeUntil:
+    def _blocked(self, story_id: int, at: float, owner: int) -> Subprocess:
         rng, workspace = self.rng, self.workspace
         yield at + rng.uniform(0.5, 4) * HOUR
         other = rng.randint(story_id - 400, story_id - 1)
@@ -439,10 +435,10 @@ class Team:
         blocker = workspace.add_blocker(story_id, description, by=owner)
         at += rng.uniform(0.5, 4) * DAY
         yield at
-        workspace.edit_blocker(blocker["id"], resolved=True, by=self._someone())
+        workspace.edit_blocker(blocker["id"], resolved=True, by=self._random_member())
         return at
 
-    def _finish(self, story: Record, owner: int, at: float) -> Life:
+    def _finish(self, story: Record, owner: int, at: float) -> Process:
         rng, workspace, story_id = self.rng, self.workspace, story["id"]
         attempts = rng.choices((1, 2, 3), (89, 9, 2))[0]
         for attempt in range(1, attempts + 1):
@@ -453,14 +449,14 @@ class Team:
             at += rng.uniform(0.3, 6) * HOUR
             yield at
             workspace.edit_story(story_id, current_state="delivered", by=owner)
-            yield from self._talk(story_id, at, (0, 1, 2, 3), (40, 40, 15, 5))
+            yield from self._comment(story_id, at, (0, 1, 2, 3), (40, 40, 15, 5))
             at += rng.uniform(0.5, 10) * HOUR
             yield at
             if attempt < attempts:
                 at = yield from self._rework(story_id, owner, at)
         workspace.edit_story(story_id, current_state="accepted")
 
-    def _rework(self, story_id: int, owner: int, at: float) -> LifeUntil:
+    def _rework(self, story_id: int, owner: int, at: float) -> Subprocess:
         rng, workspace = self.rng, self.workspace
         workspace.edit_story(story_id, current_state="rejected")
         workspace.add_comment(self._fill(rng.choice(words.REJECTIONS)), story_id=story_id)
@@ -469,7 +465,7 @@ class Team:
         workspace.edit_story(story_id, current_state="started", by=owner)
         return at + rng.uniform(1, 9) * HOUR
 
-    def _review(self, story_id: int, owner: int, at: float) -> Life:
+    def _review(self, story_id: int, owner: int, at: float) -> Process:
         rng, workspace = self.rng, self.workspace
         if rng.random() < 0.3:
             self._pull_requests += 1
@@ -480,21 +476,21 @@ class Team:
             )
         if rng.random() < 0.25:
             yield at + rng.uniform(0.1, 1) * HOUR
-            reviewer = self._someone() if rng.random() < 0.8 else None
+            reviewer = self._random_member() if rng.random() < 0.8 else None
             kind = rng.choice(self._review_types)
             review = workspace.add_review(story_id, kind, reviewer_id=reviewer, by=owner)
             yield at + rng.uniform(0.5, 3) * HOUR
             status = rng.choices(("pass", "revise", "in_review"), (80, 14, 6))[0]
             workspace.edit_review(review["id"], status=status, by=reviewer)
 
-    def _talk(
+    def _comment(
         self, story_id: int, at: float, counts: tuple[int, ...], weights: tuple[int, ...]
-    ) -> Life:
+    ) -> Process:
         rng = self.rng
         for _ in range(rng.choices(counts, weights)[0]):
             at += rng.uniform(60, 3 * HOUR)
             yield at
-            by = self._someone()
+            by = self._random_member()
             comment = self.workspace.add_comment(
                 self._fill(rng.choice(words.REMARKS)),
                 story_id=story_id,
@@ -521,16 +517,16 @@ class Team:
             commit_type="github",
         )
 
-    def _mistake(self, since: float) -> Life:
-        """Write stories that nobody needs, and delete them together."""
+    def _delete_superfluous(self, since: float) -> Process:
+        """Create stories, and delete them together later."""
         ids = []
         for minutes in range(self.rng.choice((1, 1, 3))):
             ids.append(self._create(self._story_type())["id"])
             yield since + minutes * 240
         yield self._share(self.rng.uniform(0.86, 0.99))
-        self.workspace.delete_stories(*ids, by=self._someone())
+        self.workspace.delete_stories(*ids, by=self._random_member())
 
-    def _reorder(self) -> Life:
+    def _reorder(self) -> Process:
         waiting = [
             story["id"]
             for story in self.project.stories.values()
@@ -538,12 +534,12 @@ class Team:
         ]
         if len(waiting) > 1:
             urgent = self.rng.choice(waiting[1:])
-            self.workspace.reorder_stories(urgent, before_id=waiting[0], by=self._someone())
+            self.workspace.reorder_stories(urgent, before_id=waiting[0], by=self._random_member())
         return
         yield
 
-    def _someone(self) -> int:
-        return self.rng.choice(self.here)
+    def _random_member(self) -> int:
+        return self.rng.choice(self.members)
 
     def _repository(self) -> dict[str, str]:
         return {"owner": self.product.repository, "repo": "app"}
@@ -560,8 +556,8 @@ class Team:
 
     def _description(self, story_type: str) -> str:
         rng = self.rng
-        if story_type == "bug" and not self._scripted:
-            self._scripted = True
+        if story_type == "bug" and not self._has_script:
+            self._has_script = True
             return self._fill(words.SCRIPT)
         if story_type == "bug":
             steps = self._fill(rng.choice(words.STEPS))
@@ -574,7 +570,7 @@ class Team:
             return text
         return text.format(
             thing=self.rng.choice(self.product.things),
-            username=self.workspace.people[self._someone()]["username"],
+            username=self.workspace.people[self._random_member()]["username"],
             repository=self.product.repository,
             number=self.rng.randint(100, 9999),
             story=story,
@@ -587,13 +583,13 @@ class Team:
         if kind == "image/png":
             size = rng.randint(8, 24)
             colour = rng.randbytes(3)
-            picture = _png(size, colour)
+            content = _png(size, colour)
             return {
                 "filename": f"{name}.png",
                 "content_type": kind,
                 "width": size,
                 "height": size,
-                "content": picture,
+                "content": content,
             }
         rows = [f"{name};{rng.randint(1, 99)};Größe {rng.choice('SML')}" for _ in range(4)]
         suffix = "csv" if kind == "text/csv" else "log"
@@ -611,9 +607,27 @@ class Team:
         }
 
 
+def _new_project(
+    workspace: Workspace, account_id: int, number: int, rng: random.Random
+) -> Simulator:
+    product = words.PRODUCTS[number % len(words.PRODUCTS)]
+    part = product.parts[number // len(words.PRODUCTS) % len(product.parts)]
+    settings = PROJECT_SETTINGS[number % len(PROJECT_SETTINGS)]
+    calendar = WorkCalendar(settings.time_zone)
+    workspace.now = calendar.to_datetime(0)
+    project = workspace.create_project(
+        name=f"{product.name}: {part}",
+        description=product.pitch,
+        account_id=account_id,
+        start_date=START.isoformat(),
+        **vars(settings),
+    )
+    return Simulator(workspace, project, product, settings, calendar, rng)
+
+
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Keep the collector from going through all stories again and again: records hold no cycles."""
+    """Disable the garbage collector: it slows the simulation down, and records have no cycles."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -624,7 +638,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _workspace_of_people(token: str) -> Workspace:
-    first = Office("Europe/Berlin").moment(0)
+    first = WorkCalendar("Europe/Berlin").to_datetime(0)
     workspace = Workspace(me={"kind": "me", "id": 0, "name": ""}, now=first)
     for name, _, _ in words.PEOPLE:
         workspace.add_person(name)
@@ -659,14 +673,14 @@ def _account(workspace: Workspace) -> Record:
     workspace.accounts[account["id"]] = account
     for person_id, (_, _, goes) in zip(workspace.people, words.PEOPLE, strict=True):
         if goes == 1:
-            mine = person_id == workspace.me["id"]
+            is_me = person_id == workspace.me["id"]
             membership: Record = {
                 "kind": "account_membership",
                 "id": workspace.new_id(),
                 "account_id": account["id"],
                 "person_id": person_id,
-                "owner": mine,
-                "admin": mine,
+                "owner": is_me,
+                "admin": is_me,
                 "project_creator": True,
                 "timekeeper": False,
                 "time_enterer": False,
@@ -689,7 +703,7 @@ def _add_overview(workspace: Workspace) -> None:
 
 
 def _priority(item: tuple[int, Record]) -> tuple[int, str]:
-    """Done first, in the order of acceptance; the icebox last; else as it was."""
+    """Return the sort key: done first, by time of acceptance; the icebox last; else unchanged."""
     story = item[1]
     if story["current_state"] == "accepted":
         return 0, story["accepted_at"]
@@ -697,7 +711,7 @@ def _priority(item: tuple[int, Record]) -> tuple[int, str]:
 
 
 def _png(size: int, colour: bytes) -> bytes:
-    """Draw a square of one colour, uncompressed, so that its bytes are the same everywhere."""
+    """Return a square of one colour, uncompressed, so that its bytes are the same everywhere."""
     rows = (b"\x00" + colour * size) * size
     header = struct.pack(">2I5B", size, size, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b""))

@@ -1,7 +1,6 @@
-"""What follows from a project's stories and the calendar: iterations, velocity, daily history.
+"""Iterations, velocity and daily history, computed from a project's stories and the calendar.
 
-Nothing here changes anything. Times are compared as the API writes them: `2025-04-25T16:00:00Z`
-sorts as text in the order of time.
+Times are compared as text, in the format of the API (`2025-04-25T16:00:00Z`).
 """
 
 from __future__ import annotations
@@ -13,35 +12,35 @@ from itertools import accumulate
 from statistics import fmean, pstdev
 from zoneinfo import ZoneInfo
 
-from tracker_server.model import STATES, Project, Record, written
+from tracker_server.workspace.model import STATES, Project, Record, format_time
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 IN_PROGRESS = {"started", "finished", "delivered", "rejected", "planned"}
-"""The states that hold a story in the current iteration, whatever the velocity is."""
+"""The states of stories that are in the current iteration whatever the velocity is."""
 
 
 def zone(record: Record) -> ZoneInfo:
-    """Give the time zone of a project's record; UTC where it names none."""
+    """Return the time zone of a project's record; UTC by default."""
     return ZoneInfo(record.get("time_zone", {}).get("olson_name", "UTC"))
 
 
 def midnight(record: Record, day: date) -> datetime:
-    """Say, in UTC, when a day begins for a project."""
+    """Return when a day begins for a project, in UTC."""
     return datetime.combine(day, time(), zone(record)).astimezone(UTC)
 
 
 def first_day(project: Project) -> date:
-    """Say on which day a project's first iteration began.
+    """Return the day on which a project's first iteration began.
 
     It is the `week_start_day` on or before the start date or, if that is earlier, the day on which
     the first story was accepted.
     """
     record = project.record
-    moments = [
+    accepted = [
         story["accepted_at"] for story in project.stories.values() if story.get("accepted_at")
     ]
-    days = [_local_day(record, min(moments))] if moments else []
+    days = [_local_day(record, min(accepted))] if accepted else []
     if "start_date" in record:
         days.append(date.fromisoformat(record["start_date"]))
     else:
@@ -52,7 +51,7 @@ def first_day(project: Project) -> date:
 
 
 def points(project: Project, story: Record) -> float:
-    """Give the points that a story brings: none if its type is not estimated in this project."""
+    """Return the points of a story: none if its type is not estimated in this project."""
     estimable = {"feature"}
     if project.record.get("bugs_and_chores_are_estimatable"):
         estimable |= {"bug", "chore"}
@@ -63,17 +62,17 @@ def points(project: Project, story: Record) -> float:
 
 
 def iterations(project: Project, now: datetime) -> list[Record]:
-    """Give a project's iterations, the oldest first, the empty ones included.
+    """Return a project's iterations, the oldest first, including empty ones.
 
-    A done iteration holds what was accepted in it. The current one holds what was accepted since it
-    began, what is in progress, and of the unstarted stories, from the top, as many as the velocity
-    allows; a project without automatic planning puts only `planned` ones there. The rest fills the
-    later ones by the same rule: as recorded, the story that would go over the velocity begins the
-    next iteration, unless it would go over that of an empty one.
+    A done iteration has the stories accepted in it. The current one has those accepted since it
+    began, those in progress, and as many unstarted stories from the top as the velocity allows; a
+    project without automatic planning has only `planned` ones there. The other stories fill later
+    iterations by the same rule: as recorded, a story that would exceed the velocity begins the next
+    iteration, unless its iteration would be empty.
 
     Args:
-        project: The project; recorded iterations are given as they are.
-        now: Which iteration is the current one.
+        project: The project; recorded iterations are returned unchanged.
+        now: The time that determines the current iteration.
 
     Returns:
         Records with `number`, `project_id`, `length` (weeks), `team_strength`, `start`, `finish`,
@@ -81,13 +80,8 @@ def iterations(project: Project, now: datetime) -> list[Record]:
     """
     if project.iterations is not None:
         return project.iterations
-    plan: list[Record] = []
     spans = _spans(project)
-    moment = written(now)
-    for span in spans:
-        plan.append(span)
-        if span["finish"] > moment:
-            break
+    plan = _until(spans, format_time(now))
     done, current = plan[:-1], plan[-1]
     accepted = _accepted_by_number(project, plan)
     for span in done:
@@ -97,26 +91,31 @@ def iterations(project: Project, now: datetime) -> list[Record]:
     backlog = _fill_current(project, current, accepted.get(current["number"], []), velocity)
     while backlog:
         span = next(spans)
-        _fill(project, span, _take(project, span, backlog, velocity), current_velocity=velocity)
+        _fill(
+            project,
+            span,
+            _next_iteration(project, span, backlog, velocity),
+            current_velocity=velocity,
+        )
         plan.append(span)
     return plan
 
 
 def current_number(project: Project, now: datetime) -> int:
-    """Give the number of the iteration that is going on."""
+    """Return the number of the current iteration."""
     return _done_and_current(project, now)[1]
 
 
 def current_velocity(project: Project, now: datetime) -> int:
-    """Give a project's velocity: the points of one iteration of usual length and strength."""
+    """Return the velocity: points of one iteration of usual length and team strength."""
     done, current = _done_and_current(project, now)
     return _velocity(project, done, current)
 
 
 def current_volatility(project: Project, now: datetime) -> float:
-    """Give the standard deviation of the velocity relative to its mean, in percent.
+    """Return the standard deviation of the velocity relative to its mean, in percent.
 
-    Taken over the iterations that make the velocity; 0 before there are any, or with no points.
+    It is that of the iterations that make the velocity; 0 without iterations or points.
     """
     done, current = _done_and_current(project, now)
     rates = [_weekly_points(span) for span in _counted(project, done, current)]
@@ -125,14 +124,14 @@ def current_volatility(project: Project, now: datetime) -> float:
 
 
 def history_days(project: Project, now: datetime, iteration: int | None = None) -> Record:
-    """Count points and stories by state at the end of each day, today as it is now.
+    """Return points and stories by state at the end of each day, and now.
 
-    Estimates are today's, since a story does not keep its former ones; releases are not counted.
+    Estimates are the current ones, because earlier ones are not stored. Releases do not count.
 
     Args:
-        project: The project; a recorded container is given as it is.
-        now: The last moment of the last row.
-        iteration: Only the days of this iteration until now, and only its stories.
+        project: The project; a recorded container is returned unchanged.
+        now: The time of the last row.
+        iteration: The number of an iteration, to return only its days and stories.
 
     Returns:
         A `daily_history_container` with the columns as recorded: points as floats, counts as ints.
@@ -143,34 +142,15 @@ def history_days(project: Project, now: datetime, iteration: int | None = None) 
     if project.history_days is not None and iteration is None:
         return project.history_days
     record = project.record
-    first, last = first_day(project), _local_day(record, written(now))
+    first, last = first_day(project), _local_day(record, format_time(now))
     stories: Iterable[Record] = project.stories.values()
     if iteration is not None:
         span = _iteration(project, now, iteration)
         first = _local_day(record, span["start"])
         last = min(last, _local_day(record, span["finish"]) - timedelta(days=1))
         stories = [project.stories[story_id] for story_id in span["story_ids"]]
-    days = (last - first).days + 1
-    ends = [written(midnight(record, first + timedelta(days=day + 1))) for day in range(days)]
-    moved_points = {state: [0.0] * (days + 1) for state in STATES}
-    moved_counts = {state: [0] * (days + 1) for state in STATES}
-    for story in stories:
-        if story["story_type"] == "release":
-            continue
-        size = float(points(project, story))
-        left = None
-        for moment, state in _states(story):
-            day = min(bisect_right(ends, moment), days)
-            moved_points[state][day] += size
-            moved_counts[state][day] += 1
-            if left is not None:
-                moved_points[left][day] -= size
-                moved_counts[left][day] -= 1
-            left = state
-    columns: list[Sequence[float]] = [
-        *(list(accumulate(moved_points[state])) for state in STATES),
-        *(list(accumulate(moved_counts[state])) for state in STATES),
-    ]
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    columns = _columns_by_day(project, stories, days)
     return {
         "kind": "daily_history_container",
         "header": [
@@ -179,14 +159,41 @@ def history_days(project: Project, now: datetime, iteration: int | None = None) 
             *(f"counts_{state}" for state in STATES),
         ],
         "data": [
-            [(first + timedelta(days=day)).isoformat(), *(column[day] for column in columns)]
-            for day in range(days)
+            [day.isoformat(), *(column[number] for column in columns)]
+            for number, day in enumerate(days)
         ],
     }
 
 
-def _local_day(record: Record, moment: str) -> date:
-    return datetime.fromisoformat(moment).astimezone(zone(record)).date()
+def _columns_by_day(
+    project: Project, stories: Iterable[Record], days: Sequence[date]
+) -> list[Sequence[float]]:
+    """Return the points of each state at the end of each day, then the numbers of stories."""
+    record = project.record
+    ends = [format_time(midnight(record, day + timedelta(days=1))) for day in days]
+    point_changes = {state: [0.0] * (len(days) + 1) for state in STATES}
+    count_changes = {state: [0] * (len(days) + 1) for state in STATES}
+    for story in stories:
+        if story["story_type"] == "release":
+            continue
+        size = float(points(project, story))
+        previous = None
+        for entered_at, state in _states(story):
+            number = min(bisect_right(ends, entered_at), len(days))
+            point_changes[state][number] += size
+            count_changes[state][number] += 1
+            if previous is not None:
+                point_changes[previous][number] -= size
+                count_changes[previous][number] -= 1
+            previous = state
+    return [
+        *(list(accumulate(point_changes[state])) for state in STATES),
+        *(list(accumulate(count_changes[state])) for state in STATES),
+    ]
+
+
+def _local_day(record: Record, time_text: str) -> date:
+    return datetime.fromisoformat(time_text).astimezone(zone(record)).date()
 
 
 def _iteration(project: Project, now: datetime, number: int) -> Record:
@@ -198,13 +205,13 @@ def _iteration(project: Project, now: datetime, number: int) -> Record:
 
 def _spans(project: Project) -> Iterator[Record]:
     record, day, number = project.record, first_day(project), 0
-    start = written(midnight(record, day))
+    start = format_time(midnight(record, day))
     while True:
         number += 1
         override = project.iteration_overrides.get(number, {})
         length: int = override.get("length") or record.get("iteration_length", 1)
         day += timedelta(weeks=length)
-        finish = written(midnight(record, day))
+        finish = format_time(midnight(record, day))
         span: Record = {
             "number": number,
             "project_id": record["id"],
@@ -218,13 +225,23 @@ def _spans(project: Project) -> Iterator[Record]:
         start = finish
 
 
+def _until(spans: Iterator[Record], time_text: str) -> list[Record]:
+    """Return the iterations up to the one at a time."""
+    plan: list[Record] = []
+    for span in spans:
+        plan.append(span)
+        if span["finish"] > time_text:
+            break
+    return plan
+
+
 def _accepted_by_number(project: Project, plan: list[Record]) -> dict[int, list[Record]]:
     starts = [span["start"] for span in plan]
     by_number: dict[int, list[Record]] = {}
     accepted = [story for story in project.stories.values() if story.get("accepted_at")]
     for story in sorted(accepted, key=lambda story: str(story["accepted_at"])):
-        place = max(0, bisect_right(starts, story["accepted_at"]) - 1)
-        by_number.setdefault(plan[place]["number"], []).append(story)
+        position = max(0, bisect_right(starts, story["accepted_at"]) - 1)
+        by_number.setdefault(plan[position]["number"], []).append(story)
     return by_number
 
 
@@ -243,7 +260,7 @@ def _fill(project: Project, span: Record, stories: list[Record], *, current_velo
 def _fill_current(
     project: Project, span: Record, accepted: list[Record], velocity: int
 ) -> list[Record]:
-    """Fill the current iteration; what is left over is the backlog, the top last."""
+    """Fill the current iteration, and return the backlog, the top last."""
     automatic = project.record.get("automatic_planning", True)
     open_stories = [
         story
@@ -271,8 +288,10 @@ def _fill_current(
     return backlog[::-1]
 
 
-def _take(project: Project, span: Record, backlog: list[Record], velocity: int) -> list[Record]:
-    """Take off the backlog, whose top is last, what one later iteration has room for."""
+def _next_iteration(
+    project: Project, span: Record, backlog: list[Record], velocity: int
+) -> list[Record]:
+    """Remove from the backlog, whose top is last, the stories of the next iteration."""
     room = _room(project, span, velocity)
     stories = [backlog.pop()]
     total = points(project, stories[0])
@@ -289,19 +308,19 @@ def _room(project: Project, span: Record, velocity: int) -> float:
 
 
 def _done_and_current(project: Project, now: datetime) -> tuple[list[Record], int]:
-    moment = written(now)
+    current_time = format_time(now)
     plan = iterations(project, now)
-    # an archive may not know an iteration's days
-    done = [span for span in plan if "finish" in span and span["finish"] <= moment]
+    # an archive may not contain an iteration's days
+    done = [span for span in plan if "finish" in span and span["finish"] <= current_time]
     return done, (done[-1]["number"] + 1 if done else 1)
 
 
 def _counted(project: Project, done: list[Record], before: int) -> list[Record]:
-    """Give the done iterations that make the velocity that iteration `before` has."""
-    wanted = project.record.get("velocity_averaged_over", 3)
+    """Return the done iterations that make the velocity of iteration `before`."""
+    max_count = project.record.get("velocity_averaged_over", 3)
     counted: list[Record] = []
     for span in reversed(done[: before - done[0]["number"]] if done else []):
-        if span["team_strength"] and len(counted) < wanted:
+        if span["team_strength"] and len(counted) < max_count:
             counted.append(span)
     return counted
 
@@ -328,7 +347,7 @@ def _points(span: Record) -> float:
 
 
 def _states(story: Record) -> Iterator[tuple[str, str]]:
-    """Give each state a story has been in, with the moment it entered it, oldest first."""
+    """Yield the states of a story with the time it entered each, oldest first."""
     transitions = sorted(
         story.get("transitions", ()), key=lambda transition: str(transition["occurred_at"])
     )

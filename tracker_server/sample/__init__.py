@@ -1,0 +1,7 @@
+"""A sample workspace, generated from a seed."""
+
+from __future__ import annotations
+
+from tracker_server.sample.generator import END, generate_workspace
+
+__all__ = ["END", "generate_workspace"]
