@@ -25,7 +25,7 @@ def _escape_formula(value: Any) -> Any:
 
 
 def as_xlsx(table: DataFrame, sheet: str) -> bytes:
-    """A table as an Excel workbook, in which texts are texts whatever they start with."""
+    """A table as an Excel workbook, in which no text becomes a formula."""
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE

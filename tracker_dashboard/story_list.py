@@ -96,7 +96,7 @@ def story_list(
     for story in stories.itertuples():
         facts = [
             state_badge(story.current_state) if show_state else Html(""),
-            Html(f'<span class="points">{text.plain(points(story.estimate))}</span>'),
+            _points(story.estimate),
             *_people(known.owners.get(story.id, ())),
             *_labels(known.labels.get(story.id, ()), project),
         ]
@@ -108,6 +108,11 @@ def story_list(
             f'<span class="facts">{"".join(facts)}</span>{extra.get(story.id, "")}</li>'
         )
     return Html(f'<ul class="stories">{"".join(items)}</ul>')
+
+
+def _points(estimate: Any) -> Html:
+    shown = points(estimate)
+    return Html(f'<span class="points">{text.plain(shown)}</span>' if shown else "")
 
 
 def _people(owners: Iterable[tuple[str, str]]) -> list[Html]:

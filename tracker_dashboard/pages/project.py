@@ -162,6 +162,7 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
         f"{now:,}",
         f"{now - before:+,} vs. before" if period.weeks else None,
         delta_color="off" if now == before else "normal",
+        delta_arrow="off" if now == before else "auto",
         chart_data=weekly or None,
         chart_type="bar",
         border=True,
