@@ -7,7 +7,6 @@ has the same result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -74,8 +73,3 @@ def go_to(url: str) -> None:
         unsafe_allow_javascript=True,
     )
     st.stop()
-
-
-def current_params() -> Mapping[str, str]:
-    """The parameters of the current address; of one that occurs repeatedly, the last."""
-    return st.query_params.to_dict()
