@@ -35,7 +35,7 @@ demo: setup        ## load a made-up workspace through real HTTP into DuckDB
 	$(BIN)/python pivotal_tracker_pipeline.py --sample
 
 dashboard: setup-dashboard  ## what was loaded, in the browser
-	$(BIN)/python -m tracker_dashboard.command
+	$(BIN)/python -m tracker_dashboard.cli
 
 test:              ## lint and every test, with the set-up that they need
 	@$(MAKE) --no-print-directory -j system setup-dev emulator

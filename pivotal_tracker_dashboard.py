@@ -1,5 +1,20 @@
-"""The dashboard: `streamlit run pivotal_tracker_dashboard.py`, `-- --pipeline NAME` for another."""
+"""The dashboard: `streamlit run pivotal_tracker_dashboard.py`, `-- --pipeline NAME` for another.
 
-from tracker_dashboard.app import main
+Streamlit imports this file once, for the server, and runs it as a script for every page.
+"""
 
-main()
+from importlib import import_module
+from threading import Thread
+
+import streamlit as st
+
+from tracker_dashboard.server import MIDDLEWARE, ROUTES
+
+if __name__ == "__main__":
+    from tracker_dashboard.app import main
+
+    main()
+else:
+    app = st.App(__file__, routes=ROUTES, middleware=MIDDLEWARE)
+    # so that nobody waits for the import on the first page
+    Thread(target=import_module, args=("tracker_dashboard.app",), daemon=True).start()

@@ -1,129 +1,136 @@
-"""The frame around the pages: which there are, and what to do when there is nothing to show."""
+"""The frame of the pages: which pages there are, and what to show when something is missing."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import streamlit as st
 from PIL import Image
 from sqlglot import exp
 
-from . import queries, session, text
-from .errors import BusyError, DashboardError, NothingLoadedError, NotThereError
-from .pages import flow, inspect, overview, progress, stories, story
-from .parts import keep_scope, latest
-from .queries import Scope
+from . import text
+from .errors import (
+    DashboardError,
+    DatabaseLockedError,
+    MissingTableError,
+    MissingViewError,
+    NothingLoadedError,
+)
+from .full_text import IndexUnavailableError
+from .header import Selection, data_note, show_header
+from .links import follow_links, go_to, page_url
+from .pages import board, flow, inspect, iteration, people, progress, project, stories, story
+from .queries import metrics
+from .queries import projects as project_queries
+from .queries.build import Scope
+from .session import index, load_id, prefetch, rows
 
-# Streamlit looks for garbage after each page: what is imported by now is none
+# Streamlit collects garbage after each page: what is imported by now need not be looked at again
 gc.freeze()
 
-_PAGES: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
-    ("overview", "Overview", ":material/monitoring:", overview.show),
-    ("flow", "Flow", ":material/stacked_line_chart:", flow.show),
-    ("progress", "Epics and releases", ":material/flag:", progress.show),
-    ("stories", "Stories", ":material/search:", stories.show),
-    ("inspect", "Inspect", ":material/database:", inspect.show),
-)
-
-_ICON = Image.new("RGB", (32, 32), "#e0a21b")
-"""One of Streamlit's own would be fetched from elsewhere."""
-
-_STYLE = """
-<style>
-[data-testid="stHtml"] a { color: inherit; text-decoration: underline; }
-[data-testid="stHtml"] dd { margin: 0 0 0.6rem 0; }
-[data-testid="stHtml"] td, [data-testid="stHtml"] th {
-    padding: 0.15rem 0.8rem 0.15rem 0; text-align: left; vertical-align: top;
-    overflow-wrap: normal;
+_PAGES: dict[str, tuple[str, Callable[[Selection], None]]] = {
+    "project": ("Project", project.render),
+    "iteration": ("Iteration", iteration.render),
+    "board": ("Board", board.render),
+    "stories": ("Stories", stories.render),
+    "story": ("Story", story.render),
+    "flow": ("Flow", flow.render),
+    "progress": ("Epics and releases", progress.render),
+    "people": ("People", people.render),
+    "inspect": ("Inspect", inspect.render),
 }
-[data-testid="stHtml"] { overflow-wrap: anywhere; }
-[data-testid="stHtml"] p { margin: 0 0 0.8rem 0; }
-[data-testid="stHtml"] pre { overflow-x: auto; }
-[data-testid="stHtml"] .history td:first-child { white-space: nowrap; }
-[data-testid="stHtml"] .history td:last-child { overflow-wrap: anywhere; }
-[data-testid="stHtml"] .rows { max-height: 400px; overflow: auto; font-size: 0.875rem; }
-[data-testid="stHtml"] .rows th { font-weight: 600; }
-[data-testid="stHtml"] .rows td { white-space: nowrap; }
-[data-testid="stHtml"] .rows td.number { text-align: right; }
-</style>
-"""
-"""For what is not made of Streamlit's own parts, in colours that suit light and dark."""
+
+_ICON = Image.new("RGB", (32, 32), "#e0712c")
+"""An icon of Streamlit's own would be downloaded."""
+
+_STYLE = (Path(__file__).parent / "assets" / "style.css").read_text(encoding="utf-8")
 
 
 def main() -> None:
     """Shows the page that the address names."""
     st.set_page_config(page_title="Pivotal Tracker", page_icon=_ICON, layout="wide")
-    st.html(_STYLE)
-    pages = {
-        name: st.Page(_guarded(show), title=title, icon=icon, url_path=name, default=not number)
-        for number, (name, title, icon, show) in enumerate(_PAGES)
-    }
-    st.session_state["pages"] = pages
-    # reached by links alone
-    pages["story"] = st.Page(
-        _guarded(story.show), title="Story", url_path="story", visibility="hidden"
-    )
-    chosen = st.navigation(list(pages.values()))
-    keep_scope()
-    if "story" in st.query_params and chosen != pages["story"]:
-        st.switch_page(pages["story"], query_params={"story": st.query_params["story"]})
-    chosen.run()
+    st.html(f"<style>{_STYLE}</style>")
+    follow_links()
+    pages = [
+        st.Page(_page(name, title, render), title=title, url_path=name, default=name == "project")
+        for name, (title, render) in _PAGES.items()
+    ]
+    # the menu is our own: see links.py
+    st.navigation(pages, position="hidden").run()
 
 
-def _guarded(show: Callable[[], None]) -> Callable[[], None]:
-    """A page that says in words what keeps it from being shown."""
+def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callable[[], None]:
+    """A page that explains what keeps it from being shown."""
 
-    def page() -> None:
+    def run() -> None:
+        st.set_page_config(page_title=f"{title} · Pivotal Tracker")
+        if name != "story" and "story" in st.query_params:
+            # an address of earlier versions
+            go_to(page_url("story", id=st.query_params["story"]))
         try:
-            _where()
-            show()
-            session.read_ahead(_asked_first)
+            load_id()
+            selection = show_header(name)
+            render(selection)
+            st.caption(data_note(selection))
+            prefetch(_first_queries)
         except NothingLoadedError as error:
-            _nothing_loaded(error)
-        except BusyError as error:
-            st.warning(f"{error} This page is there again when it has ended.")
-            st.button("Try again")
-        except NotThereError as error:
-            st.info(
-                "This page reads tables that are not in this dataset: it was loaded with "
-                "`--resource`. Run `python pivotal_tracker_pipeline.py` without it, and they are "
-                f"here. Inspect shows what there is. ({text.label(error)})"
-            )
+            _show_first_steps(error)
         except DashboardError as error:
-            st.error(text.label(error))
+            _explain(title, error)
 
-    return page
-
-
-def _asked_first() -> Iterator[Iterable[exp.Query]]:
-    """What each page asks when it is opened without any choice made."""
-    (projects,) = session.rows(queries.projects())
-    scope = Scope(latest(projects))
-    yield from (page.asked(scope) for page in (overview, flow, progress))
-    yield from stories.asked()
+    return run
 
 
-def _where() -> None:
-    loaded = session.loaded()
-    session.load_id()
-    with st.sidebar:
-        st.caption(
-            f"{text.label(loaded.name)} in {text.label(loaded.destination_name)}, dataset "
-            f"{text.label(loaded.dataset_name)}"
+def _explain(title: str, error: DashboardError) -> None:
+    """Says what keeps a page from being shown, and what to do about it."""
+    st.title(title)
+    if isinstance(error, DatabaseLockedError):
+        st.warning(f"{error} Try again when it has finished.")
+        st.button("Try again")
+    elif isinstance(error, MissingViewError):
+        st.info(
+            "This page needs the metric views, which this dataset does not have. It was loaded "
+            "with `--no-views`, with `--resource` and without all tables they need, or by an "
+            "earlier version. Run `python pivotal_tracker_pipeline.py` without these options to "
+            "create them. Stories and Inspect work without views."
         )
+    elif isinstance(error, MissingTableError):
+        st.info(
+            "This page needs tables that this dataset does not have, because it was loaded with "
+            "`--resource`. Run `python pivotal_tracker_pipeline.py` without this option to load "
+            f"them. Inspect shows the tables there are. ({text.label(error)})"
+        )
+    else:
+        st.error(text.label(error))
 
 
-def _nothing_loaded(error: NothingLoadedError) -> None:
+def _first_queries() -> Iterator[Sequence[exp.Query]]:
+    """What the pages of the latest project ask for, and what takes longest."""
+    (projects,) = rows(project_queries.projects())
+    for latest in projects["id"].head(1):
+        yield project.queries_for(Scope((int(latest),)))
+        yield (metrics.next_releases(),)
+        yield board.queries_for(int(latest))
+        yield (metrics.forecast(),)
+        yield (metrics.epics(),)
+        yield (metrics.releases(),)
+    with suppress(IndexUnavailableError):
+        index()
+
+
+def _show_first_steps(error: NothingLoadedError) -> None:
     st.title("Nothing to show yet")
     st.warning(text.label(error))
     st.markdown(
-        "Load something first, then reload this page:\n\n"
-        "* a made-up workspace, to look around: `python pivotal_tracker_pipeline.py --sample`\n"
+        "Load something, then reload this page:\n\n"
+        "* a sample workspace: `python pivotal_tracker_pipeline.py --sample`\n"
         "* your own, from a server: `python pivotal_tracker_pipeline.py`\n"
         "* files of an export or a backup: "
         "`python pivotal_tracker_pipeline.py --archive PATH`\n\n"
-        "A pipeline of another name is shown by "
-        "`streamlit run pivotal_tracker_dashboard.py -- --pipeline NAME`. Where the package is "
+        "To show a pipeline of another name: "
+        "`streamlit run pivotal_tracker_dashboard.py -- --pipeline NAME`. If the package is "
         "installed, the commands are `pivotal-tracker` and `pivotal-tracker-dashboard`."
     )

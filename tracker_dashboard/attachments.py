@@ -1,8 +1,7 @@
-"""Files of comments that were downloaded: read from where the table says that they lie.
+"""Reads downloaded attachments from the paths that the table `attachment_files` names.
 
-The table comes from a database, which need not be this person's own. So what lies at its path is
-shown only if it is a plain file with the size and the SHA-256 that the table says: nothing can be
-got out of this machine that whoever wrote the row did not know already.
+The database may come from somebody else. So a file is shown only if it is a regular file with the
+size and the SHA-256 in the table: no row can reveal a file that its author did not have.
 """
 
 from __future__ import annotations
@@ -14,52 +13,52 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-_LARGEST = 100 * 1024 * 1024
-"""Bytes; a larger file is not read into memory."""
+_MAX_BYTES = 100 * 1024 * 1024
+"""A larger file is not read into memory."""
 
-_LARGEST_PICTURE = 40_000_000
-"""Pixels; a larger picture is only for download."""
+_MAX_IMAGE_PIXELS = 40_000_000
+"""A larger image can only be downloaded."""
 
-_PICTURES = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
-
-
-class NotShownError(Exception):
-    """A file that cannot be shown; its text says why."""
+_IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 
 
-def content(folder: Path, path: Any, size: Any, sha256: Any) -> bytes:
-    """A downloaded file's bytes.
+class AttachmentUnavailableError(Exception):
+    """A file cannot be shown; the message says why."""
+
+
+def read_file(folder: Path, path: Any, size: Any, sha256: Any) -> bytes:
+    """Returns the bytes of a downloaded file.
 
     Args:
-        folder: Where the command was run, which the path may start from.
-        path: Where it lies.
+        folder: Where the command was run; a relative path starts there.
+        path: Where the file is.
         size: Its size in bytes.
         sha256: In hexadecimal.
 
     Raises:
-        NotShownError: It is not there, or is not what was downloaded.
+        AttachmentUnavailableError: It is missing, or is not what was downloaded.
     """
     if not isinstance(path, str) or not path or not isinstance(sha256, str):
-        raise NotShownError("not downloaded")
+        raise AttachmentUnavailableError("not downloaded")
     file = folder / path
     try:
         if file.is_symlink() or not file.is_file():
-            raise NotShownError("its file is not there any more")
-        if file.stat().st_size != size or size > _LARGEST:
-            raise NotShownError("its file has another size, or is too large to show")
-        found = file.read_bytes()
+            raise AttachmentUnavailableError("the file is missing")
+        if file.stat().st_size != size or size > _MAX_BYTES:
+            raise AttachmentUnavailableError("the file has another size, or is too large to show")
+        content = file.read_bytes()
     except OSError as error:
-        raise NotShownError("its file cannot be read") from error
-    if hashlib.sha256(found).hexdigest() != sha256.lower():
-        raise NotShownError("its file has changed since")
-    return found
+        raise AttachmentUnavailableError("the file cannot be read") from error
+    if hashlib.sha256(content).hexdigest() != sha256.lower():
+        raise AttachmentUnavailableError("the file has changed since it was downloaded")
+    return content
 
 
-def picture(content: bytes) -> Image.Image | None:
-    """The picture that a file is, nothing if it is none that a browser need not interpret."""
+def open_image(content: bytes) -> Image.Image | None:
+    """Returns the image in a file, `None` if it is not in a format of pixels only."""
     try:
-        image = Image.open(io.BytesIO(content), formats=_PICTURES)
-        if image.width * image.height > _LARGEST_PICTURE:
+        image = Image.open(io.BytesIO(content), formats=_IMAGE_FORMATS)
+        if image.width * image.height > _MAX_IMAGE_PIXELS:
             return None
         image.load()
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):

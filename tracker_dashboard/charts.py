@@ -1,298 +1,574 @@
-"""Every chart: rows in, a chart with title and units out. Downloads as PNG.
+"""The charts, as Vega-Lite specifications: rows in, a chart out.
 
-They are written in Vega-Lite, which is what the browser draws: to make it of Altair's objects, each
-checked against a schema, took more of a page's time than all else that the server does for it.
+Plain specifications are used because Altair would check every object against a schema, which took
+longer than everything else that the server does for a page.
 """
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
 
 from pandas import DataFrame
 
-from .queries import STATES, STORY_TYPES
+from .search_syntax import STATES, STORY_TYPES
 
 Spec = dict[str, Any]
-"""A part of a specification in Vega-Lite 5 or 6."""
+"""A part of a Vega-Lite specification."""
 
-_HEIGHT = 400
-_AROUND_BARS = 150
-"""Pixels of a chart's height for its title, axis and legend."""
+_HEIGHT = 320
+_BAR_CHART_MARGIN = 110
+"""Pixels of a bar chart's height for its axis and legend."""
 
-_STATE_COLOURS = (
-    "#4d9a3a",
-    "#e8850c",
-    "#1f5fa8",
-    "#8e9aa6",
-    "#b5373a",
-    "#7b6bb0",
-    "#c2b59b",
-    "#d9d4c7",
+STATE_COLOURS = dict(
+    zip(
+        STATES,
+        (
+            "#2e8b57",  # accepted
+            "#c77700",  # delivered
+            "#3b7dd8",  # finished
+            "#8a6fd1",  # started
+            "#d1495b",  # rejected
+            "#a8688f",  # planned
+            "#78838f",  # unstarted
+            "#8d7f68",  # unscheduled
+        ),
+        strict=True,
+    )
 )
-_TYPE_COLOURS = ("#e0a21b", "#b5373a", "#8e9aa6", "#1f5fa8")
+"""Each has a contrast of 3:1 or more with white and with the dark background."""
+
+TYPE_COLOURS = dict(zip(STORY_TYPES, ("#c08a00", "#d1495b", "#78838f", "#3b7dd8"), strict=True))
+_MAIN = "#3b7dd8"
+_SECOND = "#c77700"
+_DONE = "#2e8b57"
+_QUIET = "#78838f"
+
+_ITERATION: Spec = {
+    "field": "iteration_number",
+    "type": "ordinal",
+    "title": "iteration",
+    "axis": {"labelOverlap": "greedy", "labelAngle": 0},
+}
 
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn: all columns of the rows go to the browser.
+    """A chart.
 
     Attributes:
-        rows: The rows.
-        spec: The specification, which names their columns.
+        rows: The data; all columns are sent to the browser.
+        spec: The specification, which names the columns.
     """
 
     rows: DataFrame
     spec: Spec
 
-
-def _chart(rows: DataFrame, title: str, units: str, spec: Spec, height: int = _HEIGHT) -> Chart:
-    # a grey that can be read on light and on dark
-    told = {"text": title, "subtitle": units, "subtitleColor": "#808495"}
-    # a description of each mark takes long to draw; whoever needs one has the table beside
-    return Chart(rows, {"title": told, "height": height, "config": {"aria": False}, **spec})
-
-
-def _amount(column: str, title: str | None = None, **more: Any) -> Spec:
-    return {"field": column, "type": "quantitative", "title": title or column, **more}
-
-
-def _name(column: str, title: str | None = None, **more: Any) -> Spec:
-    return {"field": column, "type": "nominal", "title": title, **more}
+    def standalone(self) -> Spec:
+        """The specification with the data, a width and a background, to be saved as a picture."""
+        values = json.loads(self.rows.to_json(orient="records", date_format="iso"))
+        return {
+            "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+            "width": 900,
+            "background": "white",
+            **self.spec,
+            "data": {"values": values},
+        }
 
 
-def _day(column: str, title: str | None = None) -> Spec:
-    axis = {"format": "%-d %b %Y"}
-    return {"field": column, "type": "temporal", "title": title, "axis": axis}
+def _chart(rows: DataFrame, spec: Spec, height: int = _HEIGHT) -> Chart:
+    # a description of each mark takes long to draw; the page has a summary and a table
+    for layer in _layers(spec):
+        mark = layer["mark"]
+        layer["mark"] = {**(mark if isinstance(mark, dict) else {"type": mark}), "aria": False}
+    return Chart(rows, {"height": height, "config": {"aria": False}, **spec})
+
+
+def _layers(spec: Spec) -> list[Spec]:
+    layers: list[Spec] = spec.get("layer", [spec])
+    return layers
+
+
+def _number(field: str, title: str | None = None, **more: Any) -> Spec:
+    return {"field": field, "type": "quantitative", "title": title or field, **more}
+
+
+def _name(field: str, title: str | None = None, **more: Any) -> Spec:
+    return {"field": field, "type": "nominal", "title": title, **more}
+
+
+def _day(field: str, title: str | None = None, **more: Any) -> Spec:
+    axis = {"format": "%-d %b %Y", "labelOverlap": "greedy", "labelFlush": True}
+    return {"field": field, "type": "temporal", "title": title, "axis": axis, **more}
+
+
+def _day_tooltip(field: str, title: str) -> Spec:
+    return {"field": field, "type": "temporal", "title": title, "format": "%-d %b %Y"}
 
 
 def _legend(columns: int) -> Spec:
-    return {"orient": "bottom", "columns": columns, "labelLimit": 220, "symbolOpacity": 1}
-
-
-def _coloured(column: str, names: tuple[str, ...], colours: tuple[str, ...], columns: int) -> Spec:
-    scale = {"domain": list(names), "range": list(colours)}
-    return _name(column, scale=scale, legend=_legend(columns))
-
-
-def _of_state() -> Spec:
-    return _coloured("state", STATES, _STATE_COLOURS, 4)
-
-
-_START = {"field": "start", "type": "temporal", "title": "start"}
-_PROJECT = _name("project_name", "project")
-
-
-def _along_iterations(iterations: DataFrame, columns: str) -> tuple[DataFrame, Spec]:
-    """What is drawn of iterations along time, and where it stands and in which colour."""
-    drawn = iterations[["start", "project_name", *columns.split()]]
-    place = {
-        "x": _day("start", "start of the iteration"),
-        "color": _name("project_name", legend=_legend(2)),
+    return {
+        "orient": "bottom",
+        "direction": "horizontal",
+        "columns": columns,
+        "labelLimit": 160,
+        "symbolOpacity": 1,
+        "title": None,
     }
-    return drawn, place
 
 
-def _line_with_points(amount: Spec, tooltip: list[Spec]) -> list[Spec]:
-    # on the points alone: a line has one tooltip, and works it out for each of its points
-    line: Spec = {"mark": "line", "encoding": {"y": amount}}
-    points: Spec = {
-        "mark": {"type": "point", "filled": True, "opacity": 1},
-        "encoding": {"y": amount, "tooltip": tooltip},
-    }
-    return [line, points]
+def _colours(field: str, colours: dict[str, str], present: list[str], columns: int) -> Spec:
+    domain = [name for name in colours if name in present]
+    scale = {"domain": domain, "range": [colours[name] for name in domain]}
+    return _name(field, scale=scale, legend=_legend(columns))
+
+
+def _click(*fields: str) -> list[Spec]:
+    """Lets a person click a mark; the page receives these fields of it."""
+    return [{"name": "pick", "select": {"type": "point", "fields": list(fields), "toggle": False}}]
+
+
+_FADE_OTHERS: Spec = {"condition": {"param": "pick", "value": 1}, "value": 0.35}
 
 
 def velocity(iterations: DataFrame) -> Chart:
-    """Accepted points of each iteration, the velocity after it, and the band of its volatility.
+    """Accepted points as a bar per iteration, and the velocity as a line.
 
     Args:
-        iterations: `start`, `project_name`, `points_accepted`, `velocity`, `slowest`, `fastest`.
+        iterations: `iteration_number`, `start` (a day), `status` (`done` or `in progress`),
+            `points_accepted`, `stories_accepted`, `velocity`.
     """
-    columns = "iteration_number points_accepted velocity slowest fastest"
-    drawn, place = _along_iterations(iterations, columns)
-    title = "points an iteration"
-    band: Spec = {
-        "mark": {"type": "area", "opacity": 0.15},
-        "encoding": {"y": _amount("slowest", title), "y2": {"field": "fastest"}},
+    tooltip = [
+        _name("iteration_number", "iteration"),
+        _day_tooltip("start", "starts"),
+        _name("status", "status"),
+        _number("points_accepted", "points accepted"),
+        _number("stories_accepted", "stories accepted"),
+        _number("velocity", "velocity"),
+    ]
+    bars: Spec = {
+        "mark": {"type": "bar", "cursor": "pointer"},
+        "params": _click("iteration_number"),
+        "encoding": {
+            "x": _ITERATION,
+            "y": _number("points_accepted", "points"),
+            "color": _colours(
+                "status", {"done": _MAIN, "in progress": _QUIET}, ["done", "in progress"], 2
+            ),
+            "opacity": _FADE_OTHERS,
+            "tooltip": tooltip,
+        },
     }
     line: Spec = {
-        "mark": {"type": "line", "strokeWidth": 2.5},
-        "encoding": {"y": _amount("velocity", title)},
+        "mark": {"type": "line", "color": _SECOND, "strokeWidth": 2.5, "interpolate": "step"},
+        "encoding": {"x": _ITERATION, "y": _number("velocity", "points")},
     }
-    points: Spec = {
-        "mark": {"type": "point", "filled": True, "opacity": 0.55},
-        "encoding": {
-            "y": _amount("points_accepted", title),
-            "tooltip": [
-                _PROJECT,
-                _amount("iteration_number", "iteration"),
-                _START,
-                _amount("points_accepted", "points accepted"),
-                _amount("velocity"),
-            ],
-        },
-    }
-    return _chart(
-        drawn,
-        "Velocity",
-        "points an iteration: dots accepted, line running average, band ± volatility",
-        {"encoding": place, "layer": [band, line, points]},
-    )
+    return _chart(iterations, {"layer": [bars, line]})
 
 
-def accepted_by_type(accepted: DataFrame) -> Chart:
-    """Points accepted in each iteration, stacked by type of story.
+def throughput(weeks: DataFrame, unit: str) -> Chart:
+    """Stories accepted as bars, stories created as a line, by week or month.
 
     Args:
-        accepted: `start`, `story_type`, `points`, one row for each of the former two.
+        weeks: `period` (its first day), `first_day`, `last_day`, `accepted`, `created`,
+            `points_accepted`.
+        unit: `week` or `month`.
     """
-    start = {
-        "field": "start",
-        "timeUnit": "yearmonthdate",
-        "type": "ordinal",
-        "title": "start of the iteration",
-        "axis": {"format": "%-d %b %Y", "labelOverlap": "greedy", "labelAngle": 0},
-    }
-    spec = {
-        "mark": "bar",
-        "encoding": {
-            "x": start,
-            "y": _amount("points", "points accepted"),
-            "color": _coloured("story_type", STORY_TYPES, _TYPE_COLOURS, 4),
-            "tooltip": [_START, _name("story_type", "type"), _amount("points")],
-        },
-    }
-    return _chart(accepted, "Accepted", "points an iteration, by type of story", spec)
-
-
-def cycle_time(iterations: DataFrame) -> Chart:
-    """Cycle time of what each iteration accepted: the median as a line, the 85th percentile dashed.
-
-    Args:
-        iterations: `start`, `project_name`, `median_days`, `p85_days`.
-    """
-    drawn, place = _along_iterations(iterations, "median_days p85_days")
-    median = _amount("median_days", "days")
     tooltip = [
-        _PROJECT,
-        _START,
-        _amount("median_days", "median, days", format=".1f"),
-        _amount("p85_days", "85th percentile, days", format=".1f"),
+        _day_tooltip("period", f"{unit} from"),
+        _number("accepted", "stories accepted"),
+        _number("created", "stories created"),
+        _number("points_accepted", "points accepted"),
+    ]
+    x = {**_day("period", f"{unit} from"), "type": "ordinal", "timeUnit": "utcyearmonthdate"}
+    bars: Spec = {
+        "mark": {"type": "bar", "cursor": "pointer", "color": _DONE},
+        "params": _click("first_day", "last_day"),
+        "encoding": {
+            "x": x,
+            "y": _number("accepted", "stories"),
+            "opacity": _FADE_OTHERS,
+            "tooltip": tooltip,
+        },
+    }
+    line: Spec = {
+        "mark": {
+            "type": "line",
+            "color": _SECOND,
+            "point": {"color": _SECOND, "size": 20, "aria": False},
+        },
+        "encoding": {"x": x, "y": _number("created", "stories"), "tooltip": tooltip},
+    }
+    return _chart(weeks, {"layer": [bars, line]})
+
+
+def durations(iterations: DataFrame, kind: str) -> Chart:
+    """The median cycle or lead time of each iteration as a line, the 85th percentile dashed.
+
+    Args:
+        iterations: `iteration_number`, `start`, `median_days`, `p85_days`.
+        kind: `cycle time` or `lead time`.
+    """
+    tooltip = [
+        _name("iteration_number", "iteration"),
+        _day_tooltip("start", "starts"),
+        _number("median_days", f"median {kind}, days", format=".1f"),
+        _number("p85_days", "85th percentile, days", format=".1f"),
     ]
     p85: Spec = {
-        "mark": {"type": "line", "strokeDash": [5, 4], "opacity": 0.7},
-        "encoding": {"y": _amount("p85_days", "days")},
+        "mark": {"type": "line", "strokeDash": [5, 4], "color": _QUIET},
+        "encoding": {"x": _ITERATION, "y": _number("p85_days", "days")},
     }
-    return _chart(
-        drawn,
-        "Cycle time",
-        "days: line median, dashed 85th percentile",
-        {"encoding": place, "layer": [p85, *_line_with_points(median, tooltip)]},
-    )
+    median: Spec = {
+        "mark": {"type": "line", "color": _MAIN},
+        "encoding": {"x": _ITERATION, "y": _number("median_days", "days")},
+    }
+    dots: Spec = {
+        "mark": {"type": "point", "filled": True, "size": 60, "cursor": "pointer", "color": _MAIN},
+        "params": _click("iteration_number"),
+        "encoding": {
+            "x": _ITERATION,
+            "y": _number("median_days", "days"),
+            "opacity": _FADE_OTHERS,
+            "tooltip": tooltip,
+        },
+    }
+    return _chart(iterations, {"layer": [p85, median, dots]})
 
 
 def rejection_rate(iterations: DataFrame) -> Chart:
-    """The share of accepted stories that were rejected at least once.
+    """The share of accepted stories that were rejected at least once, a bar per iteration.
 
     Args:
-        iterations: `start`, `project_name`, `rejection_rate` from 0 to 1.
+        iterations: `iteration_number`, `start`, `rejection_rate` from 0 to 1, `rejected_stories`.
     """
-    drawn, place = _along_iterations(iterations, "rejection_rate")
-    rate = _amount("rejection_rate", "share of accepted stories", axis={"format": ".0%"})
-    told = _amount("rejection_rate", "rejected at least once", format=".0%")
-    return _chart(
-        drawn,
-        "Rejection rate",
-        "% of the accepted stories that were rejected at least once",
-        {"encoding": place, "layer": _line_with_points(rate, [_PROJECT, _START, told])},
-    )
+    spec = {
+        "mark": {"type": "bar", "cursor": "pointer", "color": STATE_COLOURS["rejected"]},
+        "params": _click("iteration_number"),
+        "encoding": {
+            "x": _ITERATION,
+            "y": _number("rejection_rate", "share of accepted stories", axis={"format": ".0%"}),
+            "opacity": _FADE_OTHERS,
+            "tooltip": [
+                _name("iteration_number", "iteration"),
+                _day_tooltip("start", "starts"),
+                _number("rejection_rate", "rejected at least once", format=".0%"),
+                _number("rejected_stories", "stories rejected"),
+            ],
+        },
+    }
+    return _chart(iterations, spec)
+
+
+def iteration_burn_up(days: DataFrame) -> Chart:
+    """What was accepted by the end of each day of an iteration, and its scope.
+
+    Args:
+        days: `date`, `accepted`, `scope`: points.
+    """
+    tooltip = [
+        _day_tooltip("date", "day"),
+        _number("accepted", "points accepted"),
+        _number("scope", "points in the iteration"),
+    ]
+    scope: Spec = {
+        "mark": {
+            "type": "line",
+            "interpolate": "step-after",
+            "color": _QUIET,
+            "strokeDash": [5, 4],
+        },
+        "encoding": {"x": _day("date"), "y": _number("scope", "points")},
+    }
+    accepted: Spec = {
+        "mark": {
+            "type": "area",
+            "interpolate": "step-after",
+            "color": _DONE,
+            "opacity": 0.6,
+            "line": {"color": _DONE, "aria": False},
+        },
+        "encoding": {"x": _day("date"), "y": _number("accepted", "points")},
+    }
+    dots: Spec = {
+        "mark": {"type": "point", "filled": True, "size": 60, "color": _DONE, "cursor": "pointer"},
+        "params": _click("date_text"),
+        "encoding": {"x": _day("date"), "y": _number("accepted", "points"), "tooltip": tooltip},
+    }
+    return _chart(days, {"layer": [scope, accepted, dots]}, 260)
+
+
+def points_by_type(types: DataFrame) -> Chart:
+    """Points and stories of an iteration by type.
+
+    Args:
+        types: `story_type`, `status` (`accepted` or `not accepted`), `points`, `stories`.
+    """
+    spec = {
+        "mark": {"type": "bar", "cursor": "pointer"},
+        "params": _click("story_type"),
+        "encoding": {
+            "y": _name("story_type", None, sort=list(STORY_TYPES), axis={"labelLimit": 90}),
+            "x": _number("stories", "stories", axis={"format": "d", "tickMinStep": 1}),
+            "color": _colours(
+                "status", {"accepted": _DONE, "not accepted": _QUIET}, list(types["status"]), 2
+            ),
+            "tooltip": [
+                _name("story_type", "type"),
+                _name("status", "status"),
+                _number("stories", "stories"),
+                _number("points", "points"),
+            ],
+        },
+    }
+    return _chart(types, spec, 200)
+
+
+def story_durations(stories: DataFrame, kind: str) -> Chart:
+    """The cycle or lead time of each story as a dot on the day of its acceptance.
+
+    Args:
+        stories: `id`, `name`, `story_type`, `accepted_on`, `days`.
+        kind: `cycle time` or `lead time`.
+    """
+    types = [name for name in STORY_TYPES if name in set(stories["story_type"])]
+    shapes = {"feature": "circle", "bug": "triangle-up", "chore": "square", "release": "diamond"}
+    legend = _legend(4)
+    spec = {
+        "mark": {"type": "point", "filled": True, "size": 90, "cursor": "pointer"},
+        "params": _click("id"),
+        "encoding": {
+            "x": {
+                "field": "accepted_on",
+                "type": "ordinal",
+                "timeUnit": "utcyearmonthdate",
+                "title": "accepted",
+                "axis": {"format": "%a %-d %b", "labelAngle": 0, "labelOverlap": "greedy"},
+            },
+            "y": _number("days", f"{kind}, days"),
+            "color": _name(
+                "story_type",
+                scale={"domain": types, "range": [TYPE_COLOURS[name] for name in types]},
+                legend=legend,
+            ),
+            "shape": _name(
+                "story_type",
+                scale={"domain": types, "range": [shapes[name] for name in types]},
+                legend=legend,
+            ),
+            "tooltip": [
+                _name("name", "story"),
+                _name("story_type", "type"),
+                _day_tooltip("accepted_on", "accepted"),
+                _number("days", f"{kind}, days", format=".1f"),
+            ],
+        },
+    }
+    return _chart(stories, spec, 260)
 
 
 def cumulative_flow(days: DataFrame, unit: str) -> Chart:
-    """How much is in which state, day by day, what is done at the bottom.
+    """How much is in which state by day, with what is accepted at the bottom.
 
     Args:
-        days: `date`, `state`, and a column called as the unit; one row a day and state.
+        days: `date`, `state`, and a column named like the unit.
         unit: `stories` or `points`.
     """
-    place = {state: number for number, state in enumerate(STATES)}
-    spec = {
+    order = {state: number for number, state in enumerate([*STATES, "open"])}
+    colours = {**STATE_COLOURS, "open": _QUIET}
+    present = list(days["state"].unique())
+    areas: Spec = {
         "mark": "area",
         "encoding": {
             "x": _day("date"),
-            "y": _amount(unit),
-            "color": _of_state(),
+            "y": _number(unit),
+            "color": _colours("state", colours, present, 4),
             "order": {"field": "order", "type": "quantitative", "sort": "ascending"},
-            # of an area, as of a line, it is that of its first day wherever one points
-            "tooltip": _name("state"),
         },
     }
-    drawn = days[["date", "state", unit]].assign(order=days["state"].map(place))
-    return _chart(drawn, "Cumulative flow", f"{unit} by state", spec)
+    rule: Spec = {
+        "transform": [{"pivot": "state", "value": unit, "groupby": ["date"]}],
+        "mark": {"type": "rule", "strokeOpacity": 0.001, "strokeWidth": 8},
+        "encoding": {
+            "x": _day("date"),
+            "tooltip": [
+                _day_tooltip("date", "day"),
+                *(_number(s, s) for s in order if s in present),
+            ],
+        },
+    }
+    drawn = days[["date", "state", unit]].assign(order=days["state"].map(order))
+    return _chart(drawn, {"layer": [areas, rule]}, 400)
 
 
 def burn_up(lines: DataFrame) -> Chart:
-    """What was accepted, what there was to do, and where the forecast leads.
+    """What was accepted, the scope, and the forecast.
 
     Args:
-        lines: `date`, `line` (what it tells), `points`.
+        lines: `date`, `line`, `points`.
     """
-    told = ["scope", "accepted", "earliest", "expected", "latest"]
-    colours = ["#8e9aa6", "#4d9a3a", "#7fb86f", "#1f5fa8", "#e8850c"]
-    dashes = [[1, 0], [1, 0], [4, 4], [1, 0], [4, 4]]
+    styles = {
+        "scope": (_QUIET, [1, 0]),
+        "accepted": (_DONE, [1, 0]),
+        "earliest": ("#5fa17c", [4, 4]),
+        "expected": (_MAIN, [1, 0]),
+        "latest": (_SECOND, [4, 4]),
+    }
+    names = list(styles)
     legend = _legend(5)
     spec = {
         "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
         "encoding": {
             "x": _day("date"),
-            "y": _amount("points"),
-            "color": _name("line", scale={"domain": told, "range": colours}, legend=legend),
-            "strokeDash": _name("line", scale={"domain": told, "range": dashes}, legend=legend),
-            "tooltip": _name("line"),
+            "y": _number("points"),
+            "color": _name(
+                "line",
+                scale={"domain": names, "range": [colour for colour, _ in styles.values()]},
+                legend=legend,
+            ),
+            "strokeDash": _name(
+                "line",
+                scale={"domain": names, "range": [dash for _, dash in styles.values()]},
+                legend=legend,
+            ),
+            "tooltip": [_name("line", "line"), _day_tooltip("date", "day"), _number("points")],
         },
     }
-    return _chart(
-        lines, "Burn-up", "points: accepted, scope, and the forecast of the backlog", spec
+    return _chart(lines, spec, 400)
+
+
+def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) -> Chart:
+    """The cycle or lead time of each story as a dot, with percentiles as lines.
+
+    Args:
+        stories: `id`, `name`, `story_type`, `accepted_on`, `days`.
+        levels: Days by the name of the percentile.
+        kind: `cycle time` or `lead time`.
+    """
+    types = [name for name in STORY_TYPES if name in set(stories["story_type"])]
+    dots: Spec = {
+        "mark": {"type": "point", "filled": True, "size": 45, "cursor": "pointer"},
+        "params": _click("id"),
+        "encoding": {
+            "x": _day("accepted_on", "accepted"),
+            "y": _number("days", f"{kind}, days"),
+            "color": _colours("story_type", TYPE_COLOURS, types, 4),
+            "tooltip": [
+                _name("name", "story"),
+                _name("story_type", "type"),
+                _day_tooltip("accepted_on", "accepted"),
+                _number("days", f"{kind}, days", format=".1f"),
+            ],
+        },
+    }
+    values = [{"level": name, "at": days} for name, days in levels.items() if days == days]
+    rules: Spec = {
+        "data": {"values": values},
+        "mark": {"type": "rule", "strokeDash": [5, 4], "color": _QUIET},
+        "encoding": {"y": {"field": "at", "type": "quantitative"}},
+    }
+    labels: Spec = {
+        "data": {"values": values},
+        "mark": {"type": "text", "align": "left", "dx": 4, "dy": -6, "color": _QUIET},
+        "encoding": {
+            "x": {"value": 0},
+            "y": {"field": "at", "type": "quantitative"},
+            "text": {"field": "level", "type": "nominal"},
+        },
+    }
+    return _chart(stories, {"layer": [dots, rules, labels]})
+
+
+def time_in_states(states: DataFrame) -> Chart:
+    """The median time in each state, and the 85th percentile as a line.
+
+    Args:
+        states: `state`, `median_days`, `p85_days`, `stories`.
+    """
+    y = _name("state", None, sort=list(reversed(STATES)))
+    tooltip = [
+        _name("state", "state"),
+        _number("median_days", "median, days", format=".1f"),
+        _number("p85_days", "85th percentile, days", format=".1f"),
+        _number("stories", "stories"),
+    ]
+    bars: Spec = {
+        "mark": {"type": "bar", "color": _MAIN},
+        "encoding": {"y": y, "x": _number("median_days", "days"), "tooltip": tooltip},
+    }
+    ticks: Spec = {
+        "mark": {"type": "tick", "color": _SECOND, "thickness": 3},
+        "encoding": {"y": y, "x": _number("p85_days", "days"), "tooltip": tooltip},
+    }
+    return _chart(states, {"layer": [bars, ticks]}, _BAR_CHART_MARGIN + 26 * len(states))
+
+
+def ages(stories: DataFrame) -> Chart:
+    """The age of each story in progress as a dot, by state.
+
+    Args:
+        stories: `id`, `name`, `story_type`, `current_state`, `age_days`, `days_in_state`.
+    """
+    states = [state for state in reversed(STATES) if state in set(stories["current_state"])]
+    spec = {
+        "mark": {"type": "point", "filled": True, "size": 80, "cursor": "pointer", "color": _MAIN},
+        "params": _click("id"),
+        "encoding": {
+            "x": _name("current_state", "state", sort=states, axis={"labelAngle": 0}),
+            "y": _number("age_days", "age, days"),
+            "opacity": _FADE_OTHERS,
+            "tooltip": [
+                _name("name", "story"),
+                _name("current_state", "state"),
+                _number("age_days", "age, days", format=".0f"),
+                _number("days_in_state", "days in this state", format=".0f"),
+            ],
+        },
+    }
+    return _chart(stories, spec)
+
+
+def by_person(people: DataFrame) -> Chart:
+    """How many stories each person accepted.
+
+    Args:
+        people: `person`, `stories_accepted`, `points_accepted`.
+    """
+    spec = {
+        "mark": {"type": "bar", "cursor": "pointer", "color": _DONE},
+        "params": _click("person"),
+        "encoding": {
+            "y": _name("person", None, sort="-x", axis={"labelLimit": 140}),
+            "x": _number("stories_accepted", "stories", axis={"format": "d", "tickMinStep": 1}),
+            "opacity": _FADE_OTHERS,
+            "tooltip": [
+                _name("person", "person"),
+                _number("stories_accepted", "stories accepted"),
+                _number("points_accepted", "points accepted"),
+            ],
+        },
+    }
+    return _chart(people, spec, _BAR_CHART_MARGIN + 24 * len(people))
+
+
+def sparkline(values: list[float], summary: str) -> str:
+    """HTML of a small line chart for a row of a table.
+
+    It is an image, because Streamlit removes SVG from HTML.
+    """
+    if len(values) < 2:
+        return ""
+    highest = max(max(values), 1)
+    step = 110 / (len(values) - 1)
+    path = " ".join(
+        f"{2 + number * step:.1f},{22 - 20 * value / highest:.1f}"
+        for number, value in enumerate(values)
     )
-
-
-def age(stories: DataFrame) -> Chart:
-    """How old open stories are.
-
-    Args:
-        stories: `age` (a class), `order` (of the classes), `state`, `stories`; one row for each
-            age and state.
-    """
-    classes = list(dict.fromkeys(stories.sort_values("order")["age"]))
-    spec = {
-        "mark": "bar",
-        "encoding": {
-            "x": _name("age", "age", sort=classes, axis={"labelAngle": 0}),
-            "y": _amount("stories", "open stories"),
-            "color": _of_state(),
-            "tooltip": [_name("age", "age"), _name("state", "state"), _amount("stories")],
-        },
-    }
-    return _chart(stories, "Age of open work", "stories by state", spec)
-
-
-def progress(parts: DataFrame, what: str) -> Chart:
-    """How far each of several things is: points accepted and still to do.
-
-    Args:
-        parts: `name`, `part` (`accepted` or `to do`), `points`.
-        what: What they are, in the plural.
-    """
-    names = list(dict.fromkeys(parts["name"]))
-    spec = {
-        "mark": "bar",
-        "encoding": {
-            "y": _name("name", sort=names, axis={"labelLimit": 260, "labelOverlap": False}),
-            "x": _amount("points"),
-            "color": _coloured("part", ("accepted", "to do"), ("#4d9a3a", "#c2b59b"), 2),
-            "tooltip": [_name("name", "name"), _name("part", "part"), _amount("points")],
-        },
-    }
-    height = max(_HEIGHT, _AROUND_BARS + 22 * len(names))
-    return _chart(parts, what, "points accepted and to do", spec, height)
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="114" height="24">'
+        f'<polyline points="{path}" fill="none" stroke="{_MAIN}" stroke-width="1.5"/></svg>'
+    )
+    encoded = b64encode(svg.encode()).decode()
+    return f'<img class="sparkline" alt="{summary}" src="data:image/svg+xml;base64,{encoded}">'

@@ -1,4 +1,4 @@
-"""What a pipeline last loaded, read through dlt's dataset access. Knows nothing of the browser."""
+"""Reads what a pipeline last loaded, through dlt's datasets. Independent of the browser."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 import dlt
@@ -24,33 +25,35 @@ from dlt.pipeline.trace import PipelineTrace
 from pandas import DataFrame
 from sqlglot import exp
 
-from .errors import BusyError, DashboardError, NothingLoadedError, NotThereError
-from .read_only import READ_ONLY_SESSION, at_most, checked_select
+from .errors import DashboardError, DatabaseLockedError, MissingTableError, NothingLoadedError
+from .read_only import READ_ONLY_SESSION, parse_select, with_row_limit
 
 PIPELINES = ("pivotal_tracker", "pivotal_tracker_sample")
-"""The names under which the command loads."""
+"""The names of the command's pipelines."""
 
 DUCKDB_SETTINGS = {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "memory_limit": "2GB",
-    # it works out `range(400000000)` before the query is run, where DuckDB heeds no limit
+    # it would evaluate `range(400000000)` before the query runs, without the memory limit
     "disabled_optimizers": "expression_rewriter",
 }
-"""Nothing that a query says reads a file, opens a connection, fetches an extension, or takes all
-memory there is."""
+"""No query can read a file, open a connection, download an extension or use up the memory."""
 
-MOST_ROWS = 2000
-"""So many rows at most are shown of a table or of a query that a person typed."""
+MAX_ROWS = 2000
+"""The most rows shown of a table or of a query that a person typed."""
+
+USER_QUERY_SECONDS = 30
+"""How long such a query may take."""
 
 
 @dataclass(frozen=True)
 class WorkingDirectory:
-    """Where dlt keeps what it knows of a pipeline.
+    """Where dlt keeps the state of a pipeline.
 
     Attributes:
-        name: The pipeline's.
+        name: The name of the pipeline.
         changed_at: When a run last wrote into it, in seconds since 1970.
     """
 
@@ -59,15 +62,15 @@ class WorkingDirectory:
 
 
 def last_loaded(names: Iterable[str] = PIPELINES) -> WorkingDirectory:
-    """Finds which pipeline ran last on this machine.
+    """Returns the working directory of the pipeline that ran last on this machine.
 
     Raises:
-        NothingLoadedError: None of them ever did.
+        NothingLoadedError: None of them has run.
     """
-    found = [found for name in names if (found := _working_directory(name))]
-    if not found:
+    directories = [directory for name in names if (directory := _working_directory(name))]
+    if not directories:
         raise NothingLoadedError(f"No pipeline called {' or '.join(names)} has run here yet.")
-    return max(found, key=lambda directory: directory.changed_at)
+    return max(directories, key=lambda directory: directory.changed_at)
 
 
 def _working_directory(name: str) -> WorkingDirectory | None:
@@ -80,11 +83,11 @@ def _working_directory(name: str) -> WorkingDirectory | None:
     return WorkingDirectory(name, max(times)) if times else None
 
 
-class Loaded:
-    """The dataset that a pipeline loads, on whatever destination, for reading.
+class Dataset:
+    """The dataset of a pipeline, on any destination, for reading.
 
     Attributes:
-        schema: The tables as dlt knew them then; views are not among them.
+        schema: The tables that dlt knew when the dataset was opened; it contains no views.
     """
 
     def __init__(self, name: str) -> None:
@@ -100,19 +103,19 @@ class Loaded:
             raise NothingLoadedError(f"No pipeline called {name} has run here yet.") from error
         if not self.pipeline.default_schema_name or not self.pipeline.dataset_name:
             raise NothingLoadedError(f"The pipeline {name} has not loaded anything yet.")
-        # a copy: dlt reads its own anew whenever it is asked, and threads share this
+        # a copy: dlt reads its own again on each access, and threads share this one
         self.schema: dlt.Schema = self.pipeline.default_schema.clone()
 
     def _readable_destination(self) -> Any:
-        """The pipeline's destination; a DuckDB file is opened for nothing but reading."""
+        """The pipeline's destination; a DuckDB file is opened read-only."""
         config = self.pipeline.destination_client().config
-        self.place = str(config.credentials)
+        self.location = str(config.credentials)
         if not isinstance(config.credentials, DuckDbCredentials):
             return self.pipeline.destination
-        self.place = str(Path(config.credentials.database).resolve())
-        if not Path(self.place).is_file():
-            raise NothingLoadedError(f"The database {self.place} is not there.")
-        credentials = DuckDbCredentials(self.place)
+        self.location = str(Path(config.credentials.database).resolve())
+        if not Path(self.location).is_file():
+            raise NothingLoadedError(f"The database {self.location} does not exist.")
+        credentials = DuckDbCredentials(self.location)
         credentials.read_only = True
         credentials.global_config = dict(DUCKDB_SETTINGS)
         return dlt.destinations.duckdb(credentials)
@@ -124,33 +127,33 @@ class Loaded:
 
     @property
     def dataset_name(self) -> str:
-        """The name of what it loads into."""
+        """The name of the dataset."""
         return str(self.pipeline.dataset_name)
 
     @property
     def destination_name(self) -> str:
-        """What kind of database that is."""
+        """The kind of database, such as `duckdb`."""
         return str(self.pipeline.destination.destination_name)
 
     @property
     def folder(self) -> Path:
-        """Where on this machine the command was run last."""
+        """The folder in which the command last ran."""
         context = self.pipeline.last_run_context or {}
         return Path(context.get("local_dir") or ".")
 
     @property
     def state(self) -> dict[str, Any]:
-        """What dlt keeps of the pipeline between runs, as JSON knows it."""
-        kept: dict[str, Any] = json.loads(json.dumps(self.pipeline.state))
-        return kept
+        """The state that dlt keeps between runs, as JSON values."""
+        state: dict[str, Any] = json.loads(json.dumps(self.pipeline.state))
+        return state
 
     @property
     def last_trace(self) -> PipelineTrace | None:
-        """What dlt noted of the last run on this machine."""
+        """Dlt's record of the last run on this machine."""
         return self.pipeline.last_trace
 
     def load_id(self) -> str:
-        """The id of the last load that was completed.
+        """The id of the last completed load.
 
         Raises:
             NothingLoadedError: There was none.
@@ -160,45 +163,44 @@ class Loaded:
         )
         try:
             load_id = self.rows([query.where("status = 0")])[0]["load_id"].iloc[0]
-        except NotThereError:
+        except MissingTableError:
             load_id = None
         if load_id is None:
             raise NothingLoadedError(f"The pipeline {self.name} has not completed a load yet.")
         return str(load_id)
 
     def rows(self, queries: Sequence[str | exp.Query]) -> list[DataFrame]:
-        """Runs queries over one connection, which is closed at the end.
+        """Runs queries over one connection.
 
         Args:
-            queries: In DuckDB's SQL; dlt puts them into that of the destination.
+            queries: In DuckDB's SQL, which dlt translates for the destination.
 
         Raises:
-            NotThereError: A table or a view is missing.
-            BusyError: A load is writing.
+            MissingTableError: A table or a view is missing.
+            DatabaseLockedError: A load is writing.
         """
-        with self.reading() as dataset:
+        with self.connect() as dataset:
             return [dataset(query, query_dialect="duckdb").df() for query in queries]
 
-    def typed(self, statement: str) -> DataFrame:
-        """Runs what a person typed, which may be nothing but a SELECT, in the destination's SQL.
-
-        Gives at most `MOST_ROWS` rows.
+    def run_user_sql(self, statement: str) -> DataFrame:
+        """Runs a SELECT that a person typed, in the destination's SQL, for at most `MAX_ROWS` rows.
 
         Raises:
             DashboardError: It is something else, or the database refuses it.
         """
-        with self.reading() as dataset:
-            query = checked_select(statement, dataset.destination_dialect)
-            return dataset(at_most(query, MOST_ROWS), _execute_raw_query=True).df()
+        with self.connect() as dataset:
+            query = parse_select(statement, dataset.destination_dialect)
+            with _time_limit(dataset):
+                return dataset(with_row_limit(query, MAX_ROWS), _execute_raw_query=True).df()
 
     @contextmanager
-    def reading(self) -> Iterator[dlt.Dataset]:
-        """The dataset over one connection, which can do nothing but read where a database lets it.
+    def connect(self) -> Iterator[dlt.Dataset]:
+        """Opens a connection, read-only where the database supports that.
 
         Raises:
-            NotThereError: A table or a view is missing.
-            BusyError: A load is writing.
-            DashboardError: Whatever else the destination has to say.
+            MissingTableError: A table or a view is missing.
+            DatabaseLockedError: A load is writing.
+            DashboardError: The destination reports another error.
         """
         dataset = dlt.dataset(self.destination, self.dataset_name, self.schema)
         try:
@@ -207,13 +209,43 @@ class Loaded:
                     dataset.sql_client.execute_sql(READ_ONLY_SESSION[dataset.destination_dialect])
                 yield dataset
         except (DestinationUndefinedEntity, LineageFailedException) as error:
-            raise NotThereError(_first_line(error)) from error
+            raise MissingTableError(_first_line(error)) from error
         except SqlClientNotAvailable as error:
-            raise DashboardError(f"{self.destination_name} cannot be asked in SQL.") from error
+            raise DashboardError(f"{self.destination_name} cannot be queried with SQL.") from error
         except (DestinationException, ConfigurationException) as error:
             if "Could not set lock on file" in str(error):
-                raise BusyError("A load is writing into the database just now.") from error
+                raise DatabaseLockedError("A load is writing to the database.") from error
             raise DashboardError(_first_line(error)) from error
+
+
+@contextmanager
+def _time_limit(dataset: dlt.Dataset) -> Iterator[None]:
+    """Stops a query of a person that takes too long, on DuckDB and Postgres.
+
+    Raises:
+        DashboardError: It was stopped.
+    """
+    if dataset.destination_dialect == "postgres":
+        dataset.sql_client.execute_sql(f"SET statement_timeout = {USER_QUERY_SECONDS * 1000}")
+    stopped = Event()
+
+    def stop() -> None:
+        stopped.set()
+        dataset.sql_client.native_connection.interrupt()
+
+    timer = Timer(USER_QUERY_SECONDS, stop)
+    if dataset.destination_dialect == "duckdb":
+        timer.start()
+    try:
+        yield
+    except DestinationException as error:
+        if stopped.is_set() or "statement timeout" in str(error):
+            raise DashboardError(
+                f"The query took longer than {USER_QUERY_SECONDS} seconds and was stopped."
+            ) from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def _first_line(error: Exception) -> str:

@@ -1,19 +1,23 @@
-"""What can go wrong, in words for the person in front of the browser."""
+"""Errors that a person can act on; their messages are shown on the page."""
 
 from __future__ import annotations
 
 
 class DashboardError(Exception):
-    """Something a person can do something about; its text says what."""
+    """What went wrong, and what to do about it."""
 
 
 class NothingLoadedError(DashboardError):
     """No pipeline has loaded anything yet."""
 
 
-class BusyError(DashboardError):
+class DatabaseLockedError(DashboardError):
     """A load is writing, and DuckDB lets nobody read meanwhile."""
 
 
-class NotThereError(DashboardError):
-    """A query asks for a table or a view that the dataset does not have."""
+class MissingTableError(DashboardError):
+    """A query needs a table or a view that the dataset does not have."""
+
+
+class MissingViewError(DashboardError):
+    """A page needs a metric view that the dataset does not have."""

@@ -1,7 +1,7 @@
-"""DuckDB's full-text index of the texts of stories: made once a load, beside the pipeline.
+"""A full-text index of the texts of stories, made once per load next to the pipeline.
 
-No load pays for it and the database stays as it is: the index is made in the background when it is
-first asked for, into a DuckDB file of its own in the pipeline's working directory.
+Loads take no longer and the database stays as it is: the dashboard makes the index in the
+background, as a DuckDB file of its own in the pipeline's working directory.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from urllib.parse import quote
 import duckdb
 from pandas import DataFrame
 
-from . import queries
-from .data import Loaded
-from .errors import BusyError, DashboardError
+from .data import Dataset
+from .errors import DashboardError, DatabaseLockedError
+from .queries import stories as story_queries
 
-_BETWEEN_WORDS = r"[^\p{L}\p{N}]+"
-"""What is no part of a word: neither a letter of any script nor a digit."""
+_WORD_SEPARATORS = r"[^\p{L}\p{N}]+"
+"""Everything but letters of any script and digits."""
 
 _STEMMER = "porter"
-"""Of English; it leaves the words of other scripts as they are."""
+"""An English stemmer. It leaves words of other scripts as they are."""
 
-_LAYOUT = 1
-"""Counted up with every change to what the file holds."""
+_FILE_VERSION = 2
+"""To be increased with every change to what the file contains."""
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "512MB",
@@ -39,58 +39,56 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
 }
-"""What does not fit is put on disk; one thread leaves the others to the pages."""
+"""DuckDB spills to disk what does not fit; one thread leaves the other processors to the pages."""
 
-_ROWS_AT_ONCE = 20_000
-_PARTS = 32
-"""Texts are put together for so many parts of the stories, one by one: DuckDB does so in memory."""
+_BATCH_ROWS = 20_000
+_PARTITIONS = 32
+"""Texts are concatenated for a part of the stories at a time: DuckDB does it in memory."""
 
-_ABANDONED = 3600.0
-"""Seconds after which a file that is being made belongs to a process that was killed."""
+_ABANDONED_SECONDS = 3600.0
+"""An unfinished file that is older belongs to a process that was killed."""
 
-_MISSING = (
+_MISSING_EXTENSION = (
     "DuckDB's extension fts is missing for this version of DuckDB "
-    '(`pip install "duckdb-extension-fts<2"` brings both)'
+    '(`pip install "duckdb-extension-fts<2"` installs both)'
 )
 
 
-class NotIndexedError(DashboardError):
-    """There is no index to search in; its text says why."""
+class IndexUnavailableError(DashboardError):
+    """There is no index to search in; the message says why."""
 
 
 class Index:
-    """The texts of one load's stories, to find words in by their stems."""
+    """The texts of the stories of one load. Finds words by their stems."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file; what it answers reads nothing else.
+        """Opens an index file; queries on it can read nothing else.
 
         Raises:
-            NotIndexedError: The extension is missing.
-            duckdb.Error: It holds something else, or was written by a later DuckDB.
+            IndexUnavailableError: The extension is missing.
+            duckdb.Error: The file contains something else, or a later DuckDB wrote it.
         """
         self.path = path
         self._connection = duckdb.connect(str(path), read_only=True, config=_SETTINGS)
         try:
             self._lock_down()
             self.scores(["probe"])
-        except (duckdb.Error, NotIndexedError):
+            self.similar_words("probe", 1)
+        except (duckdb.Error, IndexUnavailableError):
             self._connection.close()
             raise
 
     def _lock_down(self) -> None:
-        # in one process, all who open a file share a database: another Index may have done it
-        asked = "SELECT current_setting('lock_configuration')"
-        if self._connection.execute(asked).fetchone() == (False,):
+        # connections to one file share a database within a process: it may be locked already
+        query = "SELECT current_setting('lock_configuration')"
+        if self._connection.execute(query).fetchone() == (False,):
             _load_extension(self._connection)
             self._connection.execute("SET enable_external_access = false")
             self._connection.execute("SET lock_configuration = true")
 
     def scores(self, words: Sequence[str]) -> DataFrame:
-        """The stories that have every word in some form: `id`, `score` (BM25, the more the better).
-
-        Words in which are neither letters nor digits are not asked for; none but such find nothing.
-        """
-        # rounded: the order of adding up must not part equals
+        """The stories with all words in some form: `id`, and their BM25 `score`."""
+        # rounded: the order in which scores are added up must not separate equal ones
         query = """
             SELECT id, round(score, 6) AS score FROM (
                 SELECT name AS id,
@@ -98,98 +96,115 @@ class Index:
                 FROM fts_main_documents.docs
             ) WHERE score IS NOT NULL
         """
-        parts = self._parts(words)
-        if not parts:
-            # the index takes nothing for a word that some texts have
+        tokens = self._tokens(words)
+        if not tokens:
+            # the index would take an empty word for one that some texts have
             return DataFrame({"id": [], "score": []})
         with self._connection.cursor() as cursor:
-            return cursor.execute(query, {"words": " ".join(parts)}).df()
+            return cursor.execute(query, {"words": " ".join(tokens)}).df()
 
     def forms(self, words: Sequence[str], texts: Sequence[str]) -> list[str]:
-        """The words of texts, as they are written there, that are forms of the ones given."""
+        """The words of some texts that are forms of the given words."""
         query = f"""
             SELECT DISTINCT form FROM (
                 SELECT unnest(regexp_extract_all(text, '[\\p{{L}}\\p{{M}}\\p{{N}}]+')) AS form
                 FROM (SELECT unnest($texts) AS text)
             )
             WHERE stem(lower(strip_accents(form)), '{_STEMMER}') IN (
-                SELECT stem(unnest($parts), '{_STEMMER}')
+                SELECT stem(unnest($tokens), '{_STEMMER}')
             )
         """  # noqa: S608 - a constant
-        asked = {"texts": list(texts), "parts": self._parts(words)}
+        values = {"texts": list(texts), "tokens": self._tokens(words)}
         with self._connection.cursor() as cursor:
-            return [form for (form,) in cursor.execute(query, asked).fetchall()]
+            return [form for (form,) in cursor.execute(query, values).fetchall()]
 
-    def _parts(self, words: Sequence[str]) -> list[str]:
-        """Words as the index knows them: without accents, parted where there is no letter."""
+    def knows(self, word: str) -> bool:
+        """Whether any story has a form of a word."""
+        return bool(len(self.scores([word])))
+
+    def similar_words(self, word: str, limit: int) -> list[str]:
+        """The words of names, descriptions and labels that are most like a word."""
+        query = """
+            SELECT word FROM vocabulary
+            WHERE abs(length(word) - length($word)) <= 2
+                AND damerau_levenshtein(word, $word)
+                    <= CASE WHEN length($word) < 5 THEN 1 ELSE 2 END
+            ORDER BY damerau_levenshtein(word, $word), stories DESC, word LIMIT $limit
+        """
+        with self._connection.cursor() as cursor:
+            found = cursor.execute(query, {"word": word.lower(), "limit": limit}).fetchall()
+        return [similar for (similar,) in found]
+
+    def _tokens(self, words: Sequence[str]) -> list[str]:
+        """Words as the index stores them: without accents, split where there is no letter."""
         query = "SELECT unnest(fts_main_documents.tokenize($words))"
         with self._connection.cursor() as cursor:
             found = cursor.execute(query, {"words": " ".join(words)}).fetchall()
-        return [part for (part,) in found if part]
+        return [token for (token,) in found if token]
 
 
-class Indexes:
-    """Gives the index of what is shown, and has it made in the background where there is none."""
+class IndexManager:
+    """Opens the index of what is shown, and makes it in the background where there is none."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._index: Index | None = None
-        self._making: Thread | None = None
+        self._builder: Thread | None = None
         self._problems: dict[Path, str] = {}
 
-    def of(self, loaded: Loaded, load_id: str) -> Index:
-        """The index of what a load left behind.
+    def get(self, dataset: Dataset, load_id: str) -> Index:
+        """The index of a load.
 
         Raises:
-            NotIndexedError: It is not there yet, or cannot be.
+            IndexUnavailableError: It is not ready, or cannot be made.
         """
-        if loaded.destination_name != "duckdb":
-            raise NotIndexedError("there is a full-text index for DuckDB alone")
-        path = _path(loaded, load_id)
+        if dataset.destination_name != "duckdb":
+            raise IndexUnavailableError("a full-text index exists for DuckDB only")
+        path = _index_path(dataset, load_id)
         with self._lock:
             if self._index is None or self._index.path != path:
-                self._index = self._found(path)
+                self._index = self._open(path)
             if self._index is not None:
                 return self._index
             if path in self._problems:
-                raise NotIndexedError(self._problems[path])
-            if self._making is None or not self._making.is_alive():
-                self._making = Thread(target=self._make, args=(loaded, path), daemon=True)
-                self._making.start()
-        raise NotIndexedError("the full-text index is being made")
+                raise IndexUnavailableError(self._problems[path])
+            if self._builder is None or not self._builder.is_alive():
+                self._builder = Thread(target=self._build, args=(dataset, path), daemon=True)
+                self._builder.start()
+        raise IndexUnavailableError("the full-text index is being made")
 
-    def _found(self, path: Path) -> Index | None:
-        """What an earlier dashboard has made, or this one; nothing where that is of no use."""
+    def _open(self, path: Path) -> Index | None:
+        """An index that this or another dashboard has made, if it is usable."""
         if not path.is_file():
             return None
         with suppress(duckdb.Error):
             return Index(path)
         return None
 
-    def _make(self, loaded: Loaded, path: Path) -> None:
+    def _build(self, dataset: Dataset, path: Path) -> None:
         try:
-            make(loaded, path)
+            build_index(dataset, path)
             with self._lock:
-                # a page may have found it already
+                # a page may have opened it already
                 if self._index is None or self._index.path != path:
                     self._index = Index(path)
-        except BusyError:
-            pass  # the next page asks again
+        except DatabaseLockedError:
+            pass  # the next page tries again
         except (DashboardError, duckdb.Error, OSError) as error:
             self._problems[path] = f"the full-text index could not be made: {error}"
 
 
-def _path(loaded: Loaded, load_id: str) -> Path:
-    name = f"{quote(load_id, safe='')}-{_LAYOUT}.duckdb"
-    return Path(loaded.pipeline.working_dir) / "full_text" / name
+def _index_path(dataset: Dataset, load_id: str) -> Path:
+    name = f"{quote(load_id, safe='')}-{_FILE_VERSION}.duckdb"
+    return Path(dataset.pipeline.working_dir) / "full_text" / name
 
 
-def make(loaded: Loaded, path: Path) -> None:
-    """Makes an index of the texts of all stories, and removes those of earlier loads.
+def build_index(dataset: Dataset, path: Path) -> None:
+    """Makes an index of the texts of all stories and removes the indexes of earlier loads.
 
     Args:
-        loaded: Where the texts are.
-        path: The index's file, which appears when it is whole.
+        dataset: Where the texts are.
+        path: The file, which appears when it is complete.
 
     Raises:
         DashboardError: The texts cannot be read, or the extension is missing.
@@ -198,49 +213,67 @@ def make(loaded: Loaded, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
         unfinished = Path(folder) / "index.duckdb"
-        with _connected(unfinished) as connection:
-            _read(loaded, connection)
+        with _connect(unfinished) as connection:
+            _copy_texts(dataset, connection)
+            _make_vocabulary(connection)
+            _make_documents(connection)
             connection.execute(
                 "PRAGMA create_fts_index('documents', 'story_id', 'texts', "
-                f"stemmer = '{_STEMMER}', stopwords = 'none', ignore = '{_BETWEEN_WORDS}', "
+                f"stemmer = '{_STEMMER}', stopwords = 'none', ignore = '{_WORD_SEPARATORS}', "
                 "strip_accents = 1, lower = 1)"
             )
             connection.execute("DROP TABLE documents")
         unfinished.replace(path)
-    _tidy(path)
+    _remove_other_indexes(path)
 
 
 @contextmanager
-def _connected(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _connect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(str(path), config=_SETTINGS) as connection:
         _load_extension(connection)
         yield connection
 
 
-def _read(loaded: Loaded, connection: duckdb.DuckDBPyConnection) -> None:
-    """One document a story, in which a text stands as many times as it weighs."""
+def _copy_texts(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("CREATE TEMP TABLE texts (story_id BIGINT, weight INTEGER, text VARCHAR)")
-    with loaded.reading() as dataset:
-        asked = dataset(queries.weighted_texts().sql("duckdb"), query_dialect="duckdb")
-        for chunk in asked.iter_arrow(_ROWS_AT_ONCE):
-            connection.register("chunk", chunk)
-            connection.execute("INSERT INTO texts SELECT story_id, weight, text FROM chunk")
+    with dataset.connect() as source:
+        query = source(story_queries.weighted_texts().sql("duckdb"), query_dialect="duckdb")
+        for batch in query.iter_arrow(_BATCH_ROWS):
+            connection.register("batch", batch)
+            connection.execute("INSERT INTO texts SELECT story_id, weight, text FROM batch")
+
+
+def _make_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
+    """The words to suggest for one that no story has."""
+    connection.execute(
+        r"""
+        CREATE TABLE vocabulary AS
+        SELECT word, count(DISTINCT story_id) AS stories FROM (
+            SELECT story_id, unnest(regexp_extract_all(lower(text), '[\p{L}\p{N}]{3,40}')) AS word
+            FROM texts WHERE weight >= 2
+        ) GROUP BY word
+        """
+    )
+
+
+def _make_documents(connection: duckdb.DuckDBPyConnection) -> None:
+    """One document per story, in which each text is repeated according to its weight."""
     connection.execute("CREATE TABLE documents (story_id BIGINT, texts VARCHAR)")
-    for part in range(_PARTS):
+    for partition in range(_PARTITIONS):
         connection.execute(
             f"""
             INSERT INTO documents
             SELECT story_id, string_agg(repeat(text || ' ', weight), '')
-            FROM texts WHERE hash(story_id) % {_PARTS} = {part} GROUP BY story_id
+            FROM texts WHERE hash(story_id) % {_PARTITIONS} = {partition} GROUP BY story_id
             """  # noqa: S608 - numbers
         )
     connection.execute("DROP TABLE texts")
 
 
 def _load_extension(connection: duckdb.DuckDBPyConnection) -> None:
-    """Loads `fts`: of the package that brings it, or what a person has installed.
+    """Loads `fts` from the package that contains it, or as installed in DuckDB.
 
-    Nothing is fetched, and DuckDB checks the signature of either.
+    Nothing is downloaded, and DuckDB checks the signature of either.
     """
     spec = find_spec("duckdb_extension_fts")
     folders = spec.submodule_search_locations if spec else None
@@ -252,15 +285,15 @@ def _load_extension(connection: duckdb.DuckDBPyConnection) -> None:
     try:
         connection.execute(f"LOAD '{name}'" if name else "LOAD fts")
     except duckdb.Error as error:
-        raise NotIndexedError(_MISSING) from error
+        raise IndexUnavailableError(_MISSING_EXTENSION) from error
 
 
-def _tidy(path: Path) -> None:
-    """Removes the indexes of earlier loads, and what was left unfinished."""
+def _remove_other_indexes(path: Path) -> None:
+    """Removes the indexes of earlier loads, and unfinished ones."""
     for other in path.parent.iterdir():
-        # another dashboard may remove it too, or have it open
+        # another dashboard may remove it at the same time, or have it open
         with suppress(OSError):
-            if other.is_dir() and other.stat().st_mtime < time.time() - _ABANDONED:
+            if other.is_dir() and other.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
                 rmtree(other)
             elif other.is_file() and other != path:
                 other.unlink()

@@ -1,4 +1,4 @@
-"""Keeps what a person types from doing anything but read."""
+"""Makes sure that SQL from a person only reads."""
 
 from __future__ import annotations
 
@@ -11,54 +11,55 @@ READ_ONLY_SESSION = {
     "postgres": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
     "redshift": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
 }
-"""By dialect, what keeps a session from writing, where the database knows such a thing."""
-
+"""The statement that makes a session read-only, for the dialects that have one."""
 
 _WRITING = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Lock, exp.Create, exp.Drop)
-_REACHING_OUT = (exp.ReadCSV, exp.ReadParquet, exp.NextValueFor)
+_EXTERNAL = (exp.ReadCSV, exp.ReadParquet, exp.NextValueFor)
+_READING_STATEMENTS = (exp.Summarize, exp.Describe, exp.Values, exp.Pivot)
+"""Statements of DuckDB that read like a SELECT, and can be the table of one."""
 
 
-def checked_select(statement: str, dialect: str) -> exp.Query:
+def parse_select(statement: str, dialect: str) -> exp.Query:
     """Parses one SELECT that only reads.
 
-    Functions that the parser does not know by name are allowed on DuckDB alone, where the
-    connection itself cannot write or reach files: elsewhere they could do anything
-    (`pg_read_file`, `lo_export`, `setval`, `query_to_xml`, `EXTERNAL_QUERY`).
+    On DuckDB, SUMMARIZE, DESCRIBE, VALUES and PIVOT are allowed too.
+
+    Functions that the parser does not know are allowed on DuckDB only, where the connection itself
+    cannot write or open files. Elsewhere they could do anything (`pg_read_file`, `lo_export`,
+    `setval`, `query_to_xml`, `EXTERNAL_QUERY`).
 
     Args:
         statement: What a person typed.
-        dialect: The destination's, as sqlglot calls it.
+        dialect: The destination's name in sqlglot.
 
     Raises:
-        DashboardError: It is not one SELECT, or does more than to read.
+        DashboardError: It is not one SELECT, or does more than read.
     """
     try:
-        parsed = [each for each in sqlglot.parse(statement, read=dialect) if each is not None]
+        parsed = [tree for tree in sqlglot.parse(statement, read=dialect) if tree is not None]
     except sqlglot.errors.SqlglotError as error:
         raise DashboardError(
-            f"This is not SQL of {dialect}: {str(error).splitlines()[0]}"
+            f"This is not valid SQL for {dialect}: {str(error).splitlines()[0]}"
         ) from error
+    if len(parsed) == 1 and dialect == "duckdb" and isinstance(parsed[0], _READING_STATEMENTS):
+        parsed = [exp.select("*").from_(exp.Subquery(this=parsed[0]))]
     if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
-        raise DashboardError("One SELECT, please: anything else is refused here.")
+        raise DashboardError("Only a single SELECT is allowed.")
     query = parsed[0]
     for node in query.walk():
         if isinstance(node, _WRITING) and not isinstance(node, exp.Query):
-            raise DashboardError("Only reading, please: this statement does more.")
-        if isinstance(node, _REACHING_OUT) or (
-            isinstance(node, exp.Anonymous) and dialect != "duckdb"
-        ):
+            raise DashboardError("Only reading is allowed: this statement does more.")
+        if isinstance(node, _EXTERNAL) or (isinstance(node, exp.Anonymous) and dialect != "duckdb"):
             name = node.name or node.sql_name().lower()
-            raise DashboardError(
-                f"The function {name} is refused here: it might do more than read."
-            )
+            raise DashboardError(f"The function {name} is not allowed: it might do more than read.")
     return query
 
 
-def at_most(query: exp.Query, rows: int) -> exp.Query:
-    """The query, giving no more than so many rows."""
+def with_row_limit(query: exp.Query, rows: int) -> exp.Query:
+    """Limits a query to a number of rows."""
     limit = query.args.get("limit")
     if limit is None:
         return query.limit(rows)
     if isinstance(limit, exp.Limit) and limit.expression.is_int:
         return query.limit(min(rows, int(limit.expression.name)))
-    return exp.select("*").from_(query.subquery("asked")).limit(rows)
+    return exp.select("*").from_(query.subquery("query")).limit(rows)

@@ -1,4 +1,4 @@
-"""What the pages of one browser share: what is shown, and rows read once a load."""
+"""What the pages of all browsers share: the dataset, and rows that are read once per load."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ import streamlit as st
 from pandas import DataFrame
 from sqlglot import exp
 
-from .data import PIPELINES, Loaded, WorkingDirectory, last_loaded
-from .errors import BusyError, DashboardError
-from .full_text import Index, Indexes
+from .data import PIPELINES, Dataset, WorkingDirectory, last_loaded
+from .errors import DashboardError, DatabaseLockedError
+from .full_text import Index, IndexManager, IndexUnavailableError
+from .search import SearchResult, search
+from .search_syntax import parse
 
-Read = TypeVar("Read")
+Result = TypeVar("Result")
 
-_PATIENCE = 3.0
+_LOCK_TIMEOUT = 3.0
 """Seconds to wait for a load that is writing."""
 
 
-def _names() -> tuple[str, ...]:
-    """The pipelines to choose from: the one named after `--`, or those of the command."""
+def _pipeline_names() -> tuple[str, ...]:
+    """The pipeline named on the command line, or those that the command uses."""
     parser = argparse.ArgumentParser(prog="streamlit run pivotal_tracker_dashboard.py --")
     parser.add_argument("--pipeline", metavar="NAME")
     name = parser.parse_args(sys.argv[1:]).pipeline
@@ -33,91 +35,106 @@ def _names() -> tuple[str, ...]:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _loaded(directory: WorkingDirectory) -> Loaded:
-    return Loaded(directory.name)
+def _dataset(directory: WorkingDirectory) -> Dataset:
+    return Dataset(directory.name)
 
 
-def loaded() -> Loaded:
+def dataset() -> Dataset:
     """What the pipeline last loaded.
 
     Raises:
-        NothingLoadedError: Nothing yet.
+        NothingLoadedError: Nothing was loaded yet.
     """
-    return _loaded(last_loaded(_names()))
+    return _dataset(last_loaded(_pipeline_names()))
 
 
 @st.cache_data(ttl=15, show_spinner=False)
 def _load_id(directory: WorkingDirectory) -> str:
-    return _patiently(_loaded(directory).load_id)
+    return _wait_for_lock(_dataset(directory).load_id)
 
 
 def load_id() -> str:
-    """The id of the last load, looked up again after some seconds: every row is kept by it.
+    """The id of the last load, by which rows are cached. It is looked up every few seconds.
 
     Raises:
         NothingLoadedError: No load was completed yet.
     """
-    return _load_id(last_loaded(_names()))
+    return _load_id(last_loaded(_pipeline_names()))
 
 
 @st.cache_data(ttl=3600, max_entries=300, show_spinner=False)
 def _rows(directory: WorkingDirectory, load_id: str, queries: Sequence[str]) -> list[DataFrame]:
-    return _patiently(lambda: _loaded(directory).rows(queries))
+    return _wait_for_lock(lambda: _dataset(directory).rows(queries))
 
 
 def rows(*queries: exp.Query) -> list[DataFrame]:
-    """The rows of queries, read over one connection, or kept since the last load.
+    """The rows of queries, read over one connection, or cached since the last load.
 
     Raises:
-        NotThereError: A table or a view is missing.
-        BusyError: A load is writing, and did not end soon.
+        MissingTableError: A table or a view is missing.
+        DatabaseLockedError: A load is writing and did not finish soon.
     """
-    told = [query.sql("duckdb") for query in queries]
-    return _rows(last_loaded(_names()), load_id(), told)
+    sql = [query.sql("duckdb") for query in queries]
+    return _rows(last_loaded(_pipeline_names()), load_id(), sql)
+
+
+def search_stories(
+    typed: str, projects: tuple[int, ...] = (), sort: str = "relevance"
+) -> SearchResult:
+    """The stories that match what was typed, in the full-text index if it is ready.
+
+    Raises:
+        DashboardError: The tables cannot be read.
+    """
+    try:
+        current: Index | None = index()
+    except IndexUnavailableError:
+        current = None
+    return search(rows, parse(typed), projects, sort, current)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _reading_ahead(
+def _prefetch(
     directory: WorkingDirectory,
     load_id: str,
-    _questions: Callable[[], Iterable[Iterable[exp.Query]]],
+    _queries: Callable[[], Iterable[Sequence[exp.Query]]],
 ) -> Thread:
     def read() -> None:
-        # whoever opens the page is told what is wrong
+        # whoever opens the page sees the error
         with suppress(DashboardError):
-            for asked in _questions():
-                rows(*asked)
+            for group in _queries():
+                rows(*group)
 
-    reading = Thread(target=read, daemon=True)
-    reading.start()
-    return reading
+    thread = Thread(target=read, daemon=True)
+    thread.start()
+    return thread
 
 
-def read_ahead(questions: Callable[[], Iterable[Iterable[exp.Query]]]) -> None:
-    """Reads in the background, once a load, what pages are going to ask together as `rows`."""
-    _reading_ahead(last_loaded(_names()), load_id(), questions)
+def prefetch(queries: Callable[[], Iterable[Sequence[exp.Query]]]) -> None:
+    """Reads in the background, once per load, what pages are going to ask for."""
+    _prefetch(last_loaded(_pipeline_names()), load_id(), queries)
 
 
 @st.cache_resource(show_spinner=False)
-def _indexes() -> Indexes:
-    return Indexes()
+def _index_manager() -> IndexManager:
+    return IndexManager()
 
 
 def index() -> Index:
     """The full-text index of what the pipeline last loaded.
 
     Raises:
-        NotIndexedError: There is none, or none yet.
+        IndexUnavailableError: There is none, or it is not ready.
     """
-    return _indexes().of(loaded(), load_id())
+    return _index_manager().get(dataset(), load_id())
 
 
-def _patiently(read: Callable[[], Read]) -> Read:
-    until = time.monotonic() + _PATIENCE
+def _wait_for_lock(read: Callable[[], Result]) -> Result:
+    deadline = time.monotonic() + _LOCK_TIMEOUT
     while True:
         try:
             return read()
-        except BusyError:
-            if time.monotonic() > until:
+        except DatabaseLockedError:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

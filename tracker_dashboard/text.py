@@ -1,7 +1,7 @@
-"""What came from outside, made safe to show: no HTML, no script, nothing fetched.
+"""Makes text from outside safe to show: no HTML, no script, nothing is fetched.
 
-Streamlit's own Markdown is not used for it: that loads pictures from anywhere, and reads formulas,
-emoji codes and colours that nobody wrote as such.
+Streamlit's own Markdown is not used for such text: it loads images from anywhere and interprets
+formulas, emoji codes and colours.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from pandas import isna
 
-_OPENED = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
-"""What a link may lead to."""
+_SAFE_LINK = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 
-_AROUND = 80
-"""So many characters are shown on either side of a word that was found."""
+_EXCERPT_CHARS = 80
+"""How many characters are shown on either side of a match."""
 
 
 class _Renderer(RendererHTML):
     def link_open(self, tokens: Sequence[Any], position: int, options: Any, env: Any) -> str:
-        """A link that tells its target nothing of where it was clicked."""
+        """A link that does not tell its target where it was clicked."""
         tokens[position].attrSet("rel", "noopener noreferrer nofollow")
         tokens[position].attrSet("target", "_blank")
         return self.renderToken(tokens, position, options, env)
 
 
-def _reader() -> MarkdownIt:
-    reader = MarkdownIt(
+def _make_markdown() -> MarkdownIt:
+    parser = MarkdownIt(
         "commonmark", {"html": False, "linkify": True, "breaks": True}, renderer_cls=_Renderer
     )
-    reader.validateLink = lambda url: bool(_OPENED.match(url))  # type: ignore[method-assign]
-    if reader.linkify is not None:
-        reader.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
-    # without its rule, a picture is a link to it
-    return reader.enable(["table", "strikethrough", "linkify"]).disable("image")
+    parser.validateLink = lambda url: bool(_SAFE_LINK.match(url))  # type: ignore[method-assign]
+    if parser.linkify is not None:
+        parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
+    # without the rule for images, an image becomes a link
+    return parser.enable(["table", "strikethrough", "linkify"]).disable("image")
 
 
-_READER = _reader()
+_MARKDOWN = _make_markdown()
 
 
 def markdown(text: str | None) -> str:
-    """HTML of a text in Markdown: what is HTML in it is shown as typed, a picture is a link."""
-    return str(_READER.render(text or ""))
+    """HTML of a Markdown text. HTML in it is shown as typed, and an image becomes a link."""
+    return f'<div dir="auto">{_MARKDOWN.render(text or "")}</div>' if text else ""
 
 
 def plain(text: Any) -> str:
@@ -55,89 +55,91 @@ def plain(text: Any) -> str:
     return html.escape(str(text))
 
 
-def table(
-    columns: Sequence[str], rows: Iterable[Iterable[Any]], shares: Collection[str] = ()
-) -> str:
-    """HTML of a table.
+def isolated(text: Any) -> str:
+    """HTML of a text whose direction does not affect the text around it."""
+    return f"<bdi>{plain(text)}</bdi>"
 
-    Args:
-        columns: The names of its columns.
-        rows: The values of each row, in the order of the columns.
-        shares: The columns of parts of one, which are shown as percentages.
-    """
+
+def table(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """HTML of a table; cells that are `Html` are inserted as they are."""
     heads = "".join(f'<th scope="col">{plain(name)}</th>' for name in columns)
-    are_shares = [name in shares for name in columns]
-    lines = (
-        "".join(_cell(value, is_share) for value, is_share in zip(row, are_shares, strict=True))
-        for row in rows
-    )
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def scrolled(name: str, inner: str) -> str:
-    """HTML of a frame within which other HTML is scrolled, by keyboard too.
+class Html(str):
+    """A text that is HTML already."""
 
-    Args:
-        name: What it is called where it is read aloud.
-        inner: The HTML in it.
-    """
-    return f'<div class="rows" role="region" tabindex="0" aria-label="{plain(name)}">{inner}</div>'
+    __slots__ = ()
 
 
-def _cell(value: Any, is_share: bool) -> str:
-    if value is None:
+def _cell(value: Any) -> str:
+    if isna(value):
         return "<td></td>"
+    if isinstance(value, Html):
+        return f"<td>{value}</td>"
     if isinstance(value, float | Decimal):
-        told = f"{value:.0%}" if is_share else f"{value:,.2f}".rstrip("0").rstrip(".")
-        return f'<td class="number">{told}</td>'
+        return f'<td class="number">{number(float(value))}</td>'
     if isinstance(value, Integral) and not isinstance(value, bool):
-        return f'<td class="number">{value}</td>'
-    return f"<td>{plain(value)}</td>"
+        return f'<td class="number">{value:,}</td>'
+    return f"<td>{isolated(value)}</td>"
+
+
+def number(value: float) -> str:
+    """A number with at most one decimal, and with separators for thousands."""
+    return f"{value:,.1f}".removesuffix(".0")
 
 
 def label(text: Any) -> str:
-    """What to give Streamlit as a label, so that it shows a text as it is, on one line."""
+    """Escapes a text for Streamlit's labels, which are Markdown, and puts it on one line."""
     escaped = re.sub(r"([!-/;-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
-    # an emoji's code is looked for after escapes were resolved: a mark without width breaks it
+    # Streamlit looks for emoji codes after it resolved escapes: an invisible mark breaks them
     return escaped.replace(":", ":\N{WORD JOINER}")
 
 
-def link(url: Any, shown: Any) -> str:
-    """HTML of a link, where it leads somewhere a browser may go; else only what is shown."""
+def external_link(url: Any, shown: Any) -> str:
+    """HTML of a link to another site, or only of its text if the address is not safe."""
     if not isinstance(url, str) or not re.match(r"https?://", url, re.IGNORECASE):
-        return plain(shown)
-    return f'<a href="{plain(url)}" target="_blank" rel="noopener noreferrer">{plain(shown)}</a>'
+        return isolated(shown)
+    return (
+        f'<a href="{plain(url)}" target="_blank" rel="noopener noreferrer nofollow">'
+        f"{isolated(shown)}</a>"
+    )
 
 
-def anywhere(words: Sequence[str]) -> re.Pattern[str]:
-    """What finds any of the words, whatever its case and whatever it is a part of."""
+def substring_pattern(words: Collection[str]) -> re.Pattern[str]:
+    """Matches any of the words, also as a part of another one."""
     return _any_of(map(re.escape, words))
 
 
-def whole_words(words: Sequence[str], parts: Sequence[str] = ()) -> re.Pattern[str]:
-    """What finds any of the words that stands by itself, and any of the parts anywhere.
-
-    A word ends where there is neither a letter nor a digit.
-    """
+def word_pattern(words: Collection[str], substrings: Collection[str] = ()) -> re.Pattern[str]:
+    """Matches any of the words between characters that are no letters or digits, or a substring."""
     whole = (rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in words)
-    return _any_of([*whole, *map(re.escape, parts)])
+    return _any_of([*whole, *map(re.escape, substrings)])
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
-    # of nothing at all, a pattern that finds nothing
+    # without patterns, one that never matches
     return re.compile("|".join(patterns) or r"(?!)", re.IGNORECASE)
 
 
-def excerpt(text: str, wanted: re.Pattern[str]) -> str | None:
-    """HTML of the part of a text around what is found first in it; nothing if nothing is."""
-    first = wanted.search(text)
-    if first is None:
+def excerpt(text: str, pattern: re.Pattern[str]) -> str | None:
+    """HTML of the text around the first match, `None` if there is none."""
+    match = pattern.search(text)
+    if match is None:
         return None
-    start, end = max(first.start() - _AROUND, 0), first.end() + _AROUND
-    before, after = text[start : first.start()], text[first.end() : end]
+    start, end = max(match.start() - _EXCERPT_CHARS, 0), match.end() + _EXCERPT_CHARS
+    before, after = text[start : match.start()], text[match.end() : end]
     return (
         ("…" if start else "")
-        + f"{plain(before)}<mark>{plain(first[0])}</mark>{plain(after)}"
+        + f"{plain(before)}<mark>{plain(match[0])}</mark>{plain(after)}"
         + ("…" if end < len(text) else "")
     )
+
+
+def plural(count: int, noun: str) -> str:
+    """A count and its noun: `1 story`, `1,200 stories`."""
+    if count == 1:
+        return f"1 {noun}"
+    plural_noun = f"{noun[:-1]}ies" if re.search("[^aeiou]y$", noun) else f"{noun}s"
+    return f"{count:,} {plural_noun}"

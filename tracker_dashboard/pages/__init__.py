@@ -1,1 +1,1 @@
-"""The pages: one module each, with a function `show`."""
+"""The pages: one module each, with a function `render`."""

@@ -1,64 +1,70 @@
-"""Flow: what is in which state day by day, where it leads, how old what is open is."""
+"""Flow: stories by state and day, how long stories take, and what is open."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
-from tracker_dashboard import charts, queries
-from tracker_dashboard.parts import choose_scope, from_views, show_chart, story_line
-from tracker_dashboard.queries import Scope
-
-_MOST_DAYS = 500
-"""A span of more days is drawn week by week."""
-
-_AGES = (
-    (1, "under a week"),
-    (4, "1 to 4 weeks"),
-    (13, "1 to 3 months"),
-    (26, "3 to 6 months"),
-    (52, "6 to 12 months"),
-    (104, "1 to 2 years"),
+from tracker_dashboard import charts, controls, text
+from tracker_dashboard.components import (
+    local_day,
+    note_missing_history,
+    of_project,
+    query_views,
+    show_chart,
 )
-"""The classes of age: under how many weeks."""
+from tracker_dashboard.header import Selection
+from tracker_dashboard.periods import choose_period, last_day
+from tracker_dashboard.queries import metrics
+from tracker_dashboard.search_syntax import STATES
+from tracker_dashboard.story_list import story_list
 
-_OLDEST = "over 2 years"
-_MOST_OLD = 20
-_NEEDS = "the daily history, or else from transitions"
+_MAX_DAYS = 500
+"""A longer span is drawn week by week."""
+
+_MAX_LISTED = 20
+_NO_DAYS = "Unknown: there is no daily history and no history of states."
+_PERCENTILES = (0.5, 0.85, 0.95)
 
 
-def show() -> None:
+def render(selection: Selection) -> None:
     """Shows the page."""
+    scope = selection.scope
+    as_of, daily, stories, states, ages, blockers = query_views(
+        metrics.as_of(scope),
+        metrics.daily_states(scope),
+        metrics.story_durations(scope),
+        metrics.time_in_states(scope),
+        metrics.open_stories(scope),
+        metrics.open_blockers(scope),
+    )
+    forecast = of_project(query_views(metrics.forecast())[0], selection.project)
     st.title("Flow")
-    scope = choose_scope()
-    daily, forecast, ages, oldest = from_views(*asked(scope))
-    if scope.until is not None and scope.until < datetime.now(UTC).date():
-        # what is ahead of today begins at no day of a span that has ended
-        forecast = forecast.head(0)
-    daily = together(daily)
+    end = last_day(as_of)
+    if end is None:
+        st.info("There are no stories yet.")
+        return
+    has_transitions = bool(as_of["has_transitions"].fillna(value=False).any())
+    note_missing_history(has_transitions)
+    period = choose_period(end)
+    daily = sum_projects(daily)
+    daily = daily[period.contains(daily["date"])]
     daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
     _cumulative_flow(daily)
     _burn_up(daily, forecast)
-    _age(ages, oldest)
+    stories = stories[period.contains(stories["accepted_on"])]
+    _durations(stories, has_transitions, selection.project)
+    if has_transitions:
+        _time_in_states(states[period.contains(states["accepted_on"])])
+    _ages(ages, selection.project)
+    _blockers(blockers, selection)
 
 
-def asked(scope: Scope) -> tuple[exp.Select, ...]:
-    """What the page asks."""
-    return (
-        queries.daily_states(scope),
-        queries.forecast(scope),
-        queries.open_stories(scope),
-        queries.oldest_stories(scope, _MOST_OLD),
-    )
-
-
-def together(daily: DataFrame) -> DataFrame:
-    """The stories and points of all projects: one that is told of no longer stays as it was last.
+def sum_projects(daily: DataFrame) -> DataFrame:
+    """The stories and points of all projects; after its last day, a project stays as it was.
 
     Args:
         daily: `project_id`, `date`, `state`, `stories`, `points`, with all states of each day.
@@ -74,36 +80,54 @@ def together(daily: DataFrame) -> DataFrame:
 
 
 def _cumulative_flow(daily: DataFrame) -> None:
-    unit = st.segmented_control(
-        "Count in", ["stories", "points"], default="stories", key="unit", bind="query-params"
+    unit = controls.choice_param(
+        "Count in",
+        "unit",
+        ["stories", "points"],
+        "stories",
+        widget=st.segmented_control,
+        required=True,
     )
-    drawn = _thinned(daily)
-    table = drawn.pivot_table(index="date", columns="state", values=unit or "stories")
-    states = [state for state in queries.STATES if state in table.columns]
+    drawn = _downsample(daily)
+    table = drawn.pivot_table(index="date", columns="state", values=unit)
+    states = [state for state in (*STATES, "open") if state in table.columns]
+    last = table.iloc[-1] if len(table) else pd.Series(dtype=float)
+    said = ", ".join(f"{last[state]:g} {state}" for state in states if last[state])
     show_chart(
         "Cumulative flow",
-        charts.cumulative_flow(drawn, unit or "stories"),
-        table[states].iloc[::-1].reset_index(),
-        needs=_NEEDS,
+        charts.cumulative_flow(drawn, unit),
+        daily.pivot_table(index="date", columns="state", values=unit)[states]
+        .iloc[::-1]
+        .reset_index(),
+        f"{unit.title()} by state. On the last day: {said or 'none'}.",
+        missing=_NO_DAYS,
     )
 
 
-def _thinned(daily: DataFrame) -> DataFrame:
-    """The days of a short span, one day in each week of a long one, always the last."""
+def _downsample(daily: DataFrame) -> DataFrame:
+    """All days of a short span, one day in each week of a long one, always the last."""
     every = sorted(set(daily["date"]))
-    if len(every) <= _MOST_DAYS:
+    if len(every) <= _MAX_DAYS:
         return daily
     return daily[daily["date"].isin(every[::-7])]
 
 
 def _burn_up(daily: DataFrame, forecast: DataFrame) -> None:
-    lines = burn_up_lines(_thinned(daily), forecast)
+    lines = burn_up_lines(_downsample(daily), forecast)
     table = lines.pivot_table(index="date", columns="line", values="points", aggfunc="last")
-    show_chart("Burn-up", charts.burn_up(lines), table.iloc[::-1].reset_index(), needs=_NEEDS)
+    expected = forecast["expected_by"].dropna()
+    summary = "Points accepted, all planned points (scope), and the forecast of the backlog."
+    if len(expected):
+        summary += (
+            f" The backlog is expected to be done by {pd.Timestamp(expected.max()):%-d %b %Y}."
+        )
+    show_chart(
+        "Burn-up", charts.burn_up(lines), table.iloc[::-1].reset_index(), summary, missing=_NO_DAYS
+    )
 
 
 def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
-    """What was accepted and what there was to do, and how the backlog adds to it.
+    """What was accepted, the scope, and how the backlog adds to it.
 
     Args:
         daily: `date` (as text), `state`, `points`.
@@ -122,11 +146,13 @@ def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
     ]
     if len(accepted):
         start = float(accepted.iloc[-1]), str(accepted.index[-1])
-        lines += [_ahead(forecast, name, *start) for name in ("earliest", "expected", "latest")]
+        lines += [
+            _forecast_line(forecast, name, *start) for name in ("earliest", "expected", "latest")
+        ]
     return pd.concat(lines, ignore_index=True)
 
 
-def _ahead(forecast: DataFrame, name: str, points: float, last: str) -> DataFrame:
+def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> DataFrame:
     known = forecast.dropna(subset=[f"{name}_by"])
     known = known.assign(date=pd.to_datetime(known[f"{name}_by"]).dt.strftime("%Y-%m-%d"))
     added = known.groupby("date")["points"].sum().cumsum() + points
@@ -135,26 +161,93 @@ def _ahead(forecast: DataFrame, name: str, points: float, last: str) -> DataFram
     return pd.concat([begin, ahead], ignore_index=True) if len(ahead) else ahead
 
 
-def _age(ages: DataFrame, oldest: DataFrame) -> None:
-    order = ages["weeks"].map(lambda weeks: sum(weeks >= limit for limit, _ in _AGES))
-    names = [*(name for _, name in _AGES), _OLDEST]
-    classed = DataFrame(
-        {
-            "order": order,
-            "age": order.map(lambda number: names[int(number)]),
-            "state": ages["current_state"],
-            "stories": ages["stories"],
-        }
+def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -> None:
+    """A dot per story, and the percentiles as lines."""
+    kind = "cycle" if has_transitions else "lead"
+    measured = stories.assign(days=stories[f"{kind}_time_hours"].astype(float) / 24).dropna(
+        subset=["days"]
     )
-    summed = classed.groupby(["order", "age", "state"], as_index=False)["stories"].sum()
-    show_chart("Age of open work", charts.age(summed), summed.drop(columns="order"))
-    st.caption("As of the last load, whatever the days chosen.")
-    if oldest.empty:
+    shown = measured[["id", "name", "story_type", "accepted_on", "days"]].assign(
+        accepted_on=pd.to_datetime(measured["accepted_on"]).dt.strftime("%Y-%m-%d")
+    )
+    levels = {f"{share:.0%}": float(shown["days"].quantile(share)) for share in _PERCENTILES}
+    said = ", ".join(f"{share} within {days:.1f} days" for share, days in levels.items())
+    show_chart(
+        f"{kind.title()} time of each story",
+        charts.duration_scatter(shown, levels, f"{kind} time"),
+        shown.iloc[::-1],
+        f"{text.plural(len(shown), 'story')}: {said}.",
+        lambda picked: f"id:{int(picked['id'])}",
+        project,
+        f"No {kind} times are known for this period.",
+    )
+
+
+def _time_in_states(states: DataFrame) -> None:
+    summed = states.groupby(["story_id", "state"], as_index=False)["hours"].sum()
+    medians = summed.groupby("state", as_index=False).agg(
+        median_days=("hours", lambda hours: float(hours.median()) / 24),
+        p85_days=("hours", lambda hours: float(hours.quantile(0.85)) / 24),
+        stories=("story_id", "count"),
+    )
+    longest = medians.sort_values("median_days").iloc[-1] if len(medians) else None
+    show_chart(
+        "Time in state",
+        charts.time_in_states(medians),
+        medians,
+        ""
+        if longest is None
+        else f"Bars: median days of the accepted stories; lines: 85 of 100 took less. The longest "
+        f"is {longest['state']} with {longest['median_days']:.1f} days.",
+    )
+
+
+def _ages(ages: DataFrame, project: int | None) -> None:
+    in_progress = ages[~ages["current_state"].isin(["unscheduled", "unstarted", "planned"])]
+    dots = in_progress.assign(
+        age_days=in_progress["age_days"].astype(float),
+        days_in_state=in_progress["days_in_state"].astype(float),
+    )[["id", "name", "story_type", "current_state", "age_days", "days_in_state"]]
+    show_chart(
+        "Age of work in progress",
+        charts.ages(dots),
+        dots,
+        f"{text.plural(len(dots), 'story')} in progress. Ages end at the last change in the data.",
+        lambda picked: f"id:{int(picked['id'])}",
+        project,
+        "Nothing is in progress.",
+    )
+    if ages.empty:
         return
-    st.subheader("Open longest")
-    st.html("".join(_old(story) for story in oldest.itertuples()))
+    oldest = ages.head(_MAX_LISTED)
+    facts = {
+        int(row.id): f'<span class="quiet">{row.age_days:,.0f} days old</span>'
+        for row in oldest.itertuples()
+    }
+    with st.expander(f"The {len(oldest)} oldest of {text.plural(len(ages), 'open story')}"):
+        st.html(story_list(oldest, extra=facts, show_project=project is None))
 
 
-def _old(story: Any) -> str:
-    facts = (story.project_name, story.current_state, f"{story.age_days:,.0f} days old")
-    return story_line(int(story.story_id), story.name, story.story_type, facts)
+def _blockers(blockers: DataFrame, selection: Selection) -> None:
+    st.header("Open blockers", anchor=False)
+    if blockers.empty:
+        st.caption("No open story is blocked.")
+        return
+    zone = selection.only.time_zone
+    facts = {
+        int(number): "".join(_blocker(row, zone) for row in group.itertuples())
+        for number, group in blockers.groupby("id")
+    }
+    st.html(
+        story_list(
+            blockers.drop_duplicates("id"), extra=facts, show_project=selection.project is None
+        )
+    )
+
+
+def _blocker(row: Any, zone: Any) -> str:
+    since = local_day(row.created_at, zone)
+    return (
+        f'<div dir="auto">{text.plain(row.description or "no description")} '
+        f'<span class="quiet">{f"since {since}" if since else ""}</span></div>'
+    )

@@ -1,22 +1,26 @@
-"""Inspect: the pipeline's state, its tables and their rows, SQL, dlt's runs, the load report."""
+"""Inspect: tables and their rows, SQL, runs, schema versions, the pipeline, the load report."""
 
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from dlt.pipeline.trace import PipelineTrace
 from pandas import DataFrame
 
-from tracker_dashboard import queries, text
-from tracker_dashboard.data import MOST_ROWS, Loaded
-from tracker_dashboard.errors import DashboardError, NotThereError
-from tracker_dashboard.parts import show_table
-from tracker_dashboard.session import loaded, rows
+from tracker_dashboard import controls, text
+from tracker_dashboard.components import show_table
+from tracker_dashboard.data import MAX_ROWS, USER_QUERY_SECONDS, Dataset
+from tracker_dashboard.errors import DashboardError, MissingTableError
+from tracker_dashboard.header import Selection
+from tracker_dashboard.queries import inspect as queries
+from tracker_dashboard.session import dataset, rows
 
 
-def show() -> None:
+def render(_: Selection) -> None:
     """Shows the page."""
     st.title("Inspect")
     parts = {
@@ -27,20 +31,20 @@ def show() -> None:
         "Pipeline": _pipeline,
         "Load report": _load_report,
     }
-    chosen = st.segmented_control(
+    chosen = controls.choice_param(
         "Part",
+        "part",
         list(parts),
-        default="Tables",
+        "Tables",
+        widget=st.segmented_control,
         required=True,
-        key="part",
-        bind="query-params",
         label_visibility="collapsed",
     )
-    parts[chosen](loaded())
+    parts[chosen](dataset())
 
 
-def _tables(source: Loaded) -> None:
-    # the only thing that the dashboard needs of the source, whose import takes its time
+def _tables(source: Dataset) -> None:
+    # imported here because it takes long and nothing else needs it
     from pivotal_tracker.tables import ARCHIVE_TABLES
 
     tables = [
@@ -52,12 +56,15 @@ def _tables(source: Loaded) -> None:
         columns=[len(source.schema.get_table_columns(name)) for name in counts["table_name"]]
     )
     show_table("Tables", counts)
-    name = st.selectbox("Table", tables, key="table", bind="query-params")
+    name = controls.choice_param("Table or view", "table", [*tables, *_view_names()], tables[0])
+    if name not in tables:
+        _view(source, name)
+        return
     columns = source.schema.get_table_columns(name)
-    # dlt is told of no key of a nested table: its rows are replaced with their record
+    # dlt does not know the keys of nested tables: it replaces their rows with the parent
     keys = {one.name: one.key for table in ARCHIVE_TABLES.values() for one in table.family()}
-    st.subheader(f"Columns of {name}")
-    told = [
+    st.header(f"Columns of {name}")
+    described = [
         {
             "column": column,
             "type": hints.get("data_type"),
@@ -66,30 +73,49 @@ def _tables(source: Loaded) -> None:
         }
         for column, hints in columns.items()
     ]
-    show_table(f"Columns of {name}", DataFrame(told))
-    st.subheader(f"Rows of {name}")
-    st.caption(f"{MOST_ROWS:,} at most; SQL gives others.")
-    show_table(f"Rows of {name}", rows(queries.whole_table(name, list(columns), MOST_ROWS))[0])
+    show_table(f"Columns of {name}", DataFrame(described))
+    st.header(f"Rows of {name}")
+    st.caption(f"The first {MAX_ROWS:,} rows; use SQL for others.")
+    show_table(f"Rows of {name}", rows(queries.whole_table(name, list(columns), MAX_ROWS))[0])
 
 
-def _sql(source: Loaded) -> None:
+def _view_names() -> list[str]:
+    """The metric views, without importing the source, which takes long."""
+    package = find_spec("pivotal_tracker")
+    folders = package.submodule_search_locations if package else None
+    files = [path for folder in folders or () for path in Path(folder, "views").glob("*.sql")]
+    return sorted(path.stem for path in files if not path.stem.startswith("_"))
+
+
+def _view(source: Dataset, name: str) -> None:
+    st.header(f"Rows of {name}")
+    st.caption(f"The first {MAX_ROWS:,} rows of the view; use SQL for others.")
+    try:
+        found = source.run_user_sql(f"SELECT * FROM {name}")  # noqa: S608 - a name of ours
+        show_table(f"Rows of {name}", found)
+    except MissingTableError:
+        st.info("This view is not in the dataset: it was loaded with `--no-views`.")
+
+
+def _sql(source: Dataset) -> None:
     with st.form("sql", border=False):
         statement = st.text_area(
             "SQL",
             "SELECT current_state, count(*) AS stories\nFROM stories\nGROUP BY current_state",
-            help=f"One SELECT, in the SQL of {source.destination_name}; it can only read. "
-            f"{MOST_ROWS:,} rows at most are shown.",
+            help=f"A single SELECT in the SQL of {source.destination_name}, which can only read; "
+            "on DuckDB also SUMMARIZE, DESCRIBE, VALUES or PIVOT. "
+            f"At most {MAX_ROWS:,} rows, for at most {USER_QUERY_SECONDS} seconds.",
         )
-        asked = st.form_submit_button("Run", shortcut="Ctrl+Enter")
-    if not asked:
+        submitted = st.form_submit_button("Run", shortcut="Ctrl+Enter")
+    if not submitted:
         return
     try:
-        show_table("SQL result", source.typed(statement))
+        show_table("SQL result", source.run_user_sql(statement))
     except DashboardError as error:
         st.error(text.label(error))
 
 
-def _runs(source: Loaded) -> None:
+def _runs(source: Dataset) -> None:
     tables = [
         name
         for name in source.schema.data_table_names(seen_data_only=True)
@@ -98,14 +124,14 @@ def _runs(source: Loaded) -> None:
     loads, written = rows(queries.loads(), queries.rows_by_load(tables))
     of_load = written.groupby("load_id")["rows"].sum()
     loads["rows"] = loads["load_id"].map(of_load).fillna(0).astype(int)
-    st.subheader("Loads")
-    st.caption("`rows`: those that are there now and were written last by this load.")
+    st.header("Loads")
+    st.caption("`rows`: the rows that this load was the last to write.")
     show_table("Loads", loads)
     chosen = st.selectbox("Rows of the load", loads["load_id"])
     show_table("Rows by table", written[written["load_id"] == chosen].drop(columns="load_id"))
-    st.subheader("The last run on this machine")
+    st.header("The last run on this machine")
     if source.last_trace is None:
-        st.info("dlt has kept no record of a run on this machine.")
+        st.info("dlt has no record of a run on this machine.")
         return
     show_table("Steps of the last run", _steps(source.last_trace))
 
@@ -124,15 +150,25 @@ def _steps(trace: PipelineTrace) -> DataFrame:
     )
 
 
-def _schema_versions(_: Loaded) -> None:
+def _schema_versions(source: Dataset) -> None:
     (versions,) = rows(queries.schema_versions())
-    st.caption("What each version of the schema brought, the latest first.")
+    st.caption("What each version of the schema changed, the latest first.")
     show_table("Schema versions", versions.drop(columns="schema_json"))
     show_table("Schema changes", schema_changes(versions))
+    st.header("Tables and their references", anchor=False)
+    with st.expander("Diagram", key="diagram", on_change="rerun") as panel:
+        if panel.open:
+            diagram = source.schema.to_dot(
+                remove_processing_hints=True,
+                include_dlt_tables=False,
+                include_internal_dlt_ref=False,
+                include_root_child_ref=False,
+            )
+            st.graphviz_chart(diagram, alt="Tables, their columns, and the references between them")
 
 
 def schema_changes(versions: DataFrame) -> DataFrame:
-    """The tables and columns that came or went with each version of the schema.
+    """The tables and columns that were added or removed with each version of the schema.
 
     Args:
         versions: `version`, `schema_name`, `inserted_at`, `schema_json`, the latest first.
@@ -148,13 +184,13 @@ def schema_changes(versions: DataFrame) -> DataFrame:
         for table in sorted({*now, *known}):
             when = {"version": version.version, "inserted_at": version.inserted_at, "table": table}
             if table not in known or table not in now:
-                changes.append(when | {"change": "new table" if table in now else "table gone"})
+                changes.append(when | {"change": "new table" if table in now else "table removed"})
                 continue
             for change, columns in (
                 ("new column", now[table] - known[table]),
-                ("column gone", known[table] - now[table]),
+                ("column removed", known[table] - now[table]),
             ):
-                changes += [when | {"change": change, "column": each} for each in sorted(columns)]
+                changes += [when | {"change": change, "column": name} for name in sorted(columns)]
         before[version.schema_name] = now
     return DataFrame(changes[::-1], columns=["version", "inserted_at", "change", "table", "column"])
 
@@ -165,28 +201,28 @@ def _columns_by_table(schema: str) -> dict[str, set[str]]:
     }
 
 
-def _pipeline(source: Loaded) -> None:
+def _pipeline(source: Dataset) -> None:
     facts = {
         "pipeline": source.name,
         "destination": source.destination_name,
-        "place": source.place,
+        "location": source.location,
         "dataset": source.dataset_name,
         "working directory": source.pipeline.working_dir,
         "schemas": ", ".join(source.pipeline.schema_names),
-        "load not completed": "yes" if source.pipeline.has_pending_data else "no",
+        "unfinished load": "yes" if source.pipeline.has_pending_data else "no",
     }
-    show_table("Pipeline", DataFrame(facts.items(), columns=["what", "value"]))
-    st.subheader("State")
+    show_table("Pipeline", DataFrame(facts.items(), columns=["property", "value"]))
+    st.header("State")
     st.json(source.state, expanded=1)
 
 
-def _load_report(_: Loaded) -> None:
+def _load_report(_: Dataset) -> None:
     try:
-        report, left_out = rows(queries.load_report(), queries.left_out())
-    except NotThereError:
-        st.info("There is none: it is written when files are loaded, with `--archive`.")
+        report, rejected = rows(queries.load_report(), queries.rejected_rows())
+    except MissingTableError:
+        st.info("There is no report: it is written when files are loaded.")
         return
     show_table("Load report", report)
-    if not left_out.empty:
-        st.subheader("Left out")
-        show_table("Left out", left_out)
+    if not rejected.empty:
+        st.header("Rows not loaded")
+        show_table("Rows not loaded", rejected)

@@ -1,45 +1,187 @@
-"""Epics and releases: how far each is."""
+"""Epics and releases: what is open, when it is expected, and whether that is on time."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
 from sqlglot import exp
 
-from tracker_dashboard import charts, queries
-from tracker_dashboard.parts import choose_scope, from_views, show_chart
-from tracker_dashboard.queries import Scope
+from tracker_dashboard import charts, controls, text
+from tracker_dashboard.components import local_day, of_project, query_views, show_chart, show_table
+from tracker_dashboard.header import Selection
+from tracker_dashboard.links import link, search_link
+from tracker_dashboard.queries import metrics
+from tracker_dashboard.search_syntax import quote
+from tracker_dashboard.text import Html
 
-_MOST = 40
-"""So many are drawn; the CSV has them all."""
 
-
-def show() -> None:
+def render(selection: Selection) -> None:
     """Shows the page."""
     st.title("Epics and releases")
-    epics, releases = from_views(*asked(choose_scope(with_days=False)))
-    shares = ("share_of_points_accepted", "share_of_stories_accepted")
-    for title, found in (("Epics", epics), ("Releases", releases)):
-        first = ["name", *shares]
-        shown = found[[*first, *(each for each in found.columns[1:] if each not in first)]]
-        show_chart(title, charts.progress(_parts(found), title), shown, shares)
-
-
-def asked(scope: Scope) -> tuple[exp.Select, ...]:
-    """What the page asks."""
-    return queries.epics(scope), queries.releases(scope)
-
-
-def _parts(found: DataFrame) -> DataFrame:
-    drawn = found.head(_MOST)
-    twice = drawn["name"].duplicated(keep=False)
-    names = drawn["name"].where(~twice, drawn["name"] + " (" + drawn["project_name"] + ")")
-    accepted = drawn["points_accepted"].fillna(0)
-    to_do = drawn["points"].fillna(0) - accepted
-    return pd.concat(
-        [
-            DataFrame({"name": names, "part": part, "points": points})
-            for part, points in (("accepted", accepted), ("to do", to_do))
-        ]
+    (epics,) = query_views(metrics.epics())
+    (releases,) = query_views(metrics.releases())
+    zone = selection.only.time_zone
+    _section(
+        "Releases",
+        of_project(releases, selection.project),
+        zone,
+        lambda row: link("story", text.isolated(row.name), id=int(row.id)),
+        metrics.release_stories,
     )
+    _section(
+        "Epics",
+        of_project(epics, selection.project),
+        zone,
+        lambda row: search_link(f"epic:{quote(row.name)}", row.name, int(row.project_id)),
+        metrics.epic_stories,
+    )
+
+
+def _section(
+    title: str,
+    found: DataFrame,
+    zone: Any,
+    name: Callable[[Any], Html],
+    stories_of: Callable[[int], exp.Select],
+) -> None:
+    """The open ones as a table, the burn-up of one, the completed ones collapsed."""
+    st.header(title, anchor=False)
+    if found.empty:
+        st.caption(f"There are no {title.lower()}.")
+        return
+    is_open = found["completed_at"].isna()
+    noun = title[:-1].lower()
+    for frame, state in ((found[is_open], "open"), (found[~is_open], "completed")):
+        count = text.plural(len(frame), f"{state} {noun}")
+        if frame.empty:
+            st.caption(f"No {state} {title.lower()}.")
+        elif state == "open":
+            st.caption(f"{count}.")
+            st.html(_table(frame, zone, name))
+        else:
+            with st.expander(count):
+                st.html(_table(frame.iloc[::-1], zone, name))
+    _burn_up(title, found, stories_of)
+    with st.expander(f"Data of all {title.lower()}"):
+        show_table(title, found)
+
+
+def _table(found: DataFrame, zone: Any, name: Callable[[Any], Html]) -> str:
+    rows = [
+        [
+            name(row),
+            _bar(row),
+            _counts(row.stories_accepted, row.stories),
+            _counts(row.points_accepted, row.points),
+            _expected(row, zone),
+            text.Html(local_day(getattr(row, "deadline", None), zone)),
+            _lateness(row),
+        ]
+        for row in found.itertuples()
+    ]
+    columns = ["Name", "Progress", "Stories", "Points", "Expected", "Target", "Status"]
+    if "deadline" not in found.columns:
+        rows = [[*row[:5], row[6]] for row in rows]
+        columns.remove("Target")
+    return f'<div class="scroll-x">{text.table(columns, rows)}</div>'
+
+
+def _bar(row: Any) -> Html:
+    if pd.isna(row.stories) or not row.stories:
+        return Html("")
+    share = row.stories_accepted / row.stories
+    return Html(
+        f'<span class="bar" role="img" aria-label="{share:.0%} accepted">'
+        f'<span style="width:{share:.0%}"></span></span>'
+    )
+
+
+def _counts(accepted: Any, total: Any) -> str:
+    if pd.isna(total):
+        return "unknown"
+    remaining = float(total) - float(accepted)
+    return f"{float(accepted):g} of {float(total):g}, {remaining:g} left"
+
+
+def _expected(row: Any, zone: Any) -> Html:
+    """When it was completed, or is expected, with the range of the forecast."""
+    if not pd.isna(row.completed_at):
+        return Html(f"completed {local_day(row.completed_at, zone)}")
+    if pd.isna(row.projected_completion):
+        reason = row.projected_completion_reason
+        return Html(text.plain(f"unknown: {reason}" if isinstance(reason, str) else "unknown"))
+    days = [_day(row.earliest_completion), _day(row.latest_completion)]
+    spread = (
+        f' <span class="quiet">({days[0]} to {days[1]})</span>'
+        if all(days) and days[0] != days[1]
+        else ""
+    )
+    return Html(f"{local_day(row.projected_completion, zone)}{spread}")
+
+
+def _day(value: Any) -> str:
+    return "" if pd.isna(value) else f"{value:%-d %b %Y}"
+
+
+def _lateness(row: Any) -> Html:
+    """Whether it is on time, in words and with a sign."""
+    late = getattr(row, "days_late", None)
+    if not pd.isna(row.completed_at) and (late is None or pd.isna(late)):
+        return Html("✓ completed")
+    if late is None or pd.isna(late):
+        return Html("no target date" if hasattr(row, "deadline") else "open")
+    if late > 0:
+        return Html(f"⚠ {text.plural(int(late), 'day')} late")
+    return Html(f"✓ on track, {text.plural(-int(late), 'day')} early" if late else "✓ on track")
+
+
+def _burn_up(title: str, found: DataFrame, stories_of: Callable[[int], exp.Select]) -> None:
+    """The burn-up of the one that a person chooses."""
+    noun = title[:-1].lower()
+    names = {str(row.id): f"{row.name} ({row.project_name})" for row in found.itertuples()}
+    chosen = controls.choice_param(
+        f"Burn-up of the {noun}",
+        noun,
+        ["", *names],
+        "",
+        lambda key: text.label(names[key]) if key else f"choose one {noun}",
+    )
+    if not chosen:
+        return
+    (stories,) = query_views(stories_of(int(chosen)))
+    lines = burn_up_of(stories)
+    show_chart(
+        f"Burn-up of the {noun} {names[chosen]}",
+        charts.burn_up(lines),
+        lines.pivot_table(index="date", columns="line", values="points", aggfunc="last")
+        .ffill()
+        .iloc[::-1]
+        .reset_index()
+        if len(lines)
+        else lines,
+        f"{float(stories['points'].astype(float).sum()):g} points in "
+        f"{text.plural(len(stories), 'story')}. Scope: points of the stories created so far.",
+        missing=f"This {noun} has no stories.",
+    )
+
+
+def burn_up_of(stories: DataFrame) -> DataFrame:
+    """The points created and accepted so far, by day.
+
+    Args:
+        stories: `points`, `created_on`, `accepted_on`.
+
+    Returns:
+        `date`, `line` (`scope` or `accepted`), `points`.
+    """
+    lines = []
+    for line, column in (("scope", "created_on"), ("accepted", "accepted_on")):
+        known = stories.dropna(subset=[column])
+        days = pd.to_datetime(known[column]).dt.strftime("%Y-%m-%d")
+        total = known["points"].astype(float).groupby(days).sum().sort_index().cumsum()
+        lines.append(DataFrame({"date": total.index, "line": line, "points": total.to_numpy()}))
+    return pd.concat(lines, ignore_index=True)

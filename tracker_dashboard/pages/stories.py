@@ -1,168 +1,188 @@
-"""Stories: search, filters, and a list of links."""
+"""Stories: search with Pivotal Tracker's syntax, sorting, and export of everything found."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
-
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
-from tracker_dashboard import queries, session, text
-from tracker_dashboard.full_text import Index, NotIndexedError
-from tracker_dashboard.pages import story
-from tracker_dashboard.parts import (
-    choose_days,
-    choose_projects,
-    csv_button,
-    stop_if_empty,
-    story_line,
-)
-from tracker_dashboard.queries import Scope, StoryFilter
-from tracker_dashboard.search import Found, can_be_indexed, find
+from tracker_dashboard import controls, export, session, text
+from tracker_dashboard.components import download
+from tracker_dashboard.errors import MissingTableError
+from tracker_dashboard.full_text import IndexUnavailableError
+from tracker_dashboard.header import Selection
+from tracker_dashboard.links import go_to, link, page_url
+from tracker_dashboard.queries import projects as project_queries
+from tracker_dashboard.queries import stories as story_queries
+from tracker_dashboard.search import RELEVANCE, SORTS, SearchResult, can_be_indexed, suggestion
+from tracker_dashboard.search_syntax import Query, parse, story_reference
 from tracker_dashboard.session import rows
+from tracker_dashboard.story_list import details, story_list
 
-_CHOICES = (queries.projects(), queries.labels(), queries.owners())
+PAGE_SIZE = 25
+
+_SORT_NAMES = {
+    RELEVANCE: "Best match",
+    "updated": "Last changed",
+    "created": "Newest",
+    "accepted": "Last accepted",
+    "name": "Name",
+    "points": "Points",
+    "id": "Number",
+}
 
 
-def asked() -> tuple[tuple[exp.Select, ...], ...]:
-    """What the page asks together, before anything was chosen."""
-    return _CHOICES, (queries.story_list(StoryFilter()),)
-
-
-def show() -> None:
+def render(selection: Selection) -> None:
     """Shows the page."""
-    st.title("Stories")
-    wanted = _choose()
-    _list(wanted)
-
-
-def _choose() -> StoryFilter:
-    """Asks which stories are wanted; every answer stands in the address."""
-    projects, labels, owners = rows(*_CHOICES)
-    stop_if_empty(projects)
-    typed = st.text_input(
-        "Search",
-        key="search",
-        placeholder="words in names, descriptions, comments and tasks, or a story's id",
-        help='Stories that have every word, anywhere; "several words" in quotation marks as they '
-        "stand.",
-        bind="query-params",
-    )
-    with st.sidebar:
-        chosen = choose_projects(projects, "All projects")
-        states = _choose_some("States", "state", queries.STATES)
-        types = _choose_some("Types", "type", queries.STORY_TYPES)
-        names = _choose_some("Labels", "label", labels["name"])
-        people = {_told(name, number): int(number) for number, name in owners.itertuples(False)}
-        owned = _choose_some("Owners", "owner", people)
-        since, until = choose_days()
-        of = st.selectbox("Days of being", queries.DATES, key="date", bind="query-params")
-    return StoryFilter(
-        words=queries.words_of(typed),
-        literal=queries.literal_of(typed),
-        scope=Scope(chosen, since, until),
-        labels=names,
-        states=states,
-        types=types,
-        owners=tuple(people[each] for each in owned),
-        date=of,
-    )
-
-
-def _told(name: Any, number: int) -> str:
-    return name if isinstance(name, str) else f"#{number}"
-
-
-def _choose_some(title: str, key: str, options: Iterable[str]) -> tuple[str, ...]:
-    return tuple(
-        st.multiselect(
-            title,
-            list(options),
-            key=key,
-            placeholder="All",
-            bind="query-params",
+    typed = st.query_params.get("q", "")
+    _open_referenced_story(typed)
+    query = parse(typed)
+    heading, sorting = st.columns([3, 1], vertical_alignment="bottom")
+    with heading:
+        st.title("Stories")
+    with sorting:
+        sort = controls.choice_param(
+            "Sort by",
+            "sort",
+            SORTS if query.words() else SORTS[1:],
+            RELEVANCE if query.words() else "updated",
+            _SORT_NAMES.__getitem__,
         )
-    )
+    result = session.search_stories(typed, selection.scope.projects, sort)
+    _remember(typed, sort, result)
+    for note in query.notes:
+        st.warning(text.label(note))
+    _count(typed, query, result, selection)
+    if result.story_ids:
+        _list(result, query, selection)
 
 
-def _list(wanted: StoryFilter) -> None:
-    index, why = _index()
-    if st.session_state.setdefault("wanted", wanted) != wanted:
-        st.session_state["wanted"] = wanted
-        st.session_state["page"] = 1
-    page = max(int(st.session_state.get("page", 1) or 1), 1)
-    found = find(rows, wanted, page, index)
-    if wanted.words:
-        st.caption(_which_search(found, wanted, why))
-    if not found.number:
-        st.info("No story is like that. Fewer words or filters find more.")
-        return
-    st.caption(f"{found.number:,} {'story' if found.number == 1 else 'stories'}")
-    _rows(found, wanted)
-    pages = -(-found.number // queries.PAGE)
-    if pages > 1:
-        st.pagination(pages, key="page", bind="query-params")
-    csv_button("Stories on this page", found.stories)
+def _open_referenced_story(typed: str) -> None:
+    """Opens the story if the search is only its number or address."""
+    number = story_reference(typed)
+    if number is not None and len(rows(story_queries.stories([number]))[0]):
+        go_to(page_url("story", id=number))
 
 
-def _index() -> tuple[Index | None, str]:
-    """What to search in, or why there is nothing."""
+def _remember(typed: str, sort: str, result: SearchResult) -> None:
+    """Keeps the search for the menu, and its results for Previous and Next on the Story page."""
+    st.session_state["last_search"] = {
+        name: st.query_params[name] for name in ("q", "sort", "page") if name in st.query_params
+    }
+    st.session_state["results"] = result.story_ids
+
+
+def _count(typed: str, query: Query, result: SearchResult, selection: Selection) -> None:
+    count = len(result.story_ids)
+    how = f" · {_search_kind(query, result)}" if query.words() else ""
+    shown = text.plural(count, "story") if count else "No matching stories"
+    st.html(f'<p role="status"><strong>{shown}</strong><span class="quiet">{how}</span></p>')
+    if not count:
+        _help_with_nothing(typed, query, result, selection)
+
+
+def _search_kind(query: Query, result: SearchResult) -> str:
+    if result.index is not None:
+        return "full-text search: words in any English form"
+    if all(word.is_phrase for word in query.words()):
+        return "exact text"
     try:
-        return session.index(), ""
-    except NotIndexedError as error:
-        return None, str(error)
+        session.index()
+    except IndexUnavailableError as error:
+        return f"substring search: {text.plain(error)}"
+    if not can_be_indexed(query):
+        return "substring search: this script does not separate words by spaces"
+    return "substring search: no story has all of these words"
 
 
-def _which_search(found: Found, wanted: StoryFilter, why: str) -> str:
-    if found.index is not None:
-        return "Full-text search: each word in any of its English forms, the best match first."
-    if not why:
-        known = can_be_indexed(wanted.words)
-        why = "no story has all of these as words" if known else "no spaces part these words"
-    return f"Plain search, letter by letter: {text.label(why)}."
-
-
-def _rows(found: Found, wanted: StoryFilter) -> None:
-    ids = [int(number) for number in found.stories["id"]]
-    asked = [queries.owner_names(ids), queries.label_names(ids)]
-    if wanted.words:
-        asked.append(queries.texts(ids))
-    owners, labels, *texts = rows(*asked)
-    owned, labelled = _by_story(owners), _by_story(labels)
-    excerpts = _excerpts(texts[0], found, wanted) if texts else {}
+def _help_with_nothing(
+    typed: str, query: Query, result: SearchResult, selection: Selection
+) -> None:
     lines = []
-    for each in found.stories.itertuples():
-        facts = (
-            each.project_name,
-            each.story_type,
-            each.current_state,
-            story.points(each.estimate),
-            ", ".join(owned[each.id]),
-            ", ".join(labelled[each.id]),
-            story.day(each.updated_at),
+    try:
+        index = session.index()
+    except IndexUnavailableError:
+        index = None
+    try:
+        (names,) = rows(project_queries.search_names())
+    except MissingTableError:
+        names = DataFrame({"field": [], "name": []})
+    better = suggestion(typed, query, index, names)
+    given = st.query_params.get("project")
+    if better:
+        lines.append(
+            f"Did you mean {link('stories', text.isolated(better), q=better, project=given)}?"
         )
-        excerpt = excerpts.get(each.id, "")
-        lines.append(story_line(int(each.id), each.name, each.story_type, facts, excerpt))
-    st.html("".join(lines))
+    if selection.project is not None:
+        everywhere = session.search_stories(typed)
+        if everywhere.story_ids:
+            found = text.plural(len(everywhere.story_ids), "story")
+            lines.append(f"{link('stories', f'{found} in all projects', q=typed)} match.")
+    lines.append("Fewer or other words find more; the question mark explains what can be typed.")
+    st.html("".join(f"<p>{line}</p>" for line in lines))
 
 
-def _by_story(named: DataFrame) -> dict[int, list[str]]:
-    names = defaultdict(list)
-    for each in named.itertuples():
-        names[each.story_id].append(each.name)
-    return names
+def _list(result: SearchResult, query: Query, selection: Selection) -> None:
+    pages = -(-len(result.story_ids) // PAGE_SIZE)
+    place = st.container()
+    page = controls.page_param(pages)
+    ids = result.story_ids[PAGE_SIZE * (page - 1) : PAGE_SIZE * page]
+    known = details(ids)
+    asked = [story_queries.stories(ids)]
+    if query.words():
+        asked.append(story_queries.texts(ids))
+    stories, *texts = rows(*asked)
+    ordered = stories.set_index("id", drop=False).loc[ids]
+    excerpts = _excerpts(texts[0], result, query) if texts else {}
+    with place:
+        st.html(
+            story_list(
+                ordered,
+                known,
+                selection.project,
+                excerpts,
+                show_project=selection.project is None and len(selection.projects) > 1,
+            )
+        )
+    with st.container(horizontal=True):
+        count = text.plural(len(result.story_ids), "story")
+        download(
+            f"{count} as CSV", "stories", lambda: export.as_csv(_table(result)), "csv", "text/csv"
+        )
+        download(
+            "as Excel",
+            "stories",
+            lambda: export.as_xlsx(_table(result), "Stories"),
+            "xlsx",
+            export.XLSX,
+        )
 
 
-def _excerpts(texts: DataFrame, found: Found, wanted: StoryFilter) -> dict[int, str]:
-    """Where a story other than by its name was found: HTML by story."""
-    others = texts[texts["place"] != "name"]
-    marked = found.marked(list(others["text"]), wanted)
+def _excerpts(texts: DataFrame, result: SearchResult, query: Query) -> dict[int, str]:
+    """HTML that shows where a word was found in a text other than the name, by story."""
+    others = texts[~texts["place"].isin(["name", "label"])]
+    pattern = result.highlight(list(others["text"]), query)
     excerpts: dict[int, str] = {}
-    for each in others.itertuples():
-        excerpt = text.excerpt(each.text, marked)
-        if excerpt and each.story_id not in excerpts:
-            excerpts[each.story_id] = f"<br><small><em>{each.place}:</em> {excerpt}</small>"
+    for row in others.itertuples():
+        if row.story_id in excerpts:
+            continue
+        found = text.excerpt(row.text, pattern)
+        if found:
+            excerpts[row.story_id] = (
+                f'<span class="quiet" dir="auto"><em>{row.place}:</em> {found}</span>'
+            )
     return excerpts
+
+
+def _table(result: SearchResult) -> DataFrame:
+    """Everything found, with labels and owners, in the order of the list."""
+    ids = result.story_ids
+    try:
+        (stories,) = rows(story_queries.export(ids))
+    except MissingTableError:
+        (stories,) = rows(story_queries.export(ids, with_iterations=False))
+    known = details(ids)
+    table = stories.set_index("id", drop=False).loc[ids].reset_index(drop=True)
+    table.insert(2, "labels", [", ".join(known.labels.get(number, ())) for number in table["id"]])
+    owners = [", ".join(name for name, _ in known.owners.get(number, ())) for number in table["id"]]
+    table.insert(3, "owners", owners)
+    return table

@@ -1,219 +1,363 @@
-"""One story: its texts, comments, tasks, blockers, reviews, code, history and attachments."""
+"""Story: one story with everything that is known about it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
+from sqlglot import exp
 
-from tracker_dashboard import attachments, queries, text
-from tracker_dashboard.errors import NotThereError
-from tracker_dashboard.parts import csv_button
-from tracker_dashboard.session import loaded, rows
+from tracker_dashboard import attachments, text
+from tracker_dashboard.components import days_text, download, local_day, local_time
+from tracker_dashboard.errors import DashboardError, DatabaseLockedError, MissingTableError
+from tracker_dashboard.export import as_csv
+from tracker_dashboard.header import Selection
+from tracker_dashboard.links import link, search_link
+from tracker_dashboard.queries import stories as story_queries
+from tracker_dashboard.queries import story as queries
+from tracker_dashboard.search_syntax import quote
+from tracker_dashboard.session import dataset, rows
+from tracker_dashboard.story_list import points, state_badge, type_sign
+from tracker_dashboard.text import Html
+
+_LONG_TITLE = 200
 
 
-def show() -> None:
-    """Shows the story that the address names: `?story=ID`."""
-    typed = st.query_params.get("story", "")
-    st.page_link(
-        st.session_state["pages"]["stories"], label="All stories", icon=":material/arrow_back:"
-    )
+def render(selection: Selection) -> None:
+    """Shows the story that the address names: `?id=ID`."""
+    typed = st.query_params.get("id") or st.query_params.get("story", "")
     found = rows(queries.story(int(typed)))[0] if _is_id(typed) else DataFrame()
     if found.empty:
-        st.title("No such story")
+        st.title("Story not found")
         st.info(
-            "An address ends with `?story=` and an id. There is no story of this one here: it may "
-            "have been deleted since, or be in a project that was not loaded."
+            "There is no story with this number. It may have been deleted, or it is in a project "
+            "that was not loaded. Its number, or a part of its text, can be typed into the search "
+            "field."
         )
         return
-    _story(int(typed), found.iloc[0])
+    story = next(found.itertuples())
+    _StoryPage(int(typed), story).show()
 
 
 def _is_id(typed: str) -> bool:
     return re.fullmatch(r"-?[0-9]{1,18}", typed) is not None
 
 
-def day(moment: Any) -> str:
-    """A moment's day, nothing if it is not known."""
-    return "" if pd.isna(moment) else f"{moment:%Y-%m-%d}"
-
-
-def points(estimate: Any) -> str:
-    """An estimate in words, nothing if there is none."""
-    return "" if pd.isna(estimate) else f"{estimate:g} {'point' if estimate == 1 else 'points'}"
-
-
-def _minute(moment: Any) -> str:
-    return "" if pd.isna(moment) else f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
 def _known(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _story(story_id: int, story: Any) -> None:
-    owners, labels, comments, tasks, blockers, reviews, code, history, attached = rows(
-        *(ask([story_id]) for ask in (queries.owner_names, queries.label_names)),
-        *(
-            ask(story_id)
-            for ask in (
-                queries.comments,
-                queries.tasks,
-                queries.blockers,
-                queries.reviews,
-                queries.code,
-                queries.history,
-                queries.attachments,
-            )
-        ),
-    )
-    st.html(f"<h1>{text.plain(_known(story['name']) or story_id)}</h1>")
-    wide, narrow = st.columns([3, 1])
-    with narrow:
-        _facts(story, owners, labels)
-    with wide:
-        st.html(text.markdown(_known(story["description"])) or "<p>No description.</p>")
-        _tasks(tasks)
-        _blockers(blockers)
-        _reviews(reviews)
-        _code(code)
-        _comments(comments, attached, story_id)
-        _history(history)
-
-
-def _facts(story: Any, owners: DataFrame, labels: DataFrame) -> None:
-    facts = {
-        "Project": _known(story["project_name"]),
-        "Type": _known(story["story_type"]),
-        "State": _known(story["current_state"]),
-        "Estimate": points(story["estimate"]),
-        "Priority": _known(story["story_priority"]),
-        "Owners": ", ".join(owners["name"]),
-        "Requested by": _known(story["requested_by"]),
-        "Labels": ", ".join(labels["name"]),
-        "Created": _minute(story["created_at"]),
-        "Changed": _minute(story["updated_at"]),
-        "Accepted": _minute(story["accepted_at"]),
-        "Deadline": day(story["deadline"]),
-    }
-    told = "".join(
-        f"<dt><small>{name}</small></dt><dd>{text.plain(fact)}</dd>"
-        for name, fact in facts.items()
-        if fact
-    )
-    number = f"#{story['id']}"
-    st.html(f"<dl>{told}</dl>{text.link(story['url'], f'{number} in Tracker')}")
-
-
-def _section(title: str, number: int) -> None:
-    st.subheader(f"{title} ({number})")
-
-
-def _tasks(tasks: DataFrame) -> None:
-    if tasks.empty:
-        return
-    _section("Tasks", len(tasks))
-    done = {True: "☑", False: "☐"}
-    told = (
-        f"<li>{done[task.complete is True]} {text.plain(_known(task.description))}</li>"
-        for task in tasks.itertuples()
-    )
-    st.html(f'<ul style="list-style: none; padding-left: 0">{"".join(told)}</ul>')
-
-
-def _blockers(blockers: DataFrame) -> None:
-    if blockers.empty:
-        return
-    _section("Blockers", len(blockers))
-    for blocker in blockers.itertuples():
-        state = "resolved" if blocker.resolved is True else "open"
-        about = " · ".join(filter(None, [state, _known(blocker.person), day(blocker.created_at)]))
-        st.html(f"{text.markdown(_known(blocker.description))}<small>{text.plain(about)}</small>")
-
-
-def _reviews(reviews: DataFrame) -> None:
-    if reviews.empty:
-        return
-    _section("Reviews", len(reviews))
-    told = (
-        " · ".join(
-            filter(
-                None,
-                [
-                    _known(review.review_type),
-                    _known(review.status),
-                    _known(review.reviewer),
-                    day(review.updated_at),
-                ],
-            )
-        )
-        for review in reviews.itertuples()
-    )
-    st.html(f"<ul>{''.join(f'<li>{text.plain(each)}</li>' for each in told)}</ul>")
-
-
-def _code(code: DataFrame) -> None:
-    if code.empty:
-        return
-    _section("Code", len(code))
-    told = (
-        f"<li>{each.what} {text.link(each.url, _known(each.place))} "
-        f"{text.plain(_known(each.status))}</li>"
-        for each in code.itertuples()
-    )
-    st.html(f"<ul>{''.join(told)}</ul>")
-
-
-def _comments(comments: DataFrame, attached: DataFrame, story_id: int) -> None:
-    _section("Comments", len(comments))
-    files = _downloaded(story_id)
-    for comment in comments.itertuples():
-        with st.container(border=True):
-            about = f"{_known(comment.author) or 'unknown'} · {_minute(comment.created_at)}"
-            st.html(f"<small>{text.plain(about)}</small>{text.markdown(_known(comment.text))}")
-            _attachments(attached[attached["comment_id"] == comment.id], files)
-    of_none = files[~files["comment_id"].isin(comments["id"])]
-    if not of_none.empty:
-        _section("Attachments", len(of_none))
-        for file in of_none.itertuples():
-            _file(file)
-
-
-def _downloaded(story_id: int) -> DataFrame:
-    """The files of a story that were downloaded; without such a table, none."""
+def _optional(query: exp.Query) -> DataFrame | None:
+    """The rows of a query on tables or views that may not have been loaded."""
     try:
-        return rows(queries.attachment_files(story_id))[0]
-    except NotThereError:
-        return DataFrame({"id": [], "comment_id": []})
+        return rows(query)[0]
+    except MissingTableError:
+        return None
+    except DatabaseLockedError:
+        raise
+    except DashboardError:
+        return None  # a view of another version
 
 
-def _attachments(attached: DataFrame, files: DataFrame) -> None:
-    for each in attached.itertuples():
-        downloaded = files[files["id"] == each.id]
-        if len(downloaded):
-            _file(next(downloaded.itertuples()))
-        elif _known(each.link):
-            st.html(text.link(each.link, _known(each.filename) or each.link))
+class _StoryPage:
+    """The parts of the page of one story."""
+
+    def __init__(self, story_id: int, story: Any) -> None:
+        self._id = story_id
+        self._story = story
+        self._project = int(story.project_id) if not pd.isna(story.project_id) else None
+        self._zone = story.time_zone
+        self._has_times = story.date_precision != "day"
+
+    def show(self) -> None:
+        """Shows all parts."""
+        name = _known(self._story.name) or f"#{self._id}"
+        st.set_page_config(page_title=f"{' '.join(name.split())[:120]} · Pivotal Tracker")
+        owners, labels, comments, tasks, blockers, reviews, code, attached = rows(
+            *(make([self._id]) for make in (story_queries.owner_names, story_queries.label_names)),
+            *(
+                make(self._id)
+                for make in (
+                    queries.comments,
+                    queries.tasks,
+                    queries.blockers,
+                    queries.reviews,
+                    queries.code,
+                    queries.attachments,
+                )
+            ),
+        )
+        self._steps()
+        long = " long" if len(name) > _LONG_TITLE else ""
+        sign = type_sign(self._story.story_type)
+        st.html(f'<h1 class="story-title{long}">{sign} {text.isolated(name)}</h1>')
+        self._facts(owners, labels)
+        st.html(
+            text.markdown(_known(self._story.description)) or '<p class="quiet">No description.</p>'
+        )
+        self._tasks(tasks)
+        self._blockers(blockers)
+        self._reviews(reviews)
+        self._code(code)
+        self._comments(comments, attached)
+        self._history()
+
+    def _steps(self) -> None:
+        """Previous and next: of the last search if the story is in it, else of the project."""
+        results = st.session_state.get("results", [])
+        if self._id in results:
+            place = results.index(self._id)
+            before = results[place - 1] if place else None
+            after = results[place + 1] if place + 1 < len(results) else None
+            search = dict(st.session_state.get("last_search", {}))
+            where = link("stories", f"{place + 1:,} of {len(results):,} found", **search)
         else:
-            st.html(
-                f"{text.plain(_known(each.filename))} <small>(not downloaded: load with "
-                "<code>--attachments DIR</code>)</small>"
+            (found,) = rows(queries.neighbours(self._project or 0, self._id))
+            before, after = (
+                None if pd.isna(value) else int(value)
+                for value in (found["previous_id"].iloc[0], found["next_id"].iloc[0])
             )
+            where = Html('<span class="quiet">by number in the project</span>')
+        steps = [
+            link("story", "← Previous", id=before) if before is not None else "",
+            where,
+            link("story", "Next →", id=after) if after is not None else "",
+        ]
+        with st.container(key="step"):
+            st.html(f"<p>{' &nbsp; '.join(filter(None, steps))}</p>")
+
+    # facts
+
+    def _facts(self, owners: DataFrame, labels: DataFrame) -> None:
+        story = self._story
+        facts = {
+            "Type": self._search(f"type:{story.story_type}", f"{story.story_type}")
+            if _known(story.story_type)
+            else "",
+            "State": state_badge(story.current_state),
+            "Points": text.plain(points(story.estimate)),
+            "Priority": text.plain(_known(story.story_priority)),
+            "Owners": self._people("owner", owners["name"]),
+            "Requester": self._people("requester", [_known(story.requester)]),
+            "Labels": _joined(
+                self._search(f"label:{quote(name)}", name) for name in labels["name"]
+            ),
+            **self._memberships(),
+            **self._measures(),
+            "Created": self._time(story.created_at),
+            "Changed": self._time(story.updated_at),
+            "Accepted": self._time(story.accepted_at),
+            "Deadline": text.plain(local_day(story.deadline, self._zone)),
+            "Project": link("project", text.isolated(story.project_name), project=self._project)
+            if _known(story.project_name)
+            else "",
+            "Number": text.plain(f"#{self._id}"),
+            "Address in Pivotal Tracker": text.isolated(_known(story.url)),
+        }
+        items = "".join(
+            f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts.items() if fact
+        )
+        st.html(f'<dl class="facts">{items}</dl>')
+
+    def _time(self, moment: Any) -> Html:
+        return local_time(moment, self._zone, self._has_times)
+
+    def _search(self, query: str, shown: str) -> Html:
+        return search_link(query, shown, self._project)
+
+    def _people(self, field: str, names: Iterable[str]) -> Html:
+        return _joined(self._search(f"{field}:{quote(name)}", name) for name in names if name)
+
+    def _memberships(self) -> dict[str, Html]:
+        """The epics, the iteration, the release and the followers."""
+        epics, iteration, releases, followers = (
+            _optional(make(self._id))
+            for make in (queries.epics, queries.iteration, queries.releases, queries.followers)
+        )
+        facts = {}
+        if epics is not None:
+            facts["Epics"] = _joined(
+                self._search(f"epic:{quote(name)}", name) for name in epics["name"]
+            )
+        if iteration is not None and iteration["iteration_number"].notna().any():
+            number = int(iteration["iteration_number"].iloc[0])
+            facts["Iteration"] = link(
+                "iteration", f"Iteration {number}", number=number, project=self._project
+            )
+        if releases is not None:
+            facts["Release"] = _joined(
+                link("story", text.isolated(_known(row.name) or f"#{row.id}"), id=int(row.id))
+                for row in releases.head(1).itertuples()
+            )
+        if followers is not None:
+            facts["Followers"] = self._people("follower", followers["name"])
+        return facts
+
+    def _measures(self) -> dict[str, Html]:
+        measured = _optional(queries.measures(self._id))
+        if measured is None or measured.empty:
+            return {}
+        row = next(measured.itertuples())
+        rejections = "" if pd.isna(row.rejection_count) else f"{int(row.rejection_count)}"
+        return {
+            "Cycle time": Html(text.plain(days_text(row.cycle_time_hours))),
+            "Lead time": Html(text.plain(days_text(row.lead_time_hours))),
+            "Rejections": Html(rejections),
+        }
+
+    # what belongs to the story
+
+    def _tasks(self, tasks: DataFrame) -> None:
+        if tasks.empty:
+            return
+        done = int(tasks["complete"].fillna(value=False).astype(bool).sum())
+        items = "".join(
+            f"<li>{'☑' if task.complete is True else '☐'} "
+            f'<span class="visually-hidden">{"done" if task.complete is True else "open"}:</span> '
+            f"{text.isolated(_known(task.description))}</li>"
+            for task in tasks.itertuples()
+        )
+        _section(f"Tasks ({done} of {len(tasks)} done)", f'<ul class="checklist">{items}</ul>')
+
+    def _blockers(self, blockers: DataFrame) -> None:
+        if blockers.empty:
+            return
+        items = []
+        for blocker in blockers.itertuples():
+            about = [
+                "resolved" if blocker.resolved is True else "open",
+                text.isolated(_known(blocker.person)),
+                self._time(blocker.created_at),
+            ]
+            items.append(
+                f"{text.markdown(_known(blocker.description))}"
+                f'<p class="quiet">{" · ".join(filter(None, about))}</p>'
+            )
+        _section(f"Blockers ({len(blockers)})", "".join(items))
+
+    def _reviews(self, reviews: DataFrame) -> None:
+        if reviews.empty:
+            return
+        items = (
+            " · ".join(
+                filter(
+                    None,
+                    [
+                        text.isolated(_known(review.review_type)),
+                        text.plain(_known(review.status)),
+                        text.isolated(_known(review.reviewer)),
+                        self._time(review.updated_at),
+                    ],
+                )
+            )
+            for review in reviews.itertuples()
+        )
+        _section(f"Reviews ({len(reviews)})", f"<ul>{''.join(f'<li>{i}</li>' for i in items)}</ul>")
+
+    def _code(self, code: DataFrame) -> None:
+        if code.empty:
+            return
+        items = "".join(
+            f"<li>{row.kind} {text.external_link(row.url, _known(row.name))} "
+            f"{text.plain(_known(row.status))}</li>"
+            for row in code.itertuples()
+        )
+        _section(f"Code ({len(code)})", f"<ul>{items}</ul>")
+
+    def _comments(self, comments: DataFrame, attached: DataFrame) -> None:
+        st.html(f"<h2>Comments ({len(comments)})</h2>")
+        files = _optional(queries.attachment_files(self._id))
+        if files is None:
+            files = DataFrame({"id": [], "comment_id": []})
+        for comment in comments.itertuples():
+            about = [
+                text.isolated(_known(comment.author) or "unknown"),
+                self._time(comment.created_at),
+            ]
+            st.html(
+                f'<div class="comment"><p class="quiet">{" · ".join(filter(None, about))}</p>'
+                f"{text.markdown(_known(comment.text))}"
+                f"{_attached_links(attached[attached['comment_id'] == comment.id], files)}</div>"
+            )
+            for file in files[files["comment_id"] == comment.id].itertuples():
+                _file(file)
+        others = files[~files["comment_id"].isin(comments["id"])]
+        if not others.empty:
+            st.html(f"<h2>Attachments ({len(others)})</h2>")
+            for file in others.itertuples():
+                _file(file)
+
+    def _history(self) -> None:
+        history = _optional(queries.history(self._id))
+        if history is None or history.empty:
+            if _known(self._story.source):
+                st.caption(
+                    "The file that this story was loaded from has no history: its cycle time and "
+                    "rejections, and who changed it, are unknown."
+                )
+            return
+        shown = [
+            (
+                self._time(row.occurred_at),
+                _known(row.who),
+                without_name(_known(row.what), _known(row.who)),
+            )
+            for row in history.itertuples()
+        ]
+        _section(
+            f"History ({len(history)})",
+            f'<div class="scroll-x">{text.table(["When", "Who", "What"], shown)}</div>',
+        )
+        if self._has_times:
+            zone = self._zone if isinstance(self._zone, str) and self._zone else "UTC"
+            st.caption(f"Times are those of {text.label(zone)}; hover over one to see UTC.")
+        download("History as CSV", "story_history", lambda: as_csv(history), "csv", "text/csv")
+
+
+def without_name(what: str, who: str) -> str:
+    """What happened, without the name of the person at its start."""
+    return what[len(who) :].lstrip() if who and what.startswith(f"{who} ") else what
+
+
+def _joined(items: Iterable[str]) -> Html:
+    return Html(", ".join(items))
+
+
+def _section(title: str, content: str) -> None:
+    st.html(f"<h2>{text.plain(title)}</h2>{content}")
+
+
+def _attached_links(attached: DataFrame, files: DataFrame) -> str:
+    """Links to Google documents, and names of files that were not downloaded."""
+    items = []
+    for row in attached.itertuples():
+        if (files["id"] == row.id).any():
+            continue
+        name = _known(row.filename)
+        if _known(row.link):
+            items.append(f"<p>{text.external_link(row.link, name or row.link)}</p>")
+        else:
+            items.append(
+                f'<p>{text.isolated(name)} <span class="quiet">(not downloaded: load with '
+                "<code>--attachments DIR</code>)</span></p>"
+            )
+    return "".join(items)
 
 
 def _file(file: Any) -> None:
     name = _known(file.filename) or f"attachment {file.id}"
     try:
-        content = attachments.content(loaded().folder, file.path, file.size, file.sha256)
-    except attachments.NotShownError as error:
+        content = attachments.read_file(dataset().folder, file.path, file.size, file.sha256)
+    except attachments.AttachmentUnavailableError as error:
         problem = _known(file.problem) or str(error)
-        st.html(f"{text.plain(name)} <small>({text.plain(problem)})</small>")
+        st.html(f'{text.isolated(name)} <span class="quiet">({text.plain(problem)})</span>')
         return
-    if picture := attachments.picture(content):
-        st.image(picture, width=480, alt=name)
+    if image := attachments.open_image(content):
+        st.image(image, width=480, alt=name)
     st.download_button(
         text.label(name),
         content,
@@ -222,15 +366,3 @@ def _file(file: Any) -> None:
         key=f"file_{file.id}",
         on_click="ignore",
     )
-
-
-def _history(history: DataFrame) -> None:
-    if history.empty:
-        return
-    _section("History", len(history))
-    told = (
-        (_minute(each.occurred_at), _known(each.who), _known(each.what))
-        for each in history.itertuples()
-    )
-    st.html(f'<div class="history">{text.table(["When", "Who", "What"], told)}</div>')
-    csv_button("Story history", history)

@@ -1,0 +1,219 @@
+"""What several pages show: charts with their data, links to the stories behind them, messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from pandas import DataFrame
+from sqlglot import exp
+
+from . import export, text
+from .charts import Chart
+from .errors import DashboardError, DatabaseLockedError, MissingTableError, MissingViewError
+from .links import link
+from .queries import stories as story_queries
+from .session import rows, search_stories
+from .story_list import story_list
+
+PREVIEW_STORIES = 8
+"""How many stories are listed below a chart."""
+
+Selection = Mapping[str, Any]
+"""The fields of the clicked part of a chart."""
+
+_COLUMN_FORMATS = {
+    "rejection_rate": st.column_config.NumberColumn(format="percent"),
+    "volatility": st.column_config.NumberColumn(format="percent"),
+}
+
+
+def query_views(*queries: exp.Query) -> list[DataFrame]:
+    """The rows of queries on views.
+
+    Raises:
+        MissingViewError: A view is missing.
+        DatabaseLockedError: A load is writing.
+        DashboardError: The database rejects a query, for example because a column is missing.
+    """
+    try:
+        return rows(*queries)
+    except MissingTableError as error:
+        raise MissingViewError(str(error)) from error
+    except DatabaseLockedError:
+        raise
+    except DashboardError as error:
+        raise DashboardError(
+            f"{error}. The views may come from another version of the command: run the command "
+            "again to rebuild them."
+        ) from error
+
+
+def of_project(frame: DataFrame, project: int | None) -> DataFrame:
+    """The rows of one project, or all."""
+    return frame if project is None else frame[frame["project_id"] == project]
+
+
+def show_chart(
+    title: str,
+    chart: Chart,
+    table: DataFrame,
+    summary: str,
+    search_for: Callable[[Selection], str] | None = None,
+    project: int | None = None,
+    missing: str = "",
+) -> None:
+    """Shows a chart, a sentence about it, the stories behind a clicked part, and its data.
+
+    Args:
+        title: The heading.
+        chart: The chart.
+        table: The data to show and download.
+        summary: What the chart says, in words.
+        search_for: Returns the search that finds the stories behind a clicked part.
+        project: The project in which they are.
+        missing: Why there is nothing to show, if the table is empty.
+    """
+    st.header(title, anchor=False)
+    if table.empty:
+        st.info(missing or "There is nothing to show for this project and period.")
+        return
+    _chart(title, chart, table, summary, search_for, project)
+
+
+@st.fragment
+def _chart(
+    title: str,
+    chart: Chart,
+    table: DataFrame,
+    summary: str,
+    search_for: Callable[[Selection], str] | None,
+    project: int | None,
+) -> None:
+    key = title.lower().replace(" ", "_")
+    st.caption(text.label(summary))
+    options: dict[str, Any] = {"on_select": "rerun"} if search_for else {}
+    event = st.vega_lite_chart(
+        chart.rows,
+        chart.spec,
+        width="stretch",
+        alt=f"{title}. {summary}",
+        key=f"{key}_chart",
+        **options,
+    )
+    if search_for:
+        _stories_behind(event, search_for, project)
+    panel = st.expander("Data and downloads", key=f"{key}_data", on_change="rerun")
+    if panel.open:
+        with panel:
+            _data_and_downloads(title, key, chart, table)
+
+
+def _stories_behind(
+    event: Any, search_for: Callable[[Selection], str], project: int | None
+) -> None:
+    selected = (event.selection.get("pick") if event else None) or []
+    if not selected:
+        st.caption("Click a bar or a dot to see the stories behind it.")
+        return
+    query = search_for(selected[0])
+    found = search_stories(query, (project,) if project is not None else (), "accepted")
+    ids = found.story_ids[:PREVIEW_STORIES]
+    (stories,) = rows(story_queries.stories(ids))
+    ordered = stories.set_index("id", drop=False).loc[ids]
+    count = text.plural(len(found.story_ids), "story")
+    opened = link("stories", f"Open {count} in Stories", q=query, project=project)
+    st.html(
+        f'<p role="status">{opened} <span class="quiet">{text.plain(query)}</span></p>'
+        f"{story_list(ordered, project=project)}"
+    )
+
+
+def _data_and_downloads(title: str, key: str, chart: Chart, table: DataFrame) -> None:
+    show_table(title, table, with_download=False)
+    with st.container(horizontal=True):
+        download("CSV", key, lambda: export.as_csv(table), "csv", "text/csv")
+        download("PNG", key, lambda: export.as_png(chart.standalone()), "png", "image/png")
+        download("SVG", key, lambda: export.as_svg(chart.standalone()), "svg", "image/svg+xml")
+
+
+def show_table(title: str, table: DataFrame, with_download: bool = True) -> None:
+    """A table to sort and look around in, with a button to download it as CSV."""
+    config = {name: _COLUMN_FORMATS.get(name) for name in table.columns if name in _COLUMN_FORMATS}
+    shown = table.rename(columns={name: str(name).replace("_", " ") for name in table.columns})
+    config = {name.replace("_", " "): column for name, column in config.items()}
+    st.dataframe(shown, hide_index=True, width="stretch", alt=title, column_config=config)
+    if with_download:
+        key = title.lower().replace(" ", "_")
+        download("CSV", key, lambda: export.as_csv(table), "csv", "text/csv")
+
+
+def download(label: str, key: str, content: Callable[[], bytes], extension: str, mime: str) -> None:
+    """A button whose file is made when it is clicked."""
+    st.download_button(
+        label,
+        content,
+        f"{key}.{extension}",
+        mime,
+        key=f"{key}_{extension}",
+        on_click="ignore",
+        icon=":material/download:",
+        type="tertiary",
+    )
+
+
+def note(reason: Any) -> None:
+    """A line that says what is not known, and why; nothing if there is no reason."""
+    if isinstance(reason, str) and reason:
+        st.caption(text.label(reason))
+
+
+def note_missing_history(has_transitions: bool) -> None:
+    """Says what a project without the history of states cannot show."""
+    if not has_transitions:
+        st.caption(
+            "This project has no history of states, as is the case for a CSV export: when stories "
+            "were started, their cycle times, and rejections are unknown."
+        )
+
+
+def local_day(moment: Any, time_zone: Any) -> str:
+    """The day of a moment in a time zone, empty if it is unknown."""
+    if pd.isna(moment):
+        return ""
+    return f"{_in_zone(moment, time_zone):%-d %b %Y}"
+
+
+def local_time(moment: Any, time_zone: Any, has_time: bool = True) -> text.Html:
+    """HTML of a moment in a time zone, with UTC on hover."""
+    if pd.isna(moment):
+        return text.Html("")
+    if not has_time:
+        return text.Html(f"{moment:%-d %b %Y}")
+    local = _in_zone(moment, time_zone)
+    return text.Html(
+        f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}" title="{moment:%Y-%m-%d %H:%M:%S} UTC">'
+        f"{local:%-d %b %Y, %H:%M}</time>"
+    )
+
+
+def _in_zone(moment: Any, time_zone: Any) -> Any:
+    moment = moment if moment.tzinfo else moment.tz_localize("UTC")
+    if not isinstance(time_zone, str) or not time_zone:
+        return moment.tz_convert("UTC")
+    try:
+        return moment.tz_convert(time_zone)
+    except (KeyError, ValueError):
+        return moment.tz_convert("UTC")
+
+
+def days_text(hours: Any) -> str:
+    """A duration in days, or in hours if it is short; empty if it is unknown."""
+    if pd.isna(hours):
+        return ""
+    hours = float(hours)
+    if hours < 48:
+        return f"{hours:.0f} {'hour' if round(hours) == 1 else 'hours'}"
+    return f"{hours / 24:.1f} days"

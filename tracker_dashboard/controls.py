@@ -1,0 +1,103 @@
+"""Widgets whose values are in the address: what it says is shown, and a change changes it.
+
+Streamlit can bind a widget to a parameter by itself, but then the address contains the texts of
+options, and parameters are lost when another page is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import streamlit as st
+
+Option = TypeVar("Option")
+
+
+def set_param(name: str, value: Any, drops: Sequence[str] = ()) -> None:
+    """Puts a value into the address, or removes an empty one, and removes those it outdates."""
+    for other in drops:
+        st.query_params.pop(other, None)
+    if value in (None, "", []):
+        st.query_params.pop(name, None)
+    else:
+        st.query_params[name] = [str(v) for v in value] if isinstance(value, list) else str(value)
+
+
+def _bind(name: str, value: Any, drops: Sequence[str]) -> dict[str, Any]:
+    """The `key` and `on_change` of a widget that shows a parameter of the address."""
+    key = f"param_{name}"
+    st.session_state[key] = value
+    return {
+        "key": key,
+        "on_change": lambda: set_param(name, st.session_state[key], drops),
+    }
+
+
+def text_param(label: str, name: str, drops: Sequence[str] = ("page",), **options: Any) -> str:
+    """A text field."""
+    value = st.query_params.get(name, "")
+    st.text_input(label, **_bind(name, value, drops), **options)
+    return value
+
+
+def choice_param(
+    label: str,
+    name: str,
+    options: Sequence[Option],
+    default: Option,
+    format_func: Callable[[Any], str] = str,
+    drops: Sequence[str] = ("page",),
+    widget: Callable[..., Any] = st.selectbox,
+    **more: Any,
+) -> Option:
+    """A choice of one option; the address holds `str(option)`, and nothing for the default."""
+    by_text = {str(option): option for option in options}
+    value = by_text.get(st.query_params.get(name, ""), default)
+    bound = _bind(name, value, drops)
+    key = bound["key"]
+
+    def change() -> None:
+        chosen = st.session_state[key]
+        set_param(name, None if chosen is None or chosen == default else chosen, drops)
+
+    widget(label, options, format_func=format_func, key=key, on_change=change, **more)
+    return value
+
+
+def choices_param(
+    label: str,
+    name: str,
+    options: Sequence[str],
+    default: Sequence[str] = (),
+    widget: Callable[..., Any] = st.multiselect,
+    drops: Sequence[str] = ("page",),
+    **more: Any,
+) -> list[str]:
+    """A choice of several options."""
+    given = [value for value in st.query_params.get_all(name) if value in options]
+    value = given or list(default)
+    bound = _bind(name, value, drops)
+    key = bound["key"]
+
+    def change() -> None:
+        chosen = list(st.session_state[key])
+        set_param(name, [] if sorted(chosen) == sorted(default) else chosen, drops)
+
+    widget(label, options, key=key, on_change=change, **more)
+    return value
+
+
+def page_param(pages: int) -> int:
+    """A choice of a page of a list, which starts with 1."""
+    typed = st.query_params.get("page", "1")
+    value = min(max(int(typed), 1), pages) if typed.isdecimal() and len(typed) < 9 else 1
+    # a key of its own for each page, as the state must not override the default of `st.pagination`
+    key = f"param_page_{value}"
+
+    def change() -> None:
+        set_param("page", None if st.session_state[key] == 1 else st.session_state[key])
+
+    if pages > 1:
+        st.pagination(pages, default=value, key=key, on_change=change)
+    return value

@@ -1,0 +1,75 @@
+"""Addresses of the dashboard's pages.
+
+The address holds everything that a page shows, so that it can be shared and the browser's Back
+button returns to it. `assets/dashboard.js` follows links without loading the dashboard again, which
+has the same result.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from . import text
+
+_ASSETS = Path(__file__).parent / "assets"
+_SCRIPT = (_ASSETS / "dashboard.js").read_text(encoding="utf-8")
+
+HOME = "project"
+"""The page without a name in its address."""
+
+
+def page_url(page: str, /, **params: Any) -> str:
+    """The address of a page, relative to any other. Parameters that are `None` are left out."""
+    given = {name: value for name, value in params.items() if value not in (None, "", ())}
+    path = "./" if page == HOME else page
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
+
+
+def link(page: str, shown: str, title: str = "", /, **params: Any) -> text.Html:
+    """HTML of a link to a page.
+
+    Args:
+        page: The page's name.
+        shown: HTML of the link's text.
+        title: What to show on hover.
+        params: What the page is to show.
+    """
+    hover = f' title="{text.plain(title)}"' if title else ""
+    return text.Html(
+        f'<a data-page="{page}" href="{text.plain(page_url(page, **params))}"{hover}>{shown}</a>'
+    )
+
+
+def story_link(story_id: int, name: Any) -> text.Html:
+    """HTML of a link to a story by its name."""
+    shown = name if isinstance(name, str) and name.strip() else f"#{story_id}"
+    return link("story", text.isolated(shown), id=story_id)
+
+
+def search_link(query: str, shown: Any, project: int | None = None) -> text.Html:
+    """HTML of a link to the stories that a search finds."""
+    return link("stories", text.isolated(shown), f"Stories: {query}", q=query, project=project)
+
+
+def follow_links() -> None:
+    """Makes links open pages without loading the dashboard again."""
+    st.html(f"<script>{_SCRIPT}</script>", unsafe_allow_javascript=True)
+
+
+def go_to(url: str) -> None:
+    """Opens another page in place of this one, to which Back does not return, and ends this run.
+
+    `st.switch_page` adds addresses to the browser's history that mix two pages, to which the Back
+    button would return.
+    """
+    target = text.plain(url)
+    st.html(
+        f'<a id="go-to" hidden data-page data-replace href="{target}"></a>'
+        "<script>setTimeout(() => document.getElementById('go-to')?.click())</script>",
+        unsafe_allow_javascript=True,
+    )
+    st.stop()

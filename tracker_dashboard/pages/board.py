@@ -1,0 +1,290 @@
+"""Board: the panels of Pivotal Tracker, read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from pandas import DataFrame
+from sqlglot import exp
+
+from tracker_dashboard import controls, text
+from tracker_dashboard.components import local_day, of_project, query_views
+from tracker_dashboard.header import Selection
+from tracker_dashboard.links import link, search_link
+from tracker_dashboard.queries import board, metrics
+from tracker_dashboard.queries import projects as project_queries
+from tracker_dashboard.search_syntax import STORY_TYPES, quote
+from tracker_dashboard.session import search_stories
+from tracker_dashboard.story_list import details, story_list
+from tracker_dashboard.text import Html
+
+PANELS = ("Current", "Backlog", "Icebox", "Done", "Epics")
+_DEFAULT_PANELS = ("Current", "Backlog", "Icebox")
+_DONE_ITERATIONS = 8
+"""How many iterations the Done panel shows at a time."""
+
+
+def render(selection: Selection) -> None:
+    """Shows the page."""
+    project = int(selection.only.id)
+    st.html(f"<h1>Board <span class='quiet'>{text.isolated(selection.only.name)}</span></h1>")
+    shown, matching = _filters(project)
+    iterations, stories = query_views(*queries_for(project))
+    stories = with_forecast(stories, query_views(metrics.forecast())[0])
+    done = _done_numbers(iterations)
+    accepted_numbers = (
+        [*done, *_current_numbers(iterations)] if "Done" in shown or "Current" in shown else []
+    )
+    (accepted,) = query_views(board.stories_of_iterations(project, accepted_numbers))
+    (epics,) = query_views(metrics.epics())
+    if matching is not None:
+        stories = stories[stories["id"].isin(matching)]
+        accepted = accepted[accepted["id"].isin(matching)]
+    view = _Board(selection, project, iterations, stories, accepted, done)
+    panels: dict[str, Callable[[], str]] = {
+        "Current": view.current,
+        "Backlog": view.backlog,
+        "Icebox": view.icebox,
+        "Done": view.done,
+        "Epics": lambda: _epics(of_project(epics, project), project),
+    }
+    st.html(f'<div class="board">{"".join(panels[name]() for name in shown)}</div>')
+
+
+def queries_for(project: int) -> tuple[exp.Select, ...]:
+    """The queries of the page for one project."""
+    return board.iteration_list(project), board.open_stories(project)
+
+
+def with_forecast(stories: DataFrame, forecast: DataFrame) -> DataFrame:
+    """Open stories in the order of the backlog, with the iteration in which each is expected.
+
+    Args:
+        stories: `id`, and `iteration_number`, with which the plan was loaded.
+        forecast: `story_id`, `position`, `iteration_number`, `expected_by`.
+
+    Returns:
+        The stories with `planned_iteration` and `expected_by`.
+    """
+    known = forecast.set_index("story_id")
+    planned = stories["id"].map(known["iteration_number"]).astype("Float64")
+    return (
+        stories.assign(
+            planned_iteration=planned.fillna(stories["iteration_number"].astype("Float64")),
+            expected_by=stories["id"].map(known["expected_by"]),
+            position=stories["id"].map(known["position"]).astype("Float64"),
+        )
+        .sort_values("position", kind="stable", na_position="last")
+        .reset_index(drop=True)
+    )
+
+
+def _filters(project: int) -> tuple[list[str], set[int] | None]:
+    """Asks for panels and filters; returns the panels and the ids of the matching stories."""
+    labels, owners = query_views(
+        project_queries.label_names(project), project_queries.owner_names(project)
+    )
+    shown = controls.choices_param(
+        "Panels", "panel", PANELS, _DEFAULT_PANELS, widget=st.pills, selection_mode="multi"
+    )
+    columns = st.columns(4)
+    terms = []
+    for column, name, options in (
+        (columns[0], "type", list(STORY_TYPES)),
+        (columns[1], "owner", [*owners["name"], "none"]),
+        (columns[2], "label", list(labels["name"])),
+    ):
+        with column:
+            chosen = controls.choice_param(
+                name.title(), name, ["", *options], "", lambda option: text.label(option) or "Any"
+            )
+        if chosen:
+            terms.append(f"{name}:{quote(chosen)}")
+    with columns[3]:
+        typed = controls.text_param("Filter", "filter", placeholder="as in the search field")
+    if typed:
+        terms.append(f"({typed})")
+    if not terms:
+        return [name for name in PANELS if name in shown], None
+    found = search_stories(" ".join(terms), (project,), "id")
+    st.html(
+        f'<p class="quiet" role="status">{text.plural(len(found.story_ids), "story")} match.</p>'
+    )
+    return [name for name in PANELS if name in shown], set(found.story_ids)
+
+
+def _current_numbers(iterations: DataFrame) -> list[int]:
+    current = iterations[iterations["iteration_state"] == "current"]
+    return [int(number) for number in current["iteration_number"]]
+
+
+def _done_numbers(iterations: DataFrame) -> list[int]:
+    """The iterations that the Done panel shows, the latest first."""
+    numbers = [
+        int(number)
+        for number in iterations[iterations["iteration_state"] == "done"]["iteration_number"]
+    ][::-1]
+    before = st.query_params.get("before", "")
+    if before.isdecimal():
+        numbers = [number for number in numbers if number < int(before)]
+    return numbers[:_DONE_ITERATIONS]
+
+
+class _Board:
+    """The panels of one project.
+
+    Args:
+        selection: What the header has chosen.
+        project: The id of the project.
+        iterations: Every iteration with its figures.
+        stories: The open stories, in order.
+        accepted: The accepted stories of the current and the shown done iterations.
+        done: The numbers of the shown done iterations, the latest first.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        project: int,
+        iterations: DataFrame,
+        stories: DataFrame,
+        accepted: DataFrame,
+        done: list[int],
+    ) -> None:
+        self._zone = selection.only.time_zone
+        self._project = project
+        self._iterations = {int(row.iteration_number): row for row in iterations.itertuples()}
+        self._all_done = [n for n, row in self._iterations.items() if row.iteration_state == "done"]
+        self._stories = stories
+        self._accepted = accepted
+        self._done = done
+        self._details = details([int(n) for n in [*stories["id"], *accepted["id"]]])
+        self._current = next(
+            (n for n, row in self._iterations.items() if row.iteration_state == "current"), None
+        )
+
+    def current(self) -> str:
+        """What is in progress, and what is accepted or planned in the current iteration."""
+        planned = self._stories["planned_iteration"]
+        scheduled = self._stories["current_state"] != "unscheduled"
+        open_now = self._stories[scheduled & self._is_current(planned)]
+        accepted = self._accepted[self._accepted["iteration_number"] == self._current]
+        heading = (
+            self._iteration_heading(self._current, pd.concat([accepted, open_now]))
+            if self._current is not None
+            else ""
+        )
+        lists = [self._list(frame) for frame in (accepted, open_now) if len(frame)]
+        return _panel("Current", len(accepted) + len(open_now), heading + "".join(lists))
+
+    def _is_current(self, planned: pd.Series[Any]) -> pd.Series[bool]:
+        in_progress = self._stories["current_state"].isin(
+            ["started", "finished", "delivered", "rejected"]
+        )
+        if self._current is None:
+            return in_progress
+        return in_progress | (planned == self._current)
+
+    def backlog(self) -> str:
+        """What is scheduled later, by the iteration in which it is expected."""
+        planned = self._stories["planned_iteration"]
+        scheduled = self._stories["current_state"] != "unscheduled"
+        later = self._stories[scheduled & ~self._is_current(planned)]
+        parts = [
+            self._iteration_heading(int(number), group) + self._list(group)
+            for number, group in later.dropna(subset=["planned_iteration"]).groupby(
+                "planned_iteration", sort=True
+            )
+        ]
+        unplanned = later[later["planned_iteration"].isna()]
+        if len(unplanned):
+            parts.append('<h3 class="iteration">Not planned</h3>' + self._list(unplanned))
+        return _panel("Backlog", len(later), "".join(parts))
+
+    def icebox(self) -> str:
+        """What is not scheduled."""
+        unscheduled = self._stories[self._stories["current_state"] == "unscheduled"]
+        return _panel("Icebox", len(unscheduled), self._list(unscheduled, show_state=False))
+
+    def done(self) -> str:
+        """What was accepted, by iteration, the latest first."""
+        parts = []
+        for position, number in enumerate(self._done):
+            group = self._accepted[self._accepted["iteration_number"] == number]
+            is_open = " open" if position == 0 else ""
+            parts.append(
+                f"<details{is_open}><summary>"
+                f"{self._iteration_text(number, group, is_link=False)}</summary>"
+                f'<p class="empty">{self._iteration_link(number)}</p>{self._list(group)}</details>'
+            )
+        older = [number for number in self._all_done if self._done and number < self._done[-1]]
+        if older:
+            parts.append(f'<p class="empty">{self._older_link(self._done[-1], len(older))}</p>')
+        return _panel("Done", len(self._all_done), "".join(parts), "iteration")
+
+    def _older_link(self, before: int, count: int) -> Html:
+        params: dict[str, Any] = {name: st.query_params.get_all(name) for name in st.query_params}
+        params["before"] = [str(before)]
+        params["panel"] = params.get("panel") or ["Done"]
+        return link("board", f"Older: {text.plural(count, 'iteration')}", **params)
+
+    def _iteration_heading(self, number: int, stories: DataFrame) -> str:
+        return f'<h3 class="iteration">{self._iteration_text(number, stories)}</h3>'
+
+    def _iteration_link(self, number: int) -> Html:
+        return link("iteration", f"Iteration {number}", number=number, project=self._project)
+
+    def _iteration_text(self, number: int, stories: DataFrame, is_link: bool = True) -> str:
+        known = self._iterations.get(number)
+        points = float(stories["estimate"].astype(float).sum())
+        days = ""
+        if known is not None:
+            last_day = known.finish - pd.Timedelta(seconds=1)
+            days = f"{local_day(known.start, self._zone)} to {local_day(last_day, self._zone)}"
+        elif "expected_by" in stories and stories["expected_by"].notna().any():
+            days = f"by {stories['expected_by'].dropna().max():%-d %b %Y}"
+        is_link = is_link and known is not None
+        label = self._iteration_link(number) if is_link else f"Iteration {number}"
+        return f"<span>{label} · {days}</span> <span>{points:g} points</span>"
+
+    def _list(self, stories: DataFrame, show_state: bool = True) -> str:
+        if stories.empty:
+            return '<p class="empty">No stories</p>'
+        return story_list(stories, self._details, self._project, show_state=show_state)
+
+
+def _panel(title: str, count: int, content: str, noun: str = "story") -> str:
+    empty = '<p class="empty">No stories</p>'
+    return (
+        f'<section aria-label="{title}"><h2>{title} <span class="quiet">'
+        f"{text.plural(count, noun)}</span></h2>"
+        f'<div class="panel" tabindex="0" role="group" aria-label="{title}: stories">'
+        f"{content or empty}</div></section>"
+    )
+
+
+def _epics(epics: DataFrame, project: int) -> str:
+    """Every epic with its progress, those with open stories first."""
+    order = epics.assign(is_done=epics["stories"] == epics["stories_accepted"])
+    items = _epic_items(order.sort_values(["is_done", "name"]).itertuples(), project)
+    return _panel(
+        "Epics", len(epics), f'<ul class="stories">{"".join(items)}</ul>' if items else "", "epic"
+    )
+
+
+def _epic_items(epics: Iterable[Any], project: int) -> list[str]:
+    items = []
+    for epic in epics:
+        share = epic.stories_accepted / epic.stories if epic.stories else 0
+        items.append(
+            f'<li><span class="name">'
+            f"{search_link(f'epic:{quote(epic.name)}', epic.name, project)}</span>"
+            f'<span class="facts"><span class="bar" role="img" aria-label="{share:.0%} accepted">'
+            f'<span style="width:{share:.0%}"></span></span> <span class="points">'
+            f"{int(epic.stories_accepted)} of {text.plural(int(epic.stories), 'story')}, "
+            f"{float(epic.points_accepted):g} of {float(epic.points):g} points</span></span></li>"
+        )
+    return items

@@ -1,0 +1,298 @@
+"""Iteration: what was planned and accepted in one iteration, and how its scope changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from pandas import DataFrame
+
+from tracker_dashboard import charts, text
+from tracker_dashboard.components import (
+    days_text,
+    local_day,
+    note,
+    note_missing_history,
+    query_views,
+    show_chart,
+)
+from tracker_dashboard.header import Selection
+from tracker_dashboard.links import link
+from tracker_dashboard.queries import board, metrics
+from tracker_dashboard.queries.build import Scope
+from tracker_dashboard.search_syntax import quote
+from tracker_dashboard.story_list import story_list
+
+
+def render(selection: Selection) -> None:
+    """Shows the page."""
+    project = int(selection.only.id)
+    iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(Scope((project,))))
+    if iterations.empty:
+        st.title("No iterations")
+        st.info("No iterations of this project are known.")
+        return
+    zone = selection.only.time_zone
+    iteration = _chosen(iterations)
+    _title_and_steps(iteration, iterations, zone)
+    stories, moved, people = query_views(
+        board.iteration_stories(project, int(iteration.iteration_number)),
+        board.moved_on(project, int(iteration.iteration_number)),
+        board.people_of_iteration(project, int(iteration.iteration_number)),
+    )
+    has_transitions = bool(next(as_of.itertuples()).has_transitions)
+    note_missing_history(has_transitions)
+    _figures(iteration, stories, has_transitions)
+    left, right = st.columns(2)
+    with left:
+        _burn_up(iteration, stories, zone, project)
+    with right:
+        _types(stories, project, int(iteration.iteration_number))
+    _durations(stories, has_transitions, project)
+    _scope_changes(iteration, stories, moved, has_transitions, project)
+    _people(people, project, int(iteration.iteration_number))
+    st.header("Stories", anchor=False)
+    st.html(story_list(stories, project=project))
+
+
+def _chosen(iterations: DataFrame) -> Any:
+    """The iteration of the address, or else the current or last one that is not only planned."""
+    typed = st.query_params.get("number", "")
+    rows = list(iterations.itertuples())
+    for row in rows:
+        if typed == str(row.iteration_number):
+            return row
+    begun = [row for row in rows if row.iteration_state != "planned"]
+    return (begun or rows)[-1]
+
+
+def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
+    number = int(iteration.iteration_number)
+    last_day = iteration.finish - pd.Timedelta(seconds=1)
+    status = {"done": "done", "current": "current, not complete"}.get(
+        iteration.iteration_state, "planned"
+    )
+    numbers = [int(other) for other in iterations["iteration_number"]]
+    place = numbers.index(number)
+    steps = []
+    project = st.query_params.get("project")
+    if place > 0:
+        steps.append(
+            link(
+                "iteration",
+                f"← Iteration {numbers[place - 1]}",
+                number=numbers[place - 1],
+                project=project,
+            )
+        )
+    if place + 1 < len(numbers):
+        steps.append(
+            link(
+                "iteration",
+                f"Iteration {numbers[place + 1]} →",
+                number=numbers[place + 1],
+                project=project,
+            )
+        )
+    st.html(
+        f"<h1>Iteration {number}</h1><p><strong>{local_day(iteration.start, zone)} to "
+        f"{local_day(last_day, zone)}</strong> · {status}</p><p>{' &nbsp; '.join(steps)}</p>"
+    )
+
+
+def _figures(iteration: Any, stories: DataFrame, has_transitions: bool) -> None:
+    columns = st.columns(4)
+    accepted = stories[stories["current_state"] == "accepted"]
+    planned = iteration.velocity
+    points = float(iteration.points_accepted)
+    with columns[0]:
+        st.metric(
+            "Points accepted",
+            f"{points:g}",
+            None if pd.isna(planned) else _compare(points, float(planned)),
+            delta_color="normal" if iteration.iteration_state == "done" else "off",
+            delta_arrow="off" if pd.isna(planned) or points == planned else "auto",
+            border=True,
+            help="Compared with the velocity with which the iteration was planned.",
+        )
+        note(iteration.velocity_reason if pd.isna(planned) else None)
+    counted = stories[stories["story_type"] != "release"]
+    with columns[1]:
+        st.metric(
+            "Stories accepted",
+            f"{int(iteration.stories_accepted)} of {len(counted)}",
+            border=True,
+            help="Features, bugs and chores in the iteration.",
+        )
+    kind = "cycle" if has_transitions else "lead"
+    with columns[2]:
+        median = accepted[f"{kind}_time_hours"].astype(float).median()
+        st.metric(f"{kind.title()} time, median", days_text(median) or "unknown", border=True)
+    with columns[3]:
+        rejections = iteration.rejected_stories
+        known = not pd.isna(rejections) and not pd.isna(iteration.rejection_rate)
+        st.metric(
+            "Rejected at least once",
+            f"{int(rejections)} of {int(iteration.stories_accepted)}" if known else "unknown",
+            border=True,
+            help="Accepted stories that had been rejected before.",
+        )
+        note(iteration.rejection_rate_reason)
+
+
+def _compare(points: float, velocity: float) -> str:
+    """How accepted points compare with the velocity; a minus makes the arrow point down."""
+    if points == velocity:
+        return f"as velocity ({velocity:g})"
+    return f"{points - velocity:+g} vs. velocity ({velocity:g})"
+
+
+def _burn_up(iteration: Any, stories: DataFrame, zone: Any, project: int) -> None:
+    days = burn_up_days(iteration.start, iteration.finish, stories, zone)
+    total = float(days["accepted"].iloc[-1]) if len(days) else 0.0
+    scope = float(days["scope"].iloc[-1]) if len(days) else 0.0
+    show_chart(
+        "Burn-up",
+        charts.iteration_burn_up(days.assign(date_text=days["date"])),
+        days,
+        f"{total:g} of {scope:g} points accepted. Dashed: points in the iteration on each day.",
+        lambda picked: (
+            f"accepted:{str(picked['date_text'])[:10]} iteration:{int(iteration.iteration_number)}"
+        ),
+        project,
+    )
+
+
+def burn_up_days(start: Any, finish: Any, stories: DataFrame, zone: Any) -> DataFrame:
+    """The points accepted and in scope at the end of each day of an iteration.
+
+    Args:
+        start: When the iteration starts.
+        finish: When it ends; that moment belongs to the next one.
+        stories: `points`, `accepted_on`, `first_scheduled_at`, `current_state`.
+        zone: The time zone of the days.
+
+    Returns:
+        `date`, `accepted`, `scope`.
+    """
+    zone = zone if isinstance(zone, str) and zone else "UTC"
+    first, last = (
+        moment.tz_convert(zone).tz_localize(None).normalize()
+        for moment in (start, finish - pd.Timedelta(seconds=1))
+    )
+    points = stories["points"].astype(float).fillna(0.0)
+    accepted_on = pd.to_datetime(stories["accepted_on"]).where(
+        stories["current_state"] == "accepted"
+    )
+    scheduled = pd.to_datetime(stories["first_scheduled_at"], utc=True)
+    scheduled_on = scheduled.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
+    days = pd.date_range(first, last, freq="D")
+    return DataFrame(
+        {
+            "date": [f"{day:%Y-%m-%d}" for day in days],
+            "accepted": [float(points[accepted_on <= day].sum()) for day in days],
+            "scope": [
+                float(points[(scheduled_on <= day) | (accepted_on <= day)].sum()) for day in days
+            ],
+        }
+    )
+
+
+def _types(stories: DataFrame, project: int, number: int) -> None:
+    counted = stories.assign(
+        status=(stories["current_state"] == "accepted").map(
+            {True: "accepted", False: "not accepted"}
+        ),
+        points=stories["points"].astype(float).fillna(0.0),
+    )
+    types = counted.groupby(["story_type", "status"], as_index=False).agg(
+        stories=("id", "count"), points=("points", "sum")
+    )
+    points = types[types["status"] == "accepted"].set_index("story_type")["points"]
+    said = ", ".join(f"{name} {value:g}" for name, value in points.items()) or "none"
+    show_chart(
+        "By type",
+        charts.points_by_type(types),
+        types,
+        f"Points accepted: {said}. Bars count stories.",
+        lambda picked: f"type:{picked['story_type']} iteration:{number}",
+        project,
+    )
+
+
+def _durations(stories: DataFrame, has_transitions: bool, project: int) -> None:
+    kind = "cycle" if has_transitions else "lead"
+    accepted = stories[
+        (stories["current_state"] == "accepted") & (stories["story_type"] != "release")
+    ]
+    dots = accepted.assign(days=accepted[f"{kind}_time_hours"].astype(float) / 24).dropna(
+        subset=["days"]
+    )
+    shown = dots[["id", "name", "story_type", "accepted_on", "days"]].assign(
+        accepted_on=pd.to_datetime(dots["accepted_on"]).dt.strftime("%Y-%m-%d")
+    )
+    longest = f"; the longest took {shown['days'].max():.1f} days" if len(shown) else ""
+    show_chart(
+        f"{kind.title()} time of each story",
+        charts.story_durations(shown, f"{kind} time"),
+        shown,
+        f"{text.plural(len(shown), 'story')} with a known {kind} time{longest}.",
+        _story_search,
+        project,
+        f"No {kind} times are known for this iteration.",
+    )
+
+
+def _story_search(picked: Mapping[str, Any]) -> str:
+    return f"id:{int(picked['id'])}"
+
+
+def _scope_changes(
+    iteration: Any, stories: DataFrame, moved: DataFrame, has_transitions: bool, project: int
+) -> None:
+    st.header("Scope added and removed", anchor=False)
+    if not has_transitions:
+        st.caption("Unknown: the data does not say when stories were scheduled or started.")
+        return
+    counted = stories[stories["story_type"] != "release"]
+    added = counted[pd.to_datetime(counted["first_scheduled_at"], utc=True) > iteration.start]
+    removed = moved.drop_duplicates("id")
+    added_points, removed_points = (
+        float(frame["points"].astype(float).sum()) for frame in (added, removed)
+    )
+    st.caption(
+        f"Added after the start: {text.plural(len(added), 'story')}, {added_points:g} points. "
+        f"Started or unscheduled here and not accepted here: "
+        f"{text.plural(len(removed), 'story')}, {removed_points:g} points. "
+        "Pivotal Tracker kept no plan of an iteration; this is derived from the history of states."
+    )
+    left, right = st.columns(2)
+    for column, title, frame in ((left, "Added", added), (right, "Removed", removed)):
+        with column, st.expander(f"{title}: {text.plural(len(frame), 'story')}"):
+            st.html(
+                story_list(frame, project=project) if len(frame) else '<p class="empty">None</p>'
+            )
+
+
+def _people(people: DataFrame, project: int, number: int) -> None:
+    st.header("People", anchor=False)
+    if people.empty:
+        st.caption("No accepted story has an owner.")
+        return
+    rows = [
+        [
+            link(
+                "stories",
+                text.isolated(row.name),
+                q=f"owner:{quote(row.name)} state:accepted iteration:{number}",
+                project=project,
+            ),
+            int(row.stories),
+            float(row.points),
+        ]
+        for row in people.itertuples()
+    ]
+    st.html(text.table(["Owner", "Stories accepted", "Points"], rows))
+    st.caption("A story with several owners counts for each of them.")

@@ -1,0 +1,416 @@
+"""Project: four figures with their trends, and the charts behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from pandas import DataFrame, Series
+from sqlglot import exp
+
+from tracker_dashboard import charts, text
+from tracker_dashboard.components import (
+    days_text,
+    local_day,
+    note,
+    note_missing_history,
+    of_project,
+    query_views,
+    show_chart,
+)
+from tracker_dashboard.header import Selection
+from tracker_dashboard.links import link
+from tracker_dashboard.periods import (
+    SPARKLINE_WEEKS,
+    Period,
+    between,
+    choose_period,
+    last_day,
+    weekly_sums,
+)
+from tracker_dashboard.queries import metrics
+from tracker_dashboard.queries.build import Scope
+
+_MAX_WEEKLY_BARS = 60
+
+
+def render(selection: Selection) -> None:
+    """Shows the page."""
+    if selection.project is None:
+        _all_projects(selection)
+        return
+    scope = selection.scope
+    as_of, velocities, iterations, weeks, durations = query_views(*queries_for(scope))
+    releases = of_project(query_views(metrics.next_releases())[0], selection.project)
+    end = last_day(as_of)
+    title, choice = st.columns([3, 2], vertical_alignment="bottom")
+    with title:
+        st.html(f"<h1>{text.isolated(selection.only.name)}</h1>")
+    with choice:
+        period = choose_period(end) if end else None
+    if period is None:
+        st.info("This project has no stories yet.")
+        return
+    known = next(as_of.itertuples())
+    _explain_period(period, known)
+    note_missing_history(bool(known.has_transitions))
+    iterations = _with_days(iterations, selection.only.time_zone)
+    _figures(period, velocities, iterations, durations, releases, known)
+    shown = iterations[
+        period.contains(iterations["finish_day"]) | (iterations["status"] == "in progress")
+    ]
+    _velocity_chart(shown, selection.project)
+    _throughput_chart(period, weeks, selection.project)
+    _durations_chart(shown, bool(known.has_transitions), selection.project)
+    if known.has_transitions:
+        _rejection_chart(shown, selection.project)
+
+
+def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
+    """The queries of the page for one project."""
+    return (
+        metrics.as_of(scope),
+        metrics.velocities(scope),
+        metrics.iterations(scope),
+        metrics.throughput(scope),
+        metrics.durations(scope),
+    )
+
+
+def _explain_period(period: Period, known: Any) -> None:
+    first = f"{period.start:%-d %b %Y}" if period.start else "From the first story"
+    reason = "today" if known.as_of_source == "now" else "the last change in the data"
+    compared = " Before: the same time before that." if period.start else ""
+    st.caption(f"{first} to {period.end:%-d %b %Y}, which is {reason}.{compared}")
+
+
+def _with_days(iterations: DataFrame, time_zone: Any) -> DataFrame:
+    """The iterations with their days in the project's time zone, and their status in words."""
+    zone = time_zone if isinstance(time_zone, str) else "UTC"
+    start = pd.to_datetime(iterations["start"], utc=True)
+    finish = pd.to_datetime(iterations["finish"], utc=True)
+    # a time zone that this machine does not know leaves the days of UTC
+    with suppress(KeyError, ValueError):
+        start, finish = start.dt.tz_convert(zone), finish.dt.tz_convert(zone)
+    return iterations.assign(
+        start=start.dt.strftime("%Y-%m-%d"),
+        finish_day=(finish - pd.Timedelta(seconds=1)).dt.strftime("%Y-%m-%d"),
+        status=iterations["iteration_state"].map({"done": "done"}).fillna("in progress"),
+    )
+
+
+# figures
+
+
+def _figures(
+    period: Period,
+    velocities: DataFrame,
+    iterations: DataFrame,
+    durations: DataFrame,
+    releases: DataFrame,
+    known: Any,
+) -> None:
+    columns = st.columns(4)
+    done = iterations[iterations["status"] == "done"]
+    with columns[0]:
+        _velocity_figure(velocities, done)
+    with columns[1]:
+        _accepted_figure(period, durations)
+    with columns[2]:
+        _duration_figure(period, durations, bool(known.has_transitions))
+    with columns[3]:
+        _release_figure(releases, known)
+
+
+def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
+    project = next(velocities.itertuples(), None)
+    current = float("nan") if project is None else project.velocity
+    if pd.isna(current):
+        st.metric("Velocity", "unknown", border=True)
+        note(getattr(project, "velocity_reason", None))
+        return
+    history = done["velocity"].dropna().astype(float).tolist()
+    before = history[-4] if len(history) > 3 else None
+    st.metric(
+        "Velocity",
+        f"{current:g} points",
+        None if before is None else _change_of_velocity(current - before),
+        delta_color="normal" if before is not None and current != before else "off",
+        delta_arrow="auto" if before is not None and current != before else "off",
+        chart_data=history[-SPARKLINE_WEEKS:] or None,
+        border=True,
+        help="Points per iteration, as Pivotal Tracker computed it from the last iterations.",
+    )
+    note(getattr(project, "assumptions", None) and f"Assumes: {project.assumptions}.")  # type: ignore[union-attr]
+
+
+def _change_of_velocity(change: float) -> str:
+    return f"{change:+g} in 4 iterations" if change else "as 4 iterations ago"
+
+
+def _accepted_figure(period: Period, durations: DataFrame) -> None:
+    accepted = pd.to_datetime(durations["accepted_on"])
+    now = int(period.contains(accepted).sum())
+    before = int(period.previous_contains(accepted).sum())
+    weekly = weekly_sums(accepted, Series(1, index=accepted.index), period.end)
+    st.metric(
+        "Stories accepted",
+        f"{now:,}",
+        f"{now - before:+,} vs. before" if period.weeks else None,
+        delta_color="off" if now == before else "normal",
+        delta_arrow="off" if now == before else "auto",
+        chart_data=weekly or None,
+        chart_type="bar",
+        border=True,
+        help="Features, bugs and chores. The small chart counts them by week.",
+    )
+    points_now, points_before = (
+        float(durations[mask]["points"].astype(float).sum())
+        for mask in (period.contains(accepted), period.previous_contains(accepted))
+    )
+    change = f", {points_now - points_before:+g} vs. before" if period.weeks else ""
+    st.caption(f"{text.number(points_now)} points{change}")
+
+
+def _duration_figure(period: Period, durations: DataFrame, has_transitions: bool) -> None:
+    kind = "cycle" if has_transitions else "lead"
+    hours = durations[f"{kind}_time_hours"].astype(float)
+    accepted = pd.to_datetime(durations["accepted_on"])
+    now = hours[period.contains(accepted)].median()
+    before = hours[period.previous_contains(accepted)].median()
+    if pd.isna(now):
+        st.metric(f"{kind.title()} time", "unknown", border=True)
+        st.caption("No story with known times was accepted in this period.")
+        return
+    change = None if pd.isna(before) else (now - before) / 24
+    st.metric(
+        f"{kind.title()} time, median",
+        days_text(now),
+        None if change is None else f"{change:+.1f} days vs. before",
+        delta_color="inverse" if change else "off",
+        chart_data=_monthly_medians(hours / 24, accepted, period.end) or None,
+        border=True,
+        help="From the first start to the acceptance of a story."
+        if has_transitions
+        else "From the creation to the acceptance of a story. The data has no history of states, "
+        "so cycle time is unknown.",
+    )
+
+
+def _monthly_medians(days: Series[float], accepted: Series[Any], end: date) -> list[float]:
+    recent = accepted >= pd.Timestamp(end) - pd.Timedelta(days=365)
+    medians = days[recent].groupby(accepted[recent].dt.to_period("M")).median().dropna()
+    return [round(float(value), 2) for value in medians]
+
+
+def _release_figure(releases: DataFrame, known: Any) -> None:
+    release = next(releases.itertuples(), None)
+    if release is None:
+        st.metric("Next release", "none planned", border=True)
+        return
+    late = release.days_late
+    if pd.isna(late):
+        value, change, colour = "date unknown", None, "off"
+    elif late > 0:
+        value, change, colour = (
+            f"{text.plural(int(late), 'day')} late",
+            f"-{int(late)} days",
+            "normal",
+        )
+    else:
+        value = "on time"
+        change, colour = (f"+{-int(late)} days in hand" if late else None), "normal"
+    accepted = (
+        f"{int(release.stories_accepted)} of {text.plural(int(release.stories), 'story')} accepted"
+        if not pd.isna(release.stories)
+        else ""
+    )
+    st.metric("Next release", value, change, delta_color=colour, border=True)  # type: ignore[arg-type]
+    facts = [
+        release.name,
+        accepted,
+        f"target {local_day(release.deadline, known.time_zone)}"
+        if not pd.isna(release.deadline)
+        else "no target date",
+        f"expected {local_day(release.projected_completion, known.time_zone)}"
+        if not pd.isna(release.projected_completion)
+        else "",
+    ]
+    st.html(
+        '<p class="quiet">'
+        + " · ".join(
+            [link("story", text.isolated(facts[0]), id=int(release.release_id))]
+            + [text.plain(fact) for fact in facts[1:] if fact]
+        )
+        + "</p>"
+    )
+    note(getattr(release, "days_late_reason", None) if pd.isna(late) else None)
+
+
+# charts
+
+
+def _iteration_search(picked: Mapping[str, Any]) -> str:
+    return f"iteration:{int(picked['iteration_number'])} state:accepted -type:release"
+
+
+def _velocity_chart(iterations: DataFrame, project: int) -> None:
+    columns = [
+        "iteration_number",
+        "start",
+        "finish_day",
+        "status",
+        "points_accepted",
+        "stories_accepted",
+        "velocity",
+        "volatility",
+    ]
+    shown = iterations[columns]
+    done = shown[shown["status"] == "done"]
+    summary = (
+        f"{text.plural(len(done), 'iteration')} done, {done['points_accepted'].mean():.1f} points "
+        "accepted in each on average. Bars: points accepted; line: velocity."
+        if len(done)
+        else "No iteration of this period is done."
+    )
+    if (shown["status"] == "in progress").any():
+        summary += " The current iteration is not complete and shown in grey."
+    show_chart(
+        "Velocity",
+        charts.velocity(shown),
+        shown.iloc[::-1],
+        summary,
+        _iteration_search,
+        project,
+        "No iterations are known for this period.",
+    )
+
+
+def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> None:
+    weekly = weeks.assign(week=pd.to_datetime(weeks["week"]))
+    weekly = weekly[between(weekly["week"], period.start, period.end)]
+    by_month = len(weekly) > _MAX_WEEKLY_BARS
+    unit = "month" if by_month else "week"
+    starts = weekly["week"].dt.to_period("M").dt.start_time if by_month else weekly["week"]
+    grouped = (
+        weekly.assign(period=starts)
+        .groupby("period", as_index=False)[["accepted", "created", "points_accepted"]]
+        .sum()
+    )
+    ends = grouped["period"] + (pd.offsets.MonthEnd(1) if by_month else pd.Timedelta(days=6))
+    drawn = grouped.assign(
+        first_day=grouped["period"].dt.strftime("%Y-%m-%d"),
+        last_day=ends.dt.strftime("%Y-%m-%d"),
+        period=grouped["period"].dt.strftime("%Y-%m-%d"),
+        points_accepted=grouped["points_accepted"].astype(float),
+    )
+    summary = (
+        f"{int(drawn['accepted'].sum()):,} accepted and {int(drawn['created'].sum()):,} created. "
+        f"Bars: stories accepted per {unit}; line: stories created."
+    )
+    show_chart(
+        "Created and accepted",
+        charts.throughput(drawn, unit),
+        drawn.iloc[::-1],
+        summary,
+        lambda picked: f"accepted:{picked['first_day']}..{picked['last_day']} -type:release",
+        project,
+    )
+
+
+def _durations_chart(iterations: DataFrame, has_transitions: bool, project: int) -> None:
+    kind = "cycle" if has_transitions else "lead"
+    measured = iterations.assign(
+        median_days=iterations[f"median_{kind}_time_hours"].astype(float) / 24,
+        p85_days=iterations[f"p85_{kind}_time_hours"].astype(float) / 24,
+    ).dropna(subset=["median_days"])
+    shown = measured[["iteration_number", "start", "status", "median_days", "p85_days"]]
+    summary = (
+        f"Days from {'start' if has_transitions else 'creation'} to acceptance. Line: the median "
+        "of each iteration; dashed: 85 of 100 stories took less."
+    )
+    show_chart(
+        f"{kind.title()} time",
+        charts.durations(shown, f"{kind} time"),
+        shown.iloc[::-1],
+        summary,
+        _iteration_search,
+        project,
+        f"No {kind} times are known for this period.",
+    )
+
+
+def _rejection_chart(iterations: DataFrame, project: int) -> None:
+    known = iterations.dropna(subset=["rejection_rate"])
+    shown = known[
+        ["iteration_number", "start", "rejection_rate", "rejected_stories", "stories_accepted"]
+    ]
+    rejected, accepted = shown["rejected_stories"].sum(), shown["stories_accepted"].sum()
+    summary = (
+        f"{int(rejected):,} of {int(accepted):,} accepted stories were rejected at least once."
+    )
+    show_chart(
+        "Rejection rate",
+        charts.rejection_rate(shown),
+        shown.iloc[::-1],
+        summary,
+        _iteration_search,
+        project,
+        "Rejections are unknown: the data does not have the history of states.",
+    )
+
+
+# all projects
+
+
+def _all_projects(selection: Selection) -> None:
+    scope = selection.scope
+    velocities, weeks, durations = query_views(
+        metrics.velocities(scope), metrics.throughput(scope), metrics.durations(scope)
+    )
+    st.title("All projects")
+    rows = []
+    velocity = velocities.set_index("project_id")["velocity"]
+    weekly = dict(list(weeks.groupby("project_id")))
+    for project in selection.projects.itertuples():
+        group = weekly.get(project.id, weeks.head(0))
+        counts = _last_weeks(group)
+        speed = velocity.get(project.id)
+        rows.append(
+            [
+                link("project", text.isolated(project.name), project=int(project.id)),
+                int(project.stories or 0) if not pd.isna(project.stories) else 0,
+                int(group["accepted"].sum()),
+                float(speed) if not pd.isna(speed) else None,
+                text.Html(
+                    charts.sparkline(
+                        counts, f"accepted per week: {', '.join(f'{c:g}' for c in counts[-8:])}"
+                    )
+                ),
+                local_day(project.last_event, project.time_zone),
+            ]
+        )
+    columns = [
+        "Project",
+        "Stories",
+        "Accepted",
+        "Velocity",
+        "Accepted per week, 6 months",
+        "Last change",
+    ]
+    st.html(f'<div class="scroll-x">{text.table(columns, rows)}</div>')
+    total = len(durations)
+    st.caption(f"{text.plural(len(rows), 'project')}, {total:,} stories accepted in all.")
+
+
+def _last_weeks(weeks: DataFrame) -> list[float]:
+    """Accepted stories of the last weeks that are known, the oldest first."""
+    if weeks.empty:
+        return []
+    by_week = Series(weeks["accepted"].to_numpy(), index=pd.to_datetime(weeks["week"]))
+    every = pd.date_range(end=by_week.index.max(), periods=SPARKLINE_WEEKS, freq="7D")
+    return [float(value) for value in by_week.groupby(level=0).sum().reindex(every, fill_value=0)]

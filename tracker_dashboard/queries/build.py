@@ -1,0 +1,83 @@
+"""Builds queries from SQL with placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, cast
+
+from sqlglot import exp, parse_one
+
+MAX_IDS = 3000
+"""The most ids that are written into a query."""
+
+PEOPLE = """
+    SELECT p.id, coalesce(q.name, q.username, p.name, p.username) AS name,
+        coalesce(q.username, p.username) AS username, coalesce(q.initials, p.initials) AS initials,
+        coalesce(p.same_as_id, p.id) AS person_id
+    FROM people AS p LEFT JOIN people AS q ON q.id = p.same_as_id
+"""
+"""Every person by every id under which they are known."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The projects and days that a page shows; no projects means all of them."""
+
+    projects: tuple[int, ...] = ()
+    first: date | None = None
+    last: date | None = None
+
+
+def select(sql: str, **values: Any) -> exp.Select:
+    """Parses a query and replaces its `:name` placeholders."""
+    return cast(exp.Select, exp.replace_placeholders(parse_one(sql, dialect="duckdb"), **values))
+
+
+def condition(sql: str, **values: Any) -> exp.Expression:
+    """Parses a condition and replaces its `:name` placeholders."""
+    return cast(
+        exp.Expression, exp.replace_placeholders(parse_one(sql, dialect="duckdb"), **values)
+    )
+
+
+def in_projects(query: exp.Select, scope: Scope, alias: str) -> exp.Select:
+    """Restricts a query to the projects of a scope."""
+    if scope.projects:
+        query = query.where(exp.column("project_id", alias).isin(*scope.projects))
+    return query
+
+
+def in_days(query: exp.Select, scope: Scope, column: str, alias: str) -> exp.Select:
+    """Restricts a query to rows whose date is within the days of a scope."""
+    if scope.first:
+        query = query.where(exp.column(column, alias) >= date_literal(scope.first))
+    if scope.last:
+        query = query.where(exp.column(column, alias) <= date_literal(scope.last))
+    return query
+
+
+def date_literal(day: date) -> exp.Expression:
+    """A day as a SQL date."""
+    return exp.cast(exp.Literal.string(day.isoformat()), "date")
+
+
+def with_ids(query: exp.Select, column: str, alias: str, ids: Sequence[int]) -> exp.Select:
+    """Restricts a query to rows with one of some ids.
+
+    A long list would take longer to parse than all rows take to read: then all are returned, and
+    the caller looks up those it needs.
+    """
+    if len(ids) > MAX_IDS:
+        return query
+    return query.where(exp.column(column, alias).isin(*ids) if ids else exp.false())
+
+
+def union(queries: Sequence[exp.Query]) -> exp.Query:
+    """All rows of several queries."""
+    first, *others = queries
+    combined: exp.Query = first
+    for other in others:
+        combined = exp.union(combined, other, distinct=False)
+    return combined

@@ -1,0 +1,85 @@
+"""Queries of the Inspect page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from .build import select, union
+
+
+def row_counts(tables: Sequence[str]) -> exp.Query:
+    """How many rows each table has: `table_name`, `rows`."""
+    return union(
+        [
+            exp.select(
+                exp.alias_(exp.Literal.string(table), "table_name"), exp.alias_("count(*)", "rows")
+            ).from_(exp.to_table(table))
+            for table in tables
+        ]
+    )
+
+
+def whole_table(table: str, columns: Sequence[str], limit: int) -> exp.Select:
+    """The first rows of a table."""
+    names = (exp.column(name) for name in columns)
+    return exp.select(*names).from_(exp.to_table(table)).limit(limit)
+
+
+def rows_by_load(tables: Sequence[str]) -> exp.Query:
+    """How many rows of each table were written by which load: `load_id`, `table_name`, `rows`.
+
+    A row that a later load has written again counts for the later one.
+    """
+    return union(
+        [
+            select(
+                f"SELECT _dlt_load_id AS load_id, :name AS table_name, count(*) AS rows "  # noqa: S608 - a name from dlt's schema
+                f'FROM "{table}" GROUP BY _dlt_load_id',
+                name=table,
+            )
+            for table in tables
+        ]
+    )
+
+
+def loads() -> exp.Select:
+    """Every completed load, the latest first."""
+    return select(
+        """
+        SELECT l.load_id, l.inserted_at, l.status, l.schema_name, l.schema_version_hash
+        FROM _dlt_loads AS l ORDER BY l.inserted_at DESC
+        """
+    )
+
+
+def schema_versions() -> exp.Select:
+    """Every version of the schema, the latest first, with the schema as JSON."""
+    return select(
+        """
+        SELECT v.version, v.inserted_at, v.schema_name, v.version_hash, v.engine_version,
+            v.schema AS schema_json
+        FROM _dlt_version AS v ORDER BY v.inserted_at DESC
+        """
+    )
+
+
+def load_report() -> exp.Select:
+    """What happened to the rows of archive files."""
+    return select(
+        """
+        SELECT r.source, r.format, r.kind, r.rows_read, r.rows_loaded, r.rows_left_out
+        FROM load_report AS r ORDER BY r.source, r.kind
+        """
+    )
+
+
+def rejected_rows() -> exp.Select:
+    """Why rows of archive files were not loaded."""
+    return select(
+        """
+        SELECT o.source, o.kind, o.reason, o.rows, o."where"
+        FROM load_report__left_out AS o ORDER BY o.source, o.kind, o.reason
+        """
+    )

@@ -1,0 +1,133 @@
+"""Lists of stories, each a link to its page with the facts that Tracker showed beside it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from pandas import DataFrame
+
+from . import text
+from .links import search_link, story_link
+from .queries import stories as story_queries
+from .search_syntax import quote
+from .session import rows
+from .text import Html
+
+_TYPE_SIGNS = {"feature": "★", "bug": "●", "chore": "⚙", "release": "⚑"}
+
+
+@dataclass(frozen=True)
+class Details:
+    """The labels and owners of the stories of a list, by story id."""
+
+    labels: Mapping[int, list[str]] = field(default_factory=dict)
+    owners: Mapping[int, list[tuple[str, str]]] = field(default_factory=dict)
+
+
+def details(story_ids: Sequence[int]) -> Details:
+    """Reads the labels and owners of stories."""
+    owners, labels = rows(
+        story_queries.owner_names(story_ids), story_queries.label_names(story_ids)
+    )
+    labels_of: dict[int, list[str]] = defaultdict(list)
+    owners_of: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for row in labels.itertuples():
+        labels_of[row.story_id].append(row.name)
+    for row in owners.itertuples():
+        owners_of[row.story_id].append((row.name, initials(row.name, row.initials)))
+    return Details(labels_of, owners_of)
+
+
+def initials(name: str, given: Any = None) -> str:
+    """A person's initials as Tracker had them, or else made from the name."""
+    if isinstance(given, str) and given:
+        return given
+    return "".join(part[0] for part in name.split()[:3]).upper() or "?"
+
+
+def type_sign(story_type: Any) -> Html:
+    """HTML of the sign of a story's type."""
+    name = story_type if isinstance(story_type, str) else "story"
+    shown = text.plain(name)
+    known = name if name in _TYPE_SIGNS else ""
+    return Html(
+        f'<span class="type {known}" role="img" aria-label="{shown}" title="{shown}">'
+        f"{_TYPE_SIGNS.get(name, '◇')}</span>"
+    )
+
+
+def state_badge(state: Any) -> Html:
+    """HTML of a story's state, which is written out and coloured."""
+    if not isinstance(state, str):
+        return Html("")
+    return Html(f'<span class="state {text.plain(state)}">{text.plain(state)}</span>')
+
+
+def points(estimate: Any) -> str:
+    """An estimate in words, empty if there is none."""
+    return "" if pd.isna(estimate) else f"{estimate:g} {'point' if estimate == 1 else 'points'}"
+
+
+def story_list(
+    stories: DataFrame,
+    known: Details | None = None,
+    project: int | None = None,
+    extra: Mapping[int, str] | None = None,
+    show_project: bool = False,
+    show_state: bool = True,
+) -> Html:
+    """HTML of a list of stories.
+
+    Args:
+        stories: `id`, `name`, `story_type`, `current_state`, `estimate`; `project_name` if shown.
+        known: Their labels and owners; read if not given.
+        project: The project to which links to similar stories are restricted.
+        extra: HTML to show below some stories, by id.
+        show_project: Whether to name each story's project.
+        show_state: Whether to show each story's state.
+    """
+    known = details([int(number) for number in stories["id"]]) if known is None else known
+    extra = extra or {}
+    items = []
+    for story in stories.itertuples():
+        facts = [
+            state_badge(story.current_state) if show_state else Html(""),
+            _points(story.estimate),
+            *_people(known.owners.get(story.id, ())),
+            *_labels(known.labels.get(story.id, ()), project),
+        ]
+        if show_project and isinstance(story.project_name, str):
+            facts.append(Html(f'<span class="quiet">{text.isolated(story.project_name)}</span>'))
+        items.append(
+            f"<li>{type_sign(story.story_type)}"
+            f'<span class="name">{story_link(int(story.id), story.name)}</span>'
+            f'<span class="facts">{"".join(facts)}</span>{extra.get(story.id, "")}</li>'
+        )
+    return Html(f'<ul class="stories">{"".join(items)}</ul>')
+
+
+def _points(estimate: Any) -> Html:
+    shown = points(estimate)
+    return Html(f'<span class="points">{text.plain(shown)}</span>' if shown else "")
+
+
+def _people(owners: Iterable[tuple[str, str]]) -> list[Html]:
+    return [
+        Html(f'<span class="initials" title="{text.plain(name)}">{text.isolated(short)}</span>')
+        for name, short in owners
+    ]
+
+
+def _labels(names: Iterable[str], project: int | None) -> list[Html]:
+    return [
+        Html(
+            search_link(f"label:{quote(name)}", name, project).replace(
+                "<a ", '<a class="label" ', 1
+            )
+        )
+        for name in names
+    ]
