@@ -165,6 +165,8 @@ class BrowserSession:
         self.search_field.fill(words)
         self.page.keyboard.press("Enter")
         expect(self.page).to_have_url(re.compile(f"/stories.*[?&]q={re.escape(quote_plus(words))}"))
+        expect(self.page.get_by_role("heading", level=1)).to_have_text("Stories")
+        expect(self.page.get_by_role("status").first).to_be_visible()
         self.wait_idle()
 
     def choose(self, label: str, option: str) -> None:
