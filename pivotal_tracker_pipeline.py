@@ -51,7 +51,7 @@ VERSION = "0.1.0"
 ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 2, 3, 4
 _INTERRUPTED = "Interrupted. Run the same command again: it completes what was begun."
 
-_OF_EVERY_TABLE = ("native writer", "Falling back to `append`")
+_OF_EVERY_TABLE = ("native writer", "Falling back to `append`", 'The "hard_delete" column hint')
 """What dlt warns of for each table: of Postgres, where it loads as fast that way; of plain files,
 whose rows the source does not change."""
 

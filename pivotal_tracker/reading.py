@@ -72,6 +72,7 @@ class Reading:
     _missing: dict[Key, int] = field(default_factory=dict)
     _waiting: deque[Iterator[Job]] = field(default_factory=deque)
     _under_way: int = 0
+    _is_finished: bool = False
 
     @property
     def table(self) -> Table:
@@ -160,6 +161,10 @@ class Reading:
         self._given.update(*(record.keys() for record in records))
 
     def _finish(self) -> Iterator[Any]:
+        # the job that starts the last one may go on after that one has ended
+        if self._is_finished:
+            return
+        self._is_finished = True
         self._note_what_is_lacking()
         yield from self.write(all_of_it=True)
         deleted = [key for key in self._missing if key not in self.seen]

@@ -188,7 +188,8 @@ class TableWriter:
             rows: list[Row] = []
             if self._is_jsonl and not self._replaces_tables:
                 # DuckDB cannot load a JSONL file without rows; this one deletes nothing
-                rows = [_deleting_row(member, {}, is_child=member is not self.table)]
+                parent = {} if member is self.table else _no_parent(self.table, member)
+                rows = [_deleting_row(member, parent, is_child=member is not self.table)]
             items.append(self._marked_item(member, self._table_of(member, rows)))
         return items
 
@@ -327,6 +328,11 @@ def _change(before: str | None, now: str) -> str:
     if before is None:
         return "new"
     return "unchanged" if before == now else "changed"
+
+
+def _no_parent(root: Table, child: Table) -> Row:
+    """The ids that child rows of no record carry."""
+    return {name: _KEY_OF_NOTHING.get(child.columns[name], 0) for name in root.handed_key}
 
 
 def _deleting_row(table: Table, ids: Row, *, is_child: bool) -> Row:
