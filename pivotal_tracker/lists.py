@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any
@@ -38,6 +38,9 @@ class StoryList(ProjectList):
         until = self.before.get("until")
         self._until = until if is_time(until) else ""
         self._is_whole = True
+        self._is_doubtful = False
+        self._not_found: set[Key] = set()
+        self._found_by_id: list[Key] = []
 
     @property
     def is_surely_whole(self) -> bool:
@@ -97,6 +100,10 @@ class StoryList(ProjectList):
             yield from self.settle()
             return
         gone = self.missing()
+        self._is_doubtful = bool(self.unexplained(gone))
+        if self._is_doubtful and not self.is_repeated:
+            yield from self.repeat()
+            return
         has_shifted = len(self.versions) > 1 or (None in self.versions and self.pages > 1)
         if gone or has_shifted:
             yield from self.reading.begin([partial(self._search, gone, has_shifted)])
@@ -107,6 +114,10 @@ class StoryList(ProjectList):
         """The project's version, and when the last of its stories was updated."""
         return {**super().remembered(), "until": self._until}
 
+    def unexplained(self, missing: Collection[Key]) -> list[Key]:
+        """As of any list, without the stories that the server does not have when asked for each."""
+        return super().unexplained([key for key in missing if key not in self._not_found])
+
     def settle(self) -> Iterator[Any]:
         """As a list read whole; where it was not, nothing is gone for not having been read."""
         if self._is_whole:
@@ -114,6 +125,10 @@ class StoryList(ProjectList):
         elif self._complete:
             self.reading.state[str(self.project_id)] = self.remembered()
             yield from self.reading.write()
+
+    def _settle(self, missing: list[Key], kept: list[Key]) -> None:
+        # a list without stories that the server has may lack new ones too
+        super()._settle(missing, kept or (self._found_by_id if self._is_doubtful else []))
 
     def _ask_for_comments(self, stories: Sequence[Record]) -> Iterator[Any]:
         return self._take_commented(self.comments.added(stories, self.project_id))
@@ -178,8 +193,10 @@ class StoryList(ProjectList):
 
     def _take_again(self, ids: Sequence[int], stories: list[Record]) -> Iterator[Any]:
         """Takes stories read by id; those that did not come are gone from the project."""
-        self.take(stories)
         missing = set(ids) - {story.get("id") for story in stories}
+        stories = [*stories, *self._still_there(missing)]
+        self.take(stories)
+        missing -= {story.get("id") for story in stories}
         loaded, name = self.reading.run.loaded, self.reading.table.name
         rows = loaded.rows(name, ["id", "project_id"], "id", missing)
         held = [one for one, project_id in rows if project_id == self.project_id]
@@ -215,17 +232,30 @@ class StoryList(ProjectList):
                 stories += self._one_by_one(chunk)
         return self.comments.added(stories, self.project_id)
 
-    def _one_by_one(self, ids: Iterable[int]) -> Iterator[Record]:
+    def _still_there(self, ids: Collection[int]) -> list[Record]:
+        """Those of the stories missing from a response that the server has when asked for each.
+
+        A response without them alone does not prove that they are deleted; activity, or a 404 for
+        the story, does.
+        """
+        doubtful = set(ids) - self._not_found - self.explained(ids)
+        stories = [] if self.is_accepted else self._one_by_one(sorted(doubtful))
+        return self.comments.added(stories, self.project_id)
+
+    def _one_by_one(self, ids: Iterable[int]) -> list[Record]:
+        stories: list[Record] = []
         for one in ids:
             try:
                 page = self.client.page(ONE_STORY, id=self.project_id, story_id=one)
-                yield from self.client.records(page)
+                stories += self.client.records(page)
             except UnfoundError:
-                continue
+                self._not_found.add(one)
             except NotOfferedError:
                 # a server may say so of a story that is gone
-                if one in self._listed:
+                if one in self._listed or self._is_doubtful:
                     raise
+                self._not_found.add(one)
+        return stories
 
     @cached_property
     def _listed(self) -> set[Key]:
@@ -251,7 +281,10 @@ class StoryList(ProjectList):
     def _search(self, gone: list[Key], has_shifted: bool) -> Iterator[Any]:
         """Reads by id what the pages did not have: what seems gone, and what slipped between."""
         try:
-            return self._found([*self._stories(gone), *(self._slipped() if has_shifted else [])])
+            found = self._stories(gone)
+            found += self._still_there(set(gone) - {story.get("id") for story in found})
+            self._found_by_id = [story["id"] for story in found]
+            return self._found([*found, *(self._slipped() if has_shifted else [])])
         except (RefusedError, NotOfferedError) as error:
             self._give_up(error)
             return self._found([])
@@ -309,8 +342,21 @@ class ActivityList(ProjectList):
         yield from self.skip()
 
 
+class ReleaseList(ProjectList):
+    """The releases of a project: those of its stories that are of that type."""
+
+    def explained(self, missing: Collection[Key]) -> set[Key]:
+        """Those that activity names as stories or releases."""
+        return touched_by(self.earlier_changes() or ()).stories.intersection(missing)
+
+
 class DailyList(ProjectList):
     """A list that changes with the days too: read again when one has passed in the project."""
+
+    def explained(self, missing: Collection[Key]) -> set[Key]:
+        """All, if the project's settings changed, such as the day on which it starts."""
+        touched = touched_by(self.earlier_changes() or ())
+        return set(missing) if touched.project else set()
 
     def may_have_changed(self) -> bool:
         """Whether the project's version moved, or a day passed in its time zone."""
@@ -332,6 +378,12 @@ class IterationList(DailyList):
         """Finds what was touched; what it returns reads on from the first that may have changed."""
         feed = self.changes()
         return super().first_job() if feed is None else self._read_on(touched_by(feed))
+
+    def explained(self, missing: Collection[Key]) -> set[Key]:
+        """All, if the project's settings changed, or some iterations are left and stories moved."""
+        touched = touched_by(self.earlier_changes() or ())
+        is_explained = touched.project or (self.own and touched.stories)
+        return set(missing) if is_explained else set()
 
     def known(self) -> dict[Key, str]:
         """What the destination holds of the iterations that are read."""
@@ -394,6 +446,7 @@ def today_in(project: Record) -> str:
 LISTS: dict[str, type[ProjectList]] = {
     "stories": StoryList,
     "activity": ActivityList,
+    "releases": ReleaseList,
     "iterations": IterationList,
     "history_days": DailyList,
 }

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from .changes import deletions_in
 from .client import (
     InvalidRequestError,
     NotOfferedError,
@@ -23,6 +24,7 @@ from .client import (
     RefusedError,
     TrackerClient,
 )
+from .deletions import explained_by, is_doubtful, note_accepted, note_kept
 from .destination import only_adds
 from .errors import TrackerError
 from .loaded import KnownRows
@@ -51,8 +53,9 @@ class Reading:
         state: What is remembered of each project until the next run, by its id as text.
         metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
             reason, `refused_fields`, and `not_given`, the lists in records that were asked for in
-            vain; how many projects were `unchanged`; `counted`, how many rows the lists read whole
-            have; and the client's `counts`.
+            vain; `kept` and `accepted` by project id, see `deletions`; how many projects were
+            `unchanged`; `counted`, how many rows the lists read whole have; and the client's
+            `counts`.
         seen: The keys met so far, in any project.
         known: What the destination holds of the projects.
         answered: Whether the list of any project has been read.
@@ -226,6 +229,8 @@ class ProjectList:
         self.taken: Counter[Any] = Counter()
         """How many records of each project were first met in the list."""
         self._known: dict[Key, str] | None = None
+        self.is_repeated = False
+        """Whether the whole list was read a second time, as the first response was doubtful."""
 
     # what a table may do otherwise
 
@@ -237,7 +242,7 @@ class ProjectList:
     def may_have_changed(self) -> bool:
         """Whether there is anything to read, as far as the project's version tells."""
         version = self.project.get("version")
-        return version is None or self.before.get("version") != version
+        return version is None or self.before.get("version") != version or self.is_accepted
 
     def first_job(self) -> Iterator[Any]:
         """Reads the first page; what it returns takes its rows and says which pages follow."""
@@ -296,21 +301,72 @@ class ProjectList:
             reading.run.compare_with(reading.name, self._known)
         return self._known
 
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the user accepts, in this run, what the list lacks as deleted."""
+        return (self.project_id, self.reading.name) in self.reading.run.accepted
+
+    def explained(self, missing: Collection[Key]) -> set[Key]:
+        """Those of the missing keys of which activity says that they were deleted or moved."""
+        return explained_by(self.reading.table, missing, deletions_in(self.earlier_changes() or ()))
+
+    def earlier_changes(self) -> list[Record] | None:
+        """The activity since the list was last read completely, also in a full refresh."""
+        version = self.before.get("version") or self.before.get("read_version")
+        if version is None or not self.reading.compares:
+            return None
+        return self.reading.run.feeds.since(self.project_id, version)
+
+    def unexplained(self, missing: Collection[Key]) -> list[Key]:
+        """The missing keys that may not be deleted: empty unless the list is doubtful."""
+        listed, held = len(self.own), len(self.held)
+        if self.is_accepted or not is_doubtful(held, listed, len(missing)):
+            return []
+        explained = self.explained(missing)
+        unexplained = [key for key in missing if key not in explained]
+        return unexplained if is_doubtful(held, listed, len(unexplained)) else []
+
+    def repeat(self) -> Iterator[Any]:
+        """Read the whole list again."""
+        self.is_repeated = True
+        self.own, self._met, self.versions = set(), set(), set()
+        self.pages, self._end, self._total = 0, math.inf, None
+        self._to_come += 1
+        yield from self.reading.begin([partial(self._page_at, self.start)])
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Note that rows are kept, and do not advance what is remembered of the list."""
+        state = self.reading.state.setdefault(str(self.project_id), {})
+        note_kept(state, self.reading.metrics, self.project_id, len(keys))
+
     def missing(self) -> list[Key]:
         """The keys in the destination that this list does not have (any more)."""
         return [key for key in self.held if key not in self.own]
 
     def settle(self) -> Iterator[Any]:
-        """Deletes what is gone, and remembers what was read."""
+        """Delete what is gone, and remember what was read; keep rows where that is doubtful."""
         if self._complete:
-            if self.ever_shrinks:
-                self.bury(self.missing())
-            if not self.start and self.pages:
-                self._note_numbers()
-            self.reading.state[str(self.project_id)] = self.remembered()
+            missing = self.missing() if self.ever_shrinks else []
+            kept = self.unexplained(missing)
+            if kept and not self.is_repeated:
+                yield from self.repeat()
+                return
+            self._settle(missing, kept)
         yield from self.reading.write()
         # of hundreds of projects, these are most of what the reading holds in memory
         self._known, self.own, self._met = {}, set(), set()
+
+    def _settle(self, missing: list[Key], kept: list[Key]) -> None:
+        gone = set(missing).difference(kept)
+        if self.is_accepted:
+            note_accepted(self.reading.metrics, self.project_id, len(gone))
+        self.bury(gone)
+        if kept:
+            self.keep(kept)
+            return
+        if not self.start and self.pages:
+            self._note_numbers()
+        self.reading.state[str(self.project_id)] = self.remembered()
 
     def _note_numbers(self) -> None:
         """Notes how many rows the whole list has, for them to be counted when they are loaded."""

@@ -150,6 +150,9 @@ WORKSPACES = Endpoint("my/workspaces")
 ACCOUNTS = Endpoint("accounts")
 ACCOUNT_MEMBERSHIPS = Endpoint("accounts/{id}/memberships")
 
+ACCOUNT_LISTS = ("workspaces", "accounts", "account_memberships")
+"""The resources that belong to no project."""
+
 MOST_IDS = 500
 """So many stories may be asked for by id in one request."""
 

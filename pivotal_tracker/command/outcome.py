@@ -15,6 +15,31 @@ from ..views import Views
 _ALWAYS = ("new", "changed", "deleted", "unchanged", "unusable")
 """What is in the summary of each table for programs, also where it is 0."""
 
+
+@dataclass(frozen=True)
+class Kept:
+    """Rows that were kept although the server's list lacks them.
+
+    Attributes:
+        table: The table.
+        project: The project's id as text; empty for a list of the account.
+        rows: How many rows.
+        since: The date of the run that noticed it.
+        is_new: Whether that was this run.
+    """
+
+    table: str
+    project: str
+    rows: int
+    since: str
+    is_new: bool
+
+    @property
+    def name(self) -> str:
+        """The list as `--accept-deletions` takes it."""
+        return f"{self.project}/{self.table}" if self.project else self.table
+
+
 Noted = dict[str, Any]
 """What one resource noted: see `pivotal_tracker.reading.Reading`."""
 
@@ -50,7 +75,12 @@ class Outcome:
     @property
     def is_partial(self) -> bool:
         """Whether something that should have been loaded is not."""
-        return bool(self.skipped or self.unread or any(one.is_loss for one in self.differences))
+        return bool(
+            self.skipped
+            or self.unread
+            or any(one.is_loss for one in self.differences)
+            or any(one.is_new for one in self.kept)
+        )
 
     @property
     def seconds(self) -> float:
@@ -99,6 +129,24 @@ class Outcome:
             for resource, each in noted.items()
             for project, why in each.get("skipped", {}).items()
         ]
+
+    @property
+    def kept(self) -> list[Kept]:
+        """The rows that were kept although the server's lists lack them."""
+        return [
+            Kept(table, project, **kept)
+            for table, each in self.noted.items()
+            for project, kept in each.get("kept", {}).items()
+        ]
+
+    @property
+    def accepted(self) -> dict[str, int]:
+        """How many rows were deleted because the user accepts it, by list."""
+        return {
+            f"{project}/{table}" if project else table: rows
+            for table, each in self.noted.items()
+            for project, rows in each.get("accepted", {}).items()
+        }
 
     @property
     def unread(self) -> dict[str, str]:
@@ -159,6 +207,8 @@ class Outcome:
                 {"table": table, "project_id": int(project), "reason": why}
                 for table, project, why in self.skipped
             ],
+            "kept": [asdict(one) for one in self.kept],
+            "accepted_deletions": self.accepted,
             "unread": self.unread,
             "not_offered": self.lacking("not_offered"),
             "not_permitted": self.lacking("not_permitted"),

@@ -49,6 +49,7 @@ def remarks(outcome: Outcome) -> str:
                 f"Skipped: project {project}, {table}: {why}"
                 for table, project, why in outcome.skipped
             ),
+            *_kept(outcome),
             *(f"Not read to its end: {name}: {why}" for name, why in outcome.unread.items()),
             *_lacking(outcome),
             *_left_out(outcome),
@@ -116,6 +117,29 @@ def _unchanged(outcome: Outcome) -> list[str]:
         names = ", ".join(map(str, vanished))
         lines.append(f"Not in the list of projects any more, rows kept: {names}")
     return lines
+
+
+def _kept(outcome: Outcome) -> list[str]:
+    """The rows that were kept although their list lacks them, and those whose deletion was wanted.
+
+    New ones come first: they are why the exit code is 3.
+    """
+    lines = []
+    for one in sorted(outcome.kept, key=lambda one: not one.is_new):
+        begin = "Kept" if one.is_new else f"Kept since {one.since}"
+        lines.append(
+            f"{begin}: {one.rows:,} rows of {one.table}{_of_project(one.project)}, which the "
+            "server's list suddenly lacks. If they were really deleted: "
+            f"--accept-deletions {one.name}"
+        )
+    lines += [
+        f"Deleted as accepted: {rows:,} rows of {name}." for name, rows in outcome.accepted.items()
+    ]
+    return lines
+
+
+def _of_project(project: str) -> str:
+    return f" of project {project}" if project else ""
 
 
 def _lacking(outcome: Outcome) -> list[str]:

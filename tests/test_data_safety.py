@@ -1,0 +1,223 @@
+"""Responses that are wrong cost no rows, no other data, and no later run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tracker_server import Behaviour, TrackerServer
+from tracker_server.faults import EmptyList, Fault, MissingRows, Status
+from tracker_server.workspace import Workspace
+
+from .conftest import Command
+from .test_load import truth as served
+from .truth import Tables, assert_tables_equal, comparable
+
+Serve = Callable[[Workspace], TrackerServer]
+
+ONLY_ADDED_TO = ("activity", "people", "deleted_records")
+
+
+def run(command: Command, exit_code: int, *options: str) -> dict[str, Any]:
+    """Run the command, check its exit code, and return its summary."""
+    result = command("--summary", "summary.json", *options)
+    assert result.returncode == exit_code, result.stdout + result.stderr
+    told: dict[str, Any] = json.loads((command.folder / "summary.json").read_text())
+    return told | {"stdout": result.stdout, "stderr": result.stderr}
+
+
+def truth(server: TrackerServer) -> Tables:
+    """What the server has, whatever it may be saying now."""
+    behaviour, server.behaviour = server.behaviour, Behaviour()
+    try:
+        return served(server)
+    finally:
+        server.behaviour = behaviour
+
+
+def without(tables: Tables, *names: str) -> Tables:
+    """The tables without some, and those nested in them."""
+    return {name: rows for name, rows in tables.items() if name.split("__")[0] not in names}
+
+
+def assert_loaded(command: Command, expected: Tables, *but: str) -> None:
+    """Compare whole tables, except for those that never shrink and some others."""
+    names = (*ONLY_ADDED_TO, *but)
+    assert_tables_equal(without(command.tables(), *names), without(expected, *names))
+
+
+def touch_every_project(workspace: Workspace) -> None:
+    for project in workspace.projects:
+        workspace.create_story(project, name="Something new")
+
+
+def kept_lists(told: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(one["table"], one["project"]) for one in told["kept"]}
+
+
+@pytest.fixture(params=["feed", "no feed"])
+def with_or_without_feed(request: pytest.FixtureRequest, server: TrackerServer) -> bool:
+    """A server with an activity feed, and one without."""
+    has_feed: bool = request.param == "feed"
+    if not has_feed:
+        server.behaviour.unsupported_endpoints = {"activity"}
+    return has_feed
+
+
+@pytest.mark.parametrize("options", [(), ("--full-refresh",)])
+def test_refused_and_missing_lists_keep_their_rows(
+    loaded: Command, server: TrackerServer, options: tuple[str, ...], with_or_without_feed: bool
+) -> None:
+    workspace = server.workspace
+    before = loaded.tables()
+    refused, missing, other = workspace.projects
+    touch_every_project(workspace)
+    server.behaviour.faults = [
+        Status(403, endpoints={"labels"}, projects={refused}),
+        Status(404, endpoints={"epics"}),
+        MissingRows(ids={missing}, endpoints={"projects"}),
+    ]
+    told = run(loaded, 3, *options)
+    assert [(one["table"], one["project_id"]) for one in told["skipped"]] == [("labels", refused)]
+    assert "epics" in told["not_offered"]
+    tables = loaded.tables()
+    for name in ("labels", "epics"):
+        assert comparable(tables[name]) == comparable(before[name])
+    (project,) = [row for row in tables["projects"] if row["_not_seen_since"]]
+    assert project["id"] == missing
+    of_missing = [row for row in before["stories"] if row["project_id"] == missing]
+    assert [row for row in tables["stories"] if row["project_id"] == missing] == of_missing
+    names = [row["name"] for row in tables["stories"] if row["project_id"] == other]
+    assert "Something new" in names
+
+    server.behaviour.faults = []
+    run(loaded, 0)
+    assert_loaded(loaded, truth(server))
+
+
+ACCOUNT_LISTS = {"accounts", "account_memberships", "workspaces"}
+
+
+def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
+    loaded: Command, server: TrackerServer, with_or_without_feed: bool
+) -> None:
+    """Of one project every list is empty, of all the lists of the account."""
+    workspace = server.workspace
+    emptied, *_ = workspace.projects
+    lists = {"stories", "epics", "labels", "memberships", "releases", "iterations"}
+    before = loaded.tables()
+    touch_every_project(workspace)
+    faults: list[Fault] = [
+        *(EmptyList(endpoints={f"/projects/{{id}}/{name}"}, projects={emptied}) for name in lists),
+        EmptyList(endpoints=ACCOUNT_LISTS),
+    ]
+    server.behaviour.faults = faults
+    told = run(loaded, 3)
+    held = {
+        name
+        for name in ("epics", "labels", "project_memberships", "releases", "iterations")
+        if any(row["project_id"] == emptied for row in before[name])
+    }
+    with_stories = set() if with_or_without_feed else {("stories", str(emptied))}
+    expected = {(name, str(emptied)) for name in held} | with_stories
+    expected |= {(name, "") for name in ACCOUNT_LISTS}
+    assert kept_lists(told) == expected
+    assert all(one["is_new"] for one in told["kept"])
+    tables = loaded.tables()
+    for name in {"stories", *held, *ACCOUNT_LISTS}:
+        rows = [row for row in before[name] if row.get("project_id") in (None, emptied)]
+        kept = {row[next(iter(row))] for row in tables[name]}
+        assert {row[next(iter(row))] for row in rows} <= kept, name
+    assert not tables["deleted_records"]
+
+    told = run(loaded, 0)
+    assert kept_lists(told) == expected - with_stories
+    assert not any(one["is_new"] for one in told["kept"])
+    since = told["kept"][0]["since"]
+    assert f"Kept since {since}: " in told["stdout"]
+
+    told = run(loaded, 0, "--accept-deletions", f"{emptied}/labels", "workspaces")
+    assert kept_lists(told) == expected - with_stories - {
+        ("labels", str(emptied)),
+        ("workspaces", ""),
+    }
+    labels = [row for row in before["labels"] if row["project_id"] == emptied]
+    assert told["accepted_deletions"] == {
+        f"{emptied}/labels": len(labels),
+        "workspaces": len(before["workspaces"]),
+    }
+    tables = loaded.tables()
+    assert not [row for row in tables["labels"] if row["project_id"] == emptied]
+    deleted = {(row["kind"], row["id"]) for row in tables["deleted_records"]}
+    assert deleted == {
+        *(("label", row["id"]) for row in labels),
+        *(("workspace", row["id"]) for row in before["workspaces"]),
+    }
+
+    server.behaviour.faults = []
+    touch_every_project(workspace)
+    run(loaded, 0)
+    assert_loaded(loaded, truth(server))
+
+
+def test_a_list_that_is_empty_once_is_read_again(
+    loaded: Command, server: TrackerServer, with_or_without_feed: bool
+) -> None:
+    touch_every_project(server.workspace)
+    server.behaviour.faults = [EmptyList(times=1, where=lambda r: r.endpoint != "projects")]
+    told = run(loaded, 0)
+    assert not told["kept"]
+    assert_loaded(loaded, truth(server))
+
+
+def test_most_rows_missing_are_kept_but_what_activity_explains_is_deleted(
+    loaded: Command, server: TrackerServer
+) -> None:
+    workspace = server.workspace
+    project_id, project = next(iter(workspace.projects.items()))
+    for number in range(30):
+        workspace.create_label(project_id, f"label {number}")
+    run(loaded, 0)
+    of_epics = {epic["label_id"] for epic in project.epics.values()}
+    deletable = sorted(project.labels.keys() - of_epics)
+    for label_id in deletable[:5]:
+        workspace.delete_label(label_id)
+    server.behaviour.faults = [MissingRows(share=0.8, endpoints={"labels"}, projects={project_id})]
+    told = run(loaded, 3)
+    assert kept_lists(told) == {("labels", str(project_id))}
+    held = {row["id"] for row in loaded.tables()["labels"]}
+    assert held.isdisjoint(deletable[:5])
+    assert project.labels.keys() <= held
+    server.behaviour.faults = []
+    for label_id in deletable[5:]:
+        workspace.delete_label(label_id)
+    run(loaded, 0)
+    assert_loaded(loaded, truth(server))
+
+
+def test_stories_missing_from_a_batch_are_asked_for_one_by_one(
+    loaded: Command, server: TrackerServer
+) -> None:
+    workspace = server.workspace
+    edited, deleted, *_ = next(iter(workspace.projects.values())).stories
+    workspace.edit_story(edited, name="Edited")
+    workspace.delete_stories(deleted)
+    server.behaviour.faults = [
+        EmptyList(endpoints={"bulk", "/projects/{id}/stories", "/projects/{id}/stories/bulk"})
+    ]
+    run(loaded, 0, "--resource", "stories")
+    server.behaviour.faults = []
+    expected = truth(server)
+    assert comparable(loaded.tables()["stories"]) == comparable(expected["stories"])
+
+
+@pytest.mark.parametrize("text", ["99", "labels", "99/nothing", "x/labels", "99/accounts"])
+def test_a_list_that_cannot_be_accepted_is_named(command: Command, text: str) -> None:
+    command.api_token = "a" * 32
+    command.base_url = "http://127.0.0.1:1/services/v5"
+    result = command("--accept-deletions", text)
+    assert result.returncode == 2, result.stderr
+    assert repr(text) in result.stderr
