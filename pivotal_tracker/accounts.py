@@ -8,7 +8,7 @@ from typing import Any
 
 import dlt
 
-from .client import NotOfferedError, RefusedError, TrackerClient
+from .client import NotOfferedError, RefusedError, TrackerClient, UnreadableError
 from .deletions import is_doubtful, note_accepted, note_kept
 from .reading import note_client
 from .rows import Key, Record, Tombstones, record_key
@@ -106,6 +106,8 @@ def read_list(
         metrics["not_offered"] = str(error)
     except RefusedError as error:
         metrics["not_permitted"] = str(error)
+    except UnreadableError as error:
+        metrics.setdefault("skipped", {})[str(account_id or "")] = str(error)
     return None
 
 

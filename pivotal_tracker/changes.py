@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeGuard
 
-from .client import InvalidRequestError, NotOfferedError, RefusedError, TrackerClient
+from .client import TrackerClient, UnreadableError
 from .rows import Record
 from .settings import MOST_CHANGES, PROJECT_ENDPOINTS
 
@@ -178,7 +178,7 @@ class Feeds:
                     PROJECT_ENDPOINTS["activity"], offset, asked, id=project_id
                 )
                 records = self._client.records(page)
-            except (InvalidRequestError, NotOfferedError, RefusedError):
+            except UnreadableError:
                 return None
             new = {str(r.get("guid")): r for r in records if str(r.get("guid")) not in activities}
             if not offset and not any(r.get("project_version") == version for r in records):

@@ -25,10 +25,14 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from .errors import TrackerError
 from .fields import OF_EVERY_RECORD, named_in, outermost, without
-from .settings import MOST_REDIRECTS, SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
+from .settings import MOST_REDIRECTS, PROJECTS, SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
 
 Record = dict[str, Any]
 Params = Mapping[str, Any]
+
+MAX_PATIENT_FAILURES = 3
+"""After so many failures of an endpoint it is asked without repetition; after so many in a row it
+is checked whether the server is up at all."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -53,23 +57,31 @@ class UnreachableError(TrackerError):
     """The server gave no usable answer, however often it was asked."""
 
 
-class RefusedError(TrackerError):
-    """The server refuses one thing to this token, or does not have it; the rest may be readable."""
+class UnreadableError(TrackerError):
+    """One thing cannot be read; the rest may be."""
+
+
+class RefusedError(UnreadableError):
+    """The server refuses one thing to this token, or does not have it."""
 
 
 class UnfoundError(RefusedError):
     """The server does not have it: it is gone, or this token may not know of it."""
 
 
-class NotOfferedError(TrackerError):
+class FailedRequestError(UnreadableError):
+    """The server gave no usable response to one request, though it is up."""
+
+
+class NotOfferedError(UnreadableError):
     """The server has no such endpoint for anyone."""
 
 
 class PerhapsNotOfferedError(NotOfferedError):
-    """It answers 404, and does not say whether the endpoint or only this one thing is missing."""
+    """It answers 404 or another permanent 4xx, perhaps for this one thing only."""
 
 
-class InvalidRequestError(TrackerError):
+class InvalidRequestError(UnreadableError):
     """The server does not take a parameter of the request (400)."""
 
 
@@ -170,6 +182,10 @@ class TrackerClient:
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._next_request = 0.0
         self._lock = threading.Lock()
+        self._failures: Counter[str] = Counter()
+        self._failed_in_a_row = 0
+        self._has_succeeded = False
+        self._attempts = threading.local()
         self._runtime = resolve_configuration(RuntimeConfiguration())
         self._http = Client(
             request_timeout=self._runtime.request_timeout,
@@ -221,7 +237,7 @@ class TrackerClient:
         elif isinstance(body, dict) and page.is_one:
             body = [body]
         if not isinstance(body, list):
-            raise UnreachableError(f"{page.path} answered with something that is no list.")
+            raise FailedRequestError(f"{page.path}: the response is no list.")
         # a list of anything else has nothing that a table could hold
         return [record for record in body if isinstance(record, dict)]
 
@@ -255,7 +271,7 @@ class TrackerClient:
             if offset:
                 params["offset"] = offset
             try:
-                response = self._answer(path, params, closely=False)
+                response = self._answer(path, params, closely=False, template=endpoint.path)
             except InvalidRequestError as error:
                 named = named_in(str(error), fields)
                 if named:
@@ -316,6 +332,7 @@ class TrackerClient:
     def _open(self, url: str, begin: int) -> requests.Response:
         if urlsplit(url).scheme not in ("http", "https"):
             raise UnreachableError("It was sent on to something that is no web address.")
+        self._attempts.is_only = False
         self._keep_pace()
         self._count("requests")
         try:
@@ -330,20 +347,64 @@ class TrackerClient:
             host = urlsplit(url).netloc
             raise UnreachableError(f"{host} gave no answer: {type(error).__name__}.") from error
 
-    def _answer(self, path: str, params: Params | None, *, closely: bool) -> requests.Response:
+    def _answer(
+        self, path: str, params: Params | None, *, closely: bool, template: str = ""
+    ) -> requests.Response:
+        """The response to a request, which is repeated unless its endpoint failed often before.
+
+        Raises:
+            TrackerError: There is no usable response; the kind says what can be done about it.
+        """
+        self._attempts.is_only = self._failures[template] >= MAX_PATIENT_FAILURES
+        try:
+            response = self._request(path, params, closely=closely)
+            self._raise_for(response)
+        except FailedRequestError:
+            self._failures[template] += 1
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= MAX_PATIENT_FAILURES:
+                self._require_up()
+            raise
+        except UnreadableError:
+            self._failed_in_a_row = 0
+            raise
+        self._failed_in_a_row, self._has_succeeded = 0, True
+        return response
+
+    def _request(
+        self, path: str, params: Params | None, *, closely: bool = False
+    ) -> requests.Response:
         self._keep_pace()
         self._count("requests")
         try:
-            response = self._rest.get(
+            return self._rest.get(
                 path,
                 params=dict(params or {}),
                 hooks={"response": [partial(self._on_answer, closely=closely)]},
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise self._unreachable(error) from error
-        self._raise_for(response)
-        return response
+            raise self._no_response(error) from error
+
+    @property
+    def _is_only_attempt(self) -> bool:
+        """Whether the request that this thread makes is not to be repeated."""
+        return getattr(self._attempts, "is_only", False)
+
+    def _require_up(self) -> None:
+        """Ask once for the list of projects, without which nothing can be read.
+
+        Raises:
+            UnreachableError: The server is down.
+        """
+        self._attempts.is_only = True
+        try:
+            self._raise_for(self._request(PROJECTS.path, None))
+        except FailedRequestError as error:
+            raise UnreachableError(str(error)) from error
+        except UnreadableError:
+            pass
+        self._failed_in_a_row = 0
 
     def _keep_pace(self) -> None:
         if not self._interval:
@@ -379,13 +440,16 @@ class TrackerClient:
         A server that was never there is not waited for, one that went away is.
         """
         self._count("attempts")
+        if self._is_only_attempt:
+            return False
         if isinstance(error, requests.exceptions.SSLError) or _never_connected(error):
             return bool(self.counts["answers"])
         if response is not None:
-            return response.status_code == requests.codes.too_many or response.status_code >= 500
+            status = response.status_code
+            return status in (requests.codes.too_many, requests.codes.timeout) or status >= 500
         return isinstance(error, _PASSING_ERRORS)
 
-    def _unreachable(self, error: requests.RequestException) -> UnreachableError:
+    def _no_response(self, error: requests.RequestException) -> TrackerError:
         host = urlsplit(self.base_url).netloc
         if _never_connected(error):
             problem = f"{host} cannot be reached: no server answers there."
@@ -395,11 +459,12 @@ class TrackerClient:
                 f"this machine trusts ({_innermost(error)})."
             )
         else:
-            attempts = self._runtime.request_max_attempts
-            problem = (
-                f"{host} gave no usable answer in {attempts} attempts: {type(error).__name__}."
-            )
-        return UnreachableError(f"{problem} {self.advice}")
+            attempts = 1 if self._is_only_attempt else self._runtime.request_max_attempts
+            path = urlsplit(error.request.url).path if error.request and error.request.url else host
+            problem = f"{path}: no usable response in {attempts} attempts: {_described(error)}."
+            return FailedRequestError(f"{problem} {self.advice}")
+        kind = FailedRequestError if self.counts["answers"] else UnreachableError
+        return kind(f"{problem} {self.advice}")
 
     @property
     def advice(self) -> str:
@@ -418,6 +483,8 @@ class TrackerClient:
             return
         problem = _problem(response)
         what = f"{response.request.path_url.split('?')[0]}: {status} {problem.text}"
+        if status == 401 and self._has_succeeded:
+            raise RefusedError(what)
         if status == 401 or problem.code == "invalid_authentication":
             raise InvalidTokenError(
                 f"{_host(self.base_url)} does not accept the API token. Take it from your profile "
@@ -430,18 +497,24 @@ class TrackerClient:
             raise RefusedError(what)
         if problem.code == "route_not_found":
             raise NotOfferedError(what)
-        if status == 404:
-            raise PerhapsNotOfferedError(what)
         if 300 <= status < 400:
             target = urlsplit(response.headers.get("Location", ""))
-            raise UnreachableError(
+            raise FailedRequestError(
                 f"{_host(self.base_url)} sends to another address ({target.scheme}://"
                 f"{target.netloc}{target.path}), and the token goes to no other. If that is the "
                 f"server you mean, set it as base_url. {self.advice}"
             )
         if status == 400:
             raise InvalidRequestError(what)
-        raise UnreachableError(f"{what}. {self.advice}")
+        if 400 <= status < 500 and status not in (requests.codes.too_many, requests.codes.timeout):
+            raise PerhapsNotOfferedError(what)
+        raise FailedRequestError(f"{what}. {self.advice}")
+
+
+def _described(error: BaseException) -> str:
+    """What a request failed with; for a body that is not JSON, what it is instead."""
+    is_malformed = isinstance(error, _MalformedAnswerError)
+    return str(error) if is_malformed else type(error).__name__
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo
 from dlt.common.utils import chunks
 
 from .changes import Touched, deletions_in, is_time, touched_by
-from .client import InvalidRequestError, NotOfferedError, Page, RefusedError, UnfoundError
-from .errors import TrackerError
+from .client import NotOfferedError, Page, UnfoundError, UnreadableError
 from .reading import ProjectList, State
 from .rows import Key, Record, in_tracker_words
 from .settings import (
@@ -151,7 +150,7 @@ class StoryList(ProjectList):
             try:
                 page = self.client.page(self.reading.endpoint, offset, asked, id=self.project_id)
                 pages.append(self.client.records(page))
-            except (InvalidRequestError, NotOfferedError, RefusedError):
+            except UnreadableError:
                 return None
             offset = next(iter(page.following_offsets(len(pages[-1]))), None)
             if page.total is None and len(pages) > 1:
@@ -184,8 +183,8 @@ class StoryList(ProjectList):
     def _read_again(self, ids: Sequence[int]) -> Iterator[Any]:
         try:
             return self._take_again(ids, self._stories(ids))
-        except (RefusedError, NotOfferedError) as error:
-            self._give_up(error)
+        except UnreadableError as error:
+            self.note_skipped(error)
             if isinstance(error, NotOfferedError):
                 # nothing can be read by its id: the next run reads the project whole
                 self.reading.state.pop(str(self.project_id), None)
@@ -214,11 +213,6 @@ class StoryList(ProjectList):
             for (story_id,) in loaded.rows(member.name, ["story_id"], "story_id", ids)
         }
 
-    def _give_up(self, error: TrackerError) -> None:
-        """Leaves the project to the next run: what cannot be read now is not gone."""
-        self._complete = False
-        self.reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
-
     def _stories(self, ids: Iterable[int]) -> list[Record]:
         """Stories by id, in as few requests as the server lets; without those that it lacks."""
         stories: list[Record] = []
@@ -228,7 +222,7 @@ class StoryList(ProjectList):
                     STORIES_BY_ID, asked={"ids": ",".join(map(str, chunk))}, id=self.project_id
                 )
                 stories += self.client.records(page)
-            except (NotOfferedError, RefusedError, InvalidRequestError):
+            except UnreadableError:
                 stories += self._one_by_one(chunk)
         return self.comments.added(stories, self.project_id)
 
@@ -275,7 +269,7 @@ class StoryList(ProjectList):
         """A story in whichever project it is, if this token may see it there."""
         try:
             return self.client.records(self.client.page(ANY_STORY, story_id=story_id))
-        except (RefusedError, NotOfferedError):
+        except UnreadableError:
             return []
 
     def _search(self, gone: list[Key], has_shifted: bool) -> Iterator[Any]:
@@ -285,8 +279,8 @@ class StoryList(ProjectList):
             found += self._still_there(set(gone) - {story.get("id") for story in found})
             self._found_by_id = [story["id"] for story in found]
             return self._found([*found, *(self._slipped() if has_shifted else [])])
-        except (RefusedError, NotOfferedError) as error:
-            self._give_up(error)
+        except UnreadableError as error:
+            self.note_skipped(error)
             return self._found([])
 
     def _found(self, stories: list[Record]) -> Iterator[Any]:

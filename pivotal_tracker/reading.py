@@ -17,12 +17,11 @@ from typing import Any
 
 from .changes import deletions_in
 from .client import (
-    InvalidRequestError,
     NotOfferedError,
     Page,
     PerhapsNotOfferedError,
-    RefusedError,
     TrackerClient,
+    UnreadableError,
 )
 from .deletions import explained_by, is_doubtful, note_accepted, note_kept
 from .destination import only_adds
@@ -384,9 +383,14 @@ class ProjectList:
             return self.client.page(reading.endpoint, offset, asked, id=self.project_id)
         except NotOfferedError as error:
             reading.lack(self.project_id, error)
-        except (RefusedError, InvalidRequestError) as error:
-            reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
+        except UnreadableError as error:
+            self.note_skipped(error)
         return None
+
+    def note_skipped(self, error: TrackerError) -> None:
+        """Leave the list to the next run: what cannot be read now is not gone."""
+        self._complete = False
+        self.reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
 
     def go_on(self, page: Page | None) -> Iterator[Any]:
         """Takes the rows of a page, and gives dlt the jobs for the pages after it."""
@@ -458,6 +462,9 @@ class ProjectList:
         except NotOfferedError as error:
             self.reading.metrics["not_offered"] = str(error)
             self._complete = False
+            return []
+        except UnreadableError as error:
+            self.note_skipped(error)
             return []
         self.reading.answered = True
         self.reading.note_given(records)

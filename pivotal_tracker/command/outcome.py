@@ -204,7 +204,7 @@ class Outcome:
             "projects_unchanged": self.projects_unchanged,
             "projects_not_seen": self.projects_not_seen,
             "skipped": [
-                {"table": table, "project_id": int(project), "reason": why}
+                {"table": table, "project_id": int(project) if project else None, "reason": why}
                 for table, project, why in self.skipped
             ],
             "kept": [asdict(one) for one in self.kept],

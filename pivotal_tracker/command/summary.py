@@ -46,7 +46,7 @@ def remarks(outcome: Outcome) -> str:
             f"{_requests(outcome.counts)}.",
             *_unchanged(outcome),
             *(
-                f"Skipped: project {project}, {table}: {why}"
+                f"Skipped: {f'project {project}, ' if project else ''}{table}: {why}"
                 for table, project, why in outcome.skipped
             ),
             *_kept(outcome),
