@@ -174,9 +174,8 @@ class Feeds:
         offset = 0
         while True:
             try:
-                page = self._client.page(
-                    PROJECT_ENDPOINTS["activity"], offset, asked, id=project_id
-                )
+                get = self._client.later_page if offset else self._client.page
+                page = get(PROJECT_ENDPOINTS["activity"], offset, asked, id=project_id)
                 records = self._client.records(page)
             except UnreadableError:
                 return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json as stdlib_json
 import re
@@ -25,7 +26,15 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from .errors import TrackerError
 from .fields import OF_EVERY_RECORD, named_in, outermost, without
-from .settings import MOST_REDIRECTS, PROJECTS, SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
+from .settings import (
+    MOST_REDIRECTS,
+    MOST_ROWS,
+    PROJECTS,
+    SHUT_DOWN,
+    TOKEN_PLACEHOLDER,
+    TRACKER_URL,
+    Endpoint,
+)
 
 Record = dict[str, Any]
 Params = Mapping[str, Any]
@@ -33,6 +42,9 @@ Params = Mapping[str, Any]
 MAX_PATIENT_FAILURES = 3
 """After so many failures of an endpoint it is asked without repetition; after so many in a row it
 is checked whether the server is up at all."""
+
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{},]', re.DOTALL)
+"""A string, or what lists and objects are made of."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -126,6 +138,11 @@ class Page:
     inside: str = ""
     is_one: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is a list without records."""
+        return self.content.translate(None, b" \t\r\n") == b"[]"
+
     def following_offsets(self, returned: int) -> Sequence[int]:
         """Where the pages after this one begin, as far as it is known.
 
@@ -134,15 +151,19 @@ class Page:
 
         Returns:
             All of them where the server says how many rows there are; else the next one, as only an
-            empty page is the end. The step is the effective limit, not the one asked for, nor the
-            one that the server says where it gives fewer.
+            empty page is the end. The step is what this page returned; a later page may return
+            fewer.
         """
         if not returned or not self.is_paged:
             return ()
-        step = min(self.limit or returned, returned)
-        if self.total is None:
-            return (self.offset + step,)
-        return range(self.offset + step, self.total, step)
+        if self.known_total(returned) is None:
+            return (self.offset + returned,)
+        return range(self.offset + returned, self.total or 0, returned)
+
+    def known_total(self, returned: int) -> int | None:
+        """How many rows there are, unless the page itself proves the server's number wrong."""
+        is_wrong = self.total is not None and self.offset + returned > self.total
+        return None if is_wrong else self.total
 
 
 class TrackerClient:
@@ -155,6 +176,7 @@ class TrackerClient:
         counts: `requests` made, `attempts` that took, `answers` that came, and characters
             `replaced` because no database can hold them.
         refused_fields: What the server refused to give when asked for it in `fields`.
+        rejected: What was wrong with records that could not be parsed, by the path of their list.
 
     Args:
         base_url: Up to and including `/services/v5`.
@@ -177,6 +199,7 @@ class TrackerClient:
         self.base_url = _checked_url(base_url)
         self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
         self.refused_fields: set[str] = set()
+        self.rejected: dict[str, list[str]] = {}
         self._refused: defaultdict[str, set[str]] = defaultdict(set)
         self._refused_params: set[str] = set()
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
@@ -228,8 +251,7 @@ class TrackerClient:
         try:
             body = self._json(page.content)
         except _MalformedAnswerError:
-            # half a JSON text may end as a whole one does
-            body = self.get(page.path, page.params)
+            body = self._read_again(page)
         if isinstance(body, dict) and page.inside:
             if page.inside not in body:
                 raise NotOfferedError(f"{page.path} does not tell its {page.inside}.")
@@ -240,6 +262,32 @@ class TrackerClient:
             raise FailedRequestError(f"{page.path}: the response is no list.")
         # a list of anything else has nothing that a table could hold
         return [record for record in body if isinstance(record, dict)]
+
+    def _read_again(self, page: Page) -> Any:
+        """The body of a page that is not JSON, requested again; its records one by one if need be.
+
+        Half a JSON text may end as a whole one does, which the next response mends. A record that
+        no parser takes stays as it is: it is left out and counted.
+        """
+        content = self._answer(page.path, page.params, closely=False, template=page.path).content
+        with contextlib.suppress(_MalformedAnswerError):
+            return self._json(content)
+        elements = split_list(content)
+        if elements is None:
+            raise FailedRequestError(f"{page.path}: the response is not JSON. {self.advice}")
+        records = []
+        for element in elements:
+            try:
+                records.append(self._json(element))
+            except _MalformedAnswerError:
+                self._note_rejected(page.path, element)
+        return records
+
+    def _note_rejected(self, path: str, element: bytes) -> None:
+        found = re.search(rb'"id"\s*:\s*(\d{1,18})', element[:10_000])
+        name = f"record {found[1].decode()}" if found else "a record"
+        with self._lock:
+            self.rejected[path] = [*self.rejected.get(path, []), f"{name} is not valid JSON"]
 
     def page(
         self,
@@ -298,6 +346,13 @@ class TrackerClient:
                     inside=endpoint.inside,
                     is_one=endpoint.is_one,
                 )
+
+    def later_page(
+        self, endpoint: Endpoint, offset: int, asked: Params | None = None, **path_values: Any
+    ) -> Page:
+        """A page after the first, requested twice if it is empty: it may be so by mistake."""
+        page = self.page(endpoint, offset, asked, **path_values)
+        return self.page(endpoint, offset, asked, **path_values) if page.is_empty else page
 
     def _refuse(self, endpoint: Endpoint, names: Set[str]) -> None:
         """Notes what an endpoint does not give; another may still have it."""
@@ -540,7 +595,7 @@ def _problem(response: requests.Response) -> _Problem:
 
 def _looks_like_json(content: bytes) -> bool:
     """Whether it begins and ends as JSON does: what a proxy's page or half a body seldom do."""
-    text = content.strip()
+    text = content.removeprefix(codecs.BOM_UTF8).strip()
     return text[:1] + text[-1:] in (b"[]", b"{}")
 
 
@@ -550,16 +605,47 @@ def _parsed(content: bytes) -> tuple[Any, int]:
     Raises:
         _MalformedAnswerError: It is not JSON.
     """
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
         value = json.loadb(content)
     except ValueError:
-        # a lone surrogate is an error to the fast parser and a character to the patient one
+        # a lone surrogate or a byte that is not UTF-8 is an error to the fast parser only
+        text = content.decode(errors="replace")
         try:
-            value = stdlib_json.loads(content)
-        except ValueError as error:
+            value = stdlib_json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise _MalformedAnswerError(f"not JSON: {len(content)} bytes") from error
-        return _storable(value)
+        storable, replaced = _storable(value)
+        return storable, replaced + _count_invalid(content, text)
     return _storable(value) if b"\\u0000" in content else (value, 0)
+
+
+def _count_invalid(content: bytes, text: str) -> int:
+    """How many characters of a text stand for bytes that are not UTF-8."""
+    return text.count(_REPLACEMENT) - content.count(_REPLACEMENT.encode())
+
+
+def split_list(content: bytes) -> list[bytes] | None:
+    """The texts of the elements of a JSON list, which themselves need not be JSON.
+
+    None if brackets and quotes do not match, so that the text is half a list.
+    """
+    elements: list[bytes] = []
+    depth, begin = 0, 0
+    for token in _STRUCTURE.finditer(content):
+        mark = token[0]
+        if mark in (b"{", b"["):
+            depth += 1
+            begin = begin or token.end()
+        elif mark in (b"}", b"]"):
+            depth -= 1
+        if depth == 0 or (depth == 1 and mark == b","):
+            elements.append(content[begin : token.start()].strip())
+            begin = token.end()
+        if depth == 0:
+            is_list = content.lstrip()[:1] == b"[" and not content[begin:].strip()
+            return [one for one in elements if one] if is_list else None
+    return None
 
 
 def _storable(value: Any) -> tuple[Any, int]:
@@ -577,8 +663,11 @@ def _storable(value: Any) -> tuple[Any, int]:
 
 
 def _number(response: requests.Response, header: str) -> int | None:
+    """A number in a header; None where there is none, or one that cannot be right."""
     text = response.headers.get(header, "")
-    return int(text) if text.isdecimal() else None
+    if not text.isdecimal() or len(text) > len(str(MOST_ROWS)):
+        return None
+    return int(text)
 
 
 def _host(url: str) -> str:

@@ -95,7 +95,7 @@ class StoryList(ProjectList):
 
     def completed(self) -> Iterator[Any]:
         """Looks for what paging may have missed before anything is called gone."""
-        if not self._is_whole or not self._complete:
+        if not self._is_whole or not self._complete or self.rows_missing:
             yield from self.settle()
             return
         gone = self.missing()
@@ -148,7 +148,8 @@ class StoryList(ProjectList):
         offset: int | None = 0
         while offset is not None:
             try:
-                page = self.client.page(self.reading.endpoint, offset, asked, id=self.project_id)
+                get = self.client.later_page if offset else self.client.page
+                page = get(self.reading.endpoint, offset, asked, id=self.project_id)
                 pages.append(self.client.records(page))
             except UnreadableError:
                 return None
@@ -305,7 +306,8 @@ class StoryList(ProjectList):
         versions: set[int | None] = set()
         offset: int | None = 0
         while offset is not None:
-            page = self.client.page(STORY_IDS, offset, id=self.project_id)
+            get = self.client.later_page if offset else self.client.page
+            page = get(STORY_IDS, offset, id=self.project_id)
             records = self.client.records(page)
             new = {r["id"] for r in records if isinstance(r.get("id"), int)} - ids
             ids |= new

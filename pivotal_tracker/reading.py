@@ -8,6 +8,7 @@ Python, and slows the thread that writes them.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
@@ -221,6 +222,7 @@ class ProjectList:
         self._met: set[tuple[Any, ...]] = set()
         self._end: float = math.inf
         self._total: int | None = None
+        self._unusable = 0
         self._to_come = 1
         self._complete = True
         self.own: set[Key] = set()
@@ -264,6 +266,11 @@ class ProjectList:
         return {"version": self.project.get("version")}
 
     # what all have in common
+
+    @property
+    def _is_unfiltered(self) -> bool:
+        """Whether the server's total is that of the list that is read."""
+        return True
 
     @property
     def before(self) -> State:
@@ -329,9 +336,33 @@ class ProjectList:
         """Read the whole list again."""
         self.is_repeated = True
         self.own, self._met, self.versions = set(), set(), set()
-        self.pages, self._end, self._total = 0, math.inf, None
+        self.pages, self._end, self._total, self._unusable = 0, math.inf, None, 0
         self._to_come += 1
         yield from self.reading.begin([partial(self._page_at, self.start)])
+
+    @property
+    def rows_missing(self) -> int:
+        """How many rows fewer the list gave than the server announced."""
+        if self._total is None or not self._is_unfiltered:
+            return 0
+        return max(0, self._total - self.start - len(self.own) - self._unusable)
+
+    def _leave_incomplete(self) -> None:
+        """Delete nothing, and do not advance unless the last run got the same rows.
+
+        A total may honestly be too large: of a list that gives the same rows again there is no more
+        to be had.
+        """
+        keys = sorted(map(str, self.own))
+        digest = hashlib.blake2b("\n".join(keys).encode(), digest_size=8).hexdigest()
+        is_same = self.before.get("incomplete") == digest
+        state = self.remembered() if is_same else self.before
+        self.reading.state[str(self.project_id)] = {**state, "incomplete": digest}
+        self.reading.metrics.setdefault("incomplete", {})[str(self.project_id)] = {
+            "rows": len(self.own),
+            "total": (self._total or 0) - self.start,
+            "is_new": not is_same,
+        }
 
     def keep(self, keys: Collection[Key]) -> None:
         """Note that rows are kept, and do not advance what is remembered of the list."""
@@ -344,7 +375,9 @@ class ProjectList:
 
     def settle(self) -> Iterator[Any]:
         """Delete what is gone, and remember what was read; keep rows where that is doubtful."""
-        if self._complete:
+        if self._complete and self.rows_missing:
+            self._leave_incomplete()
+        elif self._complete:
             missing = self.missing() if self.ever_shrinks else []
             kept = self.unexplained(missing)
             if kept and not self.is_repeated:
@@ -374,13 +407,14 @@ class ProjectList:
             "read": self.taken[self.project_id],
         }
 
-    def read(self, offset: int, asked: Record | None = None) -> Page | None:
+    def read(self, offset: int) -> Page | None:
         """The page, or None where it cannot be had, which the metrics then say."""
         reading = self.reading
         if "not_offered" in reading.metrics:
             return None
         try:
-            return self.client.page(reading.endpoint, offset, asked, id=self.project_id)
+            get = self.client.page if offset == self.start else self.client.later_page
+            return get(reading.endpoint, offset, id=self.project_id)
         except NotOfferedError as error:
             reading.lack(self.project_id, error)
         except UnreadableError as error:
@@ -392,14 +426,19 @@ class ProjectList:
         self._complete = False
         self.reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
 
-    def go_on(self, page: Page | None) -> Iterator[Any]:
-        """Takes the rows of a page, and gives dlt the jobs for the pages after it."""
+    def go_on(self, page: Page | None, until: int | None = None) -> Iterator[Any]:
+        """Take the rows of a page, and give dlt the jobs for the pages after it.
+
+        Args:
+            page: The page; None where it cannot be had.
+            until: Where the page after it begins that is read anyway.
+        """
         self._to_come -= 1
         if page is None:
             self._complete = False
         else:
             records = self._records_of(page)
-            following = self._following(page, len(records))
+            following = self._following(page, len(records), until)
             yield from self.take_page(records)
             yield from self.reading.begin(following)
         yield from self._end_job()
@@ -426,6 +465,7 @@ class ProjectList:
             key = record_key(self.reading.table, record)
             if key is None:
                 self.reading.count_unusable()
+                self._unusable += 1
                 continue
             self.own.add(key)
             if key not in self.reading.seen:
@@ -477,9 +517,9 @@ class ProjectList:
 
     def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
         # a server that ignores the offset gives the same pages for ever
-        has_new = page.total is not None or self._meets_new(records)
+        has_new = self._total is not None or self._meets_new(records)
         if page.offset == self.start:
-            self._total = page.total
+            self._total = page.known_total(len(records))
             return False
         return not records or not has_new
 
@@ -491,34 +531,37 @@ class ProjectList:
         self._met |= keys
         return is_new
 
-    def _following(self, page: Page, returned: int) -> Iterator[Job]:
-        if page.offset != self.start and page.total is not None:
-            # the first page has told them all
-            return iter(())
-        offsets = page.following_offsets(returned)
-        offsets = offsets if page.offset < self._end else ()
+    def _following(self, page: Page, returned: int, until: int | None) -> Iterator[Job]:
+        offsets: Sequence[int] = ()
+        if page.offset < self._end:
+            offsets = page.following_offsets(returned)
+        if page.offset != self.start and self._total is not None:
+            # the first page has told them all, unless this one is shorter than it said
+            self._total = min(self._total, self._total if page.total is None else page.total)
+            is_short = returned and until is not None and page.offset + returned < until
+            offsets = (page.offset + returned,) if is_short and page.offset < self._end else ()
         self._to_come += len(offsets)
-        return self._jobs(offsets)
+        return self._jobs(offsets, until if page.offset != self.start else self._total)
 
-    def _jobs(self, offsets: Sequence[int]) -> Iterator[Job]:
+    def _jobs(self, offsets: Sequence[int], end: int | None) -> Iterator[Job]:
+        """Jobs for the pages at offsets, each of which reaches to the next one or to the end."""
         for done, offset in enumerate(offsets):
+            until = offsets[done + 1] if done + 1 < len(offsets) else end
             if offset >= self._end:
                 # what is left is never begun; this one job ends them all
                 self._to_come -= len(offsets) - done - 1
                 yield self.skip
                 return
-            yield partial(self._page_at, offset)
+            yield partial(self._page_at, offset, until)
 
-    def _page_at(self, offset: int) -> Iterator[Any]:
-        """Reads another page, unless the list has turned out to end before it."""
+    def _page_at(self, offset: int, until: int | None = None) -> Iterator[Any]:
+        """Read another page, unless the list has turned out to end before it."""
         if offset > MOST_ROWS:
-            raise TrackerError(
-                f"Project {self.project_id}: the server's list {self.reading.endpoint.path} has "
-                f"not ended after {MOST_ROWS:,} rows."
-            )
+            self.note_skipped(TrackerError(f"The list has not ended after {MOST_ROWS:,} rows."))
+            return self.skip()
         if offset >= self._end:
             return self.skip()
-        return self.go_on(self.read(offset))
+        return self.go_on(self.read(offset), until)
 
 
 def note_client(client: TrackerClient, metrics: dict[str, Any]) -> None:

@@ -168,7 +168,7 @@ OVERLAP = timedelta(minutes=10)
 MOST_REDIRECTS = 5
 """So often is a download sent on to another address."""
 
-MOST_ROWS = 100_000_000
+MOST_ROWS = 99_999_999
 """A list whose end the server does not tell is given up beyond this."""
 
 BATCH_SIZE = 1_000

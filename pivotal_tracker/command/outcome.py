@@ -80,6 +80,7 @@ class Outcome:
             or self.unread
             or any(one.is_loss for one in self.differences)
             or any(one.is_new for one in self.kept)
+            or any(one["is_new"] for one in self.incomplete)
         )
 
     @property
@@ -137,6 +138,15 @@ class Outcome:
             Kept(table, project, **kept)
             for table, each in self.noted.items()
             for project, kept in each.get("kept", {}).items()
+        ]
+
+    @property
+    def incomplete(self) -> list[dict[str, Any]]:
+        """The lists that gave fewer rows than the server announced."""
+        return [
+            {"table": table, "project_id": int(project), **told}
+            for table, each in self.noted.items()
+            for project, told in each.get("incomplete", {}).items()
         ]
 
     @property
@@ -208,6 +218,7 @@ class Outcome:
                 for table, project, why in self.skipped
             ],
             "kept": [asdict(one) for one in self.kept],
+            "incomplete": self.incomplete,
             "accepted_deletions": self.accepted,
             "unread": self.unread,
             "not_offered": self.lacking("not_offered"),

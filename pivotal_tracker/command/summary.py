@@ -50,6 +50,7 @@ def remarks(outcome: Outcome) -> str:
                 for table, project, why in outcome.skipped
             ),
             *_kept(outcome),
+            *_incomplete(outcome),
             *(f"Not read to its end: {name}: {why}" for name, why in outcome.unread.items()),
             *_lacking(outcome),
             *_left_out(outcome),
@@ -136,6 +137,16 @@ def _kept(outcome: Outcome) -> list[str]:
         f"Deleted as accepted: {rows:,} rows of {name}." for name, rows in outcome.accepted.items()
     ]
     return lines
+
+
+def _incomplete(outcome: Outcome) -> list[str]:
+    """The lists that gave fewer rows than the server announced."""
+    return [
+        f"Incomplete: {one['table']} of project {one['project_id']}: the server announced "
+        f"{one['total']:,} rows and gave {one['rows']:,}; nothing was deleted"
+        + (", the next run reads it again." if one["is_new"] else ", as in the last run.")
+        for one in outcome.incomplete
+    ]
 
 
 def _of_project(project: str) -> str:
