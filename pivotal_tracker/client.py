@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import json as stdlib_json
 import re
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -612,12 +613,19 @@ def _parsed(content: bytes) -> tuple[Any, int]:
         # a lone surrogate or a byte that is not UTF-8 is an error to the fast parser only
         text = content.decode(errors="replace")
         try:
-            value = stdlib_json.loads(text)
+            value = stdlib_json.loads(text, parse_int=_as_number)
         except (ValueError, RecursionError) as error:
             raise _MalformedAnswerError(f"not JSON: {len(content)} bytes") from error
         storable, replaced = _storable(value)
         return storable, replaced + _count_invalid(content, text)
     return _storable(value) if b"\\u0000" in content else (value, 0)
+
+
+def _as_number(digits: str) -> int | float:
+    """A whole number as the fast parser has it: one that no column holds becomes a fraction."""
+    number = int(digits)
+    is_exact = -(2**63) <= number < 2**64 or abs(number) > sys.float_info.max
+    return number if is_exact else float(number)
 
 
 def _count_invalid(content: bytes, text: str) -> int:

@@ -119,13 +119,23 @@ class StoryList(ProjectList):
 
     def settle(self) -> Iterator[Any]:
         """As a list read whole; where it was not, nothing is gone for not having been read."""
+        if error := self.comments.failed.pop(self.project_id, None):
+            self.note_skipped(error)
         if self._is_whole:
             yield from super().settle()
-        elif self._complete:
-            self.reading.state[str(self.project_id)] = self.remembered()
-            yield from self.reading.write()
+            return
+        if self._complete and not self._unusable:
+            self.reading.remember(self.project_id, self.remembered())
+        yield from self.reading.write()
+
+    def _confirmed(self, missing: Collection[Key]) -> set[Key]:
+        """Those of the missing stories that are deleted or moved for sure."""
+        if self.is_accepted:
+            return set(missing)
+        return {key for key in missing if key in self._not_found} | self.explained(missing)
 
     def _settle(self, missing: list[Key], kept: list[Key]) -> None:
+        missing = sorted(self._confirmed(missing))
         # a list without stories that the server has may lack new ones too
         super()._settle(missing, kept or (self._found_by_id if self._is_doubtful else []))
 
@@ -196,7 +206,7 @@ class StoryList(ProjectList):
         missing = set(ids) - {story.get("id") for story in stories}
         stories = [*stories, *self._still_there(missing)]
         self.take(stories)
-        missing -= {story.get("id") for story in stories}
+        missing = self._confirmed(missing - {story.get("id") for story in stories})
         loaded, name = self.reading.run.loaded, self.reading.table.name
         rows = loaded.rows(name, ["id", "project_id"], "id", missing)
         held = [one for one, project_id in rows if project_id == self.project_id]

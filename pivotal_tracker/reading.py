@@ -73,6 +73,7 @@ class Reading:
     _lacking: dict[str, str] = field(default_factory=dict)
     _given: set[str] = field(default_factory=set)
     _missing: dict[Key, int] = field(default_factory=dict)
+    _earlier: dict[str, State] = field(default_factory=dict)
     _waiting: deque[Iterator[Job]] = field(default_factory=deque)
     _under_way: int = 0
 
@@ -130,8 +131,9 @@ class Reading:
     def _look_up(self, records: list[Record]) -> dict[Key, str]:
         """What the destination holds of records that no earlier run has seen in their list."""
         loaded = self.run.loaded
-        if self.name != STORIES and not loaded.has(LOAD_REPORT.name):
-            # only stories move, and files know projects by other ids than the server
+        if not self.table.nested and not loaded.has(LOAD_REPORT.name):
+            # of records that move to another project, only child rows need a look; but files know
+            # projects by other ids than the server
             return {}
         if self.table.key != ("id",):
             return {}
@@ -167,6 +169,7 @@ class Reading:
         yield from self.write(all_of_it=True)
         deleted = [key for key in self._missing if key not in self.seen]
         yield tombstones(self.table, deleted)
+        self._read_rejected_again()
         if self.table.kind:
             self.run.collect_deleted(
                 {
@@ -178,6 +181,18 @@ class Reading:
                 for key, project_id in self._missing.items()
             )
         self.run.finish(self.name)
+
+    def remember(self, project_id: int, state: State) -> None:
+        """Remember what was read of a project's list until the next run."""
+        self._earlier[str(project_id)] = self.state.get(str(project_id), {})
+        self.state[str(project_id)] = state
+
+    def _read_rejected_again(self) -> None:
+        """Have the next run read the lists again of which a record was rejected."""
+        rejected = self.run.writer(self.name).rejected_in if self.run.load_id else ()
+        for project_id in map(str, rejected):
+            if project_id in self._earlier:
+                self.state[project_id] = self._earlier[project_id]
 
     def _note_what_is_lacking(self) -> None:
         """Note which lists the server has not, for all projects or for some."""
@@ -225,6 +240,7 @@ class ProjectList:
         self._unusable = 0
         self._to_come = 1
         self._complete = True
+        self._is_completed = False
         self.own: set[Key] = set()
         """The keys of the list."""
         self.taken: Counter[Any] = Counter()
@@ -334,7 +350,7 @@ class ProjectList:
 
     def repeat(self) -> Iterator[Any]:
         """Read the whole list again."""
-        self.is_repeated = True
+        self.is_repeated, self._is_completed = True, False
         self.own, self._met, self.versions = set(), set(), set()
         self.pages, self._end, self._total, self._unusable = 0, math.inf, None, 0
         self._to_come += 1
@@ -357,7 +373,7 @@ class ProjectList:
         digest = hashlib.blake2b("\n".join(keys).encode(), digest_size=8).hexdigest()
         is_same = self.before.get("incomplete") == digest
         state = self.remembered() if is_same else self.before
-        self.reading.state[str(self.project_id)] = {**state, "incomplete": digest}
+        self.reading.remember(self.project_id, {**state, "incomplete": digest})
         self.reading.metrics.setdefault("incomplete", {})[str(self.project_id)] = {
             "rows": len(self.own),
             "total": (self._total or 0) - self.start,
@@ -375,6 +391,9 @@ class ProjectList:
 
     def settle(self) -> Iterator[Any]:
         """Delete what is gone, and remember what was read; keep rows where that is doubtful."""
+        if self._unusable:
+            # one of the rows that seem to be missing may be that of a record without a usable key
+            self._complete = False
         if self._complete and self.rows_missing:
             self._leave_incomplete()
         elif self._complete:
@@ -398,7 +417,7 @@ class ProjectList:
             return
         if not self.start and self.pages:
             self._note_numbers()
-        self.reading.state[str(self.project_id)] = self.remembered()
+        self.reading.remember(self.project_id, self.remembered())
 
     def _note_numbers(self) -> None:
         """Notes how many rows the whole list has, for them to be counted when they are loaded."""
@@ -449,7 +468,9 @@ class ProjectList:
         yield from self._end_job()
 
     def _end_job(self) -> Iterator[Any]:
-        if not self._to_come:
+        # a page may wait for dlt to take its rows while the last page comes and ends the list
+        if not self._to_come and not self._is_completed:
+            self._is_completed = True
             yield from self.completed()
         yield from self.reading.end_one()
 
@@ -499,6 +520,7 @@ class ProjectList:
         """The records of a page that was read; none where the list has ended before it."""
         try:
             records = self.records(page)
+            self._unusable += len(self.client.rejected.get(page.path, ()))
         except NotOfferedError as error:
             self.reading.metrics["not_offered"] = str(error)
             self._complete = False
@@ -568,3 +590,4 @@ def note_client(client: TrackerClient, metrics: dict[str, Any]) -> None:
     """Notes what a client counts and is refused, so that it ends in dlt's trace of the run."""
     metrics["counts"] = client.counts
     metrics["refused_fields"] = client.refused_fields
+    metrics["unparsable"] = client.rejected

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tracker_server import Behaviour, TrackerServer
-from tracker_server.faults import EmptyList, Fault, MissingRows, Status
+from tracker_server.faults import (
+    ByteOrderMark,
+    DeepValue,
+    EmptyList,
+    EmptyPage,
+    Fault,
+    HtmlPage,
+    InvalidUtf8,
+    LongNumber,
+    MissingRows,
+    SetAttribute,
+    ShortLaterPages,
+    Status,
+    WrongTotal,
+)
 from tracker_server.workspace import Workspace
 
 from .conftest import Command
@@ -167,7 +182,8 @@ def test_a_list_that_is_empty_once_is_read_again(
     loaded: Command, server: TrackerServer, with_or_without_feed: bool
 ) -> None:
     touch_every_project(server.workspace)
-    server.behaviour.faults = [EmptyList(times=1, where=lambda r: r.endpoint != "projects")]
+    lists = ("projects", "accounts", "account_memberships")
+    server.behaviour.faults = [EmptyList(times=1, where=lambda r: r.endpoint not in lists)]
     told = run(loaded, 0)
     assert not told["kept"]
     assert_loaded(loaded, truth(server))
@@ -221,3 +237,107 @@ def test_a_list_that_cannot_be_accepted_is_named(command: Command, text: str) ->
     result = command("--accept-deletions", text)
     assert result.returncode == 2, result.stderr
     assert repr(text) in result.stderr
+
+
+def test_records_that_no_column_takes_are_rejected_one_by_one(
+    loaded: Command, server: TrackerServer, with_or_without_feed: bool
+) -> None:
+    workspace = server.workspace
+    project_id, project = next(iter(workspace.projects.items()))
+    stories, labels = list(project.stories), list(project.labels)
+    (member, *_), other = project.memberships, list(workspace.projects)[1]
+    for story_id in stories[:8]:
+        workspace.edit_story(story_id, name="Edited")
+    workspace.create_label(project_id, "fresh")
+    workspace.create_story(other, name="Elsewhere")
+    before = loaded.tables()
+    faults = [
+        ("estimate", "2021-03-01T10:00:00+05:45", stories[0]),
+        ("estimate", "abc", stories[1]),
+        ("transitions.*.project_version", "abc", stories[2]),
+        ("id", "abc", stories[3]),
+        ("ID", 5, stories[4]),
+        ("projectId", 77, stories[5]),
+        ("_dlt_load_id", "abc", stories[6]),
+        ("id", "abc", member),
+    ]
+    server.behaviour.faults = [
+        *(SetAttribute(attribute=a, value=v, record_ids={one}) for a, v, one in faults),
+        LongNumber(record_ids={stories[7]}),
+        DeepValue(attribute="name", depth=900, record_ids={labels[0]}),
+        DeepValue(attribute="name", depth=10_000, record_ids={labels[1]}),
+        InvalidUtf8(record_ids={labels[2]}),
+        ByteOrderMark(endpoints={"epics"}),
+        WrongTotal(10**19, endpoints={"iterations"}),
+    ]
+    told = run(loaded, 3)
+    assert told["tables"]["project_memberships"]["unusable"] == 1
+    assert told["tables"]["stories"]["unusable"] >= 1
+    assert told["rejected"].keys() == {"stories", "labels"}
+    tables = loaded.tables()
+    for name in ("stories", "labels", "project_memberships"):
+        assert {row["id"] for row in before[name]} <= {row["id"] for row in tables[name]}
+        assert len({row["id"] for row in tables[name]}) == len(tables[name])
+    names = {row["id"]: row["name"] for row in tables["stories"]}
+    assert all(names[stories[place]] == "Edited" for place in (0, 2, 4, 5, 6))
+    assert "Elsewhere" in names.values()
+    of_project = {row["id"] for row in tables["stories"] if row["project_id"] == project_id}
+    assert of_project == set(stories)
+    assert not tables["deleted_records"]
+
+    server.behaviour.faults = []
+    run(loaded, 0)
+    rows = {row["id"]: row for row in loaded.tables()["stories"]}
+    assert all(rows[one]["name"] == "Edited" for one in stories[:8])
+    assert all(rows[one["id"]]["estimate"] == one["estimate"] for one in project.stories.values())
+
+
+@pytest.mark.parametrize("fault", [ShortLaterPages(limit=2), EmptyPage(), EmptyPage(times=None)])
+def test_pages_that_are_shorter_than_the_first_lose_nothing(
+    loaded: Command, server: TrackerServer, fault: Fault
+) -> None:
+    workspace = server.workspace
+    touch_every_project(workspace)
+    before = loaded.tables()
+    limits = {"stories": 5, "iterations": 5}
+    server.behaviour = Behaviour(max_limits=limits, faults=[replace(fault)])
+    if not isinstance(fault, EmptyPage) or fault.times:
+        run(loaded, 0, "--full-refresh")
+        assert_loaded(loaded, truth(server))
+        return
+    told = run(loaded, 3, "--full-refresh")
+    assert {one["table"] for one in told["incomplete"]} >= {"stories", "iterations"}
+    tables = loaded.tables()
+    assert {row["id"] for row in before["stories"]} <= {row["id"] for row in tables["stories"]}
+    assert len(before["iterations"]) <= len(tables["iterations"])
+    told = run(loaded, 0)
+    assert not any(one["is_new"] for one in told["incomplete"])
+    server.behaviour = Behaviour()
+    touch_every_project(workspace)
+    run(loaded, 0, "--full-refresh")
+    assert_loaded(loaded, truth(server))
+
+
+def test_an_endpoint_that_fails_costs_only_itself(loaded: Command, server: TrackerServer) -> None:
+    workspace = server.workspace
+    touch_every_project(workspace)
+    first, second, third = workspace.projects
+    server.behaviour.faults = [
+        Status(500, endpoints={"labels"}),
+        Status(204, endpoints={"epics"}, projects={first}),
+        Status(405, endpoints={"releases"}),
+        Status(410, endpoints={"memberships"}, projects={second}),
+        HtmlPage(endpoints={"/projects/{id}/stories"}, projects={third}, params={"updated_after"}),
+        Status(502, endpoints={"activity"}, projects={third}),
+    ]
+    told = run(loaded, 3)
+    skipped = {(one["table"], one["project_id"]) for one in told["skipped"]}
+    assert {("labels", one) for one in workspace.projects} <= skipped
+    assert ("epics", first) in skipped
+    assert ("project_memberships", second) in skipped
+    assert "releases" in told["not_offered"]
+    names = [row["name"] for row in loaded.tables()["stories"]]
+    assert names.count("Something new") == 3
+    server.behaviour.faults = []
+    run(loaded, 0)
+    assert_loaded(loaded, truth(server))

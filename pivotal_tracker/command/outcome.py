@@ -79,6 +79,7 @@ class Outcome:
             self.skipped
             or self.unread
             or any(one.is_loss for one in self.differences)
+            or self.has_rejected
             or any(one.is_new for one in self.kept)
             or any(one["is_new"] for one in self.incomplete)
         )
@@ -139,6 +140,27 @@ class Outcome:
             for table, each in self.noted.items()
             for project, kept in each.get("kept", {}).items()
         ]
+
+    @property
+    def unparsable(self) -> dict[str, list[str]]:
+        """Records that are not valid JSON, by the path of their list."""
+        noted = self.noted.values()
+        return next((each["unparsable"] for each in noted if "unparsable" in each), {})
+
+    @property
+    def rejected(self) -> dict[str, dict[str, str]]:
+        """Some of the records that could not be loaded, by table and key, and why."""
+        return {name: each["rejected"] for name, each in self.noted.items() if each.get("rejected")}
+
+    @property
+    def has_rejected(self) -> bool:
+        """Whether a record of a server could not be loaded as it came."""
+        if "load_report" in self.noted:
+            # that says what became of every row of an archive
+            return False
+        counts = sum((Counter(each) for each in self.records.values()), Counter[str]())
+        names = ("rejected", "unusable", "replaced_keys")
+        return bool(self.unparsable or any(counts[name] for name in names))
 
     @property
     def incomplete(self) -> list[dict[str, Any]]:
@@ -219,6 +241,8 @@ class Outcome:
             ],
             "kept": [asdict(one) for one in self.kept],
             "incomplete": self.incomplete,
+            "rejected": self.rejected,
+            "unparsable": self.unparsable,
             "accepted_deletions": self.accepted,
             "unread": self.unread,
             "not_offered": self.lacking("not_offered"),

@@ -166,11 +166,27 @@ def _lacking(outcome: Outcome) -> list[str]:
 
 def _left_out(outcome: Outcome) -> list[str]:
     """Records that no table could take."""
-    return [
-        f"Left out: {records['unusable']:,} records of {name}, which have no key."
-        for name, records in outcome.records.items()
-        if records.get("unusable")
+    lines = []
+    for name, records in outcome.records.items():
+        if records.get("unusable"):
+            lines.append(
+                f"Left out: {records['unusable']:,} records of {name}, which have no usable key."
+            )
+        if records.get("replaced_keys"):
+            lines.append(
+                f"Changed: {records['replaced_keys']:,} records nested in {name} had no usable "
+                "key, and got a negative one; the column beside it has what they had."
+            )
+        if records.get("rejected"):
+            key, why = next(iter(outcome.rejected[name].items()))
+            lines.append(
+                f"Rejected: {records['rejected']:,} records of {name}, first {key}: {why[:200]}"
+            )
+    lines += [
+        f"Rejected: {len(problems):,} records of {path}, first: {problems[0]}"
+        for path, problems in outcome.unparsable.items()
     ]
+    return _first_of(lines, "lines", "--summary FILE")
 
 
 def _differing(outcome: Outcome) -> list[str]:
