@@ -322,6 +322,7 @@ def _load(
     """Loads the source and what is wanted beside it, and notes it as far as it came."""
     pipeline = loading.pipeline
     loading.complete_interrupted_run()
+    outcome.set_aside = loading.set_aside
     try:
         _run(loading, source, options, outcome.traces)
     except BaseException:

@@ -275,7 +275,7 @@ class TrackerClient:
             return self._json(content)
         elements = split_list(content)
         if elements is None:
-            raise FailedRequestError(f"{page.path}: the response is not JSON. {self.advice}")
+            raise FailedRequestError(f"{page.path}: the response is not JSON.")
         records = []
         for element in elements:
             try:
@@ -457,7 +457,7 @@ class TrackerClient:
         try:
             self._raise_for(self._request(PROJECTS.path, None))
         except FailedRequestError as error:
-            raise UnreachableError(str(error)) from error
+            raise UnreachableError(f"{error} {self.advice}") from error
         except UnreadableError:
             pass
         self._failed_in_a_row = 0
@@ -518,9 +518,10 @@ class TrackerClient:
             attempts = 1 if self._is_only_attempt else self._runtime.request_max_attempts
             path = urlsplit(error.request.url).path if error.request and error.request.url else host
             problem = f"{path}: no usable response in {attempts} attempts: {_described(error)}."
-            return FailedRequestError(f"{problem} {self.advice}")
-        kind = FailedRequestError if self.counts["answers"] else UnreachableError
-        return kind(f"{problem} {self.advice}")
+            return FailedRequestError(problem)
+        if self.counts["answers"]:
+            return FailedRequestError(problem)
+        return UnreachableError(f"{problem} {self.advice}")
 
     @property
     def advice(self) -> str:
@@ -564,7 +565,7 @@ class TrackerClient:
             raise InvalidRequestError(what)
         if 400 <= status < 500 and status not in (requests.codes.too_many, requests.codes.timeout):
             raise PerhapsNotOfferedError(what)
-        raise FailedRequestError(f"{what}. {self.advice}")
+        raise FailedRequestError(f"{what.rstrip('.')}.")
 
 
 def _described(error: BaseException) -> str:

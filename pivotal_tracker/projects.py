@@ -8,7 +8,7 @@ from typing import Any
 
 import dlt
 
-from .client import NotOfferedError, RefusedError, TrackerClient, UnreadableError
+from .client import FailedRequestError, TrackerClient, UnreadableError
 from .errors import TrackerError
 from .reading import note_client
 from .rows import Key, Record, Tombstones, in_tracker_words
@@ -28,7 +28,9 @@ def listed_projects(client: TrackerClient) -> list[Record]:
     """
     try:
         listed = client.records(client.page(PROJECTS))
-    except (NotOfferedError, RefusedError) as error:
+    except FailedRequestError as error:
+        raise TrackerError(f"{error} {client.advice}") from error
+    except UnreadableError as error:
         raise TrackerError(
             f"{error} base_url must go up to and including /services/v5. {client.advice}"
         ) from error

@@ -51,12 +51,14 @@ class Outcome:
     Attributes:
         place: Where the rows went: `destination`, `dataset` and `shard`.
         traces: What dlt noted of each pipeline run: the source's, perhaps the attachments'.
+        set_aside: Where packages of earlier runs were copied that can never be loaded, and why.
         differences: The lists whose numbers of rows do not agree.
         views: What became of them; None if none were wanted.
     """
 
     place: dict[str, str] = field(default_factory=dict)
     traces: list[PipelineTrace] = field(default_factory=list)
+    set_aside: str = ""
     differences: Sequence[Difference] = ()
     views: Views | None = None
 
@@ -243,6 +245,7 @@ class Outcome:
             "incomplete": self.incomplete,
             "rejected": self.rejected,
             "unparsable": self.unparsable,
+            "set_aside": self.set_aside or None,
             "accepted_deletions": self.accepted,
             "unread": self.unread,
             "not_offered": self.lacking("not_offered"),

@@ -49,6 +49,7 @@ def remarks(outcome: Outcome) -> str:
                 f"Skipped: {f'project {project}, ' if project else ''}{table}: {why}"
                 for table, project, why in outcome.skipped
             ),
+            *_set_aside(outcome),
             *_kept(outcome),
             *_incomplete(outcome),
             *(f"Not read to its end: {name}: {why}" for name, why in outcome.unread.items()),
@@ -118,6 +119,15 @@ def _unchanged(outcome: Outcome) -> list[str]:
         names = ", ".join(map(str, vanished))
         lines.append(f"Not in the list of projects any more, rows kept: {names}")
     return lines
+
+
+def _set_aside(outcome: Outcome) -> list[str]:
+    if not outcome.set_aside:
+        return []
+    return [
+        "What an earlier run had read can never be loaded. It was copied aside and given up, and "
+        f"its data was read again. {outcome.set_aside}"
+    ]
 
 
 def _kept(outcome: Outcome) -> list[str]:
