@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +63,10 @@ def assert_loaded(command: Command, expected: Tables, *but: str) -> None:
     """Compare whole tables, except for those that never shrink and some others."""
     names = (*ONLY_ADDED_TO, *but)
     assert_tables_equal(without(command.tables(), *names), without(expected, *names))
+
+
+def deletions(tables: Tables) -> set[tuple[str, int]]:
+    return {(row["kind"], row["id"]) for row in tables["deleted_records"]}
 
 
 def touch_every_project(workspace: Workspace) -> None:
@@ -146,7 +151,7 @@ def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
         rows = [row for row in before[name] if row.get("project_id") in (None, emptied)]
         kept = {row[next(iter(row))] for row in tables[name]}
         assert {row[next(iter(row))] for row in rows} <= kept, name
-    assert not tables["deleted_records"]
+    assert deletions(tables) == deletions(before)
 
     told = run(loaded, 0)
     assert kept_lists(told) == expected - with_stories
@@ -166,8 +171,7 @@ def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
     }
     tables = loaded.tables()
     assert not [row for row in tables["labels"] if row["project_id"] == emptied]
-    deleted = {(row["kind"], row["id"]) for row in tables["deleted_records"]}
-    assert deleted == {
+    assert deletions(tables) - deletions(before) == {
         *(("label", row["id"]) for row in labels),
         *(("workspace", row["id"]) for row in before["workspaces"]),
     }
@@ -283,7 +287,7 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
     assert "Elsewhere" in names.values()
     of_project = {row["id"] for row in tables["stories"] if row["project_id"] == project_id}
     assert of_project == set(stories)
-    assert not tables["deleted_records"]
+    assert deletions(tables) == deletions(before)
 
     server.behaviour.faults = []
     run(loaded, 0)
@@ -341,3 +345,34 @@ def test_an_endpoint_that_fails_costs_only_itself(loaded: Command, server: Track
     server.behaviour.faults = []
     run(loaded, 0)
     assert_loaded(loaded, truth(server))
+
+
+PACKAGE_THAT_CANNOT_BE_LOADED = """
+import pivotal_tracker_pipeline
+from pivotal_tracker.trial import Trial
+Trial.check = lambda self, rows: None
+sys.exit(pivotal_tracker_pipeline.main(["--no-views", "--resource", "stories"]))
+"""
+
+
+def test_a_package_that_can_never_be_loaded_is_set_aside_and_read_again(
+    loaded: Command, server: TrackerServer
+) -> None:
+    """Such a package is what an earlier version of the source has left."""
+    first, second, *_ = next(iter(server.workspace.projects.values())).stories
+    values = {first: "2021-03-01T10:00:00+05:45", second: "abc"}
+    for story_id in values:
+        server.workspace.edit_story(story_id, name="Edited")
+    server.behaviour.faults = [
+        SetAttribute(attribute="estimate", value=value, record_ids={story_id})
+        for story_id, value in values.items()
+    ]
+    assert loaded.python(PACKAGE_THAT_CANNOT_BE_LOADED).returncode == 1
+    server.behaviour.faults = []
+    told = run(loaded, 0, "--resource", "stories")
+    assert "copied aside" in told["stdout"]
+    folder = told["set_aside"].split(": ")[0]
+    assert list(Path(folder).rglob("*.jsonl*"))
+    expected = truth(server)
+    assert comparable(loaded.tables()["stories"]) == comparable(expected["stories"])
+    assert run(loaded, 0, "--resource", "stories")["set_aside"] is None

@@ -747,6 +747,9 @@ def test_the_accounts_that_may_be_read_are_read_beside_one_that_may_not(mirror: 
     workspace.accounts.clear()
     workspace.create_project(name="One more")
     mirror.load("accounts", "account_memberships")
+    assert mirror.tables()["accounts"]
+    accepted = ["accounts", "account_memberships"]
+    mirror.load(*accepted, accept_deletions=accepted)
     tables = mirror.tables()
     assert not tables["accounts"]
     assert not tables["account_memberships"]
