@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
@@ -278,12 +279,19 @@ def _complete_keys(table: Table, rows: list[Row]) -> int:
     return replaced
 
 
+@cache
+def _declared_names(table: Table) -> frozenset[str]:
+    return frozenset({*table.columns, *table.nested, *_OUR_KEYS})
+
+
 def _with_own_names(table: Table, row: Row) -> Row:
     """Rename undeclared attributes that dlt would write into a declared column, or its own.
 
     dlt spells `projectId` as `project_id`, and one of the two would overwrite the other.
     """
-    taken = {*table.columns, *table.nested, *_OUR_KEYS}
+    taken = _declared_names(table)
+    if row.keys() <= taken:
+        return row
     renamed: Row = {}
     for name, value in row.items():
         spelled = name if name in taken else _NAMING.normalize_path(name)
