@@ -138,7 +138,7 @@ def _whole_list(run: Run, resource: str, read: Callable[[], _List | None]) -> Re
         missing = _missing(table, held, listed)
     yield listed.records
     kept = set[Key]() if is_accepted else _doubtful(held, listed, missing)
-    _note(run, kept, len(missing) if is_accepted else None)
+    _note(run, resource, kept, len(missing) if is_accepted else None)
     yield tombstones(table, missing - kept)
     run.collect_deleted({"kind": table.kind, "id": key, "project_id": 0} for key in missing - kept)
 
@@ -154,14 +154,16 @@ def _doubtful(held: Set[Key], listed: _List, missing: set[Key]) -> set[Key]:
     return missing.intersection(listed.empty)
 
 
-def _note(run: Run, kept: set[Key], accepted: int | None) -> None:
+def _note(run: Run, resource: str, kept: set[Key], accepted: int | None) -> None:
     """Note how many rows were kept, or were deleted as the user has accepted it."""
     if run.load_id is None:
         return
-    metrics, state = dlt.current.resource_metrics(), dlt.current.resource_state()
+    metrics = dlt.current.resource_metrics()
     if kept:
-        note_kept(state, metrics, None, len(kept))
+        note_kept(dlt.current.resource_state(), metrics, None, len(kept))
     else:
-        state.pop("kept_since", None)
+        # asking for the state of a resource makes one
+        states = dlt.current.source_state().get("resources", {})
+        states.get(resource, {}).pop("kept_since", None)
     if accepted is not None:
         note_accepted(metrics, None, accepted)

@@ -516,8 +516,10 @@ class TrackerClient:
             )
         else:
             attempts = 1 if self._is_only_attempt else self._runtime.request_max_attempts
-            path = urlsplit(error.request.url).path if error.request and error.request.url else host
-            problem = f"{path}: no usable response in {attempts} attempts: {_described(error)}."
+            url = urlsplit((error.request and error.request.url) or "")
+            problem = (
+                f"{host}{url.path}: no usable response in {attempts} attempts: {_described(error)}."
+            )
             return FailedRequestError(problem)
         if self.counts["answers"]:
             return FailedRequestError(problem)

@@ -95,7 +95,8 @@ class StoryList(ProjectList):
 
     def completed(self) -> Iterator[Any]:
         """Looks for what paging may have missed before anything is called gone."""
-        if not self._is_whole or not self._complete or self.rows_missing:
+        has_shifted = len(self.versions) > 1 or (None in self.versions and self.pages > 1)
+        if not self._is_whole or not self._complete or (self.rows_missing and not has_shifted):
             yield from self.settle()
             return
         gone = self.missing()
@@ -103,7 +104,6 @@ class StoryList(ProjectList):
         if self._is_doubtful and not self.is_repeated:
             yield from self.repeat()
             return
-        has_shifted = len(self.versions) > 1 or (None in self.versions and self.pages > 1)
         if gone or has_shifted:
             yield from self.reading.begin([partial(self._search, gone, has_shifted)])
         else:

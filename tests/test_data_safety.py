@@ -376,3 +376,20 @@ def test_a_package_that_can_never_be_loaded_is_set_aside_and_read_again(
     expected = truth(server)
     assert comparable(loaded.tables()["stories"]) == comparable(expected["stories"])
     assert run(loaded, 0, "--resource", "stories")["set_aside"] is None
+
+
+def test_labels_of_a_release_go_with_it_to_another_project(
+    loaded: Command, server: TrackerServer
+) -> None:
+    workspace = server.workspace
+    here, there, _ = workspace.projects
+    label = workspace.create_label(here, "of a release")
+    release = workspace.create_story(here, name="Release", story_type="release")
+    workspace.edit_story(release["id"], label_ids=[label["id"]])
+    run(loaded, 0)
+    rows = loaded.tables()["releases__labels"]
+    assert [row["release_id"] for row in rows] == [release["id"]]
+    workspace.move_story_to_project(release["id"], there)
+    workspace.edit_story(release["id"], label_ids=[])
+    run(loaded, 0)
+    assert_loaded(loaded, truth(server))
