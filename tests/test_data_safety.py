@@ -372,7 +372,7 @@ def test_a_package_that_can_never_be_loaded_is_set_aside_and_read_again(
     told = run(loaded, 0, "--resource", "stories")
     assert "copied aside" in told["stdout"]
     folder = told["set_aside"].split(": ")[0]
-    assert list(Path(folder).rglob("*.jsonl*"))
+    assert list(Path(folder).rglob("stories.*"))
     expected = truth(server)
     assert comparable(loaded.tables()["stories"]) == comparable(expected["stories"])
     assert run(loaded, 0, "--resource", "stories")["set_aside"] is None
