@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 EMULATOR = .venv-bigquery-emulator
 
-.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest system browser postgres emulator \
+.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system browser postgres emulator \
 	screenshots lint format cassettes check-bigquery benchmarks docs wheel verified-source clean
 
 help:              ## what there is to make
@@ -43,6 +43,10 @@ test:              ## lint and every test, with the set-up that they need
 
 pytest: setup-dev  ## every test that can run here
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+EXAMPLES ?= 1000
+fuzz: setup-dev    ## random edits, runs and faults, EXAMPLES sequences of them
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -p no:cacheprovider tests/test_fuzz.py
 
 system:            # one after the other, as apt-get runs once at a time
 	@$(MAKE) --no-print-directory browser

@@ -43,6 +43,7 @@ from pivotal_tracker.command.watching import (
     tell_slack,
 )
 from pivotal_tracker.defaults import set_defaults
+from pivotal_tracker.deletions import Accepted
 from pivotal_tracker.tables import ARCHIVE_TABLES
 from pivotal_tracker.views import create_views
 
@@ -137,6 +138,13 @@ def command_line() -> argparse.ArgumentParser:
         help="read and write everything again; deletes only what a complete list does not have "
         "any more",
     )
+    add(
+        "--accept-deletions",
+        nargs="+",
+        metavar="PROJECT/TABLE",
+        help="delete, in this run, the rows that these lists lack (99/labels), though a list is "
+        "suddenly empty or much shorter",
+    )
     add("--no-views", action="store_true", help="leave out the views of Tracker's metrics")
     add("--attachments", metavar="DIR", help="also download the files of comments into this folder")
     add(
@@ -161,7 +169,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.archive and options.shard:
         parser.error("--shard does not go with --archive: files are read as one whole")
-    for name in ("sample", "full_refresh") if options.archive else ():
+    try:
+        Accepted(options.accept_deletions or ())
+    except TrackerError as error:
+        parser.error(f"--accept-deletions: {error}")
+    archive_has_no = ("sample", "full_refresh", "accept_deletions") if options.archive else ()
+    for name in archive_has_no:
         if getattr(options, name):
             parser.error(
                 f"--{name.replace('_', '-')} does not go with --archive: an archive is always "
@@ -309,6 +322,7 @@ def _load(
     """Loads the source and what is wanted beside it, and notes it as far as it came."""
     pipeline = loading.pipeline
     loading.complete_interrupted_run()
+    outcome.set_aside = loading.set_aside
     try:
         _run(loading, source, options, outcome.traces)
     except BaseException:
@@ -348,6 +362,7 @@ def _tell_of_failure(options: argparse.Namespace, error: Exception) -> None:
 def _server(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_source(
         full_refresh=options.full_refresh,
+        accept_deletions=options.accept_deletions,
         shard=str(options.shard),
         **options.source,
     )

@@ -15,6 +15,7 @@ from .attachments import attachment_records
 from .check import Findings, check_archives, check_server
 from .client import MissingTokenError, TrackerClient
 from .counting import Difference, differences
+from .deletions import Accepted
 from .destination import only_adds
 from .errors import TrackerError
 from .gathering import gather_people
@@ -65,6 +66,7 @@ def pivotal_tracker_source(
     full_refresh: bool = False,
     shard: str = "",
     comments_one_by_one: bool = True,
+    accept_deletions: list[str] | None = None,
 ) -> Sequence[DltResource]:
     """All that a server of Tracker's API v5 knows of the projects that a token sees.
 
@@ -84,6 +86,10 @@ def pivotal_tracker_source(
             `gather_people` brings `people` up to date.
         comments_one_by_one: Where the server gives stories without their comments, as LiteTracker
             does, ask for those of each: one request a story, in every run that reads it.
+        accept_deletions: Lists, as `PROJECT/TABLE` such as `99/labels`, of which this run deletes
+            the rows that the server does not give any more. A list that is suddenly empty, or has
+            lost most of its rows, keeps them otherwise. For `workspaces`, `accounts` and
+            `account_memberships`, only the table.
 
     Returns:
         `projects`, a transformer for each table that is read project by project, the lists of the
@@ -96,6 +102,7 @@ def pivotal_tracker_source(
     client = TrackerClient(base_url, api_token, requests_per_second)
     part = Shard.parsed(shard)
     wanted = _as_ids(project_ids)
+    accepted = Accepted(accept_deletions or ())
     runs: list[Run] = []
 
     def run() -> Run:
@@ -108,6 +115,7 @@ def pivotal_tracker_source(
                     part,
                     full_refresh=full_refresh,
                     comments_one_by_one=comments_one_by_one,
+                    accepted=accepted,
                 )
             ]
             _refuse_to_change_files(runs[-1], "load")
@@ -316,13 +324,22 @@ def _refuse_to_change_files(run: Extraction, what_to_do: str) -> None:
 
 
 def _state_of_projects(run: Run, *, full_refresh: bool) -> dict[str, Any]:
-    """What a resource remembers of each project: nothing after a refresh, or of another dataset."""
+    """What a resource remembers of each project: nothing of another dataset.
+
+    After a refresh it only knows which rows were kept, and up to which version activity is known.
+    """
     if run.load_id is None:
         return {}
     state: dict[str, Any] = dlt.current.resource_state()
-    if full_refresh or not run.loaded.is_remembered:
+    if not run.loaded.is_remembered:
         state.clear()
     projects: dict[str, Any] = state.setdefault("projects", {})
+    for project_id, before in projects.items() if full_refresh else ():
+        names = ("kept_since", "read_version")
+        kept = {name: before[name] for name in names if name in before}
+        if before.get("version") is not None:
+            kept["read_version"] = before["version"]
+        projects[project_id] = kept
     return projects
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeGuard
 
-from .client import InvalidRequestError, NotOfferedError, RefusedError, TrackerClient
+from .client import TrackerClient, UnreadableError
 from .rows import Record
 from .settings import MOST_CHANGES, PROJECT_ENDPOINTS
 
@@ -174,11 +174,10 @@ class Feeds:
         offset = 0
         while True:
             try:
-                page = self._client.page(
-                    PROJECT_ENDPOINTS["activity"], offset, asked, id=project_id
-                )
+                get = self._client.later_page if offset else self._client.page
+                page = get(PROJECT_ENDPOINTS["activity"], offset, asked, id=project_id)
                 records = self._client.records(page)
-            except (InvalidRequestError, NotOfferedError, RefusedError):
+            except UnreadableError:
                 return None
             new = {str(r.get("guid")): r for r in records if str(r.get("guid")) not in activities}
             if not offset and not any(r.get("project_version") == version for r in records):

@@ -10,7 +10,13 @@ import dlt
 from dlt.common.configuration import with_config
 
 from .accounts import read_list
-from .client import InvalidRequestError, NotOfferedError, RefusedError, TrackerClient
+from .client import (
+    InvalidRequestError,
+    NotOfferedError,
+    RefusedError,
+    TrackerClient,
+    UnreadableError,
+)
 from .projects import project_list
 from .settings import (
     ACCOUNT_MEMBERSHIPS,
@@ -95,7 +101,7 @@ def check_archives(paths: Sequence[str]) -> Findings:
 def _owner(client: TrackerClient) -> str:
     try:
         me = client.get("me")
-    except (NotOfferedError, RefusedError):
+    except UnreadableError:
         return "(the server does not say)"
     if not isinstance(me, dict):
         return "(the server does not say)"
@@ -121,5 +127,7 @@ def _offer(client: TrackerClient, endpoint: Endpoint, of_id: int = 0) -> str:
         return f"refused to this token: {error}"
     except InvalidRequestError as error:
         return f"not understood by this server: {error}"
+    except UnreadableError as error:
+        return f"cannot be read: {error}"
     rows = "" if page.total is None else f", {page.total:,} in project {of_id}"
     return f"offered{rows}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json as stdlib_json
 import re
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -25,10 +27,25 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from .errors import TrackerError
 from .fields import OF_EVERY_RECORD, named_in, outermost, without
-from .settings import MOST_REDIRECTS, SHUT_DOWN, TOKEN_PLACEHOLDER, TRACKER_URL, Endpoint
+from .settings import (
+    MOST_REDIRECTS,
+    MOST_ROWS,
+    PROJECTS,
+    SHUT_DOWN,
+    TOKEN_PLACEHOLDER,
+    TRACKER_URL,
+    Endpoint,
+)
 
 Record = dict[str, Any]
 Params = Mapping[str, Any]
+
+MAX_PATIENT_FAILURES = 3
+"""After so many failures of an endpoint it is asked without repetition; after so many in a row it
+is checked whether the server is up at all."""
+
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{},]', re.DOTALL)
+"""A string, or what lists and objects are made of."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -53,23 +70,31 @@ class UnreachableError(TrackerError):
     """The server gave no usable answer, however often it was asked."""
 
 
-class RefusedError(TrackerError):
-    """The server refuses one thing to this token, or does not have it; the rest may be readable."""
+class UnreadableError(TrackerError):
+    """One thing cannot be read; the rest may be."""
+
+
+class RefusedError(UnreadableError):
+    """The server refuses one thing to this token, or does not have it."""
 
 
 class UnfoundError(RefusedError):
     """The server does not have it: it is gone, or this token may not know of it."""
 
 
-class NotOfferedError(TrackerError):
+class FailedRequestError(UnreadableError):
+    """The server gave no usable response to one request, though it is up."""
+
+
+class NotOfferedError(UnreadableError):
     """The server has no such endpoint for anyone."""
 
 
 class PerhapsNotOfferedError(NotOfferedError):
-    """It answers 404, and does not say whether the endpoint or only this one thing is missing."""
+    """It answers 404 or another permanent 4xx, perhaps for this one thing only."""
 
 
-class InvalidRequestError(TrackerError):
+class InvalidRequestError(UnreadableError):
     """The server does not take a parameter of the request (400)."""
 
 
@@ -114,6 +139,11 @@ class Page:
     inside: str = ""
     is_one: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is a list without records."""
+        return self.content.translate(None, b" \t\r\n") == b"[]"
+
     def following_offsets(self, returned: int) -> Sequence[int]:
         """Where the pages after this one begin, as far as it is known.
 
@@ -122,15 +152,19 @@ class Page:
 
         Returns:
             All of them where the server says how many rows there are; else the next one, as only an
-            empty page is the end. The step is the effective limit, not the one asked for, nor the
-            one that the server says where it gives fewer.
+            empty page is the end. The step is what this page returned; a later page may return
+            fewer.
         """
         if not returned or not self.is_paged:
             return ()
-        step = min(self.limit or returned, returned)
-        if self.total is None:
-            return (self.offset + step,)
-        return range(self.offset + step, self.total, step)
+        if self.known_total(returned) is None:
+            return (self.offset + returned,)
+        return range(self.offset + returned, self.total or 0, returned)
+
+    def known_total(self, returned: int) -> int | None:
+        """How many rows there are, unless the page itself proves the server's number wrong."""
+        is_wrong = self.total is not None and self.offset + returned > self.total
+        return None if is_wrong else self.total
 
 
 class TrackerClient:
@@ -143,6 +177,7 @@ class TrackerClient:
         counts: `requests` made, `attempts` that took, `answers` that came, and characters
             `replaced` because no database can hold them.
         refused_fields: What the server refused to give when asked for it in `fields`.
+        rejected: What was wrong with records that could not be parsed, by the path of their list.
 
     Args:
         base_url: Up to and including `/services/v5`.
@@ -165,11 +200,16 @@ class TrackerClient:
         self.base_url = _checked_url(base_url)
         self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
         self.refused_fields: set[str] = set()
+        self.rejected: dict[str, list[str]] = {}
         self._refused: defaultdict[str, set[str]] = defaultdict(set)
         self._refused_params: set[str] = set()
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._next_request = 0.0
         self._lock = threading.Lock()
+        self._failures: Counter[str] = Counter()
+        self._failed_in_a_row = 0
+        self._has_succeeded = False
+        self._attempts = threading.local()
         self._runtime = resolve_configuration(RuntimeConfiguration())
         self._http = Client(
             request_timeout=self._runtime.request_timeout,
@@ -212,8 +252,7 @@ class TrackerClient:
         try:
             body = self._json(page.content)
         except _MalformedAnswerError:
-            # half a JSON text may end as a whole one does
-            body = self.get(page.path, page.params)
+            body = self._read_again(page)
         if isinstance(body, dict) and page.inside:
             if page.inside not in body:
                 raise NotOfferedError(f"{page.path} does not tell its {page.inside}.")
@@ -221,9 +260,35 @@ class TrackerClient:
         elif isinstance(body, dict) and page.is_one:
             body = [body]
         if not isinstance(body, list):
-            raise UnreachableError(f"{page.path} answered with something that is no list.")
+            raise FailedRequestError(f"{page.path}: the response is no list.")
         # a list of anything else has nothing that a table could hold
         return [record for record in body if isinstance(record, dict)]
+
+    def _read_again(self, page: Page) -> Any:
+        """The body of a page that is not JSON, requested again; its records one by one if need be.
+
+        Half a JSON text may end as a whole one does, which the next response mends. A record that
+        no parser takes stays as it is: it is left out and counted.
+        """
+        content = self._answer(page.path, page.params, closely=False, template=page.path).content
+        with contextlib.suppress(_MalformedAnswerError):
+            return self._json(content)
+        elements = split_list(content)
+        if elements is None:
+            raise FailedRequestError(f"{page.path}: the response is not JSON.")
+        records = []
+        for element in elements:
+            try:
+                records.append(self._json(element))
+            except _MalformedAnswerError:
+                self._note_rejected(page.path, element)
+        return records
+
+    def _note_rejected(self, path: str, element: bytes) -> None:
+        found = re.search(rb'"id"\s*:\s*(\d{1,18})', element[:10_000])
+        name = f"record {found[1].decode()}" if found else "a record"
+        with self._lock:
+            self.rejected[path] = [*self.rejected.get(path, []), f"{name} is not valid JSON"]
 
     def page(
         self,
@@ -255,7 +320,7 @@ class TrackerClient:
             if offset:
                 params["offset"] = offset
             try:
-                response = self._answer(path, params, closely=False)
+                response = self._answer(path, params, closely=False, template=endpoint.path)
             except InvalidRequestError as error:
                 named = named_in(str(error), fields)
                 if named:
@@ -282,6 +347,13 @@ class TrackerClient:
                     inside=endpoint.inside,
                     is_one=endpoint.is_one,
                 )
+
+    def later_page(
+        self, endpoint: Endpoint, offset: int, asked: Params | None = None, **path_values: Any
+    ) -> Page:
+        """A page after the first, requested twice if it is empty: it may be so by mistake."""
+        page = self.page(endpoint, offset, asked, **path_values)
+        return self.page(endpoint, offset, asked, **path_values) if page.is_empty else page
 
     def _refuse(self, endpoint: Endpoint, names: Set[str]) -> None:
         """Notes what an endpoint does not give; another may still have it."""
@@ -316,6 +388,7 @@ class TrackerClient:
     def _open(self, url: str, begin: int) -> requests.Response:
         if urlsplit(url).scheme not in ("http", "https"):
             raise UnreachableError("It was sent on to something that is no web address.")
+        self._attempts.is_only = False
         self._keep_pace()
         self._count("requests")
         try:
@@ -330,20 +403,64 @@ class TrackerClient:
             host = urlsplit(url).netloc
             raise UnreachableError(f"{host} gave no answer: {type(error).__name__}.") from error
 
-    def _answer(self, path: str, params: Params | None, *, closely: bool) -> requests.Response:
+    def _answer(
+        self, path: str, params: Params | None, *, closely: bool, template: str = ""
+    ) -> requests.Response:
+        """The response to a request, which is repeated unless its endpoint failed often before.
+
+        Raises:
+            TrackerError: There is no usable response; the kind says what can be done about it.
+        """
+        self._attempts.is_only = self._failures[template] >= MAX_PATIENT_FAILURES
+        try:
+            response = self._request(path, params, closely=closely)
+            self._raise_for(response)
+        except FailedRequestError:
+            self._failures[template] += 1
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= MAX_PATIENT_FAILURES:
+                self._require_up()
+            raise
+        except UnreadableError:
+            self._failed_in_a_row = 0
+            raise
+        self._failed_in_a_row, self._has_succeeded = 0, True
+        return response
+
+    def _request(
+        self, path: str, params: Params | None, *, closely: bool = False
+    ) -> requests.Response:
         self._keep_pace()
         self._count("requests")
         try:
-            response = self._rest.get(
+            return self._rest.get(
                 path,
                 params=dict(params or {}),
                 hooks={"response": [partial(self._on_answer, closely=closely)]},
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise self._unreachable(error) from error
-        self._raise_for(response)
-        return response
+            raise self._no_response(error) from error
+
+    @property
+    def _is_only_attempt(self) -> bool:
+        """Whether the request that this thread makes is not to be repeated."""
+        return getattr(self._attempts, "is_only", False)
+
+    def _require_up(self) -> None:
+        """Ask once for the list of projects, without which nothing can be read.
+
+        Raises:
+            UnreachableError: The server is down.
+        """
+        self._attempts.is_only = True
+        try:
+            self._raise_for(self._request(PROJECTS.path, None))
+        except FailedRequestError as error:
+            raise UnreachableError(f"{error} {self.advice}") from error
+        except UnreadableError:
+            pass
+        self._failed_in_a_row = 0
 
     def _keep_pace(self) -> None:
         if not self._interval:
@@ -379,13 +496,16 @@ class TrackerClient:
         A server that was never there is not waited for, one that went away is.
         """
         self._count("attempts")
+        if self._is_only_attempt:
+            return False
         if isinstance(error, requests.exceptions.SSLError) or _never_connected(error):
             return bool(self.counts["answers"])
         if response is not None:
-            return response.status_code == requests.codes.too_many or response.status_code >= 500
+            status = response.status_code
+            return status in (requests.codes.too_many, requests.codes.timeout) or status >= 500
         return isinstance(error, _PASSING_ERRORS)
 
-    def _unreachable(self, error: requests.RequestException) -> UnreachableError:
+    def _no_response(self, error: requests.RequestException) -> TrackerError:
         host = urlsplit(self.base_url).netloc
         if _never_connected(error):
             problem = f"{host} cannot be reached: no server answers there."
@@ -395,10 +515,14 @@ class TrackerClient:
                 f"this machine trusts ({_innermost(error)})."
             )
         else:
-            attempts = self._runtime.request_max_attempts
+            attempts = 1 if self._is_only_attempt else self._runtime.request_max_attempts
+            url = urlsplit((error.request and error.request.url) or "")
             problem = (
-                f"{host} gave no usable answer in {attempts} attempts: {type(error).__name__}."
+                f"{host}{url.path}: no usable response in {attempts} attempts: {_described(error)}."
             )
+            return FailedRequestError(problem)
+        if self.counts["answers"]:
+            return FailedRequestError(problem)
         return UnreachableError(f"{problem} {self.advice}")
 
     @property
@@ -418,6 +542,8 @@ class TrackerClient:
             return
         problem = _problem(response)
         what = f"{response.request.path_url.split('?')[0]}: {status} {problem.text}"
+        if status == 401 and self._has_succeeded:
+            raise RefusedError(what)
         if status == 401 or problem.code == "invalid_authentication":
             raise InvalidTokenError(
                 f"{_host(self.base_url)} does not accept the API token. Take it from your profile "
@@ -430,18 +556,24 @@ class TrackerClient:
             raise RefusedError(what)
         if problem.code == "route_not_found":
             raise NotOfferedError(what)
-        if status == 404:
-            raise PerhapsNotOfferedError(what)
         if 300 <= status < 400:
             target = urlsplit(response.headers.get("Location", ""))
-            raise UnreachableError(
+            raise FailedRequestError(
                 f"{_host(self.base_url)} sends to another address ({target.scheme}://"
                 f"{target.netloc}{target.path}), and the token goes to no other. If that is the "
                 f"server you mean, set it as base_url. {self.advice}"
             )
         if status == 400:
             raise InvalidRequestError(what)
-        raise UnreachableError(f"{what}. {self.advice}")
+        if 400 <= status < 500 and status not in (requests.codes.too_many, requests.codes.timeout):
+            raise PerhapsNotOfferedError(what)
+        raise FailedRequestError(f"{what.rstrip('.')}.")
+
+
+def _described(error: BaseException) -> str:
+    """What a request failed with; for a body that is not JSON, what it is instead."""
+    is_malformed = isinstance(error, _MalformedAnswerError)
+    return str(error) if is_malformed else type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -467,7 +599,7 @@ def _problem(response: requests.Response) -> _Problem:
 
 def _looks_like_json(content: bytes) -> bool:
     """Whether it begins and ends as JSON does: what a proxy's page or half a body seldom do."""
-    text = content.strip()
+    text = content.removeprefix(codecs.BOM_UTF8).strip()
     return text[:1] + text[-1:] in (b"[]", b"{}")
 
 
@@ -477,16 +609,54 @@ def _parsed(content: bytes) -> tuple[Any, int]:
     Raises:
         _MalformedAnswerError: It is not JSON.
     """
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
         value = json.loadb(content)
     except ValueError:
-        # a lone surrogate is an error to the fast parser and a character to the patient one
+        # a lone surrogate or a byte that is not UTF-8 is an error to the fast parser only
+        text = content.decode(errors="replace")
         try:
-            value = stdlib_json.loads(content)
-        except ValueError as error:
+            value = stdlib_json.loads(text, parse_int=_as_number)
+        except (ValueError, RecursionError) as error:
             raise _MalformedAnswerError(f"not JSON: {len(content)} bytes") from error
-        return _storable(value)
+        storable, replaced = _storable(value)
+        return storable, replaced + _count_invalid(content, text)
     return _storable(value) if b"\\u0000" in content else (value, 0)
+
+
+def _as_number(digits: str) -> int | float:
+    """A whole number as the fast parser has it: one that no column holds becomes a fraction."""
+    number = int(digits)
+    is_exact = -(2**63) <= number < 2**64 or abs(number) > sys.float_info.max
+    return number if is_exact else float(number)
+
+
+def _count_invalid(content: bytes, text: str) -> int:
+    """How many characters of a text stand for bytes that are not UTF-8."""
+    return text.count(_REPLACEMENT) - content.count(_REPLACEMENT.encode())
+
+
+def split_list(content: bytes) -> list[bytes] | None:
+    """The texts of the elements of a JSON list, which themselves need not be JSON.
+
+    None if brackets and quotes do not match, so that the text is half a list.
+    """
+    elements: list[bytes] = []
+    depth, begin = 0, 0
+    for token in _STRUCTURE.finditer(content):
+        mark = token[0]
+        if mark in (b"{", b"["):
+            depth += 1
+            begin = begin or token.end()
+        elif mark in (b"}", b"]"):
+            depth -= 1
+        if depth == 0 or (depth == 1 and mark == b","):
+            elements.append(content[begin : token.start()].strip())
+            begin = token.end()
+        if depth == 0:
+            is_list = content.lstrip()[:1] == b"[" and not content[begin:].strip()
+            return [one for one in elements if one] if is_list else None
+    return None
 
 
 def _storable(value: Any) -> tuple[Any, int]:
@@ -504,8 +674,11 @@ def _storable(value: Any) -> tuple[Any, int]:
 
 
 def _number(response: requests.Response, header: str) -> int | None:
+    """A number in a header; None where there is none, or one that cannot be right."""
     text = response.headers.get(header, "")
-    return int(text) if text.isdecimal() else None
+    if not text.isdecimal() or len(text) > len(str(MOST_ROWS)):
+        return None
+    return int(text)
 
 
 def _host(url: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any
@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo
 from dlt.common.utils import chunks
 
 from .changes import Touched, deletions_in, is_time, touched_by
-from .client import InvalidRequestError, NotOfferedError, Page, RefusedError, UnfoundError
-from .errors import TrackerError
+from .client import NotOfferedError, Page, UnfoundError, UnreadableError
 from .reading import ProjectList, State
 from .rows import Key, Record, in_tracker_words
 from .settings import (
@@ -38,6 +37,9 @@ class StoryList(ProjectList):
         until = self.before.get("until")
         self._until = until if is_time(until) else ""
         self._is_whole = True
+        self._is_doubtful = False
+        self._not_found: set[Key] = set()
+        self._found_by_id: list[Key] = []
 
     @property
     def is_surely_whole(self) -> bool:
@@ -93,11 +95,15 @@ class StoryList(ProjectList):
 
     def completed(self) -> Iterator[Any]:
         """Looks for what paging may have missed before anything is called gone."""
-        if not self._is_whole or not self._complete:
+        has_shifted = len(self.versions) > 1 or (None in self.versions and self.pages > 1)
+        if not self._is_whole or not self._complete or (self.rows_missing and not has_shifted):
             yield from self.settle()
             return
         gone = self.missing()
-        has_shifted = len(self.versions) > 1 or (None in self.versions and self.pages > 1)
+        self._is_doubtful = bool(self.unexplained(gone))
+        if self._is_doubtful and not self.is_repeated:
+            yield from self.repeat()
+            return
         if gone or has_shifted:
             yield from self.reading.begin([partial(self._search, gone, has_shifted)])
         else:
@@ -107,13 +113,31 @@ class StoryList(ProjectList):
         """The project's version, and when the last of its stories was updated."""
         return {**super().remembered(), "until": self._until}
 
+    def unexplained(self, missing: Collection[Key]) -> list[Key]:
+        """As of any list, without the stories that the server does not have when asked for each."""
+        return super().unexplained([key for key in missing if key not in self._not_found])
+
     def settle(self) -> Iterator[Any]:
         """As a list read whole; where it was not, nothing is gone for not having been read."""
+        if error := self.comments.failed.pop(self.project_id, None):
+            self.note_skipped(error)
         if self._is_whole:
             yield from super().settle()
-        elif self._complete:
-            self.reading.state[str(self.project_id)] = self.remembered()
-            yield from self.reading.write()
+            return
+        if self._complete and not self._unusable:
+            self.reading.remember(self.project_id, self.remembered())
+        yield from self.reading.write()
+
+    def _confirmed(self, missing: Collection[Key]) -> set[Key]:
+        """Those of the missing stories that are deleted or moved for sure."""
+        if self.is_accepted:
+            return set(missing)
+        return {key for key in missing if key in self._not_found} | self.explained(missing)
+
+    def _settle(self, missing: list[Key], kept: list[Key]) -> None:
+        missing = sorted(self._confirmed(missing))
+        # a list without stories that the server has may lack new ones too
+        super()._settle(missing, kept or (self._found_by_id if self._is_doubtful else []))
 
     def _ask_for_comments(self, stories: Sequence[Record]) -> Iterator[Any]:
         return self._take_commented(self.comments.added(stories, self.project_id))
@@ -134,9 +158,10 @@ class StoryList(ProjectList):
         offset: int | None = 0
         while offset is not None:
             try:
-                page = self.client.page(self.reading.endpoint, offset, asked, id=self.project_id)
+                get = self.client.later_page if offset else self.client.page
+                page = get(self.reading.endpoint, offset, asked, id=self.project_id)
                 pages.append(self.client.records(page))
-            except (InvalidRequestError, NotOfferedError, RefusedError):
+            except UnreadableError:
                 return None
             offset = next(iter(page.following_offsets(len(pages[-1]))), None)
             if page.total is None and len(pages) > 1:
@@ -169,8 +194,8 @@ class StoryList(ProjectList):
     def _read_again(self, ids: Sequence[int]) -> Iterator[Any]:
         try:
             return self._take_again(ids, self._stories(ids))
-        except (RefusedError, NotOfferedError) as error:
-            self._give_up(error)
+        except UnreadableError as error:
+            self.note_skipped(error)
             if isinstance(error, NotOfferedError):
                 # nothing can be read by its id: the next run reads the project whole
                 self.reading.state.pop(str(self.project_id), None)
@@ -178,8 +203,10 @@ class StoryList(ProjectList):
 
     def _take_again(self, ids: Sequence[int], stories: list[Record]) -> Iterator[Any]:
         """Takes stories read by id; those that did not come are gone from the project."""
-        self.take(stories)
         missing = set(ids) - {story.get("id") for story in stories}
+        stories = [*stories, *self._still_there(missing)]
+        self.take(stories)
+        missing = self._confirmed(missing - {story.get("id") for story in stories})
         loaded, name = self.reading.run.loaded, self.reading.table.name
         rows = loaded.rows(name, ["id", "project_id"], "id", missing)
         held = [one for one, project_id in rows if project_id == self.project_id]
@@ -197,11 +224,6 @@ class StoryList(ProjectList):
             for (story_id,) in loaded.rows(member.name, ["story_id"], "story_id", ids)
         }
 
-    def _give_up(self, error: TrackerError) -> None:
-        """Leaves the project to the next run: what cannot be read now is not gone."""
-        self._complete = False
-        self.reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
-
     def _stories(self, ids: Iterable[int]) -> list[Record]:
         """Stories by id, in as few requests as the server lets; without those that it lacks."""
         stories: list[Record] = []
@@ -211,21 +233,34 @@ class StoryList(ProjectList):
                     STORIES_BY_ID, asked={"ids": ",".join(map(str, chunk))}, id=self.project_id
                 )
                 stories += self.client.records(page)
-            except (NotOfferedError, RefusedError, InvalidRequestError):
+            except UnreadableError:
                 stories += self._one_by_one(chunk)
         return self.comments.added(stories, self.project_id)
 
-    def _one_by_one(self, ids: Iterable[int]) -> Iterator[Record]:
+    def _still_there(self, ids: Collection[int]) -> list[Record]:
+        """Those of the stories missing from a response that the server has when asked for each.
+
+        A response without them alone does not prove that they are deleted; activity, or a 404 for
+        the story, does.
+        """
+        doubtful = set(ids) - self._not_found - self.explained(ids)
+        stories = [] if self.is_accepted else self._one_by_one(sorted(doubtful))
+        return self.comments.added(stories, self.project_id)
+
+    def _one_by_one(self, ids: Iterable[int]) -> list[Record]:
+        stories: list[Record] = []
         for one in ids:
             try:
                 page = self.client.page(ONE_STORY, id=self.project_id, story_id=one)
-                yield from self.client.records(page)
+                stories += self.client.records(page)
             except UnfoundError:
-                continue
+                self._not_found.add(one)
             except NotOfferedError:
                 # a server may say so of a story that is gone
-                if one in self._listed:
+                if one in self._listed or self._is_doubtful:
                     raise
+                self._not_found.add(one)
+        return stories
 
     @cached_property
     def _listed(self) -> set[Key]:
@@ -245,15 +280,18 @@ class StoryList(ProjectList):
         """A story in whichever project it is, if this token may see it there."""
         try:
             return self.client.records(self.client.page(ANY_STORY, story_id=story_id))
-        except (RefusedError, NotOfferedError):
+        except UnreadableError:
             return []
 
     def _search(self, gone: list[Key], has_shifted: bool) -> Iterator[Any]:
         """Reads by id what the pages did not have: what seems gone, and what slipped between."""
         try:
-            return self._found([*self._stories(gone), *(self._slipped() if has_shifted else [])])
-        except (RefusedError, NotOfferedError) as error:
-            self._give_up(error)
+            found = self._stories(gone)
+            found += self._still_there(set(gone) - {story.get("id") for story in found})
+            self._found_by_id = [story["id"] for story in found]
+            return self._found([*found, *(self._slipped() if has_shifted else [])])
+        except UnreadableError as error:
+            self.note_skipped(error)
             return self._found([])
 
     def _found(self, stories: list[Record]) -> Iterator[Any]:
@@ -278,7 +316,8 @@ class StoryList(ProjectList):
         versions: set[int | None] = set()
         offset: int | None = 0
         while offset is not None:
-            page = self.client.page(STORY_IDS, offset, id=self.project_id)
+            get = self.client.later_page if offset else self.client.page
+            page = get(STORY_IDS, offset, id=self.project_id)
             records = self.client.records(page)
             new = {r["id"] for r in records if isinstance(r.get("id"), int)} - ids
             ids |= new
@@ -309,8 +348,21 @@ class ActivityList(ProjectList):
         yield from self.skip()
 
 
+class ReleaseList(ProjectList):
+    """The releases of a project: those of its stories that are of that type."""
+
+    def explained(self, missing: Collection[Key]) -> set[Key]:
+        """Those that activity names as stories or releases."""
+        return touched_by(self.earlier_changes() or ()).stories.intersection(missing)
+
+
 class DailyList(ProjectList):
     """A list that changes with the days too: read again when one has passed in the project."""
+
+    def explained(self, missing: Collection[Key]) -> set[Key]:
+        """All, if the project's settings changed, such as the day on which it starts."""
+        touched = touched_by(self.earlier_changes() or ())
+        return set(missing) if touched.project else set()
 
     def may_have_changed(self) -> bool:
         """Whether the project's version moved, or a day passed in its time zone."""
@@ -332,6 +384,12 @@ class IterationList(DailyList):
         """Finds what was touched; what it returns reads on from the first that may have changed."""
         feed = self.changes()
         return super().first_job() if feed is None else self._read_on(touched_by(feed))
+
+    def explained(self, missing: Collection[Key]) -> set[Key]:
+        """All, if the project's settings changed, or some iterations are left and stories moved."""
+        touched = touched_by(self.earlier_changes() or ())
+        is_explained = touched.project or (self.own and touched.stories)
+        return set(missing) if is_explained else set()
 
     def known(self) -> dict[Key, str]:
         """What the destination holds of the iterations that are read."""
@@ -394,6 +452,7 @@ def today_in(project: Record) -> str:
 LISTS: dict[str, type[ProjectList]] = {
     "stories": StoryList,
     "activity": ActivityList,
+    "releases": ReleaseList,
     "iterations": IterationList,
     "history_days": DailyList,
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import dlt
 
-from .client import NotOfferedError, RefusedError, TrackerClient
+from .client import FailedRequestError, TrackerClient, UnreadableError
 from .errors import TrackerError
 from .reading import note_client
 from .rows import Key, Record, Tombstones, in_tracker_words
@@ -28,7 +28,9 @@ def listed_projects(client: TrackerClient) -> list[Record]:
     """
     try:
         listed = client.records(client.page(PROJECTS))
-    except (NotOfferedError, RefusedError) as error:
+    except FailedRequestError as error:
+        raise TrackerError(f"{error} {client.advice}") from error
+    except UnreadableError as error:
         raise TrackerError(
             f"{error} base_url must go up to and including /services/v5. {client.advice}"
         ) from error
@@ -60,7 +62,7 @@ def project_list(
                 page = client.page(ONE_PROJECT, id=project_id)
                 for record in client.records(page):
                     records[project_id] = {**in_tracker_words(record), "id": project_id}
-            except (RefusedError, NotOfferedError) as error:
+            except UnreadableError as error:
                 skipped[str(project_id)] = str(error)
     own = [records[one] for one in wanted if one in records and one in shard]
     return own, {one for one in wanted if one not in shard}

@@ -8,21 +8,23 @@ Python, and slows the thread that writes them.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from .changes import deletions_in
 from .client import (
-    InvalidRequestError,
     NotOfferedError,
     Page,
     PerhapsNotOfferedError,
-    RefusedError,
     TrackerClient,
+    UnreadableError,
 )
+from .deletions import explained_by, is_doubtful, note_accepted, note_kept
 from .destination import only_adds
 from .errors import TrackerError
 from .loaded import KnownRows
@@ -51,8 +53,9 @@ class Reading:
         state: What is remembered of each project until the next run, by its id as text.
         metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
             reason, `refused_fields`, and `not_given`, the lists in records that were asked for in
-            vain; how many projects were `unchanged`; `counted`, how many rows the lists read whole
-            have; and the client's `counts`.
+            vain; `kept` and `accepted` by project id, see `deletions`; how many projects were
+            `unchanged`; `counted`, how many rows the lists read whole have; and the client's
+            `counts`.
         seen: The keys met so far, in any project.
         known: What the destination holds of the projects.
         answered: Whether the list of any project has been read.
@@ -70,6 +73,7 @@ class Reading:
     _lacking: dict[str, str] = field(default_factory=dict)
     _given: set[str] = field(default_factory=set)
     _missing: dict[Key, int] = field(default_factory=dict)
+    _earlier: dict[str, State] = field(default_factory=dict)
     _waiting: deque[Iterator[Job]] = field(default_factory=deque)
     _under_way: int = 0
     _is_finished: bool = False
@@ -128,8 +132,9 @@ class Reading:
     def _look_up(self, records: list[Record]) -> dict[Key, str]:
         """What the destination holds of records that no earlier run has seen in their list."""
         loaded = self.run.loaded
-        if self.name != STORIES and not loaded.has(LOAD_REPORT.name):
-            # only stories move, and files know projects by other ids than the server
+        if not self.table.nested and not loaded.has(LOAD_REPORT.name):
+            # of records that move to another project, only child rows need a look; but files know
+            # projects by other ids than the server
             return {}
         if self.table.key != ("id",):
             return {}
@@ -169,6 +174,7 @@ class Reading:
         yield from self.write(all_of_it=True)
         deleted = [key for key in self._missing if key not in self.seen]
         yield tombstones(self.table, deleted)
+        self._read_rejected_again()
         if self.table.kind:
             self.run.collect_deleted(
                 {
@@ -180,6 +186,18 @@ class Reading:
                 for key, project_id in self._missing.items()
             )
         self.run.finish(self.name)
+
+    def remember(self, project_id: int, state: State) -> None:
+        """Remember what was read of a project's list until the next run."""
+        self._earlier[str(project_id)] = self.state.get(str(project_id), {})
+        self.state[str(project_id)] = state
+
+    def _read_rejected_again(self) -> None:
+        """Have the next run read the lists again of which a record was rejected."""
+        rejected = self.run.writer(self.name).rejected_in if self.run.load_id else ()
+        for project_id in map(str, rejected):
+            if project_id in self._earlier:
+                self.state[project_id] = self._earlier[project_id]
 
     def _note_what_is_lacking(self) -> None:
         """Note which lists the server has not, for all projects or for some."""
@@ -224,13 +242,17 @@ class ProjectList:
         self._met: set[tuple[Any, ...]] = set()
         self._end: float = math.inf
         self._total: int | None = None
+        self._unusable = 0
         self._to_come = 1
         self._complete = True
+        self._is_completed = False
         self.own: set[Key] = set()
         """The keys of the list."""
         self.taken: Counter[Any] = Counter()
         """How many records of each project were first met in the list."""
         self._known: dict[Key, str] | None = None
+        self.is_repeated = False
+        """Whether the whole list was read a second time, as the first response was doubtful."""
 
     # what a table may do otherwise
 
@@ -242,7 +264,7 @@ class ProjectList:
     def may_have_changed(self) -> bool:
         """Whether there is anything to read, as far as the project's version tells."""
         version = self.project.get("version")
-        return version is None or self.before.get("version") != version
+        return version is None or self.before.get("version") != version or self.is_accepted
 
     def first_job(self) -> Iterator[Any]:
         """Reads the first page; what it returns takes its rows and says which pages follow."""
@@ -265,6 +287,11 @@ class ProjectList:
         return {"version": self.project.get("version")}
 
     # what all have in common
+
+    @property
+    def _is_unfiltered(self) -> bool:
+        """Whether the server's total is that of the list that is read."""
+        return True
 
     @property
     def before(self) -> State:
@@ -301,21 +328,101 @@ class ProjectList:
             reading.run.compare_with(reading.name, self._known)
         return self._known
 
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the user accepts, in this run, what the list lacks as deleted."""
+        return (self.project_id, self.reading.name) in self.reading.run.accepted
+
+    def explained(self, missing: Collection[Key]) -> set[Key]:
+        """Those of the missing keys of which activity says that they were deleted or moved."""
+        return explained_by(self.reading.table, missing, deletions_in(self.earlier_changes() or ()))
+
+    def earlier_changes(self) -> list[Record] | None:
+        """The activity since the list was last read completely, also in a full refresh."""
+        version = self.before.get("version") or self.before.get("read_version")
+        if version is None or not self.reading.compares:
+            return None
+        return self.reading.run.feeds.since(self.project_id, version)
+
+    def unexplained(self, missing: Collection[Key]) -> list[Key]:
+        """The missing keys that may not be deleted: empty unless the list is doubtful."""
+        listed, held = len(self.own), len(self.held)
+        if self.is_accepted or not is_doubtful(held, listed, len(missing)):
+            return []
+        explained = self.explained(missing)
+        unexplained = [key for key in missing if key not in explained]
+        return unexplained if is_doubtful(held, listed, len(unexplained)) else []
+
+    def repeat(self) -> Iterator[Any]:
+        """Read the whole list again."""
+        self.is_repeated, self._is_completed = True, False
+        self.own, self._met, self.versions = set(), set(), set()
+        self.pages, self._end, self._total, self._unusable = 0, math.inf, None, 0
+        self._to_come += 1
+        yield from self.reading.begin([partial(self._page_at, self.start)])
+
+    @property
+    def rows_missing(self) -> int:
+        """How many rows fewer the list gave than the server announced."""
+        if self._total is None or not self._is_unfiltered:
+            return 0
+        return max(0, self._total - self.start - len(self.own) - self._unusable)
+
+    def _leave_incomplete(self) -> None:
+        """Delete nothing, and do not advance unless the last run got the same rows.
+
+        A total may honestly be too large: of a list that gives the same rows again there is no more
+        to be had.
+        """
+        keys = sorted(map(str, self.own))
+        digest = hashlib.blake2b("\n".join(keys).encode(), digest_size=8).hexdigest()
+        is_same = self.before.get("incomplete") == digest
+        state = self.remembered() if is_same else self.before
+        self.reading.remember(self.project_id, {**state, "incomplete": digest})
+        self.reading.metrics.setdefault("incomplete", {})[str(self.project_id)] = {
+            "rows": len(self.own),
+            "total": (self._total or 0) - self.start,
+            "is_new": not is_same,
+        }
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Note that rows are kept, and do not advance what is remembered of the list."""
+        state = self.reading.state.setdefault(str(self.project_id), {})
+        note_kept(state, self.reading.metrics, self.project_id, len(keys))
+
     def missing(self) -> list[Key]:
         """The keys in the destination that this list does not have (any more)."""
         return [key for key in self.held if key not in self.own]
 
     def settle(self) -> Iterator[Any]:
-        """Deletes what is gone, and remembers what was read."""
-        if self._complete:
-            if self.ever_shrinks:
-                self.bury(self.missing())
-            if not self.start and self.pages:
-                self._note_numbers()
-            self.reading.state[str(self.project_id)] = self.remembered()
+        """Delete what is gone, and remember what was read; keep rows where that is doubtful."""
+        if self._unusable:
+            # one of the rows that seem to be missing may be that of a record without a usable key
+            self._complete = False
+        if self._complete and self.rows_missing:
+            self._leave_incomplete()
+        elif self._complete:
+            missing = self.missing() if self.ever_shrinks else []
+            kept = self.unexplained(missing)
+            if kept and not self.is_repeated:
+                yield from self.repeat()
+                return
+            self._settle(missing, kept)
         yield from self.reading.write()
         # of hundreds of projects, these are most of what the reading holds in memory
         self._known, self.own, self._met = {}, set(), set()
+
+    def _settle(self, missing: list[Key], kept: list[Key]) -> None:
+        gone = set(missing).difference(kept)
+        if self.is_accepted:
+            note_accepted(self.reading.metrics, self.project_id, len(gone))
+        self.bury(gone)
+        if kept:
+            self.keep(kept)
+            return
+        if not self.start and self.pages:
+            self._note_numbers()
+        self.reading.remember(self.project_id, self.remembered())
 
     def _note_numbers(self) -> None:
         """Notes how many rows the whole list has, for them to be counted when they are loaded."""
@@ -324,27 +431,38 @@ class ProjectList:
             "read": self.taken[self.project_id],
         }
 
-    def read(self, offset: int, asked: Record | None = None) -> Page | None:
+    def read(self, offset: int) -> Page | None:
         """The page, or None where it cannot be had, which the metrics then say."""
         reading = self.reading
         if "not_offered" in reading.metrics:
             return None
         try:
-            return self.client.page(reading.endpoint, offset, asked, id=self.project_id)
+            get = self.client.page if offset == self.start else self.client.later_page
+            return get(reading.endpoint, offset, id=self.project_id)
         except NotOfferedError as error:
             reading.lack(self.project_id, error)
-        except (RefusedError, InvalidRequestError) as error:
-            reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
+        except UnreadableError as error:
+            self.note_skipped(error)
         return None
 
-    def go_on(self, page: Page | None) -> Iterator[Any]:
-        """Takes the rows of a page, and gives dlt the jobs for the pages after it."""
+    def note_skipped(self, error: TrackerError) -> None:
+        """Leave the list to the next run: what cannot be read now is not gone."""
+        self._complete = False
+        self.reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
+
+    def go_on(self, page: Page | None, until: int | None = None) -> Iterator[Any]:
+        """Take the rows of a page, and give dlt the jobs for the pages after it.
+
+        Args:
+            page: The page; None where it cannot be had.
+            until: Where the page after it begins that is read anyway.
+        """
         self._to_come -= 1
         if page is None:
             self._complete = False
         else:
             records = self._records_of(page)
-            following = self._following(page, len(records))
+            following = self._following(page, len(records), until)
             yield from self.take_page(records)
             yield from self.reading.begin(following)
         yield from self._end_job()
@@ -355,7 +473,9 @@ class ProjectList:
         yield from self._end_job()
 
     def _end_job(self) -> Iterator[Any]:
-        if not self._to_come:
+        # a page may wait for dlt to take its rows while the last page comes and ends the list
+        if not self._to_come and not self._is_completed:
+            self._is_completed = True
             yield from self.completed()
         yield from self.reading.end_one()
 
@@ -371,6 +491,7 @@ class ProjectList:
             key = record_key(self.reading.table, record)
             if key is None:
                 self.reading.count_unusable()
+                self._unusable += 1
                 continue
             self.own.add(key)
             if key not in self.reading.seen:
@@ -404,9 +525,13 @@ class ProjectList:
         """The records of a page that was read; none where the list has ended before it."""
         try:
             records = self.records(page)
+            self._unusable += len(self.client.rejected.get(page.path, ()))
         except NotOfferedError as error:
             self.reading.metrics["not_offered"] = str(error)
             self._complete = False
+            return []
+        except UnreadableError as error:
+            self.note_skipped(error)
             return []
         self.reading.answered = True
         self.reading.note_given(records)
@@ -419,9 +544,9 @@ class ProjectList:
 
     def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
         # a server that ignores the offset gives the same pages for ever
-        has_new = page.total is not None or self._meets_new(records)
+        has_new = self._total is not None or self._meets_new(records)
         if page.offset == self.start:
-            self._total = page.total
+            self._total = page.known_total(len(records))
             return False
         return not records or not has_new
 
@@ -433,37 +558,41 @@ class ProjectList:
         self._met |= keys
         return is_new
 
-    def _following(self, page: Page, returned: int) -> Iterator[Job]:
-        if page.offset != self.start and page.total is not None:
-            # the first page has told them all
-            return iter(())
-        offsets = page.following_offsets(returned)
-        offsets = offsets if page.offset < self._end else ()
+    def _following(self, page: Page, returned: int, until: int | None) -> Iterator[Job]:
+        offsets: Sequence[int] = ()
+        if page.offset < self._end:
+            offsets = page.following_offsets(returned)
+        if page.offset != self.start and self._total is not None:
+            # the first page has told them all, unless this one is shorter than it said
+            self._total = min(self._total, self._total if page.total is None else page.total)
+            is_short = returned and until is not None and page.offset + returned < until
+            offsets = (page.offset + returned,) if is_short and page.offset < self._end else ()
         self._to_come += len(offsets)
-        return self._jobs(offsets)
+        return self._jobs(offsets, until if page.offset != self.start else self._total)
 
-    def _jobs(self, offsets: Sequence[int]) -> Iterator[Job]:
+    def _jobs(self, offsets: Sequence[int], end: int | None) -> Iterator[Job]:
+        """Jobs for the pages at offsets, each of which reaches to the next one or to the end."""
         for done, offset in enumerate(offsets):
+            until = offsets[done + 1] if done + 1 < len(offsets) else end
             if offset >= self._end:
                 # what is left is never begun; this one job ends them all
                 self._to_come -= len(offsets) - done - 1
                 yield self.skip
                 return
-            yield partial(self._page_at, offset)
+            yield partial(self._page_at, offset, until)
 
-    def _page_at(self, offset: int) -> Iterator[Any]:
-        """Reads another page, unless the list has turned out to end before it."""
+    def _page_at(self, offset: int, until: int | None = None) -> Iterator[Any]:
+        """Read another page, unless the list has turned out to end before it."""
         if offset > MOST_ROWS:
-            raise TrackerError(
-                f"Project {self.project_id}: the server's list {self.reading.endpoint.path} has "
-                f"not ended after {MOST_ROWS:,} rows."
-            )
+            self.note_skipped(TrackerError(f"The list has not ended after {MOST_ROWS:,} rows."))
+            return self.skip()
         if offset >= self._end:
             return self.skip()
-        return self.go_on(self.read(offset))
+        return self.go_on(self.read(offset), until)
 
 
 def note_client(client: TrackerClient, metrics: dict[str, Any]) -> None:
     """Notes what a client counts and is refused, so that it ends in dlt's trace of the run."""
     metrics["counts"] = client.counts
     metrics["refused_fields"] = client.refused_fields
+    metrics["unparsable"] = client.rejected

@@ -11,10 +11,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
 from dlt.common.json import json
+from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from .settings import NEVER_LOADED
 from .tables import ColumnType, Table
@@ -25,6 +27,12 @@ Row = dict[str, Any]
 """One row of one table: flat, but for what is kept as JSON or was never declared."""
 Key = Any
 """A record's key: its value where the table's key is one column, else a tuple."""
+
+_NAMING = NamingConvention()
+_OUR_KEYS = frozenset(
+    {"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx", "_deleted"}
+)
+"""The columns that dlt needs in its own way."""
 
 _MIN_TIME, _MAX_TIME = "0001-01-01", "9999-12-31"
 _has_volatile = re.compile(rb'"(?:big_url|thumbnail_url|api_token)"').search
@@ -85,11 +93,16 @@ def row_id(record: Record) -> str:
     return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
-def is_key(value: Any) -> bool:
-    """Whether a value can be a key: a text, or a number that a column holds."""
+def is_key(value: Any, kind: ColumnType | None = None) -> bool:
+    """Whether a value can be a key: a text, or a number that a column holds.
+
+    Args:
+        value: The value.
+        kind: The type of the key's column; either will do if it is not given.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
-        return -(2**63) <= value < 2**63
-    return isinstance(value, str)
+        return kind in (None, "bigint") and -(2**63) <= value < 2**63
+    return isinstance(value, str) and kind != "bigint"
 
 
 def key_of(values: Sequence[Any]) -> Key:
@@ -101,7 +114,8 @@ def key_of(values: Sequence[Any]) -> Key:
 def record_key(table: Table, record: Record) -> Key | None:
     """The key of a record; None where a part of it is missing or can be no key."""
     values = [record.get(name) for name in table.key]
-    return key_of(values) if all(map(is_key, values)) else None
+    kinds = map(table.columns.get, table.key)
+    return key_of(values) if all(map(is_key, values, kinds)) else None
 
 
 def days_of(container: Record) -> list[Record]:
@@ -133,6 +147,7 @@ class RowBuilder:
     Attributes:
         rows: The rows so far, by table. Each has `_dlt_id`; each row of a child table also has
             `_dlt_parent_id`, `_dlt_list_idx` and the ids of its parents.
+        replaced_keys: How many values of child rows could be no key and were replaced.
 
     Args:
         table: The table that the records belong to.
@@ -140,6 +155,7 @@ class RowBuilder:
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self.replaced_keys = 0
         self.rows: dict[str, list[Row]] = {member.name: [] for member in table.family()}
 
     def add(self, record: Record, record_id: str) -> None:
@@ -167,8 +183,10 @@ class RowBuilder:
     def items(self) -> dict[str, list[Row]]:
         """The rows by table as dlt's normalizer takes them, without tables that have none."""
         for member in self.table.family():
+            rows = [_with_own_names(member, row) for row in self.rows[member.name]]
+            self.rows[member.name] = rows
             if member is not self.table:
-                _complete_keys(member, self.rows[member.name])
+                self.replaced_keys += _complete_keys(member, self.rows[member.name])
         return {
             member.name: [_loadable(member, row) for row in self.rows[member.name]]
             for member in self.table.family()
@@ -180,8 +198,13 @@ class RowBuilder:
         lists: list[tuple[Table, list[Any]]] = []
         for name in sorted(record.keys() - table.plain_columns):
             value = row.pop(name)
-            if name in NEVER_LOADED or name == "_deleted":
+            if name in NEVER_LOADED:
+                continue
+            if name in _OUR_KEYS:
                 # a server's `_deleted` would have dlt delete the row
+                row[f"x_{name}"] = without_secrets(record[name])
+                if name in keys:
+                    row[name] = value
                 continue
             child = table.nested.get(name)
             if child is not None and isinstance(value, list):
@@ -235,17 +258,47 @@ def _flatten(row: Row, prefix: str, value: Record) -> None:
             row[f"{prefix}__{name}"] = without_secrets(inner)
 
 
-def _complete_keys(table: Table, rows: list[Row]) -> None:
+def _complete_keys(table: Table, rows: list[Row]) -> int:
     """Give child rows that lack a usable part of their key their place in the list, negative.
 
-    No column of a key takes null, and one such row would keep all others from being loaded.
+    No column of a key takes null, and one such row would keep all others from being loaded. An
+    unusable value is kept beside, as text; how many there were is returned.
     """
+    replaced = 0
     for column in table.key:
-        if not all(is_key(row.get(column)) for row in rows):
-            is_number = table.columns.get(column) == "bigint"
+        kind = table.columns.get(column)
+        if not all(is_key(row.get(column), kind) for row in rows):
             for row in rows:
-                if not is_key(row.get(column)):
-                    row[column] = -1 - row["_dlt_list_idx"] if is_number else ""
+                value = row.get(column)
+                if is_key(value, kind):
+                    continue
+                if value is not None:
+                    row[f"{column}__v_text"] = str(value)
+                    replaced += 1
+                row[column] = -1 - row["_dlt_list_idx"] if kind == "bigint" else ""
+    return replaced
+
+
+@cache
+def _declared_names(table: Table) -> frozenset[str]:
+    return frozenset({*table.columns, *table.nested, *_OUR_KEYS})
+
+
+def _with_own_names(table: Table, row: Row) -> Row:
+    """Rename undeclared attributes that dlt would write into a declared column, or its own.
+
+    dlt spells `projectId` as `project_id`, and one of the two would overwrite the other.
+    """
+    taken = _declared_names(table)
+    if row.keys() <= taken:
+        return row
+    renamed: Row = {}
+    for name, value in row.items():
+        spelled = name if name in taken else _NAMING.normalize_path(name)
+        while (spelled in taken and spelled != name) or spelled in renamed:
+            spelled = f"x_{spelled}"
+        renamed[spelled] = value
+    return renamed
 
 
 def _loadable(table: Table, row: Row) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,13 +19,11 @@ from .hints import is_replaced, require_supported
 from .loaded import Loaded
 from .people import People
 from .rows import Key, Record, Tombstones, record_key
+from .settings import ACCOUNT_LISTS
 from .shard import Shard
 from .story_comments import StoryComments
 from .tables import Table
 from .to_tables import TableWriter, current_load_id
-
-ACCOUNT_RESOURCES = ("workspaces", "accounts", "account_memberships")
-"""The resources that belong to no project."""
 
 _emitted_keys: weakref.WeakKeyDictionary[Any, tuple[str, defaultdict[str, set[Key]]]] = (
     weakref.WeakKeyDictionary()
@@ -166,6 +164,7 @@ class Run(Extraction):
         listed: The ids of the projects in the list, if it is all that the token sees.
         elsewhere: The ids of the projects that other shards read.
         list_metrics: What the lists noted that several tables are loaded from, by table.
+        accepted: The lists whose deletions the user accepts in this run.
         accounts: The list of accounts once it is read, in a tuple: None where it cannot be.
     """
 
@@ -177,6 +176,7 @@ class Run(Extraction):
         *,
         full_refresh: bool = False,
         comments_one_by_one: bool = True,
+        accepted: Container[tuple[int | None, str]] = (),
     ) -> None:
         super().__init__(tables, rewrites=full_refresh)
         self.client = client
@@ -186,9 +186,10 @@ class Run(Extraction):
         self.elsewhere: set[int] = set()
         self.feeds = Feeds(client)
         self.full_refresh = full_refresh
+        self.accepted = accepted
         self.list_metrics: dict[str, dict[str, Any]] = {"projects": {}, "accounts": {}}
         self.accounts: tuple[list[Record] | None] | None = None
-        self.expect(ACCOUNT_RESOURCES if shard.has_accounts else ())
+        self.expect(ACCOUNT_LISTS if shard.has_accounts else ())
         self._same_projects: dict[int, int] = {}
         self._deleted: list[Record] = []
 

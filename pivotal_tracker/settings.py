@@ -150,6 +150,9 @@ WORKSPACES = Endpoint("my/workspaces")
 ACCOUNTS = Endpoint("accounts")
 ACCOUNT_MEMBERSHIPS = Endpoint("accounts/{id}/memberships")
 
+ACCOUNT_LISTS = ("workspaces", "accounts", "account_memberships")
+"""The resources that belong to no project."""
+
 MOST_IDS = 500
 """So many stories may be asked for by id in one request."""
 
@@ -165,7 +168,7 @@ OVERLAP = timedelta(minutes=10)
 MOST_REDIRECTS = 5
 """So often is a download sent on to another address."""
 
-MOST_ROWS = 100_000_000
+MOST_ROWS = 99_999_999
 """A list whose end the server does not tell is given up beyond this."""
 
 BATCH_SIZE = 1_000

@@ -10,6 +10,7 @@ from .client import (
     RefusedError,
     TrackerClient,
     UnfoundError,
+    UnreadableError,
 )
 from .rows import Record
 from .settings import STORY_COMMENTS
@@ -21,6 +22,10 @@ _ENOUGH = 3
 class StoryComments:
     """Asks for the comments of stories that came without. Safe to use from many threads.
 
+    Attributes:
+        failed: Why comments of some story could not be read, by project; the story is loaded, and
+            the comments that were loaded before stay.
+
     Args:
         client: The server.
         wanted: Whether to ask at all: it is one request a story.
@@ -29,6 +34,7 @@ class StoryComments:
     def __init__(self, client: TrackerClient, *, wanted: bool) -> None:
         self._client = client
         self._asks = wanted
+        self.failed: dict[int, UnreadableError] = {}
         self._answered = False
         self._failures = 0
 
@@ -54,6 +60,9 @@ class StoryComments:
             comments = self._client.records(page)
         except (NotOfferedError, RefusedError) as error:
             self._note(error)
+            return story
+        except UnreadableError as error:
+            self.failed[project_id] = error
             return story
         self._answered = True
         return {**story, "comments": comments}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dlt
@@ -33,6 +34,7 @@ from .rows import (
     row_id,
 )
 from .tables import Table
+from .trial import TRIAL_ERRORS, RejectedError, Trial, fits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +44,9 @@ Tables = dict[str, "pa.Table | list[Row]"]
 
 _KEY_OF_NOTHING: dict[str, str] = {"text": "", "date": "1970-01-01"}
 """What stands in a key column, by its type, in rows that delete by another column; else 0."""
+
+MAX_REJECTED_NAMED = 20
+"""So many rejected records of a table are named, with the reason; the others are counted."""
 
 MAX_LOOKED_UP = 5_000
 """Whether changed records have child rows in the destination is asked for so many; the child rows
@@ -86,6 +91,7 @@ class ToTables(ItemTransform[Any, dict[str, Any]]):
             return None if isinstance(item, Tombstones) else item
         writer, metrics = self._writer(self._resource), dlt.current.resource_metrics()
         metrics["rows"], metrics["written"] = writer.counts, writer.written
+        metrics["rejected"] = writer.rejected
         # all at once, as dlt may run other resources between two items of an iterator
         return iter(writer.tables(item))
 
@@ -143,6 +149,8 @@ class TableWriter:
         self.known: dict[Key, str] = {}
         self.counts = Counter(new=0, changed=0, deleted=0, unchanged=0, unusable=0)
         self.written = Counter[str]()
+        self.rejected: dict[str, str] = {}
+        self.rejected_in = set[Any]()
         self._loaded = loaded
         self._load_id = load_id
         self._emitted = emitted
@@ -153,6 +161,8 @@ class TableWriter:
         self._children = list(self.table.family())[1:]
         for child in self._children:
             add_child_hints(resource, self.table, child)
+        self._paths = _paths_to_children(self.table)
+        self._key_of_tombstone = {*self.table.key, *self.table.hands_down}
         self._replaced = 0
         self._is_begun = False
 
@@ -208,7 +218,10 @@ class TableWriter:
                 continue
             if key in self._emitted:
                 continue
-            before, now = self.known.pop(key, None), row_id(record)
+            now = self._row_id(key, record)
+            if now is None:
+                continue
+            before = self.known.pop(key, None)
             self.counts[_change(before, now)] += 1
             if before != now or self._rewrites:
                 self._emitted.add(key)
@@ -218,8 +231,24 @@ class TableWriter:
         if not fresh:
             return []
         tables = self._as_rows(fresh) if one_by_one else self._as_tables(fresh)
+        # without those that have turned out to fit no column
+        replaced = [record for record in replaced if id(record) in set(map(id, fresh.values()))]
         self.written.update({name: len(rows) for name, rows in tables.items()})
         return self._items(tables, self._childless(replaced, tables))
+
+    def _row_id(self, key: Key, record: Record) -> str | None:
+        """The hash of a record; None, and the record is rejected, if it cannot be written."""
+        try:
+            return row_id(record)
+        except (TypeError, ValueError, RecursionError) as error:
+            self._reject(key, record, str(error))
+            return None
+
+    def _reject(self, key: Key, record: Record, reason: str) -> None:
+        self.counts["rejected"] += 1
+        self.rejected_in.add(record.get("project_id"))
+        if len(self.rejected) < MAX_REJECTED_NAMED:
+            self.rejected[str(key)] = reason
 
     def _as_tables(self, records: dict[str, Record]) -> Tables:
         """Arrow tables where the records fit, else dicts."""
@@ -230,20 +259,49 @@ class TableWriter:
             tables: Tables = dict(
                 arrow_tables(self.table, list(records.values()), list(records), self._load_id)
             )
-        except CONVERSION_ERRORS:
+        except (*CONVERSION_ERRORS, RecursionError):
             return self._as_rows(records)
         builder = RowBuilder(self.table)
         for attribute, child in self.table.nested.items():
             # Arrow has no type for JSON
             for record_id, record in records.items() if child.json_columns else ():
                 builder.add_children(record, record_id, attribute)
-        return tables | builder.items()
+        children = builder.items()
+        members = {member.name: member for member in self._members}
+        if not all(fits(members[name], row) for name, rows in children.items() for row in rows):
+            return self._as_rows(records)
+        return tables | children
 
     def _as_rows(self, records: dict[str, Record]) -> Tables:
+        """Dicts for dlt's normalizer; takes those that it would fail for out of the records."""
+        tables: dict[str, list[Row]] = {}
+        for record_id, record in list(records.items()):
+            try:
+                rows, replaced_keys = self._rows_of(record, record_id)
+            except (RejectedError, *TRIAL_ERRORS) as error:
+                del records[record_id]
+                key = record_key(self.table, record)
+                self._emitted.discard(key)
+                self._reject(key, record, str(error))
+                continue
+            self.counts["replaced_keys"] += replaced_keys
+            for name, added in rows.items():
+                tables.setdefault(name, []).extend(added)
+        return dict(tables)
+
+    def _rows_of(self, record: Record, record_id: str) -> tuple[dict[str, list[Row]], int]:
         builder = RowBuilder(self.table)
-        for record_id, record in records.items():
-            builder.add(record, record_id)
-        return dict(builder.items())
+        builder.add(record, record_id)
+        rows = builder.items()
+        self._trial.check(rows)
+        return rows, builder.replaced_keys
+
+    @cached_property
+    def _trial(self) -> Trial:
+        from .arrow import required_columns
+
+        members = {member: required_columns(member, self.table) for member in self._members}
+        return Trial(self._resource, members, self._load_id)
 
     def _delete(self, records: Sequence[Record]) -> list[Any]:
         """Build the rows that take records and their child rows out of the destination."""
@@ -269,7 +327,7 @@ class TableWriter:
         deleting: dict[str, list[Row]] = {}
         for child in self._children if records else ():
             having = self._parents_in(tables.get(child.name))
-            ids = [inherited_ids(self.table, record) for record in records]
+            ids = [inherited_ids(self.table, one) for one in records if self._tells(child, one)]
             without = [row for row in ids if self._parent_of(row) not in having]
             if self._replaced <= MAX_LOOKED_UP:
                 # each table that is written to takes its time, be it with one row
@@ -278,6 +336,15 @@ class TableWriter:
             if without:
                 deleting[child.name] = [_deleting_row(child, row, is_child=True) for row in without]
         return deleting
+
+    def _tells(self, child: Table, record: Record) -> bool:
+        """Whether a record tells what rows of a child table it has: a deleted one has none.
+
+        A server that leaves a list out has not said that it is empty.
+        """
+        if not record.keys() - self._key_of_tombstone or "_source" in record:
+            return True
+        return _gives(record, self._paths[child.name])
 
     def _parent_of(self, row: Row) -> tuple[Any, ...]:
         return tuple(row.get(name) for name in self.table.handed_key)
@@ -321,6 +388,26 @@ class TableWriter:
     def _marked_item(self, member: Table, rows: pa.Table | list[Row]) -> Any:
         """Rows marked with their table, where it is not the resource's own."""
         return rows if member is self.table else dlt.mark.with_table_name(rows, member.name)
+
+
+def _paths_to_children(table: Table, path: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """The attributes that lead to each child table, by its name."""
+    paths: dict[str, tuple[str, ...]] = {}
+    for attribute, child in table.nested.items():
+        paths[child.name] = (*path, attribute)
+        paths |= _paths_to_children(child, (*path, attribute))
+    return paths
+
+
+def _gives(record: Record, path: Sequence[str]) -> bool:
+    """Whether a record has the list at a path, perhaps empty."""
+    attribute, *rest = path
+    if attribute not in record:
+        return False
+    elements = record[attribute]
+    if not rest or not isinstance(elements, list) or not elements:
+        return True
+    return any(_gives(element, rest) for element in elements if isinstance(element, dict))
 
 
 def _change(before: str | None, now: str) -> str:

@@ -15,6 +15,31 @@ from ..views import Views
 _ALWAYS = ("new", "changed", "deleted", "unchanged", "unusable")
 """What is in the summary of each table for programs, also where it is 0."""
 
+
+@dataclass(frozen=True)
+class Kept:
+    """Rows that were kept although the server's list lacks them.
+
+    Attributes:
+        table: The table.
+        project: The project's id as text; empty for a list of the account.
+        rows: How many rows.
+        since: The date of the run that noticed it.
+        is_new: Whether that was this run.
+    """
+
+    table: str
+    project: str
+    rows: int
+    since: str
+    is_new: bool
+
+    @property
+    def name(self) -> str:
+        """The list as `--accept-deletions` takes it."""
+        return f"{self.project}/{self.table}" if self.project else self.table
+
+
 Noted = dict[str, Any]
 """What one resource noted: see `pivotal_tracker.reading.Reading`."""
 
@@ -26,12 +51,14 @@ class Outcome:
     Attributes:
         place: Where the rows went: `destination`, `dataset` and `shard`.
         traces: What dlt noted of each pipeline run: the source's, perhaps the attachments'.
+        set_aside: Where packages of earlier runs were copied that can never be loaded, and why.
         differences: The lists whose numbers of rows do not agree.
         views: What became of them; None if none were wanted.
     """
 
     place: dict[str, str] = field(default_factory=dict)
     traces: list[PipelineTrace] = field(default_factory=list)
+    set_aside: str = ""
     differences: Sequence[Difference] = ()
     views: Views | None = None
 
@@ -50,7 +77,14 @@ class Outcome:
     @property
     def is_partial(self) -> bool:
         """Whether something that should have been loaded is not."""
-        return bool(self.skipped or self.unread or any(one.is_loss for one in self.differences))
+        return bool(
+            self.skipped
+            or self.unread
+            or any(one.is_loss for one in self.differences)
+            or self.has_rejected
+            or any(one.is_new for one in self.kept)
+            or any(one["is_new"] for one in self.incomplete)
+        )
 
     @property
     def seconds(self) -> float:
@@ -99,6 +133,54 @@ class Outcome:
             for resource, each in noted.items()
             for project, why in each.get("skipped", {}).items()
         ]
+
+    @property
+    def kept(self) -> list[Kept]:
+        """The rows that were kept although the server's lists lack them."""
+        return [
+            Kept(table, project, **kept)
+            for table, each in self.noted.items()
+            for project, kept in each.get("kept", {}).items()
+        ]
+
+    @property
+    def unparsable(self) -> dict[str, list[str]]:
+        """Records that are not valid JSON, by the path of their list."""
+        noted = self.noted.values()
+        return next((each["unparsable"] for each in noted if "unparsable" in each), {})
+
+    @property
+    def rejected(self) -> dict[str, dict[str, str]]:
+        """Some of the records that could not be loaded, by table and key, and why."""
+        return {name: each["rejected"] for name, each in self.noted.items() if each.get("rejected")}
+
+    @property
+    def has_rejected(self) -> bool:
+        """Whether a record of a server could not be loaded as it came."""
+        if "load_report" in self.noted:
+            # that says what became of every row of an archive
+            return False
+        counts = sum((Counter(each) for each in self.records.values()), Counter[str]())
+        names = ("rejected", "unusable", "replaced_keys")
+        return bool(self.unparsable or any(counts[name] for name in names))
+
+    @property
+    def incomplete(self) -> list[dict[str, Any]]:
+        """The lists that gave fewer rows than the server announced."""
+        return [
+            {"table": table, "project_id": int(project), **told}
+            for table, each in self.noted.items()
+            for project, told in each.get("incomplete", {}).items()
+        ]
+
+    @property
+    def accepted(self) -> dict[str, int]:
+        """How many rows were deleted because the user accepts it, by list."""
+        return {
+            f"{project}/{table}" if project else table: rows
+            for table, each in self.noted.items()
+            for project, rows in each.get("accepted", {}).items()
+        }
 
     @property
     def unread(self) -> dict[str, str]:
@@ -156,9 +238,15 @@ class Outcome:
             "projects_unchanged": self.projects_unchanged,
             "projects_not_seen": self.projects_not_seen,
             "skipped": [
-                {"table": table, "project_id": int(project), "reason": why}
+                {"table": table, "project_id": int(project) if project else None, "reason": why}
                 for table, project, why in self.skipped
             ],
+            "kept": [asdict(one) for one in self.kept],
+            "incomplete": self.incomplete,
+            "rejected": self.rejected,
+            "unparsable": self.unparsable,
+            "set_aside": self.set_aside or None,
+            "accepted_deletions": self.accepted,
             "unread": self.unread,
             "not_offered": self.lacking("not_offered"),
             "not_permitted": self.lacking("not_permitted"),

@@ -7,20 +7,48 @@ import contextlib
 import ctypes
 import gc
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import dlt
+from dlt.common import logger
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.exceptions import MissingDependencyException
 from dlt.common.schema import Schema
 from dlt.common.storages.load_package import ParsedLoadJobFileName
+from dlt.load.exceptions import LoadClientJobFailed
+from dlt.normalize.exceptions import NormalizeJobFailed
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.trace import PipelineTrace
 
 from ..errors import TrackerError
 from ..shard import Shard
 from .duckdb_file import DuckDbFile, lacked_memory
+from .reasons import causes_of, reason
+
+_NOT_OF_THE_DATA = (
+    OSError,
+    MemoryError,
+    TrackerError,
+    ConfigurationException,
+    MissingDependencyException,
+)
+_DATA_ERRORS = (
+    "Constraint Error",
+    "Conversion Error",
+    "DataError",
+    "IntegrityError",
+    "InvalidTextRepresentation",
+    "NotNullViolation",
+    "NumericValueOutOfRange",
+    "invalid input syntax",
+    "out of range",
+    "violates not-null constraint",
+)
+"""What databases say of values that they do not take."""
 
 MOST_TRIES = 5
 """So often is a load tried again that the load of another shard may have got in the way of."""
@@ -52,6 +80,8 @@ class Loading:
     def __init__(self, pipeline: dlt.Pipeline, shard: Shard) -> None:
         self.pipeline = pipeline
         self.shard = shard
+        self.set_aside = ""
+        """Where packages of earlier runs were copied that can never be loaded, and why."""
         self._file: DuckDbFile | None = None
         if not shard.is_whole:
             # each run empties the tables in it
@@ -78,8 +108,33 @@ class Loading:
             if load_id in pipeline.list_extracted_load_packages():
                 pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
         self._add_none_twice()
-        if pipeline.has_pending_data:
+        if not pipeline.has_pending_data:
+            return
+        try:
             self._patiently(pipeline.run)
+        except PipelineStepFailed as error:
+            if not can_never_load(error):
+                raise
+            self._set_aside(error)
+
+    def _set_aside(self, error: PipelineStepFailed) -> None:
+        """Copy the pending packages, abort them, and have their data read again.
+
+        Aborting restores dlt's state as it was before the packages were read.
+        """
+        pipeline = self.pipeline
+        folder = Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}_set_aside"
+        target = folder / time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        for step in ("normalize", "load"):
+            source = Path(pipeline.working_dir) / step
+            if source.is_dir():
+                shutil.copytree(source, target / step, dirs_exist_ok=True)
+        pipeline.abort_packages()
+        self.set_aside = f"{target}: {reason(error)}"
+        logger.warning(
+            f"What an earlier run had read can never be loaded ({reason(error)}). It was copied to "
+            f"{target} and given up; its data is read again."
+        )
 
     def run(self, data: Any) -> PipelineTrace:
         """Loads a source or resource.
@@ -154,6 +209,26 @@ class Loading:
         if self.pipeline.last_trace is None:
             raise TrackerError("dlt kept no record of the run.")
         return self.pipeline.last_trace
+
+
+def can_never_load(error: PipelineStepFailed) -> bool:
+    """Check whether a pending package fails because of its data, however often it is tried.
+
+    Anything else, such as no connection, a lock, a full disk or a lacking permission, may be over
+    when the next run tries again.
+    """
+    causes = list(causes_of(error))
+    if any(isinstance(cause, OSError | MemoryError | TrackerError) for cause in causes):
+        return False
+    if any(
+        isinstance(cause, ConfigurationException | MissingDependencyException) for cause in causes
+    ):
+        return False
+    if error.step == "normalize":
+        return any(isinstance(cause, NormalizeJobFailed) for cause in causes)
+    text = " ".join(str(cause) for cause in causes)
+    is_terminal = any(isinstance(cause, LoadClientJobFailed) for cause in causes)
+    return error.step == "load" and is_terminal and any(sign in text for sign in _DATA_ERRORS)
 
 
 def _with_rows_told_apart(schema: Schema) -> Schema:

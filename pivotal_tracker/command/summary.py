@@ -47,9 +47,12 @@ def remarks(outcome: Outcome) -> str:
             f"{_requests(outcome.counts)}.",
             *_unchanged(outcome),
             *(
-                f"Skipped: project {project}, {table}: {why}"
+                f"Skipped: {f'project {project}, ' if project else ''}{table}: {why}"
                 for table, project, why in outcome.skipped
             ),
+            *_set_aside(outcome),
+            *_kept(outcome),
+            *_incomplete(outcome),
             *(f"Not read as a whole: {name}: {why}" for name, why in outcome.unread.items()),
             *_lacking(outcome),
             *_left_out(outcome),
@@ -119,6 +122,48 @@ def _unchanged(outcome: Outcome) -> list[str]:
     return lines
 
 
+def _set_aside(outcome: Outcome) -> list[str]:
+    if not outcome.set_aside:
+        return []
+    return [
+        "What an earlier run had read can never be loaded. It was copied aside and given up, and "
+        f"its data was read again. {outcome.set_aside}"
+    ]
+
+
+def _kept(outcome: Outcome) -> list[str]:
+    """The rows that were kept although their list lacks them, and those whose deletion was wanted.
+
+    New ones come first: they are why the exit code is 3.
+    """
+    lines = []
+    for one in sorted(outcome.kept, key=lambda one: not one.is_new):
+        begin = "Kept" if one.is_new else f"Kept since {one.since}"
+        lines.append(
+            f"{begin}: {one.rows:,} rows of {one.table}{_of_project(one.project)}, which the "
+            "server's list suddenly lacks. If they were really deleted: "
+            f"--accept-deletions {one.name}"
+        )
+    lines += [
+        f"Deleted as accepted: {rows:,} rows of {name}." for name, rows in outcome.accepted.items()
+    ]
+    return lines
+
+
+def _incomplete(outcome: Outcome) -> list[str]:
+    """The lists that gave fewer rows than the server announced."""
+    return [
+        f"Incomplete: {one['table']} of project {one['project_id']}: the server announced "
+        f"{one['total']:,} rows and gave {one['rows']:,}; nothing was deleted"
+        + (", the next run reads it again." if one["is_new"] else ", as in the last run.")
+        for one in outcome.incomplete
+    ]
+
+
+def _of_project(project: str) -> str:
+    return f" of project {project}" if project else ""
+
+
 def _lacking(outcome: Outcome) -> list[str]:
     """What this server does not offer, to anyone or to this token."""
     lists = {
@@ -132,11 +177,27 @@ def _lacking(outcome: Outcome) -> list[str]:
 
 def _left_out(outcome: Outcome) -> list[str]:
     """Records that no table could take."""
-    return [
-        f"Left out: {records['unusable']:,} records of {name}, which have no key."
-        for name, records in outcome.records.items()
-        if records.get("unusable")
+    lines = []
+    for name, records in outcome.records.items():
+        if records.get("unusable"):
+            lines.append(
+                f"Left out: {records['unusable']:,} records of {name}, which have no usable key."
+            )
+        if records.get("replaced_keys"):
+            lines.append(
+                f"Changed: {records['replaced_keys']:,} records nested in {name} had no usable "
+                "key, and got a negative one; the column beside it has what they had."
+            )
+        if records.get("rejected"):
+            key, why = next(iter(outcome.rejected[name].items()))
+            lines.append(
+                f"Rejected: {records['rejected']:,} records of {name}, first {key}: {why[:200]}"
+            )
+    lines += [
+        f"Rejected: {len(problems):,} records of {path}, first: {problems[0]}"
+        for path, problems in outcome.unparsable.items()
     ]
+    return _first_of(lines, "lines", "--summary FILE")
 
 
 def _differing(outcome: Outcome) -> list[str]:
