@@ -16,7 +16,7 @@ from dlt.extract import DltResource
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker import tables, to_tables
+from pivotal_tracker import arrow, tables
 from pivotal_tracker.arrow import CONVERSION_ERRORS, MisfitError, arrow_tables
 from pivotal_tracker.hints import root_hints
 from pivotal_tracker.rows import RowBuilder, in_tracker_words, row_id, without_secrets
@@ -123,7 +123,7 @@ def test_both_ways_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.Monk
         }
         by_column = load(tmp_path, of_project)
         with monkeypatch.context() as patch:
-            patch.setattr(to_tables, "arrow_tables", _refuse)
+            patch.setattr(arrow, "arrow_tables", _refuse)
             one_by_one = load(tmp_path, of_project)
         assert_tables_equal(by_column, one_by_one)
         expected: Tables = {}

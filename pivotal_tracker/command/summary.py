@@ -16,6 +16,9 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 from ..errors import TrackerError
 from .outcome import Outcome
 
+_DERIVED_TABLES = ("deleted_records", "people")
+"""The tables that nobody looks at first."""
+
 MOST_LINES = 20
 """So many lines of a kind are in the summary."""
 
@@ -307,7 +310,8 @@ def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
     if isinstance(place.credentials, DuckDbBaseCredentials):
         database = Path(str(place.credentials.database)).resolve()
         tables = pipeline.default_schema.data_table_names()
-        table, some = max(tables, key=lambda name: outcome.written[name]), ""
+        others = [name for name in tables if name not in _DERIVED_TABLES] or tables
+        table, some = max(others, key=lambda name: outcome.written[name]), ""
         if "stories" in tables:
             table, some = "stories", ".select('name', 'current_state', 'estimate')"
         return [
