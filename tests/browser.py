@@ -181,11 +181,13 @@ class BrowserSession:
 
     def wait_idle(self) -> None:
         """Waits until the script has run and all elements are there."""
-        self.page.wait_for_timeout(50)
-        self.page.wait_for_function(
-            """() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState
-                === 'notRunning' && !document.querySelector('[data-testid=stSkeleton]')"""
-        )
+        # on a busy machine, a run begins some time after what caused it
+        for _ in range(2):
+            self.page.wait_for_timeout(150)
+            self.page.wait_for_function(
+                """() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState
+                    === 'notRunning' && !document.querySelector('[data-testid=stSkeleton]')"""
+            )
 
     def metric(self, label: str) -> str:
         """The value of a figure."""

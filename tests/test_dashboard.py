@@ -173,6 +173,7 @@ def test_click_on_a_bar_shows_its_stories_and_downloads_show_its_data(
         shown = session.story_ids()
         link.click()
         session.page.wait_for_url("**/stories?**")
+        session.page.get_by_role("heading", name="Stories", exact=True).wait_for()
         session.wait_idle()
         searched = session.search_field.input_value()
         found = session.story_ids()
