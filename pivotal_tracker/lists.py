@@ -84,13 +84,14 @@ class StoryList(ProjectList):
         super().take(stories)
 
     def bury(self, keys: Iterable[Key]) -> None:
-        """Note that the project has these no more, and take those that another shard has now.
+        """Note that the project has these no more.
 
-        Its run may have loaded one of them before this one's rows take it out by its id.
+        Those that another shard has now are left to its run: what it writes takes the place of
+        their rows, and if it has done so already, deleting them here would take that out.
         """
         keys = list(keys)
         if self.reading.run.elsewhere:
-            self.take(self._moved_elsewhere(keys))
+            self.reading.seen.update(self._moved_elsewhere(keys))
         super().bury(keys)
 
     def completed(self) -> Iterator[Any]:
@@ -267,14 +268,13 @@ class StoryList(ProjectList):
         """The ids of the stories that the server lists."""
         return self.own if self._is_whole else self._walk()[0]
 
-    def _moved_elsewhere(self, ids: Iterable[int]) -> list[Record]:
-        """Those that are in a project of another shard now, as they are there."""
+    def _moved_elsewhere(self, ids: Iterable[int]) -> set[Key]:
+        """The ids of those that are in a project of another shard now."""
         run = self.reading.run
-        told = deletions_in(run.feeds.known(self.project_id))
-        deleted = {t["id"] for t in told if t["kind"] == "story" and t["change"] == "deleted"}
+        deletions = deletions_in(run.feeds.known(self.project_id))
+        deleted = {d["id"] for d in deletions if d["kind"] == "story" and d["change"] == "deleted"}
         stories = [s for one in ids if one not in deleted for s in self._anywhere(one)]
-        there = [story for story in stories if story.get("project_id") in run.elsewhere]
-        return [one for story in there for one in self.comments.added([story], story["project_id"])]
+        return {s["id"] for s in stories if s.get("project_id") in run.elsewhere}
 
     def _anywhere(self, story_id: int) -> list[Record]:
         """A story in whichever project it is, if this token may see it there."""
