@@ -55,7 +55,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             _check(client, dataset, Path(folder))
     except AssertionError as error:
-        _say(f"WRONG: {str(error)[:2000]}")
+        _say(f"WRONG: {str(error)[-2000:]}")
         return 1
     finally:
         for name in (dataset, f"{dataset}_staging"):
