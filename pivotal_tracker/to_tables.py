@@ -164,6 +164,7 @@ class TableWriter:
         self._paths = _paths_to_children(self.table)
         self._key_of_tombstone = {*self.table.key, *self.table.hands_down}
         self._replaced = 0
+        self._evolving: set[Table] = set()
         self._is_begun = False
 
     def tables(self, item: Any) -> list[Any]:
@@ -366,8 +367,10 @@ class TableWriter:
         items = []
         for member in self._members:
             rows, tombstones = tables.get(member.name), deleting.get(member.name, [])
-            if isinstance(rows, list):
-                items.append(self._marked_item(member, [*rows, *tombstones]))
+            if isinstance(rows, list) or (tombstones and rows is None and member in self._evolving):
+                # of two files of a table, the one without a new column may not load everywhere
+                self._evolving.add(member)
+                items.append(self._marked_item(member, [*(rows or ()), *tombstones]))
             else:
                 items += [self._marked_item(member, rows)] if rows is not None else []
                 if tombstones:
