@@ -15,11 +15,11 @@ from typing import Any
 from .archive import Archive, ArchiveError, Copies, Found, Opened, Tally, rank_of
 from .archive_files import described_content
 from .archive_projects import ProjectsByName
-from .archive_taking import NO_KEY, Chooser, Taker, leave_out, name_of, record_key
+from .archive_taking import NO_KEY, Chooser, Taker, leave_out, name_of
 from .changes import deletions_in
 from .load_report import report_records
 from .people import is_id
-from .rows import Record, Tombstones, in_tracker_words
+from .rows import Record, Tombstones, in_tracker_words, record_key
 from .run import Extraction, tombstones
 from .settings import BATCH_SIZE
 from .tables import ARCHIVE_TABLES

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from .archive import Copies, Found, Tally
 from .archive.copies import exported_when, known_values, moment
 from .loaded import Loaded
-from .people import is_id
 from .rows import Key, Record, count_rows, key_of, row_id
 from .tables import Table
 
@@ -217,18 +216,6 @@ def name_of(record: Record) -> str:
     """What a person would look for a record by."""
     told = (f"{n} {record[n]}" for n in ("id", "guid", "number", "name") if n in record)
     return next(told, "")[:100]
-
-
-def record_key(table: Table, record: Record) -> Key | None:
-    """A record's key; None where it has none that the table's columns could take."""
-    values = []
-    for name in table.key:
-        value = record.get(name)
-        of_ids = table.columns[name] == "bigint"
-        if not (is_id(value) if of_ids else isinstance(value, str)):
-            return None
-        values.append(value)
-    return key_of(values)
 
 
 def _first_parts(keys: Iterable[Key]) -> set[Any]:

@@ -108,8 +108,8 @@ class Extraction:
         records = list(records)
         if self.compares and not self.is_replaced(resource):
             table = self.table(resource)
-            ids = {record[table.key[0]] for record in records}
-            self.compare_with(resource, self.loaded.row_ids(table, table.key[0], ids))
+            ids = {record["id"] for record in records}
+            self.compare_with(resource, self.loaded.row_ids(table, "id", ids))
         return records
 
     def people_records(self) -> list[Record]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pivotal_tracker.archive import Copies, known_values, rank_of
 from pivotal_tracker.archive.copies import NO_TIME, moment
-from pivotal_tracker.archive_taking import record_key
+from pivotal_tracker.rows import record_key
 from pivotal_tracker.tables import ACTIVITY, ITERATIONS, STORIES
 
 TIMES = [None, "2024-01-31T12:00:00Z", "2024-01-31T12:00:00.5Z", "2024-01-31T14:00:00+02:00"]
