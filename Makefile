@@ -46,7 +46,7 @@ pytest: setup-dev  ## every test that can run here
 
 EXAMPLES ?= 1000
 fuzz: setup-dev    ## random edits, runs and faults, EXAMPLES sequences of them
-	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -p no:cacheprovider tests/test_fuzz.py
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -p no:cacheprovider tests/extract/test_fuzz.py
 
 system:            # one after the other, as apt-get runs once at a time
 	@$(MAKE) --no-print-directory browser
@@ -72,7 +72,7 @@ $(EMULATOR)/ready: requirements-bigquery-emulator.txt
 		echo "The emulator of BigQuery is missing: the tests that load into it are skipped"
 
 screenshots: setup-dev browser  ## the README's pictures of the dashboard, taken anew
-	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/test_dashboard.py -k screenshots
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/dashboard/test_pages.py -k screenshots
 
 lint: setup-dev    ## ruff and mypy
 	$(BIN)/ruff check .
@@ -83,11 +83,11 @@ format: setup-dev  ## put everything into the project's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-cassettes: setup-dev  ## record tests/cassettes anew from tracker_server
-	$(BIN)/python -m tests.record_cassettes
+cassettes: setup-dev  ## record tests/support/cassettes anew from tracker_server
+	$(BIN)/python -m tests.support.record_cassettes
 
 check-bigquery: setup-dev  ## load into BigQuery for real, into a dataset that is dropped again
-	$(BIN)/python -m tests.check_bigquery
+	$(BIN)/python -m tests.support.check_bigquery
 
 benchmarks: setup-dev  ## against dlt's generic source and against the floor
 	$(BIN)/python -m benchmarks

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pivotal_tracker
-from pivotal_tracker import defaults, tables
+from pivotal_tracker import tables
+from pivotal_tracker.cli.options import command_line
+from pivotal_tracker.load import dlt_defaults as defaults
 from pivotal_tracker.tables import Table
-from pivotal_tracker_pipeline import command_line
 
 FOLDER = Path(__file__).parent
 

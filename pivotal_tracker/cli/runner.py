@@ -1,0 +1,241 @@
+"""Carries out a run: to its end if it can be, and as fast as the destination lets it."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import dlt
+from dlt.common import logger
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.exceptions import MissingDependencyException
+from dlt.common.schema import Schema
+from dlt.common.storages.load_package import ParsedLoadJobFileName
+from dlt.load.exceptions import LoadClientJobFailed
+from dlt.normalize.exceptions import NormalizeJobFailed
+from dlt.pipeline.exceptions import PipelineStepFailed
+from dlt.pipeline.trace import PipelineTrace
+
+from ..errors import TrackerError
+from ..extract.shards import Shard
+from .duckdb_file import DuckDbFile, lacked_memory
+from .error_messages import causes_of, reason
+
+_NOT_OF_THE_DATA = (
+    OSError,
+    MemoryError,
+    TrackerError,
+    ConfigurationException,
+    MissingDependencyException,
+)
+_DATA_ERRORS = (
+    "Constraint Error",
+    "Conversion Error",
+    "DataError",
+    "IntegrityError",
+    "InvalidTextRepresentation",
+    "NotNullViolation",
+    "NumericValueOutOfRange",
+    "invalid input syntax",
+    "out of range",
+    "violates not-null constraint",
+)
+"""What databases say of values that they do not take."""
+
+MOST_TRIES = 5
+"""So often is a load tried again that the load of another shard may have got in the way of."""
+
+_M_ARENA_MAX = -8
+"""The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
+
+
+def suit_memory_to_pages() -> None:
+    """Has memory managed for what a run is made of: pages of many objects, fetched by threads."""
+    # they hold no cycles, nor does what is imported: looking for some took a tenth of a load
+    gc.freeze()
+    gc.set_threshold(200_000)
+    # nor is it worth a look when all of it ends anyway, which took 0.2 s of each run
+    atexit.register(gc.freeze)
+    # one heap for all threads: those of their own kept 300 MB of 100,000 stories for nothing
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+class Loading:
+    """A pipeline's loads, in a destination that is held open and used as suits it.
+
+    Args:
+        pipeline: The pipeline.
+        shard: The part of the projects that it loads.
+    """
+
+    def __init__(self, pipeline: dlt.Pipeline, shard: Shard) -> None:
+        self.pipeline = pipeline
+        self.shard = shard
+        self.set_aside = ""
+        """Where packages of earlier runs were copied that can never be loaded, and why."""
+        self._file: DuckDbFile | None = None
+        if not shard.is_whole:
+            # each run empties the tables in it
+            name = (
+                f"destination.{pipeline.destination.destination_name}.staging_dataset_name_layout"
+            )
+            dlt.config[name] = f"%s_staging_{shard.name}"
+
+    def __enter__(self) -> Loading:
+        if self.pipeline.destination.destination_type == "dlt.destinations.duckdb":
+            self._file = DuckDbFile(self.pipeline)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def complete_interrupted_run(self) -> None:
+        """Loads what an earlier run has read: a new run would load that and drop its own data."""
+        # killed between two steps, dlt keeps a package that it has normalized among those to
+        # normalize, and then stumbles over itself
+        pipeline = self.pipeline
+        for load_id in pipeline.list_normalized_load_packages():
+            if load_id in pipeline.list_extracted_load_packages():
+                pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
+        self._add_none_twice()
+        if not pipeline.has_pending_data:
+            return
+        try:
+            self._patiently(pipeline.run)
+        except PipelineStepFailed as error:
+            if not can_never_load(error):
+                raise
+            self._set_aside(error)
+
+    def _set_aside(self, error: PipelineStepFailed) -> None:
+        """Copy the pending packages, abort them, and have their data read again.
+
+        Aborting restores dlt's state as it was before the packages were read.
+        """
+        pipeline = self.pipeline
+        folder = Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}_set_aside"
+        target = folder / time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        for step in ("normalize", "load"):
+            source = Path(pipeline.working_dir) / step
+            if source.is_dir():
+                shutil.copytree(source, target / step, dirs_exist_ok=True)
+        pipeline.abort_packages()
+        self.set_aside = f"{target}: {reason(error)}"
+        logger.warning(
+            f"What an earlier run had read can never be loaded ({reason(error)}). It was copied to "
+            f"{target} and given up; its data is read again."
+        )
+
+    def run(self, data: Any) -> PipelineTrace:
+        """Loads a source or resource.
+
+        A load is tried again where that helps: of a shard, as another's load may have got in its
+        way; and in DuckDB, where it needed more memory than it was given at first.
+
+        Returns:
+            What dlt noted of the run, its extraction included.
+        """
+        return self._patiently(lambda: self.pipeline.run(data))
+
+    def _patiently(self, run: Callable[[], Any]) -> PipelineTrace:
+        try:
+            run()
+        except PipelineStepFailed as error:
+            if error.step != "load" or not self._may_help(error):
+                raise
+            trace = self._last_trace()
+            self._load_again()
+            return trace
+        return self._last_trace()
+
+    def _may_help(self, error: Exception) -> bool:
+        """Whether to load again may help; now, if it was for lack of memory."""
+        if self._file is not None and lacked_memory(error):
+            return self._file.lift_limit()
+        return not self.shard.is_whole
+
+    def _load_again(self) -> None:
+        self._add_none_twice()
+        for attempt in range(1, MOST_TRIES + 1):
+            if not self.shard.is_whole:
+                # two that make the same table at once fail in step, and would again
+                time.sleep(random.uniform(1, 2) * attempt)
+            try:
+                self.pipeline.load()
+                break
+            except PipelineStepFailed:
+                if attempt == MOST_TRIES or self.shard.is_whole:
+                    raise
+
+    def _add_none_twice(self) -> None:
+        """See to it that a file whose rows are there already, and is loaded again, adds none.
+
+        Before dlt moves a file to those that are done, it notes beside it that its rows are there,
+        and does not load it again; a run may be killed before that.
+        """
+        packages = self.pipeline._get_load_storage().normalized_packages
+        for load_id in self.pipeline.list_normalized_load_packages():
+            schema = packages.load_schema(load_id)
+            unnoted = []
+            for file in packages.list_started_jobs(load_id):
+                noted = packages.load_pending_transition(load_id, Path(file).name)
+                if noted is None or noted[0] != "completed":
+                    unnoted.append(packages.storage.make_full_path(file))
+            if unnoted:
+                packages.save_schema(load_id, _with_rows_told_apart(schema))
+                self._take_back_state(load_id, unnoted, schema)
+
+    def _take_back_state(self, load_id: str, files: Iterable[str], schema: Schema) -> None:
+        """Deletes dlt's row of the run's state where a database refuses to take it twice."""
+        state = schema.state_table_name
+        for file in map(ParsedLoadJobFileName.parse, files):
+            if file.table_name == state and file.file_format == "insert_values":
+                with self.pipeline.sql_client(schema.name) as client:
+                    name = client.make_qualified_table_name(state)
+                    query = f"DELETE FROM {name} WHERE _dlt_load_id = %s"  # noqa: S608
+                    client.execute_sql(query, load_id)
+
+    def _last_trace(self) -> PipelineTrace:
+        if self.pipeline.last_trace is None:
+            raise TrackerError("dlt kept no record of the run.")
+        return self.pipeline.last_trace
+
+
+def can_never_load(error: PipelineStepFailed) -> bool:
+    """Check whether a pending package fails because of its data, however often it is tried.
+
+    Anything else, such as no connection, a lock, a full disk or a lacking permission, may be over
+    when the next run tries again.
+    """
+    causes = list(causes_of(error))
+    if any(isinstance(cause, OSError | MemoryError | TrackerError) for cause in causes):
+        return False
+    if any(
+        isinstance(cause, ConfigurationException | MissingDependencyException) for cause in causes
+    ):
+        return False
+    if error.step == "normalize":
+        return any(isinstance(cause, NormalizeJobFailed) for cause in causes)
+    text = " ".join(str(cause) for cause in causes)
+    is_terminal = any(isinstance(cause, LoadClientJobFailed) for cause in causes)
+    return error.step == "load" and is_terminal and any(sign in text for sign in _DATA_ERRORS)
+
+
+def _with_rows_told_apart(schema: Schema) -> Schema:
+    """A schema of whose merged rows dlt takes one each, however often they have been loaded."""
+    for table in schema.data_tables():
+        cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
+        if any("merge_key" in column for column in table["columns"].values()):
+            # nested rows have no other key than that of their record
+            table["columns"]["_dlt_id"]["primary_key"] = True
+    return schema
