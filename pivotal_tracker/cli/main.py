@@ -35,6 +35,7 @@ from .lock import AlreadyRunningError, alone
 from .notifications import keep_variables_from_sentry, tell_sentry, tell_slack
 from .options import parse_options, pipeline_name
 from .outcome import Outcome
+from .programs import add_to_path
 from .runner import Loading, suit_memory_to_pages
 from .summary import remarks, summary, write_json
 
@@ -130,17 +131,19 @@ def _without_traceback(said: logging.LogRecord) -> bool:
 
 @contextlib.contextmanager
 def _server_of(options: argparse.Namespace) -> Iterator[None]:
-    """With `--sample`, a server of a made-up workspace that the source is pointed at."""
+    """Serve a sample workspace, and point the source at it, if `--sample` was given."""
     if not options.sample:
         yield
         return
+    add_to_path()
     try:
         from tracker_server import TrackerServer
         from tracker_server.sample import generate_workspace
     except ModuleNotFoundError as error:
         raise TrackerError(
-            f"--sample needs the server of a made-up workspace, and {error.name} is missing: "
-            "pip install -r requirements.txt, or the package with its extra [server]."
+            f"--sample needs the package {error.name}, which is not installed: "
+            'pip install "pivotal-tracker-pipeline[server]", or in a checkout '
+            "pip install -r requirements.txt."
         ) from error
 
     workspace = generate_workspace()

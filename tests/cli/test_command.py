@@ -32,8 +32,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert seen in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the git repository")
 def test_secrets_are_committed_with_a_placeholder_only() -> None:
-    text = (ROOT / ".dlt" / "secrets.toml").read_text()
     committed = subprocess.run(
         ["git", "show", "HEAD:.dlt/secrets.toml"],
         cwd=ROOT,
@@ -41,7 +41,7 @@ def test_secrets_are_committed_with_a_placeholder_only() -> None:
         text=True,
         check=False,
     )
-    assert 'api_token = "please set me up!"' in (committed.stdout or text)
+    assert 'api_token = "please set me up!"' in committed.stdout
 
 
 def test_what_is_set_before_dlt_starts_is_heard(command: Command, server: TrackerServer) -> None:
