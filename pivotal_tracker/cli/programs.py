@@ -6,13 +6,31 @@ own, which is not on Python's path: `site-packages` is shared with other package
 
 from __future__ import annotations
 
+import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
 _INSTALLED = _ROOT / "pivotal_tracker_programs"
+_DASHBOARD = "pivotal-tracker-dashboard"
 FOLDER = _INSTALLED if _INSTALLED.is_dir() else _ROOT
 """The folder of `tracker_server`, `tracker_dashboard` and the script that Streamlit runs."""
+
+
+def dashboard_command() -> str:
+    """Give what to type to open the dashboard; empty if the source was copied without it."""
+    script = FOLDER / "pivotal_tracker_dashboard.py"
+    if not script.is_file():
+        return ""
+    if Path.cwd() == _ROOT and (_ROOT / "Makefile").is_file():
+        return "make dashboard"
+    if find_spec("streamlit") is None:
+        return f'pip install "pivotal-tracker-pipeline[dashboard]", then {_DASHBOARD}'
+    if shutil.which(_DASHBOARD):
+        return _DASHBOARD
+    beside = Path(sys.argv[0]).with_name(_DASHBOARD)
+    return str(beside) if beside.is_file() else f"{sys.executable} -m streamlit run {script}"
 
 
 def add_to_path() -> None:

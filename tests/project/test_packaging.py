@@ -226,7 +226,8 @@ def test_the_installed_command_loads_from_an_empty_folder(
     assert result.returncode == 0, result.stderr
     assert comparable(bare.tables()["labels"]) == comparable(truth(server)["labels"])
     assert "Views: " in result.stdout
-    assert result.stdout.endswith("In the browser: pivotal-tracker-dashboard\n")
+    dashboard = installed.folder / "bin" / "pivotal-tracker-dashboard"
+    assert result.stdout.endswith(f"In the browser: {dashboard}\n")
     assert "usage: pivotal-tracker" in installed.forked(bare, "--help").stdout
 
 
