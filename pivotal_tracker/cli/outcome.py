@@ -49,7 +49,7 @@ class Outcome:
     """What a run did, as far as it came.
 
     Attributes:
-        place: Where the rows went: `destination`, `dataset` and `shard`.
+        place: Where the rows went: `pipeline`, `destination`, `dataset` and `shard`.
         traces: What dlt noted of each pipeline run: the source's, perhaps the attachments'.
         set_aside: Where packages of earlier runs were copied that can never be loaded, and why.
         differences: The lists whose numbers of rows do not agree.
