@@ -42,3 +42,13 @@ def test_each_example_for_an_orchestrator_has_a_job() -> None:
     examples = {path.name.partition("_")[0] for path in (ROOT / "examples").glob("*_*.py")}
     orchestrators = jobs["examples"]["strategy"]["matrix"]["orchestrator"]
     assert set(orchestrators) == examples - {"verified"}
+
+
+def test_the_changelog_is_in_the_form_of_keep_a_changelog() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    first, *released = re.findall(r"^## (.*)", text, re.MULTILINE)
+    assert first == "[Unreleased]"
+    for version in released:
+        assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", version), version
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)", text, re.MULTILINE)) <= kinds
