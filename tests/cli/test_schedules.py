@@ -113,7 +113,7 @@ def test_the_workflow_is_incremental_on_bare_machines_and_says_what_went_wrong(
     runner.expressions["inputs.options"] += " --summary told.json"
     assert runner.run("load") == 0, runner.said
     assert "::warning" not in runner.said
-    assert "Unchanged since the last run: 1 projects." in runner.summary
+    assert "Unchanged since the last run: 1 project." in runner.summary
     assert asked_of(server) == {changed, forbidden}
     assert (tmp_path / "machine_3" / "checkout" / "told.json").exists(), "as the options say"
     database = tmp_path / "cache" / "3" / "pivotal_tracker.duckdb"
