@@ -16,7 +16,7 @@ MAX_CONCURRENT_FILES = 2
 
 MEMORY_LIMIT = "128MB"
 """DuckDB's memory limit at first: up to its limit it keeps what it has read or written, and by
-default that is most of the machine's memory. Measured with 1,000,000 stories; 64 MB were too few."""
+default that is most of the machine's memory. Measured with 1,000,000 stories; 64 MB failed."""
 
 THREADS = 1
 """DuckDB's threads: a file has too few rows to be divided, and with more threads that wait for each
