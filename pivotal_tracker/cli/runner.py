@@ -10,13 +10,14 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import dlt
 from dlt.common import logger
 from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.destination.client import WithStagingDataset
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.schema import Schema
 from dlt.common.storages.load_package import ParsedLoadJobFileName
@@ -193,8 +194,23 @@ class Loading:
                 if transition is None or transition[0] != "completed":
                     unmarked.append(packages.storage.make_full_path(file))
             if unmarked:
+                appended = _appended_tables(schema)
                 packages.save_schema(load_id, _with_distinct_rows(schema))
+                self._make_staging_tables(schema, appended)
                 self._take_back_state(load_id, unmarked, schema)
+
+    def _make_staging_tables(self, schema: Schema, tables: Collection[str]) -> None:
+        """Make the tables that dlt merges from, for a package that was to append.
+
+        dlt makes them when it begins to load a package, and this one has been begun.
+        """
+        with self.pipeline.destination_client(schema.name) as client:
+            if not tables or not isinstance(client, WithStagingDataset):
+                return
+            with client.with_staging_dataset():
+                client.initialize_storage()
+                client.update_stored_schema(only_tables=[*tables, schema.version_table_name])
+                client.initialize_storage(truncate_tables=tables)
 
     def _take_back_state(self, load_id: str, files: Iterable[str], schema: Schema) -> None:
         """Delete dlt's row of the run's state if the database would reject a second one."""
@@ -232,10 +248,22 @@ def can_never_load(error: PipelineStepFailed) -> bool:
     return error.step == "load" and is_terminal and any(sign in text for sign in _DATA_ERRORS)
 
 
+def _appended_tables(schema: Schema) -> list[str]:
+    """The tables of a first load, to which rows are appended."""
+    return [
+        name
+        for name, table in schema.tables.items()
+        if table.get("write_disposition") == "append" and name not in schema.dlt_table_names()
+    ]
+
+
 def _with_distinct_rows(schema: Schema) -> Schema:
     """Change a schema so that dlt merges each row once, however often it was loaded."""
     for table in schema.data_tables():
         cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
+        if table.get("write_disposition") == "append":
+            table["write_disposition"] = "merge"
+            cast(dict[str, Any], table)["x-merge-strategy"] = "delete-insert"
         if any("merge_key" in column for column in table["columns"].values()):
             # nested rows have no other key than that of their record
             table["columns"]["_dlt_id"]["primary_key"] = True
