@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -119,6 +120,7 @@ class Copies:
         self._index.execute("BEGIN")
         self._sources: list[str] = []
         self._numbers: dict[str, int] = {}
+        self._batches = 0
 
     def note(
         self,
@@ -140,12 +142,27 @@ class Copies:
             (table, _as_text(key), place, self._number(source), *rank, project_id),
         )
 
-    def is_first(self, table: str, key: Any) -> bool:
-        """Whether a key is met for the first time, where no copy was noted before."""
-        cursor = self._index.execute(
-            "INSERT OR IGNORE INTO copies (kind, key) VALUES (?, ?)", (table, _as_text(key))
+    def add_keys(self, table: str, keys: Collection[Any]) -> list[Any]:
+        """Adds keys of which no copy was noted, and gives those that were added before.
+
+        Args:
+            table: The records'.
+            keys: Each once.
+        """
+        self._batches += 1
+        added = self._index.executemany(
+            "INSERT OR IGNORE INTO copies (kind, key, place) VALUES (?, ?, ?)",
+            [(table, _as_text(key), self._batches) for key in keys],
         )
-        return cursor.rowcount == 1
+        if added.rowcount == len(keys):
+            return []
+        return [key for key in keys if self.best_place(table, key) != self._batches]
+
+    def best_place(self, table: str, key: Any) -> int:
+        """The place of the best copy of a record, or the number of the call that added its key."""
+        query = "SELECT place FROM copies WHERE kind = ? AND key = ?"
+        ((place,),) = self._index.execute(query, (table, _as_text(key)))
+        return int(place)
 
     def best(self, table: str, key: Any) -> tuple[int, int, str]:
         """The place of the best copy of a record, when it was updated, and its file."""

@@ -24,7 +24,7 @@ from .files import ArchiveError
 from .format import Archive, Found
 from .load_report import report_records
 from .merging.projects_by_name import ProjectsByName
-from .selection import NO_KEY, Chooser, Taker, leave_out, name_of
+from .selection import NO_KEY, Chooser, Taker, name_of, reject
 from .tally import Tally
 
 Emitted = tuple[str, list[Record]]
@@ -75,80 +75,92 @@ class ArchiveRun(Extraction):
         self._tallies: list[tuple[Archive, Tally]] = []
         self._options = options
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._copies = Copies()
         self._takers = {
-            name: Taker(self.table(name), self.loaded)
+            name: Taker(self.table(name), self.loaded, self._copies)
             for name in self._names
             if name not in _BY_PRODUCTS
         }
+        self._emitted: list[Emitted] = []
+        self._format_gives_people = False
+        self._may_repeat = False
 
     def emitted(self) -> Iterator[Emitted]:
         """Everything that the resources are to yield, in order."""
         for name in self._names:
             yield name, Tombstones()
-        copies = Copies()
         try:
-            yield from self._records(copies)
+            yield from self._records()
             yield from self._by_products()
         finally:
-            copies.close()
+            self._copies.close()
             self.loaded.close()
 
-    def _records(self, copies: Copies) -> Iterator[Emitted]:
+    def _records(self) -> Iterator[Emitted]:
         archives = self._opened.archives
         several = len(archives) > 1
         for number, archive in enumerate(archives):
             if several or archive.form.may_repeat:
-                self._note_copies(copies, archive, number)
+                self._note_copies(archive, number)
         for number, archive in enumerate(archives):
             is_noted = several or archive.form.may_repeat
-            by_name = ProjectsByName(self.loaded, copies)
-            yield from self._of_archive(
-                archive, Chooser(copies, number, is_noted=is_noted), by_name
-            )
+            chooser = Chooser(self._copies, number) if is_noted else None
+            yield from self._of_archive(archive, chooser)
         if self._unread and not any(tally.read_rows for _, tally in self._tallies):
             raise ArchiveError(next(iter(self._unread.values())))
 
-    def _of_archive(
-        self, archive: Archive, chooser: Chooser, by_name: ProjectsByName
-    ) -> Iterator[Emitted]:
-        tally = Tally()
-        without_id: list[tuple[int, Found]] = []
+    def _of_archive(self, archive: Archive, chooser: Chooser | None) -> Iterator[Emitted]:
+        tally = Tally(decide=self._decide_all)
+        by_name = ProjectsByName(self.loaded, self._copies)
         self._tallies.append((archive, tally))
-        problem = ""
+        self._format_gives_people = archive.form.gives_people
+        self._may_repeat = chooser is None
+        without_id: list[tuple[int, Found]] = []
+        problem, place = "", 0
         try:
-            for found in archive.read(tally):
+            for place, found in enumerate(archive.read(tally), start=1):
                 if found.table == "stories":
                     by_name.note(found.record)
-                if found.table == "projects" and _has_no_id(found.record):
+                elif found.table == "projects" and _has_no_id(found.record):
                     # its stories come after it
-                    without_id.append((chooser.place, found))
-                    chooser.place += 1
+                    without_id.append((place, found))
                     continue
-                taker = self._take(found, tally, chooser)
-                if taker is not None and len(taker) >= BATCH_SIZE:
-                    yield from self._settle(taker, found.table)
+                self._take(found, tally, chooser, place)
+                yield from self._ready()
         except ArchiveError as error:
             problem = tally.broken[archive.name] = str(error)
-        for chooser.place, found in without_id:
-            self._take(by_name.joined(found), tally, chooser)
-        for name, taker in self._takers.items():
-            yield from self._settle(taker, name)
+        for place, found in without_id:
+            self._take(by_name.joined(found), tally, chooser, place)
+        self._decide_all()
+        yield from self._ready()
         self._unread |= tally.incomplete
         if problem:
             _leave_out_the_rest(tally, problem)
 
-    def _settle(self, taker: Taker, name: str) -> Iterator[Emitted]:
-        """Have what waits for a table loaded, and note what its records say of others."""
-        taken, written = taker.settle()
-        self._note_projects(name, taken)
-        if name in _NAMES_PEOPLE and "people" in self._names:
-            for record in written:
+    def _ready(self) -> list[Emitted]:
+        """What is to be yielded now."""
+        ready, self._emitted = self._emitted, []
+        return ready
+
+    def _decide_all(self) -> None:
+        for name, taker in self._takers.items():
+            if len(taker):
+                self._decide(taker, name)
+
+    def _decide(self, taker: Taker, name: str) -> None:
+        """Decide about what waits for a table, and note what its loaded records say of others."""
+        accepted, changed = taker.decide(may_repeat=self._may_repeat)
+        self._note_projects(name, accepted)
+        names_people = name in _NAMES_PEOPLE and not self._format_gives_people
+        if names_people and "people" in self._names:
+            for record in changed:
                 self.people.meet(name, record)
         if name == "activity" and "deleted_records" in self._names:
-            deleted = [{**one, "found_at": self._found_at} for one in deletions_in(written)]
-            yield "deleted_records", self.with_known_rows("deleted_records", deleted)
+            deleted = [{**one, "found_at": self._found_at} for one in deletions_in(changed)]
+            known = self.with_known_rows("deleted_records", deleted)
+            self._emitted.append(("deleted_records", known))
         if len(taker.records) >= _WRITTEN_AT_ONCE:
-            yield self._emit(taker, name)
+            self._emitted.append(self._emit(taker, name))
 
     def _emit(self, taker: Taker, name: str) -> Emitted:
         """The records of a table that are to be loaded."""
@@ -164,7 +176,7 @@ class ArchiveRun(Extraction):
             if isinstance(record.get("project_id"), int):
                 self._named.setdefault(record["project_id"], record["_source"])
 
-    def _note_copies(self, copies: Copies, archive: Archive, number: int) -> None:
+    def _note_copies(self, archive: Archive, number: int) -> None:
         """Reads an archive to learn which copy of each record is the best."""
         place = number << 40
         try:
@@ -176,35 +188,35 @@ class ArchiveRun(Extraction):
                     rank = rank_of(found.record, found.source)
                     of_project = found.record.get("project_id")
                     project_id = of_project if is_id(of_project) else None
-                    copies.note(found.table, key, rank, place, found.source, project_id)
+                    self._copies.note(found.table, key, rank, place, found.source, project_id)
         except ArchiveError:
             # it is met again, and told, when the archive is loaded
             return
 
-    def _take(self, found: Found, tally: Tally, chooser: Chooser) -> Taker | None:
-        """Gives a record to its table, which is returned, or counts it as left out."""
-        chooser.place += 1
+    def _take(self, found: Found, tally: Tally, chooser: Chooser | None, place: int) -> None:
+        """Gives a record to its table, or counts it as left out."""
         if found.is_withdrawn:
             reason = "only rows that are not loaded tell of it"
-            leave_out(tally, found, ARCHIVE_TABLES[found.table], reason)
-            return None
+            reject(tally, found, ARCHIVE_TABLES[found.table], reason)
+            return
         if found.table == "people":
             self._take_person(found, tally)
         taker = self._takers.get(found.table)
         if taker is None:
-            return None
+            return
         record = _whole(found)
         key = record_key(taker.table, record)
         reason = NO_KEY if key is None else self._not_asked_for(found.table, record)
-        reason = reason or chooser.reason(found, key)
+        if not reason and chooser is not None:
+            reason = chooser.reason(found, key, place)
         if reason:
-            found.is_rejected = True
-            leave_out(tally, found, taker.table, reason)
-            return None
+            reject(tally, found, taker.table, reason)
+            return
         if found.table == "attachment_files":
             record = described_content(record, found.content, self._options.attachments)
-        taker.take(key, record, found, tally)
-        return taker
+        taker.add(key, record, found, tally)
+        if len(taker) >= BATCH_SIZE:
+            self._decide(taker, found.table)
 
     def _take_person(self, found: Found, tally: Tally) -> None:
         if not is_id(found.record.get("id")):
@@ -269,8 +281,9 @@ def _whole(found: Found) -> Record:
     if found.table == "activity" and "project_id" not in record:
         project = record.get("project")
         if isinstance(project, dict) and "id" in project:
-            record = {"project_id": project["id"], **record}
-    return {**record, "_source": found.source}
+            record["project_id"] = project["id"]
+    record["_source"] = found.source
+    return record
 
 
 def _has_no_id(project: Record) -> bool:

@@ -27,8 +27,8 @@ class Found:
         content: For `attachment_files`: opens the bytes of the file, while the archive is read.
         elsewhere: How many of the record's nested rows came from another file than `source`, by
             that file and their table: comments that lie beside the stories, say.
-        is_rejected: Set by the reader of the archive where the record is not loaded, before it
-            takes the next one: what the record says of others does not count then.
+        is_rejected: Whether the record is not loaded, final after `Tally.decide`: what it says of
+            others does not count then.
         is_withdrawn: Whether only rejected records tell of this one, so that it is not loaded.
     """
 
@@ -63,11 +63,13 @@ class Format(Protocol):
         name: As the load report calls it.
         looks_like: What is looked for, for the error that says nothing was found.
         may_repeat: Whether one record may come several times in one archive.
+        gives_people: Whether it gives a record of everyone whom its records name.
     """
 
     name: str
     looks_like: str
     may_repeat: bool
+    gives_people: bool
 
     def recognises(self, files: Files) -> bool:
         """Whether files are of this format, told by as little of them as will do."""

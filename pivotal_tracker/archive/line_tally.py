@@ -29,6 +29,10 @@ class LineTally:
         self._tally.read(self.source, table)
         return Found(table, record, self.source)
 
+    def decide(self) -> None:
+        """Has it decided which of the records that were given so far are loaded."""
+        self._tally.decide()
+
     def read(self, table: str, rows: int) -> None:
         """Counts nested rows."""
         if rows:

@@ -5,7 +5,7 @@ Of several copies of a record the best is taken: among the files, then against t
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -22,61 +22,37 @@ NO_KEY = "it has no key"
 class Chooser:
     """Says of each record of an archive whether it is the copy to load.
 
-    Attributes:
-        place: That of the record in the reading of all archives.
+    Args:
+        copies: All copies in all archives.
+        number: Of the archive.
     """
 
-    def __init__(self, copies: Copies, number: int, *, is_noted: bool) -> None:
-        self.place = number << 40
+    def __init__(self, copies: Copies, number: int) -> None:
+        self._first_place = number << 40
         self._copies = copies
-        self._is_noted = is_noted
 
-    def reason(self, found: Found, key: Key) -> str:
-        """Why a record is not loaded; empty where it is."""
-        if not self._is_noted:
-            is_first = self._copies.is_first(found.table, key)
-            return "" if is_first else f"it came before: {found.source}"
-        place, updated_at, source = self._copies.best(found.table, key)
-        if place == self.place:
+    def reason(self, found: Found, key: Key, place: int) -> str:
+        """Why a record is not loaded; empty where it is.
+
+        Args:
+            found: The record.
+            key: Its key.
+            place: Where it comes in the archive, from 1.
+        """
+        best, updated_at, source = self._copies.best(found.table, key)
+        if best == self._first_place + place:
             return ""
         if updated_at > moment(found.record.get("updated_at")):
             return f"another copy is newer: {source}"
         return f"another copy knows as much or more: {source}"
 
 
-class _Held(NamedTuple):
+class _ExistingRow(NamedTuple):
     """What the destination holds of a record."""
 
     row_id: str
     updated_at: int
     source: str | None
-
-
-class _LoadedRows:
-    """Counts the rows of many records, which mostly come from one file, for their tallies."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self._counted: dict[tuple[int, str], tuple[Tally, Counter[str]]] = {}
-
-    def add(self, found: Found, tally: Tally) -> None:
-        """Counts the rows of a record."""
-        if found.elsewhere:
-            counted = Counter[str]()
-            count_rows(self._table, found.record, counted)
-            for source, name, rows in found.by_source(counted):
-                tally.loaded(source, name, rows)
-            return
-        key = (id(tally), found.source)
-        if key not in self._counted:
-            self._counted[key] = (tally, Counter())
-        count_rows(self._table, found.record, self._counted[key][1])
-
-    def tell(self) -> None:
-        """Tells the tallies."""
-        for (_, source), (tally, counted) in self._counted.items():
-            for name, rows in counted.items():
-                tally.loaded(source, name, rows)
 
 
 class Taker:
@@ -88,13 +64,15 @@ class Taker:
     Args:
         table: Where they belong.
         loaded: The destination.
+        copies: Knows the records that came before, in this archive.
     """
 
-    def __init__(self, table: Table, loaded: Loaded) -> None:
+    def __init__(self, table: Table, loaded: Loaded, copies: Copies) -> None:
         self.table = table
         self.records: list[Record] = []
         self._row_ids: dict[Key, str] = {}
         self._loaded = loaded
+        self._copies = copies
         self._is_new = not loaded.has(table.name)
         self._waiting: dict[Key, tuple[Record, Found, Tally]] = {}
 
@@ -108,86 +86,120 @@ class Taker:
         """How many records wait for being looked up."""
         return len(self._waiting)
 
-    def take(self, key: Key, record: Record, found: Found, tally: Tally) -> None:
-        """Has a record, of which this is the best copy, wait for being looked up.
+    def add(self, key: Key, record: Record, found: Found, tally: Tally) -> None:
+        """Has a record wait until `decide`; one whose key waits already is rejected.
 
         Args:
-            key: Its own.
-            record: As it is loaded.
+            key: Its key.
+            record: As it will be loaded.
             found: As it was found.
             tally: Of its archive.
         """
-        self._waiting[key] = (record, found, tally)
+        if key in self._waiting:
+            reject(tally, found, self.table, _came_before(found))
+        else:
+            self._waiting[key] = (record, found, tally)
 
-    def settle(self) -> tuple[list[Record], list[Record]]:
-        """Look up what waits, take what is new or newer, and count the rest as left out.
+    def decide(self, *, may_repeat: bool) -> tuple[list[Record], list[Record]]:
+        """Accept what waits and is new or newer than in the destination, and reject the rest.
+
+        Args:
+            may_repeat: Whether a record may have come before, which nobody has looked up.
 
         Returns:
             The records that the destination will hold, and those of them that differ from its own.
         """
         waiting, self._waiting = self._waiting, {}
-        held = self._held(waiting)
-        knows = self._known_there(self._ties(waiting, held))
-        taken: list[Record] = []
-        written: list[Record] = []
-        loaded = _LoadedRows(self.table)
+        if may_repeat:
+            self._reject_repeated(waiting)
+        existing = self._existing_rows(waiting)
+        knows = self._known_there(self._ties(waiting, existing))
+        accepted: list[Record] = []
+        changed: list[Record] = []
+        found_by_tally: defaultdict[int, list[Found]] = defaultdict(list)
+        tallies: dict[int, Tally] = {}
         for key, (record, found, tally) in waiting.items():
-            there = held.get(key)
-            reason = self._reason_against(record, there, knows.get(key, 0))
-            if reason:
-                leave_out(tally, found, self.table, reason)
-                continue
-            taken.append(record)
-            loaded.add(found, tally)
-            if there is not None:
-                self._row_ids[key] = there.row_id
-            if there is None or there.row_id != row_id(record):
-                written.append(record)
-        loaded.tell()
-        self.records += taken
-        return taken, written
+            row = existing.get(key)
+            if row is None:
+                changed.append(record)
+            else:
+                now = row_id(record)
+                reason = self._reason_against(record, now, row, knows.get(key, 0))
+                if reason:
+                    reject(tally, found, self.table, reason)
+                    continue
+                self._row_ids[key] = row.row_id
+                if row.row_id != now:
+                    changed.append(record)
+            accepted.append(record)
+            tallies[id(tally)] = tally
+            found_by_tally[id(tally)].append(found)
+        for number, loaded in found_by_tally.items():
+            self._count_loaded(loaded, tallies[number])
+        self.records += accepted
+        return accepted, changed
 
-    def _reason_against(self, record: Record, there: _Held | None, knows: int) -> str:
+    def _reject_repeated(self, waiting: dict[Key, tuple[Record, Found, Tally]]) -> None:
+        for key in self._copies.add_keys(self.table.name, waiting):
+            _, found, tally = waiting.pop(key)
+            reject(tally, found, self.table, _came_before(found))
+
+    def _count_loaded(self, loaded: Iterable[Found], tally: Tally) -> None:
+        """Counts the rows of records, which mostly come from one file."""
+        by_source: defaultdict[str, list[Record]] = defaultdict(list)
+        for found in loaded:
+            if found.elsewhere:
+                counted = count_rows(self.table, [found.record])
+                for source, name, rows in found.by_source(counted):
+                    tally.loaded(source, name, rows)
+            else:
+                by_source[found.source].append(found.record)
+        for source, records in by_source.items():
+            for name, rows in count_rows(self.table, records).items():
+                tally.loaded(source, name, rows)
+
+    def _reason_against(self, record: Record, now: str, row: _ExistingRow, knows: int) -> str:
         """Why a record does not replace the row that is there; empty where it does, or is it."""
-        if there is None or there.row_id == row_id(record):
+        if row.row_id == now:
             return ""
         updated_at = moment(record.get("updated_at"))
-        name = there.source or "the one from the API"
-        if updated_at != there.updated_at:
-            is_newer = updated_at > there.updated_at
+        name = row.source or "the one from the API"
+        if updated_at != row.updated_at:
+            is_newer = updated_at > row.updated_at
             return "" if is_newer else f"another copy is newer: {name}"
-        if there.source == record["_source"]:
+        if row.source == record["_source"]:
             return ""
-        if there.source is not None:
-            stamps = [exported_when(s) for s in (record["_source"], there.source)]
+        if row.source is not None:
+            stamps = [exported_when(s) for s in (record["_source"], row.source)]
             if stamps[0] != stamps[1]:
                 return "" if stamps[0] > stamps[1] else f"another copy is newer: {name}"
             if known_values(record) > knows:
                 return ""
         return f"another copy knows as much or more: {name}"
 
-    def _held(self, waiting: dict[Key, Any]) -> dict[Key, _Held]:
+    def _existing_rows(self, waiting: dict[Key, Any]) -> dict[Key, _ExistingRow]:
         if self._is_new or not waiting:
             return {}
         has_time = "updated_at" in self.table.columns
         columns = [*self.table.key, "_dlt_id", "_source", *(["updated_at"] if has_time else [])]
         width = len(self.table.key)
-        held = {}
+        existing = {}
         for row in self._loaded.rows(
             self.table.name, columns, self.table.key[0], _first_parts(waiting)
         ):
-            told, source, *updated_at = row[width:]
-            held[key_of(row[:width])] = _Held(told, moment(*updated_at or [None]), source)
-        return {key: held[key] for key in waiting.keys() & held.keys()}
+            row_hash, source, *updated_at = row[width:]
+            updated = moment(*updated_at or [None])
+            existing[key_of(row[:width])] = _ExistingRow(row_hash, updated, source)
+        return {key: existing[key] for key in waiting.keys() & existing.keys()}
 
-    def _ties(self, waiting: dict[Key, Any], held: dict[Key, _Held]) -> list[Key]:
+    def _ties(self, waiting: dict[Key, Any], existing: dict[Key, _ExistingRow]) -> list[Key]:
         """The keys of rows from other files that are as new as the record that waits."""
         return [
             key
-            for key, there in held.items()
-            if there.source not in (None, waiting[key][0]["_source"])
-            and there.row_id != row_id(waiting[key][0])
-            and there.updated_at == moment(waiting[key][0].get("updated_at"))
+            for key, row in existing.items()
+            if row.source not in (None, waiting[key][0]["_source"])
+            and row.updated_at == moment(waiting[key][0].get("updated_at"))
+            and row.row_id != row_id(waiting[key][0])
         ]
 
     def _known_there(self, keys: list[Key]) -> Counter[Key]:
@@ -205,18 +217,21 @@ class Taker:
         return known
 
 
-def leave_out(tally: Tally, found: Found, table: Table, reason: str) -> None:
+def reject(tally: Tally, found: Found, table: Table, reason: str) -> None:
     """Counts a record, and the rows nested in it, as left out."""
-    counted = Counter[str]()
-    count_rows(table, found.record, counted)
-    for source, name, rows in found.by_source(counted):
+    found.is_rejected = True
+    for source, name, rows in found.by_source(count_rows(table, [found.record])):
         tally.leave_out(source, name, reason, name_of(found.record), rows)
+
+
+def _came_before(found: Found) -> str:
+    return f"it came before: {found.source}"
 
 
 def name_of(record: Record) -> str:
     """What a person would look for a record by."""
-    told = (f"{n} {record[n]}" for n in ("id", "guid", "number", "name") if n in record)
-    return next(told, "")[:100]
+    names = (f"{n} {record[n]}" for n in ("id", "guid", "number", "name") if n in record)
+    return next(names, "")[:100]
 
 
 def _first_parts(keys: Iterable[Key]) -> set[Any]:

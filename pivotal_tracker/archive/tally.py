@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -39,6 +40,10 @@ class Tally:
 
     A row is a row of a table: a comment in a cell is one row of `stories__comments`.
     """
+
+    decide: Callable[[], None] = lambda: None
+    """Decides which of the records that were given so far are loaded: `is_rejected` of each is
+    final then. Called before what they tell of others is given."""
 
     read_rows: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By file and table."""

@@ -24,6 +24,7 @@ class SampleFormat:
     name = "sample"
     looks_like = "a file that ends in .sample"
     may_repeat = False
+    gives_people = False
 
     def recognises(self, files: Files) -> bool:
         return bool(files) and all(name.endswith(".sample") for name in files)
@@ -53,6 +54,7 @@ class RepeatingFormat(SampleFormat):
     name = "repeating sample"
     looks_like = "a file that ends in .repeats"
     may_repeat = True
+    gives_people = False
 
     def recognises(self, files: Files) -> bool:
         return bool(files) and all(name.endswith(".repeats") for name in files)

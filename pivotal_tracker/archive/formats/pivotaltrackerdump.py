@@ -23,6 +23,7 @@ class PivotalTrackerDump:
     name = "pivotaltrackerdump"
     looks_like = "the projects_project_id*.json or the cache.json of pivotaltrackerdump"
     may_repeat = False
+    gives_people = False
 
     def recognises(self, files: Files) -> bool:
         """Whether there are files named after paths, or a cache that tells of paths."""

@@ -22,6 +22,7 @@ class PtBackup:
     name = "pt_backup.py"
     looks_like = "the stories.json of pt_backup.py beside its activities.json, tasks.json and so on"
     may_repeat = False
+    gives_people = False
 
     def recognises(self, files: Files) -> bool:
         """Whether two of the files lie in one folder, the stories among them."""

@@ -23,6 +23,7 @@ class PtBackupTree:
     name = "pt-backup"
     looks_like = "the projects/<name>/stories.json of pt-backup"
     may_repeat = False
+    gives_people = False
 
     def recognises(self, files: Files) -> bool:
         """Whether stories lie in a folder of their project's, in JSON, and nothing like them."""

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import orjson
 
+from ...settings import BATCH_SIZE
 from ..dates import weeks_between
 from ..format import Found, Record
 from ..limits import MAX_REMEMBERED
@@ -165,16 +166,27 @@ class Gathering:
             ORDER BY record, sort = ?, updated_at DESC, seen_at DESC, sort, attributes DESC
             """  # noqa: S608 - the names are our own
         with closing(self._database.execute(query, (table, FRAGMENT))) as rows:
+            undecided: list[tuple[Found, list[Derived]]] = []
             for _, parts in groupby(map(Part._make, rows), key=attrgetter("record")):
                 found = self._joined(self._deletions.applied(parts))
                 if found:
-                    told = list(take_derived(table, found.record))
+                    derived = list(take_derived(table, found.record))
                     if table == "iterations":
                         self._add_length(found.record)
                     yield found
-                    is_lost = found.is_rejected or found.is_withdrawn
-                    for derived in told:
-                        self._derive(derived, found.source, WITHDRAWN if is_lost else DERIVED)
+                    undecided.append((found, derived))
+                    if len(undecided) >= BATCH_SIZE:
+                        self._derive_from(undecided)
+            self._derive_from(undecided)
+
+    def _derive_from(self, undecided: list[tuple[Found, list[Derived]]]) -> None:
+        """Adds what records tell of others; of those that are not loaded, as withdrawn."""
+        self._tally.decide()
+        for found, told in undecided:
+            is_lost = found.is_rejected or found.is_withdrawn
+            for derived in told:
+                self._derive(derived, found.source, WITHDRAWN if is_lost else DERIVED)
+        undecided.clear()
 
     def _add_length(self, iteration: Record) -> None:
         """Adds the weeks of an iteration, which the API once left out."""

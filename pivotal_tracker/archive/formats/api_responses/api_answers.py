@@ -51,6 +51,7 @@ class ApiAnswers:
         "JSON or JSON lines of API v5's records, or cassettes of vcrpy or VCR that recorded it"
     )
     may_repeat = False
+    gives_people = False
 
     def __init__(self, is_several: Callable[[Files], bool]) -> None:
         self._is_several = is_several

@@ -78,6 +78,7 @@ class DatabaseDump:
     """One of the two layouts, which differ in what they call a comment and what else they have."""
 
     may_repeat = False
+    gives_people = False
 
     def __init__(self, name: str, comments: str, others: frozenset[str]) -> None:
         self.name = name

@@ -43,6 +43,7 @@ class ProjectExport:
         "State; or its ZIP)"
     )
     may_repeat = False
+    gives_people = True
 
     def recognises(self, files: Files) -> bool:
         """Whether there is a CSV or a workbook with the header of stories, or of a history."""
@@ -214,6 +215,7 @@ class _Reading:
         history = HistoryRows(next(rows)[1], project, self._people, tally, conventions.dates)
         for line, cells in rows:
             yield from history.records(line, cells)
+        history.decide()
         tally.assume("activity", conventions.assumption)
 
     def _attachment(self, attachment: _Attachment) -> Found:

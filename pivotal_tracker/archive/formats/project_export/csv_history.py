@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+from ....settings import BATCH_SIZE
 from ...dates import DateReader, is_day
 from ...format import Found, Record
 from ...keys import Siblings
@@ -49,6 +50,7 @@ class HistoryRows:
         self._people = people
         self._tally = tally
         self._keys = Siblings()
+        self._undecided: list[tuple[Found, Collection[int]]] = []
         people.tally = tally
 
     def records(self, line: int, cells: list[str]) -> Iterator[Found]:
@@ -62,7 +64,17 @@ class HistoryRows:
             return
         found = self._tally.found("activity", self._activity(*texts))
         yield found
-        self._people.end_row(is_rejected=found.is_rejected)
+        self._undecided.append((found, self._people.end_row()))
+        if len(self._undecided) >= BATCH_SIZE:
+            self.decide()
+
+    def decide(self) -> None:
+        """Takes in whom rows name, as far as they are loaded."""
+        self._tally.decide()
+        for found, people in self._undecided:
+            if not found.is_rejected:
+                self._people.confirm(people)
+        self._undecided.clear()
 
     def _activity(self, about: str, kind: str, message: str, who: str, at: str) -> Record:
         project = self._project

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
+from ....settings import BATCH_SIZE
 from ...dates import is_day
 from ...format import Found, Record
 from ...keys import Siblings
@@ -35,6 +37,26 @@ _RELEASE_HAS = (
 )
 
 
+class _Undecided(NamedTuple):
+    """A row of which it is not known whether it is loaded.
+
+    Attributes:
+        line: Where it ends in the file.
+        record_id: The id of the story or epic.
+        found: Its records.
+        iteration: The number, start and end of its iteration.
+        people: The keys of people that it names.
+        others: The keys of labels and review types that it names.
+    """
+
+    line: int
+    record_id: int
+    found: list[Found]
+    iteration: tuple[int, str, str] | None
+    people: Collection[int]
+    others: Collection[int]
+
+
 class StoryRows:
     """Makes records of the rows of one file.
 
@@ -63,6 +85,7 @@ class StoryRows:
         self._children = CsvChildParser(project, people, tally, self._dates)
         self._iterations = Iterations(self._dates)
         self._position = 0
+        self._undecided: list[_Undecided] = []
         people.tally = project.named.tally = tally
 
     def records(self, line: int, cells: list[str]) -> Iterator[Found]:
@@ -92,14 +115,27 @@ class StoryRows:
             if kind == "release":
                 found.append(self._tally.found("releases", self._release(story)))
         yield from found
-        is_rejected = any(one.is_rejected for one in found)
-        if is_rejected:
-            self._iterations.remove(record_id)
-        self._people.end_row(is_rejected=is_rejected)
-        self._project.named.end_row(is_rejected=is_rejected)
+        iteration = self._iteration_of(cells) if kind != "epic" else None
+        people, others = self._people.end_row(), self._project.named.end_row()
+        self._undecided.append(_Undecided(line, record_id, found, iteration, people, others))
+        if len(self._undecided) >= BATCH_SIZE:
+            self._decide()
+
+    def _decide(self) -> None:
+        """Takes in what rows say of others, as far as they are loaded."""
+        self._tally.decide()
+        for row in self._undecided:
+            is_rejected = any(one.is_rejected for one in row.found)
+            if row.iteration is not None:
+                self._add_iteration(row, *row.iteration, is_rejected=is_rejected)
+            if not is_rejected:
+                self._people.confirm(row.people)
+                self._project.named.confirm(row.others)
+        self._undecided.clear()
 
     def iterations(self) -> Iterator[Found]:
         """The iterations that the rows named, with their stories in the order of the file."""
+        self._decide()
         self._tally.assume("stories", self._conventions.assumption)
         for record in self._iterations.records(self._project.id):
             self._tally.read("iterations__story_ids", len(record["story_ids"]))
@@ -166,8 +202,6 @@ class StoryRows:
         self._people_of(story, cells)
         story["labels"] = self._project.labels(cells[self._columns.labels])
         self._tally.read("stories__labels", len(story["labels"]))
-        if text := cells[self._columns.iteration]:
-            self._note_iteration(text, story_id, cells)
         story.update(self._children.of_story(story_id, self._columns, cells))
         return story
 
@@ -267,14 +301,26 @@ class StoryRows:
         if again := len(owners) - len(owner_ids):
             self._tally.leave_out("stories__owner_ids", "named twice", "", again)
 
-    def _note_iteration(self, text: str, story_id: int, cells: list[str]) -> None:
+    def _iteration_of(self, cells: list[str]) -> tuple[int, str, str] | None:
+        """The number of a row's iteration, its start and its end."""
+        columns = self._columns
+        text = cells[columns.iteration]
+        if not text:
+            return None
         number = whole_number(text)
         if number is None:
             self._tally.lose("stories", "an iteration that is no number", text)
+            return None
+        return number, cells[columns.iteration_start], cells[columns.iteration_end]
+
+    def _add_iteration(
+        self, row: _Undecided, number: int, first: str, last: str, *, is_rejected: bool
+    ) -> None:
+        if is_rejected:
+            self._iterations.add_empty(number)
             return
-        columns = self._columns
-        first, last = cells[columns.iteration_start], cells[columns.iteration_end]
-        unread = self._iterations.add(number, story_id, first, last)
+        unread = self._iterations.add(number, row.record_id, first, last)
         if unread:
+            self._tally.line = row.line
             reason = f"a start or an end that {self._dates.problem(unread)}"
             self._tally.lose("iterations", reason, f"{first}, {last}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ...format import Found, Record
 from ...keys import stable_key
@@ -35,16 +35,22 @@ class Named:
         if key not in self._confirmed:
             self._by_row.add(key)
 
-    def end_row(self, *, is_rejected: bool) -> None:
-        """The row has come to its end, and is loaded or not."""
-        if not is_rejected:
-            self._confirmed |= self._by_row
-        self._by_row.clear()
+    def end_row(self) -> Collection[int]:
+        """Ends the row that is read: gives the keys that it names and no loaded row has."""
+        if not self._by_row:
+            return ()
+        named, self._by_row = self._by_row, set()
+        return named
+
+    def confirm(self, keys: Collection[int]) -> None:
+        """Takes in what a row names that is loaded."""
+        self._confirmed.update(keys)
 
     def found(self) -> Iterator[Found]:
         """All records, in the order in which they were first named."""
         for key, (table, record, tally) in self._records.items():
-            found = tally.found(table, record)
+            # a copy: rows share the record
+            found = tally.found(table, dict(record))
             found.is_withdrawn = key not in self._confirmed
             yield found
 
