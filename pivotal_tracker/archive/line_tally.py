@@ -23,10 +23,11 @@ class LineTally:
         self.source = source
         self.line = 0
         self._tally = tally
+        self._read_rows = tally.read_rows
 
     def found(self, table: str, record: Record) -> Found:
         """Counts a record, and says where it is from."""
-        self._tally.read(self.source, table)
+        self._read_rows[self.source, table] += 1
         return Found(table, record, self.source)
 
     def decide(self) -> None:
@@ -36,7 +37,7 @@ class LineTally:
     def read(self, table: str, rows: int) -> None:
         """Counts nested rows."""
         if rows:
-            self._tally.read(self.source, table, rows)
+            self._read_rows[self.source, table] += rows
 
     def leave_out(self, table: str, reason: str, text: str, rows: int = 1) -> None:
         """Counts rows that will not be loaded; the text says which."""
@@ -56,24 +57,6 @@ class LineTally:
     def lose(self, table: str, reason: str, text: str, values: int = 1) -> None:
         """Counts values that the loaded row will lack; the text says which."""
         self._tally.lose(self.source, table, reason, self._where(text), values)
-
-    def set_or_lose(
-        self, table: str, record: Record, attribute: str, value: object, reason: str, text: str
-    ) -> None:
-        """Sets an attribute to what its cell said, unless there was no making sense of it.
-
-        Args:
-            table: The record's.
-            record: Takes the attribute.
-            attribute: Which one.
-            value: What the cell said; None for nothing.
-            reason: What was wrong with a cell that said something else.
-            text: The cell.
-        """
-        if value is not None:
-            record[attribute] = value
-        elif text.strip():
-            self.lose(table, reason, text)
 
     def _where(self, text: str) -> str:
         return f"line {self.line:,}: {text[:_SHOWN]!r}"

@@ -70,9 +70,7 @@ class CsvChildParser:
             siblings: Gives keys.
         """
         comments = []
-        for cell in cells:
-            if not cell or cell.isspace():
-                continue
+        for cell in filter(str.strip, filter(None, cells)):
             text, author, day = csv_cells.comment(csv_cells.free_text(cell), self._dates)
             key = siblings.key("comment", parent_id, text, author, day)
             comment: Record = {"kind": "comment", "id": key, parent: parent_id}
@@ -111,16 +109,21 @@ class CsvChildParser:
         """The records of pairs of a description and a status."""
         records: list[Record] = []
         for text, status in zip(cells[::2], cells[1::2], strict=True):
-            if not text and not status:
+            if not (text or status):
                 continue
             description = csv_cells.free_text(text)
             key = siblings.key(kind, story_id, description)
             record: Record = {"kind": kind, "id": key, "story_id": story_id}
             if description:
                 record["description"] = description
-            value = statuses.get(status.strip().lower())
-            reason = f"a status of a {kind} that Tracker does not know"
-            self._tally.set_or_lose(f"stories__{kind}s", record, attribute, value, reason, status)
+            value = statuses.get(status)
+            if value is None:
+                value = statuses.get(status.strip().lower())
+            if value is not None:
+                record[attribute] = value
+            elif status.strip():
+                reason = f"a status of a {kind} that Tracker does not know"
+                self._tally.lose(f"stories__{kind}s", reason, status)
             records.append(record)
         return records
 
@@ -137,8 +140,11 @@ class CsvChildParser:
             if (reviewer_id := self._people.id_of(reviewer)) is not None:
                 review["reviewer_id"] = reviewer_id
             value = csv_cells.REVIEW_STATUSES.get(status.strip().lower())
-            reason = "a status of a review that Tracker does not know"
-            self._tally.set_or_lose("stories__reviews", review, "status", value, reason, status)
+            if value is not None:
+                review["status"] = value
+            elif status.strip():
+                reason = "a status of a review that Tracker does not know"
+                self._tally.lose("stories__reviews", reason, status)
             reviews.append(review)
         return reviews
 

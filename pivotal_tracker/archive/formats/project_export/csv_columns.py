@@ -128,8 +128,14 @@ class Columns:
         self.requested_by = single.get("requested_by", none)
         self.description = single.get("description", none)
         self.url = single.get("url", none)
-        iteration = (self.iteration_start, self.iteration_end)
-        dates = (self.created_at, self.accepted_at, self.deadline, *iteration)
+        times = (
+            ("created_at", self.created_at),
+            ("accepted_at", self.accepted_at),
+            ("deadline", self.deadline),
+        )
+        self.times = [(attribute, index) for attribute, index in times if index < none]
+        """The attributes that are times, with their columns."""
+        dates = (*(index for _, index in self.times), self.iteration_start, self.iteration_end)
         self.dates = [index for index in dates if index < none]
         self._pick_groups(none, groups)
         self.others = _other_columns(header, others)

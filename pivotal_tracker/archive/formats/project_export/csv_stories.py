@@ -9,6 +9,7 @@ from ....settings import BATCH_SIZE
 from ...dates import is_day
 from ...format import Found, Record
 from ...keys import Siblings
+from ...limits import MAX_REMEMBERED
 from ...line_tally import LineTally
 from . import csv_cells
 from .conventions import Conventions, whole_number
@@ -85,6 +86,7 @@ class StoryRows:
         self._children = CsvChildParser(project, people, tally, self._dates)
         self._iterations = Iterations(self._dates)
         self._position = 0
+        self._choices_by_text: dict[tuple[str, str, str, bool], csv_cells.Choices] = {}
         self._undecided: list[_Undecided] = []
         people.tally = project.named.tally = tally
 
@@ -247,20 +249,21 @@ class StoryRows:
     def _choices(self, story: Record, story_type: str, cells: list[str]) -> None:
         """The attributes of which Tracker has a list of values."""
         columns = self._columns
-        priority = cells[columns.priority].partition("-")[0].strip().lower()
-        state = cells[columns.current_state].strip().lower()
-        if not state and not cells[columns.iteration]:
-            # stories of the icebox were written without a state, too
-            state = "unscheduled"
-        for attribute, text, known in (
-            ("story_type", story_type, csv_cells.TYPES),
-            ("current_state", state, csv_cells.STATES),
-            ("story_priority", priority, csv_cells.PRIORITIES),
-        ):
-            if text in known:
-                story[attribute] = text
-            elif text:
-                self._tally.lose("stories", f"a {attribute} that Tracker does not know", text)
+        texts = (
+            story_type,
+            cells[columns.current_state],
+            cells[columns.priority],
+            not cells[columns.iteration],
+        )
+        choices = self._choices_by_text.get(texts)
+        if choices is None:
+            choices = csv_cells.choices(*texts)
+            if len(self._choices_by_text) < MAX_REMEMBERED:
+                self._choices_by_text[texts] = choices
+        known, unknown = choices
+        story.update(known)
+        for attribute, text in unknown:
+            self._tally.lose("stories", f"a {attribute} that Tracker does not know", text)
 
     def _estimate(self, story: Record, text: str) -> None:
         estimate = self._conventions.number(text)
@@ -271,22 +274,20 @@ class StoryRows:
             story["estimate"] = int(estimate) if estimate.is_integer() else estimate
 
     def _times(self, table: str, record: Record, cells: list[str]) -> None:
-        columns = self._columns
         record["_date_precision"] = "day"
-        for attribute, index in (
-            ("created_at", columns.created_at),
-            ("accepted_at", columns.accepted_at),
-            ("deadline", columns.deadline),
-        ):
-            if text := cells[index]:
-                at = self._dates.time(text)
-                if at is not None:
-                    record[attribute] = at
-                elif text.strip():
+        for attribute, index in self._columns.times:
+            text = cells[index]
+            if not text:
+                continue
+            at = self._dates.time(text)
+            if at is None:
+                if text.strip():
                     reason = f"{_AN_OR_A[attribute]} {attribute} that {self._dates.problem(text)}"
                     self._tally.lose(table, reason, text)
-                if at and not is_day(at):
-                    record.pop("_date_precision", None)
+                continue
+            record[attribute] = at
+            if not is_day(at):
+                record.pop("_date_precision", None)
 
     def _people_of(self, story: Record, cells: list[str]) -> None:
         columns = self._columns
