@@ -9,12 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ..activity import deletions_in
 from ..load.extraction import Extraction
-from ..records import Record, Tombstones, in_tracker_words, is_id, record_key, tombstones
+from ..load.to_tables import TableWriter
+from ..records import (
+    Record,
+    Tombstones,
+    count_rows,
+    in_tracker_words,
+    is_id,
+    record_key,
+    tombstones,
+)
 from ..settings import BATCH_SIZE
 from ..tables import ARCHIVE_TABLES
 from . import Opened
@@ -32,6 +43,12 @@ Emitted = tuple[str, list[Record]]
 
 _WRITTEN_AT_ONCE = 4 * BATCH_SIZE
 """So many records are yielded together: dlt takes its time for each turn, and no server waits."""
+
+_MAX_WAITS = 1_000
+"""So many times dlt is asked to go on before the report is written: it waits 10 ms for nothing."""
+
+_MAX_REASON = 200
+"""Characters of the reason why a record fits no table."""
 
 _NAMES_PEOPLE = ("stories", "activity", "project_memberships", "account_memberships")
 """The tables whose records name people."""
@@ -82,19 +99,59 @@ class ArchiveRun(Extraction):
             if name not in _BY_PRODUCTS
         }
         self._emitted: list[Emitted] = []
+        self._in_flight = 0
         self._format_gives_people = False
         self._may_repeat = False
 
-    def emitted(self) -> Iterator[Emitted]:
-        """Everything that the resources are to yield, in order."""
-        for name in self._names:
-            yield name, Tombstones()
+    def writer(self, resource: str) -> TableWriter:
+        """The writer of a resource's tables, which counts what it rejects as left out."""
+        writer = super().writer(resource)
+        writer.on_reject = partial(self._reject_loaded, resource)
+        return writer
+
+    def _reject_loaded(self, name: str, record: Record, reason: str) -> None:
+        """Counts a record as left out that was counted as loaded, and turns out to fit no table."""
+        source = record.get("_source", "")
+        tally = next((t for _, t in self._tallies if (source, name) in t.loaded_rows), None)
+        if tally is None:
+            return
+        taker = self._takers.get(name)
+        found = taker.found_in_parts(record) if taker is not None else None
+        found = found or Found(name, record, source)
+        for its_source, table, rows in found.by_source(count_rows(ARCHIVE_TABLES[name], [record])):
+            tally.loaded(its_source, table, -rows)
+            reason_text = f"it fits no table: {' '.join(reason.split())[:_MAX_REASON]}"
+            tally.leave_out(its_source, table, reason_text, name_of(record), rows)
+        tally.unreadable[source] += 1
+        self._unread |= tally.incomplete
+
+    def emitted(self) -> Iterator[Emitted | None]:
+        """Everything that the resources are to yield, in order.
+
+        Yields:
+            None to have dlt go on with what was yielded before.
+        """
+        missing_tables: list[Emitted] = [(name, Tombstones()) for name in self._names]
         try:
-            yield from self._records()
-            yield from self._by_products()
+            for emitted in chain(missing_tables, self._records(), self._by_products()):
+                self._in_flight += 1
+                yield emitted
+            yield from self._wait()
+            yield from self._load_report()
         finally:
             self._copies.close()
             self.loaded.close()
+
+    def end_emission(self) -> None:
+        """Notes that a resource has written what it was to yield."""
+        self._in_flight -= 1
+
+    def _wait(self) -> Iterator[None]:
+        """Waits until all records are written, as far as users' functions do not keep them."""
+        for _ in range(_MAX_WAITS):
+            if self._in_flight <= 0 or self.load_id is None:
+                return
+            yield None
 
     def _records(self) -> Iterator[Emitted]:
         archives = self._opened.archives
@@ -240,6 +297,8 @@ class ArchiveRun(Extraction):
             yield "projects", self._projects_without_record()
         if "people" in self._names:
             yield "people", self.people_records()
+
+    def _load_report(self) -> Iterator[Emitted]:
         others = [table for n, table in ARCHIVE_TABLES.items() if n not in self._names]
         not_loaded = {member.name for table in others for member in table.family()}
         report = report_records(self._tallies, not_loaded)

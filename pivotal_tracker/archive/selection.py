@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ..load.destination_rows import Loaded
-from ..records import Key, Record, count_rows, key_of, row_id
+from ..records import Key, Record, count_rows, key_of, record_key, row_id
 from ..tables import Table
 from .copies import Copies, exported_when, known_values, moment
 from .format import Found
@@ -71,6 +71,8 @@ class Taker:
         self.table = table
         self.records: list[Record] = []
         self._row_ids: dict[Key, str] = {}
+        self._in_parts: dict[Key, Found] = {}
+        self._emitted_in_parts: dict[Key, Found] = {}
         self._loaded = loaded
         self._copies = copies
         self._is_new = not loaded.has(table.name)
@@ -80,7 +82,12 @@ class Taker:
         """The records that are to be loaded, and the `_dlt_id` of their rows, where they have."""
         emitted = self.records, self._row_ids
         self.records, self._row_ids = [], {}
+        self._emitted_in_parts, self._in_parts = self._in_parts, {}
         return emitted
+
+    def found_in_parts(self, record: Record) -> Found | None:
+        """How a record was found that was emitted last, if parts of it came from other files."""
+        return self._emitted_in_parts.get(record_key(self.table, record))
 
     def __len__(self) -> int:
         """How many records wait for being looked up."""
@@ -149,6 +156,7 @@ class Taker:
         by_source: defaultdict[str, list[Record]] = defaultdict(list)
         for found in loaded:
             if found.elsewhere:
+                self._in_parts[record_key(self.table, found.record)] = found
                 counted = count_rows(self.table, [found.record])
                 for source, name, rows in found.by_source(counted):
                     tally.loaded(source, name, rows)

@@ -315,6 +315,31 @@ def test_a_saved_record_older_than_that_of_an_earlier_run_names_nothing(
     }
 
 
+def test_a_record_that_fits_no_table_is_left_out_and_named(begun: Desk, tmp_path: Path) -> None:
+    desk = another(begun, tmp_path)
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    good = story(1)[1] | {"story_type": "bug"}
+    stories = [good, good | {"id": 2, "tasks": [{"id": 3, "description": "Knead"}]}]
+    (folder / "stories.json").write_text(json.dumps(stories))
+    comments = [{"kind": "comment", "id": 4, "story_id": number, "text": "Hm"} for number in (1, 2)]
+    (folder / "comments.json").write_text(json.dumps(comments))
+
+    def unwritable(record: Record) -> Record:
+        return record | {"extra": object()} if record["id"] == 2 else record
+
+    source = pivotal_tracker_archive([str(folder)]).with_resources("stories", "load_report")
+    source.stories.add_map(unwritable)
+    tables = desk.run(source)
+    assert [row["id"] for row in tables["stories"]] == [1]
+    report = desk.report()
+    assert report["saved/stories.json", "stories"] == (2, 1, 1)
+    assert report["saved/stories.json", "stories__tasks"] == (1, 0, 1)
+    assert report["saved/comments.json", "stories__comments"] == (2, 1, 1)
+    unread = {"saved/stories.json": "1 row could not be read"}
+    assert desk.noted["load_report"]["unread"] == unread
+
+
 def test_within_one_archive_the_best_copy_counts_or_the_first(desk: Desk) -> None:
     copies = (
         story(1, name="Old", updated_at=JANUARY),
