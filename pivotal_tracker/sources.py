@@ -256,7 +256,7 @@ def pivotal_tracker_archive(
     """
     # a load from a server does without
     from .archive import open_archives
-    from .archive.extraction import ArchiveOptions, ArchiveRun, Emitted
+    from .archive.archive_run import ArchiveOptions, ArchiveRun, Emitted
 
     opened = open_archives(paths)
     wanted = _as_ids(project_ids)

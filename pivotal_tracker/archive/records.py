@@ -140,9 +140,9 @@ COLLECTIONS: dict[str, str] = {
 SINGULARS: dict[str, str] = {**_TABLE_OF_KIND, **_CHILD_OF_KIND}
 """The table or the attribute of one record that is called by its kind."""
 
-_SHAPES: tuple[tuple[frozenset[str], str], ...] = tuple(
-    (frozenset(attributes.split()), belongs_to)
-    for attributes, belongs_to in (
+_SHAPE_RULES: tuple[tuple[frozenset[str], str], ...] = tuple(
+    (frozenset(attributes.split()), table_for_record)
+    for attributes, table_for_record in (
         ("guid project_version", "activity"),
         ("number start finish", "iterations"),
         ("role person", "project_memberships"),
@@ -215,7 +215,7 @@ _COMMON_WORDS = frozenset(
 _PARENTS = {"story_id": "stories", "epic_id": "epics", "project_id": "projects"}
 
 
-def belongs_to(record: Record) -> str:
+def table_for_record(record: Record) -> str:
     """The table of a record, or its attribute in another; empty where that cannot be told."""
     kind = record.get("kind")
     if isinstance(kind, str):
@@ -223,7 +223,7 @@ def belongs_to(record: Record) -> str:
             return "activity"
         return _TABLE_OF_KIND.get(kind) or _CHILD_OF_KIND.get(kind, "")
     attributes = record.keys()
-    by_shape = next((place for shape, place in _SHAPES if shape <= attributes), "")
+    by_shape = next((place for shape, place in _SHAPE_RULES if shape <= attributes), "")
     return by_shape or _belongs_by_columns(record) or _belongs_by_children(record)
 
 

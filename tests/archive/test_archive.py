@@ -361,10 +361,10 @@ def test_within_one_archive_the_best_copy_counts_or_the_first(desk: Desk) -> Non
 
 
 def test_a_file_that_breaks_off_is_loaded_so_far_and_named(desk: Desk) -> None:
-    broken = desk.write("broken.sample", story(1), story(2))
-    broken.write_text(broken.read_text() + '{"table": "stories", "rec')
+    failures = desk.write("broken.sample", story(1), story(2))
+    failures.write_text(failures.read_text() + '{"table": "stories", "rec')
     whole = desk.write("whole.sample", story(3))
-    tables = desk.load(broken, whole)
+    tables = desk.load(failures, whole)
     assert {r["id"] for r in tables["stories"]} == {1, 2, 3}
     assert desk.noted["load_report"]["unread"] == {"broken.sample": "broken.sample breaks off."}
 
@@ -549,7 +549,11 @@ def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path:
     ("name", "content", "said"),
     [
         ("missing.zip", None, "does not exist"),
-        ("notes.txt", b"hello", "no archive that is known. Found: a text of another kind. "),
+        (
+            "notes.txt",
+            b"hello",
+            "no archive that is known. ArchiveRecord: a text of another kind. ",
+        ),
         ("a.zip", b"PK\x03\x04 cut short", "a.zip"),
         ("empty.json", b"", "empty.json"),
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pivotal_tracker.archive import FORMATS, ArchiveError, open_archives
 from pivotal_tracker.archive.formats.api_responses import json_text
-from pivotal_tracker.archive.merging import gathering
+from pivotal_tracker.archive.merging import record_merger
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
@@ -167,7 +167,7 @@ def test_the_folder_of_pt_backup(
     }
     assert loaded(result, "attachment_files") == described
     assert result.contents == {number: workspace.attachments[number] for number in described}
-    assert not result.tally.left_out
+    assert not result.accounting.left_out
 
 
 def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) 
     result = read(tmp_path / "b")
     assert [task["id"] for task in result.records["stories"][0]["tasks"]] == [5]
     reason = "the archive does not hold the story that it belongs to"
-    assert {key: noted.rows for key, noted in result.tally.left_out.items()} == {
+    assert {key: noted.rows for key, noted in result.accounting.left_out.items()} == {
         ("b", "files", "nothing that is known: a text of another kind"): 1,
         ("b/tasks.json", "stories__tasks", reason): 1,
         ("b/comments.json", "stories__comments", reason): 1,
@@ -355,7 +355,7 @@ def test_stories_are_found_in_whatever_they_were_saved(
         result = read(path)
         found = {k: {**r, "kind": "story"} for k, r in loaded(result, "stories").items()}
         assert found == by_id(stories), form
-        assert not result.tally.left_out, form
+        assert not result.accounting.left_out, form
 
 
 def test_utf_16_and_windows_1252(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_utf_16_and_windows_1252(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes('[{"kind":"story","id":1,"name":"Müller"}]'.encode("cp1252"))
     result = read(tmp_path / "x.json")
     assert result.records["stories"][0]["name"] == "M\ufffdller"
-    assert [noted.rows for noted in result.tally.lost_values.values()] == [1]
+    assert [noted.rows for noted in result.accounting.lost_values.values()] == [1]
 
 
 @pytest.mark.parametrize("as_lines", [False, True])
@@ -380,7 +380,7 @@ def test_what_no_text_may_hold_is_replaced_and_counted(tmp_path: Path, as_lines:
     result = read(tmp_path / "x.json")
     expected = "\ufffd\ufffdb\ufffdc\ufffd \U0001f6a2 \\ud83d \\\ufffd"
     assert result.records["stories"][0]["name"] == expected
-    assert sum(noted.rows for noted in result.tally.lost_values.values()) == 5
+    assert sum(noted.rows for noted in result.accounting.lost_values.values()) == 5
 
 
 @given(chunk=st.integers(1, 40), text=st.text(st.sampled_from('\\ud83Eé0c"€'), max_size=60))
@@ -480,9 +480,9 @@ def test_of_copies_the_newest_is_kept_and_completed_by_equals(tmp_path: Path) ->
             "comments": with_comments["comments"],
         }
     ]
-    tally = result.tally
-    assert tally.loaded_rows["a/1.json", "stories__comments"] == 1
-    assert sum(noted.rows for noted in tally.left_out.values()) == 4
+    accounting = result.accounting
+    assert accounting.loaded_rows["a/1.json", "stories__comments"] == 1
+    assert sum(noted.rows for noted in accounting.left_out.values()) == 4
 
 
 def test_no_secret_is_given(tmp_path: Path) -> None:
@@ -519,9 +519,9 @@ def test_a_broken_line_costs_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
     result = read(tmp_path / "x.jsonl")
     assert [s["id"] for s in result.records["stories"]] == [0, 1, 3, 4]
-    ((key, noted),) = result.tally.left_out.items()
+    ((key, noted),) = result.accounting.left_out.items()
     assert (key, noted.where) == (("x.jsonl", "unknown", "the line is no JSON"), "line 3")
-    assert result.tally.incomplete == {"x.jsonl": "1 row could not be read"}
+    assert result.accounting.incomplete == {"x.jsonl": "1 row could not be read"}
 
 
 def test_a_file_that_breaks_off_is_read_so_far(tmp_path: Path) -> None:
@@ -532,7 +532,7 @@ def test_a_file_that_breaks_off_is_read_so_far(tmp_path: Path) -> None:
         stories = result.records["stories"]
         assert stories == [story(n) for n in range(len(stories))]
         assert len(stories) >= cut * 50 // len(text) - 1
-        (noted,) = result.tally.left_out.values()
+        (noted,) = result.accounting.left_out.values()
         assert noted.where == f"after record {len(stories)}"
 
 
@@ -570,7 +570,7 @@ def test_hostile_json_ends_in_a_line_or_in_the_rest(tmp_path: Path, name: str) -
         assert "\n" not in str(error)
     else:
         is_read = name in ("a huge number", "a huge exponent")
-        assert result.tally.left_out or is_read
+        assert result.accounting.left_out or is_read
 
 
 def test_a_zip_with_a_damaged_file_gives_what_can_be_had(tmp_path: Path) -> None:
@@ -586,19 +586,19 @@ def test_a_zip_with_a_damaged_file_gives_what_can_be_had(tmp_path: Path) -> None
         found = result.records["stories"]
         assert found == [story(n) for n in range(len(found))]
         assert 0 < len(found) < 20_000
-        assert result.tally.left_out
+        assert result.accounting.left_out
 
 
 def test_a_full_disk_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "x.json", [story(n, description="x" * 1_000) for n in range(500)])
-    entered = gathering.Gathering.__enter__
+    entered = record_merger.RecordMerger.__enter__
 
-    def enter(self: gathering.Gathering) -> gathering.Gathering:
+    def enter(self: record_merger.RecordMerger) -> record_merger.RecordMerger:
         entered(self)
         self._database.execute("PRAGMA max_page_count = 50")
         return self
 
-    monkeypatch.setattr(gathering.Gathering, "__enter__", enter)
+    monkeypatch.setattr(record_merger.RecordMerger, "__enter__", enter)
     with pytest.raises(ArchiveError, match=r"^x.json: its records cannot be put together on disk"):
         read(tmp_path / "x.json")
 
@@ -713,7 +713,7 @@ def test_a_record_is_found_in_whatever_wraps_it(tmp_path: Path, how: str) -> Non
     write(tmp_path / "x.json", WRAPPED[how])
     result = read(tmp_path / "x.json")
     assert result.by_id("stories")[21] == PLAIN
-    assert not result.tally.left_out
+    assert not result.accounting.left_out
 
 
 def test_a_webhook_of_an_activity(tmp_path: Path) -> None:
@@ -755,7 +755,7 @@ def test_what_is_not_recognised_is_counted(tmp_path: Path) -> None:
     write(tmp_path / "x.json", [saved, notification])
     result = read(tmp_path / "x.json")
     assert [story["id"] for story in result.records["stories"]] == [21]
-    assert {reason: n.rows for (_, _, reason), n in result.tally.left_out.items()} == {
+    assert {reason: n.rows for (_, _, reason), n in result.accounting.left_out.items()} == {
         "it is of no known kind": 3,
         "no table holds a 'notification'": 1,
     }
@@ -917,7 +917,7 @@ def test_comments_belong_to_the_story_beside_them(tmp_path: Path, value: Any) ->
     result = read(tmp_path / "x.json")
     (story,) = result.records["stories"]
     assert [comment["id"] for comment in story["comments"]] == [31]
-    assert not result.tally.left_out
+    assert not result.accounting.left_out
 
 
 @pytest.mark.parametrize(

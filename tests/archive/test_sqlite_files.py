@@ -216,7 +216,7 @@ def test_the_database_of_storyexporter(
     assert made_up == {"id": 5, "kind": "person"}
     result.records["people"].remove(made_up)
     assert_common_tables(result, rows, workspace)
-    assert not result.tally.left_out
+    assert not result.accounting.left_out
 
 
 @pytest.mark.parametrize("bytes_in", ["database", "folder", "both"])
@@ -270,7 +270,7 @@ def test_rows_whose_parent_is_missing_are_named(tmp_path: Path) -> None:
     assert result.contents == {1: b"x", 2: b"xx", 6: b"x" * 6, 8: b"x" * 8}
     no_story = "the database does not hold the story that it belongs to"
     no_comment = "the database does not hold the comment that it belongs to"
-    assert {k[1:]: noted.rows for k, noted in result.tally.left_out.items()} == {
+    assert {k[1:]: noted.rows for k, noted in result.accounting.left_out.items()} == {
         ("stories__comments", no_story): 3,
         ("stories__labels", no_story): 2,
         ("stories__comments__file_attachments", no_comment): 2,
@@ -321,7 +321,7 @@ def test_triggers_and_computed_columns_are_not_run(database: Path) -> None:
     )
     after = read(database)
     assert after.records == before.records
-    assert [key[2] for key in after.tally.lost_values] == [
+    assert [key[2] for key in after.accounting.lost_values] == [
         "the column 'more' of story is not known"
     ]
 
@@ -344,8 +344,8 @@ def test_other_types_than_declared(database: Path) -> None:
         "estimate": "many",
     }
     assert stories[-2]["name"] == "A\ufffd\ufffd"
-    assert result.tally.left_out["x.db", "stories", "it has no id"].rows == 4
-    assert {key[2] for key in result.tally.lost_values} == {
+    assert result.accounting.left_out["x.db", "stories", "it has no id"].rows == 4
+    assert {key[2] for key in result.accounting.lost_values} == {
         "bytes where a text should be",
         "characters that no text may hold, loaded as U+FFFD",
     }

@@ -45,8 +45,8 @@ def rank_of(record: Record, source: str) -> Rank:
             CSV, the later export has the later copy.
     """
     updated_at = moment(record.get("updated_at"))
-    exported_at = exported_when(source) if updated_at == NO_TIME else ""
-    return Rank(updated_at, exported_at, known_values(record))
+    exported_at = export_timestamp(source) if updated_at == NO_TIME else ""
+    return Rank(updated_at, exported_at, count_values(record))
 
 
 def moment(value: Any) -> int:
@@ -64,20 +64,20 @@ def moment(value: Any) -> int:
     return NO_TIME
 
 
-def exported_when(source: str) -> str:
+def export_timestamp(source: str) -> str:
     """When a file of Tracker's export was made, as its name says; empty where it does not."""
     stamps = _EXPORTED_AT.findall(source)
     return stamps[-1] if stamps else ""
 
 
-def known_values(record: Record) -> int:
+def count_values(record: Record) -> int:
     """How much a record knows: its values, and the elements of its lists at any depth."""
     known = 0
     for name, value in record.items():
         if value is None or name in NEVER_LOADED or name.startswith("_"):
             continue
         if isinstance(value, dict):
-            known += known_values(value)
+            known += count_values(value)
         elif isinstance(value, list):
             known += sum(1 + _known_in_lists(v) for v in value if v is not None)
         else:
@@ -98,7 +98,7 @@ def _known_in_lists(value: Any) -> int:
     )
 
 
-class Copies:
+class DuplicateIndex:
     """The best copy of each record that was met, on disk: memory does not grow with them.
 
     A copy is known by its place in the reading, which is the same each time the files are read.

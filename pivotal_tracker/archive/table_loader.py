@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from ..load.destination_rows import Loaded
 from ..records import Key, Record, count_rows, key_of, record_key, row_id
 from ..tables import Table
-from .copies import Copies, exported_when, known_values, moment
-from .format import Found
-from .tally import Tally
+from .accounting import LoadAccounting
+from .duplicates import DuplicateIndex, count_values, export_timestamp, moment
+from .format import ArchiveRecord
 
 NO_KEY = "it has no key"
 
 
-class Chooser:
+class DuplicateResolver:
     """Says of each record of an archive whether it is the copy to load.
 
     Args:
@@ -27,11 +27,11 @@ class Chooser:
         number: Of the archive.
     """
 
-    def __init__(self, copies: Copies, number: int) -> None:
+    def __init__(self, copies: DuplicateIndex, number: int) -> None:
         self._first_place = number << 40
         self._copies = copies
 
-    def reason(self, found: Found, key: Key, place: int) -> str:
+    def reason(self, found: ArchiveRecord, key: Key, place: int) -> str:
         """Why a record is not loaded; empty where it is.
 
         Args:
@@ -55,7 +55,7 @@ class _ExistingRow(NamedTuple):
     source: str | None
 
 
-class Taker:
+class ArchiveTableLoader:
     """Takes the records of one table: those that the destination does not hold, or holds older.
 
     Attributes:
@@ -67,16 +67,16 @@ class Taker:
         copies: Knows the records that came before, in this archive.
     """
 
-    def __init__(self, table: Table, loaded: Loaded, copies: Copies) -> None:
+    def __init__(self, table: Table, loaded: Loaded, copies: DuplicateIndex) -> None:
         self.table = table
         self.records: list[Record] = []
         self._row_ids: dict[Key, str] = {}
-        self._in_parts: dict[Key, Found] = {}
-        self._emitted_in_parts: dict[Key, Found] = {}
+        self._in_parts: dict[Key, ArchiveRecord] = {}
+        self._emitted_in_parts: dict[Key, ArchiveRecord] = {}
         self._loaded = loaded
         self._copies = copies
         self._is_new = not loaded.has(table.name)
-        self._waiting: dict[Key, tuple[Record, Found, Tally]] = {}
+        self._waiting: dict[Key, tuple[Record, ArchiveRecord, LoadAccounting]] = {}
 
     def emit(self) -> tuple[list[Record], dict[Key, str]]:
         """The records that are to be loaded, and the `_dlt_id` of their rows, where they have."""
@@ -85,7 +85,7 @@ class Taker:
         self._emitted_in_parts, self._in_parts = self._in_parts, {}
         return emitted
 
-    def found_in_parts(self, record: Record) -> Found | None:
+    def found_in_parts(self, record: Record) -> ArchiveRecord | None:
         """How a record was found that was emitted last, if parts of it came from other files."""
         return self._emitted_in_parts.get(record_key(self.table, record))
 
@@ -93,39 +93,41 @@ class Taker:
         """How many records wait for being looked up."""
         return len(self._waiting)
 
-    def add(self, key: Key, record: Record, found: Found, tally: Tally) -> None:
+    def add(
+        self, key: Key, record: Record, found: ArchiveRecord, accounting: LoadAccounting
+    ) -> None:
         """Has a record wait until `decide`; one whose key waits already is rejected.
 
         Args:
             key: Its key.
             record: As it will be loaded.
             found: As it was found.
-            tally: Of its archive.
+            accounting: Of its archive.
         """
         if key in self._waiting:
-            reject(tally, found, self.table, _came_before(found))
+            reject(accounting, found, self.table, _came_before(found))
         else:
-            self._waiting[key] = (record, found, tally)
+            self._waiting[key] = (record, found, accounting)
 
-    def decide(self, *, may_repeat: bool) -> tuple[list[Record], list[Record]]:
+    def decide(self, *, may_contain_duplicates: bool) -> tuple[list[Record], list[Record]]:
         """Accept what waits and is new or newer than in the destination, and reject the rest.
 
         Args:
-            may_repeat: Whether a record may have come before, which nobody has looked up.
+            may_contain_duplicates: Whether a record may have come before, unnoticed.
 
         Returns:
             The records that the destination will hold, and those of them that differ from its own.
         """
         waiting, self._waiting = self._waiting, {}
-        if may_repeat:
+        if may_contain_duplicates:
             self._reject_repeated(waiting)
         existing = self._existing_rows(waiting)
         knows = self._known_there(self._ties(waiting, existing))
         accepted: list[Record] = []
         changed: list[Record] = []
-        found_by_tally: defaultdict[int, list[Found]] = defaultdict(list)
-        tallies: dict[int, Tally] = {}
-        for key, (record, found, tally) in waiting.items():
+        found_by_tally: defaultdict[int, list[ArchiveRecord]] = defaultdict(list)
+        accountings: dict[int, LoadAccounting] = {}
+        for key, (record, found, accounting) in waiting.items():
             row = existing.get(key)
             if row is None:
                 changed.append(record)
@@ -133,25 +135,27 @@ class Taker:
                 now = row_id(record)
                 reason = self._reason_against(record, now, row, knows.get(key, 0))
                 if reason:
-                    reject(tally, found, self.table, reason)
+                    reject(accounting, found, self.table, reason)
                     continue
                 self._row_ids[key] = row.row_id
                 if row.row_id != now:
                     changed.append(record)
             accepted.append(record)
-            tallies[id(tally)] = tally
-            found_by_tally[id(tally)].append(found)
+            accountings[id(accounting)] = accounting
+            found_by_tally[id(accounting)].append(found)
         for number, loaded in found_by_tally.items():
-            self._count_loaded(loaded, tallies[number])
+            self._count_loaded(loaded, accountings[number])
         self.records += accepted
         return accepted, changed
 
-    def _reject_repeated(self, waiting: dict[Key, tuple[Record, Found, Tally]]) -> None:
+    def _reject_repeated(
+        self, waiting: dict[Key, tuple[Record, ArchiveRecord, LoadAccounting]]
+    ) -> None:
         for key in self._copies.add_keys(self.table.name, waiting):
-            _, found, tally = waiting.pop(key)
-            reject(tally, found, self.table, _came_before(found))
+            _, found, accounting = waiting.pop(key)
+            reject(accounting, found, self.table, _came_before(found))
 
-    def _count_loaded(self, loaded: Iterable[Found], tally: Tally) -> None:
+    def _count_loaded(self, loaded: Iterable[ArchiveRecord], accounting: LoadAccounting) -> None:
         """Counts the rows of records, which mostly come from one file."""
         by_source: defaultdict[str, list[Record]] = defaultdict(list)
         for found in loaded:
@@ -159,12 +163,12 @@ class Taker:
                 self._in_parts[record_key(self.table, found.record)] = found
                 counted = count_rows(self.table, [found.record])
                 for source, name, rows in found.by_source(counted):
-                    tally.loaded(source, name, rows)
+                    accounting.loaded(source, name, rows)
             else:
                 by_source[found.source].append(found.record)
         for source, records in by_source.items():
             for name, rows in count_rows(self.table, records).items():
-                tally.loaded(source, name, rows)
+                accounting.loaded(source, name, rows)
 
     def _reason_against(self, record: Record, now: str, row: _ExistingRow, knows: int) -> str:
         """Why a record does not replace the row that is there; empty where it does, or is it."""
@@ -178,10 +182,10 @@ class Taker:
         if row.source == record["_source"]:
             return ""
         if row.source is not None:
-            stamps = [exported_when(s) for s in (record["_source"], row.source)]
+            stamps = [export_timestamp(s) for s in (record["_source"], row.source)]
             if stamps[0] != stamps[1]:
                 return "" if stamps[0] > stamps[1] else f"another copy is newer: {name}"
-            if known_values(record) > knows:
+            if count_values(record) > knows:
                 return ""
         return f"another copy knows as much or more: {name}"
 
@@ -217,7 +221,7 @@ class Taker:
             return known
         first, names = self.table.key[0], self.table.key
         for record in self._loaded.records(self.table, _first_parts(keys), first):
-            known[key_of([record[n] for n in names])] = known_values(record)
+            known[key_of([record[n] for n in names])] = count_values(record)
         handed = [self.table.hands_down.get(n, n) for n in names]
         for member in list(self.table.family())[1:]:
             for row in self._loaded.rows(member.name, handed, handed[0], _first_parts(keys)):
@@ -225,14 +229,14 @@ class Taker:
         return known
 
 
-def reject(tally: Tally, found: Found, table: Table, reason: str) -> None:
+def reject(accounting: LoadAccounting, found: ArchiveRecord, table: Table, reason: str) -> None:
     """Counts a record, and the rows nested in it, as left out."""
     found.is_rejected = True
     for source, name, rows in found.by_source(count_rows(table, [found.record])):
-        tally.leave_out(source, name, reason, name_of(found.record), rows)
+        accounting.leave_out(source, name, reason, name_of(found.record), rows)
 
 
-def _came_before(found: Found) -> str:
+def _came_before(found: ArchiveRecord) -> str:
     return f"it came before: {found.source}"
 
 

@@ -28,15 +28,15 @@ from ..records import (
 )
 from ..settings import BATCH_SIZE
 from ..tables import ARCHIVE_TABLES
-from . import Opened
-from .attached_files import described_content
-from .copies import Copies, rank_of
+from . import OpenedArchives
+from .accounting import LoadAccounting
+from .attached_files import with_file_metadata
+from .duplicates import DuplicateIndex, rank_of
 from .files import ArchiveError
-from .format import Archive, Found
+from .format import Archive, ArchiveRecord
 from .load_report import report_records
 from .merging.projects_by_name import ProjectsByName
-from .selection import NO_KEY, Chooser, Taker, name_of, reject
-from .tally import Tally
+from .table_loader import NO_KEY, ArchiveTableLoader, DuplicateResolver, name_of, reject
 
 Emitted = tuple[str, list[Record]]
 """The name of a resource, and the records that it yields."""
@@ -53,7 +53,7 @@ _MAX_REASON = 200
 _NAMES_PEOPLE = ("stories", "activity", "project_memberships", "account_memberships")
 """The tables whose records name people."""
 
-_BY_PRODUCTS = frozenset({"people", "deleted_records", "load_report"})
+_DERIVED_TABLES = frozenset({"people", "deleted_records", "load_report"})
 """The tables whose rows are gathered from all records."""
 
 
@@ -77,7 +77,7 @@ class ArchiveRun(Extraction):
         metrics: What is noted of each table, by its name, for dlt's trace.
     """
 
-    def __init__(self, opened: Opened, options: ArchiveOptions) -> None:
+    def __init__(self, opened: OpenedArchives, options: ArchiveOptions) -> None:
         super().__init__(ARCHIVE_TABLES)
         # outside of a load, any of the tables may be read
         names = self.selected or ARCHIVE_TABLES.keys()
@@ -89,19 +89,19 @@ class ArchiveRun(Extraction):
         """The projects that have a record."""
         self._opened = opened
         self._unread = dict(opened.unread)
-        self._tallies: list[tuple[Archive, Tally]] = []
+        self._accountings: list[tuple[Archive, LoadAccounting]] = []
         self._options = options
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._copies = Copies()
-        self._takers = {
-            name: Taker(self.table(name), self.loaded, self._copies)
+        self._copies = DuplicateIndex()
+        self._loaders = {
+            name: ArchiveTableLoader(self.table(name), self.loaded, self._copies)
             for name in self._names
-            if name not in _BY_PRODUCTS
+            if name not in _DERIVED_TABLES
         }
         self._emitted: list[Emitted] = []
         self._in_flight = 0
         self._format_gives_people = False
-        self._may_repeat = False
+        self._may_contain_duplicates = False
 
     def writer(self, resource: str) -> TableWriter:
         """The writer of a resource's tables, which counts what it rejects as left out."""
@@ -112,18 +112,20 @@ class ArchiveRun(Extraction):
     def _reject_loaded(self, name: str, record: Record, reason: str) -> None:
         """Counts a record as left out that was counted as loaded, and turns out to fit no table."""
         source = record.get("_source", "")
-        tally = next((t for _, t in self._tallies if (source, name) in t.loaded_rows), None)
-        if tally is None:
+        accounting = next(
+            (t for _, t in self._accountings if (source, name) in t.loaded_rows), None
+        )
+        if accounting is None:
             return
-        taker = self._takers.get(name)
-        found = taker.found_in_parts(record) if taker is not None else None
-        found = found or Found(name, record, source)
+        loader = self._loaders.get(name)
+        found = loader.found_in_parts(record) if loader is not None else None
+        found = found or ArchiveRecord(name, record, source)
         for its_source, table, rows in found.by_source(count_rows(ARCHIVE_TABLES[name], [record])):
-            tally.loaded(its_source, table, -rows)
+            accounting.loaded(its_source, table, -rows)
             reason_text = f"it fits no table: {' '.join(reason.split())[:_MAX_REASON]}"
-            tally.leave_out(its_source, table, reason_text, name_of(record), rows)
-        tally.unreadable[source] += 1
-        self._unread |= tally.incomplete
+            accounting.leave_out(its_source, table, reason_text, name_of(record), rows)
+        accounting.unreadable[source] += 1
+        self._unread |= accounting.incomplete
 
     def emitted(self) -> Iterator[Emitted | None]:
         """Everything that the resources are to yield, in order.
@@ -133,7 +135,7 @@ class ArchiveRun(Extraction):
         """
         missing_tables: list[Emitted] = [(name, Tombstones()) for name in self._names]
         try:
-            for emitted in chain(missing_tables, self._records(), self._by_products()):
+            for emitted in chain(missing_tables, self._records(), self._derived_tables()):
                 self._in_flight += 1
                 yield emitted
             yield from self._wait()
@@ -157,42 +159,44 @@ class ArchiveRun(Extraction):
         archives = self._opened.archives
         several = len(archives) > 1
         for number, archive in enumerate(archives):
-            if several or archive.form.may_repeat:
+            if several or archive.form.may_contain_duplicates:
                 self._note_copies(archive, number)
         for number, archive in enumerate(archives):
-            is_noted = several or archive.form.may_repeat
-            chooser = Chooser(self._copies, number) if is_noted else None
-            yield from self._of_archive(archive, chooser)
-        if self._unread and not any(tally.read_rows for _, tally in self._tallies):
+            is_noted = several or archive.form.may_contain_duplicates
+            chooser = DuplicateResolver(self._copies, number) if is_noted else None
+            yield from self._read_archive(archive, chooser)
+        if self._unread and not any(accounting.read_rows for _, accounting in self._accountings):
             raise ArchiveError(next(iter(self._unread.values())))
 
-    def _of_archive(self, archive: Archive, chooser: Chooser | None) -> Iterator[Emitted]:
-        tally = Tally(decide=self._decide_all)
+    def _read_archive(
+        self, archive: Archive, chooser: DuplicateResolver | None
+    ) -> Iterator[Emitted]:
+        accounting = LoadAccounting(decide=self._decide_all)
         by_name = ProjectsByName(self.loaded, self._copies)
-        self._tallies.append((archive, tally))
+        self._accountings.append((archive, accounting))
         self._format_gives_people = archive.form.gives_people
-        self._may_repeat = chooser is None
-        without_id: list[tuple[int, Found]] = []
+        self._may_contain_duplicates = chooser is None
+        without_id: list[tuple[int, ArchiveRecord]] = []
         problem, place = "", 0
         try:
-            for place, found in enumerate(archive.read(tally), start=1):
+            for place, found in enumerate(archive.read(accounting), start=1):
                 if found.table == "stories":
                     by_name.note(found.record)
                 elif found.table == "projects" and _has_no_id(found.record):
                     # its stories come after it
                     without_id.append((place, found))
                     continue
-                self._take(found, tally, chooser, place)
+                self._add_record(found, accounting, chooser, place)
                 yield from self._ready()
         except ArchiveError as error:
-            problem = tally.broken[archive.name] = str(error)
+            problem = accounting.failures[archive.name] = str(error)
         for place, found in without_id:
-            self._take(by_name.joined(found), tally, chooser, place)
+            self._add_record(by_name.joined(found), accounting, chooser, place)
         self._decide_all()
         yield from self._ready()
-        self._unread |= tally.incomplete
+        self._unread |= accounting.incomplete
         if problem:
-            _leave_out_the_rest(tally, problem)
+            _leave_out_the_rest(accounting, problem)
 
     def _ready(self) -> list[Emitted]:
         """What is to be yielded now."""
@@ -200,13 +204,13 @@ class ArchiveRun(Extraction):
         return ready
 
     def _decide_all(self) -> None:
-        for name, taker in self._takers.items():
-            if len(taker):
-                self._decide(taker, name)
+        for name, loader in self._loaders.items():
+            if len(loader):
+                self._decide(loader, name)
 
-    def _decide(self, taker: Taker, name: str) -> None:
+    def _decide(self, loader: ArchiveTableLoader, name: str) -> None:
         """Decide about what waits for a table, and note what its loaded records say of others."""
-        accepted, changed = taker.decide(may_repeat=self._may_repeat)
+        accepted, changed = loader.decide(may_contain_duplicates=self._may_contain_duplicates)
         self._note_projects(name, accepted)
         names_people = name in _NAMES_PEOPLE and not self._format_gives_people
         if names_people and "people" in self._names:
@@ -216,12 +220,12 @@ class ArchiveRun(Extraction):
             deleted = [{**one, "found_at": self._found_at} for one in deletions_in(changed)]
             known = self.with_known_rows("deleted_records", deleted)
             self._emitted.append(("deleted_records", known))
-        if len(taker.records) >= _WRITTEN_AT_ONCE:
-            self._emitted.append(self._emit(taker, name))
+        if len(loader.records) >= _WRITTEN_AT_ONCE:
+            self._emitted.append(self._emit(loader, name))
 
-    def _emit(self, taker: Taker, name: str) -> Emitted:
+    def _emit(self, loader: ArchiveTableLoader, name: str) -> Emitted:
         """The records of a table that are to be loaded."""
-        records, row_ids = taker.emit()
+        records, row_ids = loader.emit()
         self.compare_with(name, row_ids)
         return name, records
 
@@ -237,10 +241,10 @@ class ArchiveRun(Extraction):
         """Reads an archive to learn which copy of each record is the best."""
         place = number << 40
         try:
-            for found in archive.read(Tally()):
+            for found in archive.read(LoadAccounting()):
                 place += 1
-                taker = self._takers.get(found.table)
-                key = record_key(taker.table, found.record) if taker is not None else None
+                loader = self._loaders.get(found.table)
+                key = record_key(loader.table, found.record) if loader is not None else None
                 if key is not None:
                     rank = rank_of(found.record, found.source)
                     of_project = found.record.get("project_id")
@@ -250,38 +254,44 @@ class ArchiveRun(Extraction):
             # it is met again, and told, when the archive is loaded
             return
 
-    def _take(self, found: Found, tally: Tally, chooser: Chooser | None, place: int) -> None:
+    def _add_record(
+        self,
+        found: ArchiveRecord,
+        accounting: LoadAccounting,
+        chooser: DuplicateResolver | None,
+        place: int,
+    ) -> None:
         """Gives a record to its table, or counts it as left out."""
         if found.is_withdrawn:
             reason = "only rows that are not loaded tell of it"
-            reject(tally, found, ARCHIVE_TABLES[found.table], reason)
+            reject(accounting, found, ARCHIVE_TABLES[found.table], reason)
             return
         if found.table == "people":
-            self._take_person(found, tally)
-        taker = self._takers.get(found.table)
-        if taker is None:
+            self._add_person(found, accounting)
+        loader = self._loaders.get(found.table)
+        if loader is None:
             return
         record = _whole(found)
-        key = record_key(taker.table, record)
+        key = record_key(loader.table, record)
         reason = NO_KEY if key is None else self._not_asked_for(found.table, record)
         if not reason and chooser is not None:
             reason = chooser.reason(found, key, place)
         if reason:
-            reject(tally, found, taker.table, reason)
+            reject(accounting, found, loader.table, reason)
             return
         if found.table == "attachment_files":
-            record = described_content(record, found.content, self._options.attachments)
-        taker.add(key, record, found, tally)
-        if len(taker) >= BATCH_SIZE:
-            self._decide(taker, found.table)
+            record = with_file_metadata(record, found.content, self._options.attachments)
+        loader.add(key, record, found, accounting)
+        if len(loader) >= BATCH_SIZE:
+            self._decide(loader, found.table)
 
-    def _take_person(self, found: Found, tally: Tally) -> None:
+    def _add_person(self, found: ArchiveRecord, accounting: LoadAccounting) -> None:
         if not is_id(found.record.get("id")):
-            tally.leave_out(found.source, "people", NO_KEY, name_of(found.record))
+            accounting.leave_out(found.source, "people", NO_KEY, name_of(found.record))
             return
         if "people" in self._names:
             self.people.meet("people", _whole(found))
-        tally.loaded(found.source, "people")
+        accounting.loaded(found.source, "people")
 
     def _not_asked_for(self, name: str, record: Record) -> str:
         wanted = self._options.project_ids
@@ -290,10 +300,10 @@ class ArchiveRun(Extraction):
             return ""
         return "of a project that was not asked for"
 
-    def _by_products(self) -> Iterator[Emitted]:
-        for name, taker in self._takers.items():
-            yield self._emit(taker, name)
-        if "projects" in self._takers:
+    def _derived_tables(self) -> Iterator[Emitted]:
+        for name, loader in self._loaders.items():
+            yield self._emit(loader, name)
+        if "projects" in self._loaders:
             yield "projects", self._projects_without_record()
         if "people" in self._names:
             yield "people", self.people_records()
@@ -301,7 +311,7 @@ class ArchiveRun(Extraction):
     def _load_report(self) -> Iterator[Emitted]:
         others = [table for n, table in ARCHIVE_TABLES.items() if n not in self._names]
         not_loaded = {member.name for table in others for member in table.family()}
-        report = report_records(self._tallies, not_loaded)
+        report = report_records(self._accountings, not_loaded)
         if "load_report" in self._names:
             self.metrics["load_report"] |= {
                 "report": report,
@@ -334,7 +344,7 @@ class ArchiveRun(Extraction):
         yield "load_report", tombstones(table, [key for key in known if key not in listed])
 
 
-def _whole(found: Found) -> Record:
+def _whole(found: ArchiveRecord) -> Record:
     """The record in Tracker's words, with its file, and an activity with its project's id."""
     record = in_tracker_words(found.record)
     if found.table == "activity" and "project_id" not in record:
@@ -350,8 +360,8 @@ def _has_no_id(project: Record) -> bool:
     return is_id(project.get("id")) and project["id"] < 0
 
 
-def _leave_out_the_rest(tally: Tally, problem: str) -> None:
+def _leave_out_the_rest(accounting: LoadAccounting, problem: str) -> None:
     """Where a file broke off, what had been read but not handed over is lost with it."""
-    for (source, table), totals in tally.totals().items():
+    for (source, table), totals in accounting.totals().items():
         if totals.missing > 0:
-            tally.leave_out(source, table, problem, "", totals.missing)
+            accounting.leave_out(source, table, problem, "", totals.missing)
