@@ -1255,7 +1255,7 @@ def test_what_is_no_archive_is_refused_with_what_it_is(
     with pytest.raises(ArchiveError) as refused:
         open_archives([tmp_path / "x.csv"])
     assert str(refused.value) == (
-        f"{tmp_path / 'x.csv'} is no archive that is known. ArchiveRecord: {found}. Supported are "
+        f"{tmp_path / 'x.csv'} is no archive that is known. Found: {found}. Supported are "
         "Tracker's exports (CSV, XLSX, ZIP), JSON of API v5, recordings (VCR, vcrpy, HAR) and the "
         "backups that docs/archives.md lists."
     )
