@@ -1,0 +1,46 @@
+"""What the command says of destinations: names that do not exist, and where the data is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tracker_server import TrackerServer
+
+from ..support.command import Command
+
+
+def install_extensions(home: Path, *names: str) -> None:
+    """Put extensions of DuckDB, from their packages, where DuckDB looks for them."""
+    folder = home / ".duckdb" / "extensions" / f"v{duckdb.__version__}"
+    platform = duckdb.execute("PRAGMA platform").fetchall()[0][0]
+    (folder / platform).mkdir(parents=True)
+    for name in names:
+        package = pytest.importorskip(f"duckdb_extension_{name}")
+        (file,) = Path(package.__path__[0]).rglob(f"{folder.name}/{name}.duckdb_extension")
+        shutil.copy(file, folder / platform)
+
+
+def test_ducklake(command: Command, server: TrackerServer) -> None:
+    install_extensions(command.folder, "ducklake", "sqlite_scanner")
+    options = ("--destination", "ducklake", "--resource", "labels")
+    assert command(*options).returncode == 0
+    project = next(iter(server.workspace.projects.values()))
+    label, name = next(iter(project.labels)), "renamed"
+    server.workspace.rename_label(label, name)
+    result = command(*options)
+    assert result.returncode == 0, result.stderr
+    assert f"In ducklake, dataset tracker: ducklake@sqlite:///{command.folder}" in result.stdout
+    script = (
+        "from tracker_dashboard.data import Dataset\n"
+        "dataset = Dataset('pivotal_tracker')\n"
+        "print(dataset.location)\n"
+        f"print(dataset.rows(['SELECT name FROM labels WHERE id = {label}'])[0])"
+    )
+    shown = command.python(script)
+    assert shown.returncode == 0, shown.stderr
+    assert str(command.folder) in shown.stdout
+    assert name in shown.stdout
