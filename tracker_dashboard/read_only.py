@@ -59,9 +59,9 @@ def parse_select(statement: str, dialect: str, *, is_isolated: bool = False) -> 
         if isinstance(node, _EXTERNAL) or (isinstance(node, exp.Anonymous) and not is_isolated):
             name = node.name or node.sql_name().lower()
             raise DashboardError(f"The function {name} is not allowed: it might do more than read.")
-        if isinstance(node, exp.Table) and dialect == "duckdb" and not is_isolated:
-            if node.name and not _NAME.fullmatch(node.name):
-                raise DashboardError(f"{node.name} is not the name of a table.")
+        may_be_file = isinstance(node, exp.Table) and dialect == "duckdb" and not is_isolated
+        if may_be_file and node.name and not _NAME.fullmatch(node.name):
+            raise DashboardError(f"{node.name} is not the name of a table.")
     return query
 
 
