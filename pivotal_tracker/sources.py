@@ -20,7 +20,6 @@ from .extract.list_reader import ProjectList, Reading
 from .extract.projects import project_list, project_records
 from .extract.run import Run
 from .extract.shards import Shard
-from .load.destinations import only_adds
 from .load.extraction import Extraction
 from .load.hints import root_hints
 from .load.to_tables import CallBeforeChildren, ToTables, current_load_id
@@ -297,7 +296,7 @@ def _as_ids(project_ids: list[int] | None) -> list[int] | None:
 
 
 def _refuse_to_change_files(run: Extraction, what_to_do: str) -> None:
-    if only_adds() and run.loaded.anything and not all(map(run.is_replaced, run.selected)):
+    if run.only_adds and run.loaded.anything and not all(map(run.is_replaced, run.selected)):
         raise TrackerError(
             "Rows in plain files cannot be changed, and an earlier run has written some: "
             f"{what_to_do} into another dataset, or into a database, which is brought up to date."

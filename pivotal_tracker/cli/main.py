@@ -178,7 +178,7 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
             "dataset": pipeline.dataset_name,
             "shard": str(options.shard),
         }
-        loading = Loading(pipeline, options.shard)
+        loading = Loading(pipeline, options.shard, options.table_format)
         source = (_archives if options.archive else _server)(options, loading)
         with loading:
             _load(loading, source, options, outcome)

@@ -33,6 +33,12 @@ def command_line() -> argparse.ArgumentParser:
     add("--sample", action="store_true", help="load a made-up workspace; needs no token")
     add("--archive", nargs="+", metavar="PATH", help="load files or folders instead of the API")
     add("--destination", default="duckdb", metavar="NAME", help="any dlt destination (%(default)s)")
+    add(
+        "--table-format",
+        choices=("delta",),
+        help="the format of tables on --destination filesystem, whose plain files cannot be "
+        "brought up to date",
+    )
     add("--dataset", default="tracker", metavar="NAME", help="its dataset (%(default)s)")
     add("--project", nargs="+", type=int, metavar="ID", help="only these projects")
     add("--resource", nargs="+", metavar="NAME", help="only these tables")
@@ -85,6 +91,8 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.archive and options.shard:
         parser.error("--shard does not go with --archive: files are read as one whole")
+    if options.shard and not options.shard.is_whole and options.table_format:
+        parser.error("--shard does not go with --table-format: only one run may write such tables")
     try:
         Accepted(options.accept_deletions or ())
     except TrackerError as error:

@@ -18,6 +18,7 @@ from dlt.common import logger
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.schema import Schema
+from dlt.common.schema.typing import TTableFormat
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.load.exceptions import LoadClientJobFailed
 from dlt.normalize.exceptions import NormalizeJobFailed
@@ -75,10 +76,14 @@ class Loading:
     Args:
         pipeline: The pipeline.
         shard: The part of the projects that it loads.
+        table_format: The format of tables, where the destination has several.
     """
 
-    def __init__(self, pipeline: dlt.Pipeline, shard: Shard) -> None:
+    def __init__(
+        self, pipeline: dlt.Pipeline, shard: Shard, table_format: TTableFormat | None = None
+    ) -> None:
         self.pipeline = pipeline
+        self.table_format = table_format
         self.shard = shard
         self.set_aside = ""
         """Where packages of earlier runs were copied that can never be loaded, and why."""
@@ -145,7 +150,9 @@ class Loading:
         Returns:
             What dlt noted of the run, its extraction included.
         """
-        return self._patiently(lambda: self.pipeline.run(data))
+        # dlt's annotation lacks its own default, None
+        table_format = cast(TTableFormat, self.table_format)
+        return self._patiently(lambda: self.pipeline.run(data, table_format=table_format))
 
     def _patiently(self, run: Callable[[], Any]) -> PipelineTrace:
         try:

@@ -331,6 +331,8 @@ def _place(config: DestinationClientConfiguration) -> str:
     """A destination's server, folder or project, without names and passwords of users."""
     if isinstance(config.credentials, ConnectionStringCredentials):
         url = config.credentials.to_url()
-        place = {"host": url.host, "port": url.port, "database": url.database}
-        return str(type(url).create(url.drivername, **place))
+        place = type(url).create(
+            url.drivername, host=url.host, port=url.port, database=url.database
+        )
+        return str(place)
     return str(config)
