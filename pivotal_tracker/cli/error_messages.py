@@ -11,10 +11,12 @@ from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigValueCannotBeCoercedException,
 )
+from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import MissingDependencyException
 
 from ..api.client import MissingTokenError
 from ..errors import TrackerError
+from ..load.destinations import unknown_destination
 
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system answers then; databases give its words."""
@@ -39,6 +41,8 @@ def reason(error: BaseException) -> str:
                 f"{_in_words(cause.hint)}. Mend it in .dlt/config.toml, .dlt/secrets.toml or the "
                 "environment."
             )
+        if isinstance(cause, UnknownDestinationModule):
+            return unknown_destination(cause.ref)
         if isinstance(cause, MissingDependencyException):
             packages = " ".join(f'"{package}"' for package in cause.dependencies)
             return f"A package is missing, for {cause.caller}: pip install {packages}"

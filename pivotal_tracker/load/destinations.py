@@ -6,9 +6,11 @@ Everything is decided by the capabilities that dlt knows of a destination, not b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Literal, cast
 
+import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.exceptions import TerminalValueError
@@ -18,6 +20,9 @@ from dlt.destinations.impl.bigquery.bigquery_adapter import CLUSTER_COLUMNS_HINT
 
 from ..errors import TrackerError
 from ..tables import Table
+
+_BY_SQLALCHEMY = frozenset({"sqlite", "mysql", "mariadb", "oracle"})
+"""Databases that have no destination of their own."""
 
 RowChanges = Literal["delete-insert", "upsert", "none"]
 """How rows that are in the destination change: deleted and inserted again by key or by parent;
@@ -53,6 +58,25 @@ def row_changes(table: TTableSchema) -> RowChanges:
         f"dlt cannot delete rows in {kind}, so what is deleted at Tracker would stay. Load into "
         'a database, or into Delta tables: destination "filesystem" with table_format="delta".'
     )
+
+
+def unknown_destination(name: str) -> str:
+    """Say in one line what to type in place of a destination that does not exist.
+
+    Args:
+        name: What was typed.
+    """
+    known = sorted(set(dlt.destinations.__all__) - {"destination", "dummy"})
+    if name.lower() in _BY_SQLALCHEMY:
+        closest = "sqlalchemy"
+    else:
+        closest = next(iter(get_close_matches(name.lower(), known, n=1)), "")
+    if not closest:
+        return (
+            f"There is no destination {name}; there are {', '.join(known)}. Most need an extra "
+            'of dlt: pip install "dlt[NAME]"'
+        )
+    return f'There is no destination {name}. Use {closest}: pip install "dlt[{closest}]"'
 
 
 def file_format(table: Table) -> TFileFormat:

@@ -43,3 +43,22 @@ def test_ducklake(command: Command, server: TrackerServer) -> None:
     assert shown.returncode == 0, shown.stderr
     assert str(command.folder) in shown.stdout
     assert "under another name" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("postgress", 'Use postgres: pip install "dlt[postgres]"'),
+        ("BigQuerry", 'Use bigquery: pip install "dlt[bigquery]"'),
+        ("mysql", 'Use sqlalchemy: pip install "dlt[sqlalchemy]"'),
+        ("nowhere-near", "there are athena, bigquery, clickhouse, "),
+    ],
+)
+def test_an_unknown_destination_is_answered_in_one_line(
+    command: Command, typed: str, told: str
+) -> None:
+    result = command("--destination", typed, "--archive", str(command.folder))
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"pivotal_tracker: There is no destination {typed}")
+    assert told in line
