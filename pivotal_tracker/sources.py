@@ -24,7 +24,7 @@ from .load.extraction import Extraction
 from .load.hints import root_hints
 from .load.to_tables import CallBeforeChildren, ToTables, current_load_id
 from .records import Record, Tombstones
-from .settings import PROJECT_ENDPOINTS, TRACKER_URL
+from .settings import PROJECT_ENDPOINTS
 from .tables import ARCHIVE_TABLES, SERVER_TABLES, Table
 
 RESOURCES = tuple(SERVER_TABLES)
@@ -40,7 +40,7 @@ DERIVED_RESOURCES = {
 @dlt.source(name="pivotal_tracker", section="pivotal_tracker")
 def pivotal_tracker_source(
     api_token: str = dlt.secrets.value,
-    base_url: str = TRACKER_URL,
+    base_url: str = dlt.config.value,
     project_ids: list[int] | None = None,
     requests_per_second: float | None = None,
     full_refresh: bool = False,
@@ -189,7 +189,7 @@ def pivotal_tracker_source(
 def pivotal_tracker_attachments(
     directory: str,
     api_token: str = dlt.secrets.value,
-    base_url: str = TRACKER_URL,
+    base_url: str = dlt.config.value,
     project_ids: list[int] | None = None,
     requests_per_second: float | None = None,
     shard: str = "",

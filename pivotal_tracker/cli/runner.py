@@ -9,13 +9,14 @@ import gc
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import dlt
 from dlt.common import logger
 from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.destination.client import WithStagingDataset
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TTableFormat
@@ -199,8 +200,23 @@ class Loading:
                 if noted is None or noted[0] != "completed":
                     unnoted.append(packages.storage.make_full_path(file))
             if unnoted:
+                appended = _appended_tables(schema)
                 packages.save_schema(load_id, _with_rows_told_apart(schema))
+                self._make_staging_tables(schema, appended)
                 self._take_back_state(load_id, unnoted, schema)
+
+    def _make_staging_tables(self, schema: Schema, tables: Collection[str]) -> None:
+        """Make the tables that dlt merges from, for a package that was to append.
+
+        dlt makes them when it begins to load a package, and this one has been begun.
+        """
+        with self.pipeline.destination_client(schema.name) as client:
+            if not tables or not isinstance(client, WithStagingDataset):
+                return
+            with client.with_staging_dataset():
+                client.initialize_storage()
+                client.update_stored_schema(only_tables=[*tables, schema.version_table_name])
+                client.initialize_storage(truncate_tables=tables)
 
     def _take_back_state(self, load_id: str, files: Iterable[str], schema: Schema) -> None:
         """Deletes dlt's row of the run's state where a database refuses to take it twice."""
@@ -238,10 +254,22 @@ def can_never_load(error: PipelineStepFailed) -> bool:
     return error.step == "load" and is_terminal and any(sign in text for sign in _DATA_ERRORS)
 
 
+def _appended_tables(schema: Schema) -> list[str]:
+    """The tables of a first load, to which rows are appended."""
+    return [
+        name
+        for name, table in schema.tables.items()
+        if table.get("write_disposition") == "append" and name not in schema.dlt_table_names()
+    ]
+
+
 def _with_rows_told_apart(schema: Schema) -> Schema:
     """A schema of whose merged rows dlt takes one each, however often they have been loaded."""
     for table in schema.data_tables():
         cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
+        if table.get("write_disposition") == "append":
+            table["write_disposition"] = "merge"
+            cast(dict[str, Any], table)["x-merge-strategy"] = "delete-insert"
         if any("merge_key" in column for column in table["columns"].values()):
             # nested rows have no other key than that of their record
             table["columns"]["_dlt_id"]["primary_key"] = True

@@ -29,6 +29,12 @@ RowChanges = Literal["delete-insert", "upsert", "none"]
 updated and deleted by key alone, as in Delta tables; or not at all, as in plain files."""
 
 
+def has_table_formats() -> bool:
+    """Whether rows change in the active pipeline's destination as the format of a table has it."""
+    capabilities = _capabilities()
+    return capabilities is not None and capabilities.merge_strategies_selector is not None
+
+
 def row_changes(table: TTableSchema) -> RowChanges:
     """Find out how the rows of a table change in the active pipeline's destination.
 

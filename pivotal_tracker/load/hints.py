@@ -10,7 +10,13 @@ from dlt.extract import DltResource
 
 from ..errors import TrackerError
 from ..tables import ARCHIVE_TABLES, DELETED_RECORDS, PEOPLE, Table
-from .destinations import RowChanges, bigquery_layout, file_format, row_changes
+from .destinations import (
+    RowChanges,
+    bigquery_layout,
+    file_format,
+    has_table_formats,
+    row_changes,
+)
 
 _LISTS_AS_JSON: dict[str, Any] = {"x-normalizer": {"max_nesting": 0}}
 """Of tables that are upserted: dlt deletes no rows from the nested tables that it would make."""
@@ -27,13 +33,34 @@ def root_hints(table: Table) -> dict[str, Any]:
     }
 
 
-def add_child_hints(resource: DltResource, root: Table, child: Table) -> None:
+def may_append(resource: DltResource, table: Table) -> bool:
+    """Check whether rows can be appended to a table that the destination does not have yet."""
+    schema = resource.compute_table_schema()
+    return (
+        _disposition(resource) == "merge"
+        and not _is_shared(table)
+        and not schema.get("table_format")
+        and schema.get("file_format") != "jsonl"
+    )
+
+
+def append_rows(resource: DltResource, root: Table) -> None:
+    """Have rows that are marked with the name of the resource's table appended to it."""
+    resource.apply_hints(
+        table_name=root.name, create_table_variant=True, write_disposition="append"
+    )
+
+
+def add_child_hints(
+    resource: DltResource, root: Table, child: Table, *, appends: bool = False
+) -> None:
     """Tell dlt of a child table, following what the user has set for the resource.
 
     Args:
         resource: The resource that yields the rows.
         root: The table of its records.
         child: One of the tables nested in it.
+        appends: Whether its rows are appended.
     """
     schema = resource.compute_table_schema()
     is_upserted = row_changes_of(resource) == "upsert"
@@ -48,7 +75,13 @@ def add_child_hints(resource: DltResource, root: Table, child: Table) -> None:
     resource.apply_hints(
         table_name=child.name,
         create_table_variant=True,
-        write_disposition="replace" if is_replaced(resource) else _merge(child, is_upserted),
+        write_disposition=(
+            "append"
+            if appends
+            else "replace"
+            if is_replaced(resource)
+            else _merge(child, is_upserted)
+        ),
         # the child rows of a record are replaced together; with a key of their own beside it, dlt
         # would compare each with every row there is
         primary_key=("_dlt_id",) if is_upserted else (),
@@ -67,6 +100,8 @@ def row_changes_of(resource: DltResource) -> RowChanges:
     Raises:
         TrackerError: They could be updated, but not deleted.
     """
+    if not has_table_formats():
+        return row_changes({})
     schema = resource.compute_table_schema()
     stored = dlt.current.source_schema().tables.get(str(schema["name"]))
     if stored is not None and "table_format" in stored:
@@ -147,8 +182,16 @@ def _merge(table: Table, is_upserted: bool = False) -> TWriteDispositionConfig:
     """How a table is brought up to date. The last step of a resource writes no record twice."""
     if is_upserted:
         return {"disposition": "merge", "strategy": "upsert"}
-    is_shared = table.name in (PEOPLE.name, DELETED_RECORDS.name)
-    return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": not is_shared}
+    return {
+        "disposition": "merge",
+        "strategy": "delete-insert",
+        "deduplicated": not _is_shared(table),
+    }
+
+
+def _is_shared(table: Table) -> bool:
+    """Whether runs that load side by side may write the same records of a table."""
+    return table.name in (PEOPLE.name, DELETED_RECORDS.name)
 
 
 def _columns(table: Table) -> dict[str, Any]:
