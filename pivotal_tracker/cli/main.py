@@ -206,7 +206,8 @@ def _load(
     outcome.differences = differences(pipeline, outcome.noted)
     # another shard's run would make them at the same time
     if options.shard.has_accounts:
-        write_comments(pipeline)
+        if outcome.has_loaded:
+            write_comments(pipeline)
         if not options.no_views:
             outcome.views = create_views(pipeline)
 

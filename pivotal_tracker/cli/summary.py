@@ -314,7 +314,8 @@ def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
         name = pipeline.destination.destination_name
         return [f"In {name}, dataset {dataset}: {_place(client.config)}", _IN_THE_BROWSER]
     database = file.resolve()
-    tables = pipeline.default_schema.data_table_names()
+    # dlt reads the pipeline's own from a file each time
+    tables = client.schema.data_table_names()
     others = [name for name in tables if name not in _DERIVED_TABLES] or tables
     table, some = max(others, key=lambda name: outcome.written[name]), ""
     if "stories" in tables:
