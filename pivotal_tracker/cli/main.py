@@ -26,6 +26,7 @@ from ..sources import (
     pivotal_tracker_source,
 )
 from ..views import create_views
+from ..views.comments import write_comments
 from .check import check_archives, check_server
 from .error_messages import causes_of, reason
 from .lock import AlreadyRunningError, alone
@@ -202,7 +203,7 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
             "dataset": pipeline.dataset_name,
             "shard": str(options.shard),
         }
-        loading = Loading(pipeline, options.shard)
+        loading = Loading(pipeline, options.shard, options.table_format)
         source = (_archives if options.archive else _server)(options, loading)
         with loading:
             _load(loading, source, options, outcome)
@@ -230,6 +231,8 @@ def _load(
         raise
     outcome.differences = differences(pipeline, outcome.noted)
     # another shard's run would make them at the same time
+    if options.shard.has_accounts and outcome.has_loaded:
+        write_comments(pipeline)
     if not options.no_views and options.shard.has_accounts:
         with pipeline.collector("Creating views"):
             outcome.views = create_views(pipeline)
