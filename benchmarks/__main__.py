@@ -40,7 +40,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Loads a made-up workspace by several ways and prints how long each takes.",
+        description="Loads a sample workspace by several ways and prints how long each takes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
