@@ -256,7 +256,7 @@ def pivotal_tracker_archive(
     """
     # a load from a server does without
     from .archive import open_archives
-    from .archive.extraction import ArchiveOptions, ArchiveRun, Emitted
+    from .archive.archive_run import ArchiveOptions, ArchiveRun, Emitted
 
     opened = open_archives(paths)
     wanted = _as_ids(project_ids)
@@ -267,7 +267,7 @@ def pivotal_tracker_archive(
     runs: list[ArchiveRun] = []
 
     @dlt.resource(name="archives", selected=False)
-    def archives() -> Iterator[Emitted]:
+    def archives() -> Iterator[Emitted | None]:
         runs[:] = [ArchiveRun(opened, options)]
         _refuse_to_change_files(runs[0], "load all archives together")
         yield from runs[0].emitted()
@@ -279,6 +279,7 @@ def pivotal_tracker_archive(
             dlt.current.resource_metrics().update(runs[0].metrics[table.name])
             if emitted[0] == table.name:
                 yield emitted[1]
+                runs[0].end_emission()
 
         resource = dlt.transformer(records, data_from=archives, name=table.name)
         return _with_tables(resource, table, lambda: runs[0])

@@ -116,6 +116,7 @@ class TableWriter:
             they yield records that may be in the destination.
         counts: `new`, `changed`, `unchanged`, `deleted` and `unusable` records.
         written: Rows handed to dlt, by table, without those that delete.
+        on_reject: Called with each record that cannot be written, and the reason.
 
     Args:
         resource: The resource, whose hints decide how its tables are written.
@@ -143,6 +144,7 @@ class TableWriter:
         self.written = Counter[str]()
         self.rejected: dict[str, str] = {}
         self.rejected_in = set[Any]()
+        self.on_reject: Callable[[Record, str], None] = lambda record, reason: None
         self._loaded = loaded
         self._load_id = load_id
         self._emitted = emitted
@@ -251,6 +253,7 @@ class TableWriter:
 
     def _reject(self, key: Key, record: Record, reason: str) -> None:
         self.counts["rejected"] += 1
+        self.on_reject(record, reason)
         self.rejected_in.add(record.get("project_id"))
         if len(self.rejected) < MAX_REJECTED_NAMED:
             self.rejected[str(key)] = reason
