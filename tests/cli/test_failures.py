@@ -493,23 +493,17 @@ def test_the_token_does_not_follow_a_redirect(
     ("options", "said"),
     [
         (["--projekt"], "--projekt"),
-        (["--project", "x"], "'x'"),
+        (["--project", "x"], "x is not the id of a project"),
         (["--dataset", "pivotal_tracker"], "must not be called pivotal_tracker"),
         (["--dataset", "Pivotal-Tracker"], "must not be called pivotal_tracker"),
         (["--dataset", " "], "--dataset must have a name"),
         (["--summary", "nowhere/summary.json"], "there is no folder nowhere"),
-        (["--archive", "no.zip", "--resource", "storys"], "no table storys;"),
-        (["--resource", "labels", "storys"], "no table storys; there are projects, stories"),
-        (
-            ["--resource", "labels", "project_list"],
-            "no table project_list; there are projects, stories",
-        ),
-        (
-            ["--resource", "stories__labels"],
-            "no table stories__labels; there are projects, stories",
-        ),
-        (["--resource", "people", "projects"], "people are gathered"),
-        (["--resource", "deleted_records"], "deleted_records are gathered"),
+        (["--archive", "no.zip", "--resource", "storys"], "no table storys. Did you mean"),
+        (["--resource", "labels", "storys"], "no table storys. Did you mean stories?"),
+        (["--resource", "labels", "project_list"], "no table project_list. Did you mean projects?"),
+        (["--resource", "stories__labels"], "no table stories__labels. Did you mean stories?"),
+        (["--resource", "people", "projects"], "people are collected"),
+        (["--resource", "deleted_records"], "deleted_records are collected"),
     ],
 )
 def test_bad_options_end_with_2(
