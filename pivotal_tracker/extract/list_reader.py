@@ -54,7 +54,8 @@ class Reading:
         metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
             reason, `refused_fields`, and `not_given`, the lists in records that were asked for in
             vain; `kept` and `accepted` by project id, see `deletions`; how many projects were
-            `unchanged`; `counted`, how many rows the lists read whole have; and the client's
+            `unchanged`; `pending`, of how many stories of each comments are left to later runs;
+            `counted`, how many rows the lists read whole have; and the client's
             `counts`.
         seen: The keys met so far, in any project.
         known: What the destination holds of the projects.

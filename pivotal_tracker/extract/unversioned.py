@@ -283,6 +283,8 @@ class UnversionedStories(StoryList):
 
     def _take_due(self, stories: list[Record]) -> Iterator[Any]:
         """Request the comments of stories that may have changed, as far as this run may."""
+        if self._comments.fingerprints:
+            self.reading.note_given([{"comments": []}])
         due = [story for story in stories if self._is_due(story)]
         granted = self.comments.reserve(len(due))
         for story in due[granted:]:
@@ -349,12 +351,12 @@ class UnversionedStories(StoryList):
             known = comments.fingerprints.items()
             comments.fingerprints = {one: value for one, value in known if one in self.own}
         comments.pending = self._deferred
+        comments.checked_at = comments.checked_at or datetime.now(UTC).isoformat()
         comments.rewrites = bool(self._deferred) and (comments.rewrites or reading.run.full_refresh)
         state = reading.state.setdefault(str(self.project_id), {})
         state["comments"] = comments.as_state()
         state["activity"] = news.cursor and dict(news.cursor.seen)
-        if self._deferred:
-            reading.metrics.setdefault("pending", {})[str(self.project_id)] = self._deferred
+        reading.metrics.setdefault("pending", {})[str(self.project_id)] = self._deferred
 
 
 def _cursor(state: State) -> Cursor | None:
