@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import requests
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from tracker_server import TrackerServer, litetracker
+from pivotal_tracker.api.client import TrackerClient
+from pivotal_tracker.extract import server_memory, unversioned
+from pivotal_tracker.extract.fingerprints import pack, unpack
+from pivotal_tracker.settings import COMMENT_PART_SIZE, LITETRACKER_URL
+from tracker_server import Behaviour, TrackerServer, litetracker
+from tracker_server.faults import DeepValue, LimitTooHigh, MissingRows, Status
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import MOVES_UPDATED_AT, Workspace
 
+from ..support.command import Command
 from ..support.truth import (
     Record,
     Tables,
@@ -29,6 +38,9 @@ from ..support.truth import (
 )
 from .test_incremental_loading import Changes, Mirror
 
+Serve = Callable[[Workspace], TrackerServer]
+
+LACKING = ("/projects/{id}/history/days", "/projects/{id}", "/accounts", "/my/workspaces")
 LOADED = ("projects", "stories", "project_memberships", "activity")
 
 
@@ -70,19 +82,23 @@ def with_name(record: Record) -> Record:
     return {("name" if name == "title" else name): value for name, value in record.items()}
 
 
+def truth_of(server: TrackerServer) -> Tables:
+    """The expected tables, read from a server that makes no mistakes for a moment."""
+    behaviour, server.behaviour = server.behaviour, litetracker()
+    tables: Tables = {}
+    for name, records in lists_of(server).items():
+        tables |= expected_tables(name, records)
+    server.behaviour = behaviour
+    server.requests.clear()
+    return tables
+
+
 @dataclass
 class LiteMirror(Mirror):
     """A workspace that is served in LiteTracker's dialect, and the database it is loaded into."""
 
     def truth(self) -> Tables:
-        behaviour = self.server.behaviour
-        self.server.behaviour = litetracker()
-        tables: Tables = {}
-        for name, records in lists_of(self.server).items():
-            tables |= expected_tables(name, records)
-        self.server.behaviour = behaviour
-        self.server.requests.clear()
-        return tables
+        return truth_of(self.server)
 
     def assert_exact(self, *resources: str) -> None:
         loaded, truth = self.tables(), self.truth()
@@ -144,6 +160,267 @@ def mirror(tmp_path: Path, first_load: LiteMirror) -> Iterator[LiteMirror]:
     """A small workspace that has been loaded once."""
     with TrackerServer(make_workspace(), behaviour=litetracker()) as server:
         yield after(first_load, server, tmp_path)
+
+
+def paths(server: TrackerServer) -> list[str]:
+    """The requests of the last run, without the ids in them and without the parameters."""
+    return [request.template for request in server.requests]
+
+
+def some_stories(mirror: Mirror, number: int) -> list[int]:
+    """Stories with comments, from all projects in turn."""
+    lists = [
+        [story["id"] for story in project.stories.values() if story["comments"]]
+        for project in mirror.workspace.projects.values()
+    ]
+    return [story for stories in zip(*lists, strict=False) for story in stories][:number]
+
+
+class Clock(datetime):
+    """A clock that can be put forward."""
+
+    days = 0.0
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.now(tz) + timedelta(days=cls.days)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Clock]]:
+    """The source's clock."""
+    monkeypatch.setattr(unversioned, "datetime", Clock)
+    monkeypatch.setattr(server_memory, "datetime", Clock)
+    yield Clock
+    Clock.days = 0.0
+
+
+def test_a_run_without_changes_requests_only_projects_stories_and_activity(
+    mirror: LiteMirror,
+) -> None:
+    before = mirror.tables()
+    # of another address than in the first run, nothing is known yet
+    mirror.load()
+    metrics = mirror.load()
+    requested = Counter(paths(mirror.server))
+    assert requested.keys() == {"/projects", "/projects/{id}/stories", "/projects/{id}/activity"}
+    assert requested["/projects"] == 1
+    assert requested["/projects/{id}/activity"] <= 2 * len(mirror.workspace.projects)
+    assert not sum(sum(noted.get("written", {}).values()) for noted in metrics.values())
+    assert "epics" in {name for name, noted in metrics.items() if "not_offered" in noted}
+    assert_tables_equal(mirror.tables(), before)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_comments_are_requested_only_of_stories_that_changed_or_that_activity_names(
+    mirror: LiteMirror, order: Literal["asc", "desc"]
+) -> None:
+    mirror.server.behaviour = litetracker(activity_order=order)
+    mirror.server.behaviour.max_limits["activity"] = 3
+    workspace = mirror.workspace
+    commented, edited, reassigned, shrunk, *others = some_stories(mirror, 12)
+    workspace.now += timedelta(days=1)
+    workspace.add_comment("New", story_id=commented)
+    workspace.edit_story(edited, name="Edited")
+    owners = workspace.find_story(reassigned)[1]["owner_ids"]
+    others_than_owners = [person for person in workspace.people if person not in owners]
+    workspace.edit_story(reassigned, owner_ids=others_than_owners[:1], unnoticed=True)
+    story = workspace.find_story(shrunk)[1]
+    workspace.delete_comment(story["comments"][0]["id"])
+    for other in others:
+        workspace.edit_comment(workspace.find_story(other)[1]["comments"][0]["id"], "Edited")
+    new = workspace.create_story(next(iter(workspace.projects)), name="New")
+    mirror.load()
+    requested = mirror.comment_requests()
+    assert sorted(requested) == sorted([commented, edited, reassigned, shrunk, new["id"], *others])
+    mirror.assert_exact()
+    mirror.load()
+    assert not mirror.comment_requests()
+
+
+def test_all_comments_are_requested_without_a_feed_or_where_it_does_not_reach_back(
+    mirror: LiteMirror,
+) -> None:
+    everything = sorted(s for p in mirror.workspace.projects.values() for s in p.stories)
+    first = next(iter(mirror.workspace.projects))
+    mirror.workspace.add_comment("Forgotten", story_id=some_stories(mirror, 1)[0])
+    mirror.workspace.edit_project(first, description="Later")
+    mirror.workspace.forget_activity(first, 1)
+    mirror.load()
+    assert sorted(mirror.comment_requests()) == sorted(mirror.workspace.projects[first].stories)
+    mirror.assert_exact()
+    mirror.server.behaviour = replace(litetracker(), unsupported_endpoints={"activity"})
+    for _ in range(2):
+        mirror.load("stories")
+        assert sorted(mirror.comment_requests()) == everything
+
+
+def test_comments_that_activity_does_not_tell_of_are_found_within_a_month(
+    mirror: LiteMirror, clock: type[Clock]
+) -> None:
+    workspace = mirror.workspace
+    for story_id in some_stories(mirror, 9):
+        _, story = workspace.find_story(story_id)
+        story["comments"][0]["text"] = "Edited, and nobody was told"
+    numbers = []
+    for _ in range(10):
+        clock.days += 3
+        mirror.load("stories")
+        numbers.append(len(mirror.comment_requests()))
+    stories = sum(len(project.stories) for project in workspace.projects.values())
+    assert sum(numbers) == pytest.approx(stories, abs=len(workspace.projects))
+    assert max(numbers) - min(numbers) <= len(workspace.projects)
+    clock.days += 0.3
+    mirror.load("stories")
+    mirror.assert_exact("stories")
+    clock.days += 300
+    mirror.load("stories", comments_full_sync_days=0)
+    assert not mirror.comment_requests()
+
+
+def test_what_a_server_lacks_is_requested_again_after_a_week_or_by_full_refresh(
+    mirror: LiteMirror, clock: type[Clock]
+) -> None:
+    mirror.load()
+    for days, options in ((6, {}), (8, {}), (8, {"full_refresh": True})):
+        clock.days = days
+        mirror.load(**options)
+        lacking = {"/projects/{id}/epics", "/projects/{id}/history/days", "/accounts"}
+        is_requested = days > 7 or bool(options)
+        assert (lacking & {*paths(mirror.server)}) == (lacking if is_requested else set())
+    mirror.assert_exact()
+
+
+def test_an_unchanged_server_of_tracker_that_lacks_lists_is_asked_for_projects_only(
+    tmp_path: Path,
+) -> None:
+    with TrackerServer(generate_workspace(projects=2, stories=10, activity=20)) as server:
+        lacking = Status(404, endpoints=LACKING)
+        server.behaviour = Behaviour(faults=[lacking], unsupported_fields={"branches"})
+        mirror = Mirror(server.workspace, tmp_path, server)
+        mirror.load()
+        assert {400, 404} <= {request.status for request in server.requests}
+        mirror.load()
+        assert paths(server) == ["/projects"]
+        server.workspace.edit_story(some_stories(mirror, 1)[0], name="Edited")
+        metrics = mirror.load()
+        assert {request.status for request in server.requests} == {200}
+        assert "branches" in metrics["stories"]["refused_fields"]
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_pages_become_smaller_until_the_server_can_give_them(tmp_path: Path) -> None:
+    workspace = generate_workspace(projects=1, stories=150, activity=20)
+    too_high = LimitTooHigh(max_limit=70, endpoints={"/projects/{id}/stories"})
+    behaviour = replace(litetracker(), faults=[too_high])
+    with TrackerServer(workspace, behaviour=behaviour) as server:
+        mirror = LiteMirror(workspace, tmp_path, server)
+        for expected in ([1000, 500, 250, 125, 62], [62]):
+            mirror.load("stories")
+            requests = [r for r in server.requests if r.template == "/projects/{id}/stories"]
+            limits = [int(request.query["limit"]) for request in requests]
+            assert list(dict.fromkeys(limits)) == expected
+        assert len(mirror.tables()["stories"]) == len(
+            next(iter(workspace.projects.values())).stories
+        )
+
+
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waits between attempts."""
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0")
+
+
+def test_a_story_that_the_list_lacks_is_deleted_only_if_it_is_not_found_by_its_id(
+    mirror: LiteMirror,
+) -> None:
+    lacking, deleted = some_stories(mirror, 2)
+    mirror.workspace.delete_stories(deleted)
+    fault = MissingRows(ids={lacking}, endpoints={"/projects/{id}/stories"})
+    mirror.server.behaviour = replace(litetracker(), faults=[fault])
+    mirror.load()
+    by_id = [r.path for r in mirror.server.requests if r.template == "/projects/{id}/stories/{id}"]
+    assert {int(path.split("/")[-1]) for path in by_id} == {lacking, deleted}
+    mirror.assert_exact()
+    assert deleted not in {row["story_id"] for row in mirror.tables()["stories__comments"]}
+
+
+def test_a_story_that_cannot_be_written_is_read_again_by_the_next_run(mirror: LiteMirror) -> None:
+    (story,) = some_stories(mirror, 1)
+    mirror.workspace.edit_story(story, name="Edited")
+    bad = DeepValue(attribute="title", record_ids={story}, depth=900)
+    mirror.server.behaviour = replace(litetracker(), faults=[bad])
+    for _ in range(2):
+        metrics = mirror.load()
+        assert metrics["stories"]["rows"]["rejected"] == 1
+        assert mirror.comment_requests() == [story]
+    mirror.server.behaviour = litetracker()
+    mirror.load()
+    assert mirror.comment_requests() == [story]
+    mirror.assert_exact()
+
+
+def test_full_refresh_in_parts_rewrites_every_story(mirror: LiteMirror) -> None:
+    stories = sum(len(project.stories) for project in mirror.workspace.projects.values())
+    written, requested = 0, 0
+    options: dict[str, Any] = {"full_refresh": True}
+    for _ in range(4):
+        metrics = mirror.load("stories", max_commented_stories=25, **options)
+        written += metrics["stories"]["written"].get("stories", 0)
+        requested += len(mirror.comment_requests())
+        options = {}
+    assert written == requested == stories
+    mirror.assert_exact("stories")
+
+
+def test_a_killed_run_repeats_at_most_one_part(command: Command, serve: Serve) -> None:
+    workspace = generate_workspace(projects=1, stories=650, activity=20, seed=5)
+    server = serve(workspace)
+    server.behaviour = litetracker()
+    comments = 0
+
+    def count(path: str, _: dict[str, str]) -> None:
+        nonlocal comments
+        comments += path.endswith("/comments")
+
+    server.before_request = count
+    only = ("--resource", *LOADED)
+    run = command.start(*only)
+    while comments < COMMENT_PART_SIZE + 40:
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.005)
+    run.kill()
+    run.communicate(timeout=60)
+    stories = sum(len(project.stories) for project in workspace.projects.values())
+    result = command(*only)
+    assert result.returncode == 0, result.stderr
+    assert stories < comments <= stories + COMMENT_PART_SIZE
+    loaded, truth = command.tables(), truth_of(server)
+    assert_tables_equal(
+        {name: rows for name, rows in loaded.items() if is_loaded(name)},
+        {name: rows for name, rows in truth.items() if is_loaded(name)},
+    )
+    comments = 0
+    result = command(*only)
+    assert comments == 0
+    assert "Unchanged since the last run: 1 projects" in result.stdout
+    assert "Loaded 0 rows" in result.stdout
+
+
+def test_litetracker_is_a_base_url() -> None:
+    assert TrackerClient(" LiteTracker ", "token").base_url == LITETRACKER_URL
+
+
+@given(
+    st.dictionaries(st.integers(0, 2**63 - 1), st.binary(min_size=4, max_size=4), max_size=50),
+    st.integers(0, 10),
+)
+def test_fingerprints_are_restored(fingerprints: dict[int, bytes], cut: int) -> None:
+    packed = pack(fingerprints)
+    assert unpack(packed) == fingerprints
+    assert len(packed) < 12 + 20 * len(fingerprints)
+    # whatever a damaged text is read as, it is no error
+    unpack(packed[:-cut] if cut else "\N{SNOWMAN}")
 
 
 class LiteTrackerChanges(Changes):
