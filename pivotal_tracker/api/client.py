@@ -58,7 +58,7 @@ class MissingTokenError(TrackerError):
     def __init__(self, problem: str = "There is no API token.") -> None:
         super().__init__(
             f"{problem} Set SOURCES__PIVOTAL_TRACKER__API_TOKEN, or api_token in "
-            ".dlt/secrets.toml, to the one on your profile page; or see a made-up workspace with "
+            ".dlt/secrets.toml, to the one on your profile page; or see a sample workspace with "
             "--sample."
         )
 
@@ -209,7 +209,8 @@ class TrackerClient:
             )
         self.base_url = _checked_url(base_url)
         self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
-        self.refused_fields: set[str] = set()
+        # a dict, as dlt's traces are JSON, which has no sets
+        self.refused_fields: dict[str, bool] = {}
         self.rejected: dict[str, list[str]] = {}
         self.refused_by_path: defaultdict[str, set[str]] = defaultdict(set)
         self._refused_params: set[str] = set()
@@ -369,7 +370,7 @@ class TrackerClient:
     def refuse_fields(self, path: str, names: Set[str]) -> None:
         """Request some fields of an endpoint no more; another may still have them."""
         self.refused_by_path[path] = self.refused_by_path[path] | names
-        self.refused_fields |= names - OF_EVERY_RECORD
+        self.refused_fields |= dict.fromkeys(names - OF_EVERY_RECORD, True)
 
     @contextlib.contextmanager
     def file(self, address: str, begin: int = 0) -> Iterator[requests.Response]:

@@ -171,11 +171,13 @@ class _CommentState:
     def next_to_check(self, days: float) -> set[int]:
         """The ids of the stories whose turn has come since the last run, if all take `days`."""
         now = datetime.now(UTC)
-        if not is_time(self.checked_at) or not days > 0:
+        since = datetime.fromisoformat(self.checked_at) if is_time(self.checked_at) else now
+        # it may be switched off, or the clock may have been wrong
+        if not days > 0 or since >= now:
             self.checked_at = now.isoformat()
             return set()
-        ids, period = sorted(self.fingerprints), timedelta(days=days)
-        since = datetime.fromisoformat(self.checked_at)
+        ids = sorted(self.fingerprints)
+        period = timedelta(seconds=max(1, min(days, 36_500) * 86_400))
         number = int((now - since) / period * len(ids))
         if number < 1:
             return set()
