@@ -74,12 +74,7 @@ def check_server(
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
     began = time.monotonic()
-    lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
-    metrics: dict[str, Any] = {}
-    projects, _ = project_list(client, project_ids, Shard.parsed(""), metrics)
-    names = [f"{project.get('name')} ({project['id']})" for project in projects]
-    lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
-    lines += [f"Project {one} cannot be read: {why}" for one, why in metrics["skipped"].items()]
+    projects, lines = _look_at_projects(client, project_ids)
     if not projects:
         lines.append("No project can be read, so there is nothing to load.")
         return Findings(usable=False, lines=lines)
@@ -105,6 +100,19 @@ def check_server(
 
 
 _SUPPORTED = "supported"
+
+
+def _look_at_projects(
+    client: TrackerClient, project_ids: list[int] | None
+) -> tuple[list[Record], list[str]]:
+    """The projects that can be read, and lines about the server, the token and all projects."""
+    lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
+    metrics: dict[str, Any] = {}
+    projects, _ = project_list(client, project_ids, Shard.parsed(""), metrics)
+    names = [f"{project.get('name')} ({project['id']})" for project in projects]
+    lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
+    lines += [f"Project {one} cannot be read: {why}" for one, why in metrics["skipped"].items()]
+    return projects, lines
 
 
 def _table(answers: Mapping[str, str]) -> list[str]:
