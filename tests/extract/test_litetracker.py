@@ -403,7 +403,7 @@ def test_a_killed_run_repeats_at_most_one_part(command: Command, serve: Serve) -
     comments = 0
     result = command(*only)
     assert comments == 0
-    assert "Unchanged since the last run: 1 projects" in result.stdout
+    assert "Unchanged since the last run: 1 project." in result.stdout
     assert "Loaded 0 rows" in result.stdout
 
 
