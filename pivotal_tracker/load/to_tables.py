@@ -154,6 +154,7 @@ class TableWriter:
         self.rejected: dict[str, str] = {}
         self.rejected_in = set[Any]()
         self.on_reject: Callable[[Record, str], None] = lambda record, reason: None
+        self.rejected_keys = set[Key]()
         self._loaded = loaded
         self._load_id = load_id
         self._emitted = emitted
@@ -266,6 +267,7 @@ class TableWriter:
         self.counts["rejected"] += 1
         self.on_reject(record, reason)
         self.rejected_in.add(record.get("project_id"))
+        self.rejected_keys.add(key)
         if len(self.rejected) < MAX_REJECTED_NAMED:
             self.rejected[str(key)] = reason
 
