@@ -26,6 +26,8 @@ from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from ..errors import TrackerError
+from ..limits import resolve_limits
+from ..redaction import add_secret, redact
 from ..settings import (
     MOST_REDIRECTS,
     MOST_ROWS,
@@ -35,6 +37,7 @@ from ..settings import (
     TRACKER_URL,
     Endpoint,
 )
+from .bodies import ResponseTooLargeError, ResponseTooSlowError, read_body
 from .fields import OF_EVERY_RECORD, named_in, outermost, without
 
 Record = dict[str, Any]
@@ -210,6 +213,7 @@ class TrackerClient:
         self._failed_in_a_row = 0
         self._has_succeeded = False
         self._attempts = threading.local()
+        self._limits = resolve_limits()
         self._runtime = resolve_configuration(RuntimeConfiguration())
         self._http = Client(
             request_timeout=self._runtime.request_timeout,
@@ -221,11 +225,11 @@ class TrackerClient:
             request_backoff_factor=self._runtime.request_backoff_factor,
             request_max_retry_delay=self._runtime.request_max_retry_delay,
         )
+        token = _checked_token(api_token)
+        add_secret(token)
         self._rest = RESTClient(
             self.base_url,
-            auth=APIKeyAuth(
-                name="X-TrackerToken", api_key=_checked_token(api_token), location="header"
-            ),
+            auth=APIKeyAuth(name="X-TrackerToken", api_key=token, location="header"),
             session=self._http.session,
             config=self._runtime,
         )
@@ -280,15 +284,21 @@ class TrackerClient:
         for element in elements:
             try:
                 records.append(self._json(element))
-            except _MalformedAnswerError:
-                self._note_rejected(page.path, element)
+            except _MalformedAnswerError as error:
+                found = re.search(rb'"id"\s*:\s*(\d{1,18})', element[:10_000])
+                name = f"record {found[1].decode()}" if found else "a record"
+                self.reject(page.path, f"{name} is {str(error).partition(':')[0]}")
         return records
 
-    def _note_rejected(self, path: str, element: bytes) -> None:
-        found = re.search(rb'"id"\s*:\s*(\d{1,18})', element[:10_000])
-        name = f"record {found[1].decode()}" if found else "a record"
+    def reject(self, path: str, reason: str) -> None:
+        """Note that a record of a list is left out.
+
+        Args:
+            path: The list's.
+            reason: Which record, and why.
+        """
         with self._lock:
-            self.rejected[path] = [*self.rejected.get(path, []), f"{name} is not valid JSON"]
+            self.rejected[path] = [*self.rejected.get(path, []), reason]
 
     def page(
         self,
@@ -378,11 +388,15 @@ class TrackerClient:
         for _ in range(MOST_REDIRECTS):
             with self._open(url, begin) as response:
                 if not response.is_redirect:
-                    if response.status_code != requests.codes.partial:
+                    if response.status_code not in (requests.codes.ok, requests.codes.partial):
+                        read_body(response, self._limits)
                         self._raise_for(response)
                     yield response
                     return
-                url = urljoin(url, response.headers["Location"])
+                try:
+                    url = urljoin(url, response.headers["Location"])
+                except ValueError as error:
+                    raise UnreachableError("It was sent on to no web address.") from error
         raise UnreachableError(f"It was sent on more than {MOST_REDIRECTS} times.")
 
     def _open(self, url: str, begin: int) -> requests.Response:
@@ -391,6 +405,7 @@ class TrackerClient:
         self._attempts.is_only = False
         self._keep_pace()
         self._count("requests")
+        self._begin_attempts()
         try:
             return self._http.session.get(
                 url,
@@ -432,15 +447,20 @@ class TrackerClient:
     ) -> requests.Response:
         self._keep_pace()
         self._count("requests")
+        self._begin_attempts()
         try:
             return self._rest.get(
                 path,
                 params=dict(params or {}),
                 hooks={"response": [partial(self._on_answer, closely=closely)]},
                 allow_redirects=False,
+                stream=True,
             )
         except requests.RequestException as error:
             raise self._no_response(error) from error
+
+    def _begin_attempts(self) -> None:
+        self._attempts.begin, self._attempts.number = time.monotonic(), 0
 
     @property
     def _is_only_attempt(self) -> bool:
@@ -474,6 +494,7 @@ class TrackerClient:
     def _on_answer(self, response: requests.Response, *_: Any, closely: bool, **__: Any) -> None:
         """Has an answer that is no JSON asked for again; reading it closely takes its time."""
         self._count("answers")
+        read_body(response, self._limits)
         if response.status_code != requests.codes.ok:
             return
         if closely:
@@ -496,7 +517,8 @@ class TrackerClient:
         A server that was never there is not waited for, one that went away is.
         """
         self._count("attempts")
-        if self._is_only_attempt:
+        self._attempts.number += 1
+        if self._is_only_attempt or self._is_too_late(response):
             return False
         if isinstance(error, requests.exceptions.SSLError) or _never_connected(error):
             return bool(self.counts["answers"])
@@ -504,6 +526,13 @@ class TrackerClient:
             status = response.status_code
             return status in (requests.codes.too_many, requests.codes.timeout) or status >= 500
         return isinstance(error, _PASSING_ERRORS)
+
+    def _is_too_late(self, response: requests.Response | None) -> bool:
+        """Whether another attempt would begin after the time for all of them."""
+        text = "" if response is None else response.headers.get("Retry-After", "").strip()
+        wait = int(text[:9]) if text.isdecimal() else 0
+        passed: float = time.monotonic() - self._attempts.begin
+        return passed + wait > self._limits.max_attempts_seconds
 
     def _no_response(self, error: requests.RequestException) -> TrackerError:
         host = urlsplit(self.base_url).netloc
@@ -515,10 +544,11 @@ class TrackerClient:
                 f"this machine trusts ({_innermost(error)})."
             )
         else:
-            attempts = 1 if self._is_only_attempt else self._runtime.request_max_attempts
+            number = self._attempts.number
             url = urlsplit((error.request and error.request.url) or "")
             problem = (
-                f"{host}{url.path}: no usable response in {attempts} attempts: {_described(error)}."
+                f"{host}{url.path}: no usable response in {number} attempt{'s' * (number != 1)}: "
+                f"{_described(error)}."
             )
             return FailedRequestError(problem)
         if self.counts["answers"]:
@@ -556,24 +586,30 @@ class TrackerClient:
             raise RefusedError(what)
         if problem.code == "route_not_found":
             raise NotOfferedError(what)
+        if 300 <= status < 400 and "Location" not in response.headers:
+            raise FailedRequestError(f"{what.rstrip()}: a redirect that does not say where to.")
         if 300 <= status < 400:
-            target = urlsplit(response.headers.get("Location", ""))
+            target = _address(response.headers["Location"])
             raise FailedRequestError(
-                f"{_host(self.base_url)} sends to another address ({target.scheme}://"
-                f"{target.netloc}{target.path}), and the token goes to no other. If that is the "
-                f"server you mean, set it as base_url. {self.advice}"
+                f"{_host(self.base_url)} sends to another address ({target}), and the token goes "
+                f"to no other. If that is the server you mean, set it as base_url. {self.advice}"
             )
         if status == 400:
             raise InvalidRequestError(what)
         if 400 <= status < 500 and status not in (requests.codes.too_many, requests.codes.timeout):
             raise PerhapsNotOfferedError(what)
+        wait = response.headers.get("Retry-After", "")
+        if wait.isdecimal() and self._is_too_late(response):
+            what = f"{what.rstrip('. ')}, and the server asks to wait {int(wait[:9]):,} s"
         raise FailedRequestError(f"{what.rstrip('.')}.")
 
 
 def _described(error: BaseException) -> str:
-    """What a request failed with; for a body that is not JSON, what it is instead."""
-    is_malformed = isinstance(error, _MalformedAnswerError)
-    return str(error) if is_malformed else type(error).__name__
+    """What a request failed with; for a body that is not as it should be, what it is instead."""
+    is_clear = isinstance(
+        error, _MalformedAnswerError | ResponseTooLargeError | ResponseTooSlowError
+    )
+    return str(error) if is_clear else type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -591,10 +627,8 @@ def _problem(response: requests.Response) -> _Problem:
     if not isinstance(body, dict):
         return _Problem("", response.reason or "")
     said = [body.get(name) for name in ("error", "general_problem", "requirement")]
-    text = " ".join(str(one) for one in said if one)[:500]
-    # on one line, and nothing in it that a terminal would obey
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return _Problem(str(body.get("code", "")), " ".join(printable.split()))
+    text = redact(" ".join(str(one) for one in said if one))[:500]
+    return _Problem(str(body.get("code", "")), _printable(text))
 
 
 def _looks_like_json(content: bytes) -> bool:
@@ -613,14 +647,14 @@ def _parsed(content: bytes) -> tuple[Any, int]:
     try:
         value = json.loadb(content)
     except ValueError:
-        # a lone surrogate or a byte that is not UTF-8 is an error to the fast parser only
-        text = content.decode(errors="replace")
+        # a lone surrogate, written as an escape, is an error to the fast parser only
         try:
-            value = stdlib_json.loads(text, parse_int=_as_number)
+            value = stdlib_json.loads(content.decode(), parse_int=_as_number)
+        except UnicodeDecodeError as error:
+            raise _MalformedAnswerError("not UTF-8") from error
         except (ValueError, RecursionError) as error:
             raise _MalformedAnswerError(f"not JSON: {len(content)} bytes") from error
-        storable, replaced = _storable(value)
-        return storable, replaced + _count_invalid(content, text)
+        return _storable(value)
     return _storable(value) if b"\\u0000" in content else (value, 0)
 
 
@@ -629,11 +663,6 @@ def _as_number(digits: str) -> int | float:
     number = int(digits)
     is_exact = -(2**63) <= number < 2**64 or abs(number) > sys.float_info.max
     return number if is_exact else float(number)
-
-
-def _count_invalid(content: bytes, text: str) -> int:
-    """How many characters of a text stand for bytes that are not UTF-8."""
-    return text.count(_REPLACEMENT) - content.count(_REPLACEMENT.encode())
 
 
 def split_list(content: bytes) -> list[bytes] | None:
@@ -683,6 +712,21 @@ def _number(response: requests.Response, header: str) -> int | None:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
+
+
+def _address(url: str) -> str:
+    """A URL without what may be secret in it, and without what a terminal would obey."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "no web address"
+    text = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return _printable(redact(text)[:500])
+
+
+def _printable(text: str) -> str:
+    """A text on one line, and nothing in it that a terminal would obey."""
+    return " ".join("".join(x if x.isprintable() else " " for x in text).split())
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from ..api.client import (
 from ..extract.accounts import read_list
 from ..extract.projects import project_list
 from ..extract.shards import Shard
+from ..records import is_id
 from ..settings import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
@@ -112,7 +113,8 @@ def _account_wide(client: TrackerClient) -> Iterator[tuple[str, str]]:
     """What is offered of the lists that belong to no project, by the name of their table."""
     yield "workspaces", _offer(client, WORKSPACES)
     yield "accounts", _offer(client, ACCOUNTS)
-    for account in (read_list(client, ACCOUNTS, {}) or ())[:1]:
+    accounts = read_list(client, ACCOUNTS, {}) or ()
+    for account in [one for one in accounts if is_id(one.get("id"))][:1]:
         yield "account_memberships", _offer(client, ACCOUNT_MEMBERSHIPS, account["id"])
 
 

@@ -79,7 +79,11 @@ def write_json(path: Path, began: datetime, told: dict[str, Any]) -> None:
         TrackerError: The file cannot be written.
     """
     seconds = round((datetime.now(UTC) - began).total_seconds(), 3)
-    whole = {"began_at": began.isoformat(timespec="seconds"), "seconds": seconds, **told}
+    whole = {
+        "began_at": began.isoformat(timespec="seconds"),
+        "seconds": seconds,
+        **told,
+    }
     try:
         path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -185,11 +189,6 @@ def _left_out(outcome: Outcome) -> list[str]:
         if records.get("unusable"):
             lines.append(
                 f"Left out: {records['unusable']:,} records of {name}, which have no usable key."
-            )
-        if records.get("replaced_keys"):
-            lines.append(
-                f"Changed: {records['replaced_keys']:,} records nested in {name} had no usable "
-                "key, and got a negative one; the column beside it has what they had."
             )
         if records.get("rejected"):
             key, why = next(iter(outcome.rejected[name].items()))

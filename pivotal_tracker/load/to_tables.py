@@ -20,13 +20,15 @@ from dlt.extract.items import SupportsPipe
 from dlt.extract.items_transform import ItemTransform
 
 from ..errors import TrackerError
+from ..limits import Limits, resolve_limits
 from ..records import Key, Record, Tombstones, record_key, row_id
 from ..tables import Table
 from .destination_rows import Loaded
 from .hints import add_child_hints, is_replaced, loaded_table
-from .rows import Row, RowBuilder, inherited_ids
+from .new_columns import NewColumns
+from .rows import UNDECLARED, RejectedError, Row, RowBuilder, inherited_ids
 from .schema_contract import Contract
-from .trial import TRIAL_ERRORS, RejectedError, Trial, fits
+from .trial import TRIAL_ERRORS, Trial, fits, is_deeper
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -259,10 +261,15 @@ class TableWriter:
             # Arrow has no type for JSON
             for record_id, record in records.items() if child.json_columns else ():
                 builder.add_children(record, record_id, attribute)
-        children = builder.items()
-        members = {member.name: member for member in self._members}
-        if not all(fits(members[name], row) for name, rows in children.items() for row in rows):
+        try:
+            children = builder.items()
+        except RejectedError:
             return self._as_rows(records)
+        members = {member.name: member for member in self._members}
+        depth = self._limits.max_depth
+        for name, rows in children.items():
+            if not all(fits(members[name], row, depth) for row in rows):
+                return self._as_rows(records)
         return tables | children
 
     def _as_rows(self, records: dict[str, Record]) -> Tables:
@@ -270,24 +277,35 @@ class TableWriter:
         tables: dict[str, list[Row]] = {}
         for record_id, record in list(records.items()):
             try:
-                rows, replaced_keys = self._rows_of(record, record_id)
+                rows = self._rows_of(record, record_id)
             except (RejectedError, *TRIAL_ERRORS) as error:
                 del records[record_id]
                 key = record_key(self.table, record)
                 self._emitted.discard(key)
                 self._reject(key, record, str(error))
                 continue
-            self.counts["replaced_keys"] += replaced_keys
             for name, added in rows.items():
                 tables.setdefault(name, []).extend(added)
         return dict(tables)
 
-    def _rows_of(self, record: Record, record_id: str) -> tuple[dict[str, list[Row]], int]:
-        builder = RowBuilder(self.table)
+    def _rows_of(self, record: Record, record_id: str) -> dict[str, list[Row]]:
+        depth = self._limits.max_depth
+        if is_deeper(record, depth):
+            raise RejectedError(f"it has more than {depth} lists and objects in one another")
+        builder = RowBuilder(self.table, self._new_columns.limited)
         builder.add(record, record_id)
         rows = builder.items()
         self._trial.check(rows)
-        return rows, builder.replaced_keys
+        return rows
+
+    @cached_property
+    def _limits(self) -> Limits:
+        return resolve_limits()
+
+    @cached_property
+    def _new_columns(self) -> NewColumns:
+        schema = dlt.current.source_schema()
+        return NewColumns(schema, self._members, self._limits.max_new_columns)
 
     @cached_property
     def _trial(self) -> Trial:
@@ -382,7 +400,17 @@ class TableWriter:
 
     def _marked_item(self, member: Table, rows: pa.Table | list[Row]) -> Any:
         """Rows marked with their table, where it is not the resource's own."""
+        if isinstance(rows, list) and any(UNDECLARED in row for row in rows):
+            return self._item_with_undeclared(member, rows)
         return rows if member is self.table else dlt.mark.with_table_name(rows, member.name)
+
+    def _item_with_undeclared(self, member: Table, rows: list[Row]) -> Any:
+        """Rows that have the column of undeclared attributes, which no other rows need."""
+        columns: Any = {UNDECLARED: {"data_type": "json"}}
+        if member is self.table:
+            return dlt.mark.with_hints(rows, dlt.mark.make_hints(columns=columns))
+        hints = dlt.mark.make_hints(table_name=member.name, columns=columns)
+        return dlt.mark.with_hints(rows, hints, create_table_variant=True)
 
 
 def _paths_to_children(table: Table, path: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
