@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..extract.shards import Shard
 from ..load.dlt_defaults import set_defaults
 from ..load.people_from_tables import gather_people
 from ..load.row_counts import differences
+from ..redaction import redact_values
 from ..sources import (
     DERIVED_RESOURCES,
     pivotal_tracker_archive,
@@ -36,6 +38,7 @@ from .notifications import keep_variables_from_sentry, tell_sentry, tell_slack
 from .options import parse_options, pipeline_name
 from .outcome import Outcome
 from .runner import Loading, suit_memory_to_pages
+from .secret_values import collect_secrets, redacted_output
 from .summary import remarks, summary, write_json
 
 ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 2, 3, 4
@@ -57,12 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         and one line on stderr says why; 4: another run is under way. Bad options end the process
         with 2.
     """
+    with redacted_output():
+        return _run_command(arguments)
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     options = parse_options(arguments)
     suit_memory_to_pages()
     began, outcome = datetime.now(UTC), Outcome()
     exit_code, problem = FAILED, ""
     try:
         _set_up_dlt(options)
+        collect_secrets()
         with _server_of(options):
             exit_code = _check(options) if options.check else _load_alone(options, outcome)
     except KeyboardInterrupt:
@@ -70,18 +79,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AlreadyRunningError as error:
         exit_code, problem = ALREADY_RUNNING, str(error)
     except Exception as error:
+        collect_secrets()
+        if options.debug:
+            # printed here, as the interpreter would print it with secrets
+            traceback.print_exc()
         # dlt wraps it in errors of its own
         if any(isinstance(cause, KeyboardInterrupt) for cause in causes_of(error)):
             problem = _INTERRUPTED
         else:
             problem = reason(error)
             _tell_of_failure(options, error)
-        if options.debug:
-            raise
     finally:
         if options.summary:
             told = {"exit_code": exit_code, "reason": problem or None, **outcome.as_json()}
-            _write_summary(options.summary, began, told)
+            _write_summary(options.summary, began, redact_values(told))
     if problem:
         _complain(problem)
     return exit_code
