@@ -14,7 +14,7 @@ REDACTED = "***"
 _MIN_LENGTH = 4
 """Shorter texts are parts of words: they are redacted in URLs only."""
 
-_URL_CREDENTIALS = re.compile(r"(?<=//)[^\s'\"/:@]*:[^\s'\"]*@")
+_URL_CREDENTIALS = re.compile(r"(?<=//)[^\s'\"/:@]*:[^\s'\"]+@")
 """A user and a password in a URL, also one that lacks the colon, or has an `@` in the password."""
 
 _CONNECTION = re.compile(
@@ -31,11 +31,12 @@ def add_secret(secret: str) -> None:
         _secrets.update(variant for variant in variants if len(variant) >= _MIN_LENGTH)
 
 
-def add_connection_string(text: str) -> None:
-    """Have the password of a connection string redacted, or its user where there is no password.
+def add_connection_string(text: str, *, is_user_secret: bool = False) -> None:
+    """Have the password of a connection string redacted.
 
     Args:
         text: Such as `postgresql://user:password@host/database`, perhaps not well-formed.
+        is_user_secret: Whether a user without a password is a secret, as in Sentry's DSN.
     """
     found = _CONNECTION.fullmatch(text)
     if not found:
@@ -43,6 +44,8 @@ def add_connection_string(text: str) -> None:
     user, password = found["user"], found["password"]
     # a password that is the name of its user keeps nobody out, and may be a word of any message
     if password is not None and unquote(password) == unquote(user):
+        return
+    if password is None and not is_user_secret:
         return
     secret = user if password is None else password
     add_secret(secret)

@@ -417,6 +417,8 @@ class TrackerClient:
         except requests.RequestException as error:
             host = urlsplit(url).netloc
             raise UnreachableError(f"{host} gave no answer: {type(error).__name__}.") from error
+        except ValueError as error:
+            raise UnreachableError("It was sent on to no web address.") from error
 
     def _answer(
         self, path: str, params: Params | None, *, closely: bool, template: str = ""
@@ -458,6 +460,9 @@ class TrackerClient:
             )
         except requests.RequestException as error:
             raise self._no_response(error) from error
+        except ValueError as error:
+            # requests looks at the location of a redirect, also where it does not follow it
+            raise FailedRequestError(f"{path}: a redirect to no web address.") from error
 
     def _begin_attempts(self) -> None:
         self._attempts.begin, self._attempts.number = time.monotonic(), 0

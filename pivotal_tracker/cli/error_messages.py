@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any, get_args
 
 from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
+    ConfigProviderException,
     ConfigValueCannotBeCoercedException,
+    LookupTraces,
 )
+from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import MissingDependencyException
 
 from ..api.client import MissingTokenError
@@ -38,6 +42,14 @@ def reason(error: BaseException) -> str:
                 f"The setting {cause.field_name} cannot be understood: it must be of type "
                 f"{_in_words(cause.hint)}. Mend it in .dlt/config.toml, .dlt/secrets.toml or the "
                 "environment."
+            )
+        if isinstance(cause, ConfigProviderException):
+            # its last line has the place in the file, and no value
+            return f"{_last_line(cause)}. Correct the file: .dlt/secrets.toml or .dlt/config.toml."
+        if isinstance(cause, UnknownDestinationModule):
+            return (
+                f"There is no destination {cause.ref}. dlt has duckdb, postgres, bigquery and "
+                "others: https://dlthub.com/docs/dlt-ecosystem/destinations"
             )
         if isinstance(cause, MissingDependencyException):
             packages = " ".join(f'"{package}"' for package in cause.dependencies)
@@ -73,7 +85,7 @@ def reason(error: BaseException) -> str:
                 "dataset and in the one of that name with _staging behind it: ALTER TABLE "
                 "_dlt_version MODIFY `schema` LONGTEXT NOT NULL; then run the same command again."
             )
-    innermost = " ".join(str(causes[-1]).split())
+    innermost = _one_line(str(causes[-1]))
     return f"{type(causes[-1]).__name__}: {innermost[:500]} (--debug shows more)"
 
 
@@ -90,10 +102,46 @@ def _in_words(hint: Any) -> str:
 
 
 def _missing_setting(error: ConfigFieldMissingException) -> str:
-    names = ", ".join(error.fields)
     if "api_token" in error.fields:
         return str(MissingTokenError())
+    names = ", ".join(_missing_fields(error))
+    if error.spec_name.startswith("BigQuery") and not _is_installed("google.cloud.bigquery"):
+        return (
+            "A package is missing, for BigQuery: pip install -r requirements-bigquery.txt, or this "
+            "package with its extra [bigquery]."
+        )
+    hint = ""
+    if names == "credentials.password":
+        hint = (
+            " Where none is needed (trust, peer, a login of the cloud), end the user with a "
+            "colon: postgresql://loader:@host/database."
+        )
     return (
         f"A setting is missing: {names}. Set it in .dlt/config.toml, .dlt/secrets.toml or the "
-        "environment."
+        f"environment.{hint}"
     )
+
+
+def _missing_fields(error: ConfigFieldMissingException) -> Iterator[str]:
+    """The settings that were looked for in vain; of credentials, which part of them."""
+    for field, traces in error.traces.items():
+        inner = dict.fromkeys(
+            name for trace in traces if isinstance(trace, LookupTraces) for name in trace.traces
+        )
+        yield from (f"{field}.{name}" for name in inner) if inner else (field,)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _last_line(error: BaseException) -> str:
+    return _one_line(str(error).strip().rpartition("\n")[2]).rstrip(".")
+
+
+def _one_line(text: str) -> str:
+    """A text on one line that every terminal can show."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigProviderException
 from dlt.extract import DltSource
 from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace
@@ -79,7 +80,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     except AlreadyRunningError as error:
         exit_code, problem = ALREADY_RUNNING, str(error)
     except Exception as error:
-        collect_secrets()
+        with contextlib.suppress(ConfigProviderException):
+            collect_secrets()
         if options.debug:
             # printed here, as the interpreter would print it with secrets
             traceback.print_exc()
@@ -106,7 +108,9 @@ def _write_summary(path: Path, began: datetime, told: dict[str, Any]) -> None:
 
 
 def _complain(line: str) -> None:
-    sys.stderr.write(f"pivotal_tracker: {line}\n")
+    # a file name may have bytes that are no text
+    text = line.encode("utf-8", "backslashreplace").decode()
+    sys.stderr.write(f"pivotal_tracker: {text}\n")
 
 
 def _set_up_dlt(options: argparse.Namespace) -> None:
@@ -237,8 +241,9 @@ def _tell_of_failure(options: argparse.Namespace, error: Exception) -> None:
     """Tells whoever is to be told that a load failed."""
     if options.check:
         return
-    # without a package that its settings ask for, dlt cannot even read those settings
-    with contextlib.suppress(ImportError):
+    # without a package that its settings ask for, or with a file of settings that is not TOML, dlt
+    # cannot read the settings
+    with contextlib.suppress(ImportError, ConfigProviderException):
         tell_slack(f"{pipeline_name(options)} failed. {reason(error)}")
         tell_sentry(error)
 

@@ -58,9 +58,11 @@ def _add_all(settings: dict[str, Any]) -> None:
 
 
 def _add(name: str, value: str) -> None:
+    is_secret = name.lower().endswith(_SECRET_WORDS)
     if "@" in value:
-        add_connection_string(value)
-    elif name.lower().endswith(_SECRET_WORDS):
+        add_connection_string(value, is_user_secret=is_secret)
+    # of a DSN only the key is secret, of the address of a hook all
+    if is_secret and not ("://" in value and "@" in value):
         add_secret(value)
     elif name.lower() == "credentials" and value.lstrip().startswith("{"):
         with contextlib.suppress(ValueError):

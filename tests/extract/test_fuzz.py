@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
@@ -373,6 +373,8 @@ def _settings(examples: int) -> settings:
         stateful_step_count=10,
         deadline=None,
         derandomize="FUZZ_EXAMPLES" not in os.environ,
+        # shorter examples of a failure would take an hour to find
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
 
