@@ -46,7 +46,8 @@ pytest: setup-dev  ## every test that can run here
 
 EXAMPLES ?= 1000
 fuzz: setup-dev    ## random edits, runs and faults, EXAMPLES sequences of them
-	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/extract/test_fuzz.py
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/extract/test_fuzz.py \
+		tests/extract/test_byte_fuzz.py
 
 system:            # one after the other, as apt-get runs once at a time
 	@$(MAKE) --no-print-directory browser
