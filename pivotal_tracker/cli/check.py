@@ -9,13 +9,8 @@ from typing import Any
 import dlt
 from dlt.common.configuration import with_config
 
-from ..api.client import (
-    InvalidRequestError,
-    NotOfferedError,
-    RefusedError,
-    TrackerClient,
-    UnreadableError,
-)
+from ..api.client import TrackerClient
+from ..api.errors import InvalidRequestError, NotOfferedError, RefusedError, UnreadableError
 from ..extract.accounts import read_list
 from ..extract.projects import project_list
 from ..extract.shards import Shard

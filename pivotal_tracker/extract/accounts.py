@@ -8,7 +8,8 @@ from typing import Any
 
 import dlt
 
-from ..api.client import NotOfferedError, RefusedError, TrackerClient, UnreadableError
+from ..api.client import TrackerClient
+from ..api.errors import NotOfferedError, RefusedError, UnreadableError
 from ..records import Key, Record, Tombstones, is_id, record_key, tombstones
 from ..settings import ACCOUNT_MEMBERSHIPS, ACCOUNTS, WORKSPACES, Endpoint
 from ..tables import Table

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from dlt.common.utils import chunks
 
 from ..activity import Touched, deletions_in, is_time, touched_by
-from ..api.client import NotOfferedError, Page, UnfoundError, UnreadableError
+from ..api.errors import NotOfferedError, UnfoundError, UnreadableError
+from ..api.pages import Page
 from ..records import Key, Record, in_tracker_words
 from ..settings import (
     ANY_STORY,

@@ -17,13 +17,9 @@ from functools import partial
 from typing import Any
 
 from ..activity import deletions_in
-from ..api.client import (
-    NotOfferedError,
-    Page,
-    PerhapsNotOfferedError,
-    TrackerClient,
-    UnreadableError,
-)
+from ..api.client import TrackerClient
+from ..api.errors import NotOfferedError, PerhapsNotOfferedError, UnreadableError
+from ..api.pages import Page
 from ..errors import TrackerError
 from ..load.destination_rows import KnownRows
 from ..load.destinations import only_adds

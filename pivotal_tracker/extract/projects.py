@@ -8,7 +8,8 @@ from typing import Any
 
 import dlt
 
-from ..api.client import FailedRequestError, TrackerClient, UnreadableError
+from ..api.client import TrackerClient
+from ..api.errors import FailedRequestError, UnreadableError
 from ..errors import TrackerError
 from ..records import Key, Record, Tombstones, in_tracker_words, is_id
 from ..settings import ONE_PROJECT, PROJECTS
@@ -29,10 +30,10 @@ def listed_projects(client: TrackerClient) -> list[Record]:
     try:
         listed = client.records(client.page(PROJECTS))
     except FailedRequestError as error:
-        raise TrackerError(f"{error} {client.advice}") from error
+        raise TrackerError(f"{error} {client.server.advice}") from error
     except UnreadableError as error:
         raise TrackerError(
-            f"{error} base_url must go up to and including /services/v5. {client.advice}"
+            f"{error} base_url must go up to and including /services/v5. {client.server.advice}"
         ) from error
     projects = []
     for record in listed:

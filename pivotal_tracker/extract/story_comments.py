@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..api.client import (
+from ..api.client import TrackerClient
+from ..api.errors import (
     NotOfferedError,
     PerhapsNotOfferedError,
     RefusedError,
-    TrackerClient,
     UnfoundError,
     UnreadableError,
 )

@@ -12,7 +12,6 @@ import random
 import shutil
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -27,11 +26,12 @@ from tracker_server.faults import Fault
 from tracker_server.messages import Response
 from tracker_server.sample import generate_workspace
 
-from ..support.command import Command, new_command, serving
+from ..support.command import ROOT, Command, new_command, serving
 from ..support.exports import Row, as_csv, table
-from ..support.forking import Forking
+from ..support.forking import Forking, ended
 
 MAX_SECONDS = 30
+"""Of the processor: on a machine that does other things as well, the clock says nothing."""
 MAX_KILOBYTES = 1_000_000
 CASSETTE = Path(__file__).parents[1] / "support" / "cassettes" / "workspace.yaml"
 
@@ -39,8 +39,9 @@ SCRIPT = """
 import json, resource
 from pivotal_tracker.cli.main import main
 code = main({options!r})
-with open("peak.json", "w") as file:
-    json.dump(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file)
+with open("used.json", "w") as file:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    json.dump([used.ru_utime + used.ru_stime, used.ru_maxrss], file)
 sys.exit(code)
 """
 _FRAGMENTS = (b'"', b"[", b"{", b"}", b",", b"\x00", b"\xff", b"\n", b"../", b"9" * 30, b"e999")
@@ -113,11 +114,16 @@ def check(forking: Forking, prepare: Callable[[Command], list[str]]) -> None:
     try:
         command = new_command(forking, parent / "run")
         options = [*prepare(command), "--no-views", "--summary", "summary.json"]
-        begin = time.monotonic()
-        result = command.python(SCRIPT.format(options=options))
-        assert time.monotonic() - begin < MAX_SECONDS
+        script = parent / "run" / "script.py"
+        script.write_text(
+            f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{SCRIPT.format(options=options)}"
+        )
+        run = forking.start([str(script)], command.folder, command.environment())
+        result = ended(run, 20 * MAX_SECONDS)
         assert "Traceback" not in result.stderr, result.stderr
-        assert json.loads((command.folder / "peak.json").read_text()) < MAX_KILOBYTES
+        seconds, kilobytes = json.loads((command.folder / "used.json").read_text())
+        assert seconds < MAX_SECONDS
+        assert kilobytes < MAX_KILOBYTES
         assert [path.name for path in parent.iterdir()] == ["run"]
         lines = [x for x in result.stderr.splitlines() if x.startswith("pivotal_tracker: ")]
         summary = json.loads((command.folder / "summary.json").read_text())
