@@ -1,4 +1,4 @@
-"""What a run did, gathered from what its resources noted: for the summary and the exit code."""
+"""What a run did, collected from dlt's traces, for the summary and the exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..load.row_counts import Difference
 from ..views import Views
 
 _ALWAYS = ("new", "changed", "deleted", "unchanged", "unusable")
-"""What is in the summary of each table for programs, also where it is 0."""
+"""Counts that the summary for programs always has, even if they are 0."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Kept:
 
     @property
     def name(self) -> str:
-        """The list as `--accept-deletions` takes it."""
+        """Name the list as `--accept-deletions` takes it."""
         return f"{self.project}/{self.table}" if self.project else self.table
 
 
@@ -49,11 +49,12 @@ class Outcome:
     """What a run did, as far as it came.
 
     Attributes:
-        place: Where the rows went: `destination`, `dataset` and `shard`.
+        place: Where the rows went: `pipeline`, `destination`, `dataset` and `shard`.
         traces: What dlt noted of each pipeline run: the source's, perhaps the attachments'.
         set_aside: Where packages of earlier runs were copied that can never be loaded, and why.
         differences: The lists whose numbers of rows do not agree.
-        views: What became of them; None if none were wanted.
+        views: Which views there are; None if none were requested.
+        findings: The lines that `--check` reports.
     """
 
     place: dict[str, str] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Outcome:
     set_aside: str = ""
     differences: Sequence[Difference] = ()
     views: Views | None = None
+    findings: list[str] = field(default_factory=list)
 
     @property
     def noted(self) -> dict[str, Noted]:
@@ -253,5 +255,6 @@ class Outcome:
             "characters_replaced": counts["replaced"],
             "files": self.noted.get("attachment_files", {}).get("files"),
             "differences": [asdict(one) | {"is_loss": one.is_loss} for one in self.differences],
+            "findings": self.findings,
             "views_left_out": self.views.left_out if self.views else {},
         }

@@ -1,11 +1,13 @@
-"""What a person wants to know after a run: rows a table, what is missing, where it lies."""
+"""The summary of a run, for people: rows per table, what is missing, where the data is."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,37 +15,37 @@ from typing import Any
 import dlt
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 
-from ..errors import TrackerError
 from .outcome import Outcome
+from .programs import dashboard_command
 
 _DERIVED_TABLES = ("deleted_records", "people")
-"""The tables that nobody looks at first."""
+"""Tables that are not shown as an example of what was loaded."""
 
-MOST_LINES = 20
-"""So many lines of a kind are in the summary."""
-
-_IS_INSTALLED = not (Path(__file__).parents[2] / "Makefile").is_file()
-_IN_THE_BROWSER = "In the browser: " + (
-    "pivotal-tracker-dashboard"
-    if _IS_INSTALLED
-    else "make dashboard, or streamlit run pivotal_tracker_dashboard.py"
-)
+MAX_LINES = 20
+"""The maximum number of lines of a kind."""
 
 
 def summary(pipeline: dlt.Pipeline, outcome: Outcome) -> str:
-    """The whole summary.
+    """Give the whole summary.
 
     Args:
-        pipeline: Which has run.
+        pipeline: The pipeline that ran.
         outcome: What it did.
     """
+    tables = _tables(outcome)
     return "\n".join(
-        [*_tables(outcome), "", remarks(outcome), *_views(outcome), *_where(pipeline, outcome)]
+        [
+            *tables,
+            *[""] * bool(tables),
+            remarks(outcome),
+            *_views(outcome),
+            *_where(pipeline, outcome),
+        ]
     )
 
 
 def remarks(outcome: Outcome) -> str:
-    """What there is to say of a run as a whole."""
+    """Give the part of the summary that is not about single tables."""
     return "\n".join(
         [
             f"Loaded {outcome.written.total():,} rows in {outcome.seconds:.1f} s"
@@ -67,60 +69,100 @@ def remarks(outcome: Outcome) -> str:
     )
 
 
-def write_json(path: Path, began: datetime, told: dict[str, Any]) -> None:
-    """Writes the summary for programs.
+def as_json(started_at: datetime, content: dict[str, Any]) -> str:
+    """Give the summary for programs.
 
     Args:
-        path: The file.
-        began: When the run did.
-        told: The rest of it.
-
-    Raises:
-        TrackerError: The file cannot be written.
+        started_at: When the run started.
+        content: The rest of the summary.
     """
-    seconds = round((datetime.now(UTC) - began).total_seconds(), 3)
-    whole = {
-        "began_at": began.isoformat(timespec="seconds"),
-        "seconds": seconds,
-        **told,
-    }
-    try:
-        path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise TrackerError(f"The summary cannot be written: {error}") from error
+    seconds = round((datetime.now(UTC) - started_at).total_seconds(), 3)
+    whole = {"began_at": started_at.isoformat(timespec="seconds"), "seconds": seconds, **content}
+    return json.dumps(whole, indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class _TableLine:
+    """A line of the summary's table; the counts of records are None for a nested table."""
+
+    label: str
+    rows: int
+    new: int | None
+    changed: int | None
+    deleted: int | None
 
 
 def _tables(outcome: Outcome) -> list[str]:
-    """A line a table: what was written to it, and what its records were."""
+    """Give a line for each table with rows written or records deleted.
+
+    While nothing but new records was written, as in a first run, the numbers of rows say it all,
+    and several tables go side by side.
+    """
+    lines = _table_lines(outcome)
+    if not lines:
+        return []
+    width = max(len(line.label) for line in lines)
+    if any(line.changed or line.deleted for line in lines):
+        header = f"{'table':{width}} {'rows':>11} {'new':>9} {'changed':>9} {'deleted':>9}"
+        return [
+            header,
+            *(
+                f"{line.label:{width}} {line.rows:>11,} {_count(line.new)} {_count(line.changed)} "
+                f"{_count(line.deleted)}".rstrip()
+                for line in lines
+            ),
+        ]
+    cells = [f"{line.label:{width}} {line.rows:>10,}" for line in lines]
+    return _side_by_side(f"{'table':{width}} {'new rows':>10}", cells)
+
+
+def _table_lines(outcome: Outcome) -> list[_TableLine]:
+    """Sort the tables so that nested ones, indented, come after their parents."""
     written, records = outcome.written, outcome.records
-    names = {*written, *(name for name, became in records.items() if became.get("deleted"))}
-    width = max(map(len, names), default=0)
-    return [
-        f"{name:{width}}  {written[name]:>10,} rows{_became(records.get(name))}"
-        for name in sorted(names)
-    ]
+    names = {name for name in (*written, *records) if written[name]}
+    names |= {name for name, counts in records.items() if counts.get("deleted")}
+    lines = []
+    for name in sorted(names, key=lambda name: name.split("__")):
+        parts = name.split("__")
+        parents = ["__".join(parts[:depth]) for depth in range(1, len(parts))]
+        depth = sum(parent in names for parent in parents)
+        label = "  " * depth + "__".join(parts[depth:])
+        counts = records.get(name)
+        new, changed, deleted = (
+            (counts[what] for what in ("new", "changed", "deleted")) if counts else (None,) * 3
+        )
+        lines.append(_TableLine(label, written[name], new, changed, deleted))
+    return lines
 
 
-def _became(records: dict[str, int] | None) -> str:
-    """How many records were new, changed, deleted; nothing for a child table."""
-    if records is None:
-        return ""
-    counts = [f"{records[what]:,} {what}" for what in ("new", "changed", "deleted")]
-    return f"   {', '.join(counts)}"
+def _count(number: int | None) -> str:
+    """Format a number of records; nothing for none, so that what happened stands out."""
+    return f"{number:>9,}" if number else " " * 9
+
+
+def _side_by_side(header: str, cells: list[str]) -> list[str]:
+    """Lay cells of one width out in as many columns as the terminal has room for."""
+    gap = "   "
+    room = (shutil.get_terminal_size().columns + len(gap)) // (len(header) + len(gap))
+    columns = max(1, min(room, 3, len(cells) // 6))
+    height = -(-len(cells) // columns)
+    rows = (cells[start::height] for start in range(height))
+    return [gap.join([header] * columns), *(gap.join(row) for row in rows)]
 
 
 def _requests(counts: Counter[str]) -> str:
-    """What was asked of a server, if any was."""
+    """Give the number of requests, if there was a server."""
     if not counts:
         return ""
-    repeated = counts["attempts"] - counts["requests"]
-    return f", {counts['requests']:,} requests ({repeated:,} repeated)"
+    retries = counts["attempts"] - counts["requests"]
+    return f", {counts['requests']:,} requests" + (f" ({retries:,} repeated)" if retries else "")
 
 
 def _unchanged(outcome: Outcome) -> list[str]:
-    """How many projects were not read again, and which are not in the list any more."""
+    """Give the number of unchanged projects, and those that are missing from the server's list."""
     unchanged, vanished = outcome.projects_unchanged, outcome.projects_not_seen
-    lines = [f"Unchanged since the last run: {unchanged:,} projects."] if unchanged else []
+    projects = f"{unchanged:,} project{'s' * (unchanged != 1)}"
+    lines = [f"Unchanged since the last run: {projects}."] if unchanged else []
     if outcome.has_no_project:
         lines.append("There was no project to load: --check says which ones the token sees.")
     if vanished:
@@ -139,7 +181,7 @@ def _set_aside(outcome: Outcome) -> list[str]:
 
 
 def _kept(outcome: Outcome) -> list[str]:
-    """The rows that were kept although their list lacks them, and those whose deletion was wanted.
+    """List rows that were kept although the server's list lacks them, and accepted deletions.
 
     New ones come first: they are why the exit code is 3.
     """
@@ -158,7 +200,7 @@ def _kept(outcome: Outcome) -> list[str]:
 
 
 def _incomplete(outcome: Outcome) -> list[str]:
-    """The lists that gave fewer rows than the server announced."""
+    """List what gave fewer rows than the server announced."""
     return [
         f"Incomplete: {one['table']} of project {one['project_id']}: the server announced "
         f"{one['total']:,} rows and gave {one['rows']:,}; nothing was deleted"
@@ -172,7 +214,7 @@ def _of_project(project: str) -> str:
 
 
 def _lacking(outcome: Outcome) -> list[str]:
-    """What this server does not offer, to anyone or to this token."""
+    """List what this server does not offer, to anyone or to this token."""
     lists = {
         "Not offered by this server": sorted(outcome.lacking("not_offered")),
         "Not permitted to this token": sorted(outcome.lacking("not_permitted")),
@@ -183,7 +225,7 @@ def _lacking(outcome: Outcome) -> list[str]:
 
 
 def _left_out(outcome: Outcome) -> list[str]:
-    """Records that no table could take."""
+    """List records that could not be loaded."""
     lines = []
     for name, records in outcome.records.items():
         if records.get("unusable"):
@@ -203,23 +245,26 @@ def _left_out(outcome: Outcome) -> list[str]:
 
 
 def _differing(outcome: Outcome) -> list[str]:
-    """The lists whose numbers of rows do not agree, lost rows first."""
-    told = sorted(outcome.differences, key=lambda one: not one.is_loss)
-    lines = [f"{'Rows are missing' if one.is_loss else 'Counted'}: {one}" for one in told]
+    """List the tables whose numbers of rows do not agree, lost rows first."""
+    differences = sorted(outcome.differences, key=lambda difference: not difference.is_loss)
+    lines = [
+        f"{'Rows are missing' if difference.is_loss else 'Counted'}: {difference}"
+        for difference in differences
+    ]
     return _first_of(lines, "lists", "--summary FILE")
 
 
 def _load_report(outcome: Outcome) -> list[str]:
-    """What became of the rows of each file, where files were loaded."""
-    told = outcome.noted.get("load_report", {})
-    report = told.get("report", ())
+    """Report what became of the rows of each file."""
+    metrics = outcome.noted.get("load_report", {})
+    report = metrics.get("report", ())
     reasons = [
-        f"{_lost(one)} of {record['kind']} in {record['source']}: "
+        f"{_left_out_counts(one)} of {record['kind']} in {record['source']}: "
         f"{one['reason']}{', first ' + one['where'] if one['where'] else ''}."
         for record in report
         for one in record["left_out"]
     ]
-    others = [f"Not an archive, left alone: {name}" for name in told.get("ignored", ())]
+    others = [f"Not an archive, left alone: {name}" for name in metrics.get("ignored", ())]
     where = "the table load_report"
     return [
         *_found_in_files(report),
@@ -229,11 +274,11 @@ def _load_report(outcome: Outcome) -> list[str]:
 
 
 _COUNTED_BY_THEMSELVES = ("stories", "epics", "stories__comments")
-_MOST_FILES = 1_000
+_MAX_FILES = 1_000
 
 
 def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
-    """A table of the files that were read, with what was loaded of each."""
+    """Give a table of the files that were read, with what was loaded of each."""
     files: dict[str, Counter[str]] = {}
     for record in report:
         rows = files.setdefault(f"{record['source']} ({record['format']})", Counter())
@@ -242,7 +287,7 @@ def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
         rows["left out"] += record["rows_left_out"]
     if not files:
         return []
-    shown = dict(list(files.items())[:_MOST_FILES])
+    shown = dict(list(files.items())[:_MAX_FILES])
     if len(files) > 1:
         shown[f"{len(files):,} files"] = sum(files.values(), Counter())
     width = max(map(len, shown))
@@ -255,22 +300,22 @@ def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
     return [header, *lines]
 
 
-def _lost(left_out: dict[str, Any]) -> str:
-    """How many rows were left out, and how many values of those loaded are missing."""
-    told = ((left_out["rows"], "row"), (left_out["lost_values"], "value"))
-    counts = [f"{number:,} {what}{'s' * (number != 1)}" for number, what in told if number]
-    return f"Left out: {' and '.join(counts)}" if counts else "Nothing left out"
+def _left_out_counts(left_out: dict[str, Any]) -> str:
+    """Give the number of rows left out, and of values missing in those loaded."""
+    counts = ((left_out["rows"], "row"), (left_out["lost_values"], "value"))
+    texts = [f"{number:,} {what}{'s' * (number != 1)}" for number, what in counts if number]
+    return f"Left out: {' and '.join(texts)}" if texts else "Nothing left out"
 
 
 def _first_of(lines: list[str], what: str, where: str) -> list[str]:
-    """As many lines as a person reads, and where the others are."""
-    rest = len(lines) - MOST_LINES
+    """Shorten a list to `MAX_LINES`, and say where the rest is."""
+    rest = len(lines) - MAX_LINES
     more = f"… and {rest:,} more {what}: {where} has them all."
-    return lines if rest <= 0 else [*lines[:MOST_LINES], more]
+    return lines if rest <= 0 else [*lines[:MAX_LINES], more]
 
 
 def _files(outcome: Outcome) -> list[str]:
-    """What became of the files of comments, where they were asked for."""
+    """Report the files of comments, if they were requested."""
     files = outcome.noted.get("attachment_files", {}).get("files")
     if not files:
         return []
@@ -283,7 +328,7 @@ def _files(outcome: Outcome) -> list[str]:
 
 
 def _replaced(counts: Counter[str]) -> list[str]:
-    """What was not loaded as it came."""
+    """Report characters that were replaced."""
     if not counts["replaced"]:
         return []
     return [
@@ -293,7 +338,7 @@ def _replaced(counts: Counter[str]) -> list[str]:
 
 
 def _views(outcome: Outcome) -> list[str]:
-    """How many views there are, and which not."""
+    """Give the number of views, and those that could not be created."""
     views = outcome.views
     if views is None:
         return []
@@ -304,7 +349,7 @@ def _views(outcome: Outcome) -> list[str]:
 
 
 def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
-    """Where the data is now, and what to type to look at it."""
+    """Say where the data is, and what to type to look at it."""
     place = pipeline.destination_client().config
     if isinstance(place.credentials, DuckDbBaseCredentials):
         database = Path(str(place.credentials.database)).resolve()
@@ -318,9 +363,14 @@ def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
             f'  {sys.executable} -c "import duckdb; '
             f"print(duckdb.connect('{database}').table('{pipeline.dataset_name}.{table}')"
             f'{some}.limit(10))"',
-            _IN_THE_BROWSER,
+            *_in_the_browser(),
         ]
     return [
         f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}.",
-        _IN_THE_BROWSER,
+        *_in_the_browser(),
     ]
+
+
+def _in_the_browser() -> list[str]:
+    command = dashboard_command()
+    return [f"In the browser: {command}"] if command else []

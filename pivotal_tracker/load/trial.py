@@ -132,19 +132,17 @@ class Trial:
 
 def fits(table: Table, row: Row, max_depth: int) -> bool:
     """Check whether a row has only declared columns, with values of their types."""
-    return all(
-        value is None
-        or name.startswith("_dlt")
-        or _is_declared(table.columns.get(name), value, max_depth)
-        for name, value in row.items()
-    )
-
-
-def _is_declared(kind: str | None, value: Any, max_depth: int) -> bool:
-    if kind == "json":
-        return not is_deeper(value, max_depth)
-    expected = _PYTHON_TYPES.get(kind or "")
-    return expected is not None and isinstance(value, expected)
+    kinds = table.columns
+    for name, value in row.items():
+        kind = kinds.get(name, "")
+        if value is None or name.startswith("_dlt"):
+            continue
+        if kind == "json":
+            if is_deeper(value, max_depth):
+                return False
+        elif not isinstance(value, _PYTHON_TYPES.get(kind, ())):
+            return False
+    return True
 
 
 def is_deeper(value: Any, depth: int) -> bool:

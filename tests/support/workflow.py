@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import yaml
 
 from .command import ROOT
+from .project_files import project_files
 
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 
@@ -35,6 +36,7 @@ class Runner:
         workflow: The file.
         folder: An empty folder of its own.
         expressions: The values of what stands between `${{` and `}}`.
+        programs: A folder of programs that come first on the PATH.
         said: What the steps of the last job printed.
         summary: The summary of the last job.
     """
@@ -42,6 +44,7 @@ class Runner:
     workflow: Path
     folder: Path
     expressions: dict[str, Any]
+    programs: Path | None = None
     said: str = ""
     summary: str = ""
     _jobs: int = 0
@@ -93,7 +96,7 @@ class Runner:
             cwd=machine / "checkout",
             env={name: self._text(value) for name, value in given.items()}
             | {
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PATH": f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "HOME": str(machine / "home"),
                 "DLT_DATA_DIR": str(machine / "home" / ".dlt"),
                 "PIP_NO_INDEX": "1",
@@ -128,14 +131,11 @@ class Runner:
 
     @staticmethod
     def _check_out(folder: Path) -> None:
-        line = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-        listed = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-        for name in listed.stdout.splitlines():
-            if (ROOT / name).is_file():
-                _copy(name, folder)
-                compiled = cache_from_source(name) if name.endswith(".py") else ""
-                if compiled and (ROOT / compiled).is_file():
-                    _copy(compiled, folder)
+        for name in project_files():
+            _copy(name, folder)
+            compiled = cache_from_source(name) if name.endswith(".py") else ""
+            if compiled and (ROOT / compiled).is_file():
+                _copy(compiled, folder)
 
     def _value(self, text: str) -> Any:
         found = EXPRESSION.fullmatch(text)
