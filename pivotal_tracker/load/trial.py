@@ -56,10 +56,19 @@ class _Files:
 
 
 class _NoWriter:
-    """Stands in for dlt's storage of normalized rows, which takes them and writes nothing."""
+    """Stands in for dlt's storage of normalized rows: takes them and writes nothing."""
 
-    def write_data_item(self, *_: Any) -> None:
-        """Take a row."""
+    def write_data_item(
+        self, load_id: str, schema_name: str, table: str, row: Row, columns: Any
+    ) -> None:
+        """Take a row as it would be written.
+
+        Raises:
+            ValueError: A number fits no column, such as a text or a float that dlt has converted.
+        """
+        for name, value in row.items():
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise ValueError(f"{name} of a row of {table} is too large: {str(value)[:40]}")
 
     def get_active_writer(self, *_: Any) -> tuple[None, object]:
         """Say that there is a writer, so that no empty file is made."""

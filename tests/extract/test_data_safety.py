@@ -278,6 +278,9 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
         DeepValue(attribute="name", depth=10_000, record_ids={labels[1]}),
         InvalidUtf8(record_ids={labels[2]}),
         SetAttribute(attribute="comments.0.id", value="abc", record_ids={commented}),
+        # of another type than the first value of their list, which makes the column
+        SetAttribute(attribute="numbers", value=[1, 1.1e37], record_ids={labels[3]}),
+        SetAttribute(attribute="numbers", value=[1, "9" * 30], record_ids={labels[4]}),
         ByteOrderMark(endpoints={"epics"}),
         WrongTotal(10**19, endpoints={"iterations"}),
     ]
@@ -287,6 +290,7 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
     assert told["rejected"].keys() == {"stories", "labels"}
     assert {str(stories[2]), str(commented)} <= told["rejected"]["stories"].keys()
     assert "is 'abc', which is no key" in told["rejected"]["stories"][str(commented)]
+    assert {str(labels[3]), str(labels[4])} <= told["rejected"]["labels"].keys()
     (path,) = [path for path in told["unparsable"] if path.endswith(f"/{project_id}/labels")]
     assert f"record {labels[2]} is not UTF-8" in told["unparsable"][path]
     tables = loaded.tables()
