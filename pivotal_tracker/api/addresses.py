@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from ..errors import TrackerError
 from ..redaction import redact
-from ..settings import SHUT_DOWN, TRACKER_URL
+from ..settings import SHUT_DOWN, TRACKER_URL, URL_ALIASES
 
 
 class ServerAddress:
@@ -16,7 +16,7 @@ class ServerAddress:
         url: Up to and including `/services/v5`, without a slash at the end.
 
     Args:
-        base_url: The same as a user has written it.
+        base_url: The same as a user has written it, or `litetracker`.
 
     Raises:
         TrackerError: It is no web address, or has something in it that may be a secret.
@@ -69,6 +69,7 @@ def printable(text: str) -> str:
 
 
 def _checked_url(base_url: str) -> str:
+    base_url = URL_ALIASES.get(base_url.strip().lower(), base_url)
     try:
         url = urlsplit(base_url.strip())
         is_address = url.scheme in ("http", "https") and url.hostname and url.port != 0

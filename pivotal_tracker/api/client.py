@@ -63,10 +63,11 @@ class TrackerClient:
         counts: `requests` made, `attempts` that took, `answers` that came, and characters
             `replaced` because no database can hold them.
         refused_fields: What the server refused to give when asked for it in `fields`.
+        refused_by_path: The same by the path of the endpoint.
         rejected: What was wrong with records that could not be parsed, by the path of their list.
 
     Args:
-        base_url: Up to and including `/services/v5`.
+        base_url: Up to and including `/services/v5`, or `litetracker`.
         api_token: Sent in the header `X-TrackerToken`, and only to the host of `base_url`.
         requests_per_second: At most so many; None for as many as the server answers.
 
@@ -89,7 +90,7 @@ class TrackerClient:
         # a dict, as dlt's traces are JSON, which has no sets
         self.refused_fields: dict[str, bool] = {}
         self.rejected: dict[str, list[str]] = {}
-        self._refused: defaultdict[str, set[str]] = defaultdict(set)
+        self.refused_by_path: defaultdict[str, set[str]] = defaultdict(set)
         self._refused_params: set[str] = set()
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._next_request = 0.0
@@ -200,20 +201,21 @@ class TrackerClient:
         """
         path = endpoint.path.format(**path_values)
         while True:
-            fields = without(endpoint.fields, self._refused[endpoint.path])
+            fields = without(endpoint.fields, self.refused_by_path[endpoint.path])
             extras = {k: v for k, v in endpoint.params.items() if k not in self._refused_params}
             params = _params(endpoint, fields, {**extras, **(asked or {})}, offset)
             try:
                 response = self._send(path, params, closely=False, template=endpoint.path)
             except InvalidRequestError as error:
                 if named := named_in(str(error), fields):
-                    self._refuse(endpoint, named)
+                    self.refuse_fields(endpoint.path, named)
                 elif asked:
                     raise
                 elif extras:
                     self._refused_params.update(extras)
                 elif fields:
-                    self._refuse(endpoint, (outermost(fields) or OF_EVERY_RECORD) | {":default"})
+                    names = (outermost(fields) or OF_EVERY_RECORD) | {":default"}
+                    self.refuse_fields(endpoint.path, names)
                 else:
                     raise
             else:
@@ -226,9 +228,9 @@ class TrackerClient:
         page = self.page(endpoint, offset, asked, **path_values)
         return self.page(endpoint, offset, asked, **path_values) if page.is_empty else page
 
-    def _refuse(self, endpoint: Endpoint, names: Set[str]) -> None:
-        """Note what an endpoint does not give; another one may."""
-        self._refused[endpoint.path] = self._refused[endpoint.path] | names
+    def refuse_fields(self, path: str, names: Set[str]) -> None:
+        """Request some fields of an endpoint no more; another one may have them."""
+        self.refused_by_path[path] = self.refused_by_path[path] | names
         self.refused_fields |= dict.fromkeys(names - OF_EVERY_RECORD, True)
 
     @contextlib.contextmanager
@@ -424,7 +426,7 @@ class TrackerClient:
             wait = _seconds_to_wait(response)
             if wait and self._is_too_late(response):
                 text = f"{str(error).rstrip('.')}, and the server asks to wait {wait:,} s."
-                raise FailedRequestError(text) from None
+                raise FailedRequestError(text, error.status) from None
             raise
 
 

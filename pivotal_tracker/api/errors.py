@@ -50,7 +50,15 @@ class UnfoundError(RefusedError):
 
 
 class FailedRequestError(UnreadableError):
-    """The server gave no usable response to one request, though it is up."""
+    """The server gave no usable response to one request, though it is up.
+
+    Attributes:
+        status: The HTTP status of the last response; None if there was none, or it was no JSON.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class NotOfferedError(UnreadableError):

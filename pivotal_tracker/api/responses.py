@@ -61,6 +61,7 @@ def raise_for_status(
     if kind is FailedRequestError:
         is_redirect = 300 <= status < 400
         text = _redirect(response, server, text) if is_redirect else f"{text.rstrip('.')}."
+        raise FailedRequestError(text, status)
     raise kind(text)
 
 

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigProviderException
@@ -22,6 +23,7 @@ from ..load.dlt_defaults import set_defaults
 from ..load.people_from_tables import gather_people
 from ..load.row_counts import differences
 from ..redaction import redact, redact_values
+from ..settings import COMMENT_PART_SIZE
 from ..sources import (
     DERIVED_RESOURCES,
     pivotal_tracker_archive,
@@ -35,6 +37,7 @@ from .lock import AlreadyRunningError, alone
 from .notifications import keep_variables_from_sentry, tell_sentry, tell_slack
 from .options import parse_options, pipeline_name
 from .outcome import Outcome
+from .parts import load_remaining_parts
 from .programs import add_to_path
 from .progress import progress_collector
 from .runner import Loading, suit_memory_to_pages
@@ -252,6 +255,8 @@ def _run(
 ) -> None:
     """Load the source, then people and attachments; add dlt's trace of each run."""
     traces.append(loading.run(source))
+    if not options.archive:
+        load_remaining_parts(loading, partial(_part, options, source), traces)
     if not options.shard.is_whole and "people" in source.selected_resources:
         gather_people(loading.pipeline)
     if options.attachments and not options.archive:
@@ -276,10 +281,22 @@ def _server(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_source(
         full_refresh=options.full_refresh,
         accept_deletions=options.accept_deletions,
+        max_commented_stories=COMMENT_PART_SIZE,
         shard=str(options.shard),
         **options.source,
     )
     return _selected(source, options.resource)
+
+
+def _part(options: argparse.Namespace, source: DltSource, project_ids: Sequence[int]) -> DltSource:
+    """Make the source of another part of a load: of stories whose comments are left."""
+    part = pivotal_tracker_source(
+        max_commented_stories=COMMENT_PART_SIZE,
+        shard=str(options.shard),
+        **options.source | {"project_ids": list(project_ids)},
+    )
+    names = {"stories", *DERIVED_RESOURCES} & source.selected_resources.keys()
+    return part.with_resources(*names)
 
 
 def _archives(options: argparse.Namespace, loading: Loading) -> DltSource:

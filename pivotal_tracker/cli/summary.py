@@ -58,6 +58,10 @@ def remarks(outcome: Outcome) -> str:
             *_set_aside(outcome),
             *_kept(outcome),
             *_incomplete(outcome),
+            *(
+                f"Left to the next run: comments of {stories:,} stories of project {project}."
+                for project, stories in outcome.pending.items()
+            ),
             *(f"Not read as a whole: {name}: {why}" for name, why in outcome.unread.items()),
             *_lacking(outcome),
             *_left_out(outcome),

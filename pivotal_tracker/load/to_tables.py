@@ -145,6 +145,7 @@ class TableWriter:
         self.written = Counter[str]()
         self.rejected: dict[str, str] = {}
         self.rejected_in = set[Any]()
+        self.rejected_keys = set[Key]()
         self._loaded = loaded
         self._load_id = load_id
         self._emitted = emitted
@@ -254,6 +255,7 @@ class TableWriter:
     def _reject(self, key: Key, record: Record, reason: str) -> None:
         self.counts["rejected"] += 1
         self.rejected_in.add(record.get("project_id"))
+        self.rejected_keys.add(key)
         if len(self.rejected) < MAX_REJECTED_NAMED:
             self.rejected[str(key)] = reason
 

@@ -362,8 +362,8 @@ def test_check_asks_a_server_without_parameters_for_less(server: TrackerServer) 
     server.behaviour.unsupported_params = {"fields", "limit"}
     findings = check_server(server.workspace.me["api_token"], server.url)
     assert findings.usable
-    lines = {line.split()[0]: line for line in findings.lines}
-    assert lines["labels"].split()[1] == "offered"
+    lines = {line.split()[0]: line for line in findings.lines if line}
+    assert lines["labels"].split()[1] == "supported"
     assert "not understood by this server" in lines["stories"]
 
 
@@ -651,10 +651,12 @@ def test_check_says_what_there_is(command: Command, server: TrackerServer) -> No
     assert server.workspace.me["name"] in result.stdout
     for project in server.workspace.projects.values():
         assert project.record["name"] in result.stdout
-    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
-    assert "offered" in lines["stories"]
-    assert "not offered" in lines["releases"]
-    assert lines["accounts"].endswith("offered")
+    lines = {line.split()[0]: line for line in result.stdout.splitlines() if line}
+    stories = sum(len(project.stories) for project in server.workspace.projects.values())
+    assert lines["Stories"].split()[1] == f"{stories:,}"
+    assert lines["stories"].split()[1].startswith("supported")
+    assert "not supported" in lines["releases"]
+    assert lines["accounts"].endswith(" supported")
     assert "refused" in lines["account_memberships"]
     assert "branches" in lines["Fields"]
     assert not command.database.exists()
