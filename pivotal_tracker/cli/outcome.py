@@ -42,7 +42,7 @@ class Kept:
 
 
 Noted = dict[str, Any]
-"""What one resource noted: see `pivotal_tracker.extract.list_reader.Reading`."""
+"""What one resource noted: see `pivotal_tracker.extract.resource_reader.Reading`."""
 
 
 def metrics_by_resource(traces: Iterable[PipelineTrace]) -> dict[str, Noted]:

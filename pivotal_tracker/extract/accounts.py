@@ -14,7 +14,7 @@ from ..records import Key, Record, Tombstones, is_id, record_key, tombstones
 from ..settings import ACCOUNT_MEMBERSHIPS, ACCOUNTS, WORKSPACES, Endpoint
 from ..tables import Table
 from .deletions import is_doubtful, note_accepted, note_kept
-from .list_reader import note_client
+from .resource_reader import note_client
 from .run import Run
 
 Records = Iterator[list[Record]]

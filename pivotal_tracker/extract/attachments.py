@@ -16,7 +16,7 @@ from ..errors import TrackerError
 from ..load.attachment_storage import IncompleteFileError, described, file_path, part_of, save
 from ..records import Record, Tombstones, tombstones
 from ..settings import COMMENT_FILES
-from .list_reader import note_client
+from .resource_reader import note_client
 from .run import Run
 
 _PIECE = 1 << 14

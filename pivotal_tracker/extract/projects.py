@@ -14,7 +14,7 @@ from ..errors import TrackerError
 from ..records import Key, Record, Tombstones, in_tracker_words, is_id
 from ..settings import ONE_PROJECT, PROJECTS
 from ..tables import LOAD_REPORT
-from .list_reader import note_client
+from .resource_reader import note_client
 from .run import Run
 from .shards import Shard
 

@@ -23,18 +23,15 @@ from ..api.errors import FailedRequestError
 from ..api.pages import Page
 from ..records import Key, Record, is_id
 from ..settings import COMMENTED_AT_ONCE, LIST_CHECK_INTERVAL, MIN_PAGE_SIZE, RECENT_ACTIVITY
+from .activity_list import ActivityList
+from .daily_lists import DailyList, IterationList, today_in
 from .fingerprints import fingerprint, pack, unpack
-from .incremental_lists import (
-    LISTS,
-    ActivityList,
-    DailyList,
-    IterationList,
-    ReleaseList,
-    StoryList,
-    today_in,
-)
-from .list_reader import ProjectList, Reading, State
+from .list_reader import ProjectList
+from .project_lists import LISTS
 from .recent_activity import Cursor, News
+from .release_list import ReleaseList
+from .resource_reader import Reading, State
+from .story_list import StoryList
 
 _TOO_LARGE = (500, 504)
 """How a server answers a request for a page that is too large for it."""
