@@ -25,7 +25,7 @@ _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def reason(error: BaseException) -> str:
-    """Says what went wrong and what to do.
+    """Say what went wrong and what to do.
 
     Args:
         error: What a run failed with.

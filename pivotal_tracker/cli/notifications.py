@@ -17,7 +17,7 @@ SECONDS_FOR_SLACK = 10
 
 
 def tell_slack(text: str) -> None:
-    """Posts to the channel of `[runtime] slack_incoming_hook`, if there is one.
+    """Post to the channel of `[runtime] slack_incoming_hook`, if there is one.
 
     A message that cannot be delivered is a line in the log and no more.
 
@@ -37,7 +37,7 @@ def tell_slack(text: str) -> None:
 
 
 def tell_sentry(error: BaseException) -> None:
-    """Sends an error to the project of `[runtime] sentry_dsn`, if there is one.
+    """Send an error to the project of `[runtime] sentry_dsn`, if there is one.
 
     Args:
         error: What the run failed with.

@@ -13,16 +13,16 @@ from .list_reader import ProjectList
 class ActivityList(ProjectList):
     """The activity of a project: what is new since the last run, or all that the server has."""
 
-    ever_shrinks = False
+    deletes_missing_rows = False
 
     def first_job(self) -> Iterator[Any]:
-        """Takes what the feed has since the last run, or reads its first page."""
+        """Take what the feed has since the last run, or reads its first page."""
         feed = self.changes()
         return super().first_job() if feed is None else self._take_new(feed)
 
-    def learn_from(self, records: list[Record], held: Container[Key]) -> None:
+    def on_new_records(self, records: list[Record], held: Container[Key]) -> None:
         """Note the people in activity, and what new activity says was deleted."""
-        super().learn_from(records, held)
+        super().on_new_records(records, held)
         new = (record for record in records if record["guid"] not in held)
         self.reading.run.collect_deleted(deletions_in(new))
 

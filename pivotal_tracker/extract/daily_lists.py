@@ -23,9 +23,9 @@ class DailyList(ProjectList):
         touched = touched_by(self.earlier_changes() or ())
         return set(missing) if touched.project else set()
 
-    def may_have_changed(self) -> bool:
+    def needs_read(self) -> bool:
         """Whether the project's version moved, or a day passed in its time zone."""
-        return super().may_have_changed() or self.before.get("day") != today_in(self.project)
+        return super().needs_read() or self.before.get("day") != today_in(self.project)
 
     def remembered(self) -> State:
         """The project's version, and the day."""
@@ -40,7 +40,7 @@ class IterationList(DailyList):
     """
 
     def first_job(self) -> Iterator[Any]:
-        """Finds what was touched; what it returns reads on from the first that may have changed."""
+        """Find what was touched; what it returns reads on from the first that may have changed."""
         feed = self.changes()
         return super().first_job() if feed is None else self._read_on(touched_by(feed))
 
@@ -52,7 +52,7 @@ class IterationList(DailyList):
 
     def known(self) -> dict[Key, str]:
         """What the destination holds of the iterations that are read."""
-        return {key: told for key, told in super().known().items() if key[1] > self.start}
+        return {key: row_id for key, row_id in super().known().items() if key[1] > self.start}
 
     def remembered(self) -> State:
         """The number of the iteration that is current, with what a daily list remembers."""
@@ -64,7 +64,7 @@ class IterationList(DailyList):
 
     def _read_on(self, touched: Touched) -> Iterator[Any]:
         self.start = self._first_touched(touched) - 1
-        self._to_come += 1
+        self._pending_pages += 1
         yield from self.reading.begin([partial(self._page_at, self.start)])
         yield from self.skip()
 

@@ -29,7 +29,7 @@ class ProjectList:
         project: The project's record, as the list of projects has it.
     """
 
-    ever_shrinks = True
+    deletes_missing_rows = True
     """Whether what the server has no more is deleted."""
 
     def __init__(self, reading: Reading, project: Record) -> None:
@@ -39,11 +39,11 @@ class ProjectList:
         self.start = 0
         self.versions: set[int | None] = set()
         self.pages = 0
-        self._met: set[tuple[Any, ...]] = set()
-        self._end: float = math.inf
+        self._seen_keys: set[tuple[Any, ...]] = set()
+        self._end_offset: float = math.inf
         self._total: int | None = None
         self._unusable = 0
-        self._to_come = 1
+        self._pending_pages = 1
         self._complete = True
         self._is_completed = False
         self.own: set[Key] = set()
@@ -57,26 +57,26 @@ class ProjectList:
     # what a table may do otherwise
 
     @property
-    def is_surely_whole(self) -> bool:
+    def will_read_all(self) -> bool:
         """Whether all of the list will be compared, as far as is known before it is read."""
         return True
 
-    def may_have_changed(self) -> bool:
+    def needs_read(self) -> bool:
         """Whether there is anything to read, as far as the project's version tells."""
         version = self.project.get("version")
         return version is None or self.before.get("version") != version or self.is_accepted
 
     def first_job(self) -> Iterator[Any]:
-        """Reads the first page; what it returns takes its rows and says which pages follow."""
-        return self.go_on(self.read(self.start))
+        """Read the first page; what it returns takes its rows and says which pages follow."""
+        return self.process_page(self.read(self.start))
 
     def known(self) -> dict[Key, str]:
         """What the destination holds of this list."""
         return self.reading.known.of(self.project_id)
 
-    def bury(self, keys: Iterable[Key]) -> None:
+    def mark_missing(self, keys: Iterable[Key]) -> None:
         """Note that the project has these no more."""
-        self.reading.bury(self.project_id, keys)
+        self.reading.mark_missing(self.project_id, keys)
 
     def completed(self) -> Iterator[Any]:
         """What follows when all pages are read."""
@@ -159,9 +159,9 @@ class ProjectList:
     def repeat(self) -> Iterator[Any]:
         """Read the whole list again."""
         self.is_repeated, self._is_completed = True, False
-        self.own, self._met, self.versions = set(), set(), set()
-        self.pages, self._end, self._total, self._unusable = 0, math.inf, None, 0
-        self._to_come += 1
+        self.own, self._seen_keys, self.versions = set(), set(), set()
+        self.pages, self._end_offset, self._total, self._unusable = 0, math.inf, None, 0
+        self._pending_pages += 1
         yield from self.reading.begin([partial(self._page_at, self.start)])
 
     @property
@@ -205,7 +205,7 @@ class ProjectList:
         if self._complete and self.rows_missing:
             self._leave_incomplete()
         elif self._complete:
-            missing = self.missing() if self.ever_shrinks else []
+            missing = self.missing() if self.deletes_missing_rows else []
             kept = self.unexplained(missing)
             if kept and not self.is_repeated:
                 yield from self.repeat()
@@ -213,22 +213,22 @@ class ProjectList:
             self._settle(missing, kept)
         yield from self.reading.write()
         # of hundreds of projects, these are most of what the reading holds in memory
-        self._known, self.own, self._met = {}, set(), set()
+        self._known, self.own, self._seen_keys = {}, set(), set()
 
     def _settle(self, missing: list[Key], kept: list[Key]) -> None:
         gone = set(missing).difference(kept)
         if self.is_accepted:
             note_accepted(self.reading.metrics, self.project_id, len(gone))
-        self.bury(gone)
+        self.mark_missing(gone)
         if kept:
             self.keep(kept)
             return
         if not self.start and self.pages:
-            self._note_numbers()
+            self._record_row_count()
         self.reading.remember(self.project_id, self.remembered())
 
-    def _note_numbers(self) -> None:
-        """Notes how many rows the whole list has, for them to be counted when they are loaded."""
+    def _record_row_count(self) -> None:
+        """Note how many rows the whole list has, for them to be counted when they are loaded."""
         self.reading.metrics.setdefault("counted", {})[str(self.project_id)] = {
             "said": self._total,
             "read": self.taken[self.project_id],
@@ -242,7 +242,7 @@ class ProjectList:
         try:
             return self.fetch(offset)
         except NotOfferedError as error:
-            reading.lack(self.project_id, error)
+            reading.record_unsupported(self.project_id, error)
         except UnreadableError as error:
             self.note_skipped(error)
         return None
@@ -261,44 +261,44 @@ class ProjectList:
         self._complete = False
         self.reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
 
-    def go_on(self, page: Page | None, until: int | None = None) -> Iterator[Any]:
+    def process_page(self, page: Page | None, until: int | None = None) -> Iterator[Any]:
         """Take the rows of a page, and give dlt the jobs for the pages after it.
 
         Args:
             page: The page; None where it cannot be had.
             until: Where the page after it begins that is read anyway.
         """
-        self._to_come -= 1
+        self._pending_pages -= 1
         if page is None:
             self._complete = False
         else:
             records = self._records_of(page)
-            following = self._following(page, len(records), until)
-            yield from self.take_page(records)
+            following = self._next_jobs_after(page, len(records), until)
+            yield from self.add_page(records)
             yield from self.reading.begin(following)
         yield from self._end_job()
 
     def skip(self) -> Iterator[Any]:
-        """Ends a job for a page that the list has turned out not to have."""
-        self._to_come -= 1
+        """End a job for a page that the list has turned out not to have."""
+        self._pending_pages -= 1
         yield from self._end_job()
 
     def _end_job(self) -> Iterator[Any]:
         # a page may wait for dlt to take its rows while the last page comes and ends the list
-        if not self._to_come and not self._is_completed:
+        if not self._pending_pages and not self._is_completed:
             self._is_completed = True
             yield from self.completed()
         yield from self.reading.end_one()
 
-    def take_page(self, records: list[Record]) -> Iterator[Any]:
-        """Adds the rows of a page's records that are new or changed."""
+    def add_page(self, records: list[Record]) -> Iterator[Any]:
+        """Add the rows of a page's records that are new or changed."""
         self.take(records)
         yield from self.reading.write()
 
     def take(self, records: Iterable[Record]) -> None:
         """Add records that no list has brought before."""
         held, fresh = self.held, []
-        for record in self.as_loaded(records):
+        for record in self.normalize_records(records):
             key = record_key(self.reading.table, record)
             if key is None:
                 self.reading.count_unusable()
@@ -310,13 +310,13 @@ class ProjectList:
                 self.taken[record.get("project_id")] += 1
                 fresh.append(record)
         self.reading.add(fresh)
-        self.learn_from(fresh, held)
+        self.on_new_records(fresh, held)
 
-    def as_loaded(self, records: Iterable[Record]) -> Iterator[Record]:
+    def normalize_records(self, records: Iterable[Record]) -> Iterator[Record]:
         """Records in Tracker's words, each with its project."""
         return ({"project_id": self.project_id, **in_tracker_words(r)} for r in records)
 
-    def learn_from(self, records: list[Record], held: Container[Key]) -> None:
+    def on_new_records(self, records: list[Record], held: Container[Key]) -> None:
         """Note what records say of others.
 
         Args:
@@ -345,49 +345,51 @@ class ProjectList:
             self.note_skipped(error)
             return []
         self.reading.answered = True
-        self.reading.note_given(records)
+        self.reading.record_attributes(records)
         self.versions.add(page.version)
         self.pages += 1
         if self._is_past_the_end(page, records):
-            self._end = min(self._end, page.offset)
+            self._end_offset = min(self._end_offset, page.offset)
             return []
         return records
 
     def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
         # a server that ignores the offset gives the same pages for ever
-        has_new = self._total is not None or self._meets_new(records)
+        has_new = self._total is not None or self._has_new_keys(records)
         if page.offset == self.start:
             self._total = page.known_total(len(records))
             return False
         return not records or not has_new
 
-    def _meets_new(self, records: list[Record]) -> bool:
+    def _has_new_keys(self, records: list[Record]) -> bool:
         """Whether any of the records has not been in a page before."""
         names = self.reading.table.key
         keys = {tuple(str(record.get(name)) for name in names) for record in records}
-        is_new = not keys <= self._met
-        self._met |= keys
+        is_new = not keys <= self._seen_keys
+        self._seen_keys |= keys
         return is_new
 
-    def _following(self, page: Page, returned: int, until: int | None) -> Iterator[Job]:
+    def _next_jobs_after(self, page: Page, returned: int, until: int | None) -> Iterator[Job]:
         offsets: Sequence[int] = ()
-        if page.offset < self._end:
+        if page.offset < self._end_offset:
             offsets = page.following_offsets(returned)
         if page.offset != self.start and self._total is not None:
-            # the first page has told them all, unless this one is shorter than it said
+            # the first page announced them all, unless this one is shorter than announced
             self._total = min(self._total, self._total if page.total is None else page.total)
             is_short = returned and until is not None and page.offset + returned < until
-            offsets = (page.offset + returned,) if is_short and page.offset < self._end else ()
-        self._to_come += len(offsets)
+            offsets = (
+                (page.offset + returned,) if is_short and page.offset < self._end_offset else ()
+            )
+        self._pending_pages += len(offsets)
         return self._jobs(offsets, until if page.offset != self.start else self._total)
 
     def _jobs(self, offsets: Sequence[int], end: int | None) -> Iterator[Job]:
         """Jobs for the pages at offsets, each of which reaches to the next one or to the end."""
         for done, offset in enumerate(offsets):
             until = offsets[done + 1] if done + 1 < len(offsets) else end
-            if offset >= self._end:
+            if offset >= self._end_offset:
                 # what is left is never begun; this one job ends them all
-                self._to_come -= len(offsets) - done - 1
+                self._pending_pages -= len(offsets) - done - 1
                 yield self.skip
                 return
             yield partial(self._page_at, offset, until)
@@ -397,6 +399,6 @@ class ProjectList:
         if offset > MOST_ROWS:
             self.note_skipped(TrackerError(f"The list has not ended after {MOST_ROWS:,} rows."))
             return self.skip()
-        if offset >= self._end:
+        if offset >= self._end_offset:
             return self.skip()
-        return self.go_on(self.read(offset), until)
+        return self.process_page(self.read(offset), until)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 STORIES = "stories"
 
-_ENOUGH = 3
+UNSUPPORTED_THRESHOLD = 3
 """So many projects without a list, and none with it, are enough to judge the server by."""
 
 Job = Callable[[], Iterator[Any]]
@@ -62,13 +62,13 @@ class Reading:
     known: KnownRows = field(init=False)
     answered: bool = False
     _records: list[Record] = field(default_factory=list)
-    _lacking: dict[str, str] = field(default_factory=dict)
-    _given: set[str] = field(default_factory=set)
+    _unsupported_projects: dict[str, str] = field(default_factory=dict)
+    _seen_attributes: set[str] = field(default_factory=set)
     _missing: dict[Key, int] = field(default_factory=dict)
     _earlier: dict[str, State] = field(default_factory=dict)
     _lists: Sequence[ProjectList] = ()
-    _waiting: deque[Iterator[Job]] = field(default_factory=deque)
-    _under_way: int = 0
+    _queue: deque[Iterator[Job]] = field(default_factory=deque)
+    _in_flight: int = 0
     _is_finished: bool = False
 
     @property
@@ -94,9 +94,9 @@ class Reading:
             self.metrics["not_offered"] = reason
             yield from self._finish()
             return
-        to_read = [one for one in lists if self.reads_everything or one.may_have_changed()]
+        to_read = [one for one in lists if self.reads_everything or one.needs_read()]
         self._lists = to_read
-        whole = (one.project_id for one in to_read if one.is_surely_whole)
+        whole = (one.project_id for one in to_read if one.will_read_all)
         self.known = KnownRows(self.run.loaded, self.table, whole)
         self.metrics["unchanged"] = len(lists) - len(to_read)
         yield from self.begin(one.first_job for one in to_read)
@@ -104,15 +104,15 @@ class Reading:
             yield from self._finish()
 
     def begin(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        """Lines up jobs, and gives those of the line that may begin now."""
-        self._waiting.append(iter(jobs))
+        """Line up jobs, and gives those of the line that may begin now."""
+        self._queue.append(iter(jobs))
         yield from self._next_jobs()
 
     def end_one(self) -> Iterator[Any]:
-        """Goes on when a job is done: gives the next in line, and after the last one the rows."""
-        self._under_way -= 1
+        """Go on when a job is done: gives the next in line, and after the last one the rows."""
+        self._in_flight -= 1
         yield from self._next_jobs()
-        if not self._under_way:
+        if not self._in_flight:
             yield from self._finish()
 
     def add(self, records: Iterable[Record]) -> None:
@@ -148,31 +148,33 @@ class Reading:
         if self.run.load_id is not None:
             self.run.writer(self.name).counts["unusable"] += 1
 
-    def bury(self, project_id: int, keys: Iterable[Key]) -> None:
+    def mark_missing(self, project_id: int, keys: Iterable[Key]) -> None:
         """Note that a project has these no more; they may yet be met in another."""
         self._missing |= dict.fromkeys(keys, project_id)
 
-    def lack(self, project_id: int, error: NotOfferedError) -> None:
-        """Notes that a project's list is not there: offered to nobody, or missing of this one."""
-        self._lacking[str(project_id)] = str(error)
-        is_told = not isinstance(error, PerhapsNotOfferedError)
-        if is_told or (not self.answered and len(self._lacking) >= _ENOUGH):
+    def record_unsupported(self, project_id: int, error: NotOfferedError) -> None:
+        """Note that a project's list is not there: offered to nobody, or missing of this one."""
+        self._unsupported_projects[str(project_id)] = str(error)
+        is_certain = not isinstance(error, PerhapsNotOfferedError)
+        if is_certain or (
+            not self.answered and len(self._unsupported_projects) >= UNSUPPORTED_THRESHOLD
+        ):
             self.metrics["not_offered"] = str(error)
 
-    def note_given(self, records: Iterable[Record]) -> None:
-        """Notes which lists records have in them."""
-        self._given.update(*(record.keys() for record in records))
+    def record_attributes(self, records: Iterable[Record]) -> None:
+        """Note which lists records have in them."""
+        self._seen_attributes.update(*(record.keys() for record in records))
 
     def _finish(self) -> Iterator[Any]:
         # the job that starts the last one may go on after that one has ended
         if self._is_finished:
             return
         self._is_finished = True
-        self._note_what_is_lacking()
+        self._record_unsupported_lists()
         yield from self.write(all_of_it=True)
         deleted = [key for key in self._missing if key not in self.seen]
         yield tombstones(self.table, deleted)
-        self._read_rejected_again()
+        self._forget_state_of_rejected()
         self._remember_server()
         if self.table.kind:
             self.run.collect_deleted(
@@ -191,7 +193,7 @@ class Reading:
         self._earlier[str(project_id)] = self.state.get(str(project_id), {})
         self.state[str(project_id)] = state
 
-    def _read_rejected_again(self) -> None:
+    def _forget_state_of_rejected(self) -> None:
         """Have the next run read the lists again of which a record was rejected."""
         if self.run.load_id is None:
             return
@@ -209,30 +211,30 @@ class Reading:
             self.run.server.add_unsupported(self.name, reason)
         self.run.remember_server()
 
-    def _note_what_is_lacking(self) -> None:
+    def _record_unsupported_lists(self) -> None:
         """Note which lists the server has not, for all projects or for some."""
         asked = {field.partition("(")[0] for field in self.endpoint.fields}
         lists = asked & self.table.nested.keys() - self.run.client.refused_fields
-        if self._given:
-            self.metrics["not_given"] = sorted(lists - self._given)
-        if self._lacking and self.answered and "not_offered" not in self.metrics:
-            self.metrics.setdefault("skipped", {}).update(self._lacking)
-        elif self._lacking:
-            self.metrics.setdefault("not_offered", next(iter(self._lacking.values())))
+        if self._seen_attributes:
+            self.metrics["not_given"] = sorted(lists - self._seen_attributes)
+        if self._unsupported_projects and self.answered and "not_offered" not in self.metrics:
+            self.metrics.setdefault("skipped", {}).update(self._unsupported_projects)
+        elif self._unsupported_projects:
+            self.metrics.setdefault("not_offered", next(iter(self._unsupported_projects.values())))
 
     def _next_jobs(self) -> Iterator[Job]:
         # dlt keeps whatever its pool has done until there is time for it, so the line is held here
-        while self._waiting and self._under_way < PAGES_AT_ONCE:
-            job = next(self._waiting[0], None)
+        while self._queue and self._in_flight < PAGES_AT_ONCE:
+            job = next(self._queue[0], None)
             if job is None:
-                self._waiting.popleft()
+                self._queue.popleft()
             else:
-                self._under_way += 1
+                self._in_flight += 1
                 yield job
 
 
 def note_client(client: TrackerClient, metrics: dict[str, Any]) -> None:
-    """Notes what a client counts and is refused, so that it ends in dlt's trace of the run."""
+    """Note what a client counts and is refused, so that it ends in dlt's trace of the run."""
     metrics["counts"] = client.counts
     metrics["refused_fields"] = client.refused_fields
     metrics["unparsable"] = client.rejected
