@@ -15,8 +15,8 @@ from .errors import TrackerError
 from .extract.accounts import account_memberships_of, accounts_of, workspaces_of
 from .extract.attachments import attachment_records
 from .extract.deletions import Accepted
-from .extract.list_reader import Reading
 from .extract.projects import project_list, project_records
+from .extract.resource_reader import Reading
 from .extract.run import Run
 from .extract.shards import Shard
 from .extract.unversioned import list_of

@@ -11,18 +11,18 @@ from typing import Any
 import dlt
 from dlt.common.configuration import with_config
 
-from ..api.client import (
+from ..api.client import TrackerClient
+from ..api.errors import (
     InvalidRequestError,
     NotOfferedError,
     RefusedError,
-    TrackerClient,
     UnfoundError,
     UnreadableError,
 )
 from ..extract.accounts import read_list
 from ..extract.projects import project_list
 from ..extract.shards import Shard
-from ..records import Record
+from ..records import Record, is_id
 from ..settings import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
@@ -257,7 +257,8 @@ def _account_wide(client: TrackerClient) -> Iterator[tuple[str, str]]:
     """What is supported of the lists that belong to no project, by the name of their table."""
     yield "workspaces", _answer(client, WORKSPACES)
     yield "accounts", _answer(client, ACCOUNTS)
-    for account in (read_list(client, ACCOUNTS, {}) or ())[:1]:
+    accounts = read_list(client, ACCOUNTS, {}) or ()
+    for account in [one for one in accounts if is_id(one.get("id"))][:1]:
         yield "account_memberships", _answer(client, ACCOUNT_MEMBERSHIPS, account["id"])
 
 

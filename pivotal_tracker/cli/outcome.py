@@ -42,7 +42,7 @@ class Kept:
 
 
 Noted = dict[str, Any]
-"""What one resource noted: see `pivotal_tracker.extract.list_reader.Reading`."""
+"""What one resource noted: see `pivotal_tracker.extract.resource_reader.Reading`."""
 
 
 def metrics_by_resource(traces: Iterable[PipelineTrace]) -> dict[str, Noted]:
@@ -195,13 +195,11 @@ class Outcome:
 
     @property
     def has_rejected(self) -> bool:
-        """Whether a record of a server could not be loaded as it came."""
-        if "load_report" in self.noted:
-            # that says what became of every row of an archive
-            return False
+        """Whether a record could not be loaded."""
         counts = sum((Counter(each) for each in self.records.values()), Counter[str]())
-        names = ("rejected", "unusable", "replaced_keys")
-        return bool(self.unparsable or any(counts[name] for name in names))
+        # of an archive, the report says what became of rows without a usable key
+        unusable = 0 if "load_report" in self.noted else counts["unusable"]
+        return bool(self.unparsable or counts["rejected"] or unusable)
 
     @property
     def incomplete(self) -> list[dict[str, Any]]:

@@ -237,11 +237,6 @@ def _left_out(outcome: Outcome) -> list[str]:
             lines.append(
                 f"Left out: {records['unusable']:,} records of {name}, which have no usable key."
             )
-        if records.get("replaced_keys"):
-            lines.append(
-                f"Changed: {records['replaced_keys']:,} records nested in {name} had no usable "
-                "key, and got a negative one; the column beside it has what they had."
-            )
         if records.get("rejected"):
             key, why = next(iter(outcome.rejected[name].items()))
             lines.append(

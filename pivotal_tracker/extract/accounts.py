@@ -8,12 +8,13 @@ from typing import Any
 
 import dlt
 
-from ..api.client import NotOfferedError, RefusedError, TrackerClient, UnreadableError
-from ..records import Key, Record, Tombstones, record_key, tombstones
+from ..api.client import TrackerClient
+from ..api.errors import NotOfferedError, RefusedError, UnreadableError
+from ..records import Key, Record, Tombstones, is_id, record_key, tombstones
 from ..settings import ACCOUNT_MEMBERSHIPS, ACCOUNTS, WORKSPACES, Endpoint
 from ..tables import Table
 from .deletions import is_doubtful, note_accepted, note_kept
-from .list_reader import note_client
+from .resource_reader import note_client
 from .run import Run
 
 Records = Iterator[list[Record]]
@@ -74,7 +75,9 @@ def account_memberships_of(run: Run) -> Records:
         unread: list[int] = []
         empty: list[int] = []
         accounts = account_list(run)
-        for account in accounts or ():
+        # the resource of the accounts counts those that have no usable id
+        usable = [account for account in accounts or () if is_id(account.get("id"))]
+        for account in usable:
             listed = _supported_list(
                 run, "account_memberships", ACCOUNT_MEMBERSHIPS, metrics, account["id"]
             )
@@ -86,7 +89,12 @@ def account_memberships_of(run: Run) -> Records:
         )
         run.collect_people("account_memberships", members)
         kept, doubtful = (run.loaded.row_ids(table, "account_id", ids) for ids in (unread, empty))
-        return None if accounts is None else _List(members, kept, doubtful)
+        if accounts is None:
+            return None
+        if len(usable) < len(accounts):
+            # whose members are missing is not known
+            kept = run.loaded.row_ids(table)
+        return _List(members, kept, doubtful)
 
     try:
         yield from _whole_list(run, "account_memberships", read)
@@ -127,7 +135,10 @@ def read_list(
     """A list, or None with a word in the metrics: a plain member may not read an account."""
     note_client(client, metrics)
     try:
-        return client.records(client.page(endpoint, id=account_id))
+        page = client.page(endpoint, id=account_id)
+        records = client.records(page)
+        # where a record was left out, one without a key says so
+        return records + [{} for _ in client.rejected.get(page.path, ())]
     except NotOfferedError as error:
         metrics["not_offered"] = str(error)
     except RefusedError as error:
@@ -170,7 +181,9 @@ def _whole_list(run: Run, resource: str, read: Callable[[], _List | None]) -> Re
 
 
 def _missing(table: Table, held: Set[Key], listed: _List) -> set[Key]:
-    return {*held} - {record_key(table, one) for one in listed.records} - {*listed.unread}
+    """The rows that the list lacks; none if one of its records may be any of them."""
+    keys = {record_key(table, record) for record in listed.records}
+    return set() if None in keys else {*held} - keys - {*listed.unread}
 
 
 def _doubtful(held: Set[Key], listed: _List, missing: set[Key]) -> set[Key]:

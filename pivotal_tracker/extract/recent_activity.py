@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..activity import is_time
-from ..api.client import NotOfferedError, TrackerClient, UnreadableError
+from ..api.client import TrackerClient
+from ..api.errors import NotOfferedError, UnreadableError
 from ..records import Record
 from ..settings import ACTIVITY_OVERLAP, MAX_CURSOR_GUIDS, MAX_NEW_ACTIVITY, RECENT_ACTIVITY
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..api.client import (
+from ..api.client import TrackerClient
+from ..api.errors import (
     NotOfferedError,
     PerhapsNotOfferedError,
     RefusedError,
-    TrackerClient,
     UnfoundError,
     UnreadableError,
 )
 from ..records import Record
 from ..settings import STORY_COMMENTS
 
-_ENOUGH = 3
+UNSUPPORTED_THRESHOLD = 3
 """So many stories whose comments cannot be had, and none whose can, are enough to ask no more."""
 
 
@@ -80,10 +80,10 @@ class StoryComments:
         return {**story, "comments": comments}
 
     def _note(self, error: NotOfferedError | RefusedError) -> None:
-        """Asks no more where the server has comments of no story, or gives none to this token."""
+        """Ask no more where the server has comments of no story, or gives none to this token."""
         # one story may be gone since it was listed
         of_this_alone = isinstance(error, UnfoundError | PerhapsNotOfferedError)
         self._failures += 1
-        if not self._answered and (not of_this_alone or self._failures >= _ENOUGH):
+        if not self._answered and (not of_this_alone or self._failures >= UNSUPPORTED_THRESHOLD):
             self._asks = False
             self.is_unsupported = isinstance(error, NotOfferedError)

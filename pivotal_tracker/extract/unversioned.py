@@ -19,21 +19,19 @@ from typing import Any
 from dlt.common.utils import chunks
 
 from ..activity import is_time, touched_by
-from ..api.client import FailedRequestError, Page
+from ..api.errors import FailedRequestError
+from ..api.pages import Page
 from ..records import Key, Record, is_id
 from ..settings import COMMENTED_AT_ONCE, LIST_CHECK_INTERVAL, MIN_PAGE_SIZE, RECENT_ACTIVITY
+from .activity_list import ActivityList
+from .daily_lists import DailyList, IterationList, today_in
 from .fingerprints import fingerprint, pack, unpack
-from .incremental_lists import (
-    LISTS,
-    ActivityList,
-    DailyList,
-    IterationList,
-    ReleaseList,
-    StoryList,
-    today_in,
-)
-from .list_reader import ProjectList, Reading, State
+from .list_reader import ProjectList
+from .project_lists import LISTS
 from .recent_activity import Cursor, News
+from .release_list import ReleaseList
+from .resource_reader import Reading, State
+from .story_list import StoryList
 
 _TOO_LARGE = (500, 504)
 """How a server answers a request for a page that is too large for it."""
@@ -59,7 +57,7 @@ class UnversionedList(ProjectList):
 
     def leave_unchanged(self) -> Iterator[Any]:
         """End without reading anything; what is remembered stays as it is."""
-        self._to_come, self._is_completed = 0, True
+        self._pending_pages, self._is_completed = 0, True
         self.reading.metrics["unchanged"] += 1
         yield from self.reading.end_one()
 
@@ -223,15 +221,15 @@ class UnversionedStories(StoryList):
                     raise
                 server.shrink_page(size)
 
-    def take_page(self, records: list[Record]) -> Iterator[Any]:
+    def add_page(self, records: list[Record]) -> Iterator[Any]:
         """Add stories; of those that came without comments, those that may have changed."""
         without = [story for story in records if self.comments.are_missing(story)]
         if without:
-            self._to_come += 1
+            self._pending_pages += 1
             yield from self.reading.begin([partial(self._read_news, without)])
             ids = {story["id"] for story in without}
             records = [story for story in records if story.get("id") not in ids]
-        yield from ProjectList.take_page(self, records)
+        yield from ProjectList.add_page(self, records)
 
     def take(self, records: Iterable[Record]) -> None:
         """Add stories, and record whose comments have been read."""
@@ -286,14 +284,14 @@ class UnversionedStories(StoryList):
     def _take_due(self, stories: list[Record]) -> Iterator[Any]:
         """Request the comments of stories that may have changed, as far as this run may."""
         if self._comments.fingerprints:
-            self.reading.note_given([{"comments": []}])
+            self.reading.record_attributes([{"comments": []}])
         due = [story for story in stories if self._is_due(story)]
         granted = self.comments.reserve(len(due))
         for story in due[granted:]:
             self._defer(story["id"])
         parts = list(chunks(due[:granted], COMMENTED_AT_ONCE))
-        self._to_come += len(parts)
-        yield from self.reading.begin(partial(self._ask_for_comments, part) for part in parts)
+        self._pending_pages += len(parts)
+        yield from self.reading.begin(partial(self._fetch_comments, part) for part in parts)
         yield from self.skip()
 
     def _is_due(self, story: Record) -> bool:

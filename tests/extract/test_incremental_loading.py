@@ -372,9 +372,7 @@ def test_a_day_that_passes_moves_iterations(
     mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror.workspace.now += timedelta(days=15)
-    monkeypatch.setattr(
-        "pivotal_tracker.extract.incremental_lists.today_in", lambda _: "a later day"
-    )
+    monkeypatch.setattr("pivotal_tracker.extract.daily_lists.today_in", lambda _: "a later day")
     # beside a list that others may make a resource of
     one = next(iter(mirror.workspace.projects))
     mirror.load("project_list", "stories", "iterations", "history_days", project_ids=[one])
