@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 
 from pivotal_tracker import pivotal_tracker_source
-from pivotal_tracker.load.dlt_defaults import set_defaults
+from pivotal_tracker.load.dlt_defaults import apply_dlt_defaults
 
 with DAG(
     "pivotal_tracker",
@@ -23,7 +23,7 @@ with DAG(
     # makes each task a working folder of its own: what is known of earlier runs comes back from
     # the destination, which therefore is BigQuery or a server, not a file of the worker's
     group = PipelineTasksGroup("pivotal_tracker_load")
-    set_defaults()
+    apply_dlt_defaults()
     pipeline = dlt.pipeline("pivotal_tracker", destination="bigquery", dataset_name="tracker")
     # the source is made when the task runs, so that parsing this file needs no token
     group.add_run(pipeline, pivotal_tracker_source)

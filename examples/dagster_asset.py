@@ -8,9 +8,9 @@ from dagster import AssetExecutionContext, Definitions, ScheduleDefinition, defi
 from dagster_dlt import DagsterDltResource, dlt_assets
 
 from pivotal_tracker import pivotal_tracker_source
-from pivotal_tracker.load.dlt_defaults import set_defaults
+from pivotal_tracker.load.dlt_defaults import apply_dlt_defaults
 
-set_defaults()
+apply_dlt_defaults()
 # before the source, which suits its files to the pipeline's destination
 pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker")
 

@@ -6,14 +6,14 @@ import dlt
 from prefect import flow, task
 
 from pivotal_tracker import pivotal_tracker_source
-from pivotal_tracker.load.dlt_defaults import set_defaults
+from pivotal_tracker.load.dlt_defaults import apply_dlt_defaults
 from pivotal_tracker.views import create_views
 
 
 @task(retries=2, retry_delay_seconds=300)
 def load() -> str:
     """Load what has changed since the last run, and create the views."""
-    set_defaults()
+    apply_dlt_defaults()
     pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker")
     info = pipeline.run(pivotal_tracker_source())
     create_views(pipeline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dlt
 
 from pivotal_tracker import pivotal_tracker_source
-from pivotal_tracker.load.dlt_defaults import set_defaults
+from pivotal_tracker.load.dlt_defaults import apply_dlt_defaults
 from pivotal_tracker.views import create_views
 from pivotal_tracker.views.comments import write_comments
 
@@ -29,5 +29,5 @@ def load_stories_of(*project_ids: int) -> None:
 
 
 if __name__ == "__main__":
-    set_defaults()
+    apply_dlt_defaults()
     load_everything()

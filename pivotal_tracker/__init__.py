@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from importlib import import_module
 from typing import Any
 
 from .api.errors import MissingTokenError
 from .errors import TrackerError
 from .extract.shards import Shard
-from .load.people_from_tables import gather_people
+from .load.people_from_tables import refresh_people
 from .load.row_counts import Difference, differences
 from .sources import (
     DERIVED_RESOURCES,
@@ -27,19 +29,28 @@ __all__ = [
     "Shard",
     "TrackerError",
     "differences",
-    "gather_people",
     "pivotal_tracker_archive",
     "pivotal_tracker_attachments",
     "pivotal_tracker_source",
+    "refresh_people",
 ]
 
-_MOVED_TO_CLI_CHECK = ("Findings", "check_archives", "check_server")
-"""Deprecated here: import them from `pivotal_tracker.cli.check`."""
+_DEPRECATED = {
+    "gather_people": ("load.people_from_tables", "refresh_people"),
+    "Findings": ("cli.check", "Findings"),
+    "check_archives": ("cli.check", "check_archives"),
+    "check_server": ("cli.check", "check_server"),
+}
+"""Names of version 0.1.0, with the module and the name that they have now."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MOVED_TO_CLI_CHECK:
-        from .cli import check
-
-        return getattr(check, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _DEPRECATED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, new_name = _DEPRECATED[name]
+    warnings.warn(
+        f"pivotal_tracker.{name} is now {__name__}.{module}.{new_name}",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return getattr(import_module(f"{__name__}.{module}"), new_name)

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from .records import Record
 
-_TOLD_BY_THEIR_STORIES = (
+_STORY_SCOPED_KINDS = (
     "story_",
     "comment_",
     "task_",
@@ -34,7 +34,7 @@ that carry a label or have a review of a type that they name."""
 
 
 @dataclass
-class Touched:
+class ChangeSet:
     """What activities name.
 
     Attributes:
@@ -56,32 +56,32 @@ class Touched:
     project: bool = False
 
 
-def touched_by(activities: Iterable[Record]) -> Touched:
+def changes_from_activity(activities: Iterable[Record]) -> ChangeSet:
     """What activities name; a kind that nobody has described may have changed everything."""
-    touched = Touched()
+    touched = ChangeSet()
     for activity in activities:
         kind = str(activity.get("kind"))
-        if not kind.startswith(_TOLD_BY_THEIR_STORIES):
+        if not kind.startswith(_STORY_SCOPED_KINDS):
             touched.everything = True
         touched.project |= kind.startswith("project_update_")
         for resource in [
             *_dicts(activity, "primary_resources"),
             *(r.get("resource") for r in _dicts(activity, "secondary_resources")),
         ]:
-            _note(touched, resource)
+            _add_resource(touched, resource)
         for change in _dicts(activity, "changes"):
-            _note(touched, change)
+            _add_resource(touched, change)
             if isinstance(change.get("number"), int):
                 touched.iterations.add(change["number"])
             for values in (change.get("new_values"), change.get("original_values")):
                 if isinstance(values, dict):
-                    _note(touched, {"kind": "story", "id": values.get("story_id")})
-                    if is_time(values.get("accepted_at")):
+                    _add_resource(touched, {"kind": "story", "id": values.get("story_id")})
+                    if is_iso_timestamp(values.get("accepted_at")):
                         touched.accepted_at.append(values["accepted_at"])
     return touched
 
 
-def _note(touched: Touched, resource: Any) -> None:
+def _add_resource(touched: ChangeSet, resource: Any) -> None:
     if not isinstance(resource, dict) or not isinstance(resource.get("id"), int):
         return
     ids = {
@@ -94,7 +94,7 @@ def _note(touched: Touched, resource: Any) -> None:
         ids.add(resource["id"])
 
 
-def is_time(value: Any) -> TypeGuard[str]:
+def is_iso_timestamp(value: Any) -> TypeGuard[str]:
     """Whether a value is a time as the API writes it, to be compared with others."""
     try:
         return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
@@ -107,7 +107,7 @@ def _dicts(record: Record, name: str) -> list[Record]:
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
-def deletions_in(activities: Iterable[Record]) -> list[Record]:
+def deletions_from_activity(activities: Iterable[Record]) -> list[Record]:
     """What activities say was deleted or moved away: records of `deleted_records`.
 
     One activity may delete many; a story that moves to another project is a deletion here.

@@ -21,7 +21,7 @@ Key = Any
 """A record's key: its value where the table's key is one column, else a tuple."""
 
 
-_has_volatile = re.compile(rb'"(?:big_url|thumbnail_url|api_token)"').search
+_contains_signed_url = re.compile(rb'"(?:big_url|thumbnail_url|api_token)"').search
 """Finds what is signed anew with each answer, so that equal records would differ in it."""
 
 
@@ -49,7 +49,7 @@ def without_secrets(value: Any) -> Any:
     return value
 
 
-def in_tracker_words(record: Record) -> Record:
+def from_litetracker(record: Record) -> Record:
     """Rename LiteTracker's attributes to Tracker's.
 
     LiteTracker says `title` for `name`, and names a story's owners as `owners[].user_id` where
@@ -74,7 +74,7 @@ def row_id(record: Record) -> str:
     if "_source" in record:
         record = {**record, "_source": ""}
     text = json.dumpb(record, sort_keys=True)
-    if _has_volatile(text):
+    if _contains_signed_url(text):
         text = json.dumpb(without_secrets(record), sort_keys=True)
     return hashlib.blake2b(text, digest_size=12).hexdigest()
 
@@ -108,7 +108,7 @@ def record_key(table: Table, record: Record) -> Key | None:
     return key_of(values) if all(map(is_key, values, kinds)) else None
 
 
-def days_of(container: Record) -> list[Record]:
+def expand_daily_history(container: Record) -> list[Record]:
     """The rows of a `daily_history_container`, one record a day, by the names in its header."""
     header = [str(name) for name in container.get("header") or ()]
     return [dict(zip(header, day, strict=False)) for day in container.get("data") or ()]

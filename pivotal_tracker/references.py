@@ -77,8 +77,12 @@ def references(root: Table) -> list[Reference]:
 def _references(table: Table, parents: tuple[Table, ...]) -> Iterator[Reference]:
     names_of_parents = {parent.name for parent in parents}
     for parent in reversed(parents):
-        handed = {own: parent.hands_down[own] for own in parent.key if own in parent.hands_down}
-        yield Reference(table.name, tuple(handed.values()), parent.name, tuple(handed), True)
+        inherited = {
+            own: parent.inherited_columns[own]
+            for own in parent.key
+            if own in parent.inherited_columns
+        }
+        yield Reference(table.name, tuple(inherited.values()), parent.name, tuple(inherited), True)
     for column in table.columns:
         target = _target(table, column)
         if target is not None and target[0] not in names_of_parents:
@@ -92,7 +96,7 @@ def _target(table: Table, column: str) -> tuple[str, str] | None:
     name = table.declared_name
     if (name, column) in _OTHER_TARGETS:
         return _OTHER_TARGETS[name, column]
-    if column == "value" and table.of_values:
+    if column == "value" and table.is_scalar_list:
         return _LIST_TARGETS[name.rpartition("__")[2]], "id"
     return (_TARGETS[column], "id") if column in _TARGETS else None
 

@@ -14,7 +14,7 @@ LITETRACKER_URL = "https://app.litetracker.com/services/v5"
 URL_ALIASES = {"litetracker": LITETRACKER_URL}
 """Names that `base_url` takes instead of an address."""
 
-SHUT_DOWN = (
+SHUTDOWN_NOTICE = (
     "Pivotal Tracker itself shut down on 2025-04-30. Set SOURCES__PIVOTAL_TRACKER__BASE_URL to a "
     f"server that still answers API v5, such as LiteTracker's {LITETRACKER_URL}"
 )
@@ -61,11 +61,11 @@ class Endpoint:
     limit: int | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     inside: str = ""
-    is_one: bool = False
+    is_single_record: bool = False
 
 
 PROJECTS = Endpoint("projects", (":default", "current_velocity", "current_volatility", "status"))
-ONE_PROJECT = Endpoint("projects/{id}", PROJECTS.fields, is_one=True)
+ONE_PROJECT = Endpoint("projects/{id}", PROJECTS.fields, is_single_record=True)
 
 PROJECT_ENDPOINTS: dict[str, Endpoint] = {
     "stories": Endpoint(
@@ -131,21 +131,23 @@ PROJECT_ENDPOINTS: dict[str, Endpoint] = {
         limit=50,
     ),
     "activity": Endpoint("projects/{id}/activity", limit=500, params={"sort_order": "asc"}),
-    "history_days": Endpoint("projects/{id}/history/days", is_one=True),
+    "history_days": Endpoint("projects/{id}/history/days", is_single_record=True),
     "review_types": Endpoint("projects/{id}", ("review_types",), inside="review_types"),
 }
 """What is read of each project, by the name of the resource (and table) it feeds."""
 
 STORIES_BY_ID = Endpoint("projects/{id}/stories/bulk", PROJECT_ENDPOINTS["stories"].fields)
 ONE_STORY = Endpoint(
-    "projects/{id}/stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_one=True
+    "projects/{id}/stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_single_record=True
 )
-ANY_STORY = Endpoint("stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_one=True)
+ANY_STORY = Endpoint(
+    "stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_single_record=True
+)
 STORY_COMMENTS = Endpoint("projects/{id}/stories/{story_id}/comments", _OF_COMMENTS)
 COMMENT_FILES = Endpoint(
     "projects/{id}/stories/{story_id}/comments/{comment_id}",
     ("file_attachments(id,big_url)",),
-    is_one=True,
+    is_single_record=True,
 )
 STORY_IDS = Endpoint("projects/{id}/stories", ("id",), limit=500)
 
@@ -159,13 +161,13 @@ ACCOUNT_MEMBERSHIPS = Endpoint("accounts/{id}/memberships")
 ACCOUNT_LISTS = ("workspaces", "accounts", "account_memberships")
 """The resources that belong to no project."""
 
-MOST_IDS = 500
+MAX_IDS_PER_REQUEST = 500
 """So many stories may be asked for by id in one request."""
 
 COMMENTED_AT_ONCE = 10
 """The comments of so many stories are asked for one after the other, beside those of others."""
 
-MOST_CHANGES = 5_000
+MAX_CHANGES = 5_000
 """A project with more activity than this since the last run is read whole: that takes no longer."""
 
 OVERLAP = timedelta(minutes=10)
@@ -195,14 +197,14 @@ SERVER_MEMORY = timedelta(days=7)
 LIST_CHECK_INTERVAL = timedelta(days=7)
 """Lists of projects without versions are read again after so long, also without activity."""
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 """So often is a download sent on to another address."""
 
-MOST_ROWS = 99_999_999
+MAX_LIST_ROWS = 99_999_999
 """A list whose end the server does not tell is given up beyond this."""
 
 BATCH_SIZE = 1_000
 """So many records, with all their nested rows, are gathered before they are handed to dlt."""
 
-PAGES_AT_ONCE = 12
+MAX_PAGES_IN_FLIGHT = 12
 """So many pages of a table are asked for, or held in memory, at once: what bounds the memory."""

@@ -12,11 +12,11 @@ from dlt.extract import DltResource
 from . import tables
 from .api.client import TrackerClient
 from .errors import TrackerError
-from .extract.accounts import account_memberships_of, accounts_of, workspaces_of
+from .extract.accounts import read_account_memberships, read_accounts, read_workspaces
 from .extract.attachments import attachment_records
-from .extract.deletions import Accepted
+from .extract.deletions import AcceptedDeletions
 from .extract.projects import project_list, project_records
-from .extract.resource_reader import Reading
+from .extract.resource_reader import ResourceReader
 from .extract.run import Run
 from .extract.shards import Shard
 from .extract.unversioned import list_of
@@ -89,7 +89,7 @@ def pivotal_tracker_source(
     client = TrackerClient(base_url, api_token, requests_per_second)
     part = Shard.parsed(shard)
     wanted = _as_ids(project_ids)
-    accepted = Accepted(accept_deletions or ())
+    accepted = AcceptedDeletions(accept_deletions or ())
     runs: list[Run] = []
 
     def run() -> Run:
@@ -119,7 +119,7 @@ def pivotal_tracker_source(
 
     def read_project_list() -> Iterator[list[Record]]:
         metrics = run().list_metrics["projects"]
-        listed, run().elsewhere = project_list(client, wanted, part, metrics)
+        listed, run().other_shard_project_ids = project_list(client, wanted, part, metrics)
         run().listed = None if wanted is not None else {project["id"] for project in listed}
         yield listed
 
@@ -127,13 +127,13 @@ def pivotal_tracker_source(
         yield from project_records(run(), listed)
 
     def workspaces() -> Iterator[Any]:
-        yield from workspaces_of(run())
+        yield from read_workspaces(run())
 
     def accounts() -> Iterator[Any]:
-        yield from accounts_of(run())
+        yield from read_accounts(run())
 
     def account_memberships() -> Iterator[Any]:
-        yield from account_memberships_of(run())
+        yield from read_account_memberships(run())
 
     def people(listed: list[Record]) -> Iterator[Any]:
         yield Tombstones()
@@ -146,7 +146,7 @@ def pivotal_tracker_source(
     def deleted_records(listed: list[Record]) -> Iterator[Any]:
         yield Tombstones()
         yield from run().wait_for_others("deleted_records")
-        yield run().with_known_rows("deleted_records", run().deleted_records())
+        yield run().look_up_rows("deleted_records", run().deleted_records())
         run().finish("deleted_records")
 
     def of_each_project(name: str) -> DltResource:
@@ -154,8 +154,8 @@ def pivotal_tracker_source(
 
         def read(listed: list[Record]) -> Iterator[Any]:
             metrics = dlt.current.resource_metrics()
-            run().note_listed(listed, metrics)
-            reading = Reading(
+            run().record_project_list(listed, metrics)
+            reading = ResourceReader(
                 run=run(),
                 name=name,
                 endpoint=PROJECT_ENDPOINTS[name],
@@ -263,7 +263,7 @@ def pivotal_tracker_archive(
     """
     # a load from a server does without
     from .archive import open_archives
-    from .archive.archive_run import ArchiveOptions, ArchiveRun, Emitted
+    from .archive.archive_run import ArchiveExtraction, ArchiveOptions, Emitted
 
     opened = open_archives(paths)
     wanted = _as_ids(project_ids)
@@ -271,11 +271,11 @@ def pivotal_tracker_archive(
         None if wanted is None else frozenset(wanted),
         Path(attachments_directory).resolve() if attachments_directory else None,
     )
-    runs: list[ArchiveRun] = []
+    runs: list[ArchiveExtraction] = []
 
     @dlt.resource(name="archives", selected=False)
     def archives() -> Iterator[Emitted | None]:
-        runs[:] = [ArchiveRun(opened, options)]
+        runs[:] = [ArchiveExtraction(opened, options)]
         _refuse_to_change_files(runs[0], "load all archives together")
         yield from runs[0].emitted()
 
@@ -305,7 +305,11 @@ def _as_ids(project_ids: list[int] | None) -> list[int] | None:
 
 
 def _refuse_to_change_files(run: Extraction, what_to_do: str) -> None:
-    if run.only_adds and run.loaded.anything and not all(map(run.is_replaced, run.selected)):
+    if (
+        run.is_append_only
+        and run.loaded.has_previous_run
+        and not all(map(run.is_replaced, run.selected))
+    ):
         raise TrackerError(
             "Rows in plain files cannot be changed, and an earlier run has written some: "
             f"{what_to_do} into another dataset, or into a database, which is brought up to date."
@@ -320,7 +324,7 @@ def _state_of_projects(run: Run, *, full_refresh: bool) -> dict[str, Any]:
     if run.load_id is None:
         return {}
     state: dict[str, Any] = dlt.current.resource_state()
-    if not run.loaded.is_remembered:
+    if not run.loaded.is_state_current:
         state.clear()
     projects: dict[str, Any] = state.setdefault("projects", {})
     for project_id, before in projects.items() if full_refresh else ():

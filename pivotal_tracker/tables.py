@@ -48,8 +48,8 @@ class Table:
     key: tuple[str, ...]
     columns: Columns
     nested: dict[str, Table] = field(default_factory=dict)
-    hands_down: dict[str, str] = field(default_factory=dict)
-    of_values: bool = False
+    inherited_columns: dict[str, str] = field(default_factory=dict)
+    is_scalar_list: bool = False
     kind: str = ""
     partition: Partition | None = None
     renamed_from: str = ""
@@ -65,14 +65,16 @@ class Table:
         return frozenset(name for name, kind in self.columns.items() if kind == "json")
 
     @cached_property
-    def plain_columns(self) -> frozenset[str]:
+    def non_json_columns(self) -> frozenset[str]:
         """The columns whose values need no more than to be written down."""
         return frozenset(self.columns) - self.json_columns
 
     @cached_property
-    def handed_key(self) -> tuple[str, ...]:
+    def parent_key(self) -> tuple[str, ...]:
         """The columns in which the nested tables carry this one's key: their rows go together."""
-        return tuple(handed for own, handed in self.hands_down.items() if own in self.key)
+        return tuple(
+            inherited for own, inherited in self.inherited_columns.items() if own in self.key
+        )
 
     def renamed(self, name: str) -> Table:
         """This table under another name, with child tables named after it as dlt does."""
@@ -145,7 +147,7 @@ def _comments(parent: str, ids: Columns) -> Table:
                 | ids_of_attachments,
             ),
         },
-        hands_down={"id": "comment_id"},
+        inherited_columns={"id": "comment_id"},
     )
 
 
@@ -155,7 +157,7 @@ def _ids(parent: str, attribute: str, ids: Columns) -> Table:
         f"{parent}__{attribute}",
         (next(iter(ids)), "value"),
         {"value": "bigint", **ids},
-        of_values=True,
+        is_scalar_list=True,
     )
 
 
@@ -282,7 +284,7 @@ STORIES = Table(
             | _STORY_IDS,
         ),
     },
-    hands_down={"id": "story_id", "project_id": "project_id"},
+    inherited_columns={"id": "story_id", "project_id": "project_id"},
     kind="story",
     # whatever happened to a story since a day, it was updated since
     partition=Partition("updated_at"),
@@ -302,7 +304,7 @@ EPICS = Table(
     | _prefixed("label", _LABEL)
     | _ORIGIN,
     nested={"comments": _comments("epics", _EPIC_IDS)},
-    hands_down={"id": "epic_id", "project_id": "project_id"},
+    inherited_columns={"id": "epic_id", "project_id": "project_id"},
     kind="epic",
 )
 
@@ -347,7 +349,7 @@ RELEASES = Table(
         "story_ids": _ids("releases", "story_ids", _RELEASE_IDS),
         "labels": Table("releases__labels", ("release_id", "id"), _LABEL | _RELEASE_IDS),
     },
-    hands_down={"id": "release_id", "project_id": "project_id"},
+    inherited_columns={"id": "release_id", "project_id": "project_id"},
     kind="release",
 )
 
@@ -385,7 +387,7 @@ ACTIVITY = Table(
             | _ACTIVITY_IDS,
         ),
     },
-    hands_down={"guid": "activity_guid", "project_id": "project_id"},
+    inherited_columns={"guid": "activity_guid", "project_id": "project_id"},
     partition=Partition("occurred_at"),
 )
 
@@ -402,7 +404,7 @@ ITERATIONS = Table(
     )
     | _ORIGIN,
     nested={"story_ids": _ids("iterations", "story_ids", _ITERATION_IDS)},
-    hands_down={"number": "iteration_number", "project_id": "project_id"},
+    inherited_columns={"number": "iteration_number", "project_id": "project_id"},
 )
 
 HISTORY_DAYS = Table(
@@ -431,7 +433,7 @@ WORKSPACES = Table(
     ("id",),
     _columns(bigint="id person_id", text="kind name") | _ORIGIN,
     nested={"project_ids": _ids("workspaces", "project_ids", {"workspace_id": "bigint"})},
-    hands_down={"id": "workspace_id"},
+    inherited_columns={"id": "workspace_id"},
     kind="workspace",
 )
 
@@ -446,7 +448,7 @@ ACCOUNTS = Table(
     )
     | _ORIGIN,
     nested={"project_ids": _ids("accounts", "project_ids", {"account_id": "bigint"})},
-    hands_down={"id": "account_id"},
+    inherited_columns={"id": "account_id"},
     kind="account",
 )
 
@@ -499,7 +501,7 @@ LOAD_REPORT = Table(
             _columns(text="source kind reason where", bigint="rows lost_values"),
         )
     },
-    hands_down={"source": "source", "kind": "kind"},
+    inherited_columns={"source": "source", "kind": "kind"},
 )
 """What became of the rows of each file and table: `rows_read` = `rows_loaded` + `rows_left_out`.
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from ..errors import TrackerError
 from ..redaction import redact
-from ..settings import SHUT_DOWN, TRACKER_URL, URL_ALIASES
+from ..settings import SHUTDOWN_NOTICE, TRACKER_URL, URL_ALIASES
 
 
 class ServerAddress:
@@ -44,7 +44,7 @@ class ServerAddress:
     def advice(self) -> str:
         """What to do where the server gives nothing."""
         if self.is_original:
-            return f"{SHUT_DOWN}."
+            return f"{SHUTDOWN_NOTICE}."
         return f"Is base_url right ({self.url})? `--check` says what the server offers."
 
     def is_origin_of(self, url: str) -> bool:

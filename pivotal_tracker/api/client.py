@@ -22,15 +22,15 @@ from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 from ..errors import TrackerError
 from ..limits import resolve_limits
 from ..redaction import add_secret
-from ..settings import MOST_REDIRECTS, MOST_ROWS, PROJECTS, TOKEN_PLACEHOLDER, Endpoint
+from ..settings import MAX_LIST_ROWS, MAX_REDIRECTS, PROJECTS, TOKEN_PLACEHOLDER, Endpoint
 from .addresses import ServerAddress
 from .bodies import read_body
 from .errors import (
+    EndpointNotSupportedError,
     FailedRequestError,
     InvalidRequestError,
     MissingTokenError,
-    NotOfferedError,
-    UnreachableError,
+    ServerUnavailableError,
     UnreadableError,
 )
 from .fields import OF_EVERY_RECORD, named_in, outermost, without
@@ -116,7 +116,7 @@ class TrackerClient:
         self._auth = APIKeyAuth(name="X-TrackerToken", api_key=token, location="header")
 
     @property
-    def most_attempts(self) -> int:
+    def max_attempts(self) -> int:
         """How often a request is sent before it is given up."""
         return int(self._runtime.request_max_attempts)
 
@@ -140,9 +140,9 @@ class TrackerClient:
             body = self._read_again(page)
         if isinstance(body, dict) and page.inside:
             if page.inside not in body:
-                raise NotOfferedError(f"{page.path} has no {page.inside}.")
+                raise EndpointNotSupportedError(f"{page.path} has no {page.inside}.")
             body = body[page.inside]
-        elif isinstance(body, dict) and page.is_one:
+        elif isinstance(body, dict) and page.is_single_record:
             body = [body]
         if not isinstance(body, list):
             raise FailedRequestError(f"{page.path}: the response is no list.")
@@ -185,7 +185,7 @@ class TrackerClient:
         self,
         endpoint: Endpoint,
         offset: int = 0,
-        asked: Params | None = None,
+        extra_params: Params | None = None,
         **path_values: Any,
     ) -> Page:
         """Request one page of a list, without the fields that the server has refused.
@@ -193,7 +193,7 @@ class TrackerClient:
         Args:
             endpoint: The list.
             offset: Where in the list to begin.
-            asked: More parameters.
+            extra_params: More parameters.
             path_values: The values for the braces in the endpoint's path.
 
         Raises:
@@ -203,13 +203,13 @@ class TrackerClient:
         while True:
             fields = without(endpoint.fields, self.refused_by_path[endpoint.path])
             extras = {k: v for k, v in endpoint.params.items() if k not in self._refused_params}
-            params = _params(endpoint, fields, {**extras, **(asked or {})}, offset)
+            params = _params(endpoint, fields, {**extras, **(extra_params or {})}, offset)
             try:
                 response = self._send(path, params, closely=False, template=endpoint.path)
             except InvalidRequestError as error:
                 if named := named_in(str(error), fields):
                     self.refuse_fields(endpoint.path, named)
-                elif asked:
+                elif extra_params:
                     raise
                 elif extras:
                     self._refused_params.update(extras)
@@ -222,11 +222,15 @@ class TrackerClient:
                 return _page(endpoint, path, params, response)
 
     def later_page(
-        self, endpoint: Endpoint, offset: int, asked: Params | None = None, **path_values: Any
+        self,
+        endpoint: Endpoint,
+        offset: int,
+        extra_params: Params | None = None,
+        **path_values: Any,
     ) -> Page:
         """Request a page after the first, twice if it is empty: that may be a mistake."""
-        page = self.page(endpoint, offset, asked, **path_values)
-        return self.page(endpoint, offset, asked, **path_values) if page.is_empty else page
+        page = self.page(endpoint, offset, extra_params, **path_values)
+        return self.page(endpoint, offset, extra_params, **path_values) if page.is_empty else page
 
     def refuse_fields(self, path: str, names: Set[str]) -> None:
         """Request some fields of an endpoint no more; another one may have them."""
@@ -248,7 +252,7 @@ class TrackerClient:
             requests.RequestException: It broke off, while it was read.
         """
         url = urljoin(self.base_url, address)
-        for _ in range(MOST_REDIRECTS):
+        for _ in range(MAX_REDIRECTS):
             with self._open(url, begin) as response:
                 if not response.is_redirect:
                     if response.status_code not in (requests.codes.ok, requests.codes.partial):
@@ -259,12 +263,12 @@ class TrackerClient:
                 try:
                     url = urljoin(url, response.headers["Location"])
                 except ValueError as error:
-                    raise UnreachableError("It was sent on to no web address.") from error
-        raise UnreachableError(f"It was sent on more than {MOST_REDIRECTS} times.")
+                    raise ServerUnavailableError("It was sent on to no web address.") from error
+        raise ServerUnavailableError(f"It was sent on more than {MAX_REDIRECTS} times.")
 
     def _open(self, url: str, begin: int) -> requests.Response:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise UnreachableError("It was sent on to something that is no web address.")
+            raise ServerUnavailableError("It was sent on to something that is no web address.")
         self._thread.is_only = False
         self._throttle()
         self._count("requests")
@@ -279,9 +283,11 @@ class TrackerClient:
             )
         except requests.RequestException as error:
             host = urlsplit(url).netloc
-            raise UnreachableError(f"{host} gave no answer: {type(error).__name__}.") from error
+            raise ServerUnavailableError(
+                f"{host} gave no answer: {type(error).__name__}."
+            ) from error
         except ValueError as error:
-            raise UnreachableError("It was sent on to no web address.") from error
+            raise ServerUnavailableError("It was sent on to no web address.") from error
 
     def _send(
         self, path: str, params: Params | None, *, closely: bool, template: str = ""
@@ -359,7 +365,7 @@ class TrackerClient:
         try:
             self._raise_for_status(self._attempt(PROJECTS.path, None))
         except FailedRequestError as error:
-            raise UnreachableError(f"{error} {self.server.advice}") from error
+            raise ServerUnavailableError(f"{error} {self.server.advice}") from error
         except UnreadableError:
             pass
         self._failed_in_a_row = 0
@@ -455,7 +461,7 @@ def _page(endpoint: Endpoint, path: str, params: Params, response: requests.Resp
         version=_number(response, "X-Tracker-Project-Version"),
         is_paged=endpoint.limit is not None or total is not None,
         inside=endpoint.inside,
-        is_one=endpoint.is_one,
+        is_single_record=endpoint.is_single_record,
     )
 
 
@@ -468,7 +474,7 @@ def _seconds_to_wait(response: requests.Response) -> int:
 def _number(response: requests.Response, header: str) -> int | None:
     """Parse a number in a header; None if it is absent, or cannot be right."""
     text = response.headers.get(header, "")
-    if not text.isdecimal() or len(text) > len(str(MOST_ROWS)):
+    if not text.isdecimal() or len(text) > len(str(MAX_LIST_ROWS)):
         return None
     return int(text)
 

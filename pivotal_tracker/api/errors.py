@@ -32,7 +32,7 @@ class InvalidTokenError(TrackerError):
     """The server does not accept the token."""
 
 
-class UnreachableError(TrackerError):
+class ServerUnavailableError(TrackerError):
     """The server gave no usable answer, however often it was asked."""
 
 
@@ -40,11 +40,11 @@ class UnreadableError(TrackerError):
     """One thing cannot be read; the rest may be."""
 
 
-class RefusedError(UnreadableError):
+class ForbiddenError(UnreadableError):
     """The server refuses one thing to this token, or does not have it."""
 
 
-class UnfoundError(RefusedError):
+class NotFoundError(ForbiddenError):
     """The server does not have it: it is gone, or this token may not know of it."""
 
 
@@ -60,11 +60,11 @@ class FailedRequestError(UnreadableError):
         self.status = status
 
 
-class NotOfferedError(UnreadableError):
+class EndpointNotSupportedError(UnreadableError):
     """The server has no such endpoint for anyone."""
 
 
-class PerhapsNotOfferedError(NotOfferedError):
+class AmbiguousNotFoundError(EndpointNotSupportedError):
     """It answers 404 or another permanent 4xx, perhaps for this one thing only."""
 
 

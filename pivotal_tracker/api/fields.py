@@ -30,11 +30,11 @@ def named_in(problem: str, fields: Sequence[str]) -> set[str]:
 
     An error that says where a nested one stands names what it is in too, which may be fine.
     """
-    told: dict[int, set[str]] = {}
+    names_by_depth: dict[int, set[str]] = {}
     for depth, name in _names(fields):
         if name not in OF_EVERY_RECORD and re.search(rf"\b{re.escape(name)}\b", problem):
-            told.setdefault(depth, set()).add(name)
-    return told[max(told)] if told else set()
+            names_by_depth.setdefault(depth, set()).add(name)
+    return names_by_depth[max(names_by_depth)] if names_by_depth else set()
 
 
 def outermost(fields: Sequence[str]) -> set[str]:

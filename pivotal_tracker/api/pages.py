@@ -36,14 +36,14 @@ class Page:
     version: int | None
     is_paged: bool
     inside: str = ""
-    is_one: bool = False
+    is_single_record: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether it is a list without records."""
         return self.content.translate(None, b" \t\r\n") == b"[]"
 
-    def following_offsets(self, returned: int) -> Sequence[int]:
+    def next_offsets(self, returned: int) -> Sequence[int]:
         """Where the pages after this one begin, as far as it is known.
 
         Args:

@@ -12,18 +12,18 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from ..errors import TrackerError
 from ..redaction import redact
-from ..settings import SHUT_DOWN
+from ..settings import SHUTDOWN_NOTICE
 from .addresses import ServerAddress, printable, shown_address
 from .bodies import ResponseTooLargeError, ResponseTooSlowError
 from .errors import (
+    AmbiguousNotFoundError,
+    EndpointNotSupportedError,
     FailedRequestError,
+    ForbiddenError,
     InvalidRequestError,
     InvalidTokenError,
-    NotOfferedError,
-    PerhapsNotOfferedError,
-    RefusedError,
-    UnfoundError,
-    UnreachableError,
+    NotFoundError,
+    ServerUnavailableError,
 )
 from .json_text import InvalidJsonError
 
@@ -50,12 +50,12 @@ def raise_for_status(
     problem = _problem(response)
     text = f"{response.request.path_url.split('?')[0]}: {status} {problem.text}".rstrip()
     if status == 401 and has_succeeded:
-        raise RefusedError(text)
+        raise ForbiddenError(text)
     if status == 401 or problem.code == "invalid_authentication":
         raise InvalidTokenError(
             f"{server.host} does not accept the API token. Take it from your profile page there "
             "and set SOURCES__PIVOTAL_TRACKER__API_TOKEN."
-            + (f" {SHUT_DOWN}." if server.is_original else "")
+            + (f" {SHUTDOWN_NOTICE}." if server.is_original else "")
         )
     kind = _error_kind(status, problem.code)
     if kind is FailedRequestError:
@@ -68,15 +68,15 @@ def raise_for_status(
 def _error_kind(status: int, code: str) -> type[TrackerError]:
     """The error for a status, and for the code that API v5 gives beside it."""
     if code == "unfound_resource":
-        return UnfoundError
+        return NotFoundError
     if status == 403:
-        return RefusedError
+        return ForbiddenError
     if code == "route_not_found":
-        return NotOfferedError
+        return EndpointNotSupportedError
     if status == 400:
         return InvalidRequestError
     if 400 <= status < 500 and status not in (requests.codes.too_many, requests.codes.timeout):
-        return PerhapsNotOfferedError
+        return AmbiguousNotFoundError
     return FailedRequestError
 
 
@@ -115,7 +115,11 @@ def no_response(
         return FailedRequestError(
             f"{server.netloc}{path}: no usable response in {times}: {reason}."
         )
-    return FailedRequestError(problem) if is_up else UnreachableError(f"{problem} {server.advice}")
+    return (
+        FailedRequestError(problem)
+        if is_up
+        else ServerUnavailableError(f"{problem} {server.advice}")
+    )
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ..activity import deletions_in
+from ..activity import deletions_from_activity
 from ..load.extraction import Extraction
 from ..load.to_tables import TableWriter
 from ..records import (
     Record,
     Tombstones,
     count_rows,
-    in_tracker_words,
+    from_litetracker,
     is_id,
     record_key,
     tombstones,
@@ -70,7 +70,7 @@ class ArchiveOptions:
     attachments: Path | None = None
 
 
-class ArchiveRun(Extraction):
+class ArchiveExtraction(Extraction):
     """One extraction of archives.
 
     Attributes:
@@ -160,7 +160,7 @@ class ArchiveRun(Extraction):
         several = len(archives) > 1
         for number, archive in enumerate(archives):
             if several or archive.form.may_contain_duplicates:
-                self._note_copies(archive, number)
+                self._index_copies(archive, number)
         for number, archive in enumerate(archives):
             is_noted = several or archive.form.may_contain_duplicates
             chooser = DuplicateResolver(self._copies, number) if is_noted else None
@@ -215,10 +215,12 @@ class ArchiveRun(Extraction):
         names_people = name in _NAMES_PEOPLE and not self._format_gives_people
         if names_people and "people" in self._names:
             for record in changed:
-                self.people.meet(name, record)
+                self.people.collect(name, record)
         if name == "activity" and "deleted_records" in self._names:
-            deleted = [{**one, "found_at": self._found_at} for one in deletions_in(changed)]
-            known = self.with_known_rows("deleted_records", deleted)
+            deleted = [
+                {**one, "found_at": self._found_at} for one in deletions_from_activity(changed)
+            ]
+            known = self.look_up_rows("deleted_records", deleted)
             self._emitted.append(("deleted_records", known))
         if len(loader.records) >= _WRITTEN_AT_ONCE:
             self._emitted.append(self._emit(loader, name))
@@ -237,7 +239,7 @@ class ArchiveRun(Extraction):
             if isinstance(record.get("project_id"), int):
                 self._named.setdefault(record["project_id"], record["_source"])
 
-    def _note_copies(self, archive: Archive, number: int) -> None:
+    def _index_copies(self, archive: Archive, number: int) -> None:
         """Reads an archive to learn which copy of each record is the best."""
         place = number << 40
         try:
@@ -290,7 +292,7 @@ class ArchiveRun(Extraction):
             accounting.leave_out(found.source, "people", NO_KEY, name_of(found.record))
             return
         if "people" in self._names:
-            self.people.meet("people", _whole(found))
+            self.people.collect("people", _whole(found))
         accounting.loaded(found.source, "people")
 
     def _not_asked_for(self, name: str, record: Record) -> str:
@@ -322,11 +324,11 @@ class ArchiveRun(Extraction):
 
     def _projects_without_record(self) -> list[Record]:
         """A record for each project that records name and no file describes, to join on."""
-        held = self.loaded.row_ids(self.table("projects"), "id", self._named)
+        existing = self.loaded.row_ids(self.table("projects"), "id", self._named)
         return [
             {"id": one, "_source": source}
             for one, source in self._named.items()
-            if one not in held and one not in self._described
+            if one not in existing and one not in self._described
         ]
 
     def _report(self, report: list[Record], not_loaded: set[str]) -> Iterator[Emitted]:
@@ -346,7 +348,7 @@ class ArchiveRun(Extraction):
 
 def _whole(found: ArchiveRecord) -> Record:
     """The record in Tracker's words, with its file, and an activity with its project's id."""
-    record = in_tracker_words(found.record)
+    record = from_litetracker(found.record)
     if found.table == "activity" and "project_id" not in record:
         project = record.get("project")
         if isinstance(project, dict) and "id" in project:

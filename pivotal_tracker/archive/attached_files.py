@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ..load.attachment_storage import described, file_path, save
+from ..load.attachment_storage import file_metadata, file_path, save
 from ..records import Record
 from .files import ArchiveError
 
@@ -37,13 +37,15 @@ def with_file_metadata(
         return {**record, "problem": "the archive does not have its bytes"}
     try:
         with content() as file:
-            told = _written(record, file, folder) if folder else _hash_stream(file)
+            content_record = _written(record, file, folder) if folder else _hash_stream(file)
     except _BROKEN as error:
         return {**record, "problem": " ".join(str(error).split()) or type(error).__name__}
     size = record.get("size")
-    if isinstance(size, int) and size != told["size"]:
-        told["problem"] = f"it has {told['size']:,} bytes, where {size:,} were expected"
-    return {**record, **told}
+    if isinstance(size, int) and size != content_record["size"]:
+        content_record["problem"] = (
+            f"it has {content_record['size']:,} bytes, where {size:,} were expected"
+        )
+    return {**record, **content_record}
 
 
 def _hash_stream(file: BinaryIO) -> Record:
@@ -63,12 +65,12 @@ def _place(file: BinaryIO) -> Record:
 def _written(record: Record, file: BinaryIO, folder: Path) -> Record:
     path = file_path(folder, record)
     if path.is_file():
-        there = described(path)
+        there = file_metadata(path)
         if there["sha256"] == _hash_stream(file)["sha256"]:
             return there
         file.seek(0)
     save(_pieces(file), path, None)
-    return described(path)
+    return file_metadata(path)
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

@@ -42,7 +42,7 @@ class Nested:
 
     table: str
     key: tuple[str, ...] = ("id",)
-    of_values: bool = False
+    is_scalar_list: bool = False
     lists: Mapping[str, Nested] = field(default_factory=dict)
 
 
@@ -59,14 +59,14 @@ def _nested_lists(table: Table, inherited: frozenset[str] = frozenset()) -> dict
         table: The table.
         inherited: The columns that its rows have from their parents.
     """
-    inherited |= set(table.hands_down.values())
+    inherited |= set(table.inherited_columns.values())
     lists = {}
     for attribute, child in table.nested.items():
         key = tuple(name for name in child.key if name not in inherited)
         if key == ("_dlt_list_idx",):
             key = ()
         inner = _nested_lists(child, inherited)
-        lists[attribute] = Nested(child.name, key, of_values=child.of_values, lists=inner)
+        lists[attribute] = Nested(child.name, key, is_scalar_list=child.is_scalar_list, lists=inner)
     return lists
 
 

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ..load.destination_rows import Loaded
+from ..load.destination_rows import DestinationReader
 from ..records import Key, Record, count_rows, key_of, record_key, row_id
 from ..tables import Table
 from .accounting import LoadAccounting
@@ -67,7 +67,7 @@ class ArchiveTableLoader:
         copies: Knows the records that came before, in this archive.
     """
 
-    def __init__(self, table: Table, loaded: Loaded, copies: DuplicateIndex) -> None:
+    def __init__(self, table: Table, loaded: DestinationReader, copies: DuplicateIndex) -> None:
         self.table = table
         self.records: list[Record] = []
         self._row_ids: dict[Key, str] = {}
@@ -222,9 +222,9 @@ class ArchiveTableLoader:
         first, names = self.table.key[0], self.table.key
         for record in self._loaded.records(self.table, _first_parts(keys), first):
             known[key_of([record[n] for n in names])] = count_values(record)
-        handed = [self.table.hands_down.get(n, n) for n in names]
+        inherited = [self.table.inherited_columns.get(n, n) for n in names]
         for member in list(self.table.family())[1:]:
-            for row in self._loaded.rows(member.name, handed, handed[0], _first_parts(keys)):
+            for row in self._loaded.rows(member.name, inherited, inherited[0], _first_parts(keys)):
                 known[key_of(row)] += 1
         return known
 

@@ -13,10 +13,10 @@ from dlt.common.configuration import with_config
 
 from ..api.client import TrackerClient
 from ..api.errors import (
+    EndpointNotSupportedError,
+    ForbiddenError,
     InvalidRequestError,
-    NotOfferedError,
-    RefusedError,
-    UnfoundError,
+    NotFoundError,
     UnreadableError,
 )
 from ..extract.accounts import read_list
@@ -194,7 +194,7 @@ def _count_stories(client: TrackerClient, project_id: int) -> tuple[int | None, 
             return page.total, page.total
         new = {record.get("id") for record in records} - ids
         ids |= new
-        offset = next(iter(page.following_offsets(len(records))), None) if new else None
+        offset = next(iter(page.next_offsets(len(records))), None) if new else None
     return None, len(ids)
 
 
@@ -267,13 +267,13 @@ def _answer(client: TrackerClient, endpoint: Endpoint, of_id: int = 0, story_id:
     one_row = replace(endpoint, limit=endpoint.limit and 1)
     params = {"ids": str(story_id)} if endpoint is STORIES_BY_ID else None
     try:
-        page = client.page(one_row, asked=params, id=of_id, story_id=story_id)
+        page = client.page(one_row, extra_params=params, id=of_id, story_id=story_id)
         client.records(page)
-    except UnfoundError as error:
+    except NotFoundError as error:
         return f"not found: {error}"
-    except NotOfferedError:
+    except EndpointNotSupportedError:
         return "not supported by this server"
-    except RefusedError as error:
+    except ForbiddenError as error:
         return f"refused to this token: {error}"
     except InvalidRequestError as error:
         return f"not understood by this server: {error}"

@@ -20,7 +20,7 @@ from dlt.common.exceptions import MissingDependencyException
 from ..api.errors import MissingTokenError
 from ..errors import TrackerError
 from ..load.destinations import unknown_destination
-from ..settings import SHUT_DOWN
+from ..settings import SHUTDOWN_NOTICE
 
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system answers then; databases give its words."""
@@ -70,11 +70,11 @@ def reason(error: BaseException) -> str:
                 "it and run the same command again: it completes what was begun."
             )
         if "Cannot open file" in str(cause):
-            told = " ".join(str(cause).split())
+            details = " ".join(str(cause).split())
+            problem = details[details.index("Cannot open file") :]
             return (
-                f"{told[told.index('Cannot open file') :]}. Is there such a folder, and may you "
-                "write into it? DuckDB's file lies in that of the first run, or where "
-                "DESTINATION__DUCKDB__CREDENTIALS says."
+                f"{problem}. Check that the folder exists and can be written to. DuckDB's file is "
+                "in the folder of the first run, or where DESTINATION__DUCKDB__CREDENTIALS says."
             )
         if "Too many partitions produced" in str(cause):
             return (
@@ -108,7 +108,7 @@ def _missing_setting(error: ConfigFieldMissingException) -> str:
     if "api_token" in error.fields:
         return f"{MissingTokenError()} {_SAMPLE_HINT}"
     if "base_url" in error.fields:
-        return f"There is no base_url. {SHUT_DOWN}. Files are loaded with --archive."
+        return f"There is no base_url. {SHUTDOWN_NOTICE}. Files are loaded with --archive."
     names = ", ".join(_missing_fields(error))
     if error.spec_name.startswith("BigQuery") and not _is_installed("google.cloud.bigquery"):
         return (

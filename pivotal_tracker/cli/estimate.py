@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..settings import MAX_PAGE_SIZE, PAGES_AT_ONCE, PROJECT_ENDPOINTS
+from ..settings import MAX_PAGE_SIZE, MAX_PAGES_IN_FLIGHT, PROJECT_ENDPOINTS
 
 
 @dataclass(frozen=True)
@@ -71,4 +71,4 @@ def duration(requests: int, rate: float) -> str:
 
 def rate_without_limit(seconds_per_request: float) -> float:
     """Estimate the rate at which requests are answered, as so many are in flight at once."""
-    return PAGES_AT_ONCE / max(seconds_per_request, 0.001)
+    return MAX_PAGES_IN_FLIGHT / max(seconds_per_request, 0.001)

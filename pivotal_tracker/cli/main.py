@@ -19,8 +19,8 @@ from dlt.pipeline.trace import PipelineTrace
 
 from ..errors import TrackerError
 from ..extract.shards import Shard
-from ..load.dlt_defaults import set_defaults
-from ..load.people_from_tables import gather_people
+from ..load.dlt_defaults import apply_dlt_defaults
+from ..load.people_from_tables import refresh_people
 from ..load.row_counts import differences
 from ..redaction import redact, redact_values
 from ..settings import COMMENT_PART_SIZE
@@ -35,7 +35,7 @@ from ..views.comments import write_comments
 from .check import check_archives, check_server
 from .error_messages import causes_of, reason
 from .lock import AlreadyRunningError, alone
-from .notifications import keep_variables_from_sentry, tell_sentry, tell_slack
+from .notifications import capture_in_sentry, keep_variables_from_sentry, notify_slack
 from .options import parse_options, pipeline_name
 from .outcome import Outcome
 from .parts import load_remaining_parts
@@ -139,7 +139,7 @@ def _set_up_dlt(options: argparse.Namespace) -> None:
     if level:
         os.environ["RUNTIME__LOG_LEVEL"] = level
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
-    set_defaults()
+    apply_dlt_defaults()
     if options.shard is None:
         is_other_source = options.archive or options.sample
         shard = None if is_other_source else dlt.config.get("sources.pivotal_tracker.shard")
@@ -227,7 +227,7 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
     if outcome.written.total() or outcome.skipped or outcome.differences:
         # nobody needs to hear of a run that found nothing new
         place = f"{pipeline.pipeline_name}, dataset {pipeline.dataset_name}"
-        tell_slack(f"{place}. {remarks(outcome)}")
+        notify_slack(f"{place}. {remarks(outcome)}")
     return PARTLY_LOADED if outcome.is_partial else ALL_LOADED
 
 
@@ -246,9 +246,9 @@ def _load(
         raise
     outcome.differences = differences(pipeline, outcome.noted)
     # another shard's run would make them at the same time
-    if options.shard.has_accounts and outcome.has_loaded:
+    if options.shard.includes_account_data and outcome.has_loaded:
         write_comments(pipeline)
-    if not options.no_views and options.shard.has_accounts:
+    if not options.no_views and options.shard.includes_account_data:
         with pipeline.collector("Creating views"):
             outcome.views = create_views(pipeline)
 
@@ -261,7 +261,7 @@ def _run(
     if not options.archive:
         load_remaining_parts(loading, partial(_part, options, source), traces)
     if not options.shard.is_whole and "people" in source.selected_resources:
-        gather_people(loading.pipeline)
+        refresh_people(loading.pipeline)
     if options.attachments and not options.archive:
         files = pivotal_tracker_attachments(
             options.attachments, shard=str(options.shard), **options.source
@@ -276,8 +276,8 @@ def _notify_of_failure(options: argparse.Namespace, error: Exception) -> None:
     # without a package that its settings ask for, or with a file of settings that is not TOML, dlt
     # cannot read the settings
     with contextlib.suppress(ImportError, ConfigProviderException):
-        tell_slack(f"{pipeline_name(options)} failed. {reason(error)}")
-        tell_sentry(error)
+        notify_slack(f"{pipeline_name(options)} failed. {reason(error)}")
+        capture_in_sentry(error)
 
 
 def _server(options: argparse.Namespace, loading: Loading) -> DltSource:

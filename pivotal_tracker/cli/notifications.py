@@ -16,7 +16,7 @@ SECONDS_FOR_SLACK = 10
 """So long is waited for Slack; dlt's own sender would wait for ever, and the next run with it."""
 
 
-def tell_slack(text: str) -> None:
+def notify_slack(text: str) -> None:
     """Post to the channel of `[runtime] slack_incoming_hook`, if there is one.
 
     A message that cannot be delivered is a line in the log and no more.
@@ -36,7 +36,7 @@ def tell_slack(text: str) -> None:
         logger.error(f"Slack could not be told: {type(error).__name__}{answer}")
 
 
-def tell_sentry(error: BaseException) -> None:
+def capture_in_sentry(error: BaseException) -> None:
     """Send an error to the project of `[runtime] sentry_dsn`, if there is one.
 
     Args:

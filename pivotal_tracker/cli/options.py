@@ -13,7 +13,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from .. import __version__
 from ..errors import TrackerError
-from ..extract.deletions import Accepted
+from ..extract.deletions import AcceptedDeletions
 from ..extract.shards import Shard
 from ..sources import DERIVED_RESOURCES, RESOURCES
 from ..tables import ARCHIVE_TABLES
@@ -247,7 +247,7 @@ def _check_table_format(options: argparse.Namespace) -> str | None:
 
 def _check_accepted(options: argparse.Namespace) -> str | None:
     try:
-        Accepted(options.accept_deletions or ())
+        AcceptedDeletions(options.accept_deletions or ())
     except TrackerError as error:
         return f"--accept-deletions: {error}"
     return None

@@ -42,7 +42,7 @@ class Kept:
 
 
 Noted = dict[str, Any]
-"""What one resource noted: see `pivotal_tracker.extract.resource_reader.Reading`."""
+"""What one resource noted: see `pivotal_tracker.extract.resource_reader.ResourceReader`."""
 
 
 def metrics_by_resource(traces: Iterable[PipelineTrace]) -> dict[str, Noted]:
@@ -110,7 +110,7 @@ class Outcome:
         return bool(
             self.skipped
             or self.unread
-            or any(one.is_loss for one in self.differences)
+            or any(one.is_data_loss for one in self.differences)
             or self.has_rejected
             or self.pending
             or any(one.is_new for one in self.kept)
@@ -205,9 +205,9 @@ class Outcome:
     def incomplete(self) -> list[dict[str, Any]]:
         """The lists that gave fewer rows than the server announced."""
         return [
-            {"table": table, "project_id": int(project), **told}
+            {"table": table, "project_id": int(project), **list_counts}
             for table, each in self.noted.items()
-            for project, told in each.get("incomplete", {}).items()
+            for project, list_counts in each.get("incomplete", {}).items()
         ]
 
     @property
@@ -292,7 +292,9 @@ class Outcome:
             "not_given": self.not_given,
             "characters_replaced": counts["replaced"],
             "files": self.noted.get("attachment_files", {}).get("files"),
-            "differences": [asdict(one) | {"is_loss": one.is_loss} for one in self.differences],
+            "differences": [
+                asdict(one) | {"is_loss": one.is_data_loss} for one in self.differences
+            ],
             "findings": self.findings,
             "views_left_out": self.views.left_out if self.views else {},
         }

@@ -251,9 +251,9 @@ def _left_out(outcome: Outcome) -> list[str]:
 
 def _differing(outcome: Outcome) -> list[str]:
     """List the tables whose numbers of rows do not agree, lost rows first."""
-    differences = sorted(outcome.differences, key=lambda difference: not difference.is_loss)
+    differences = sorted(outcome.differences, key=lambda difference: not difference.is_data_loss)
     lines = [
-        f"{'Rows are missing' if difference.is_loss else 'Counted'}: {difference}"
+        f"{'Rows are missing' if difference.is_data_loss else 'Counted'}: {difference}"
         for difference in differences
     ]
     return _first_of(lines, "lists", "--summary FILE")

@@ -9,12 +9,12 @@ from typing import Any
 import dlt
 
 from ..api.client import TrackerClient
-from ..api.errors import NotOfferedError, RefusedError, UnreadableError
+from ..api.errors import EndpointNotSupportedError, ForbiddenError, UnreadableError
 from ..records import Key, Record, Tombstones, is_id, record_key, tombstones
 from ..settings import ACCOUNT_MEMBERSHIPS, ACCOUNTS, WORKSPACES, Endpoint
 from ..tables import Table
-from .deletions import is_doubtful, note_accepted, note_kept
-from .resource_reader import note_client
+from .deletions import is_doubtful, record_accepted, record_kept
+from .resource_reader import record_client_stats
 from .run import Run
 
 Records = Iterator[list[Record]]
@@ -35,7 +35,7 @@ class _List:
     empty: Collection[Key] = ()
 
 
-def workspaces_of(run: Run) -> Records:
+def read_workspaces(run: Run) -> Records:
     """What the resource `workspaces` yields."""
     metrics = dlt.current.resource_metrics()
 
@@ -50,7 +50,7 @@ def workspaces_of(run: Run) -> Records:
         run.finish("workspaces")
 
 
-def accounts_of(run: Run) -> Records:
+def read_accounts(run: Run) -> Records:
     """What the resource `accounts` yields."""
     metrics = dlt.current.resource_metrics()
 
@@ -65,7 +65,7 @@ def accounts_of(run: Run) -> Records:
         run.finish("accounts")
 
 
-def account_memberships_of(run: Run) -> Records:
+def read_account_memberships(run: Run) -> Records:
     """What the resource `account_memberships` yields for all accounts."""
     metrics = dlt.current.resource_metrics()
     table = run.table("account_memberships")
@@ -133,15 +133,15 @@ def read_list(
     client: TrackerClient, endpoint: Endpoint, metrics: dict[str, Any], account_id: int = 0
 ) -> list[Record] | None:
     """A list, or None with a word in the metrics: a plain member may not read an account."""
-    note_client(client, metrics)
+    record_client_stats(client, metrics)
     try:
         page = client.page(endpoint, id=account_id)
         records = client.records(page)
         # where a record was left out, one without a key says so
         return records + [{} for _ in client.rejected.get(page.path, ())]
-    except NotOfferedError as error:
+    except EndpointNotSupportedError as error:
         metrics["not_offered"] = str(error)
-    except RefusedError as error:
+    except ForbiddenError as error:
         metrics["not_permitted"] = str(error)
     except UnreadableError as error:
         metrics.setdefault("skipped", {})[str(account_id or "")] = str(error)
@@ -166,29 +166,29 @@ def _whole_list(run: Run, resource: str, read: Callable[[], _List | None]) -> Re
     table = run.table(resource)
     known = {} if run.is_replaced(resource) else run.loaded.row_ids(table)
     run.compare_with(resource, known)
-    held = known.keys() - run.loaded.from_archives(table)
+    existing = known.keys() - run.loaded.archive_keys(table)
     is_accepted = (None, resource) in run.accepted
-    missing = _missing(table, held, listed)
-    if not is_accepted and _doubtful(held, listed, missing):
+    missing = _missing(table, existing, listed)
+    if not is_accepted and _doubtful(existing, listed, missing):
         run.accounts = None
         listed = read() or listed
-        missing = _missing(table, held, listed)
+        missing = _missing(table, existing, listed)
     yield listed.records
-    kept = set[Key]() if is_accepted else _doubtful(held, listed, missing)
+    kept = set[Key]() if is_accepted else _doubtful(existing, listed, missing)
     _note(run, resource, kept, len(missing) if is_accepted else None)
     yield tombstones(table, missing - kept)
     run.collect_deleted({"kind": table.kind, "id": key, "project_id": 0} for key in missing - kept)
 
 
-def _missing(table: Table, held: Set[Key], listed: _List) -> set[Key]:
+def _missing(table: Table, existing: Set[Key], listed: _List) -> set[Key]:
     """The rows that the list lacks; none if one of its records may be any of them."""
     keys = {record_key(table, record) for record in listed.records}
-    return set() if None in keys else {*held} - keys - {*listed.unread}
+    return set() if None in keys else {*existing} - keys - {*listed.unread}
 
 
-def _doubtful(held: Set[Key], listed: _List, missing: set[Key]) -> set[Key]:
+def _doubtful(existing: Set[Key], listed: _List, missing: set[Key]) -> set[Key]:
     """Those of the missing rows that are kept: all, or those whose part of the list is empty."""
-    if is_doubtful(len(held), len(listed.records), len(missing)):
+    if is_doubtful(len(existing), len(listed.records), len(missing)):
         return missing
     return missing.intersection(listed.empty)
 
@@ -199,10 +199,10 @@ def _note(run: Run, resource: str, kept: set[Key], accepted: int | None) -> None
         return
     metrics = dlt.current.resource_metrics()
     if kept:
-        note_kept(dlt.current.resource_state(), metrics, None, len(kept))
+        record_kept(dlt.current.resource_state(), metrics, None, len(kept))
     else:
         # asking for the state of a resource makes one
         states = dlt.current.source_state().get("resources", {})
         states.get(resource, {}).pop("kept_since", None)
     if accepted is not None:
-        note_accepted(metrics, None, accepted)
+        record_accepted(metrics, None, accepted)

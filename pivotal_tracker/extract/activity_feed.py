@@ -8,10 +8,10 @@ from collections import defaultdict
 from ..api.client import TrackerClient
 from ..api.errors import UnreadableError
 from ..records import Record
-from ..settings import MOST_CHANGES, PROJECT_ENDPOINTS
+from ..settings import MAX_CHANGES, PROJECT_ENDPOINTS
 
 
-class Feeds:
+class ActivityFeed:
     """The activity of projects since a version, read once however many tables want it."""
 
     def __init__(self, client: TrackerClient) -> None:
@@ -46,13 +46,13 @@ class Feeds:
 
     def _since(self, project_id: int, version: int) -> list[Record] | None:
         # the one that made the version is asked for too: where it is missing, so may be others
-        asked = {"since_version": version - 1}
+        extra_params = {"since_version": version - 1}
         activities: dict[str, Record] = {}
         offset = 0
         while True:
             try:
                 get = self._client.later_page if offset else self._client.page
-                page = get(PROJECT_ENDPOINTS["activity"], offset, asked, id=project_id)
+                page = get(PROJECT_ENDPOINTS["activity"], offset, extra_params, id=project_id)
                 records = self._client.records(page)
             except UnreadableError:
                 return None
@@ -60,11 +60,11 @@ class Feeds:
             if not offset and not any(r.get("project_version") == version for r in records):
                 return None
             activities |= new
-            following = next(iter(page.following_offsets(len(records))), None)
+            following = next(iter(page.next_offsets(len(records))), None)
             if not new or following is None:
                 break
             offset = following
-            if len(activities) > MOST_CHANGES:
+            if len(activities) > MAX_CHANGES:
                 return None
         return [
             {"project_id": project_id, **activity}

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from typing import Any
 
-from ..activity import deletions_in
+from ..activity import deletions_from_activity
 from ..records import Key, Record
-from .list_reader import ProjectList
+from .list_reader import ProjectListReader
 
 
-class ActivityList(ProjectList):
+class ActivityReader(ProjectListReader):
     """The activity of a project: what is new since the last run, or all that the server has."""
 
     deletes_missing_rows = False
 
-    def first_job(self) -> Iterator[Any]:
+    def begin_reading(self) -> Iterator[Any]:
         """Take what the feed has since the last run, or reads its first page."""
         feed = self.changes()
-        return super().first_job() if feed is None else self._take_new(feed)
+        return super().begin_reading() if feed is None else self._take_new(feed)
 
-    def on_new_records(self, records: list[Record], held: Container[Key]) -> None:
+    def on_new_records(self, records: list[Record], existing: Container[Key]) -> None:
         """Note the people in activity, and what new activity says was deleted."""
-        super().on_new_records(records, held)
-        new = (record for record in records if record["guid"] not in held)
-        self.reading.run.collect_deleted(deletions_in(new))
+        super().on_new_records(records, existing)
+        new = (record for record in records if record["guid"] not in existing)
+        self.reading.run.collect_deleted(deletions_from_activity(new))
 
     def _take_new(self, feed: list[Record]) -> Iterator[Any]:
         self.take(feed)

@@ -13,10 +13,16 @@ import requests
 from .. import tables
 from ..api.client import TrackerClient
 from ..errors import TrackerError
-from ..load.attachment_storage import IncompleteFileError, described, file_path, part_of, save
+from ..load.attachment_storage import (
+    IncompleteFileError,
+    file_metadata,
+    file_path,
+    partial_path,
+    save,
+)
 from ..records import Record, Tombstones, tombstones
 from ..settings import COMMENT_FILES
-from .resource_reader import note_client
+from .resource_reader import record_client_stats
 from .run import Run
 
 _PIECE = 1 << 14
@@ -40,26 +46,26 @@ def attachment_records(
         project_ids: Only those of these projects; of all if not given.
     """
 
-    def is_meant(attachment: Record) -> bool:
+    def in_scope(attachment: Record) -> bool:
         project_id = attachment["project_id"]
         return project_id in run.shard and (project_ids is None or project_id in project_ids)
 
     metrics = dlt.current.resource_metrics()
-    note_client(run.client, metrics)
+    record_client_stats(run.client, metrics)
     metrics["files"] = {"kept": 0, "downloaded": 0, "bytes": 0, "problems": 0}
     yield Tombstones()
-    wanted = {one["id"]: one for one in filter(is_meant, _attachments(run))}
-    held = {row["id"]: row for row in filter(is_meant, _held(run))}
-    for attachment_id, row in held.items():
+    wanted = {one["id"]: one for one in filter(in_scope, _attachments(run))}
+    existing = {row["id"]: row for row in filter(in_scope, _held(run))}
+    for attachment_id, row in existing.items():
         if row["_source"] is not None:
             # it came from an archive, with what there is to know of it
             wanted.pop(attachment_id, None)
     yield tombstones(
         tables.ATTACHMENT_FILES,
-        [key for key, row in held.items() if row["_source"] is None and key not in wanted],
+        [key for key, row in existing.items() if row["_source"] is None and key not in wanted],
     )
     for attachment in wanted.values():
-        row = held.get(attachment["id"], {})
+        row = existing.get(attachment["id"], {})
         if _is_there(file_path(folder, attachment), row):
             metrics["files"]["kept"] += 1
         else:
@@ -96,7 +102,7 @@ def _job(
     try:
         if not (path.is_file() and size in (None, path.stat().st_size)):
             _download(run.client, attachment, path)
-        record |= described(path)
+        record |= file_metadata(path)
     except TrackerError as error:
         record["problem"] = str(error)
     return _take(run, record, files)
@@ -105,7 +111,7 @@ def _job(
 def _take(run: Run, record: Record, files: dict[str, int]) -> Iterator[list[Record]]:
     files["problems" if "problem" in record else "downloaded"] += 1
     files["bytes"] += record.get("size", 0)
-    yield run.with_known_rows("attachment_files", [record])
+    yield run.look_up_rows("attachment_files", [record])
 
 
 def _download(client: TrackerClient, attachment: Record, path: Path) -> None:
@@ -118,46 +124,48 @@ def _download(client: TrackerClient, attachment: Record, path: Path) -> None:
     if not address:
         raise TrackerError("The server gave no address for it.")
     try:
-        _bring(client, address, attachment, path)
+        _download_with_resume(client, address, attachment, path)
     except TrackerError as problem:
         # some were to be had only so: the address asked for a login of another kind
         signed = _signed_address(client, attachment)
         if signed is None:
             raise
         try:
-            _bring(client, signed, attachment, path)
+            _download_with_resume(client, signed, attachment, path)
         except TrackerError:
             raise problem from None
 
 
-def _bring(client: TrackerClient, address: str, attachment: Record, path: Path) -> None:
+def _download_with_resume(
+    client: TrackerClient, address: str, attachment: Record, path: Path
+) -> None:
     """Ask for a file until it is whole, going on where an answer broke off."""
     size = attachment.get("size")
-    for is_last in (*(False for _ in range(client.most_attempts - 1)), True):
+    for is_last in (*(False for _ in range(client.max_attempts - 1)), True):
         try:
-            with client.file(address, _begun(part_of(path), size)) as response:
+            with client.file(address, _resume_offset(partial_path(path), size)) as response:
                 is_rest = response.status_code == requests.codes.partial
-                begin = _begun(part_of(path), size) if is_rest else 0
+                begin = _resume_offset(partial_path(path), size) if is_rest else 0
                 save(response.iter_content(_PIECE), path, size, begin=begin)
         except (IncompleteFileError, requests.RequestException) as error:
-            if is_last or not _may_go_on(error, part_of(path)):
-                raise _as_problem(error) from error
+            if is_last or not _can_resume(error, partial_path(path)):
+                raise _to_tracker_error(error) from error
         else:
             return
 
 
-def _begun(part: Path, size: int | None) -> int:
+def _resume_offset(part: Path, size: int | None) -> int:
     """How many bytes an earlier try has left to go on from."""
     written = part.stat().st_size if part.is_file() and size is not None else 0
     return written if written < (size or 0) else 0
 
 
-def _may_go_on(error: Exception, part: Path) -> bool:
+def _can_resume(error: Exception, part: Path) -> bool:
     """Whether the rest of a file may still come: not where what came was no part of it."""
     return isinstance(error, requests.RequestException) or part.is_file()
 
 
-def _as_problem(error: Exception) -> TrackerError:
+def _to_tracker_error(error: Exception) -> TrackerError:
     if isinstance(error, TrackerError):
         return error
     return IncompleteFileError(f"The connection broke off: {type(error).__name__}.")

@@ -8,45 +8,47 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..activity import Touched, touched_by
+from ..activity import ChangeSet, changes_from_activity
 from ..api.pages import Page
-from ..records import Key, Record, in_tracker_words
-from .list_reader import ProjectList
+from ..records import Key, Record, from_litetracker
+from .list_reader import ProjectListReader
 from .resource_reader import State
 
 
-class DailyList(ProjectList):
+class DailyReader(ProjectListReader):
     """A list that changes with the days too: read again when one has passed in the project."""
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
         """All, if the project's settings changed, such as the day on which it starts."""
-        touched = touched_by(self.earlier_changes() or ())
+        touched = changes_from_activity(self.earlier_changes() or ())
         return set(missing) if touched.project else set()
 
     def needs_read(self) -> bool:
         """Whether the project's version moved, or a day passed in its time zone."""
-        return super().needs_read() or self.before.get("day") != today_in(self.project)
+        return super().needs_read() or self.before.get("day") != local_date(self.project)
 
-    def remembered(self) -> State:
+    def next_state(self) -> State:
         """The project's version, and the day."""
-        return {**super().remembered(), "day": today_in(self.project)}
+        return {**super().next_state(), "day": local_date(self.project)}
 
 
-class IterationList(DailyList):
+class IterationReader(DailyReader):
     """The iterations of a project: the current one and the later ones.
 
     Those that were done when they were last read are read again only if something that they hold
     was touched since.
     """
 
-    def first_job(self) -> Iterator[Any]:
+    def begin_reading(self) -> Iterator[Any]:
         """Find what was touched; what it returns reads on from the first that may have changed."""
         feed = self.changes()
-        return super().first_job() if feed is None else self._read_on(touched_by(feed))
+        return (
+            super().begin_reading() if feed is None else self._read_on(changes_from_activity(feed))
+        )
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
         """All, if the project's settings changed, or some iterations are left and stories moved."""
-        touched = touched_by(self.earlier_changes() or ())
+        touched = changes_from_activity(self.earlier_changes() or ())
         is_explained = touched.project or (self.own and touched.stories)
         return set(missing) if is_explained else set()
 
@@ -54,28 +56,28 @@ class IterationList(DailyList):
         """What the destination holds of the iterations that are read."""
         return {key: row_id for key, row_id in super().known().items() if key[1] > self.start}
 
-    def remembered(self) -> State:
+    def next_state(self) -> State:
         """The number of the iteration that is current, with what a daily list remembers."""
-        return {**super().remembered(), "current": self.project.get("current_iteration_number")}
+        return {**super().next_state(), "current": self.project.get("current_iteration_number")}
 
     def records(self, page: Page) -> list[Record]:
         """Iterations with `story_ids`, also where the server gives only whole `stories`."""
         return [_with_story_ids(record) for record in super().records(page)]
 
-    def _read_on(self, touched: Touched) -> Iterator[Any]:
+    def _read_on(self, touched: ChangeSet) -> Iterator[Any]:
         self.start = self._first_touched(touched) - 1
         self._pending_pages += 1
-        yield from self.reading.begin([partial(self._page_at, self.start)])
+        yield from self.reading.begin([partial(self._fetch_offset, self.start)])
         yield from self.skip()
 
-    def _first_touched(self, touched: Touched) -> int:
+    def _first_touched(self, touched: ChangeSet) -> int:
         """The number of the first iteration to read."""
         current, now = self.before.get("current"), self.project.get("current_iteration_number")
         if not current or not now or touched.everything or touched.project:
             return 1
         return max(1, min([int(current), int(now), *touched.iterations, *self._of(touched)]))
 
-    def _of(self, touched: Touched) -> Iterator[int]:
+    def _of(self, touched: ChangeSet) -> Iterator[int]:
         """The iterations that held a touched story, or hold one by the time of its acceptance."""
         loaded, name = self.reading.run.loaded, self.reading.table.name
         columns = ["project_id", "iteration_number"]
@@ -93,11 +95,11 @@ def _with_story_ids(iteration: Record) -> Record:
     stories = iteration.get("stories")
     if not isinstance(stories, list):
         return iteration
-    ids = [s["id"] for s in map(in_tracker_words, stories) if isinstance(s.get("id"), int)]
+    ids = [s["id"] for s in map(from_litetracker, stories) if isinstance(s.get("id"), int)]
     return {k: v for k, v in iteration.items() if k != "stories"} | {"story_ids": ids}
 
 
-def today_in(project: Record) -> str:
+def local_date(project: Record) -> str:
     """The date that it is in a project's time zone, ISO 8601; in UTC where that is not known."""
     zone = project.get("time_zone")
     name = zone.get("olson_name") if isinstance(zone, dict) else None

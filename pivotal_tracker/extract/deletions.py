@@ -19,20 +19,20 @@ MIN_LOST = 10
 """A list that still has rows is doubted if at least so many are missing, and over half of them."""
 
 
-def is_doubtful(held: int, listed: int, unexplained: int) -> bool:
+def is_doubtful(existing: int, listed: int, unexplained: int) -> bool:
     """Check whether the rows that a list lacks are more likely an error than deletions.
 
     Args:
-        held: How many rows of the list the destination holds.
+        existing: How many rows of the list the destination holds.
         listed: How many rows the list has now.
         unexplained: How many rows it lacks without activity that says why.
     """
     if not unexplained:
         return False
-    return not listed or (unexplained >= MIN_LOST and 2 * unexplained > held)
+    return not listed or (unexplained >= MIN_LOST and 2 * unexplained > existing)
 
 
-def note_kept(
+def record_kept(
     state: dict[str, Any], metrics: dict[str, Any], project_id: int | None, rows: int
 ) -> None:
     """Note that rows were kept although their list lacks them.
@@ -49,7 +49,7 @@ def note_kept(
     metrics.setdefault("kept", {})[_name(project_id)] = kept
 
 
-def note_accepted(metrics: dict[str, Any], project_id: int | None, rows: int) -> None:
+def record_accepted(metrics: dict[str, Any], project_id: int | None, rows: int) -> None:
     """Note how many rows were deleted because the user has accepted it."""
     metrics.setdefault("accepted", {})[_name(project_id)] = rows
 
@@ -58,7 +58,7 @@ def _name(project_id: int | None) -> str:
     return "" if project_id is None else str(project_id)
 
 
-class Accepted:
+class AcceptedDeletions:
     """The lists whose deletions the user accepts in this run.
 
     Args:

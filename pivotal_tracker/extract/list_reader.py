@@ -9,18 +9,18 @@ from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from ..activity import deletions_in
+from ..activity import deletions_from_activity
 from ..api.client import TrackerClient
-from ..api.errors import NotOfferedError, UnreadableError
+from ..api.errors import EndpointNotSupportedError, UnreadableError
 from ..api.pages import Page
 from ..errors import TrackerError
-from ..records import Key, Record, days_of, in_tracker_words, record_key
-from ..settings import MOST_ROWS
-from .deletions import explained_by, is_doubtful, note_accepted, note_kept
-from .resource_reader import Job, Reading, State
+from ..records import Key, Record, expand_daily_history, from_litetracker, record_key
+from ..settings import MAX_LIST_ROWS
+from .deletions import explained_by, is_doubtful, record_accepted, record_kept
+from .resource_reader import Job, ResourceReader, State
 
 
-class ProjectList:
+class ProjectListReader:
     """One list of one project: read whole, page by page, and compared with what was loaded.
 
     Args:
@@ -31,7 +31,7 @@ class ProjectList:
     deletes_missing_rows = True
     """Whether what the server has no more is deleted."""
 
-    def __init__(self, reading: Reading, project: Record) -> None:
+    def __init__(self, reading: ResourceReader, project: Record) -> None:
         self.reading = reading
         self.project_id: int = project["id"]
         self.project = project
@@ -65,7 +65,7 @@ class ProjectList:
         version = self.project.get("version")
         return version is None or self.before.get("version") != version or self.is_accepted
 
-    def first_job(self) -> Iterator[Any]:
+    def begin_reading(self) -> Iterator[Any]:
         """Read the first page; what it returns takes its rows and says which pages follow."""
         return self.process_page(self.read(self.start))
 
@@ -84,7 +84,7 @@ class ProjectList:
     def forget(self, keys: Iterable[Key]) -> None:
         """Have the next run read records again, by their keys, that could not be written."""
 
-    def remembered(self) -> State:
+    def next_state(self) -> State:
         """What is remembered of the list until the next run."""
         return {"version": self.project.get("version")}
 
@@ -117,14 +117,17 @@ class ProjectList:
         return self.reading.run.client
 
     @property
-    def held(self) -> dict[Key, str]:
+    def existing(self) -> dict[Key, str]:
         """The `_dlt_id` of the list's rows in the destination; for dlt's own thread only."""
         if self._known is None:
             reading = self.reading
             # a refresh is also what helps where the tables are not as they should be
             knows = reading.compares and (
                 not reading.run.full_refresh
-                or (reading.run.loaded.has_all_of(reading.table) and not reading.run.only_adds)
+                or (
+                    reading.run.loaded.has_table_family(reading.table)
+                    and not reading.run.is_append_only
+                )
             )
             self._known = self.known() if knows else {}
             reading.run.compare_with(reading.name, self._known)
@@ -137,7 +140,9 @@ class ProjectList:
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
         """Those of the missing keys of which activity says that they were deleted or moved."""
-        return explained_by(self.reading.table, missing, deletions_in(self.earlier_changes() or ()))
+        return explained_by(
+            self.reading.table, missing, deletions_from_activity(self.earlier_changes() or ())
+        )
 
     def earlier_changes(self) -> list[Record] | None:
         """The activity since the list was last read completely, also in a full refresh."""
@@ -148,12 +153,12 @@ class ProjectList:
 
     def unexplained(self, missing: Collection[Key]) -> list[Key]:
         """The missing keys that may not be deleted: empty unless the list is doubtful."""
-        listed, held = len(self.own), len(self.held)
-        if self.is_accepted or not is_doubtful(held, listed, len(missing)):
+        listed, existing = len(self.own), len(self.existing)
+        if self.is_accepted or not is_doubtful(existing, listed, len(missing)):
             return []
         explained = self.explained(missing)
         unexplained = [key for key in missing if key not in explained]
-        return unexplained if is_doubtful(held, listed, len(unexplained)) else []
+        return unexplained if is_doubtful(existing, listed, len(unexplained)) else []
 
     def repeat(self) -> Iterator[Any]:
         """Read the whole list again."""
@@ -161,7 +166,7 @@ class ProjectList:
         self.own, self._seen_keys, self.versions = set(), set(), set()
         self.pages, self._end_offset, self._total, self._unusable = 0, math.inf, None, 0
         self._pending_pages += 1
-        yield from self.reading.begin([partial(self._page_at, self.start)])
+        yield from self.reading.begin([partial(self._fetch_offset, self.start)])
 
     @property
     def rows_missing(self) -> int:
@@ -179,7 +184,7 @@ class ProjectList:
         keys = sorted(map(str, self.own))
         digest = hashlib.blake2b("\n".join(keys).encode(), digest_size=8).hexdigest()
         is_same = self.before.get("incomplete") == digest
-        state = self.remembered() if is_same else self.before
+        state = self.next_state() if is_same else self.before
         self.reading.remember(self.project_id, {**state, "incomplete": digest})
         self.reading.metrics.setdefault("incomplete", {})[str(self.project_id)] = {
             "rows": len(self.own),
@@ -190,11 +195,11 @@ class ProjectList:
     def keep(self, keys: Collection[Key]) -> None:
         """Note that rows are kept, and do not advance what is remembered of the list."""
         state = self.reading.state.setdefault(str(self.project_id), {})
-        note_kept(state, self.reading.metrics, self.project_id, len(keys))
+        record_kept(state, self.reading.metrics, self.project_id, len(keys))
 
     def missing(self) -> list[Key]:
         """The keys in the destination that this list does not have (any more)."""
-        return [key for key in self.held if key not in self.own]
+        return [key for key in self.existing if key not in self.own]
 
     def settle(self) -> Iterator[Any]:
         """Delete what is gone, and remember what was read; keep rows where that is doubtful."""
@@ -217,14 +222,14 @@ class ProjectList:
     def _settle(self, missing: list[Key], kept: list[Key]) -> None:
         gone = set(missing).difference(kept)
         if self.is_accepted:
-            note_accepted(self.reading.metrics, self.project_id, len(gone))
+            record_accepted(self.reading.metrics, self.project_id, len(gone))
         self.mark_missing(gone)
         if kept:
             self.keep(kept)
             return
         if not self.start and self.pages:
             self._record_row_count()
-        self.reading.remember(self.project_id, self.remembered())
+        self.reading.remember(self.project_id, self.next_state())
 
     def _record_row_count(self) -> None:
         """Note how many rows the whole list has, for them to be counted when they are loaded."""
@@ -240,10 +245,10 @@ class ProjectList:
             return None
         try:
             return self.fetch(offset)
-        except NotOfferedError as error:
+        except EndpointNotSupportedError as error:
             reading.record_unsupported(self.project_id, error)
         except UnreadableError as error:
-            self.note_skipped(error)
+            self.record_skipped(error)
         return None
 
     def fetch(self, offset: int) -> Page:
@@ -255,7 +260,7 @@ class ProjectList:
         get = self.client.page if offset == self.start else self.client.later_page
         return get(self.reading.endpoint, offset, id=self.project_id)
 
-    def note_skipped(self, error: TrackerError) -> None:
+    def record_skipped(self, error: TrackerError) -> None:
         """Leave the list to the next run: what cannot be read now is not gone."""
         self._complete = False
         self.reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
@@ -296,7 +301,7 @@ class ProjectList:
 
     def take(self, records: Iterable[Record]) -> None:
         """Add records that no list has brought before."""
-        held, fresh = self.held, []
+        existing, fresh = self.existing, []
         for record in self.normalize_records(records):
             key = record_key(self.reading.table, record)
             if key is None:
@@ -309,18 +314,18 @@ class ProjectList:
                 self.taken[record.get("project_id")] += 1
                 fresh.append(record)
         self.reading.add(fresh)
-        self.on_new_records(fresh, held)
+        self.on_new_records(fresh, existing)
 
     def normalize_records(self, records: Iterable[Record]) -> Iterator[Record]:
         """Records in Tracker's words, each with its project."""
-        return ({"project_id": self.project_id, **in_tracker_words(r)} for r in records)
+        return ({"project_id": self.project_id, **from_litetracker(r)} for r in records)
 
-    def on_new_records(self, records: list[Record], held: Container[Key]) -> None:
+    def on_new_records(self, records: list[Record], existing: Container[Key]) -> None:
         """Note what records say of others.
 
         Args:
             records: Those that no list has brought before.
-            held: The keys of those that the destination holds.
+            existing: The keys of those that the destination holds.
         """
         self.reading.run.collect_people(self.reading.name, records)
 
@@ -328,7 +333,7 @@ class ProjectList:
         """The records of a page."""
         records = self.client.records(page)
         if len(records) == 1 and records[0].get("kind") == "daily_history_container":
-            return days_of(records[0])
+            return expand_daily_history(records[0])
         return records
 
     def _records_of(self, page: Page) -> list[Record]:
@@ -336,12 +341,12 @@ class ProjectList:
         try:
             records = self.records(page)
             self._unusable += len(self.client.rejected.get(page.path, ()))
-        except NotOfferedError as error:
+        except EndpointNotSupportedError as error:
             self.reading.metrics["not_offered"] = str(error)
             self._complete = False
             return []
         except UnreadableError as error:
-            self.note_skipped(error)
+            self.record_skipped(error)
             return []
         self.reading.answered = True
         self.reading.record_attributes(records)
@@ -371,7 +376,7 @@ class ProjectList:
     def _next_jobs_after(self, page: Page, returned: int, until: int | None) -> Iterator[Job]:
         offsets: Sequence[int] = ()
         if page.offset < self._end_offset:
-            offsets = page.following_offsets(returned)
+            offsets = page.next_offsets(returned)
         if page.offset != self.start and self._total is not None:
             # the first page announced them all, unless this one is shorter than announced
             self._total = min(self._total, self._total if page.total is None else page.total)
@@ -391,12 +396,14 @@ class ProjectList:
                 self._pending_pages -= len(offsets) - done - 1
                 yield self.skip
                 return
-            yield partial(self._page_at, offset, until)
+            yield partial(self._fetch_offset, offset, until)
 
-    def _page_at(self, offset: int, until: int | None = None) -> Iterator[Any]:
+    def _fetch_offset(self, offset: int, until: int | None = None) -> Iterator[Any]:
         """Read another page, unless the list has turned out to end before it."""
-        if offset > MOST_ROWS:
-            self.note_skipped(TrackerError(f"The list has not ended after {MOST_ROWS:,} rows."))
+        if offset > MAX_LIST_ROWS:
+            self.record_skipped(
+                TrackerError(f"The list has not ended after {MAX_LIST_ROWS:,} rows.")
+            )
             return self.skip()
         if offset >= self._end_offset:
             return self.skip()

@@ -11,10 +11,10 @@ import dlt
 from ..api.client import TrackerClient
 from ..api.errors import FailedRequestError, UnreadableError
 from ..errors import TrackerError
-from ..records import Key, Record, Tombstones, in_tracker_words, is_id
+from ..records import Key, Record, Tombstones, from_litetracker, is_id
 from ..settings import ONE_PROJECT, PROJECTS
 from ..tables import LOAD_REPORT
-from .resource_reader import note_client
+from .resource_reader import record_client_stats
 from .run import Run
 from .shards import Shard
 
@@ -38,7 +38,7 @@ def listed_projects(client: TrackerClient) -> list[Record]:
     projects = []
     for record in listed:
         if is_id(record.get("id")):
-            projects.append(in_tracker_words(record))
+            projects.append(from_litetracker(record))
         else:
             shown = _shown(record.get("id"))
             client.reject(PROJECTS.path, f"a project has {shown} where an id is expected")
@@ -65,7 +65,7 @@ def project_list(
     Returns:
         Project records in Tracker's words, and the ids of the projects that other shards read.
     """
-    note_client(client, metrics)
+    record_client_stats(client, metrics)
     records = {r["id"]: r for r in listed_projects(client)}
     wanted = list(dict.fromkeys(records if project_ids is None else project_ids))
     skipped = metrics.setdefault("skipped", {})
@@ -74,7 +74,7 @@ def project_list(
             try:
                 page = client.page(ONE_PROJECT, id=project_id)
                 for record in client.records(page):
-                    records[project_id] = {**in_tracker_words(record), "id": project_id}
+                    records[project_id] = {**from_litetracker(record), "id": project_id}
             except UnreadableError as error:
                 skipped[str(project_id)] = str(error)
     own = [records[one] for one in wanted if one in records and one in shard]
@@ -89,10 +89,10 @@ def project_records(run: Run, projects: list[Record]) -> Iterator[Any]:
         projects: Those of the list that are loaded.
     """
     metrics = dlt.current.resource_metrics()
-    note_client(run.client, metrics)
-    run.note_listed(projects, metrics)
+    record_client_stats(run.client, metrics)
+    run.record_project_list(projects, metrics)
     yield Tombstones()
-    yield run.with_known_rows("projects", projects)
+    yield run.look_up_rows("projects", projects)
     table, vanished = run.table("projects"), set[Key]()
     # a project may be missing because its record could not be read
     is_whole = run.listed is not None and not run.client.rejected.get(PROJECTS.path)
@@ -100,13 +100,13 @@ def project_records(run: Run, projects: list[Record]) -> Iterator[Any]:
         known = run.loaded.row_ids(table)
         vanished = {key for key in known if key in run.shard and key not in run.listed}
         # what came from files was never in the list
-        vanished -= run.loaded.from_archives(table)
+        vanished -= run.loaded.archive_keys(table)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     rows = run.loaded.records(table, vanished)
     newly_vanished = [{**row, _NOT_SEEN: now} for row in rows if row.get(_NOT_SEEN) is None]
-    yield run.with_known_rows("projects", newly_vanished)
+    yield run.look_up_rows("projects", newly_vanished)
     metrics["vanished"] = sorted(vanished)
     if run.loaded.has(LOAD_REPORT.name):
         yield from run.wait_for_others("projects")
-        yield run.with_known_rows("projects", run.joined_projects())
+        yield run.look_up_rows("projects", run.linked_project_records())
     run.finish("projects")

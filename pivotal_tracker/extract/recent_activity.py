@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..activity import is_time
+from ..activity import is_iso_timestamp
 from ..api.client import TrackerClient
-from ..api.errors import NotOfferedError, UnreadableError
+from ..api.errors import EndpointNotSupportedError, UnreadableError
 from ..records import Record
 from ..settings import ACTIVITY_OVERLAP, MAX_CURSOR_GUIDS, MAX_NEW_ACTIVITY, RECENT_ACTIVITY
 
@@ -139,7 +139,9 @@ class RecentActivity:
         page: list[Record] = []
         try:
             for page in self._pages(project_id, {}):
-                times = [one["occurred_at"] for one in page if is_time(one.get("occurred_at"))]
+                times = [
+                    one["occurred_at"] for one in page if is_iso_timestamp(one.get("occurred_at"))
+                ]
                 if times and _parsed(times[0]) > _parsed(times[-1]):
                     break
         except UnreadableError:
@@ -164,14 +166,14 @@ class RecentActivity:
     ) -> tuple[list[Record], int | None]:
         """The records of a page, and where the next one begins."""
         if not self.is_supported:
-            raise NotOfferedError("The server has no activity.")
+            raise EndpointNotSupportedError("The server has no activity.")
         try:
             page = self._client.page(RECENT_ACTIVITY, offset, params, id=project_id)
-        except NotOfferedError as error:
-            self.is_supported = type(error) is not NotOfferedError
+        except EndpointNotSupportedError as error:
+            self.is_supported = type(error) is not EndpointNotSupportedError
             raise
         records = self._client.records(page)
-        return records, next(iter(page.following_offsets(len(records))), None)
+        return records, next(iter(page.next_offsets(len(records))), None)
 
 
 def _parsed(time: str) -> datetime:
@@ -180,9 +182,9 @@ def _parsed(time: str) -> datetime:
 
 def _is_past(time: Any) -> bool:
     """Whether a value is a time that has been, wherever the server's clock is."""
-    return is_time(time) and _parsed(time) < datetime.now(UTC) + timedelta(days=1)
+    return is_iso_timestamp(time) and _parsed(time) < datetime.now(UTC) + timedelta(days=1)
 
 
 def _is_before(activity: Record, start: datetime | None) -> bool:
     time = activity.get("occurred_at")
-    return start is not None and is_time(time) and _parsed(time) < start
+    return start is not None and is_iso_timestamp(time) and _parsed(time) < start

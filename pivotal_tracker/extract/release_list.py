@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ..activity import touched_by
+from ..activity import changes_from_activity
 from ..records import Key
-from .list_reader import ProjectList
+from .list_reader import ProjectListReader
 
 
-class ReleaseList(ProjectList):
+class ReleaseReader(ProjectListReader):
     """The releases of a project: those of its stories that are of that type."""
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
         """Those that activity names as stories or releases."""
-        return touched_by(self.earlier_changes() or ()).stories.intersection(missing)
+        return changes_from_activity(self.earlier_changes() or ()).stories.intersection(missing)

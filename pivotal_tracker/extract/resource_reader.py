@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..api.client import TrackerClient
-from ..api.errors import NotOfferedError, PerhapsNotOfferedError
-from ..load.destination_rows import KnownRows
+from ..api.errors import AmbiguousNotFoundError, EndpointNotSupportedError
+from ..load.destination_rows import RowIdCache
 from ..records import Key, Record, Tombstones, tombstones
-from ..settings import BATCH_SIZE, PAGES_AT_ONCE, Endpoint
+from ..settings import BATCH_SIZE, MAX_PAGES_IN_FLIGHT, Endpoint
 from ..tables import LOAD_REPORT, Table
 from .run import Run
 
 if TYPE_CHECKING:
-    from .list_reader import ProjectList
+    from .list_reader import ProjectListReader
 
 STORIES = "stories"
 
@@ -34,7 +34,7 @@ State = dict[str, Any]
 
 
 @dataclass
-class Reading:
+class ResourceReader:
     """One table's reading of all projects.
 
     Attributes:
@@ -59,14 +59,14 @@ class Reading:
     state: dict[str, State]
     metrics: dict[str, Any]
     seen: set[Key] = field(default_factory=set)
-    known: KnownRows = field(init=False)
+    known: RowIdCache = field(init=False)
     answered: bool = False
     _records: list[Record] = field(default_factory=list)
     _unsupported_projects: dict[str, str] = field(default_factory=dict)
     _seen_attributes: set[str] = field(default_factory=set)
     _missing: dict[Key, int] = field(default_factory=dict)
     _earlier: dict[str, State] = field(default_factory=dict)
-    _lists: Sequence[ProjectList] = ()
+    _lists: Sequence[ProjectListReader] = ()
     _queue: deque[Iterator[Job]] = field(default_factory=deque)
     _in_flight: int = 0
     _is_finished: bool = False
@@ -86,9 +86,9 @@ class Reading:
         """Whether there may be rows in the destination to compare records with."""
         return self.run.compares and not self.reads_everything
 
-    def items(self, lists: Sequence[ProjectList]) -> Iterator[Any]:
+    def items(self, lists: Sequence[ProjectListReader]) -> Iterator[Any]:
         """What the resource yields: the first jobs of the projects' lists, and what follows."""
-        note_client(self.run.client, self.metrics)
+        record_client_stats(self.run.client, self.metrics)
         yield Tombstones()
         if reason := self.run.server.unsupported(self.name):
             self.metrics["not_offered"] = reason
@@ -97,9 +97,9 @@ class Reading:
         to_read = [one for one in lists if self.reads_everything or one.needs_read()]
         self._lists = to_read
         whole = (one.project_id for one in to_read if one.will_read_all)
-        self.known = KnownRows(self.run.loaded, self.table, whole)
+        self.known = RowIdCache(self.run.loaded, self.table, whole)
         self.metrics["unchanged"] = len(lists) - len(to_read)
-        yield from self.begin(one.first_job for one in to_read)
+        yield from self.begin(one.begin_reading for one in to_read)
         if not to_read:
             yield from self._finish()
 
@@ -140,7 +140,7 @@ class Reading:
         projects = {r["id"]: r["project_id"] for r in records if r["id"] not in known}
         found = loaded.row_ids(self.table, "id", projects)
         if self.name == STORIES:
-            self.run.join_projects({key: projects[key] for key in found})
+            self.run.link_archive_projects({key: projects[key] for key in found})
         return found
 
     def count_unusable(self) -> None:
@@ -152,10 +152,10 @@ class Reading:
         """Note that a project has these no more; they may yet be met in another."""
         self._missing |= dict.fromkeys(keys, project_id)
 
-    def record_unsupported(self, project_id: int, error: NotOfferedError) -> None:
+    def record_unsupported(self, project_id: int, error: EndpointNotSupportedError) -> None:
         """Note that a project's list is not there: offered to nobody, or missing of this one."""
         self._unsupported_projects[str(project_id)] = str(error)
-        is_certain = not isinstance(error, PerhapsNotOfferedError)
+        is_certain = not isinstance(error, AmbiguousNotFoundError)
         if is_certain or (
             not self.answered and len(self._unsupported_projects) >= UNSUPPORTED_THRESHOLD
         ):
@@ -213,8 +213,8 @@ class Reading:
 
     def _record_unsupported_lists(self) -> None:
         """Note which lists the server has not, for all projects or for some."""
-        asked = {field.partition("(")[0] for field in self.endpoint.fields}
-        lists = asked & self.table.nested.keys() - self.run.client.refused_fields
+        requested = {field.partition("(")[0] for field in self.endpoint.fields}
+        lists = requested & self.table.nested.keys() - self.run.client.refused_fields
         if self._seen_attributes:
             self.metrics["not_given"] = sorted(lists - self._seen_attributes)
         if self._unsupported_projects and self.answered and "not_offered" not in self.metrics:
@@ -224,7 +224,7 @@ class Reading:
 
     def _next_jobs(self) -> Iterator[Job]:
         # dlt keeps whatever its pool has done until there is time for it, so the line is held here
-        while self._queue and self._in_flight < PAGES_AT_ONCE:
+        while self._queue and self._in_flight < MAX_PAGES_IN_FLIGHT:
             job = next(self._queue[0], None)
             if job is None:
                 self._queue.popleft()
@@ -233,7 +233,7 @@ class Reading:
                 yield job
 
 
-def note_client(client: TrackerClient, metrics: dict[str, Any]) -> None:
+def record_client_stats(client: TrackerClient, metrics: dict[str, Any]) -> None:
     """Note what a client counts and is refused, so that it ends in dlt's trace of the run."""
     metrics["counts"] = client.counts
     metrics["refused_fields"] = client.refused_fields

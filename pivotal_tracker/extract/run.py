@@ -9,13 +9,13 @@ from typing import Any
 import dlt
 
 from .. import tables
-from ..activity import deletions_in
+from ..activity import deletions_from_activity
 from ..api.client import TrackerClient
 from ..load.extraction import Extraction
 from ..records import Key, Record, record_key
 from ..settings import ACCOUNT_LISTS
 from ..tables import Table
-from .activity_feed import Feeds
+from .activity_feed import ActivityFeed
 from .recent_activity import RecentActivity
 from .server_memory import ServerMemory
 from .shards import Shard
@@ -64,21 +64,21 @@ class Run(Extraction):
             client,
             wanted=comments_one_by_one and not self.server.unsupported(_COMMENTS),
             # what is in plain files cannot be added to by a later run
-            limit=None if self.only_adds else max_commented_stories,
+            limit=None if self.is_append_only else max_commented_stories,
         )
         self.recheck_days = recheck_days
         self.recent = RecentActivity(client)
         self.recent.is_supported = not self.server.unsupported("activity")
         self.shard = shard
         self.listed: set[int] | None = None
-        self.elsewhere: set[int] = set()
-        self.feeds = Feeds(client)
+        self.other_shard_project_ids: set[int] = set()
+        self.feeds = ActivityFeed(client)
         self.full_refresh = full_refresh
         self.accepted = accepted
         self.list_metrics: dict[str, dict[str, Any]] = {"projects": {}, "accounts": {}}
         self.accounts: tuple[list[Record] | None] | None = None
-        self.expect(ACCOUNT_LISTS if shard.has_accounts else ())
-        self._same_projects: dict[int, int] = {}
+        self.expect(ACCOUNT_LISTS if shard.includes_account_data else ())
+        self._project_aliases: dict[int, int] = {}
         self._deleted: list[Record] = []
 
     def _server_state(self, base_url: str) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Run(Extraction):
         if self.comments.is_unsupported and not self.loaded.counts(_COMMENTS):
             self.server.add_unsupported(_COMMENTS, "The server has no comments of stories.")
 
-    def note_listed(self, listed: Collection[Record], metrics: dict[str, Any]) -> None:
+    def record_project_list(self, listed: Collection[Record], metrics: dict[str, Any]) -> None:
         """Note in a resource's metrics how many projects it reads, and which cannot be had."""
         metrics["listed"] = len(listed)
         metrics["not_listed"] = self.list_metrics["projects"].get("skipped", {})
@@ -106,7 +106,7 @@ class Run(Extraction):
         """Collect the people that records name, where they are loaded."""
         if "people" in self.selected:
             for record in records:
-                self.people.meet(resource, record)
+                self.people.collect(resource, record)
 
     def collect_deleted(self, records: Iterable[Record]) -> None:
         """Collect what was deleted: records of `deleted_records`, as far as they are known."""
@@ -120,17 +120,17 @@ class Run(Extraction):
             key = record_key(tables.DELETED_RECORDS, record)
             records[key] = records.get(key, {}) | record | {"found_at": found_at}
         for project_id in {record["project_id"] for record in records.values()}:
-            for record in deletions_in(self.feeds.known(project_id)):
+            for record in deletions_from_activity(self.feeds.known(project_id)):
                 key = record_key(tables.DELETED_RECORDS, record)
                 if key in records:
                     records[key] |= record
-        if self.only_adds:
+        if self.is_append_only:
             # where nothing is merged, what an earlier run has logged is not logged again
-            held = self.loaded.row_ids(tables.DELETED_RECORDS)
-            return [record for key, record in records.items() if key not in held]
+            existing = self.loaded.row_ids(tables.DELETED_RECORDS)
+            return [record for key, record in records.items() if key not in existing]
         return list(records.values())
 
-    def join_projects(self, stories: Mapping[int, int]) -> None:
+    def link_archive_projects(self, stories: Mapping[int, int]) -> None:
         """Note which projects of files, known by their names only, have had stories of others.
 
         Args:
@@ -140,11 +140,11 @@ class Run(Extraction):
             return
         for story_id, known in self.loaded.rows("stories", ["id", "project_id"], "id", stories):
             if known is not None and known < 0 < stories[story_id]:
-                self._same_projects[known] = stories[story_id]
+                self._project_aliases[known] = stories[story_id]
 
-    def joined_projects(self) -> list[Record]:
+    def linked_project_records(self) -> list[Record]:
         """Records of those projects with `same_as_id`, where their rows do not have it."""
-        same = self._same_projects
+        same = self._project_aliases
         return [
             {name: value for name, value in row.items() if value is not None}
             | {"same_as_id": same[row["id"]]}

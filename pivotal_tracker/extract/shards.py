@@ -54,6 +54,6 @@ class Shard:
         return self.count == 1
 
     @property
-    def has_accounts(self) -> bool:
+    def includes_account_data(self) -> bool:
         """Whether the lists that belong to no project fall to it."""
         return self.number == 1

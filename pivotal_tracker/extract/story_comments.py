@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from ..api.client import TrackerClient
 from ..api.errors import (
-    NotOfferedError,
-    PerhapsNotOfferedError,
-    RefusedError,
-    UnfoundError,
+    AmbiguousNotFoundError,
+    EndpointNotSupportedError,
+    ForbiddenError,
+    NotFoundError,
     UnreadableError,
 )
 from ..records import Record
@@ -70,7 +70,7 @@ class StoryComments:
         try:
             page = self._client.page(STORY_COMMENTS, id=project_id, story_id=story["id"])
             comments = self._client.records(page)
-        except (NotOfferedError, RefusedError) as error:
+        except (EndpointNotSupportedError, ForbiddenError) as error:
             self._note(error)
             return story
         except UnreadableError as error:
@@ -79,11 +79,11 @@ class StoryComments:
         self._answered = True
         return {**story, "comments": comments}
 
-    def _note(self, error: NotOfferedError | RefusedError) -> None:
+    def _note(self, error: EndpointNotSupportedError | ForbiddenError) -> None:
         """Ask no more where the server has comments of no story, or gives none to this token."""
         # one story may be gone since it was listed
-        of_this_alone = isinstance(error, UnfoundError | PerhapsNotOfferedError)
+        of_this_alone = isinstance(error, NotFoundError | AmbiguousNotFoundError)
         self._failures += 1
         if not self._answered and (not of_this_alone or self._failures >= UNSUPPORTED_THRESHOLD):
             self._asks = False
-            self.is_unsupported = isinstance(error, NotOfferedError)
+            self.is_unsupported = isinstance(error, EndpointNotSupportedError)

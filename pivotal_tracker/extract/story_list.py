@@ -9,19 +9,19 @@ from typing import Any
 
 from dlt.common.utils import chunks
 
-from ..activity import Touched, deletions_in, is_time, touched_by
-from ..api.errors import NotOfferedError, UnfoundError, UnreadableError
+from ..activity import ChangeSet, changes_from_activity, deletions_from_activity, is_iso_timestamp
+from ..api.errors import EndpointNotSupportedError, NotFoundError, UnreadableError
 from ..records import Key, Record
 from ..settings import (
     ANY_STORY,
     COMMENTED_AT_ONCE,
-    MOST_IDS,
+    MAX_IDS_PER_REQUEST,
     ONE_STORY,
     OVERLAP,
     STORIES_BY_ID,
     STORY_IDS,
 )
-from .list_reader import ProjectList
+from .list_reader import ProjectListReader
 from .resource_reader import State
 from .story_comments import StoryComments
 
@@ -29,14 +29,14 @@ MAX_RESCANS = 10
 """So often is a list walked through again that changes while it is."""
 
 
-class StoryList(ProjectList):
+class StoryReader(ProjectListReader):
     """The stories of a project: those that its activity names, or all where that is not enough."""
 
     def __init__(self, reading: Any, project: Record) -> None:
         super().__init__(reading, project)
         until = self.before.get("until")
-        self._until = until if is_time(until) else ""
-        self._is_whole = True
+        self._until = until if is_iso_timestamp(until) else ""
+        self._reads_all = True
         self._is_doubtful = False
         self._not_found: set[Key] = set()
         self._found_by_id: list[Key] = []
@@ -51,19 +51,19 @@ class StoryList(ProjectList):
         """Where to have the comments of stories that came without."""
         return self.reading.run.comments
 
-    def first_job(self) -> Iterator[Any]:
+    def begin_reading(self) -> Iterator[Any]:
         """Read what may have changed since the last run, or the first page of everything."""
         feed = self.changes()
-        touched = touched_by(feed) if feed is not None else None
+        touched = changes_from_activity(feed) if feed is not None else None
         updated = self._updated() if touched and not touched.everything else None
         if touched is None or updated is None:
-            return super().first_job()
-        self._is_whole = False
+            return super().begin_reading()
+        self._reads_all = False
         return self._take_changed(touched, updated)
 
     def known(self) -> dict[Key, str]:
         """What the destination holds of the project's stories; nothing where only some are read."""
-        return super().known() if self._is_whole else {}
+        return super().known() if self._reads_all else {}
 
     def add_page(self, records: list[Record]) -> Iterator[Any]:
         """Add the rows of stories; of those that came without comments, once these are there."""
@@ -80,7 +80,7 @@ class StoryList(ProjectList):
         """Add stories, and note when the last of them was updated."""
         stories = list(records)
         times = (story.get("updated_at") for story in stories)
-        self._until = max([self._until, *filter(is_time, times)])
+        self._until = max([self._until, *filter(is_iso_timestamp, times)])
         super().take(stories)
 
     def mark_missing(self, keys: Iterable[Key]) -> None:
@@ -90,14 +90,14 @@ class StoryList(ProjectList):
         their rows, and if it has done so already, deleting them here would take that out.
         """
         keys = list(keys)
-        if self.reading.run.elsewhere:
+        if self.reading.run.other_shard_project_ids:
             self.reading.seen.update(self._moved_to_other_shard(keys))
         super().mark_missing(keys)
 
     def completed(self) -> Iterator[Any]:
         """Look for what paging may have missed before anything is called gone."""
         has_shifted = self.may_have_shifted
-        if not self._is_whole or not self._complete or (self.rows_missing and not has_shifted):
+        if not self._reads_all or not self._complete or (self.rows_missing and not has_shifted):
             yield from self.settle()
             return
         gone = self.missing()
@@ -120,9 +120,9 @@ class StoryList(ProjectList):
         """Stories that are not in the list and may be there, beside those that were loaded."""
         return set()
 
-    def remembered(self) -> State:
+    def next_state(self) -> State:
         """The project's version, and when the last of its stories was updated."""
-        return {**super().remembered(), "until": self._until}
+        return {**super().next_state(), "until": self._until}
 
     def unexplained(self, missing: Collection[Key]) -> list[Key]:
         """As of any list, without the stories that the server does not have when asked for each."""
@@ -131,12 +131,12 @@ class StoryList(ProjectList):
     def settle(self) -> Iterator[Any]:
         """As a list read whole; where it was not, nothing is gone for not having been read."""
         if error := self.comments.failed.pop(self.project_id, None):
-            self.note_skipped(error)
-        if self._is_whole:
+            self.record_skipped(error)
+        if self._reads_all:
             yield from super().settle()
             return
         if self._complete and not self._unusable:
-            self.reading.remember(self.project_id, self.remembered())
+            self.reading.remember(self.project_id, self.next_state())
         yield from self.reading.write()
 
     def _confirmed(self, missing: Collection[Key]) -> set[Key]:
@@ -164,23 +164,23 @@ class StoryList(ProjectList):
         if not self._until:
             return []
         since = datetime.fromisoformat(self._until) - OVERLAP
-        asked = {"updated_after": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        extra_params = {"updated_after": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
         pages: list[list[Record]] = []
         offset: int | None = 0
         while offset is not None:
             try:
                 get = self.client.later_page if offset else self.client.page
-                page = get(self.reading.endpoint, offset, asked, id=self.project_id)
+                page = get(self.reading.endpoint, offset, extra_params, id=self.project_id)
                 pages.append(self.client.records(page))
             except UnreadableError:
                 return None
-            offset = next(iter(page.following_offsets(len(pages[-1]))), None)
+            offset = next(iter(page.next_offsets(len(pages[-1]))), None)
             if page.total is None and len(pages) > 1:
                 # it may be ignoring what was asked, and giving everything
                 return None
         return [self.comments.added(stories, self.project_id) for stories in pages]
 
-    def _take_changed(self, touched: Touched, updated: list[list[Record]]) -> Iterator[Any]:
+    def _take_changed(self, touched: ChangeSet, updated: list[list[Record]]) -> Iterator[Any]:
         """Take the stories that were updated, and has the others that were touched read again."""
         ids = touched.stories | self._story_ids_referencing(touched)
         for stories in updated:
@@ -188,12 +188,12 @@ class StoryList(ProjectList):
             ids -= {story.get("id") for story in stories}
             yield from self.reading.write()
         wanted = sorted(ids)
-        parts = list(chunks(wanted, MOST_IDS))
+        parts = list(chunks(wanted, MAX_IDS_PER_REQUEST))
         self._pending_pages += len(parts)
         yield from self.reading.begin(partial(self._refetch, part) for part in parts)
         yield from self.skip()
 
-    def _story_ids_referencing(self, touched: Touched) -> set[int]:
+    def _story_ids_referencing(self, touched: ChangeSet) -> set[int]:
         """The stories that show the name of a label or a review type that was touched."""
         loaded, name = self.reading.run.loaded, self.reading.table.name
         labelled = loaded.rows(f"{name}__labels", ["story_id"], "id", touched.labels)
@@ -206,8 +206,8 @@ class StoryList(ProjectList):
         try:
             return self._add_refetched(ids, self._fetch_by_ids(ids))
         except UnreadableError as error:
-            self.note_skipped(error)
-            if isinstance(error, NotOfferedError):
+            self.record_skipped(error)
+            if isinstance(error, EndpointNotSupportedError):
                 # nothing can be read by its id: the next run reads the project whole
                 self.reading.state.pop(str(self.project_id), None)
             return self.skip()
@@ -220,8 +220,8 @@ class StoryList(ProjectList):
         missing = self._confirmed(missing - {story.get("id") for story in stories})
         loaded, name = self.reading.run.loaded, self.reading.table.name
         rows = loaded.rows(name, ["id", "project_id"], "id", missing)
-        held = [one for one, project_id in rows if project_id == self.project_id]
-        self.mark_missing([*held, *self._orphaned_children(missing - {one for one, _ in rows})])
+        existing = [one for one, project_id in rows if project_id == self.project_id]
+        self.mark_missing([*existing, *self._orphaned_children(missing - {one for one, _ in rows})])
         yield from self.reading.write()
         yield from self.skip()
 
@@ -239,17 +239,19 @@ class StoryList(ProjectList):
         """Stories by id, in as few requests as the server lets; without those that it lacks."""
         stories: list[Record] = []
         server = self.reading.run.server
-        for chunk in chunks(sorted(ids), MOST_IDS):
+        for chunk in chunks(sorted(ids), MAX_IDS_PER_REQUEST):
             if server.unsupported(STORIES_BY_ID.path):
                 stories += self._fetch_singly(chunk)
                 continue
             try:
                 page = self.client.page(
-                    STORIES_BY_ID, asked={"ids": ",".join(map(str, chunk))}, id=self.project_id
+                    STORIES_BY_ID,
+                    extra_params={"ids": ",".join(map(str, chunk))},
+                    id=self.project_id,
                 )
                 stories += self.client.records(page)
             except UnreadableError as error:
-                if isinstance(error, NotOfferedError):
+                if isinstance(error, EndpointNotSupportedError):
                     server.add_unsupported(STORIES_BY_ID.path, str(error))
                 stories += self._fetch_singly(chunk)
         return self.comments.added(stories, self.project_id)
@@ -270,9 +272,9 @@ class StoryList(ProjectList):
             try:
                 page = self.client.page(ONE_STORY, id=self.project_id, story_id=one)
                 stories += self.client.records(page)
-            except UnfoundError:
+            except NotFoundError:
                 self._not_found.add(one)
-            except NotOfferedError:
+            except EndpointNotSupportedError:
                 # a server may say so of a story that is gone
                 if one in self._listed or self._is_doubtful:
                     raise
@@ -282,15 +284,15 @@ class StoryList(ProjectList):
     @cached_property
     def _listed(self) -> set[Key]:
         """The ids of the stories that the server lists."""
-        return self.own if self._is_whole else self._scan_ids()[0]
+        return self.own if self._reads_all else self._scan_ids()[0]
 
     def _moved_to_other_shard(self, ids: Iterable[int]) -> set[Key]:
         """The ids of those that are in a project of another shard now."""
         run = self.reading.run
-        deletions = deletions_in(run.feeds.known(self.project_id))
+        deletions = deletions_from_activity(run.feeds.known(self.project_id))
         deleted = {d["id"] for d in deletions if d["kind"] == "story" and d["change"] == "deleted"}
         stories = [s for one in ids if one not in deleted for s in self._fetch_any_project(one)]
-        return {s["id"] for s in stories if s.get("project_id") in run.elsewhere}
+        return {s["id"] for s in stories if s.get("project_id") in run.other_shard_project_ids}
 
     def _fetch_any_project(self, story_id: int) -> list[Record]:
         """A story in whichever project it is, if this token may see it there."""
@@ -307,7 +309,7 @@ class StoryList(ProjectList):
             self._found_by_id = [story["id"] for story in found]
             return self._finish_with([*found, *(self._fetch_shifted() if has_shifted else [])])
         except UnreadableError as error:
-            self.note_skipped(error)
+            self.record_skipped(error)
             return self._finish_with([])
 
     def _finish_with(self, stories: list[Record]) -> Iterator[Any]:
@@ -338,5 +340,5 @@ class StoryList(ProjectList):
             new = {r["id"] for r in records if isinstance(r.get("id"), int)} - ids
             ids |= new
             versions.add(page.version)
-            offset = next(iter(page.following_offsets(len(records))), None) if new else None
+            offset = next(iter(page.next_offsets(len(records))), None) if new else None
         return ids, len(versions) == 1

@@ -18,42 +18,42 @@ from typing import Any
 
 from dlt.common.utils import chunks
 
-from ..activity import is_time, touched_by
+from ..activity import changes_from_activity, is_iso_timestamp
 from ..api.errors import FailedRequestError
 from ..api.pages import Page
 from ..records import Key, Record, is_id
 from ..settings import COMMENTED_AT_ONCE, LIST_CHECK_INTERVAL, MIN_PAGE_SIZE, RECENT_ACTIVITY
-from .activity_list import ActivityList
-from .daily_lists import DailyList, IterationList, today_in
+from .activity_list import ActivityReader
+from .daily_lists import DailyReader, IterationReader, local_date
 from .fingerprints import fingerprint, pack, unpack
-from .list_reader import ProjectList
+from .list_reader import ProjectListReader
 from .project_lists import LISTS
 from .recent_activity import Cursor, News
-from .release_list import ReleaseList
-from .resource_reader import Reading, State
-from .story_list import StoryList
+from .release_list import ReleaseReader
+from .resource_reader import ResourceReader, State
+from .story_list import StoryReader
 
 _TOO_LARGE = (500, 504)
 """How a server answers a request for a page that is too large for it."""
 
 
-def list_of(reading: Reading, project: Record) -> ProjectList:
+def list_of(reading: ResourceReader, project: Record) -> ProjectListReader:
     """Choose how a project's list is read."""
     kinds = LISTS if project.get("version") is not None else _UNVERSIONED_LISTS
-    default = ProjectList if project.get("version") is not None else UnversionedList
+    default = ProjectListReader if project.get("version") is not None else UnversionedList
     return kinds.get(reading.name, default)(reading, project)
 
 
-class UnversionedList(ProjectList):
+class UnversionedList(ProjectListReader):
     """A list that is read if there is activity since the last run, and once a week."""
 
     _news: News | None = None
 
-    def first_job(self) -> Iterator[Any]:
+    def begin_reading(self) -> Iterator[Any]:
         """Read the first page, unless nothing has happened."""
         if self._is_unchanged():
             return self.leave_unchanged()
-        return super().first_job()
+        return super().begin_reading()
 
     def leave_unchanged(self) -> Iterator[Any]:
         """End without reading anything; what is remembered stays as it is."""
@@ -70,11 +70,11 @@ class UnversionedList(ProjectList):
             self._news = run.recent.since(self.project_id, None if is_first else cursor)
         return self._news
 
-    def remembered(self) -> State:
+    def next_state(self) -> State:
         """How far activity was read, and on which day the list."""
         cursor = self._news.cursor if self._news else None
         return {
-            **super().remembered(),
+            **super().next_state(),
             "activity": cursor and dict(cursor.seen),
             "read_on": datetime.now(UTC).date().isoformat(),
         }
@@ -94,29 +94,29 @@ class UnversionedList(ProjectList):
         return True
 
 
-class _UnversionedReleases(UnversionedList, ReleaseList):
+class _UnversionedReleases(UnversionedList, ReleaseReader):
     pass
 
 
-class _UnversionedDays(UnversionedList, DailyList):
+class _UnversionedDays(UnversionedList, DailyReader):
     def _is_of_today(self) -> bool:
-        return bool(self.before.get("day") == today_in(self.project))
+        return bool(self.before.get("day") == local_date(self.project))
 
 
-class _UnversionedIterations(_UnversionedDays, IterationList):
+class _UnversionedIterations(_UnversionedDays, IterationReader):
     pass
 
 
-class UnversionedActivity(UnversionedList, ActivityList):
+class UnversionedActivity(UnversionedList, ActivityReader):
     """The activity of a project: what is new since the last run, or all that the server has."""
 
     _cursor = Cursor({})
 
-    def first_job(self) -> Iterator[Any]:
+    def begin_reading(self) -> Iterator[Any]:
         """Take what the feed has since the last run, or read all of it."""
         news = self.news() if "activity" in self.before else None
         if news is None or not news.is_complete:
-            return ProjectList.first_job(self)
+            return ProjectListReader.begin_reading(self)
         if not news.activities:
             return self.leave_unchanged()
         return self._take_new(news.activities)
@@ -133,11 +133,11 @@ class UnversionedActivity(UnversionedList, ActivityList):
         self._cursor = self._cursor.advanced(activities)
         super().take(activities)
 
-    def remembered(self) -> State:
+    def next_state(self) -> State:
         """The cursor: behind what was read."""
         news = self._news
         cursor = news.cursor if news and news.is_complete and news.cursor else self._cursor
-        return {**super().remembered(), "activity": dict(cursor.seen)}
+        return {**super().next_state(), "activity": dict(cursor.seen)}
 
 
 @dataclass
@@ -169,7 +169,9 @@ class _CommentState:
     def next_to_check(self, days: float) -> set[int]:
         """The ids of the stories whose turn has come since the last run, if all take `days`."""
         now = datetime.now(UTC)
-        since = datetime.fromisoformat(self.checked_at) if is_time(self.checked_at) else now
+        since = (
+            datetime.fromisoformat(self.checked_at) if is_iso_timestamp(self.checked_at) else now
+        )
         # it may be switched off, or the clock may have been wrong
         if not days > 0 or since >= now:
             self.checked_at = now.isoformat()
@@ -187,10 +189,10 @@ class _CommentState:
         return set(due)
 
 
-class UnversionedStories(StoryList):
+class UnversionedStories(StoryReader):
     """The stories of a project: all are read, and the comments of those that may have changed."""
 
-    def __init__(self, reading: Reading, project: Record) -> None:
+    def __init__(self, reading: ResourceReader, project: Record) -> None:
         super().__init__(reading, project)
         self._comments = _CommentState.from_state(self.before.get("comments"))
         self._news: News | None = None
@@ -229,7 +231,7 @@ class UnversionedStories(StoryList):
             yield from self.reading.begin([partial(self._read_news, without)])
             ids = {story["id"] for story in without}
             records = [story for story in records if story.get("id") not in ids]
-        yield from ProjectList.add_page(self, records)
+        yield from ProjectListReader.add_page(self, records)
 
     def take(self, records: Iterable[Record]) -> None:
         """Add stories, and record whose comments have been read."""
@@ -256,11 +258,11 @@ class UnversionedStories(StoryList):
             self.reading.metrics["unchanged"] += 1
         yield from super().settle()
 
-    def remembered(self) -> State:
+    def next_state(self) -> State:
         """How far activity was read, and which stories' comments."""
         names = ("activity", "comments")
         own: State = {name: self.before[name] for name in names if name in self.before}
-        return {**super().remembered(), **own}
+        return {**super().next_state(), **own}
 
     def _read_news(self, stories: list[Record]) -> Iterator[Any]:
         """Find out what has happened since the last run, before comments are requested."""
@@ -273,7 +275,7 @@ class UnversionedStories(StoryList):
         run, comments = self.reading.run, self._comments
         cursor = _cursor(self.before)
         news = run.recent.since(self.project_id, cursor)
-        self._named = touched_by(news.activities).stories
+        self._named = changes_from_activity(news.activities).stories
         if news.is_complete:
             self._due = self._named | comments.next_to_check(run.recheck_days)
         elif cursor is not None or not comments.pending:
@@ -302,7 +304,7 @@ class UnversionedStories(StoryList):
             return False
         self._handled.add(story_id)
         is_same = self._comments.fingerprints.get(story_id) == _fingerprint(story) != b""
-        if not is_same or story_id in self._due or not self.held.get(story_id):
+        if not is_same or story_id in self._due or not self.existing.get(story_id):
             return True
         self._leave(story_id)
         if self.reading.run.load_id is not None:
@@ -313,7 +315,7 @@ class UnversionedStories(StoryList):
         """Leave a story as it is, for a later run to read."""
         self._deferred += 1
         self._comments.fingerprints.pop(story_id, None)
-        if story_id in self.held:
+        if story_id in self.existing:
             self._leave(story_id)
         self.reading.seen.add(story_id)
 
@@ -331,7 +333,7 @@ class UnversionedStories(StoryList):
             self._comments.fingerprints[story_id] = known
         else:
             self._comments.fingerprints.pop(story_id, None)
-        if self._comments.rewrites and story_id in self.held:
+        if self._comments.rewrites and story_id in self.existing:
             # no row has this hash
             self.reading.run.writer(self.reading.name).known[story_id] = ""
 
@@ -373,7 +375,7 @@ def _fingerprint(story: Record) -> bytes:
         return b""
 
 
-_UNVERSIONED_LISTS: dict[str, type[ProjectList]] = {
+_UNVERSIONED_LISTS: dict[str, type[ProjectListReader]] = {
     "stories": UnversionedStories,
     "activity": UnversionedActivity,
     "releases": _UnversionedReleases,

@@ -145,7 +145,7 @@ def columns_of(table: Table, *, is_child: bool) -> dict[str, ColumnType]:
 
 def required_columns(table: Table, root: Table) -> set[str]:
     """The columns of a table that are never null: its key, its parent's, and dlt's own."""
-    parent_key = () if table is root else root.handed_key
+    parent_key = () if table is root else root.parent_key
     return {*table.key, *parent_key, *_REQUIRED_KEYS}
 
 
@@ -199,7 +199,7 @@ def _page_type(
     for name, child in shape.lists.items():
         if name not in present or name in left_out:
             continue
-        if child.of_values:
+        if child.is_scalar_list:
             fields.append((name, pa.list_(child_value_type(child))))
             continue
         elements = [element for record in records for element in record.get(name) or ()]
@@ -278,11 +278,11 @@ def _build_children(
     )
     parent_ids = batch.row_ids.take(parents)
     inherited = {name: ids.take(parents) for name, ids in batch.inherited.items()}
-    for column, name in table.hands_down.items():
+    for column, name in table.inherited_columns.items():
         inherited[name] = built[column].combine_chunks().take(parents)
     own = {"_dlt_parent_id": parent_ids, "_dlt_list_idx": position}
     row_ids = pc.binary_join_element_wise(parent_ids, position.cast(pa.string()), ".")
-    if child.of_values:
+    if child.is_scalar_list:
         if elements.null_count:
             raise MisfitError(f"a list of {child.name} has a null")
         _build(

@@ -11,7 +11,7 @@ from pathvalidate import sanitize_filename
 from ..errors import TrackerError
 from ..records import Record
 
-MOST_OF_A_NAME = 150
+MAX_FILENAME_BYTES = 150
 """Bytes of a file's own name that are kept; file systems take 255, the id included."""
 
 
@@ -37,11 +37,11 @@ def _safe_name(name: str) -> str:
     shown = "".join(filter(str.isprintable, name))
     safe = Path(sanitize_filename(shown, platform="universal").strip(". ") or "file")
     ending = safe.suffix.encode()[:20]
-    stem = safe.stem.encode()[: MOST_OF_A_NAME - len(ending)]
+    stem = safe.stem.encode()[: MAX_FILENAME_BYTES - len(ending)]
     return (stem + ending).decode(errors="ignore")
 
 
-def described(path: Path) -> Record:
+def file_metadata(path: Path) -> Record:
     """The columns that tell of a file on disk: `path`, `size` in bytes and `sha256`."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -61,7 +61,7 @@ def save(pieces: Iterator[bytes], path: Path, size: int | None, *, begin: int = 
         IncompleteFileError: It has fewer bytes, which are kept for the next call, or more.
         OSError: The disk does not take it.
     """
-    part = part_of(path)
+    part = partial_path(path)
     part.parent.mkdir(parents=True, exist_ok=True)
     written = begin
     with part.open("r+b" if begin else "wb") as file:
@@ -79,6 +79,6 @@ def save(pieces: Iterator[bytes], path: Path, size: int | None, *, begin: int = 
     part.replace(path)
 
 
-def part_of(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
     """Where the bytes of a file lie until all of them are there."""
     return path.with_name(f"{path.name}.part")

@@ -25,14 +25,14 @@ from .delta_tables import register_delta_tables
 _SOURCE = "pivotal_tracker"
 """The name of the source, by which its schema is kept in the destination."""
 
-IDS_AT_ONCE = 500
+IDS_PER_QUERY = 500
 """So many ids are named in one query."""
 
-ROWS_AT_ONCE = 50_000
+MAX_PREFETCHED_ROWS = 50_000
 """So many rows' keys are held for projects that were not asked for yet."""
 
 
-class Loaded:
+class DestinationReader:
     """Reads the tables that earlier runs have loaded, in the dataset of a pipeline.
 
     Args:
@@ -47,7 +47,7 @@ class Loaded:
             # a row's children are deleted from the tables that the pipeline's own schema knows
             dlt.current.source_schema().update_schema(found)
         is_new = pipeline.first_run and found is None
-        self._taken_away = _taken_away() if is_extracting else frozenset()
+        self._dropped_by_refresh = _dropped_by_refresh() if is_extracting else frozenset()
         self._pipeline: Any = None if is_new else pipeline
         # at once: dlt reads its schema anew in place, so that other threads may find it empty
         own = dlt.current.source_schema() if is_extracting else pipeline.default_schema
@@ -58,10 +58,10 @@ class Loaded:
         self._is_closed = False
 
     @classmethod
-    def nothing(cls) -> Loaded:
+    def nothing(cls) -> DestinationReader:
         """A destination without tables, for resources that are read outside of a load."""
         loaded = cls.__new__(cls)
-        loaded._taken_away = frozenset()
+        loaded._dropped_by_refresh = frozenset()
         loaded._pipeline = None
         loaded._declared = {}
         loaded._lock = threading.Lock()
@@ -74,16 +74,16 @@ class Loaded:
         return {
             name: schema.get_table_columns(name)
             for name in schema.tables
-            if name not in self._taken_away
+            if name not in self._dropped_by_refresh
         }
 
     @property
-    def anything(self) -> bool:
+    def has_previous_run(self) -> bool:
         """Whether there was an earlier run at all."""
         return self._pipeline is not None
 
     @cached_property
-    def is_remembered(self) -> bool:
+    def is_state_current(self) -> bool:
         """Whether dlt's state is that of these rows, not of another dataset or database.
 
         dlt takes the state that it has over an older one in the destination, whichever other
@@ -105,10 +105,10 @@ class Loaded:
         """Whether an earlier run has made a table."""
         return table in self._columns_of
 
-    def has_all_of(self, table: Table) -> bool:
+    def has_table_family(self, table: Table) -> bool:
         """Whether earlier runs have made a table and those nested in it, with all their columns."""
         return all(
-            member.plain_columns <= set(self.columns(member.name)) for member in table.family()
+            member.non_json_columns <= set(self.columns(member.name)) for member in table.family()
         )
 
     def columns(self, table: str) -> list[str]:
@@ -136,22 +136,24 @@ class Loaded:
         """
         if self._pipeline is None:
             return []
-        chosen = ", ".join(self._chosen(table, name) for name in columns)
+        chosen = ", ".join(self._column_expression(table, name) for name in columns)
         found = [] if column else self._rows(table, chosen, "")
         wanted = sorted(set(values)) if column else []
-        for start in range(0, len(wanted), IDS_AT_ONCE):
-            part = wanted[start : start + IDS_AT_ONCE]
-            told = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)
+        for start in range(0, len(wanted), IDS_PER_QUERY):
+            part = wanted[start : start + IDS_PER_QUERY]
+            value_list = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)
             texts = [v for v in part if not isinstance(v, int)]
-            found += self._rows(table, chosen, f" WHERE {self._quoted(column)} IN ({told})", *texts)
-        return self._as_declared(table, columns, found)
+            found += self._rows(
+                table, chosen, f" WHERE {self._quoted(column)} IN ({value_list})", *texts
+            )
+        return self._coerce_types(table, columns, found)
 
-    def _as_declared(
+    def _coerce_types(
         self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
     ) -> list[tuple[Any, ...]]:
         """Rows as DuckDB gives them: SQLite has no moments, and MySQL's are in no time zone."""
         declared = self._declared.get(table, {})
-        kinds = [_KINDS.get(declared.get(name, {}).get("data_type")) for name in columns]
+        kinds = [_COERCIONS.get(declared.get(name, {}).get("data_type")) for name in columns]
         if not any(kinds):
             return rows
         return [
@@ -162,7 +164,7 @@ class Loaded:
             for row in rows
         ]
 
-    def _chosen(self, table: str, column: str) -> str:
+    def _column_expression(self, table: str, column: str) -> str:
         """What to ask for to get a column."""
         if column == "_dlt_id":
             return self._row_id
@@ -194,7 +196,7 @@ class Loaded:
         return dict(self._rows(table, "project_id, COUNT(*)", f"{where} GROUP BY project_id"))
 
     def _rows(self, table: str, chosen: str, rest: str, *texts: str) -> list[tuple[Any, ...]]:
-        if self._pipeline is None or table in self._taken_away:
+        if self._pipeline is None or table in self._dropped_by_refresh:
             return []
         with self._lock:
             client = self._connected()
@@ -246,7 +248,7 @@ class Loaded:
         rows = self.rows(table.name, [*table.key, "_dlt_id"], column, values)
         return {key_of(row[:-1]): row[-1] for row in rows}
 
-    def from_archives(self, table: Table) -> set[Key]:
+    def archive_keys(self, table: Table) -> set[Key]:
         """The keys of the rows that came from files, of which no server may know."""
         if not self.has(LOAD_REPORT.name):
             return set()
@@ -264,7 +266,7 @@ class Loaded:
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-class KnownRows:
+class RowIdCache:
     """The `_dlt_id` of a table's rows by key, asked for of many projects at once.
 
     Where a query takes a second, as in BigQuery, one for each of many projects takes too long.
@@ -275,46 +277,50 @@ class KnownRows:
         project_ids: Those that will be asked for, about in this order.
     """
 
-    def __init__(self, loaded: Loaded, table: Table, project_ids: Iterable[int]) -> None:
+    def __init__(self, loaded: DestinationReader, table: Table, project_ids: Iterable[int]) -> None:
         self._loaded = loaded
         self._table = table
-        self._to_come = dict.fromkeys(project_ids)
-        self._held: dict[int, dict[Key, str]] = {}
+        self._pending_pages = dict.fromkeys(project_ids)
+        self._cache: dict[int, dict[Key, str]] = {}
 
     def of(self, project_id: int) -> dict[Key, str]:
         """Those of one project, once."""
-        if project_id not in self._held:
-            self._fetch([project_id, *self._next_beside(project_id)])
-        self._to_come.pop(project_id, None)
-        return self._held.pop(project_id)
+        if project_id not in self._cache:
+            self._fetch([project_id, *self._prefetch_ids(project_id)])
+        self._pending_pages.pop(project_id, None)
+        return self._cache.pop(project_id)
 
     @cached_property
     def _sizes(self) -> dict[int, int]:
         return self._loaded.counts(self._table.name)
 
-    def _next_beside(self, project_id: int) -> list[int]:
+    def _prefetch_ids(self, project_id: int) -> list[int]:
         """The next projects that may be held beside this one without filling the memory."""
-        others = [one for one in self._to_come if one != project_id and one not in self._held]
-        if project_id not in self._to_come or not others:
+        others = [
+            one for one in self._pending_pages if one != project_id and one not in self._cache
+        ]
+        if project_id not in self._pending_pages or not others:
             return []
         sizes = accumulate(self._sizes.get(one, 0) for one in (project_id, *others))
         next(sizes)
-        fitting = takewhile(lambda pair: pair[1] <= ROWS_AT_ONCE, zip(others, sizes, strict=True))
-        return [one for one, _ in fitting][: IDS_AT_ONCE - 1]
+        fitting = takewhile(
+            lambda pair: pair[1] <= MAX_PREFETCHED_ROWS, zip(others, sizes, strict=True)
+        )
+        return [one for one, _ in fitting][: IDS_PER_QUERY - 1]
 
     def _fetch(self, project_ids: list[int]) -> None:
         columns = ["project_id", *self._table.key, "_dlt_id"]
-        self._held |= {one: {} for one in project_ids}
+        self._cache |= {one: {} for one in project_ids}
         for row in self._loaded.rows(self._table.name, columns, "project_id", project_ids):
-            self._held[row[0]][key_of(row[1:-1])] = row[-1]
+            self._cache[row[0]][key_of(row[1:-1])] = row[-1]
 
 
-def _moment(value: Any) -> datetime:
+def _to_utc(value: Any) -> datetime:
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-_KINDS: dict[Any, Callable[[Any], Any]] = {"timestamp": _moment, "bool": bool}
+_COERCIONS: dict[Any, Callable[[Any], Any]] = {"timestamp": _to_utc, "bool": bool}
 """What makes a value one of its column's type."""
 
 
@@ -333,7 +339,7 @@ def _schema_in_dataset(pipeline: Any) -> Schema | None:
     return Schema.from_dict(json.loads(stored.schema)) if stored else None
 
 
-def _taken_away() -> frozenset[str]:
+def _dropped_by_refresh() -> frozenset[str]:
     """The tables that dlt's `refresh` drops or empties, before it loads what is extracted now."""
     state: Any = dlt.current.load_package_state()["state"]
     refreshed = ("dropped_tables", "truncated_tables")

@@ -10,7 +10,7 @@ from typing import Any
 import dlt
 
 from ..errors import TrackerError
-from ..load.destination_rows import Loaded
+from ..load.destination_rows import DestinationReader
 from ..load.hints import is_replaced, require_supported, row_changes_of
 from ..load.people import People
 from ..load.to_tables import TableWriter, current_load_id
@@ -48,21 +48,23 @@ class Extraction:
         self._waiting: set[str] = set()
         resources: Mapping[str, Any] = {}
         if self.load_id is None:
-            self.loaded, self.selected = Loaded.nothing(), frozenset[str]()
+            self.loaded, self.selected = DestinationReader.nothing(), frozenset[str]()
         else:
-            self.loaded = Loaded()
+            self.loaded = DestinationReader()
             resources = dlt.current.source().resources.selected
             self.selected = frozenset(name for name in resources if name in tables)
             for name in self.selected:
                 require_supported(resources[name])
-            self._emitted_keys = _keys_emitted_in(self.load_id)
+            self._emitted_keys = _emitted_keys_of(self.load_id)
         self._unfinished = Counter[str]()
-        self.only_adds = any(row_changes_of(resources[name]) == "none" for name in self.selected)
+        self.is_append_only = any(
+            row_changes_of(resources[name]) == "none" for name in self.selected
+        )
 
     @property
     def compares(self) -> bool:
         """Whether there may be rows in the destination to compare records with."""
-        return self.loaded.anything
+        return self.loaded.has_previous_run
 
     def is_replaced(self, resource: str) -> bool:
         """Whether a resource reads and writes everything: its tables are replaced, or no load."""
@@ -99,7 +101,7 @@ class Extraction:
         if row_ids:
             self.writer(resource).known.update(row_ids)
 
-    def with_known_rows(self, resource: str, records: Iterable[Record]) -> list[Record]:
+    def look_up_rows(self, resource: str, records: Iterable[Record]) -> list[Record]:
         """Look up what the destination holds of records, which are about to be yielded."""
         records = list(records)
         if self.compares and not self.is_replaced(resource):
@@ -112,9 +114,9 @@ class Extraction:
         """Those who are new, or of whom more is known than the destination holds."""
         records = self.people.records(self.loaded)
         table = self.table("people")
-        held = self.loaded.row_ids(table, "id", {record["id"] for record in records})
+        existing = self.loaded.row_ids(table, "id", {record["id"] for record in records})
         # one who is there twice is written although nothing changed
-        self.compare_with("people", dict.fromkeys(held, ""))
+        self.compare_with("people", dict.fromkeys(existing, ""))
         return records
 
     def expect(self, resources: Iterable[str]) -> None:
@@ -138,7 +140,7 @@ class Extraction:
             yield None
 
 
-def _keys_emitted_in(load_id: str) -> defaultdict[str, set[Key]]:
+def _emitted_keys_of(load_id: str) -> defaultdict[str, set[Key]]:
     """The keys that were written in a load package, by whichever sources: they may be the same."""
     pipeline = dlt.current.pipeline()
     latest, keys = _emitted_keys.get(pipeline, ("", defaultdict(set)))

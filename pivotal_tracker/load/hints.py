@@ -85,7 +85,7 @@ def add_child_hints(
         # the child rows of a record are replaced together; with a key of their own beside it, dlt
         # would compare each with every row there is
         primary_key=("_dlt_id",) if is_upserted else (),
-        merge_key=() if is_upserted else root.handed_key,
+        merge_key=() if is_upserted else root.parent_key,
         columns=_columns(child),
         file_format=format_of_root if is_set_by_user else file_format(child),
         table_format=schema.get("table_format"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import tables
 from ..records import Record, is_id
-from .destination_rows import Loaded
+from .destination_rows import DestinationReader
 
 _KNOWN_OF_A_PERSON = ("name", "email", "initials", "username", "kind")
 _COLUMNS = ("id", *_KNOWN_OF_A_PERSON, "same_as_id", "_source")
@@ -17,9 +17,9 @@ class People:
     """Gathers people from the records that name them."""
 
     def __init__(self) -> None:
-        self._met: dict[int, Record] = {}
+        self._by_id: dict[int, Record] = {}
 
-    def meet(self, table: str, record: Record) -> None:
+    def collect(self, table: str, record: Record) -> None:
         """Notes the people of a record.
 
         A membership tells all of a person, an activity the name, a story the id.
@@ -30,57 +30,61 @@ class People:
         """
         source = record.get("_source")
         if table == "people":
-            self._note(record, source)
+            self._add(record, source)
         elif table in ("project_memberships", "account_memberships"):
-            self._note(record.get("person"), source)
+            self._add(record.get("person"), source)
         elif table == "activity":
-            self._note(record.get("performed_by"), source, is_older=True)
+            self._add(record.get("performed_by"), source, keep_existing=True)
         elif table == "stories":
             for person_id in _ids_in(record):
-                self._met.setdefault(person_id, {"_source": source} if source else {})
+                self._by_id.setdefault(person_id, {"_source": source} if source else {})
 
-    def _note(self, person: Any, source: str | None, *, is_older: bool = False) -> None:
+    def _add(self, person: Any, source: str | None, *, keep_existing: bool = False) -> None:
         if not isinstance(person, dict) or not is_id(person.get("id")):
             return
-        said: Record = {k: person[k] for k in _KNOWN_OF_A_PERSON if isinstance(person.get(k), str)}
+        seen: Record = {k: person[k] for k in _KNOWN_OF_A_PERSON if isinstance(person.get(k), str)}
         if source:
-            said["_source"] = source
-        met = self._met.get(person["id"], {})
+            seen["_source"] = source
+        known = self._by_id.get(person["id"], {})
         # memberships are told as they are now, activity and files as it was
-        self._met[person["id"]] = {**said, **met} if is_older or source else {**met, **said}
+        self._by_id[person["id"]] = (
+            {**seen, **known} if keep_existing or source else {**known, **seen}
+        )
 
-    def records(self, loaded: Loaded) -> list[Record]:
+    def records(self, loaded: DestinationReader) -> list[Record]:
         """Those who are new, or of whom more is known than the destination holds.
 
         Whom a file knew by name only (a negative id) is the same as the one person of that name
         who has an id; where two have it, nobody can say.
         """
-        if not self._met:
+        if not self._by_id:
             return []
-        joins = loaded.has(tables.LOAD_REPORT.name) or min(self._met) < 0
-        rows = loaded.rows(tables.PEOPLE.name, _COLUMNS, "" if joins else "id", self._met)
+        joins = loaded.has(tables.LOAD_REPORT.name) or min(self._by_id) < 0
+        rows = loaded.rows(tables.PEOPLE.name, _COLUMNS, "" if joins else "id", self._by_id)
         rows_of = Counter(row[0] for row in rows)
-        held = {row[0]: _known(dict(zip(_COLUMNS[1:], row[1:], strict=True))) for row in rows}
-        now = held | {one: _merged(held.get(one), said) for one, said in self._met.items()}
+        existing = {row[0]: _known(dict(zip(_COLUMNS[1:], row[1:], strict=True))) for row in rows}
+        now = existing | {
+            one: _merged(existing.get(one), seen) for one, seen in self._by_id.items()
+        }
         if joins:
             _join_by_name(now)
         return [
             {"id": person_id, "kind": "person", **person}
             for person_id, person in now.items()
-            if rows_of[person_id] != 1 or person != held[person_id]
+            if rows_of[person_id] != 1 or person != existing[person_id]
         ]
 
 
-def _merged(before: Record | None, said: Record) -> Record:
+def _merged(before: Record | None, seen: Record) -> Record:
     """What is known of a person, after what this run was told."""
     if before is None:
-        return said
+        return seen
     # what a file says is no newer than what is there
-    person = {**said, **before} if "_source" in said else {**before, **said}
-    told = person.items() - before.items() - {("_source", said.get("_source"))}
-    if not told:
+    person = {**seen, **before} if "_source" in seen else {**before, **seen}
+    added = person.items() - before.items() - {("_source", seen.get("_source"))}
+    if not added:
         return before
-    is_from_files = "_source" in before and "_source" in said
+    is_from_files = "_source" in before and "_source" in seen
     return {k: v for k, v in person.items() if k != "_source" or is_from_files}
 
 

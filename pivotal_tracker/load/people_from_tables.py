@@ -12,7 +12,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from .. import tables
 from ..records import Record
-from .destination_rows import Loaded
+from .destination_rows import DestinationReader
 from .destinations import file_format
 from .people import People
 
@@ -36,7 +36,7 @@ _ONLY_IDS = {
 """Tables whose rows name people by their ids, and the columns that do."""
 
 
-def gather_people(pipeline: dlt.Pipeline) -> int:
+def refresh_people(pipeline: dlt.Pipeline) -> int:
     """Brings the table `people` up to what the other tables tell of people.
 
     A run of a shard leaves `people` to this, once its rows are loaded: two runs that wrote the same
@@ -54,7 +54,7 @@ def gather_people(pipeline: dlt.Pipeline) -> int:
         try:
             if pipeline.has_pending_data:
                 pipeline.load()
-            with contextlib.closing(Loaded(pipeline)) as loaded:
+            with contextlib.closing(DestinationReader(pipeline)) as loaded:
                 records = _lacking(loaded)
             if not records:
                 break
@@ -78,18 +78,18 @@ def _resource(records: list[Record]) -> DltResource:
     )
 
 
-def _lacking(loaded: Loaded) -> list[Record]:
+def _lacking(loaded: DestinationReader) -> list[Record]:
     """The people of whom `people` says less than other tables, or has more than one row."""
     people = People()
     for table, (attribute, prefix) in _NAMED.items():
         declared = {**tables.PROJECT_TABLES, "account_memberships": tables.ACCOUNT_MEMBERSHIPS}
         names = [name for name in _TOLD if f"{prefix}{name}" in declared[table].columns]
         for row in loaded.distinct(table, [f"{prefix}{name}" for name in names]):
-            people.meet(table, {attribute: dict(zip(names, row, strict=True))})
+            people.collect(table, {attribute: dict(zip(names, row, strict=True))})
     for table, columns in _ONLY_IDS.items():
         for column in columns:
             ids = [row[0] for row in loaded.distinct(table, [column])]
-            people.meet("stories", {"owner_ids": ids})
+            people.collect("stories", {"owner_ids": ids})
     records = people.records(loaded)
     loaded.close()
     return records

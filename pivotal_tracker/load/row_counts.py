@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import tables
-from .destination_rows import Loaded
+from .destination_rows import DestinationReader
 
 
 @dataclass(frozen=True)
@@ -20,25 +20,25 @@ class Difference:
         said: How many rows the server said there are; None where it did not. It may honestly be
             more than it gives, or the list has changed while it was read.
         read: How many it gave.
-        held: How many are in the destination now.
+        existing: How many are in the destination now.
     """
 
     table: str
     project_id: int
     said: int | None
     read: int
-    held: int
+    existing: int
 
     @property
-    def is_loss(self) -> bool:
+    def is_data_loss(self) -> bool:
         """Whether rows that were read are surely missing."""
-        return self.held < self.read
+        return self.existing < self.read
 
     def __str__(self) -> str:
         said = "" if self.said is None else f"the server said {self.said:,}, "
         return (
             f"{self.table} of project {self.project_id}: {said}{self.read:,} were read, "
-            f"{self.held:,} are in the database."
+            f"{self.existing:,} are in the database."
         )
 
 
@@ -51,13 +51,17 @@ def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Diffe
             many the server `said` there are.
     """
     found = []
-    with contextlib.closing(Loaded(pipeline)) as loaded:
+    with contextlib.closing(DestinationReader(pipeline)) as loaded:
         for table, noted in metrics.items():
             counted = noted.get("counted", {})
-            held = loaded.counts(table, from_server=True) if counted else {}
-            for project, told in counted.items():
+            existing = loaded.counts(table, from_server=True) if counted else {}
+            for project, list_counts in counted.items():
                 one = Difference(
-                    table, int(project), told["said"], told["read"], held.get(int(project), 0)
+                    table,
+                    int(project),
+                    list_counts["said"],
+                    list_counts["read"],
+                    existing.get(int(project), 0),
                 )
                 if _differs(one):
                     found.append(one)
@@ -66,5 +70,5 @@ def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Diffe
 
 def _differs(one: Difference) -> bool:
     # what the server forgets stays
-    more = one.held > one.read and one.table != tables.ACTIVITY.name
-    return more or one.is_loss or one.said not in (None, one.read)
+    more = one.existing > one.read and one.table != tables.ACTIVITY.name
+    return more or one.is_data_loss or one.said not in (None, one.read)

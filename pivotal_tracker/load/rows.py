@@ -89,9 +89,9 @@ class RowBuilder:
             ]
             self.rows[member.name] = rows
             if member is not self.table:
-                _complete_keys(member, rows)
+                _fill_missing_keys(member, rows)
         return {
-            member.name: [_loadable(member, row) for row in self.rows[member.name]]
+            member.name: [_coerce_row(member, row) for row in self.rows[member.name]]
             for member in self.table.family()
             if self.rows[member.name]
         }
@@ -99,7 +99,7 @@ class RowBuilder:
     def _add(self, table: Table, record: Record, ids: Row, keys: Row) -> None:
         row = _merge(ids, record, keys)
         lists: list[tuple[Table, list[Any]]] = []
-        for name in sorted(record.keys() - table.plain_columns):
+        for name in sorted(record.keys() - table.non_json_columns):
             value = row.pop(name)
             if name in NEVER_LOADED:
                 continue
@@ -136,7 +136,7 @@ class RowBuilder:
 
 def inherited_ids(table: Table, record: Record) -> Row:
     """The ids that a record's child rows carry, by their columns."""
-    return {column: record.get(name) for name, column in table.hands_down.items()}
+    return {column: record.get(name) for name, column in table.inherited_columns.items()}
 
 
 def _merge(ids: Row, record: Record, keys: Row) -> Row:
@@ -161,7 +161,7 @@ def _flatten(row: Row, prefix: str, value: Record) -> None:
             row[f"{prefix}__{name}"] = without_secrets(inner)
 
 
-def _complete_keys(table: Table, rows: list[Row]) -> None:
+def _fill_missing_keys(table: Table, rows: list[Row]) -> None:
     """Give child rows that lack a part of their key their place in the list, negative.
 
     No column of a key takes null, and one such row would keep all others from being loaded.
@@ -206,7 +206,7 @@ def _with_own_names(table: Table, row: Row) -> Row:
     return renamed
 
 
-def _loadable(table: Table, row: Row) -> Row:
+def _coerce_row(table: Table, row: Row) -> Row:
     """Move values that no column of their type holds into a column beside, as texts.
 
     dlt puts values of another type into such columns, and fails for those beyond all numbers or
@@ -220,13 +220,13 @@ def _loadable(table: Table, row: Row) -> Row:
             fitting[name] = value
             continue
         try:
-            fitting[name] = _in_range(kind, value)
+            fitting[name] = _coerce_value(kind, value)
         except (OverflowError, OSError, ValueError):
             fitting[f"{name}__v_text"] = str(value)
     return fitting
 
 
-def _in_range(kind: ColumnType | None, value: Any) -> Any:
+def _coerce_value(kind: ColumnType | None, value: Any) -> Any:
     """The value for a column, undeclared if it has no type; integer times are milliseconds.
 
     Raises:
@@ -243,7 +243,7 @@ def _in_range(kind: ColumnType | None, value: Any) -> Any:
     elif kind == "timestamp":
         _coerced(kind, value)
     if kind != "text" and isinstance(value, str) and value.startswith((_MIN_TIME, _MAX_TIME)):
-        return _within_time(value)
+        return _clamp_timestamp(value)
     return without_secrets(value)
 
 
@@ -259,7 +259,7 @@ def _coerced(kind: ColumnType, value: Any) -> Any:
         return None
 
 
-def _within_time(text: str) -> str:
+def _clamp_timestamp(text: str) -> str:
     """A time of the first or the last day as itself, or as that end where UTC has it beyond."""
     try:
         datetime.fromisoformat(text).astimezone(UTC)

@@ -19,7 +19,7 @@ from dlt.extract import DltResource
 from ..records import Record
 from ..settings import NEVER_LOADED
 from ..tables import Table
-from .destination_rows import Loaded
+from .destination_rows import DestinationReader
 
 
 class _DiscardedError(Exception):
@@ -37,7 +37,11 @@ class Contract:
     """
 
     def __init__(
-        self, mode: TSchemaContractDict, table: Table, loaded: Loaded, counts: Counter[str]
+        self,
+        mode: TSchemaContractDict,
+        table: Table,
+        loaded: DestinationReader,
+        counts: Counter[str],
     ) -> None:
         self._mode = mode
         self._table = table
@@ -51,7 +55,7 @@ class Contract:
 
     @classmethod
     def of(
-        cls, resource: DltResource, table: Table, loaded: Loaded, counts: Counter[str]
+        cls, resource: DltResource, table: Table, loaded: DestinationReader, counts: Counter[str]
     ) -> Contract:
         """The contract that is in force for a resource."""
         schema = dlt.current.source_schema()
@@ -84,7 +88,7 @@ class Contract:
             elif child is not None and isinstance(value, list):
                 elements = (v if isinstance(v, dict) else {"value": v} for v in value)
                 rows = [self._admit(child, element) for element in elements]
-                admitted[name] = [r.get("value") for r in rows] if child.of_values else rows
+                admitted[name] = [r.get("value") for r in rows] if child.is_scalar_list else rows
             elif isinstance(value, dict) and column not in table.columns:
                 admitted[name] = self._admit(table, value, f"{column}__")
             elif self._is_admitted(table, column, value):

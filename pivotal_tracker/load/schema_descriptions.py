@@ -30,17 +30,17 @@ def describe_tables(schema: Schema, root: Table, names: Mapping[str, str]) -> No
     found = loaded_as(root, names)
     for member in root.family():
         own = [reference for reference in found if reference.table == member.name]
-        described = _described(member, own)
+        file_metadata = _described(member, own)
         present = schema.tables.get(member.name)
-        if present is None or not _has(present, described):
-            schema.update_table(described, normalize_identifiers=False)
+        if present is None or not _has(present, file_metadata):
+            schema.update_table(file_metadata, normalize_identifiers=False)
 
 
 def _described(table: Table, references: list[Reference]) -> TTableSchema:
     """A part of a table's schema, which has nothing but descriptions and references."""
     name = table.declared_name
     texts = {column: column_description(name, column) for column in table.columns}
-    described: dict[str, Any] = {
+    file_metadata: dict[str, Any] = {
         "name": table.name,
         "description": table_description(name),
         "columns": {
@@ -49,8 +49,8 @@ def _described(table: Table, references: list[Reference]) -> TTableSchema:
         },
     }
     if references:
-        described["references"] = _as_hints(references)
-    return cast(TTableSchema, described)
+        file_metadata["references"] = _as_hints(references)
+    return cast(TTableSchema, file_metadata)
 
 
 def _as_hints(references: list[Reference]) -> list[dict[str, Any]]:
@@ -72,14 +72,14 @@ def _as_hints(references: list[Reference]) -> list[dict[str, Any]]:
     ]
 
 
-def _has(table: TTableSchema, described: TTableSchema) -> bool:
+def _has(table: TTableSchema, file_metadata: TTableSchema) -> bool:
     """Check whether a table's schema contains everything of another, partial one."""
     columns = table["columns"]
     return (
-        table.get("description") == described["description"]
-        and table.get("references") == described.get("references", table.get("references"))
+        table.get("description") == file_metadata["description"]
+        and table.get("references") == file_metadata.get("references", table.get("references"))
         and all(
             columns.get(name, {}).get("description") == column["description"]
-            for name, column in described["columns"].items()
+            for name, column in file_metadata["columns"].items()
         )
     )

@@ -23,7 +23,7 @@ from ..errors import TrackerError
 from ..limits import Limits, resolve_limits
 from ..records import Key, Record, Tombstones, record_key, row_id
 from ..tables import Table
-from .destination_rows import Loaded
+from .destination_rows import DestinationReader
 from .hints import (
     adapt_root_hints,
     add_child_hints,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Tables = dict[str, "pa.Table | list[Row]"]
 """The rows of a page by table: as an Arrow table, or as dicts for dlt's normalizer."""
 
-_KEY_OF_NOTHING: dict[str, str] = {"text": "", "date": "1970-01-01"}
+_KEY_PLACEHOLDERS: dict[str, str] = {"text": "", "date": "1970-01-01"}
 """What stands in a key column, by its type, in rows that delete by another column; else 0."""
 
 MAX_REJECTED_NAMED = 20
@@ -142,7 +142,7 @@ class TableWriter:
         self,
         resource: DltResource,
         table: Table,
-        loaded: Loaded,
+        loaded: DestinationReader,
         load_id: str,
         emitted: set[Key],
         *,
@@ -166,7 +166,7 @@ class TableWriter:
         self._children = list(self.table.family())[1:]
         describe_tables(dlt.current.source_schema(), self.table, loaded_table_names())
         self._paths = _paths_to_children(self.table)
-        self._key_of_tombstone = {*self.table.key, *self.table.hands_down}
+        self._key_of_tombstone = {*self.table.key, *self.table.inherited_columns}
         self._replaced = 0
         self._evolving: set[Table] = set()
         self._is_begun = False
@@ -211,7 +211,7 @@ class TableWriter:
 
     def _missing_tables(self) -> list[Any]:
         """Empty tables, where earlier runs have not made all of them with all their columns."""
-        if not self._replaces_tables and self._loaded.has_all_of(self.table):
+        if not self._replaces_tables and self._loaded.has_table_family(self.table):
             return []
         self.written.update({member.name: 0 for member in self.table.family()})
         items = []
@@ -255,7 +255,7 @@ class TableWriter:
         # without those that have turned out to fit no column
         replaced = [record for record in replaced if id(record) in set(map(id, fresh.values()))]
         self.written.update({name: len(rows) for name, rows in tables.items()})
-        return self._items(tables, self._childless(replaced, tables))
+        return self._items(tables, self._child_deletions(replaced, tables))
 
     def _row_id(self, key: Key, record: Record) -> str | None:
         """The hash of a record; None, and the record is rejected, if it cannot be written."""
@@ -356,12 +356,12 @@ class TableWriter:
             _deleting_row(self.table, self._key_columns(record), is_child=False)
             for record in records
         ]
-        return self._items({}, {self.table.name: roots} | self._childless(records, {}))
+        return self._items({}, {self.table.name: roots} | self._child_deletions(records, {}))
 
     def _key_columns(self, record: Record) -> Row:
         return {name: record.get(name) for name in self.table.key}
 
-    def _childless(self, records: Sequence[Record], tables: Tables) -> dict[str, list[Row]]:
+    def _child_deletions(self, records: Sequence[Record], tables: Tables) -> dict[str, list[Row]]:
         """Rows that delete the child rows of records that have none any more, by table.
 
         A record's child rows in the destination are replaced by its new ones; where there are no
@@ -373,7 +373,11 @@ class TableWriter:
             return self._former_children(records, tables)
         for child in self._children if records else ():
             having = self._parents_in(tables.get(child.name))
-            ids = [inherited_ids(self.table, one) for one in records if self._tells(child, one)]
+            ids = [
+                inherited_ids(self.table, one)
+                for one in records
+                if self._lists_children(child, one)
+            ]
             without = [row for row in ids if self._parent_of(row) not in having]
             if self._replaced <= MAX_LOOKED_UP:
                 # each table that is written to takes its time, be it with one row
@@ -390,7 +394,11 @@ class TableWriter:
         """
         deleting: dict[str, list[Row]] = {}
         for child in self._children if records else ():
-            ids = [inherited_ids(self.table, one) for one in records if self._tells(child, one)]
+            ids = [
+                inherited_ids(self.table, one)
+                for one in records
+                if self._lists_children(child, one)
+            ]
             present = self._child_ids(child, {self._parent_of(row) for row in ids})
             former = present - _row_ids(tables.get(child.name))
             if former:
@@ -400,33 +408,33 @@ class TableWriter:
 
     def _child_ids(self, child: Table, parents: set[tuple[Any, ...]]) -> set[str]:
         """The `_dlt_id` of the child rows that records have in the destination."""
-        key = self.table.handed_key
+        key = self.table.parent_key
         columns = (*key, "_dlt_parent_id", "_dlt_list_idx")
         ids = {parent[0] for parent in parents}
         rows = self._loaded.rows(child.name, columns, key[0], ids) if ids else []
         return {f"{row[-2]}.{row[-1]}" for row in rows if row[:-2] in parents}
 
-    def _tells(self, child: Table, record: Record) -> bool:
+    def _lists_children(self, child: Table, record: Record) -> bool:
         """Whether a record tells what rows of a child table it has: a deleted one has none.
 
         A server that leaves a list out has not said that it is empty.
         """
         if not record.keys() - self._key_of_tombstone or "_source" in record:
             return True
-        return _gives(record, self._paths[child.name])
+        return _has_list_at(record, self._paths[child.name])
 
     def _parent_of(self, row: Row) -> tuple[Any, ...]:
-        return tuple(row.get(name) for name in self.table.handed_key)
+        return tuple(row.get(name) for name in self.table.parent_key)
 
     def _parents_in(self, rows: pa.Table | list[Row] | None) -> set[tuple[Any, ...]]:
         """The records that rows of a child table belong to."""
         if rows is not None and not isinstance(rows, list):
-            rows = rows.select(list(self.table.handed_key)).to_pylist()
+            rows = rows.select(list(self.table.parent_key)).to_pylist()
         return {self._parent_of(row) for row in rows or ()}
 
     def _parents_there(self, child: Table, rows: list[Row]) -> set[tuple[Any, ...]]:
         """The records that have child rows in the destination."""
-        key = self.table.handed_key
+        key = self.table.parent_key
         ids = {row[key[0]] for row in rows}
         return set(self._loaded.rows(child.name, key, key[0], ids)) if ids else set()
 
@@ -493,7 +501,7 @@ def _paths_to_children(table: Table, path: tuple[str, ...] = ()) -> dict[str, tu
     return paths
 
 
-def _gives(record: Record, path: Sequence[str]) -> bool:
+def _has_list_at(record: Record, path: Sequence[str]) -> bool:
     """Whether a record has the list at a path, perhaps empty."""
     attribute, *rest = path
     if attribute not in record:
@@ -501,7 +509,7 @@ def _gives(record: Record, path: Sequence[str]) -> bool:
     elements = record[attribute]
     if not rest or not isinstance(elements, list) or not elements:
         return True
-    return any(_gives(element, rest) for element in elements if isinstance(element, dict))
+    return any(_has_list_at(element, rest) for element in elements if isinstance(element, dict))
 
 
 def _row_ids(rows: pa.Table | list[Row] | None) -> set[str]:
@@ -520,14 +528,14 @@ def _change(before: str | None, now: str) -> str:
 
 def _no_parent(root: Table, child: Table) -> Row:
     """The ids that child rows of no record carry."""
-    return {name: _KEY_OF_NOTHING.get(child.columns[name], 0) for name in root.handed_key}
+    return {name: _KEY_PLACEHOLDERS.get(child.columns[name], 0) for name in root.parent_key}
 
 
 def _deleting_row(table: Table, ids: Row, *, is_child: bool) -> Row:
     """A row that takes those of its key, or of its parent, out of the destination."""
     known = {column: value for column, value in ids.items() if value is not None}
     name = ":".join(str(value) for value in ids.values())
-    row: Row = {name: _KEY_OF_NOTHING.get(table.columns.get(name, ""), 0) for name in table.key}
+    row: Row = {name: _KEY_PLACEHOLDERS.get(table.columns.get(name, ""), 0) for name in table.key}
     if is_child:
         row |= {"_dlt_parent_id": "", "_dlt_list_idx": 0}
     return {**row, **known, "_dlt_id": f"deleted:{name}", "_deleted": True}

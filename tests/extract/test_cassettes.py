@@ -119,7 +119,7 @@ def test_the_pages_of_the_original_are_walked_to_their_end() -> None:
     with recorder().use_cassette(str(RECORDED / "stories_in_pages_of_7.yaml")):
         first = client.page(endpoint, id=PROJECT_ID)
         stories = client.records(first)
-        for offset in first.following_offsets(len(stories)):
+        for offset in first.next_offsets(len(stories)):
             stories += client.records(client.page(endpoint, offset, id=PROJECT_ID))
     whole = recorded("stories_in_pages_of_7", "stories", limit="300")
     assert [story["id"] for story in stories] == [story["id"] for story in whole]

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from pivotal_tracker import DERIVED_RESOURCES, pivotal_tracker_source
-from pivotal_tracker.load.destination_rows import Loaded
+from pivotal_tracker.load.destination_rows import DestinationReader
 from tracker_server import Behaviour, TrackerServer, litetracker
 from tracker_server.errors import ApiError
 from tracker_server.faults import InflatedTotal, NoTotal
@@ -278,13 +278,13 @@ def test_no_row_is_compared_with_all_others(edit: Edit) -> None:
 def queries(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How many queries were made of each table: BigQuery takes a second for one."""
     counted: Counter[str] = Counter()
-    ask = Loaded._rows
+    ask = DestinationReader._rows
 
-    def counting(self: Loaded, table: str, *rest: Any) -> list[tuple[Any, ...]]:
+    def counting(self: DestinationReader, table: str, *rest: Any) -> list[tuple[Any, ...]]:
         counted[table] += 1
         return ask(self, table, *rest)
 
-    monkeypatch.setattr(Loaded, "_rows", counting)
+    monkeypatch.setattr(DestinationReader, "_rows", counting)
     return counted
 
 
@@ -372,7 +372,7 @@ def test_a_day_that_passes_moves_iterations(
     mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror.workspace.now += timedelta(days=15)
-    monkeypatch.setattr("pivotal_tracker.extract.daily_lists.today_in", lambda _: "a later day")
+    monkeypatch.setattr("pivotal_tracker.extract.daily_lists.local_date", lambda _: "a later day")
     # beside a list that others may make a resource of
     one = next(iter(mirror.workspace.projects))
     mirror.load("project_list", "stories", "iterations", "history_days", project_ids=[one])

@@ -137,7 +137,7 @@ def test_pages_follow_one_another_without_a_gap(
     offset: int, returned: int, limit: int, total: int | None, following: list[int]
 ) -> None:
     page = Page("", {}, b"", offset, limit, total, version=None, is_paged=True)
-    assert list(page.following_offsets(returned)) == following
+    assert list(page.next_offsets(returned)) == following
 
 
 def test_a_list_whose_last_page_comes_again_and_again_has_ended(

@@ -10,7 +10,7 @@ import pytest
 
 from pivotal_tracker import tables
 from pivotal_tracker.load import destination_rows as loaded
-from pivotal_tracker.load.destination_rows import KnownRows, Loaded
+from pivotal_tracker.load.destination_rows import DestinationReader, RowIdCache
 
 
 def test_columns_stay_known_while_dlt_reads_its_schema_anew(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_columns_stay_known_while_dlt_reads_its_schema_anew(tmp_path: Path) -> N
         pipelines_dir=str(tmp_path),
     )
     pipeline.run([{"id": 1}], table_name="stories")
-    held = Loaded(pipeline)
+    held = DestinationReader(pipeline)
     pipeline.default_schema._reset_schema(pipeline.default_schema.name)
     assert held.columns("stories") == ["id"]
 
@@ -43,7 +43,7 @@ def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             return [(p, f"{p}.{n}", f"hash of {n}") for p in arguments[3] for n in range(sizes[p])]
 
     destination = Destination()
-    known = KnownRows(destination, tables.ACTIVITY, [1, 2, 3, 4, 5, 6])  # type: ignore[arg-type]
+    known = RowIdCache(destination, tables.ACTIVITY, [1, 2, 3, 4, 5, 6])  # type: ignore[arg-type]
     for project_id in (1, 2, 3, 4, 5, 6, 4):
         assert len(known.of(project_id)) == sizes[project_id]
     assert destination.asked == [[1, 2], [3], [4], [5, 6], [4]]

@@ -23,7 +23,7 @@ from pivotal_tracker.load.extraction import Extraction
 from pivotal_tracker.load.hints import root_hints
 from pivotal_tracker.load.rows import RowBuilder
 from pivotal_tracker.load.to_tables import ToTables
-from pivotal_tracker.records import in_tracker_words, row_id, without_secrets
+from pivotal_tracker.records import from_litetracker, row_id, without_secrets
 from pivotal_tracker.tables import Table
 
 from ..support.truth import Tables, assert_tables_equal, expected_tables, tables_in
@@ -48,10 +48,10 @@ def records(table: Table, ids: frozenset[str] = frozenset()) -> st.SearchStrateg
     """Records of a table as the API might give them: attributes present or absent, nested lists."""
     plain = {n: VALUES[k] for n, k in table.columns.items() if "__" not in n and n not in ids}
     required = {name: plain.pop(name) for name in table.key if name in plain}
-    handed = ids | set(table.hands_down.values())
+    handed = ids | set(table.inherited_columns.values())
     lists = {
         name: st.lists(
-            VALUES["bigint"] if nested.of_values else records(nested, handed), max_size=3
+            VALUES["bigint"] if nested.is_scalar_list else records(nested, handed), max_size=3
         )
         for name, nested in table.nested.items()
     }
@@ -233,9 +233,9 @@ def test_litetracker_says_it_in_its_own_words() -> None:
         "owners": [{"id": 90, "user_id": 7, "name": "Ann", "initials": "A"}],
         "owner_ids": [90],
     }
-    assert in_tracker_words(story) == {"id": 1, "name": "As a rider", "owner_ids": [7]}
-    assert in_tracker_words(story | {"owners": []})["owner_ids"] == []
-    assert in_tracker_words({"id": 1, "name": "n"}) == {"id": 1, "name": "n"}
+    assert from_litetracker(story) == {"id": 1, "name": "As a rider", "owner_ids": [7]}
+    assert from_litetracker(story | {"owners": []})["owner_ids"] == []
+    assert from_litetracker({"id": 1, "name": "n"}) == {"id": 1, "name": "n"}
 
 
 def test_times_in_milliseconds_are_times() -> None:

@@ -64,7 +64,7 @@ def test_every_column_with_an_id_declares_its_reference() -> None:
     }
 
     def is_reference(table: Table, column: str) -> bool:
-        is_id = column.endswith("_id") or (column == "value" and table.of_values)
+        is_id = column.endswith("_id") or (column == "value" and table.is_scalar_list)
         return is_id and column not in OWN_OR_FOREIGN
 
     missing = {

@@ -55,8 +55,8 @@ def project_of(project: Any) -> Iterator[Derived]:
     """A project by what a record that refers to it says: the id, and perhaps the name."""
     number = whole_number(project.get("id")) if isinstance(project, dict) else None
     if number is not None:
-        told = {name: project[name] for name in ("name",) if name in project}
-        yield Derived("projects", number, {"id": number, "kind": "project", **told})
+        named = {name: project[name] for name in ("name",) if name in project}
+        yield Derived("projects", number, {"id": number, "kind": "project", **named})
 
 
 def _account_of(project: Record) -> Iterator[Derived]:

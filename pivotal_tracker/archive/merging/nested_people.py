@@ -105,5 +105,5 @@ def _named(person: Record) -> Iterator[Record]:
 
 def person_record(person: Record, number: Any) -> Record:
     """What is public of a person; of oneself, `/me` tells much that is no one else's business."""
-    told = {name: person[name] for name in _TOLD_OF_A_PERSON if name in person}
-    return {**told, "id": number, "kind": "person"}
+    known = {name: person[name] for name in _TOLD_OF_A_PERSON if name in person}
+    return {**known, "id": number, "kind": "person"}

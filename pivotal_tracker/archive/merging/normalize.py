@@ -73,7 +73,7 @@ def _normalized(record: Record, lists: Mapping[str, Nested], leave_out: LeaveOut
         items = tidy[name]
         if isinstance(items, list):
             tidy[name] = _items(items, nested, tidy.get("id"), leave_out)
-            if not nested.of_values:
+            if not nested.is_scalar_list:
                 # the same, told once more: `label_ids` beside `labels`
                 tidy.pop(f"{name.removesuffix('s')}_ids", None)
                 if name.endswith("_attachments"):
@@ -103,13 +103,13 @@ def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: LeaveOut
             continue
         value = _item(item, nested, parent_id, siblings, leave_out)
         if value is None:
-            leave_out(nested.table, "it is no id" if nested.of_values else "it is no record")
+            leave_out(nested.table, "it is no id" if nested.is_scalar_list else "it is no record")
             continue
         if "state" in nested.key and not _is_transition(value, parent_id, siblings):
             leave_out(nested.table, "it does not say to which state")
             continue
         if nested.key:
-            key = value if nested.of_values else tuple(str(value.get(n)) for n in nested.key)
+            key = value if nested.is_scalar_list else tuple(str(value.get(n)) for n in nested.key)
             if key in seen:
                 _leave_out_whole(nested, value, "it comes twice in one list", leave_out)
                 continue
@@ -121,7 +121,7 @@ def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: LeaveOut
 def _item(
     item: Any, nested: Nested, parent_id: Any, siblings: SiblingKeys, leave_out: LeaveOut
 ) -> Any:
-    if nested.of_values:
+    if nested.is_scalar_list:
         return whole_number(item)
     if not isinstance(item, dict):
         return None
@@ -137,8 +137,8 @@ def _is_transition(value: Record, parent_id: Any, siblings: SiblingKeys) -> bool
     """Whether it says to which state; what has no project's version is given a stable one."""
     version = whole_number(value.get("project_version"))
     if version is None:
-        told = map(value.get, _IDENTIFYING_A_TRANSITION)
-        version = siblings.key("transition", parent_id, value.get("state"), *told)
+        identity = map(value.get, _IDENTIFYING_A_TRANSITION)
+        version = siblings.key("transition", parent_id, value.get("state"), *identity)
     value["project_version"] = version
     return isinstance(value.get("state"), str)
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 
 from ... import tables
-from ...load.destination_rows import Loaded
+from ...load.destination_rows import DestinationReader
 from ...records import Record
 from ..duplicates import DuplicateIndex
 from ..format import ArchiveRecord
@@ -23,7 +23,7 @@ class ProjectsByName:
         copies: The other archives, as far as they were noted.
     """
 
-    def __init__(self, loaded: Loaded, copies: DuplicateIndex) -> None:
+    def __init__(self, loaded: DestinationReader, copies: DuplicateIndex) -> None:
         self._loaded = loaded
         self._copies = copies
         self._stories: defaultdict[int, set[int]] = defaultdict(set)
@@ -51,5 +51,5 @@ class ProjectsByName:
         known = {one: count for one, count in places.items() if one is not None and one > 0}
         if known:
             return max(known, key=lambda one: known[one])
-        told = self._loaded.records(tables.PROJECTS, [project_id])
-        return told[0].get("same_as_id") if told else None
+        project_rows = self._loaded.records(tables.PROJECTS, [project_id])
+        return project_rows[0].get("same_as_id") if project_rows else None

@@ -185,9 +185,9 @@ class RecordMerger:
     def _derive_from(self, undecided: list[tuple[ArchiveRecord, list[Derived]]]) -> None:
         """Adds what records tell of others; of those that are not loaded, as withdrawn."""
         self._accounting.decide()
-        for found, told in undecided:
+        for found, derived_from_it in undecided:
             is_lost = found.is_rejected or found.is_withdrawn
-            for derived in told:
+            for derived in derived_from_it:
                 self._derive(derived, found.source, WITHDRAWN if is_lost else DERIVED)
         undecided.clear()
 
@@ -297,9 +297,9 @@ class _MergedRecord:
 
     def _complete_object(self, name: str, other: Record) -> None:
         """An object inside the record may have been asked for in part: a label by its name."""
-        held = self._record.get(name)
-        if isinstance(held, dict) and held.get("id") == other.get("id"):
-            self._record[name] = {**other, **held}
+        existing = self._record.get(name)
+        if isinstance(existing, dict) and existing.get("id") == other.get("id"):
+            self._record[name] = {**other, **existing}
 
     def _merge_lists(
         self, name: str, nested: Nested, items: list[Any], added: Counter[str]
@@ -352,23 +352,23 @@ def merge_lists(
             by_key[key] = item
             into.append(item)
             added[nested.table] += 1
-            if not nested.of_values:
+            if not nested.is_scalar_list:
                 added += _rows_in(nested, item)
-        elif not nested.of_values:
+        elif not nested.is_scalar_list:
             _complete(nested, by_key[key], item, added)
 
 
-def _complete(nested: Nested, held: Record, other: Record, added: Counter[str]) -> None:
+def _complete(nested: Nested, existing: Record, other: Record, added: Counter[str]) -> None:
     """Adds to an item what another copy of it tells; both are as old, or the newer one counts."""
-    if moment(other.get("updated_at")) > moment(held.get("updated_at")):
-        held |= {name: value for name, value in other.items() if name not in nested.lists}
+    if moment(other.get("updated_at")) > moment(existing.get("updated_at")):
+        existing |= {name: value for name, value in other.items() if name not in nested.lists}
     for name, value in other.items():
         inner = nested.lists.get(name)
-        if inner and name in held:
-            by_key = {_item_key(inner, item): item for item in held[name]}
-            merge_lists(inner, held[name], by_key, value, added)
-        elif name not in held:
-            held[name] = value
+        if inner and name in existing:
+            by_key = {_item_key(inner, item): item for item in existing[name]}
+            merge_lists(inner, existing[name], by_key, value, added)
+        elif name not in existing:
+            existing[name] = value
             if inner:
                 added[inner.table] += len(value)
 
@@ -378,7 +378,7 @@ def _rows_in(nested: Nested, item: Record) -> Counter[str]:
 
 
 def _item_key(nested: Nested, item: Any) -> Any:
-    return item if nested.of_values else tuple(str(item.get(n)) for n in nested.key)
+    return item if nested.is_scalar_list else tuple(str(item.get(n)) for n in nested.key)
 
 
 def moment(value: Any) -> str:

@@ -34,7 +34,7 @@ class Provenance:
         """The same, at one record of the file."""
         return Provenance(self.source, where, self.expected, self.ids, self.seen_at)
 
-    def asked(self, path: str, seen_at: str = "") -> Provenance:
+    def with_request_path(self, path: str, seen_at: str = "") -> Provenance:
         """The same, knowing the path of the request."""
         segments = [segment for segment in path.split("?")[0].split("/") if segment]
         expected, ids = "", dict(self.ids)
@@ -47,7 +47,7 @@ class Provenance:
         return replace(self, expected=expected, ids=ids, seen_at=seen_at or self.seen_at)
 
 
-def note_replaced(accounting: LoadAccounting, origin: Provenance, characters: int) -> None:
+def record_replaced(accounting: LoadAccounting, origin: Provenance, characters: int) -> None:
     """Counts the characters of a text in whose place U+FFFD is loaded."""
     if characters:
         reason = "characters that no text may hold, loaded as U+FFFD"

@@ -22,7 +22,7 @@ from ...records import (
 )
 from . import cassettes
 from .json_text import parsed
-from .provenance import UNKNOWN, Provenance, note_replaced
+from .provenance import UNKNOWN, Provenance, record_replaced
 from .wrappers import is_answer, is_empty, is_history, is_interaction, is_record, unwrapped
 
 _OF_NO_PROJECT = frozenset({"projects", "people", "workspaces", "accounts", "account_memberships"})
@@ -71,7 +71,7 @@ class ResponseSorter:
     def _interaction(self, interaction: Record, origin: Provenance) -> None:
         try:
             answer = cassettes.answer(interaction)
-            here = origin.asked(answer.path, answer.seen_at)
+            here = origin.with_request_path(answer.path, answer.seen_at)
             here = here.at(f"{origin.where}, {answer.path.split('?')[0]}")
             if answer.is_deletion:
                 self._delete(answer.path, here)
@@ -85,7 +85,7 @@ class ResponseSorter:
             self._leave_out(origin, "answers", "its body is no JSON")
             self._accounting.unreadable[origin.source] += 1
         else:
-            note_replaced(self._accounting, origin, replaced)
+            record_replaced(self._accounting, origin, replaced)
             self.place(body, here)
 
     def _delete(self, path: str, origin: Provenance) -> None:
@@ -195,9 +195,9 @@ class ResponseSorter:
     def _expand_workspace(self, workspace: Record, origin: Provenance) -> None:
         projects = workspace.pop("projects", None)
         if isinstance(projects, list):
-            told = [p for p in projects if isinstance(p, dict)]
-            workspace.setdefault("project_ids", [p.get("id") for p in told])
-            for project in told:
+            members = [p for p in projects if isinstance(p, dict)]
+            workspace.setdefault("project_ids", [p.get("id") for p in members])
+            for project in members:
                 if project.keys() <= _REFERENCE:
                     self._merger.derive_project(project, origin.source)
                 else:
@@ -214,9 +214,9 @@ class ResponseSorter:
     def _expand_person(self, person: Record, origin: Provenance) -> None:
         """Of oneself, `/me` tells much that is no one else's business."""
         if person.get("kind") == "me":
-            told = person_record(person, person.get("id"))
+            members = person_record(person, person.get("id"))
             person.clear()
-            person |= told
+            person |= members
 
     # parts of stories and epics
 

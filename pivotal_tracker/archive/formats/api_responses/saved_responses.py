@@ -21,7 +21,7 @@ from ...merging.record_merger import RecordMerger
 from ...records import COLLECTIONS
 from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interactions
 from .json_text import BROKEN_JSON, JsonText, Utf8, parsed, values
-from .provenance import UNKNOWN, Provenance, note_replaced
+from .provenance import UNKNOWN, Provenance, record_replaced
 from .response_sorter import ResponseSorter
 from .wrappers import is_answer, wrapped
 
@@ -98,7 +98,7 @@ def _is_cassette(file: File) -> bool:
 
 
 def _holds_answers(file: File) -> bool:
-    origin, accounting = Provenance("").asked(_hint(file.name)), LoadAccounting()
+    origin, accounting = Provenance("").with_request_path(_hint(file.name)), LoadAccounting()
     is_empty = True
     with closing(read_responses(file, origin, accounting)) as answers:
         for value, its_origin in islice(answers, _TRIED_VALUES):
@@ -136,7 +136,7 @@ def merged_responses(
         with RecordMerger(accounting) as merger:
             answers = ResponseSorter(merger, accounting)
             for name in names:
-                origin = Provenance(files.source(name)).asked(_hint(name))
+                origin = Provenance(files.source(name)).with_request_path(_hint(name))
                 for value, its_origin in read_responses(files[name], origin, accounting):
                     answers.place(value, its_origin)
             yield from merger.records()
@@ -187,7 +187,7 @@ def _in_json(
             yield value, wrapped(wrapper, origin).at(f"record {number:,}")
     except (*BROKEN_JSON, ArchiveError) as error:
         _leave_rest_out(origin, f"after record {number:,}", error, accounting)
-    note_replaced(accounting, origin, text.replaced)
+    record_replaced(accounting, origin, text.replaced)
 
 
 def _in_yaml(
@@ -201,7 +201,7 @@ def _in_yaml(
             yield interaction, origin.at(f"interaction {number:,}")
     except (*BROKEN_YAML, ArchiveError) as error:
         _leave_rest_out(origin, f"after interaction {number:,}", error, accounting)
-    note_replaced(accounting, origin, text.replaced)
+    record_replaced(accounting, origin, text.replaced)
 
 
 def _in_lines(
@@ -221,7 +221,7 @@ def _in_lines(
                 accounting.leave_out(here.source, UNKNOWN, "the line is no JSON", here.where)
                 accounting.unreadable[here.source] += 1
             else:
-                note_replaced(accounting, here, replaced)
+                record_replaced(accounting, here, replaced)
                 yield value, here
     except ArchiveError as error:
         _leave_rest_out(origin, f"after line {number:,}", error, accounting)

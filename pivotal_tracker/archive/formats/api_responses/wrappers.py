@@ -112,7 +112,7 @@ def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Placed]:
     """What an object holds under a name, which may be a path, a collection, or an id."""
     number = whole_number(name)
     if "/services/v5/" in name:
-        yield inner, origin.asked(name)
+        yield inner, origin.with_request_path(name)
     elif name in COLLECTIONS or name in SINGULARS:
         yield inner, replace(origin, expected=COLLECTIONS.get(name) or SINGULARS[name])
     elif number is None:
@@ -138,8 +138,12 @@ def _parsed(text: str) -> Any:
 def wrapped(wrapper: Record, origin: Provenance) -> Provenance:
     """What is known of a value by what the object that it was wrapped in said before it."""
     if isinstance(wrapper.get("PathTemplate"), str):
-        return origin.asked(_filled(wrapper["PathTemplate"], wrapper.get("Keys")))
-    return origin.asked(wrapper["path"]) if isinstance(wrapper.get("path"), str) else origin
+        return origin.with_request_path(_filled(wrapper["PathTemplate"], wrapper.get("Keys")))
+    return (
+        origin.with_request_path(wrapper["path"])
+        if isinstance(wrapper.get("path"), str)
+        else origin
+    )
 
 
 def _filled(template: str, keys: Any) -> str:
