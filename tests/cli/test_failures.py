@@ -390,7 +390,7 @@ def test_where_nothing_can_be_written_it_is_one_line_and_a_later_run_completes(
 
 def test_an_unwritable_destination_is_one_line(command: Command, server: TrackerServer) -> None:
     result = command(env={"DESTINATION__DUCKDB__CREDENTIALS": "/proc/none/here.duckdb"})
-    assert_one_clear_line(result, "/proc/none/here.duckdb", "Is there such a folder")
+    assert_one_clear_line(result, "/proc/none/here.duckdb", "Check that the folder exists")
 
 
 @pytest.mark.parametrize("pace", [0, -3, float("nan")])
