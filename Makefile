@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 EMULATOR = .venv-bigquery-emulator
+DOCS = .venv-docs
 
 .PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system browser postgres emulator \
-	screenshots lint format cassettes check-bigquery benchmarks docs wheel verified-source clean
+	screenshots lint format cassettes check-bigquery benchmarks docs setup-docs site wheel verified-source \
+	clean
 
 help:              ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -38,7 +40,7 @@ dashboard: setup-dashboard  ## what was loaded, in the browser
 	$(BIN)/python -m tracker_dashboard.cli
 
 test:              ## lint and every test, with the set-up that they need
-	@$(MAKE) --no-print-directory -j system setup-dev emulator
+	@$(MAKE) --no-print-directory -j system setup-dev emulator setup-docs
 	@$(MAKE) --no-print-directory -j lint pytest
 
 pytest: setup-dev  ## every test that can run here
@@ -92,8 +94,18 @@ check-bigquery: setup-dev  ## load into BigQuery for real, into a dataset that i
 benchmarks: setup-dev  ## against dlt's generic source and against the floor
 	$(BIN)/python -m benchmarks
 
-docs: setup-dev    ## docs/tables.md and docs/options.md, from the code
+docs: setup-dev    ## generate what follows from the code: docs/, dbt/, the notebook's results
 	$(BIN)/python -m docs.generate
+
+setup-docs: $(DOCS)/ready       ## what builds the site and runs dbt, in an environment of its own
+
+$(DOCS)/ready: requirements-docs.txt
+	@$(PYTHON) -m venv $(DOCS) && \
+		$(DOCS)/bin/python -m pip install --quiet --no-compile -r $< && touch $@ || \
+		echo "$(DOCS) is missing: the tests of the site, dbt and the MCP server are skipped"
+
+site: setup-docs   ## build the documentation site in site/
+	$(DOCS)/bin/mkdocs build --strict
 
 wheel: setup-dev    ## dist/*.whl, for pip install
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
@@ -112,4 +124,4 @@ verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --locat
 		commit --quiet --allow-empty --message "pivotal_tracker as it is now"
 
 clean:             ## what was made here, but not what was loaded
-	rm -rf $(VENV) $(EMULATOR) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(EMULATOR) $(DOCS) site dbt/target dbt/logs .mypy_cache .pytest_cache .ruff_cache .hypothesis

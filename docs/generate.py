@@ -1,131 +1,110 @@
-"""Writes `docs/tables.md` and `docs/options.md` from the code: `python -m docs.generate`."""
+"""Generates documentation from the code, and the dbt package: `python -m docs.generate`."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import inspect
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pivotal_tracker
-from pivotal_tracker import tables
+from docs import dbt_package, example_queries, notebook
+from docs.table_references import references, table_notes
 from pivotal_tracker.cli.options import command_line
-from pivotal_tracker.load import dlt_defaults as defaults
+from pivotal_tracker.load import dlt_defaults
 from pivotal_tracker.tables import Table
 
-FOLDER = Path(__file__).parent
-
-PEOPLE_IN = (
-    "person_id",
-    "person__id",
-    "requested_by_id",
-    "owned_by_id",
-    "performed_by_id",
-    "performed_by__id",
-    "uploader_id",
-    "reviewer_id",
-    "deleted_by_id",
-)
-REFERENCES = {
-    "project_id": "projects",
-    "account_id": "accounts",
-    "label__id": "labels",
-    "review_type_id": "review_types",
-    **dict.fromkeys(PEOPLE_IN, "people"),
-}
-"""Which table's id a column holds."""
-
-VALUES = {
-    "owner_ids": "people",
-    "follower_ids": "people",
-    "story_ids": "stories",
-    "project_ids": "projects",
-}
-"""Which table's id a plain list holds, by the list's name."""
+ROOT = Path(__file__).parent.parent
 
 TABLES = """# Tables
 
-What a load leaves in the dataset. A run of the source makes every table and column below, whether
-or not there are rows; attributes of the API that are not listed become columns too. Times are UTC.
+These tables are in the dataset after a load. A load from a server creates every table and column
+below, whether or not there are rows. Attributes of the API that are not listed become columns too.
+Times are UTC.
 
 `bigint`, `text`, `double`, `bool`, `timestamp`, `date` and `json` are dlt's types. On DuckDB and
-Postgres they have the nearest name there (a `timestamp` is one with time zone), on BigQuery they
+Postgres they have the nearest type there (a `timestamp` is one with time zone); on BigQuery they
 are `INT64`, `STRING`, `FLOAT64`, `BOOL`, `TIMESTAMP`, `DATE` and `JSON`.
 
-Tables with `__` in their names hold the lists inside a record: join them by the ids that they
-carry, such as `stories__comments.story_id = stories.id`. Beside the columns below dlt has its own:
-`_dlt_load_id` (of the run that wrote the row; `_dlt_loads` says when that was), `_dlt_id`, and in
-nested tables `_dlt_parent_id`, `_dlt_root_id` and `_dlt_list_idx` (the place in the list).
-`_deleted` is how dlt is told to delete; it is null in every row that you see.
+A table with `__` in its name holds a list inside a record. Join it by the ids that it carries, such
+as `stories__comments.story_id = stories.id`.
+
+dlt adds columns of its own:
+
+| column | meaning |
+|---|---|
+| `_dlt_load_id` | the load that wrote the row; `_dlt_loads` says when that was |
+| `_dlt_id` | a key made by dlt |
+| `_dlt_parent_id` | in nested tables: the `_dlt_id` of the parent |
+| `_dlt_list_idx` | in nested tables: the place in the list |
+| `_deleted` | used by dlt to delete rows; always null |
 """
 
 OPTIONS = """# Options
 
 ## The command
 
-`pivotal-tracker`, where the package is installed, or `python pivotal_tracker_pipeline.py`.
+`python pivotal_tracker_pipeline.py`, or `pivotal-tracker` if the package is installed.
 """
 
 SETTINGS = """## Settings of dlt
 
-Those that suit the source are in force wherever the environment (`EXTRACT__WORKERS=4`) and dlt's
-files (`.dlt/config.toml`) give no others:
+These defaults apply unless the environment (`EXTRACT__WORKERS=4`) or dlt's files
+(`.dlt/config.toml`) set other values:
 """
 
 
-def documents() -> dict[str, str]:
-    """The texts, by the name of their file."""
-    return {"tables.md": _tables(), "options.md": _options()}
+def generated_files() -> dict[str, str]:
+    """The texts of all files that follow from the code alone, by path in the repository."""
+    package = {f"dbt/{name}": text for name, text in dbt_package.dbt_files().items()}
+    return {"docs/tables.md": _tables(), "docs/options.md": _options(), **package}
 
 
 def _tables() -> str:
-    roots = _roots()
-    described = (part for root, note in roots for part in _described(root, note))
-    return "\n".join([TABLES, _diagram([root for root, _ in roots]), *described])
+    notes = table_notes()
+    described = (part for root, note in notes for part in _described(root, note))
+    return "\n".join([TABLES, *_diagrams([root for root, _ in notes]), *described])
 
 
-def _roots() -> list[tuple[Table, str]]:
-    """The tables that are nested in no other, each with what `tables.py` says of it."""
-    body = ast.parse(inspect.getsource(tables)).body
-    found = []
-    for statement, after in zip(body, [*body[1:], ast.Pass()], strict=True):
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            table = getattr(tables, statement.targets[0].id)
-            if isinstance(table, Table):
-                is_note = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-                note = ast.literal_eval(after.value) if is_note else ""  # type: ignore[attr-defined]
-                found.append((table, inspect.cleandoc(note)))
-    return found
-
-
-def _diagram(roots: list[Table]) -> str:
-    lines = ["## How they belong together", "", "```mermaid", "erDiagram"]
+def _diagrams(roots: list[Table]) -> Iterator[str]:
+    yield "## Diagram\n"
+    yield "How the main tables reference each other. The columns are named on the lines.\n"
+    yield from _diagram(
+        f'    {other} ||--o{{ {root.name} : "{" ".join(columns)}"'
+        for root in roots
+        for other, columns in _columns_by_table(root).items()
+        if other not in (root.name, "people")
+    )
+    yield "The tables nested in them, and the lists of ids inside:\n"
+    lines = []
     for root in roots:
         for table in root.family():
             lines += [f"    {table.name} ||--o{{ {t.name} : has" for t in table.nested.values()]
-            lines += [
-                f'    {other} ||--o{{ {table.name} : "{" ".join(columns)}"'
-                for other, columns in _references(table, is_nested=table is not root).items()
-                if other != table.name
-            ]
-        if not root.nested and not _references(root, is_nested=False):
-            lines.append(f"    {root.name}")
-    return "\n".join([*lines, "```", ""])
+    yield from _diagram(lines)
+    yield "Columns that hold the `id` of a row in `people`:\n"
+    people = [
+        f"`{table.name}.{column}`"
+        for root in roots
+        for table in root.family()
+        for column, other in references(table).items()
+        if other == "people"
+    ]
+    yield ", ".join(people) + ".\n"
 
 
-def _references(table: Table, *, is_nested: bool) -> dict[str, list[str]]:
+def _diagram(lines: Iterator[str] | list[str]) -> Iterator[str]:
+    yield "\n".join(["```mermaid", "erDiagram", *lines, "```", ""])
+
+
+def _columns_by_table(table: Table) -> dict[str, list[str]]:
     """The columns that hold ids of other tables, by those tables."""
     found: dict[str, list[str]] = {}
-    for column in table.columns:
-        other = REFERENCES.get(column)
-        if column == "value" and table.of_values:
-            other = VALUES[table.name.rpartition("__")[2]]
-        elif column == "id" and table.name.endswith("__labels"):
-            other = "labels"
-        # a nested table is drawn at its parent
-        if other and not (is_nested and column == "project_id"):
-            found.setdefault(other, []).append(column)
+    for column, other in references(table).items():
+        found.setdefault(other, []).append(column)
     return found
 
 
@@ -137,11 +116,11 @@ def _described(root: Table, note: str) -> Iterator[str]:
         if table is not root:
             yield f"### {table.name}\n"
         yield f"Key: {', '.join(f'`{column}`' for column in table.key)}\n"
-        others = _references(table, is_nested=False)
-        told = {column: f"`{other}.id`" for other, columns in others.items() for column in columns}
-        yield "| column | type | is |\n|---|---|---|"
+        others = references(table)
+        yield "| column | type | references |\n|---|---|---|"
         for column, kind in table.columns.items():
-            yield f"| `{column}` | {kind} | {told.get(column, '')} |"
+            reference = f"`{others[column]}.id`" if column in others else ""
+            yield f"| `{column}` | {kind} | {reference} |"
         yield ""
 
 
@@ -155,17 +134,18 @@ def _options() -> str:
 
 def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield "| option | meaning |\n|---|---|"
-    for action in parser._actions:  # argparse tells of them nowhere else
+    for action in parser._actions:  # argparse has no other way to list them
         values = [action.metavar or ""] if not action.choices else list(map(str, action.choices))
-        option = " ".join(filter(None, [action.option_strings[-1], "\\|".join(map(str, values))]))
-        more = " …" if action.nargs == "+" else ""
+        name = (action.option_strings or [""])[-1]
+        option = " ".join(filter(None, [name, "\\|".join(map(str, values))]))
+        more = " …" if action.nargs in ("+", "*") else ""
         meaning = (action.help or "").replace("%(default)s", str(action.default))
         yield f"| `{option}{more}` | {meaning} |"
     yield f"\n{parser.epilog}\n"
 
 
 def _source(name: str) -> Iterator[str]:
-    """What a source takes: as its arguments in Python, and in dlt's configuration."""
+    """The arguments of a source, which are also its settings in dlt's configuration."""
     text = inspect.getdoc(getattr(pivotal_tracker, name)) or ""
     about, _, rest = text.partition("\n\nArgs:\n")
     yield f"## `{name}`\n\n{about}\n"
@@ -176,7 +156,7 @@ def _source(name: str) -> Iterator[str]:
 
 
 def _arguments(text: str) -> Iterator[tuple[str, str]]:
-    """The arguments of a docstring in Google's style, and what is said of each."""
+    """The arguments in a docstring of Google's style, each with its meaning."""
     entries: list[str] = []
     for line in text.splitlines():
         if line.startswith(" " * 8):
@@ -189,7 +169,7 @@ def _arguments(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _source_of(constant: str) -> str:
-    source = inspect.getsource(defaults)
+    source = inspect.getsource(dlt_defaults)
     for statement in ast.parse(source).body:
         if isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == constant:
             return ast.get_source_segment(source, statement) or ""
@@ -197,9 +177,17 @@ def _source_of(constant: str) -> str:
 
 
 def main() -> None:
-    """Writes the files."""
-    for name, text in documents().items():
-        (FOLDER / name).write_text(text)
+    """Write all generated files; loads the sample for the results of the example queries."""
+    for name, text in generated_files().items():
+        path = ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, str(ROOT / "pivotal_tracker_pipeline.py"), "--sample"]
+        subprocess.run(command, cwd=folder, check=True)  # noqa: S603 - our own command
+        page = example_queries.page(Path(folder) / "pivotal_tracker_sample.duckdb")
+        (ROOT / "docs" / "queries.md").write_text(page)
+        notebook.save_executed(Path(folder))
 
 
 if __name__ == "__main__":
