@@ -9,7 +9,7 @@ DOCS = .venv-docs
 	screenshots lint format cassettes check-bigquery benchmarks docs setup-docs site wheel verified-source \
 	clean
 
-help:              ## what there is to make
+help:              ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
 setup: $(VENV)/ready            ## the virtual environment, with what the pipeline needs
@@ -33,10 +33,10 @@ $(VENV)/ready-dashboard: requirements-dashboard.txt $(VENV)/ready
 	$(BIN)/python -m pip install --quiet -r requirements-dashboard.txt
 	@touch $@
 
-demo: setup        ## load a made-up workspace through real HTTP into DuckDB
+demo: setup        ## load a sample workspace into DuckDB, over HTTP
 	$(BIN)/python pivotal_tracker_pipeline.py --sample
 
-dashboard: setup-dashboard  ## what was loaded, in the browser
+dashboard: setup-dashboard  ## open what was loaded in the browser
 	$(BIN)/python -m tracker_dashboard.cli
 
 test:              ## lint and every test, with the set-up that they need
@@ -73,7 +73,7 @@ $(EMULATOR)/ready: requirements-bigquery-emulator.txt
 		$(EMULATOR)/bin/python -m pip install --quiet --no-compile -r $< && touch $@ || \
 		echo "The emulator of BigQuery is missing: the tests that load into it are skipped"
 
-screenshots: setup-dev browser  ## the README's pictures of the dashboard, taken anew
+screenshots: setup-dev browser  ## take the pictures of the dashboard again
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/dashboard/test_pages.py -k screenshots
 
 lint: setup-dev    ## ruff and mypy
@@ -81,17 +81,17 @@ lint: setup-dev    ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup-dev  ## put everything into the project's form
+format: setup-dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-cassettes: setup-dev  ## record tests/support/cassettes anew from tracker_server
+cassettes: setup-dev  ## record tests/support/cassettes again from tracker_server
 	$(BIN)/python -m tests.support.record_cassettes
 
 check-bigquery: setup-dev  ## load into BigQuery for real, into a dataset that is dropped again
 	$(BIN)/python -m tests.support.check_bigquery
 
-benchmarks: setup-dev  ## against dlt's generic source and against the floor
+benchmarks: setup-dev  ## compare with dlt's generic source and a lower bound
 	$(BIN)/python -m benchmarks
 
 docs: setup-dev    ## generate what follows from the code: docs/, dbt/, the notebook's results

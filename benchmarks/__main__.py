@@ -1,4 +1,4 @@
-"""`python -m benchmarks` prints how fast this project loads, as a table for the README."""
+"""`python -m benchmarks` prints how fast this project loads, as the table in docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Loads a made-up workspace by several ways and prints how long each takes.",
+        description="Loads a sample workspace by several ways and prints how long each takes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument

@@ -70,7 +70,7 @@ def command(forking: Forking, tmp_path: Path) -> Command:
 
 @pytest.fixture
 def small_workspace() -> Workspace:
-    """Three projects of a made-up workspace."""
+    """Three projects of a sample workspace."""
     return make_small_workspace()
 
 

@@ -171,7 +171,7 @@ def make_workspace() -> Workspace:
 
 @pytest.fixture
 def small_workspace() -> Workspace:
-    """Three projects of a made-up workspace."""
+    """Three projects of a sample workspace."""
     return make_workspace()
 
 

@@ -1,4 +1,4 @@
-"""Loads a made-up workspace into BigQuery for real, and looks whether everything is right there.
+"""Loads a sample workspace into BigQuery for real, and looks whether everything is right there.
 
 `python -m tests.support.check_bigquery`, or `make check-bigquery`, with
 the credentials that dlt would use:
