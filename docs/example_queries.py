@@ -16,7 +16,8 @@ Twenty questions and their answers, on the sample workspace that `make demo` loa
 [`examples/queries`](../examples/queries). To run one on your own data:
 
 ```bash
-duckdb -cmd "USE tracker" pivotal_tracker.duckdb < examples/queries/01_finished_last_quarter.sql
+cd examples/queries
+duckdb -cmd "USE tracker" ../../pivotal_tracker.duckdb < 03_most_reviews.sql
 ```
 
 or paste it into the *Inspect* page of the [dashboard](dashboard.md). `duckdb` is DuckDB's
