@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,9 @@ import yaml
 from dlt.destinations.sql_client import SqlClientBase
 from sqlglot.errors import ErrorLevel
 
-from docs.table_references import parent_columns, references, table_notes
 from pivotal_tracker import views
+from pivotal_tracker.descriptions import column_description, table_description
+from pivotal_tracker.references import Reference, references
 from pivotal_tracker.tables import ARCHIVE_TABLES, SERVER_TABLES, Table
 from pivotal_tracker.views import dialects
 from pivotal_tracker.views.sql_files import Template, templates
@@ -90,8 +92,7 @@ class _Dumper(yaml.SafeDumper):
 
 def dbt_files() -> dict[str, str]:
     """The texts of the generated files, by their path in `dbt/`."""
-    notes = {table.name: note for table, note in table_notes()}
-    sources = [_source_table(table, notes.get(table.name, "")) for table in _tables()]
+    sources = [_source_table(table) for table in _tables()]
     files = {
         "models/sources.yml": _yaml({"sources": [_source(sources)]}),
         "models/metrics/metrics.yml": _yaml({"models": [_model(n) for n in sorted(MODEL_KEYS)]}),
@@ -139,8 +140,8 @@ def _source(tables: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _source_table(table: Table, note: str) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": table.name, "description": note or _description(table)}
+def _source_table(table: Table) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": table.name, "description": table_description(table.name)}
     if _is_only_from_files(table):
         entry["config"] = {"enabled": ONLY_FILES}
     single = table.key[0] if len(table.key) == 1 else None
@@ -150,16 +151,12 @@ def _source_table(table: Table, note: str) -> dict[str, Any]:
     entry["columns"] = [
         {
             "name": column,
+            "description": column_description(table.name, column),
             **({"data_tests": tests} if (tests := list(_tests(table, column, single))) else {}),
         }
         for column in table.columns
     ]
     return entry
-
-
-def _description(table: Table) -> str:
-    parent, _, name = table.name.rpartition("__")
-    return f"The {name.replace('_', ' ')} of {parent.replace('__', ' ')}." if parent else ""
 
 
 def _is_only_from_files(table: Table) -> bool:
@@ -171,17 +168,33 @@ def _tests(table: Table, column: str, unique_column: str | None) -> Iterator[Any
         yield "unique"
     if column in table.key:
         yield "not_null"
-    if parent := parent_columns(table).get(column):
-        yield _relationship(parent, "error")
-    elif other := references(table).get(column):
-        yield _relationship(other, "warn")
+    for reference in _references()[table.name]:
+        # a nested record's project is its parent's
+        is_inherited = "__" in table.name and reference.referenced_table == "projects"
+        if reference.columns == (column,) and not (is_inherited and column != "value"):
+            yield _relationship(reference)
     if values := ACCEPTED_VALUES.get(table.name, {}).get(column):
         arguments = {"values": list(values)}
         yield {"accepted_values": {"arguments": arguments, "config": {"severity": "warn"}}}
 
 
-def _relationship(other: str, severity: str) -> dict[str, Any]:
-    arguments = {"to": f"source('{SOURCE}', '{other}')", "field": "id"}
+@cache
+def _references() -> dict[str, list[Reference]]:
+    """The references of each table."""
+    found: dict[str, list[Reference]] = {table.name: [] for table in _tables()}
+    for root in ARCHIVE_TABLES.values():
+        for reference in references(root):
+            found[reference.table].append(reference)
+    return found
+
+
+def _relationship(reference: Reference) -> dict[str, Any]:
+    # others may be missing: the server does not offer them, or the token may not read them
+    severity = "error" if reference.is_parent else "warn"
+    arguments = {
+        "to": f"source('{SOURCE}', '{reference.referenced_table}')",
+        "field": reference.referenced_columns[0],
+    }
     return {"relationships": {"arguments": arguments, "config": {"severity": severity}}}
 
 

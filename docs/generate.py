@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pivotal_tracker
 from docs import dbt_package, example_queries, notebook
-from docs.table_references import references, table_notes
+from pivotal_tracker import tables
 from pivotal_tracker.cli.options import command_line
+from pivotal_tracker.descriptions import column_description, table_description
 from pivotal_tracker.load import dlt_defaults
+from pivotal_tracker.references import references
 from pivotal_tracker.tables import Table
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +44,10 @@ dlt adds columns of its own:
 | `_dlt_parent_id` | in nested tables: the `_dlt_id` of the parent |
 | `_dlt_list_idx` | in nested tables: the place in the list |
 | `_deleted` | used by dlt to delete rows; always null |
+
+The descriptions below are also in dlt's schema, with the references between tables
+(`dlt pipeline pivotal_tracker schema --format mermaid`), and in DuckDB and Postgres as comments on
+tables and columns. On BigQuery and Databricks, dlt writes them when it creates a table.
 """
 
 OPTIONS = """# Options
@@ -65,62 +71,74 @@ def generated_files() -> dict[str, str]:
 
 
 def _tables() -> str:
-    notes = table_notes()
-    described = (part for root, note in notes for part in _described(root, note))
-    return "\n".join([TABLES, *_diagrams([root for root, _ in notes]), *described])
+    roots = [root for root, _ in _noted_tables()]
+    described = (part for root, note in _noted_tables() for part in _described(root, note))
+    return "\n".join([TABLES, *_diagrams(roots), *described])
+
+
+def _noted_tables() -> list[tuple[Table, str]]:
+    """The tables that are nested in no other, each with its note in `tables.py`."""
+    body = ast.parse(inspect.getsource(tables)).body
+    found = []
+    for statement, after in zip(body, [*body[1:], ast.Pass()], strict=True):
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            table = getattr(tables, statement.targets[0].id)
+            if isinstance(table, Table):
+                is_note = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                note = ast.literal_eval(after.value) if is_note else ""  # type: ignore[attr-defined]
+                found.append((table, inspect.cleandoc(note)))
+    return found
 
 
 def _diagrams(roots: list[Table]) -> Iterator[str]:
-    yield "## Diagram\n"
-    yield "How the main tables reference each other. The columns are named on the lines.\n"
-    yield from _diagram(
-        f'    {other} ||--o{{ {root.name} : "{" ".join(columns)}"'
-        for root in roots
-        for other, columns in _columns_by_table(root).items()
-        if other not in (root.name, "people")
-    )
-    yield "The tables nested in them, and the lists of ids inside:\n"
-    lines = []
+    yield "## Diagrams\n"
+    yield "How the main tables reference each other, with the columns:\n"
+    lines: dict[tuple[str, str], list[str]] = {}
+    people = []
     for root in roots:
-        for table in root.family():
-            lines += [f"    {table.name} ||--o{{ {t.name} : has" for t in table.nested.values()]
-    yield from _diagram(lines)
-    yield "Columns that hold the `id` of a row in `people`:\n"
-    people = [
-        f"`{table.name}.{column}`"
+        for reference in references(root):
+            columns, other = reference.columns, reference.referenced_table
+            if other == "people" and other != reference.table:
+                people.append(f"`{reference.table}.{columns[0]}`")
+            elif not reference.is_parent and reference.table == root.name != other:
+                lines.setdefault((other, root.name), []).extend(columns)
+    yield _diagram(
+        f'    {other} ||--o{{ {table} : "{" ".join(columns)}"'
+        for (other, table), columns in lines.items()
+    )
+    yield "The tables nested in them:\n"
+    yield _diagram(
+        f"    {table.name} ||--o{{ {nested.name} : has"
         for root in roots
         for table in root.family()
-        for column, other in references(table).items()
-        if other == "people"
-    ]
-    yield ", ".join(people) + ".\n"
+        for nested in table.nested.values()
+    )
+    yield f"Columns that hold the `id` of a row in `people`: {', '.join(people)}.\n"
 
 
-def _diagram(lines: Iterator[str] | list[str]) -> Iterator[str]:
-    yield "\n".join(["```mermaid", "erDiagram", *lines, "```", ""])
-
-
-def _columns_by_table(table: Table) -> dict[str, list[str]]:
-    """The columns that hold ids of other tables, by those tables."""
-    found: dict[str, list[str]] = {}
-    for column, other in references(table).items():
-        found.setdefault(other, []).append(column)
-    return found
+def _diagram(lines: Iterator[str]) -> str:
+    return "\n".join(["```mermaid", "erDiagram", "    direction LR", *lines, "```", ""])
 
 
 def _described(root: Table, note: str) -> Iterator[str]:
     yield f"## {root.name}\n"
-    if note:
-        yield note + "\n"
+    targets = {
+        (reference.table, reference.columns[0]): f" (`{reference.referenced_table}.{name}`)"
+        for reference in references(root)
+        if len(reference.columns) == 1
+        for name in reference.referenced_columns
+    }
     for table in root.family():
         if table is not root:
             yield f"### {table.name}\n"
+        yield table_description(table.name) + "\n"
+        if note and table is root:
+            yield note + "\n"
         yield f"Key: {', '.join(f'`{column}`' for column in table.key)}\n"
-        others = references(table)
-        yield "| column | type | references |\n|---|---|---|"
+        yield "| column | type | description |\n|---|---|---|"
         for column, kind in table.columns.items():
-            reference = f"`{others[column]}.id`" if column in others else ""
-            yield f"| `{column}` | {kind} | {reference} |"
+            text = column_description(table.name, column).removesuffix(".")
+            yield f"| `{column}` | {kind} | {text}{targets.get((table.name, column), '')} |"
         yield ""
 
 

@@ -29,6 +29,7 @@ from ..sources import (
     pivotal_tracker_source,
 )
 from ..views import create_views
+from ..views.comments import write_comments
 from .check import check_archives, check_server
 from .error_messages import causes_of, reason
 from .lock import AlreadyRunningError, alone
@@ -204,8 +205,10 @@ def _load(
         raise
     outcome.differences = differences(pipeline, outcome.noted)
     # another shard's run would make them at the same time
-    if not options.no_views and options.shard.has_accounts:
-        outcome.views = create_views(pipeline)
+    if options.shard.has_accounts:
+        write_comments(pipeline)
+        if not options.no_views:
+            outcome.views = create_views(pipeline)
 
 
 def _run(

@@ -9,7 +9,7 @@ from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.extract import DltResource
 
 from ..errors import TrackerError
-from ..tables import DELETED_RECORDS, PEOPLE, Table
+from ..tables import ARCHIVE_TABLES, DELETED_RECORDS, PEOPLE, Table
 from .destinations import bigquery_layout, file_format
 
 
@@ -73,6 +73,14 @@ def loaded_table(resource: DltResource, table: Table) -> Table:
         table = table.renamed(naming.normalize_table_identifier(name))
     depth = _max_table_nesting(resource)
     return table if depth is None else table.limited(depth)
+
+
+def loaded_table_names() -> dict[str, str]:
+    """The names of the tables that are in the schema or loaded now, by those in `tables.py`."""
+    names = {name: name for name in ARCHIVE_TABLES if name in dlt.current.source_schema().tables}
+    resources = dlt.current.source().resources.selected
+    loaded = {name: resources[name].table_name for name in ARCHIVE_TABLES if name in resources}
+    return names | {name: str(table) for name, table in loaded.items() if not callable(table)}
 
 
 def require_supported(resource: DltResource) -> None:

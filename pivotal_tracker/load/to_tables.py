@@ -23,9 +23,10 @@ from ..errors import TrackerError
 from ..records import Key, Record, Tombstones, record_key, row_id
 from ..tables import Table
 from .destination_rows import Loaded
-from .hints import add_child_hints, is_replaced, loaded_table
+from .hints import add_child_hints, is_replaced, loaded_table, loaded_table_names
 from .rows import Row, RowBuilder, inherited_ids
 from .schema_contract import Contract
+from .schema_descriptions import describe_tables
 from .trial import TRIAL_ERRORS, RejectedError, Trial, fits
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class TableWriter:
         self._children = list(self.table.family())[1:]
         for child in self._children:
             add_child_hints(resource, self.table, child)
+        describe_tables(dlt.current.source_schema(), self.table, loaded_table_names())
         self._paths = _paths_to_children(self.table)
         self._key_of_tombstone = {*self.table.key, *self.table.hands_down}
         self._replaced = 0

@@ -57,7 +57,11 @@ class Trial:
                 name: {"name": name, "data_type": kind, "nullable": name not in required}
                 for name, kind in member.columns.items()
             }
-            known = schema.tables.get(member.name, {}).get("columns", {})
+            known = {
+                name: column
+                for name, column in schema.tables.get(member.name, {}).get("columns", {}).items()
+                if "data_type" in column
+            }
             columns = {name: column for name, column in columns.items() if name not in known}
             table = {**computed, "columns": {**columns, **computed["columns"], **known}}
             schema.update_table(cast(TTableSchema, table), normalize_identifiers=False)
