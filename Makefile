@@ -5,42 +5,50 @@ BIN = $(VENV)/bin
 EMULATOR = .venv-bigquery-emulator
 DOCS = .venv-docs
 
-.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system browser postgres emulator \
-	screenshots lint format cassettes check-bigquery benchmarks docs setup-docs site wheel verified-source \
-	clean
+.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system emulator screenshots lint format \
+	cassettes check-bigquery benchmarks docs setup-docs site dist check-dist verified-source clean
 
 help:              ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
-setup: $(VENV)/ready            ## the virtual environment, with what the pipeline needs
+# names each package as pip collects it; bash, since in sh a pipe hides that pip failed
+INSTALL = bash -o pipefail -c '"$$@" | { grep --line-buffered -oE "^(Collecting [A-Za-z0-9._-]+|Installing)" || true; }' \
+	install $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
+
+setup: $(VENV)/ready            ## the virtual environment, with what the command needs
 setup-dev: $(VENV)/ready-dev    ## the same, with what the tests need
 
-$(VENV)/ready: requirements.txt requirements-pipeline.txt requirements-server.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+$(VENV)/ready: pyproject.toml
+	@echo "Creating the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@echo "Installing dlt, DuckDB and what they need (some 60 packages, about a minute)"
+	@$(INSTALL) -e ".[server]"
 	@# keeps a token written into the committed placeholder out of commits
 	@git update-index --skip-worktree .dlt/secrets.toml 2>/dev/null || true
 	@touch $@
 
-$(VENV)/ready-dev: requirements-dev.txt requirements-dashboard.txt $(VENV)/ready
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+$(VENV)/ready-dev: $(VENV)/ready
+	@echo "Installing what the tests need"
+	@$(INSTALL) -e . --group dev
 	@touch $@
 
 setup-dashboard: $(VENV)/ready-dashboard  ## the same, with what the dashboard needs
 
-$(VENV)/ready-dashboard: requirements-dashboard.txt $(VENV)/ready
-	$(BIN)/python -m pip install --quiet -r requirements-dashboard.txt
+$(VENV)/ready-dashboard: $(VENV)/ready
+	@echo "Installing what the dashboard needs"
+	@$(INSTALL) -e ".[server,dashboard]"
 	@touch $@
 
 demo: setup        ## load a sample workspace into DuckDB, over HTTP
-	$(BIN)/python pivotal_tracker_pipeline.py --sample
+	@echo "Loading the sample workspace"
+	@$(BIN)/pivotal-tracker --sample
 
 dashboard: setup-dashboard  ## open what was loaded in the browser
-	$(BIN)/python -m tracker_dashboard.cli
+	$(BIN)/pivotal-tracker-dashboard
 
-test:              ## lint and every test, with the set-up that they need
-	@$(MAKE) --no-print-directory -j system setup-dev emulator setup-docs
+test:              ## lint and every test that can run here; `make system` first runs them all
+	@$(MAKE) --no-print-directory -j setup-dev emulator setup-docs
 	@$(MAKE) --no-print-directory -j lint pytest
 
 pytest: setup-dev  ## every test that can run here
@@ -50,30 +58,25 @@ EXAMPLES ?= 1000
 fuzz: setup-dev    ## random edits, runs and faults, EXAMPLES sequences of them
 	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -p no:cacheprovider tests/extract/test_fuzz.py
 
-system:            # one after the other, as apt-get runs once at a time
-	@$(MAKE) --no-print-directory browser
-	@$(MAKE) --no-print-directory postgres
-
-browser:           ## what the tests of the dashboard drive, installed if root may, else named
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
-		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-		apt-get update -q >/dev/null && apt-get install -qy chromium >/dev/null; } || \
+system:            ## install what some tests need beside Python, with apt-get: Chromium and Postgres
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { $(APT) chromium; } || \
 		echo "Chromium is missing: the tests of the dashboard in a browser are skipped"
-
-postgres:          ## the server that tests load into, installed if root may, else named
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
-		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-		apt-get update -q >/dev/null && apt-get install -qy postgresql >/dev/null; } || \
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { $(APT) postgresql; } || \
 		echo "Postgres is missing: the tests that load into it are skipped"
+
+# as root, or with sudo where it asks for no password
+APT = $(SUDO) apt-get update -q >/dev/null && $(SUDO) apt-get install -qy >/dev/null
+SUDO = $$(test "$$(id -u)" = 0 || echo sudo -n)
 
 emulator: $(EMULATOR)/ready     ## the BigQuery that tests load into, or why there is none
 
-$(EMULATOR)/ready: requirements-bigquery-emulator.txt
+$(EMULATOR)/ready: pyproject.toml
 	@$(PYTHON) -m venv $(EMULATOR) && \
-		$(EMULATOR)/bin/python -m pip install --quiet --no-compile -r $< && touch $@ || \
+		$(EMULATOR)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" && \
+		$(EMULATOR)/bin/python -m pip install --quiet --no-compile --group emulator && touch $@ || \
 		echo "The emulator of BigQuery is missing: the tests that load into it are skipped"
 
-screenshots: setup-dev browser  ## take the pictures of the dashboard again
+screenshots: setup-dev system  ## take the pictures of the dashboard again
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/dashboard/test_pages.py -k screenshots
 
 lint: setup-dev    ## ruff and mypy
@@ -99,16 +102,25 @@ docs: setup-dev    ## generate what follows from the code: docs/, dbt/, the note
 
 setup-docs: $(DOCS)/ready       ## what builds the site and runs dbt, in an environment of its own
 
-$(DOCS)/ready: requirements-docs.txt
+$(DOCS)/ready: pyproject.toml
 	@$(PYTHON) -m venv $(DOCS) && \
-		$(DOCS)/bin/python -m pip install --quiet --no-compile -r $< && touch $@ || \
+		$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" && \
+		$(DOCS)/bin/python -m pip install --quiet --no-compile --group docs && touch $@ || \
 		echo "$(DOCS) is missing: the tests of the site, dbt and the MCP server are skipped"
 
 site: setup-docs   ## build the documentation site in site/
 	$(DOCS)/bin/mkdocs build --strict
 
-wheel: setup-dev    ## dist/*.whl, for pip install
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+dist: setup-dev    ## dist/: the sdist and the wheel built from it, checked as PyPI would
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/twine check --strict dist/*
+
+check-dist:        ## install the wheel in dist/ into a new environment, and run its commands
+	rm -rf build/check && $(PYTHON) -m venv build/check/venv
+	build/check/venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[server]"
+	cd build/check && DLT_DATA_DIR=dlt venv/bin/pivotal-tracker --sample
+	cd build/check && venv/bin/pivotal-tracker --version && venv/bin/pivotal-tracker-server --help >/dev/null
 
 DIR ?= verified-sources
 verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --location DIR` takes the source
@@ -124,4 +136,5 @@ verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --locat
 		commit --quiet --allow-empty --message "pivotal_tracker as it is now"
 
 clean:             ## what was made here, but not what was loaded
-	rm -rf $(VENV) $(EMULATOR) $(DOCS) site dbt/target dbt/logs .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(EMULATOR) $(DOCS) build dist site dbt/target dbt/logs .mypy_cache .pytest_cache .ruff_cache \
+		.hypothesis

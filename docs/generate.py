@@ -154,11 +154,10 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield "| option | meaning |\n|---|---|"
     for action in parser._actions:  # argparse has no other way to list them
         values = [action.metavar or ""] if not action.choices else list(map(str, action.choices))
-        name = (action.option_strings or [""])[-1]
-        option = " ".join(filter(None, [name, "\\|".join(map(str, values))]))
+        names = [*action.option_strings[-1:], "\\|".join(map(str, values))]
         more = " …" if action.nargs in ("+", "*") else ""
         meaning = (action.help or "").replace("%(default)s", str(action.default))
-        yield f"| `{option}{more}` | {meaning} |"
+        yield f"| `{' '.join(filter(None, names))}{more}` | {meaning} |"
     yield f"\n{parser.epilog}\n"
 
 

@@ -1,47 +1,44 @@
-"""Keeps two runs of one pipeline apart."""
+"""Keep two runs of one pipeline apart."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from dlt.common.pipeline import get_dlt_pipelines_dir
+from filelock import FileLock, Timeout
 
 from ..errors import TrackerError
 
 
 class AlreadyRunningError(TrackerError):
-    """Another run of the same pipeline is under way."""
+    """Another run of the same pipeline is in progress."""
 
 
 @contextlib.contextmanager
 def alone(pipeline_name: str) -> Iterator[None]:
-    """Holds the lock of a pipeline: two runs at once would load each other's unfinished files.
+    """Hold the lock of a pipeline: two runs at once would load each other's unfinished files.
 
-    The system takes the lock back however the process ends. Windows has no such lock: there, two
-    runs are not kept apart.
+    The system releases the lock however the process ends.
 
     Args:
-        pipeline_name: The pipeline's; those of different names may run side by side.
+        pipeline_name: The pipeline; those of different names may run at the same time.
 
     Raises:
-        AlreadyRunningError: Somebody else holds it.
+        AlreadyRunningError: Another process holds the lock.
     """
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
     folder = Path(get_dlt_pipelines_dir())
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{pipeline_name}.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AlreadyRunningError(
-                f"Another run of {pipeline_name} is under way; this one ends. Nothing is wrong "
-                "unless it happens again and again: then runs take longer than the time between."
-            ) from error
+    lock = FileLock(folder / f"{pipeline_name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise AlreadyRunningError(
+            f"Another run of {pipeline_name} is in progress, so this one ends. Nothing is wrong "
+            "unless it happens again and again: then runs take longer than the time between them."
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()

@@ -1,4 +1,4 @@
-"""Loads a Tracker workspace into a database: options in, one pipeline run, a summary out."""
+"""The command: parse the options, run the pipeline once, print a summary."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import dlt
 from dlt.extract import DltSource
-from dlt.pipeline.progress import TCollectorArg
 from dlt.pipeline.trace import PipelineTrace
 
 from ..errors import TrackerError
@@ -36,67 +33,87 @@ from .lock import AlreadyRunningError, alone
 from .notifications import keep_variables_from_sentry, tell_sentry, tell_slack
 from .options import parse_options, pipeline_name
 from .outcome import Outcome
+from .programs import add_to_path
+from .progress import progress_collector
 from .runner import Loading, suit_memory_to_pages
-from .summary import remarks, summary, write_json
+from .summary import as_json, remarks, summary
+from .terminal import replace_unprintable_characters, write_error, write_summary
 
-ALL_LOADED, FAILED, BAD_OPTIONS, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 2, 3, 4
+ALL_LOADED, FAILED, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 3, 4
 _INTERRUPTED = "Interrupted. Run the same command again: it completes what was begun."
 
-_OF_EVERY_TABLE = ("native writer", "Falling back to `append`", 'The "hard_delete" column hint')
-"""What dlt warns of for each table: of Postgres, where it loads as fast that way; of plain files,
-whose rows the source does not change."""
+_WARNINGS_OF_EVERY_TABLE = (
+    "native writer",  # Postgres, which loads as fast that way
+    "Falling back to `append`",  # plain files, whose rows the source does not change
+    'The "hard_delete" column hint',
+)
+"""What dlt warns of for each table, although nothing is wrong."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Run the command.
 
     Args:
         arguments: As on the command line; those of the process if not given.
 
     Returns:
-        0: all loaded; 3: loaded, but a project, or one of its tables, could not be read; 1: failed,
-        and one line on stderr says why; 4: another run is under way. Bad options end the process
-        with 2.
+        0: everything loaded; 3: loaded, but a project, or one of its tables, could not be read;
+        1: failed, and one line on stderr says why; 4: another run is in progress. Invalid options
+        end the process with 2.
     """
+    replace_unprintable_characters()
     options = parse_options(arguments)
     suit_memory_to_pages()
-    began, outcome = datetime.now(UTC), Outcome()
+    started_at, outcome = datetime.now(UTC), Outcome()
     exit_code, problem = FAILED, ""
     try:
         _set_up_dlt(options)
         with _server_of(options):
-            exit_code = _check(options) if options.check else _load_alone(options, outcome)
-    except KeyboardInterrupt:
-        problem = _INTERRUPTED
-    except AlreadyRunningError as error:
-        exit_code, problem = ALREADY_RUNNING, str(error)
-    except Exception as error:
-        # dlt wraps it in errors of its own
-        if any(isinstance(cause, KeyboardInterrupt) for cause in causes_of(error)):
-            problem = _INTERRUPTED
-        else:
-            problem = reason(error)
-            _tell_of_failure(options, error)
-        if options.debug:
+            exit_code = (_check if options.check else _load_alone)(options, outcome)
+    except BaseException as error:
+        exit_code, problem = _failure(options, error)
+        if options.debug and exit_code == FAILED and isinstance(error, Exception):
             raise
     finally:
-        if options.summary:
-            told = {"exit_code": exit_code, "reason": problem or None, **outcome.as_json()}
-            _write_summary(options.summary, began, told)
+        _report(options, exit_code, problem, started_at, outcome)
     if problem:
-        _complain(problem)
+        write_error(problem)
     return exit_code
 
 
-def _write_summary(path: Path, began: datetime, told: dict[str, Any]) -> None:
-    try:
-        write_json(path, began, told)
-    except TrackerError as error:
-        _complain(str(error))
+def _failure(options: argparse.Namespace, error: BaseException) -> tuple[int, str]:
+    """Give the exit code of an error and the line that says what went wrong; notify people."""
+    # dlt wraps it in errors of its own
+    if any(isinstance(cause, KeyboardInterrupt) for cause in causes_of(error)):
+        return FAILED, _INTERRUPTED
+    if isinstance(error, AlreadyRunningError):
+        return ALREADY_RUNNING, str(error)
+    if not isinstance(error, Exception):
+        raise error
+    _notify_of_failure(options, error)
+    return FAILED, reason(error)
 
 
-def _complain(line: str) -> None:
-    sys.stderr.write(f"pivotal_tracker: {line}\n")
+def _report(
+    options: argparse.Namespace,
+    exit_code: int,
+    problem: str,
+    started_at: datetime,
+    outcome: Outcome,
+) -> None:
+    """Write the summary as JSON, to a file and to stdout, where that was asked for."""
+    if not (options.summary or options.json):
+        return
+    text = as_json(
+        started_at, {"exit_code": exit_code, "reason": problem or None, **outcome.as_json()}
+    )
+    if options.json:
+        sys.stdout.write(text)
+    if options.summary:
+        try:
+            options.summary.write_text(text, encoding="utf-8")
+        except OSError as error:
+            write_error(f"The summary cannot be written: {error}")
 
 
 def _set_up_dlt(options: argparse.Namespace) -> None:
@@ -107,46 +124,49 @@ def _set_up_dlt(options: argparse.Namespace) -> None:
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     set_defaults()
     if options.shard is None:
-        is_elsewhere = options.archive or options.sample
-        told = None if is_elsewhere else dlt.config.get("sources.pivotal_tracker.shard")
-        options.shard = Shard.parsed(told or "")
+        is_other_source = options.archive or options.sample
+        shard = None if is_other_source else dlt.config.get("sources.pivotal_tracker.shard")
+        options.shard = Shard.parsed(shard or "")
     keep_variables_from_sentry()
-    said_by_dlt = logging.getLogger("dlt")
-    said_by_dlt.addFilter(
-        lambda said: not any(words in said.getMessage() for words in _OF_EVERY_TABLE)
+    logger = logging.getLogger("dlt")
+    logger.addFilter(
+        lambda record: not any(text in record.getMessage() for text in _WARNINGS_OF_EVERY_TABLE)
     )
     if not options.debug:
-        said_by_dlt.addFilter(_without_traceback)
+        logger.addFilter(_remove_traceback)
 
 
-def _without_traceback(said: logging.LogRecord) -> bool:
-    """Takes out of what dlt logs the traceback, which it writes into the text too, and keeps it.
+def _remove_traceback(record: logging.LogRecord) -> bool:
+    """Remove the traceback of a log record, which dlt writes into its text too.
 
-    One for each try of each job would hide the line in which the run says what went wrong.
+    One for each attempt of each job would hide the line that says what went wrong.
     """
-    said.msg, said.args = said.getMessage().partition("Traceback (most recent")[0].rstrip(), ()
-    said.exc_info = said.exc_text = None
+    text = record.getMessage()
+    record.msg, record.args = text.partition("Traceback (most recent")[0].rstrip(), ()
+    record.exc_info = record.exc_text = None
     return True
 
 
 @contextlib.contextmanager
 def _server_of(options: argparse.Namespace) -> Iterator[None]:
-    """With `--sample`, a server of a made-up workspace that the source is pointed at."""
+    """Serve a sample workspace, and point the source at it, if `--sample` was given."""
     if not options.sample:
         yield
         return
+    add_to_path()
     try:
         from tracker_server import TrackerServer
         from tracker_server.sample import generate_workspace
     except ModuleNotFoundError as error:
         raise TrackerError(
-            f"--sample needs the server of a made-up workspace, and {error.name} is missing: "
-            "pip install -r requirements.txt, or the package with its extra [server]."
+            f"--sample needs the package {error.name}, which is not installed: "
+            'pip install "pivotal-tracker-pipeline[server]", or in a checkout '
+            "pip install -r requirements.txt."
         ) from error
 
     workspace = generate_workspace()
     with TrackerServer(workspace) as server:
-        # told, as what the configuration says is of another server
+        # as arguments, since the configuration is of another server
         options.source |= {
             "base_url": server.url,
             "api_token": workspace.me["api_token"],
@@ -155,23 +175,25 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
         yield
 
 
-def _check(options: argparse.Namespace) -> int:
-    """Prints whose token it is, which projects it sees, and what the server offers."""
+def _check(options: argparse.Namespace, outcome: Outcome) -> int:
+    """Print whose token it is, which projects it sees, and what the server offers."""
     findings = (
         check_archives(options.archive) if options.archive else check_server(**options.source)
     )
-    sys.stdout.write("\n".join(findings.lines) + "\n")
+    outcome.findings = findings.lines
+    if not options.json:
+        sys.stdout.write("\n".join(findings.lines) + "\n")
     return ALL_LOADED if findings.usable else FAILED
 
 
 def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
-    """Loads, while no other run of the same pipeline does, and prints what came of it."""
+    """Load while no other run of the same pipeline does, and print the summary."""
     with alone(pipeline_name(options)):
         pipeline = dlt.pipeline(
             pipeline_name(options),
             destination=options.destination,
             dataset_name=options.dataset,
-            progress=_progress(options),
+            progress=progress_collector(options.progress),
         )
         outcome.place = {
             "destination": pipeline.destination.destination_name,
@@ -182,9 +204,10 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
         source = (_archives if options.archive else _server)(options, loading)
         with loading:
             _load(loading, source, options, outcome)
-    sys.stdout.write(summary(pipeline, outcome) + "\n")
+    if not options.json:
+        write_summary(summary(pipeline, outcome))
     if outcome.written.total() or outcome.skipped or outcome.differences:
-        # of a night in which nothing happened nobody needs to hear
+        # nobody needs to hear of a run that found nothing new
         place = f"{pipeline.pipeline_name}, dataset {pipeline.dataset_name}"
         tell_slack(f"{place}. {remarks(outcome)}")
     return PARTLY_LOADED if outcome.is_partial else ALL_LOADED
@@ -193,7 +216,7 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
 def _load(
     loading: Loading, source: DltSource, options: argparse.Namespace, outcome: Outcome
 ) -> None:
-    """Loads the source and what is wanted beside it, and notes it as far as it came."""
+    """Load the source and what the options add to it; fill the outcome, also on failure."""
     pipeline = loading.pipeline
     loading.complete_interrupted_run()
     outcome.set_aside = loading.set_aside
@@ -208,13 +231,14 @@ def _load(
     if options.shard.has_accounts:
         write_comments(pipeline)
         if not options.no_views:
-            outcome.views = create_views(pipeline)
+            with pipeline.collector("Creating views"):
+                outcome.views = create_views(pipeline)
 
 
 def _run(
     loading: Loading, source: DltSource, options: argparse.Namespace, traces: list[PipelineTrace]
 ) -> None:
-    """Loads the source, then the rest; adds what dlt noted of each run."""
+    """Load the source, then people and attachments; add dlt's trace of each run."""
     traces.append(loading.run(source))
     if not options.shard.is_whole and "people" in source.selected_resources:
         gather_people(loading.pipeline)
@@ -225,8 +249,8 @@ def _run(
         traces.append(loading.run(files))
 
 
-def _tell_of_failure(options: argparse.Namespace, error: Exception) -> None:
-    """Tells whoever is to be told that a load failed."""
+def _notify_of_failure(options: argparse.Namespace, error: Exception) -> None:
+    """Notify Slack and Sentry that a load failed."""
     if options.check:
         return
     # without a package that its settings ask for, dlt cannot even read those settings
@@ -252,12 +276,6 @@ def _archives(options: argparse.Namespace, loading: Loading) -> DltSource:
         **options.source,
     )
     return _selected(source, options.resource, "load_report")
-
-
-def _progress(options: argparse.Namespace) -> TCollectorArg:
-    if options.progress == "log" or (options.progress is None and not sys.stderr.isatty()):
-        return dlt.progress.log(log_period=10, logger=sys.stderr, dump_system_stats=False)
-    return options.progress or "tqdm"
 
 
 def _selected(source: DltSource, names: Collection[str] | None, *always: str) -> DltSource:

@@ -53,7 +53,8 @@ class Outcome:
         traces: What dlt noted of each pipeline run: the source's, perhaps the attachments'.
         set_aside: Where packages of earlier runs were copied that can never be loaded, and why.
         differences: The lists whose numbers of rows do not agree.
-        views: What became of them; None if none were wanted.
+        views: Which views there are; None if none were requested.
+        findings: The lines that `--check` reports.
     """
 
     place: dict[str, str] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Outcome:
     set_aside: str = ""
     differences: Sequence[Difference] = ()
     views: Views | None = None
+    findings: list[str] = field(default_factory=list)
 
     @property
     def noted(self) -> dict[str, Noted]:
@@ -255,5 +257,6 @@ class Outcome:
             "characters_replaced": counts["replaced"],
             "files": self.noted.get("attachment_files", {}).get("files"),
             "differences": [asdict(one) | {"is_loss": one.is_loss} for one in self.differences],
+            "findings": self.findings,
             "views_left_out": self.views.left_out if self.views else {},
         }

@@ -8,6 +8,7 @@ import ctypes
 import gc
 import random
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -54,19 +55,20 @@ MOST_TRIES = 5
 """So often is a load tried again that the load of another shard may have got in the way of."""
 
 _M_ARENA_MAX = -8
-"""The number of glibc's setting in malloc.h; other systems have no `mallopt`, or ignore it."""
+"""The number of glibc's setting in malloc.h; other C libraries have no `mallopt`, or ignore it."""
 
 
 def suit_memory_to_pages() -> None:
-    """Has memory managed for what a run is made of: pages of many objects, fetched by threads."""
-    # they hold no cycles, nor does what is imported: looking for some took a tenth of a load
+    """Tune memory management for what a run handles: pages of many objects, fetched by threads."""
+    # pages and imported modules have no reference cycles: searching for some took 10 % of a load
     gc.freeze()
     gc.set_threshold(200_000)
-    # nor is it worth a look when all of it ends anyway, which took 0.2 s of each run
+    # the search at exit took 0.2 s of each run
     atexit.register(gc.freeze)
-    # one heap for all threads: those of their own kept 300 MB of 100,000 stories for nothing
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    if sys.platform == "linux":
+        # one heap for all threads: separate ones kept 300 MB of 100,000 stories unused
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 class Loading:

@@ -1,11 +1,13 @@
-"""What a person wants to know after a run: rows a table, what is missing, where it lies."""
+"""The summary of a run, for people: rows per table, what is missing, where the data is."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,37 +15,37 @@ from typing import Any
 import dlt
 from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
 
-from ..errors import TrackerError
 from .outcome import Outcome
+from .programs import dashboard_command
 
 _DERIVED_TABLES = ("deleted_records", "people")
 """The tables that nobody looks at first."""
 
-MOST_LINES = 20
-"""So many lines of a kind are in the summary."""
-
-_IS_INSTALLED = not (Path(__file__).parents[2] / "Makefile").is_file()
-_IN_THE_BROWSER = "In the browser: " + (
-    "pivotal-tracker-dashboard"
-    if _IS_INSTALLED
-    else "make dashboard, or streamlit run pivotal_tracker_dashboard.py"
-)
+MAX_LINES = 20
+"""The maximum number of lines of a kind."""
 
 
 def summary(pipeline: dlt.Pipeline, outcome: Outcome) -> str:
-    """The whole summary.
+    """Give the whole summary.
 
     Args:
-        pipeline: Which has run.
+        pipeline: The pipeline that ran.
         outcome: What it did.
     """
+    tables = _tables(outcome)
     return "\n".join(
-        [*_tables(outcome), "", remarks(outcome), *_views(outcome), *_where(pipeline, outcome)]
+        [
+            *tables,
+            *[""] * bool(tables),
+            remarks(outcome),
+            *_views(outcome),
+            *_where(pipeline, outcome),
+        ]
     )
 
 
 def remarks(outcome: Outcome) -> str:
-    """What there is to say of a run as a whole."""
+    """Give the part of the summary that is not about single tables."""
     return "\n".join(
         [
             f"Loaded {outcome.written.total():,} rows in {outcome.seconds:.1f} s"
@@ -67,50 +69,93 @@ def remarks(outcome: Outcome) -> str:
     )
 
 
-def write_json(path: Path, began: datetime, told: dict[str, Any]) -> None:
-    """Writes the summary for programs.
+def as_json(started_at: datetime, content: dict[str, Any]) -> str:
+    """Give the summary for programs.
 
     Args:
-        path: The file.
-        began: When the run did.
-        told: The rest of it.
-
-    Raises:
-        TrackerError: The file cannot be written.
+        started_at: When the run started.
+        content: The rest of the summary.
     """
-    seconds = round((datetime.now(UTC) - began).total_seconds(), 3)
-    whole = {"began_at": began.isoformat(timespec="seconds"), "seconds": seconds, **told}
-    try:
-        path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise TrackerError(f"The summary cannot be written: {error}") from error
+    seconds = round((datetime.now(UTC) - started_at).total_seconds(), 3)
+    whole = {"began_at": started_at.isoformat(timespec="seconds"), "seconds": seconds, **content}
+    return json.dumps(whole, indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class _TableLine:
+    """A line of the summary's table; the counts of records are None for a nested table."""
+
+    label: str
+    rows: int
+    new: int | None
+    changed: int | None
+    deleted: int | None
 
 
 def _tables(outcome: Outcome) -> list[str]:
-    """A line a table: what was written to it, and what its records were."""
+    """Give a line for each table with rows written or records deleted.
+
+    While nothing but new records was written, as in a first run, the numbers of rows say it all,
+    and several tables go side by side.
+    """
+    lines = _table_lines(outcome)
+    if not lines:
+        return []
+    width = max(len(line.label) for line in lines)
+    if any(line.changed or line.deleted for line in lines):
+        header = f"{'table':{width}} {'rows':>11} {'new':>9} {'changed':>9} {'deleted':>9}"
+        return [
+            header,
+            *(
+                f"{line.label:{width}} {line.rows:>11,} {_count(line.new)} {_count(line.changed)} "
+                f"{_count(line.deleted)}".rstrip()
+                for line in lines
+            ),
+        ]
+    cells = [f"{line.label:{width}} {line.rows:>10,}" for line in lines]
+    return _side_by_side(f"{'table':{width}} {'new rows':>10}", cells)
+
+
+def _table_lines(outcome: Outcome) -> list[_TableLine]:
+    """Sort the tables so that nested ones, indented, come after their parents."""
     written, records = outcome.written, outcome.records
-    names = {*written, *(name for name, became in records.items() if became.get("deleted"))}
-    width = max(map(len, names), default=0)
-    return [
-        f"{name:{width}}  {written[name]:>10,} rows{_became(records.get(name))}"
-        for name in sorted(names)
-    ]
+    names = {name for name in (*written, *records) if written[name]}
+    names |= {name for name, counts in records.items() if counts.get("deleted")}
+    lines = []
+    for name in sorted(names, key=lambda name: name.split("__")):
+        parts = name.split("__")
+        parents = ["__".join(parts[:depth]) for depth in range(1, len(parts))]
+        depth = sum(parent in names for parent in parents)
+        label = "  " * depth + "__".join(parts[depth:])
+        counts = records.get(name)
+        new, changed, deleted = (
+            (counts[what] for what in ("new", "changed", "deleted")) if counts else (None,) * 3
+        )
+        lines.append(_TableLine(label, written[name], new, changed, deleted))
+    return lines
 
 
-def _became(records: dict[str, int] | None) -> str:
-    """How many records were new, changed, deleted; nothing for a child table."""
-    if records is None:
-        return ""
-    counts = [f"{records[what]:,} {what}" for what in ("new", "changed", "deleted")]
-    return f"   {', '.join(counts)}"
+def _count(number: int | None) -> str:
+    """Format a number of records; nothing for none, so that what happened stands out."""
+    return f"{number:>9,}" if number else " " * 9
+
+
+def _side_by_side(header: str, cells: list[str]) -> list[str]:
+    """Lay cells of one width out in as many columns as the terminal has room for."""
+    gap = "   "
+    room = (shutil.get_terminal_size().columns + len(gap)) // (len(header) + len(gap))
+    columns = max(1, min(room, 3, len(cells) // 6))
+    height = -(-len(cells) // columns)
+    rows = (cells[start::height] for start in range(height))
+    return [gap.join([header] * columns), *(gap.join(row) for row in rows)]
 
 
 def _requests(counts: Counter[str]) -> str:
-    """What was asked of a server, if any was."""
+    """Give the number of requests, if there was a server."""
     if not counts:
         return ""
-    repeated = counts["attempts"] - counts["requests"]
-    return f", {counts['requests']:,} requests ({repeated:,} repeated)"
+    retries = counts["attempts"] - counts["requests"]
+    return f", {counts['requests']:,} requests" + (f" ({retries:,} repeated)" if retries else "")
 
 
 def _unchanged(outcome: Outcome) -> list[str]:
@@ -230,7 +275,7 @@ def _load_report(outcome: Outcome) -> list[str]:
 
 
 _COUNTED_BY_THEMSELVES = ("stories", "epics", "stories__comments")
-_MOST_FILES = 1_000
+_MAX_FILES = 1_000
 
 
 def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
@@ -243,7 +288,7 @@ def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
         rows["left out"] += record["rows_left_out"]
     if not files:
         return []
-    shown = dict(list(files.items())[:_MOST_FILES])
+    shown = dict(list(files.items())[:_MAX_FILES])
     if len(files) > 1:
         shown[f"{len(files):,} files"] = sum(files.values(), Counter())
     width = max(map(len, shown))
@@ -265,9 +310,9 @@ def _lost(left_out: dict[str, Any]) -> str:
 
 def _first_of(lines: list[str], what: str, where: str) -> list[str]:
     """As many lines as a person reads, and where the others are."""
-    rest = len(lines) - MOST_LINES
+    rest = len(lines) - MAX_LINES
     more = f"… and {rest:,} more {what}: {where} has them all."
-    return lines if rest <= 0 else [*lines[:MOST_LINES], more]
+    return lines if rest <= 0 else [*lines[:MAX_LINES], more]
 
 
 def _files(outcome: Outcome) -> list[str]:
@@ -319,9 +364,14 @@ def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
             f'  {sys.executable} -c "import duckdb; '
             f"print(duckdb.connect('{database}').table('{pipeline.dataset_name}.{table}')"
             f'{some}.limit(10))"',
-            _IN_THE_BROWSER,
+            *_in_the_browser(),
         ]
     return [
         f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}.",
-        _IN_THE_BROWSER,
+        *_in_the_browser(),
     ]
+
+
+def _in_the_browser() -> list[str]:
+    command = dashboard_command()
+    return [f"In the browser: {command}"] if command else []

@@ -76,7 +76,9 @@ def test_a_second_run_at_once_says_so_and_ends(
     first.send_signal(signal.SIGCONT)
     _, stderr = first.communicate()
     assert second.returncode == 4
-    assert second.stderr.startswith("pivotal_tracker: Another run of pivotal_tracker is under way")
+    assert second.stderr.startswith(
+        "pivotal_tracker: Another run of pivotal_tracker is in progress"
+    )
     assert second.stderr.count("\n") == 1
     assert listener.texts == []
     assert check.returncode == 0, check.stderr

@@ -61,7 +61,7 @@ def sample(dashboard: Dashboard) -> Dashboard:
     if not database.exists():
         result = command("--sample")
         assert result.returncode == 0, result.stderr
-        assert result.stdout.rstrip().splitlines()[-1].startswith("In the browser: make dashboard")
+        assert result.stdout.rstrip().splitlines()[-1].startswith("In the browser: ")
     elif dashboard.database != database:
         (command.folder / "dlt" / "pipelines" / "pivotal_tracker_sample" / "state.json").touch()
     dashboard.database = database

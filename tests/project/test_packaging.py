@@ -8,7 +8,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import time
+import tomllib
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,9 +26,12 @@ from tracker_server import TrackerServer
 from ..extract.test_load import truth
 from ..support.command import ROOT, Command
 from ..support.forking import Forking, ended
+from ..support.project_files import project_files
 from ..support.truth import assert_tables_equal, comparable, loaded_tables
 
-EXTRAS = ("server", "dashboard", "bigquery", "postgres", "xlsx")
+PROGRAMS = "pivotal_tracker_programs"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 
 @dataclass
@@ -80,10 +85,16 @@ def pip(*arguments: str) -> None:
 def installed(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel, built as pip builds it and installed into a folder of its own."""
     folder = tmp_path_factory.mktemp("installed")
-    pip("wheel", str(ROOT), "--wheel-dir", str(folder / "dist"))
-    (wheel,) = (folder / "dist").glob("*.whl")
+    wheel = build_wheel(ROOT, folder / "dist")
     pip("install", str(wheel), "--target", str(folder / "site"))
     return Installed(wheel, folder / "site", forking)
+
+
+def build_wheel(source: Path, folder: Path) -> Path:
+    """Build the wheel of a source tree into a folder."""
+    pip("wheel", str(source), "--no-build-isolation", "--wheel-dir", str(folder))
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 @pytest.fixture
@@ -105,18 +116,56 @@ def requirements(file: str) -> set[Requirement]:
     return {Requirement(line) for line in lines if line}
 
 
-def test_the_wheel_holds_the_packages_whole_and_nothing_else(installed: Installed) -> None:
-    names = names_in(installed.wheel)
-    folders = [ROOT / "pivotal_tracker", *ROOT.glob("tracker_*/")]
-    expected = {
-        str(file.relative_to(ROOT))
-        for folder in folders
-        for file in folder.rglob("*")
+def files_of(folder: str) -> set[str]:
+    """The files of a folder of the project, without what Python has compiled."""
+    return {
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / folder).rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    scripts = {file.name for file in ROOT.glob("pivotal_tracker_*.py")}
-    assert names == expected | scripts | {".streamlit/config.toml"}
-    assert {"pivotal_tracker/py.typed", "tracker_server/server.py"} <= names
+
+
+def test_the_wheel_contains_the_packages_whole_and_nothing_else(installed: Installed) -> None:
+    names = names_in(installed.wheel)
+    programs = files_of("tracker_server") | files_of("tracker_dashboard")
+    programs |= {".streamlit/config.toml", "pivotal_tracker_dashboard.py"}
+    assert names == files_of("pivotal_tracker") | {f"{PROGRAMS}/{name}" for name in programs}
+    assert {"pivotal_tracker/py.typed", f"{PROGRAMS}/tracker_server/server.py"} <= names
+
+
+def test_site_packages_gets_only_names_that_begin_with_pivotal_tracker(
+    installed: Installed,
+) -> None:
+    with zipfile.ZipFile(installed.wheel) as archive:
+        roots = {name.partition("/")[0] for name in archive.namelist()}
+    assert roots == {
+        "pivotal_tracker",
+        PROGRAMS,
+        f"pivotal_tracker_pipeline-{__version__}.dist-info",
+    }
+
+
+def test_the_sdist_contains_the_project_without_the_token_and_passes_its_own_tests(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """A few of its tests run here; the job `sdist` of test.yml runs all of them."""
+    build = "import sys, hatchling.build; print(hatchling.build.build_sdist(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True)
+    (file,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(file) as archive:
+        archive.extractall(tmp_path, filter="data")
+    source = tmp_path / file.name.removesuffix(".tar.gz")
+    names = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+    assert names - {"PKG-INFO"} == set(project_files()) - {".dlt/secrets.toml"}
+    assert names_in(build_wheel(source, tmp_path)) == names_in(installed.wheel)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/project/test_docs.py"],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_what_an_image_is_built_from_makes_the_same_wheel(
@@ -134,29 +183,35 @@ def test_what_an_image_is_built_from_makes_the_same_wheel(
             there.parent.mkdir(exist_ok=True)
             copy = shutil.copytree if path.is_dir() else shutil.copy
             copy(path, there)
-    pip("wheel", str(tmp_path / "src"), "--wheel-dir", str(tmp_path))
-    (wheel,) = tmp_path.glob("*.whl")
-    assert names_in(wheel) == names_in(installed.wheel)
+    assert names_in(build_wheel(tmp_path / "src", tmp_path)) == names_in(installed.wheel)
     order = re.search(r'pip install .*"/src\[(.*)\]"', (ROOT / "deploy/Containerfile").read_text())
     assert order
     assert set(order[1].split(",")) <= set(EXTRAS)
 
 
-def test_its_metadata_say_what_the_requirements_files_say(installed: Installed) -> None:
+def test_the_metadata_of_the_wheel_are_complete_and_its_links_absolute(
+    installed: Installed,
+) -> None:
     with zipfile.ZipFile(installed.wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
         metadata = email.message_from_bytes(archive.read(name))
     assert metadata["Version"] == __version__
     assert sorted(metadata.get_all("Provides-Extra", [])) == sorted(EXTRAS)
-    needed = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
-    assert {r for r in needed if not r.marker} == requirements("requirements-pipeline.txt")
-    for extra in EXTRAS:
-        told = {str(r).partition(";")[0].strip() for r in needed if str(extra) in str(r.marker)}
-        assert told == {str(r) for r in requirements(f"requirements-{extra}.txt")} != set()
+    # PyPI shows the description alone, where a relative link leads nowhere
+    text = str(metadata.get_payload())
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(targets) > 5
+    assert [target for target in targets if not re.match(r"https://|#", target)] == []
+    assert f"/blob/v{__version__}/docs/" in text
 
 
-def test_the_folder_alone_asks_for_the_same_ranges() -> None:
-    whole = {r.name: r.specifier for r in requirements("requirements-pipeline.txt")}
+def test_requirements_txt_has_the_ranges_of_the_package_and_its_extra_server() -> None:
+    package = {Requirement(text) for text in PROJECT["dependencies"] + EXTRAS["server"]}
+    assert requirements("requirements.txt") == package
+
+
+def test_the_folder_alone_has_the_ranges_of_the_package() -> None:
+    whole = {r.name: r.specifier for r in map(Requirement, PROJECT["dependencies"])}
     for requirement in requirements("pivotal_tracker/requirements.txt"):
         assert not requirement.extras
         assert requirement.specifier == whole[requirement.name]
@@ -171,7 +226,8 @@ def test_the_installed_command_loads_from_an_empty_folder(
     assert result.returncode == 0, result.stderr
     assert comparable(bare.tables()["labels"]) == comparable(truth(server)["labels"])
     assert "Views: " in result.stdout
-    assert result.stdout.endswith("In the browser: pivotal-tracker-dashboard\n")
+    dashboard = installed.folder / "bin" / "pivotal-tracker-dashboard"
+    assert result.stdout.endswith(f"In the browser: {dashboard}\n")
     assert "usage: pivotal-tracker" in installed.forked(bare, "--help").stdout
 
 

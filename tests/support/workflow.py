@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import yaml
 
 from .command import ROOT
+from .project_files import project_files
 
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 
@@ -128,14 +129,11 @@ class Runner:
 
     @staticmethod
     def _check_out(folder: Path) -> None:
-        line = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-        listed = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-        for name in listed.stdout.splitlines():
-            if (ROOT / name).is_file():
-                _copy(name, folder)
-                compiled = cache_from_source(name) if name.endswith(".py") else ""
-                if compiled and (ROOT / compiled).is_file():
-                    _copy(compiled, folder)
+        for name in project_files():
+            _copy(name, folder)
+            compiled = cache_from_source(name) if name.endswith(".py") else ""
+            if compiled and (ROOT / compiled).is_file():
+                _copy(compiled, folder)
 
     def _value(self, text: str) -> Any:
         found = EXPRESSION.fullmatch(text)
