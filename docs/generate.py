@@ -73,7 +73,7 @@ def generated_files() -> dict[str, str]:
 def _tables() -> str:
     roots = [root for root, _ in _noted_tables()]
     described = (part for root, note in _noted_tables() for part in _described(root, note))
-    return "\n".join([TABLES, *_diagrams(roots), *described])
+    return "\n".join([TABLES, *_diagram(roots), *described])
 
 
 def _noted_tables() -> list[tuple[Table, str]]:
@@ -90,8 +90,8 @@ def _noted_tables() -> list[tuple[Table, str]]:
     return found
 
 
-def _diagrams(roots: list[Table]) -> Iterator[str]:
-    yield "## Diagrams\n"
+def _diagram(roots: list[Table]) -> Iterator[str]:
+    yield "## Diagram\n"
     yield "How the main tables reference each other, with the columns:\n"
     lines: dict[tuple[str, str], list[str]] = {}
     people = []
@@ -102,22 +102,17 @@ def _diagrams(roots: list[Table]) -> Iterator[str]:
                 people.append(f"`{reference.table}.{columns[0]}`")
             elif not reference.is_parent and reference.table == root.name != other:
                 lines.setdefault((other, root.name), []).extend(columns)
-    yield _diagram(
-        f'    {other} ||--o{{ {table} : "{" ".join(columns)}"'
-        for (other, table), columns in lines.items()
-    )
+    yield "```mermaid\nerDiagram\n    direction LR"
+    for (other, table), columns in lines.items():
+        yield f'    {other} ||--o{{ {table} : "{" ".join(columns)}"'
+    yield "```\n"
     yield "The tables nested in them:\n"
-    yield _diagram(
-        f"    {table.name} ||--o{{ {nested.name} : has"
-        for root in roots
-        for table in root.family()
-        for nested in table.nested.values()
-    )
+    for root in roots:
+        if root.nested:
+            _, *nested = root.family()
+            yield f"* `{root.name}`: {', '.join(f'`{table.name}`' for table in nested)}"
+    yield ""
     yield f"Columns that hold the `id` of a row in `people`: {', '.join(people)}.\n"
-
-
-def _diagram(lines: Iterator[str]) -> str:
-    return "\n".join(["```mermaid", "erDiagram", "    direction LR", *lines, "```", ""])
 
 
 def _described(root: Table, note: str) -> Iterator[str]:
