@@ -5,8 +5,9 @@ BIN = $(VENV)/bin
 EMULATOR = .venv-bigquery-emulator
 DOCS = .venv-docs
 
-.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system emulator screenshots lint format \
-	cassettes check-bigquery benchmarks docs setup-docs site dist check-dist verified-source clean
+.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system emulator orchestrator screenshots lint format \
+	cassettes check-bigquery benchmarks docs setup-docs site dist check-wheel check-sdist check-version \
+	lowest verified-source clean
 
 help:              ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -76,13 +77,20 @@ $(EMULATOR)/ready: pyproject.toml
 		$(EMULATOR)/bin/python -m pip install --quiet --no-compile --group emulator && touch $@ || \
 		echo "The emulator of BigQuery is missing: the tests that load into it are skipped"
 
+NAME ?= prefect
+orchestrator:      ## run the example for NAME (airflow, dagster, prefect) in an environment of its own
+	$(PYTHON) -m venv build/$(NAME)
+	build/$(NAME)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	build/$(NAME)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[server]" --group $(NAME)
+	build/$(NAME)/bin/python -m pytest tests/project/test_examples.py -k $(NAME) | tee build/$(NAME).txt
+	@# skipped is not passed
+	@grep -q "1 passed" build/$(NAME).txt
+
 screenshots: setup-dev system  ## take the pictures of the dashboard again
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/dashboard/test_pages.py -k screenshots
 
-lint: setup-dev    ## ruff and mypy
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+lint: setup-dev    ## ruff, mypy, codespell, and the workflows: what .pre-commit-config.yaml lists
+	$(BIN)/pre-commit run --all-files
 
 format: setup-dev  ## format the code
 	$(BIN)/ruff check --fix .
@@ -116,11 +124,29 @@ dist: setup-dev    ## dist/: the sdist and the wheel built from it, checked as P
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/twine check --strict dist/*
 
-check-dist:        ## install the wheel in dist/ into a new environment, and run its commands
-	rm -rf build/check && $(PYTHON) -m venv build/check/venv
-	build/check/venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[server]"
-	cd build/check && DLT_DATA_DIR=dlt venv/bin/pivotal-tracker --sample
-	cd build/check && venv/bin/pivotal-tracker --version && venv/bin/pivotal-tracker-server --help >/dev/null
+check-wheel:       ## install the wheel in dist/ into a new environment, and run its commands
+	rm -rf build/wheel && $(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[server]"
+	cd build/wheel && DLT_DATA_DIR=dlt venv/bin/pivotal-tracker --sample
+	cd build/wheel && venv/bin/pivotal-tracker --version && venv/bin/pivotal-tracker-server --help >/dev/null
+
+check-sdist:       ## unpack the sdist in dist/ and run all of its tests
+	rm -rf build/sdist && mkdir -p build/sdist
+	tar xzf dist/*.tar.gz -C build/sdist --strip-components 1
+	cd build/sdist && $(MAKE) setup-dev && $(MAKE) pytest
+
+TAG ?= v$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' pivotal_tracker/__init__.py)
+check-version:     ## whether TAG is the version of what is in dist/, and CHANGELOG.md has it
+	@ls dist/*-$(TAG:v%=%).tar.gz dist/*-$(TAG:v%=%)-*.whl
+	@grep -F "## [$(TAG:v%=%)] - " CHANGELOG.md
+
+lowest:            ## the main tests with the lowest release of each direct dependency
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct \
+		-e ".[server,xlsx]" --group platforms
+	build/lowest/bin/python -m pytest tests/platforms tests/extract/test_load.py tests/extract/test_incremental_loading.py \
+		tests/archive/test_archive.py
 
 DIR ?= verified-sources
 verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --location DIR` takes the source

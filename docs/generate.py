@@ -93,18 +93,18 @@ def _noted_tables() -> list[tuple[Table, str]]:
 def _diagram(roots: list[Table]) -> Iterator[str]:
     yield "## Diagram\n"
     yield "How the main tables reference each other, with the columns:\n"
-    lines: dict[tuple[str, str], list[str]] = {}
+    columns: dict[tuple[str, str], list[str]] = {}
     people = []
     for root in roots:
         for reference in references(root):
-            columns, other = reference.columns, reference.referenced_table
-            if other == "people" and other != reference.table:
-                people.append(f"`{reference.table}.{columns[0]}`")
-            elif not reference.is_parent and reference.table == root.name != other:
-                lines.setdefault((other, root.name), []).extend(columns)
+            table, other = reference.table, reference.referenced_table
+            if other == "people" and table != other:
+                people.append(f"`{table}.{reference.columns[0]}`")
+            elif not reference.is_parent and table == root.name != other:
+                columns.setdefault((other, table), []).extend(reference.columns)
     yield "```mermaid\nerDiagram\n    direction LR"
-    for (other, table), columns in lines.items():
-        yield f'    {other} ||--o{{ {table} : "{" ".join(columns)}"'
+    for (other, table), names in columns.items():
+        yield f'    {other} ||--o{{ {table} : "{" ".join(names)}"'
     yield "```\n"
     yield "The tables nested in them:\n"
     for root in roots:

@@ -199,7 +199,8 @@ class TrackerClient:
             )
         self.base_url = _checked_url(base_url)
         self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
-        self.refused_fields: set[str] = set()
+        # a dict, as dlt's traces are JSON, which has no sets
+        self.refused_fields: dict[str, bool] = {}
         self.rejected: dict[str, list[str]] = {}
         self._refused: defaultdict[str, set[str]] = defaultdict(set)
         self._refused_params: set[str] = set()
@@ -358,7 +359,7 @@ class TrackerClient:
     def _refuse(self, endpoint: Endpoint, names: Set[str]) -> None:
         """Notes what an endpoint does not give; another may still have it."""
         self._refused[endpoint.path] = self._refused[endpoint.path] | names
-        self.refused_fields |= names - OF_EVERY_RECORD
+        self.refused_fields |= dict.fromkeys(names - OF_EVERY_RECORD, True)
 
     @contextlib.contextmanager
     def file(self, address: str, begin: int = 0) -> Iterator[requests.Response]:

@@ -1,1 +1,1 @@
-"""The parts of the command: how a run is carried out, watched, and told of."""
+"""The command: options, one run of the pipeline, its summary and notifications."""

@@ -37,6 +37,7 @@ from .programs import add_to_path
 from .progress import progress_collector
 from .runner import Loading, suit_memory_to_pages
 from .summary import as_json, remarks, summary
+from .telemetry import trace_runs
 from .terminal import replace_unprintable_characters, write_error, write_summary
 
 ALL_LOADED, FAILED, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 3, 4
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
     finally:
         _report(options, exit_code, problem, started_at, outcome)
+        trace_runs(outcome.traces, exit_code, problem)
     if problem:
         write_error(problem)
     return exit_code
@@ -196,6 +198,7 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
             progress=progress_collector(options.progress),
         )
         outcome.place = {
+            "pipeline": pipeline.pipeline_name,
             "destination": pipeline.destination.destination_name,
             "dataset": pipeline.dataset_name,
             "shard": str(options.shard),

@@ -1,4 +1,4 @@
-"""What a run did, gathered from what its resources noted: for the summary and the exit code."""
+"""What a run did, collected from dlt's traces, for the summary and the exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..load.row_counts import Difference
 from ..views import Views
 
 _ALWAYS = ("new", "changed", "deleted", "unchanged", "unusable")
-"""What is in the summary of each table for programs, also where it is 0."""
+"""Counts that the summary for programs always has, even if they are 0."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Kept:
 
     @property
     def name(self) -> str:
-        """The list as `--accept-deletions` takes it."""
+        """Name the list as `--accept-deletions` takes it."""
         return f"{self.project}/{self.table}" if self.project else self.table
 
 
@@ -49,7 +49,7 @@ class Outcome:
     """What a run did, as far as it came.
 
     Attributes:
-        place: Where the rows went: `destination`, `dataset` and `shard`.
+        place: Where the rows went: `pipeline`, `destination`, `dataset` and `shard`.
         traces: What dlt noted of each pipeline run: the source's, perhaps the attachments'.
         set_aside: Where packages of earlier runs were copied that can never be loaded, and why.
         differences: The lists whose numbers of rows do not agree.

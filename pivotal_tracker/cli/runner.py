@@ -1,4 +1,4 @@
-"""Carries out a run: to its end if it can be, and as fast as the destination lets it."""
+"""Run the pipeline: complete interrupted runs, repeat loads where that helps."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import dlt
 from dlt.common import logger
 from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.destination.client import WithStagingDataset
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.schema import Schema
 from dlt.common.storages.load_package import ParsedLoadJobFileName
@@ -49,10 +50,10 @@ _DATA_ERRORS = (
     "out of range",
     "violates not-null constraint",
 )
-"""What databases say of values that they do not take."""
+"""What databases report about values that they reject."""
 
-MOST_TRIES = 5
-"""So often is a load tried again that the load of another shard may have got in the way of."""
+MAX_ATTEMPTS = 5
+"""How often a load is repeated that the load of another shard may have disturbed."""
 
 _M_ARENA_MAX = -8
 """The number of glibc's setting in malloc.h; other C libraries have no `mallopt`, or ignore it."""
@@ -72,21 +73,21 @@ def suit_memory_to_pages() -> None:
 
 
 class Loading:
-    """A pipeline's loads, in a destination that is held open and used as suits it.
+    """The loads of a pipeline, with DuckDB's file kept open.
 
     Args:
         pipeline: The pipeline.
-        shard: The part of the projects that it loads.
+        shard: The part of the projects that is loaded.
     """
 
     def __init__(self, pipeline: dlt.Pipeline, shard: Shard) -> None:
         self.pipeline = pipeline
         self.shard = shard
         self.set_aside = ""
-        """Where packages of earlier runs were copied that can never be loaded, and why."""
+        """Where packages were copied that can never be loaded, and why."""
         self._file: DuckDbFile | None = None
         if not shard.is_whole:
-            # each run empties the tables in it
+            # each run empties the staging tables
             name = (
                 f"destination.{pipeline.destination.destination_name}.staging_dataset_name_layout"
             )
@@ -102,18 +103,18 @@ class Loading:
             self._file.close()
 
     def complete_interrupted_run(self) -> None:
-        """Loads what an earlier run has read: a new run would load that and drop its own data."""
+        """Load what an earlier run has read: a new run would load that and drop its own data."""
         # killed between two steps, dlt keeps a package that it has normalized among those to
         # normalize, and then stumbles over itself
         pipeline = self.pipeline
         for load_id in pipeline.list_normalized_load_packages():
             if load_id in pipeline.list_extracted_load_packages():
                 pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
-        self._add_none_twice()
+        self._prevent_duplicates()
         if not pipeline.has_pending_data:
             return
         try:
-            self._patiently(pipeline.run)
+            self._run_with_retries(pipeline.run)
         except PipelineStepFailed as error:
             if not can_never_load(error):
                 raise
@@ -139,66 +140,80 @@ class Loading:
         )
 
     def run(self, data: Any) -> PipelineTrace:
-        """Loads a source or resource.
+        """Load a source or resource.
 
-        A load is tried again where that helps: of a shard, as another's load may have got in its
-        way; and in DuckDB, where it needed more memory than it was given at first.
+        A load is repeated where that helps: for a shard, whose load may conflict with another's;
+        and in DuckDB, if it needs more memory than the limit at first.
 
         Returns:
-            What dlt noted of the run, its extraction included.
+            dlt's trace of the run, including the extraction.
         """
-        return self._patiently(lambda: self.pipeline.run(data))
+        return self._run_with_retries(lambda: self.pipeline.run(data))
 
-    def _patiently(self, run: Callable[[], Any]) -> PipelineTrace:
+    def _run_with_retries(self, run: Callable[[], Any]) -> PipelineTrace:
         try:
             run()
         except PipelineStepFailed as error:
-            if error.step != "load" or not self._may_help(error):
+            if error.step != "load" or not self._can_retry(error):
                 raise
             trace = self._last_trace()
             self._load_again()
             return trace
         return self._last_trace()
 
-    def _may_help(self, error: Exception) -> bool:
-        """Whether to load again may help; now, if it was for lack of memory."""
+    def _can_retry(self, error: Exception) -> bool:
+        """Check whether repeating the load may help; raise the memory limit if it ran out."""
         if self._file is not None and lacked_memory(error):
             return self._file.lift_limit()
         return not self.shard.is_whole
 
     def _load_again(self) -> None:
-        self._add_none_twice()
-        for attempt in range(1, MOST_TRIES + 1):
+        self._prevent_duplicates()
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             if not self.shard.is_whole:
-                # two that make the same table at once fail in step, and would again
+                # two that create the same table fail at the same time, and would again
                 time.sleep(random.uniform(1, 2) * attempt)
             try:
                 self.pipeline.load()
                 break
             except PipelineStepFailed:
-                if attempt == MOST_TRIES or self.shard.is_whole:
+                if attempt == MAX_ATTEMPTS or self.shard.is_whole:
                     raise
 
-    def _add_none_twice(self) -> None:
-        """See to it that a file whose rows are there already, and is loaded again, adds none.
+    def _prevent_duplicates(self) -> None:
+        """Prevent that a file which is loaded again, after its rows were written, adds them twice.
 
-        Before dlt moves a file to those that are done, it notes beside it that its rows are there,
-        and does not load it again; a run may be killed before that.
+        dlt marks a file as loaded, and does not load it again, but a run may be killed before that.
         """
         packages = self.pipeline._get_load_storage().normalized_packages
         for load_id in self.pipeline.list_normalized_load_packages():
             schema = packages.load_schema(load_id)
-            unnoted = []
+            unmarked = []
             for file in packages.list_started_jobs(load_id):
-                noted = packages.load_pending_transition(load_id, Path(file).name)
-                if noted is None or noted[0] != "completed":
-                    unnoted.append(packages.storage.make_full_path(file))
-            if unnoted:
-                packages.save_schema(load_id, _with_rows_told_apart(schema))
-                self._take_back_state(load_id, unnoted, schema)
+                transition = packages.load_pending_transition(load_id, Path(file).name)
+                if transition is None or transition[0] != "completed":
+                    unmarked.append(packages.storage.make_full_path(file))
+            if unmarked:
+                appended = _appended_tables(schema)
+                packages.save_schema(load_id, _with_distinct_rows(schema))
+                self._make_staging_tables(schema, appended)
+                self._take_back_state(load_id, unmarked, schema)
+
+    def _make_staging_tables(self, schema: Schema, tables: Collection[str]) -> None:
+        """Make the tables that dlt merges from, for a package that was to append.
+
+        dlt makes them when it begins to load a package, and this one has been begun.
+        """
+        with self.pipeline.destination_client(schema.name) as client:
+            if not tables or not isinstance(client, WithStagingDataset):
+                return
+            with client.with_staging_dataset():
+                client.initialize_storage()
+                client.update_stored_schema(only_tables=[*tables, schema.version_table_name])
+                client.initialize_storage(truncate_tables=tables)
 
     def _take_back_state(self, load_id: str, files: Iterable[str], schema: Schema) -> None:
-        """Deletes dlt's row of the run's state where a database refuses to take it twice."""
+        """Delete dlt's row of the run's state if the database would reject a second one."""
         state = schema.state_table_name
         for file in map(ParsedLoadJobFileName.parse, files):
             if file.table_name == state and file.file_format == "insert_values":
@@ -209,7 +224,7 @@ class Loading:
 
     def _last_trace(self) -> PipelineTrace:
         if self.pipeline.last_trace is None:
-            raise TrackerError("dlt kept no record of the run.")
+            raise TrackerError("dlt has no trace of the run.")
         return self.pipeline.last_trace
 
 
@@ -233,10 +248,22 @@ def can_never_load(error: PipelineStepFailed) -> bool:
     return error.step == "load" and is_terminal and any(sign in text for sign in _DATA_ERRORS)
 
 
-def _with_rows_told_apart(schema: Schema) -> Schema:
-    """A schema of whose merged rows dlt takes one each, however often they have been loaded."""
+def _appended_tables(schema: Schema) -> list[str]:
+    """The tables of a first load, to which rows are appended."""
+    return [
+        name
+        for name, table in schema.tables.items()
+        if table.get("write_disposition") == "append" and name not in schema.dlt_table_names()
+    ]
+
+
+def _with_distinct_rows(schema: Schema) -> Schema:
+    """Change a schema so that dlt merges each row once, however often it was loaded."""
     for table in schema.data_tables():
         cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
+        if table.get("write_disposition") == "append":
+            table["write_disposition"] = "merge"
+            cast(dict[str, Any], table)["x-merge-strategy"] = "delete-insert"
         if any("merge_key" in column for column in table["columns"].values()):
             # nested rows have no other key than that of their record
             table["columns"]["_dlt_id"]["primary_key"] = True

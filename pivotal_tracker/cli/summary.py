@@ -19,7 +19,7 @@ from .outcome import Outcome
 from .programs import dashboard_command
 
 _DERIVED_TABLES = ("deleted_records", "people")
-"""The tables that nobody looks at first."""
+"""Tables that are not shown as an example of what was loaded."""
 
 MAX_LINES = 20
 """The maximum number of lines of a kind."""
@@ -159,9 +159,10 @@ def _requests(counts: Counter[str]) -> str:
 
 
 def _unchanged(outcome: Outcome) -> list[str]:
-    """How many projects were not read again, and which are not in the list any more."""
+    """Give the number of unchanged projects, and those that are missing from the server's list."""
     unchanged, vanished = outcome.projects_unchanged, outcome.projects_not_seen
-    lines = [f"Unchanged since the last run: {unchanged:,} projects."] if unchanged else []
+    projects = f"{unchanged:,} project{'s' * (unchanged != 1)}"
+    lines = [f"Unchanged since the last run: {projects}."] if unchanged else []
     if outcome.has_no_project:
         lines.append("There was no project to load: --check says which ones the token sees.")
     if vanished:
@@ -180,7 +181,7 @@ def _set_aside(outcome: Outcome) -> list[str]:
 
 
 def _kept(outcome: Outcome) -> list[str]:
-    """The rows that were kept although their list lacks them, and those whose deletion was wanted.
+    """List rows that were kept although the server's list lacks them, and accepted deletions.
 
     New ones come first: they are why the exit code is 3.
     """
@@ -199,7 +200,7 @@ def _kept(outcome: Outcome) -> list[str]:
 
 
 def _incomplete(outcome: Outcome) -> list[str]:
-    """The lists that gave fewer rows than the server announced."""
+    """List what gave fewer rows than the server announced."""
     return [
         f"Incomplete: {one['table']} of project {one['project_id']}: the server announced "
         f"{one['total']:,} rows and gave {one['rows']:,}; nothing was deleted"
@@ -213,7 +214,7 @@ def _of_project(project: str) -> str:
 
 
 def _lacking(outcome: Outcome) -> list[str]:
-    """What this server does not offer, to anyone or to this token."""
+    """List what this server does not offer, to anyone or to this token."""
     lists = {
         "Not offered by this server": sorted(outcome.lacking("not_offered")),
         "Not permitted to this token": sorted(outcome.lacking("not_permitted")),
@@ -224,7 +225,7 @@ def _lacking(outcome: Outcome) -> list[str]:
 
 
 def _left_out(outcome: Outcome) -> list[str]:
-    """Records that no table could take."""
+    """List records that could not be loaded."""
     lines = []
     for name, records in outcome.records.items():
         if records.get("unusable"):
@@ -249,23 +250,26 @@ def _left_out(outcome: Outcome) -> list[str]:
 
 
 def _differing(outcome: Outcome) -> list[str]:
-    """The lists whose numbers of rows do not agree, lost rows first."""
-    told = sorted(outcome.differences, key=lambda one: not one.is_loss)
-    lines = [f"{'Rows are missing' if one.is_loss else 'Counted'}: {one}" for one in told]
+    """List the tables whose numbers of rows do not agree, lost rows first."""
+    differences = sorted(outcome.differences, key=lambda difference: not difference.is_loss)
+    lines = [
+        f"{'Rows are missing' if difference.is_loss else 'Counted'}: {difference}"
+        for difference in differences
+    ]
     return _first_of(lines, "lists", "--summary FILE")
 
 
 def _load_report(outcome: Outcome) -> list[str]:
-    """What became of the rows of each file, where files were loaded."""
-    told = outcome.noted.get("load_report", {})
-    report = told.get("report", ())
+    """Report what became of the rows of each file."""
+    metrics = outcome.noted.get("load_report", {})
+    report = metrics.get("report", ())
     reasons = [
-        f"{_lost(one)} of {record['kind']} in {record['source']}: "
+        f"{_left_out_counts(one)} of {record['kind']} in {record['source']}: "
         f"{one['reason']}{', first ' + one['where'] if one['where'] else ''}."
         for record in report
         for one in record["left_out"]
     ]
-    others = [f"Not an archive, left alone: {name}" for name in told.get("ignored", ())]
+    others = [f"Not an archive, left alone: {name}" for name in metrics.get("ignored", ())]
     where = "the table load_report"
     return [
         *_found_in_files(report),
@@ -279,7 +283,7 @@ _MAX_FILES = 1_000
 
 
 def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
-    """A table of the files that were read, with what was loaded of each."""
+    """Give a table of the files that were read, with what was loaded of each."""
     files: dict[str, Counter[str]] = {}
     for record in report:
         rows = files.setdefault(f"{record['source']} ({record['format']})", Counter())
@@ -301,22 +305,22 @@ def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
     return [header, *lines]
 
 
-def _lost(left_out: dict[str, Any]) -> str:
-    """How many rows were left out, and how many values of those loaded are missing."""
-    told = ((left_out["rows"], "row"), (left_out["lost_values"], "value"))
-    counts = [f"{number:,} {what}{'s' * (number != 1)}" for number, what in told if number]
-    return f"Left out: {' and '.join(counts)}" if counts else "Nothing left out"
+def _left_out_counts(left_out: dict[str, Any]) -> str:
+    """Give the number of rows left out, and of values missing in those loaded."""
+    counts = ((left_out["rows"], "row"), (left_out["lost_values"], "value"))
+    texts = [f"{number:,} {what}{'s' * (number != 1)}" for number, what in counts if number]
+    return f"Left out: {' and '.join(texts)}" if texts else "Nothing left out"
 
 
 def _first_of(lines: list[str], what: str, where: str) -> list[str]:
-    """As many lines as a person reads, and where the others are."""
+    """Shorten a list to `MAX_LINES`, and say where the rest is."""
     rest = len(lines) - MAX_LINES
     more = f"… and {rest:,} more {what}: {where} has them all."
     return lines if rest <= 0 else [*lines[:MAX_LINES], more]
 
 
 def _files(outcome: Outcome) -> list[str]:
-    """What became of the files of comments, where they were asked for."""
+    """Report the files of comments, if they were requested."""
     files = outcome.noted.get("attachment_files", {}).get("files")
     if not files:
         return []
@@ -329,7 +333,7 @@ def _files(outcome: Outcome) -> list[str]:
 
 
 def _replaced(counts: Counter[str]) -> list[str]:
-    """What was not loaded as it came."""
+    """Report characters that were replaced."""
     if not counts["replaced"]:
         return []
     return [
@@ -339,7 +343,7 @@ def _replaced(counts: Counter[str]) -> list[str]:
 
 
 def _views(outcome: Outcome) -> list[str]:
-    """How many views there are, and which not."""
+    """Give the number of views, and those that could not be created."""
     views = outcome.views
     if views is None:
         return []
@@ -350,7 +354,7 @@ def _views(outcome: Outcome) -> list[str]:
 
 
 def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
-    """Where the data is now, and what to type to look at it."""
+    """Say where the data is, and what to type to look at it."""
     place = pipeline.destination_client().config
     if isinstance(place.credentials, DuckDbBaseCredentials):
         database = Path(str(place.credentials.database)).resolve()

@@ -17,6 +17,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "workers": 12,  # requests under way at once
         "max_parallel_items": 24,  # pages held in memory at once
     },
+    "load": {
+        # else the copies of merged rows stay in the database, and double its file
+        "truncate_staging_dataset": True,
+    },
     "data_writer": {
         # files between dlt's steps stay on this machine: zipping costs more than it saves
         "disable_compression": True,

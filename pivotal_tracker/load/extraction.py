@@ -53,6 +53,7 @@ class Extraction:
             self.selected = frozenset(name for name in resources if name in tables)
             for name in self.selected:
                 require_supported(resources[name])
+            self._emitted_keys = _keys_emitted_in(self.load_id)
         self._unfinished = Counter[str]()
 
     @property
@@ -76,7 +77,7 @@ class Extraction:
                 self._tables[resource],
                 self.loaded,
                 self.load_id,
-                _keys_emitted_in(self.load_id)[self._tables[resource].name],
+                self._emitted_keys[self._tables[resource].name],
                 rewrites=self._rewrites,
             )
         return self._writers[resource]

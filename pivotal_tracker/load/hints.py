@@ -24,13 +24,34 @@ def root_hints(table: Table) -> dict[str, Any]:
     }
 
 
-def add_child_hints(resource: DltResource, root: Table, child: Table) -> None:
+def may_append(resource: DltResource, table: Table) -> bool:
+    """Check whether rows can be appended to a table that the destination does not have yet."""
+    schema = resource.compute_table_schema()
+    return (
+        _disposition(resource) == "merge"
+        and not _is_shared(table)
+        and not schema.get("table_format")
+        and schema.get("file_format") != "jsonl"
+    )
+
+
+def append_rows(resource: DltResource, root: Table) -> None:
+    """Have rows that are marked with the name of the resource's table appended to it."""
+    resource.apply_hints(
+        table_name=root.name, create_table_variant=True, write_disposition="append"
+    )
+
+
+def add_child_hints(
+    resource: DltResource, root: Table, child: Table, *, appends: bool = False
+) -> None:
     """Tell dlt of a child table, following what the user has set for the resource.
 
     Args:
         resource: The resource that yields the rows.
         root: The table of its records.
         child: One of the tables nested in it.
+        appends: Whether its rows are appended.
     """
     schema = resource.compute_table_schema()
     format_of_root = schema.get("file_format")
@@ -42,7 +63,9 @@ def add_child_hints(resource: DltResource, root: Table, child: Table) -> None:
     resource.apply_hints(
         table_name=child.name,
         create_table_variant=True,
-        write_disposition="replace" if is_replaced(resource) else _merge(child),
+        write_disposition=(
+            "append" if appends else "replace" if is_replaced(resource) else _merge(child)
+        ),
         primary_key=(),
         # the child rows of a record are replaced together; with a key of their own beside it, dlt
         # would compare each with every row there is
@@ -112,8 +135,16 @@ def _disposition(resource: DltResource) -> str:
 
 def _merge(table: Table) -> TWriteDispositionConfig:
     """How a table is brought up to date. The last step of a resource writes no record twice."""
-    is_shared = table.name in (PEOPLE.name, DELETED_RECORDS.name)
-    return {"disposition": "merge", "strategy": "delete-insert", "deduplicated": not is_shared}
+    return {
+        "disposition": "merge",
+        "strategy": "delete-insert",
+        "deduplicated": not _is_shared(table),
+    }
+
+
+def _is_shared(table: Table) -> bool:
+    """Whether runs that load side by side may write the same records of a table."""
+    return table.name in (PEOPLE.name, DELETED_RECORDS.name)
 
 
 def _columns(table: Table) -> dict[str, Any]:

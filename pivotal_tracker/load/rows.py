@@ -196,9 +196,10 @@ def _loadable(table: Table, row: Row) -> Row:
     times.
     """
     fitting: Row = {}
+    kinds = table.columns
     for name, value in row.items():
-        kind = table.columns.get(name)
-        if value is None or (kind == "text" and isinstance(value, str)):
+        kind = kinds.get(name)
+        if value is None or (kind == "text" and type(value) is str) or name in _OUR_KEYS:
             fitting[name] = value
             continue
         try:

@@ -89,15 +89,14 @@ class Trial:
 
 def fits(table: Table, row: Row) -> bool:
     """Check whether a row has only declared columns, with values of their types."""
-    return all(
-        value is None or name.startswith("_dlt") or _is_declared(table.columns.get(name), value)
-        for name, value in row.items()
-    )
-
-
-def _is_declared(kind: str | None, value: Any) -> bool:
-    expected = _PYTHON_TYPES.get(kind or "")
-    return kind == "json" or (expected is not None and isinstance(value, expected))
+    kinds = table.columns
+    for name, value in row.items():
+        kind = kinds.get(name, "")
+        if value is None or kind == "json" or name.startswith("_dlt"):
+            continue
+        if not isinstance(value, _PYTHON_TYPES.get(kind, ())):
+            return False
+    return True
 
 
 def _capabilities() -> DestinationCapabilitiesContext:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from pivotal_tracker.cli import programs
 from pivotal_tracker.cli.main import main
 from pivotal_tracker.cli.options import parse_options
+from pivotal_tracker.cli.programs import dashboard_command
 from tracker_server import TrackerServer
 
 from ..support.command import ROOT, Command
@@ -173,6 +175,17 @@ def test_completion_names_options_and_tables(
         ["bash", tmp_path / "completion.sh"], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "--destination", done.stderr
+
+
+def test_the_hint_is_make_only_where_there_is_the_makefile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert dashboard_command() == "make dashboard"
+    monkeypatch.chdir(tmp_path)
+    assert "make" not in dashboard_command()
+    monkeypatch.setattr(programs, "FOLDER", tmp_path)
+    assert dashboard_command() == "", "the source alone has no dashboard"
 
 
 def test_the_source_needs_no_server_library(command: Command) -> None:

@@ -401,7 +401,7 @@ def test_what_needs_more_memory_than_duckdb_is_given_gets_it(
 ) -> None:
     with_little = (
         "from pivotal_tracker.cli import duckdb_file; "
-        "from pivotal_tracker.cli.main import main; duckdb_file.MEMORY = '4MB'; "
+        "from pivotal_tracker.cli.main import main; duckdb_file.MEMORY_LIMIT = '4MB'; "
         "sys.exit(main(['--no-views', '--resource', 'stories']))"
     )
     result = command.python(with_little, {"LOAD__RAISE_ON_MAX_RETRIES": "1"})

@@ -45,7 +45,35 @@ def values(server: TrackerServer) -> dict[str, Any]:
         "matrix.shard": "1/1",
         "github.run_id": "1",
         "github.run_attempt": "1",
+        "github.token": "github's token",
+        "github.repository": "somebody/tracker",
     }
+
+
+GH = """#!{python}
+import pathlib, re, shutil, sys
+cache = pathlib.Path({cache!r})
+if sys.argv[1:3] == ["cache", "list"]:
+    options = dict(zip(sys.argv[3::2], sys.argv[4::2]))
+    assert options["--key"] == "pivotal_tracker-", options
+    assert (options["--sort"], options["--order"]) == ("created_at", "desc"), options
+    latest_first = sorted((int(entry.name) for entry in cache.iterdir()), reverse=True)
+    kept = re.fullmatch(r"\\.\\[(\\d+):\\]\\[\\]\\.id", options["--jq"])
+    print(*latest_first[int(kept[1]):], sep="\\n", end="")
+else:
+    assert sys.argv[1:3] == ["cache", "delete"], sys.argv
+    shutil.rmtree(cache / sys.argv[3])
+"""
+"""GitHub's command, as far as the workflow uses it, over the folder that stands for the cache."""
+
+
+def fake_gh(folder: Path) -> Path:
+    """Make a folder with a `gh` that works on the cache of a `Runner` in `folder`."""
+    program = folder / "programs" / "gh"
+    program.parent.mkdir()
+    program.write_text(GH.format(python=sys.executable, cache=str(folder / "cache")))
+    program.chmod(0o755)
+    return program.parent
 
 
 def asked_of(server: TrackerServer) -> set[int]:
@@ -60,7 +88,8 @@ def test_the_workflow_is_incremental_on_bare_machines_and_says_what_went_wrong(
     server: TrackerServer, tmp_path: Path
 ) -> None:
     changed, forbidden, unchanged = server.workspace.projects
-    runner = Runner(LOAD, tmp_path, values(server) | {"secrets.TRACKER_API_TOKEN": "0" * 32})
+    wrong_token = {"secrets.TRACKER_API_TOKEN": "0" * 32}
+    runner = Runner(LOAD, tmp_path, values(server) | wrong_token, programs=fake_gh(tmp_path))
     # without options, as the schedule runs it
     assert runner.run("load") == 1
     assert "pivotal_tracker: " in runner.summary
@@ -84,11 +113,14 @@ def test_the_workflow_is_incremental_on_bare_machines_and_says_what_went_wrong(
     runner.expressions["inputs.options"] += " --summary told.json"
     assert runner.run("load") == 0, runner.said
     assert "::warning" not in runner.said
-    assert "Unchanged since the last run: 1 projects." in runner.summary
+    assert "Unchanged since the last run: 1 project." in runner.summary
     assert asked_of(server) == {changed, forbidden}
     assert (tmp_path / "machine_3" / "checkout" / "told.json").exists(), "as the options say"
     database = tmp_path / "cache" / "3" / "pivotal_tracker.duckdb"
     assert of_labels(loaded_tables(database)) == of_labels(truth(server))
+
+    assert runner.run("load") == 0, runner.said
+    assert {entry.name for entry in (tmp_path / "cache").iterdir()} == {"3", "4"}, "the latest two"
 
 
 def of_labels(tables: Tables) -> list[str]:
@@ -126,9 +158,9 @@ def test_the_workflow_loads_the_shard_that_it_is_told_into_another_destination(
     assert comparable(postgres_tables(postgres)["labels"]) == comparable(labels)
 
 
-def test_the_workflow_may_read_and_is_never_run_twice_at_once() -> None:
+def test_the_workflow_may_delete_caches_only_and_is_never_run_twice_at_once() -> None:
     workflow = yaml.safe_load(LOAD.read_text())
-    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["permissions"] == {"contents": "read", "actions": "write"}
     assert workflow["concurrency"]["group"]
     assert workflow["concurrency"]["cancel-in-progress"] is False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import duckdb
 import pytest
 
 from tracker_server import TrackerServer
@@ -156,3 +158,68 @@ def test_sentry_without_its_package_is_one_line(
     assert result.returncode == 1
     assert "sentry-sdk" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+TRACED = """
+from pivotal_tracker.cli.main import main
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+provider = TracerProvider()
+exporter = ConsoleSpanExporter(formatter=lambda span: span.to_json(indent=None) + chr(10))
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+sys.exit(main(["--resource", "labels", "--no-views", "--json", "--summary", sys.argv[0] + ".json"]))
+"""
+
+
+def test_opentelemetry_gets_a_span_for_each_step_and_why_a_run_failed(
+    command: Command, server: TrackerServer
+) -> None:
+    def spans() -> dict[str, Any]:
+        lines = command.python(TRACED).stdout.splitlines()
+        found = [json.loads(line) for line in lines if line.startswith('{"name"')]
+        return {span["name"]: span for span in found}
+
+    traced = spans()
+    assert list(traced) == ["extract", "normalize", "load", "pivotal_tracker"]
+    run = traced.pop("pivotal_tracker")
+    assert run["attributes"] == {"exit_code": 0}
+    assert {step["parent_id"] for step in traced.values()} == {run["context"]["span_id"]}
+    assert all(run["start_time"] <= step["start_time"] for step in traced.values())
+    assert all(step["end_time"] <= run["end_time"] for step in traced.values())
+
+    command.api_token = "0" * 32
+    failed = spans()
+    assert failed["extract"]["status"]["status_code"] == "ERROR"
+    assert "token" in failed["pivotal_tracker"]["status"]["description"]
+
+
+def documented(language: str, containing: str) -> str:
+    """Give the block of code in docs/operations.md that contains some text."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    blocks = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    return next(block for block in blocks if containing in block)
+
+
+def test_summaries_and_traces_of_many_runs_can_be_queried_as_documented(
+    command: Command, server: TrackerServer
+) -> None:
+    labels = ("--resource", "labels", "--summary")
+    (command.folder / "runs").mkdir()
+    assert command(*labels, "runs/1.json").returncode == 0
+    script = documented("python", "last_trace")
+    loaded = command.python(script + "\nprint(trace.pipeline_name)")
+    assert loaded.stdout == "pivotal_tracker\n", loaded.stderr
+    with duckdb.connect(str(command.folder / "run_traces.duckdb")) as connection:
+        steps = connection.sql("SELECT step FROM traces.runs__steps").fetchall()
+    assert {("extract",), ("normalize",), ("load",)} <= set(steps)
+
+    command.api_token = "0" * 32
+    assert command(*labels, "runs/2.json").returncode == 1
+    query = documented("sql", "read_json").replace(
+        "/srv/tracker/runs", str(command.folder / "runs")
+    )
+    ((pipeline, dataset, _, exit_code, why, _),) = duckdb.sql(query).fetchall()
+    assert (pipeline, dataset, exit_code) == ("pivotal_tracker", "tracker", 1)
+    assert "token" in why

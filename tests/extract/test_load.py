@@ -169,7 +169,12 @@ def test_the_summary_tells_of_a_first_load(first_load: FirstLoad) -> None:
     }
     assert report["tables"]["stories"]["new"] == len(tables["stories"])
     assert report["requests"] == first_load.requests.total()
-    assert report["place"] == {"destination": "duckdb", "dataset": "tracker", "shard": "1/1"}
+    assert report["place"] == {
+        "pipeline": "pivotal_tracker",
+        "destination": "duckdb",
+        "dataset": "tracker",
+        "shard": "1/1",
+    }
     assert (report["exit_code"], report["reason"], report["retries"]) == (0, None, 0)
     assert report["seconds"] > 0
     assert report["differences"] == report["skipped"] == []

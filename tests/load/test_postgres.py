@@ -96,7 +96,7 @@ def test_it_keeps_up_though_the_working_folder_is_lost(mirror: CommandMirror) ->
     mirror.command.folder.joinpath("dlt").rename(mirror.command.folder / "elsewhere")
     result = mirror.run()
     assert len(mirror.server.requests) < 30
-    assert "Unchanged since the last run: 1 projects." in result.stdout
+    assert "Unchanged since the last run: 1 project." in result.stdout
     assert "Views: 13." in result.stdout
     assert before.keys() <= mirror.tables().keys()
     mirror.assert_exact()

@@ -1,4 +1,8 @@
-"""The example queries, the notebook and the examples for orchestrators run as they are."""
+"""The example queries, the notebook and the examples for orchestrators run as they are.
+
+Each orchestrator needs many packages of its own, so each has an environment of its own: `make
+orchestrator NAME=prefect`, in a job of `test.yml`.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +64,7 @@ def run(command: Command, *line: str, env: dict[str, str]) -> None:
         env=command.environment({"PYTHONPATH": str(ROOT), **env}),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -74,7 +78,7 @@ def assert_read_once(server: TrackerServer) -> None:
         assert paths.count(f"projects/{project}/epics") == 1
 
 
-@pytest.mark.skipif(not find_spec("dagster_dlt"), reason="needs dagster-dlt, which is not here")
+@pytest.mark.skipif(not find_spec("dagster_dlt"), reason="needs `make orchestrator NAME=dagster`")
 def test_dagster_loads_and_keeps_up(command: Command, server: TrackerServer) -> None:
     source = (EXAMPLES / "dagster_asset.py").read_text()
     (command.folder / "dagster_asset.py").write_text(source)
@@ -84,7 +88,7 @@ def test_dagster_loads_and_keeps_up(command: Command, server: TrackerServer) -> 
     assert_tables_equal(command.tables(), truth(server))
 
 
-@pytest.mark.skipif(not find_spec("airflow"), reason="needs Airflow, which is not here")
+@pytest.mark.skipif(not find_spec("airflow"), reason="needs `make orchestrator NAME=airflow`")
 def test_airflow_loads_and_keeps_up(command: Command, server: TrackerServer) -> None:
     source = (EXAMPLES / "airflow_dag.py").read_text()
     database = f'destination=dlt.destinations.duckdb("{command.database}")'
@@ -103,5 +107,23 @@ def test_airflow_loads_and_keeps_up(command: Command, server: TrackerServer) -> 
     for _ in range(2):
         run(command, airflow, "dags", "test", "pivotal_tracker", env=env)
     # with a working folder of its own each time, so that it is the destination which remembers
+    assert_read_once(server)
+    assert_tables_equal(command.tables(), truth(server))
+
+
+@pytest.mark.skipif(not find_spec("prefect"), reason="needs `make orchestrator NAME=prefect`")
+def test_prefect_loads_and_keeps_up(command: Command, server: TrackerServer) -> None:
+    source = (EXAMPLES / "prefect_flow.py").read_text()
+    (command.folder / "prefect_flow.py").write_text(source)
+    env = {
+        "PREFECT_HOME": str(command.folder / "prefect"),
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    one_run = "import prefect_flow; prefect_flow.load_pivotal_tracker()"
+    for _ in range(2):
+        run(command, sys.executable, "-c", one_run, env=env)
     assert_read_once(server)
     assert_tables_equal(command.tables(), truth(server))

@@ -231,7 +231,7 @@ class BrowserSession:
 def browser() -> Iterator[BrowserSession]:
     """Chromium with one tab, in which pages open twice as fast as in a new one."""
     if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium, or make browser)")
+        pytest.skip("Chromium is not installed (apt-get install chromium, or make system)")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         context = chromium.new_context(viewport={"width": 1280, "height": 900})

@@ -42,7 +42,7 @@ def postgres_server() -> Iterator[str]:
     """A server that stands as long as the session; its DSN without the database."""
     programs = _programs()
     if programs is None:
-        pytest.skip("Postgres is not installed (apt-get install postgresql)")
+        pytest.skip("Postgres is not installed (apt-get install postgresql, or make system)")
     user = _UNPRIVILEGED if os.geteuid() == 0 else None
     if user and user not in {entry.pw_name for entry in pwd.getpwall()}:
         pytest.skip("Postgres does not run as root, and there is no user postgres")

@@ -36,6 +36,7 @@ class Runner:
         workflow: The file.
         folder: An empty folder of its own.
         expressions: The values of what stands between `${{` and `}}`.
+        programs: A folder of programs that come first on the PATH.
         said: What the steps of the last job printed.
         summary: The summary of the last job.
     """
@@ -43,6 +44,7 @@ class Runner:
     workflow: Path
     folder: Path
     expressions: dict[str, Any]
+    programs: Path | None = None
     said: str = ""
     summary: str = ""
     _jobs: int = 0
@@ -94,7 +96,7 @@ class Runner:
             cwd=machine / "checkout",
             env={name: self._text(value) for name, value in given.items()}
             | {
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PATH": f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "HOME": str(machine / "home"),
                 "DLT_DATA_DIR": str(machine / "home" / ".dlt"),
                 "PIP_NO_INDEX": "1",
