@@ -95,7 +95,9 @@ def dbt_files() -> dict[str, str]:
     sources = [_source_table(table) for table in _tables()]
     files = {
         "models/sources.yml": _yaml({"sources": [_source(sources)]}),
-        "models/metrics/metrics.yml": _yaml({"models": [_model(n) for n in sorted(MODEL_KEYS)]}),
+        "models/metrics/metrics.yml": _yaml(
+            {"models": [_model(name) for name in sorted(_views())]}
+        ),
     }
     for table in _tables():
         files[f"models/staging/{STAGING}{table.name}.sql"] = _staging_model(table)
@@ -104,6 +106,13 @@ def dbt_files() -> dict[str, str]:
         name = f"models/metrics/{folder}{_model_name(template.name)}.sql"
         files[name] = _metric_model(template)
     return files
+
+
+def _views() -> list[str]:
+    views = [template.name for template in templates().values() if not template.is_helper]
+    if missing := set(views) - set(MODEL_KEYS):
+        raise LookupError(f"Add the keys of {', '.join(missing)} to MODEL_KEYS in {__file__}.")
+    return views
 
 
 def _yaml(content: dict[str, Any]) -> str:
