@@ -121,6 +121,7 @@ site: setup-docs   ## build the documentation site in site/
 
 dist: setup-dev    ## dist/: the sdist and the wheel built from it, checked as PyPI would
 	rm -rf dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/twine check --strict dist/*
 

@@ -112,7 +112,7 @@ def _views() -> list[str]:
     views = [template.name for template in templates().values() if not template.is_helper]
     if missing := set(views) - set(MODEL_KEYS):
         raise LookupError(f"Add the keys of {', '.join(missing)} to MODEL_KEYS in {__file__}.")
-    return views
+    return sorted(views)
 
 
 def _yaml(content: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 TRACKER_URL = "https://www.pivotaltracker.com/services/v5"
-"""The original service, which shut down on 2025-04-30: the default, so that it can say so."""
+"""The original service, which shut down on 2025-04-30."""
 
 LITETRACKER_URL = "https://app.litetracker.com/services/v5"
 

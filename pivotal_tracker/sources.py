@@ -20,12 +20,11 @@ from .extract.list_reader import ProjectList, Reading
 from .extract.projects import project_list, project_records
 from .extract.run import Run
 from .extract.shards import Shard
-from .load.destinations import only_adds
 from .load.extraction import Extraction
 from .load.hints import root_hints
 from .load.to_tables import CallBeforeChildren, ToTables, current_load_id
 from .records import Record, Tombstones
-from .settings import PROJECT_ENDPOINTS, TRACKER_URL
+from .settings import PROJECT_ENDPOINTS
 from .tables import ARCHIVE_TABLES, SERVER_TABLES, Table
 
 RESOURCES = tuple(SERVER_TABLES)
@@ -41,7 +40,7 @@ DERIVED_RESOURCES = {
 @dlt.source(name="pivotal_tracker", section="pivotal_tracker")
 def pivotal_tracker_source(
     api_token: str = dlt.secrets.value,
-    base_url: str = TRACKER_URL,
+    base_url: str = dlt.config.value,
     project_ids: list[int] | None = None,
     requests_per_second: float | None = None,
     full_refresh: bool = False,
@@ -190,7 +189,7 @@ def pivotal_tracker_source(
 def pivotal_tracker_attachments(
     directory: str,
     api_token: str = dlt.secrets.value,
-    base_url: str = TRACKER_URL,
+    base_url: str = dlt.config.value,
     project_ids: list[int] | None = None,
     requests_per_second: float | None = None,
     shard: str = "",
@@ -256,7 +255,7 @@ def pivotal_tracker_archive(
     """
     # a load from a server does without
     from .archive import open_archives
-    from .archive.extraction import ArchiveOptions, ArchiveRun, Emitted
+    from .archive.archive_run import ArchiveOptions, ArchiveRun, Emitted
 
     opened = open_archives(paths)
     wanted = _as_ids(project_ids)
@@ -267,7 +266,7 @@ def pivotal_tracker_archive(
     runs: list[ArchiveRun] = []
 
     @dlt.resource(name="archives", selected=False)
-    def archives() -> Iterator[Emitted]:
+    def archives() -> Iterator[Emitted | None]:
         runs[:] = [ArchiveRun(opened, options)]
         _refuse_to_change_files(runs[0], "load all archives together")
         yield from runs[0].emitted()
@@ -279,6 +278,7 @@ def pivotal_tracker_archive(
             dlt.current.resource_metrics().update(runs[0].metrics[table.name])
             if emitted[0] == table.name:
                 yield emitted[1]
+                runs[0].end_emission()
 
         resource = dlt.transformer(records, data_from=archives, name=table.name)
         return _with_tables(resource, table, lambda: runs[0])
@@ -297,7 +297,7 @@ def _as_ids(project_ids: list[int] | None) -> list[int] | None:
 
 
 def _refuse_to_change_files(run: Extraction, what_to_do: str) -> None:
-    if only_adds() and run.loaded.anything and not all(map(run.is_replaced, run.selected)):
+    if run.only_adds and run.loaded.anything and not all(map(run.is_replaced, run.selected)):
         raise TrackerError(
             "Rows in plain files cannot be changed, and an earlier run has written some: "
             f"{what_to_do} into another dataset, or into a database, which is brought up to date."

@@ -57,8 +57,7 @@ class MissingTokenError(TrackerError):
     def __init__(self, problem: str = "There is no API token.") -> None:
         super().__init__(
             f"{problem} Set SOURCES__PIVOTAL_TRACKER__API_TOKEN, or api_token in "
-            ".dlt/secrets.toml, to the one on your profile page; or see a sample workspace with "
-            "--sample."
+            ".dlt/secrets.toml, to the one on your profile page."
         )
 
 

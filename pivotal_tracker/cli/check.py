@@ -23,7 +23,6 @@ from ..settings import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
     PROJECT_ENDPOINTS,
-    TRACKER_URL,
     WORKSPACES,
     Endpoint,
 )
@@ -45,7 +44,7 @@ class Findings:
 @with_config(sections=("sources", "pivotal_tracker"))
 def check_server(
     api_token: str = dlt.secrets.value,
-    base_url: str = TRACKER_URL,
+    base_url: str = dlt.config.value,
     project_ids: list[int] | None = None,
 ) -> Findings:
     """Asks the server whose token it is, for its projects, and once for everything it may offer.

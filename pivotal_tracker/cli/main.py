@@ -203,7 +203,7 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
             "dataset": pipeline.dataset_name,
             "shard": str(options.shard),
         }
-        loading = Loading(pipeline, options.shard)
+        loading = Loading(pipeline, options.shard, options.table_format)
         source = (_archives if options.archive else _server)(options, loading)
         with loading:
             _load(loading, source, options, outcome)
@@ -231,11 +231,11 @@ def _load(
         raise
     outcome.differences = differences(pipeline, outcome.noted)
     # another shard's run would make them at the same time
-    if options.shard.has_accounts:
+    if options.shard.has_accounts and outcome.has_loaded:
         write_comments(pipeline)
-        if not options.no_views:
-            with pipeline.collector("Creating views"):
-                outcome.views = create_views(pipeline)
+    if not options.no_views and options.shard.has_accounts:
+        with pipeline.collector("Creating views"):
+            outcome.views = create_views(pipeline)
 
 
 def _run(

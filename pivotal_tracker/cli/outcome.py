@@ -77,6 +77,12 @@ class Outcome:
         }
 
     @property
+    def has_loaded(self) -> bool:
+        """Whether anything was sent to the destination."""
+        infos = [trace.last_load_info for trace in self.traces]
+        return any(info is not None and info.loads_ids for info in infos)
+
+    @property
     def is_partial(self) -> bool:
         """Whether something that should have been loaded is not."""
         return bool(

@@ -26,7 +26,6 @@ from ..api.client import (
 )
 from ..errors import TrackerError
 from ..load.destination_rows import KnownRows
-from ..load.destinations import only_adds
 from ..records import Key, Record, Tombstones, days_of, in_tracker_words, record_key, tombstones
 from ..settings import BATCH_SIZE, MOST_ROWS, PAGES_AT_ONCE, Endpoint
 from ..tables import LOAD_REPORT, Table
@@ -322,7 +321,7 @@ class ProjectList:
             # a refresh is also what helps where the tables are not as they should be
             knows = reading.compares and (
                 not reading.run.full_refresh
-                or (reading.run.loaded.has_all_of(reading.table) and not only_adds())
+                or (reading.run.loaded.has_all_of(reading.table) and not reading.run.only_adds)
             )
             self._known = self.known() if knows else {}
             reading.run.compare_with(reading.name, self._known)

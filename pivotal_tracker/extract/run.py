@@ -9,7 +9,6 @@ from typing import Any
 from .. import tables
 from ..activity import deletions_in
 from ..api.client import TrackerClient
-from ..load.destinations import only_adds
 from ..load.extraction import Extraction
 from ..records import Key, Record, record_key
 from ..settings import ACCOUNT_LISTS
@@ -87,7 +86,7 @@ class Run(Extraction):
                 key = record_key(tables.DELETED_RECORDS, record)
                 if key in records:
                     records[key] |= record
-        if only_adds():
+        if self.only_adds:
             # where nothing is merged, what an earlier run has logged is not logged again
             held = self.loaded.row_ids(tables.DELETED_RECORDS)
             return [record for key, record in records.items() if key not in held]

@@ -70,6 +70,21 @@ class Trial:
         nothing = cast(Any, None)
         self._normalizer = JsonLItemsNormalizer(nothing, nothing, nothing, schema, load_id, config)
 
+    def declare_new_columns(self, schema: dlt.Schema) -> None:
+        """Add the columns that rows have brought to a schema, before dlt normalizes them itself.
+
+        dlt writes all files of a Delta table at once, with the columns of the first one.
+        """
+        for name, table in self._normalizer.schema.tables.items():
+            known = schema.tables[name]["columns"] if name in schema.tables else {}
+            new = {
+                column: hints
+                for column, hints in table["columns"].items()
+                if "data_type" in hints and column not in known
+            }
+            if new and name in schema.tables:
+                schema.update_table({"name": name, "columns": new}, normalize_identifiers=False)
+
     def check(self, tables: Mapping[str, Iterable[Row]]) -> None:
         """Normalize rows by table.
 

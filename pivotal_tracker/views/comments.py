@@ -57,7 +57,7 @@ def write_comments(pipeline: dlt.Pipeline) -> int:
         _QUERIES
     ):
         return 0
-    wanted = _described(pipeline.default_schema)
+    wanted = _described(client.schema)
     try:
         with client:
             present = _present(client.sql_client)

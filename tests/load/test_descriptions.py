@@ -98,12 +98,12 @@ def test_duckdb_has_comments_and_gets_only_those_that_changed(
     with duckdb.connect(str(command.database)) as connection:
         connection.execute("COMMENT ON COLUMN tracker.labels.name IS 'an older text'")
         connection.execute("COMMENT ON TABLE tracker.epics IS NULL")
-    before = schema_versions(command)
+    project = next(iter(server.workspace.projects.values()))
+    server.workspace.rename_label(next(iter(project.labels)), "renamed")
     result = command("--resource", "labels", "epics", "--verbose")
     assert result.returncode == 0, result.stderr
     assert "2 comments" in result.stderr
     assert comments(command) == found
-    assert schema_versions(command) == before
 
 
 def test_an_existing_dataset_gets_one_more_schema_version(

@@ -45,7 +45,7 @@ def first_load(
     with serving(make_small_workspace(), command) as server:
         mirror = _mirror(command, server, new_database(f"{postgres_server}/postgres"))
         result = mirror.run()
-        assert "In postgres, dataset tracker." in result.stdout
+        assert "In postgres, dataset tracker: postgresql://127.0.0.1:" in result.stdout
         assert "WARNING" not in result.stderr
         mirror.assert_exact()
     return mirror
