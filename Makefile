@@ -57,7 +57,8 @@ pytest: setup-dev  ## every test that can run here
 
 EXAMPLES ?= 1000
 fuzz: setup-dev    ## random edits, runs and faults, EXAMPLES sequences of them
-	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -p no:cacheprovider tests/extract/test_fuzz.py
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/extract/test_fuzz.py \
+		tests/extract/test_byte_fuzz.py
 
 system:            ## install what some tests need beside Python, with apt-get: Chromium and Postgres
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { $(APT) chromium; } || \

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .api.client import MissingTokenError
+from .api.errors import MissingTokenError
 from .errors import TrackerError
 from .extract.shards import Shard
 from .load.people_from_tables import gather_people

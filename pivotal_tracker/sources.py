@@ -15,11 +15,11 @@ from .errors import TrackerError
 from .extract.accounts import account_memberships_of, accounts_of, workspaces_of
 from .extract.attachments import attachment_records
 from .extract.deletions import Accepted
-from .extract.incremental_lists import LISTS
-from .extract.list_reader import ProjectList, Reading
 from .extract.projects import project_list, project_records
+from .extract.resource_reader import Reading
 from .extract.run import Run
 from .extract.shards import Shard
+from .extract.unversioned import list_of
 from .load.extraction import Extraction
 from .load.hints import root_hints
 from .load.to_tables import CallBeforeChildren, ToTables, current_load_id
@@ -46,6 +46,8 @@ def pivotal_tracker_source(
     full_refresh: bool = False,
     shard: str = "",
     comments_one_by_one: bool = True,
+    comments_full_sync_days: float = 30,
+    max_commented_stories: int | None = None,
     accept_deletions: list[str] | None = None,
 ) -> Sequence[DltResource]:
     """All that a server of Tracker's API v5 knows of the projects that a token sees.
@@ -54,7 +56,7 @@ def pivotal_tracker_source(
 
     Args:
         api_token: The API token, from your profile page on that server.
-        base_url: The server, up to and including `/services/v5`.
+        base_url: The server, up to and including `/services/v5`; `litetracker` for LiteTracker's.
         project_ids: Load only these projects; all that the token sees if not given.
         requests_per_second: Ask no faster than this; as fast as the server answers if not given.
         full_refresh: Read everything again and write all of it, also what has not changed. Rows
@@ -65,7 +67,12 @@ def pivotal_tracker_source(
             come and go; what belongs to no project is loaded with the first. After each run,
             `gather_people` brings `people` up to date.
         comments_one_by_one: Where the server gives stories without their comments, as LiteTracker
-            does, ask for those of each: one request a story, in every run that reads it.
+            does, request those of each: one request a story, in every run that reads it.
+        comments_full_sync_days: Where comments are requested by story, within so many days those of
+            all stories, evenly over the runs, as activity may not tell of each; 0 for never.
+        max_commented_stories: Request the comments of at most so many stories in a run, and leave
+            the others to the next. The command sets it, and goes on until none is left, so that a
+            run that is killed loses little.
         accept_deletions: Lists, as `PROJECT/TABLE` such as `99/labels`, of which this run deletes
             the rows that the server does not give any more. A list that is suddenly empty, or has
             lost most of its rows, keeps them otherwise. For `workspaces`, `accounts` and
@@ -95,6 +102,8 @@ def pivotal_tracker_source(
                     part,
                     full_refresh=full_refresh,
                     comments_one_by_one=comments_one_by_one,
+                    max_commented_stories=max_commented_stories,
+                    recheck_days=comments_full_sync_days,
                     accepted=accepted,
                 )
             ]
@@ -153,8 +162,7 @@ def pivotal_tracker_source(
                 state=_state_of_projects(run(), full_refresh=full_refresh),
                 metrics=metrics,
             )
-            kind = LISTS.get(name, ProjectList)
-            yield from reading.items([kind(reading, project) for project in listed])
+            yield from reading.items([list_of(reading, project) for project in listed])
 
         return transformer(read, SERVER_TABLES[name])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -10,6 +11,9 @@ from typing import BinaryIO
 
 from .files import ArchiveError, File, Files
 from .zips import is_os_metadata, is_zip, open_zip
+
+MAX_FOLDER_DEPTH = 100
+"""Folders in more folders than that are not looked into."""
 
 
 def open_files(path: Path) -> Files:
@@ -70,13 +74,22 @@ def _below(root: Path, refused: dict[str, str]) -> Iterator[Path]:
         refused[os.path.relpath(str(error.filename), root)] = f"cannot be opened: {error.strerror}"
 
     for folder, folders, names in os.walk(root, onerror=unreadable):
+        inside = Path(folder).relative_to(root)
+        if len(inside.parts) == MAX_FOLDER_DEPTH:
+            refused |= {
+                (inside / name).as_posix(): f"more than {MAX_FOLDER_DEPTH} folders deep"
+                for name in folders
+            }
+            folders.clear()
         folders.sort()
         links = [name for name in folders if Path(folder, name).is_symlink()]
         yield from (Path(folder, name) for name in sorted([*names, *links]))
 
 
 def _on_disk(path: Path, name: str) -> File:
-    return File(name, path.stat().st_size, partial(_open, path), path)
+    size = path.stat().st_size
+    # the system says so of files such as those in /proc, which may have no end
+    return File(name, size, partial(_open, path) if size else io.BytesIO, path)
 
 
 def _open(path: Path) -> BinaryIO:

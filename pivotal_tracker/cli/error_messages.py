@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any, get_args
 
 from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
+    ConfigProviderException,
     ConfigValueCannotBeCoercedException,
+    LookupTraces,
 )
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import MissingDependencyException
 
-from ..api.client import MissingTokenError
+from ..api.errors import MissingTokenError
 from ..errors import TrackerError
 from ..load.destinations import unknown_destination
 from ..settings import SHUT_DOWN
@@ -22,11 +25,11 @@ from ..settings import SHUT_DOWN
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system answers then; databases give its words."""
 
-_SAMPLE_HINT = "Or see a made-up workspace, which needs none: --sample."
+_SAMPLE_HINT = "Or load the sample workspace, which needs none: --sample."
 
 
 def reason(error: BaseException) -> str:
-    """Says what went wrong and what to do.
+    """Say what went wrong and what to do.
 
     Args:
         error: What a run failed with.
@@ -46,6 +49,9 @@ def reason(error: BaseException) -> str:
                 f"{_in_words(cause.hint)}. Mend it in .dlt/config.toml, .dlt/secrets.toml or the "
                 "environment."
             )
+        if isinstance(cause, ConfigProviderException):
+            # its last line has the place in the file, and no value
+            return f"{_last_line(cause)}. Correct the file: .dlt/secrets.toml or .dlt/config.toml."
         if isinstance(cause, UnknownDestinationModule):
             return unknown_destination(cause.ref)
         if isinstance(cause, MissingDependencyException):
@@ -82,7 +88,7 @@ def reason(error: BaseException) -> str:
                 "dataset and in the one of that name with _staging behind it: ALTER TABLE "
                 "_dlt_version MODIFY `schema` LONGTEXT NOT NULL; then run the same command again."
             )
-    innermost = " ".join(str(causes[-1]).split())
+    innermost = _one_line(str(causes[-1]))
     return f"{type(causes[-1]).__name__}: {innermost[:500]} (--debug shows more)"
 
 
@@ -99,12 +105,48 @@ def _in_words(hint: Any) -> str:
 
 
 def _missing_setting(error: ConfigFieldMissingException) -> str:
-    names = ", ".join(error.fields)
     if "api_token" in error.fields:
         return f"{MissingTokenError()} {_SAMPLE_HINT}"
     if "base_url" in error.fields:
         return f"There is no base_url. {SHUT_DOWN}. Files are loaded with --archive."
+    names = ", ".join(_missing_fields(error))
+    if error.spec_name.startswith("BigQuery") and not _is_installed("google.cloud.bigquery"):
+        return (
+            "A package is missing, for BigQuery: pip install 'dlt[bigquery]', or this package with "
+            "its extra [bigquery]."
+        )
+    hint = ""
+    if names == "credentials.password":
+        hint = (
+            " Where none is needed (trust, peer, a login of the cloud), end the user with a "
+            "colon: postgresql://loader:@host/database."
+        )
     return (
         f"A setting is missing: {names}. Set it in .dlt/config.toml, .dlt/secrets.toml or the "
-        "environment."
+        f"environment.{hint}"
     )
+
+
+def _missing_fields(error: ConfigFieldMissingException) -> Iterator[str]:
+    """The settings that were looked for in vain; of credentials, which part of them."""
+    for field, traces in error.traces.items():
+        inner = dict.fromkeys(
+            name for trace in traces if isinstance(trace, LookupTraces) for name in trace.traces
+        )
+        yield from (f"{field}.{name}" for name in inner) if inner else (field,)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _last_line(error: BaseException) -> str:
+    return _one_line(str(error).strip().rpartition("\n")[2]).rstrip(".")
+
+
+def _one_line(text: str) -> str:
+    """A text on one line that every terminal can show."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())

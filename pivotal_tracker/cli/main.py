@@ -7,10 +7,13 @@ import contextlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigProviderException
 from dlt.extract import DltSource
 from dlt.pipeline.trace import PipelineTrace
 
@@ -19,6 +22,8 @@ from ..extract.shards import Shard
 from ..load.dlt_defaults import set_defaults
 from ..load.people_from_tables import gather_people
 from ..load.row_counts import differences
+from ..redaction import redact, redact_values
+from ..settings import COMMENT_PART_SIZE
 from ..sources import (
     DERIVED_RESOURCES,
     pivotal_tracker_archive,
@@ -33,9 +38,11 @@ from .lock import AlreadyRunningError, alone
 from .notifications import keep_variables_from_sentry, tell_sentry, tell_slack
 from .options import parse_options, pipeline_name
 from .outcome import Outcome
+from .parts import load_remaining_parts
 from .programs import add_to_path
 from .progress import progress_collector
 from .runner import Loading, suit_memory_to_pages
+from .secret_values import collect_secrets, redacted_output
 from .summary import as_json, remarks, summary
 from .telemetry import trace_runs
 from .terminal import replace_unprintable_characters, write_error, write_summary
@@ -63,21 +70,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         end the process with 2.
     """
     replace_unprintable_characters()
+    with redacted_output():
+        return _run_command(arguments)
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     options = parse_options(arguments)
     suit_memory_to_pages()
     started_at, outcome = datetime.now(UTC), Outcome()
     exit_code, problem = FAILED, ""
     try:
         _set_up_dlt(options)
+        collect_secrets()
         with _server_of(options):
             exit_code = (_check if options.check else _load_alone)(options, outcome)
     except BaseException as error:
+        with contextlib.suppress(ConfigProviderException):
+            collect_secrets()
         exit_code, problem = _failure(options, error)
         if options.debug and exit_code == FAILED and isinstance(error, Exception):
-            raise
+            # printed here, as the interpreter would print it with secrets
+            traceback.print_exc()
     finally:
         _report(options, exit_code, problem, started_at, outcome)
-        trace_runs(outcome.traces, exit_code, problem)
+        trace_runs(outcome.traces, exit_code, redact(problem))
     if problem:
         write_error(problem)
     return exit_code
@@ -106,9 +122,8 @@ def _report(
     """Write the summary as JSON, to a file and to stdout, where that was asked for."""
     if not (options.summary or options.json):
         return
-    text = as_json(
-        started_at, {"exit_code": exit_code, "reason": problem or None, **outcome.as_json()}
-    )
+    content = {"exit_code": exit_code, "reason": problem or None, **outcome.as_json()}
+    text = as_json(started_at, redact_values(content))
     if options.json:
         sys.stdout.write(text)
     if options.summary:
@@ -243,6 +258,8 @@ def _run(
 ) -> None:
     """Load the source, then people and attachments; add dlt's trace of each run."""
     traces.append(loading.run(source))
+    if not options.archive:
+        load_remaining_parts(loading, partial(_part, options, source), traces)
     if not options.shard.is_whole and "people" in source.selected_resources:
         gather_people(loading.pipeline)
     if options.attachments and not options.archive:
@@ -256,8 +273,9 @@ def _notify_of_failure(options: argparse.Namespace, error: Exception) -> None:
     """Notify Slack and Sentry that a load failed."""
     if options.check:
         return
-    # without a package that its settings ask for, dlt cannot even read those settings
-    with contextlib.suppress(ImportError):
+    # without a package that its settings ask for, or with a file of settings that is not TOML, dlt
+    # cannot read the settings
+    with contextlib.suppress(ImportError, ConfigProviderException):
         tell_slack(f"{pipeline_name(options)} failed. {reason(error)}")
         tell_sentry(error)
 
@@ -266,10 +284,22 @@ def _server(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_source(
         full_refresh=options.full_refresh,
         accept_deletions=options.accept_deletions,
+        max_commented_stories=COMMENT_PART_SIZE,
         shard=str(options.shard),
         **options.source,
     )
     return _selected(source, options.resource)
+
+
+def _part(options: argparse.Namespace, source: DltSource, project_ids: Sequence[int]) -> DltSource:
+    """Make the source of another part of a load: of stories whose comments are left."""
+    part = pivotal_tracker_source(
+        max_commented_stories=COMMENT_PART_SIZE,
+        shard=str(options.shard),
+        **options.source | {"project_ids": list(project_ids)},
+    )
+    names = {"stories", *DERIVED_RESOURCES} & source.selected_resources.keys()
+    return part.with_resources(*names)
 
 
 def _archives(options: argparse.Namespace, loading: Loading) -> DltSource:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import requests
 from dlt.common import logger
 from dlt.common.configuration import resolve_configuration
 from dlt.common.configuration.specs import RuntimeConfiguration
 
+from ..redaction import redact, redact_values
+
 SECONDS_FOR_SLACK = 10
 """So long is waited for Slack; dlt's own sender would wait for ever, and the next run with it."""
 
 
 def tell_slack(text: str) -> None:
-    """Posts to the channel of `[runtime] slack_incoming_hook`, if there is one.
+    """Post to the channel of `[runtime] slack_incoming_hook`, if there is one.
 
     A message that cannot be delivered is a line in the log and no more.
 
@@ -25,7 +28,7 @@ def tell_slack(text: str) -> None:
     if not hook:
         return
     try:
-        message = {"text": html.escape(text, quote=False)}
+        message = {"text": html.escape(redact(text), quote=False)}
         requests.post(hook, json=message, timeout=SECONDS_FOR_SLACK).raise_for_status()
     except requests.RequestException as error:
         # the text of the error has the hook in it, which is a secret
@@ -34,7 +37,7 @@ def tell_slack(text: str) -> None:
 
 
 def tell_sentry(error: BaseException) -> None:
-    """Sends an error to the project of `[runtime] sentry_dsn`, if there is one.
+    """Send an error to the project of `[runtime] sentry_dsn`, if there is one.
 
     Args:
         error: What the run failed with.
@@ -48,8 +51,14 @@ def tell_sentry(error: BaseException) -> None:
 
 
 def keep_variables_from_sentry() -> None:
-    """Has errors reported without the values of variables, a token perhaps among them."""
+    """Have errors reported without the values of variables, and with secrets redacted."""
     if resolve_configuration(RuntimeConfiguration()).sentry_dsn:
         import sentry_sdk
 
-        sentry_sdk.get_client().options["include_local_variables"] = False
+        options = sentry_sdk.get_client().options
+        options["include_local_variables"] = False
+        options["before_send"] = _without_secrets
+
+
+def _without_secrets(event: Any, hint: Any) -> Any:
+    return redact_values(event)

@@ -18,11 +18,11 @@ import dlt
 from dlt.common import logger
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.client import WithStagingDataset
+from dlt.common.destination.exceptions import DestinationTerminalException
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.schema import Schema
 from dlt.common.schema.typing import TTableFormat
 from dlt.common.storages.load_package import ParsedLoadJobFileName
-from dlt.load.exceptions import LoadClientJobFailed
 from dlt.normalize.exceptions import NormalizeJobFailed
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.trace import PipelineTrace
@@ -242,16 +242,12 @@ def can_never_load(error: PipelineStepFailed) -> bool:
     when the next run tries again.
     """
     causes = list(causes_of(error))
-    if any(isinstance(cause, OSError | MemoryError | TrackerError) for cause in causes):
-        return False
-    if any(
-        isinstance(cause, ConfigurationException | MissingDependencyException) for cause in causes
-    ):
+    if any(isinstance(cause, _NOT_OF_THE_DATA) for cause in causes):
         return False
     if error.step == "normalize":
         return any(isinstance(cause, NormalizeJobFailed) for cause in causes)
     text = " ".join(str(cause) for cause in causes)
-    is_terminal = any(isinstance(cause, LoadClientJobFailed) for cause in causes)
+    is_terminal = any(isinstance(cause, DestinationTerminalException) for cause in causes)
     return error.step == "load" and is_terminal and any(sign in text for sign in _DATA_ERRORS)
 
 

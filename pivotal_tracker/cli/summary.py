@@ -59,6 +59,10 @@ def remarks(outcome: Outcome) -> str:
             *_set_aside(outcome),
             *_kept(outcome),
             *_incomplete(outcome),
+            *(
+                f"Left to the next run: comments of {stories:,} stories of project {project}."
+                for project, stories in outcome.pending.items()
+            ),
             *(f"Not read as a whole: {name}: {why}" for name, why in outcome.unread.items()),
             *_lacking(outcome),
             *_left_out(outcome),
@@ -232,11 +236,6 @@ def _left_out(outcome: Outcome) -> list[str]:
         if records.get("unusable"):
             lines.append(
                 f"Left out: {records['unusable']:,} records of {name}, which have no usable key."
-            )
-        if records.get("replaced_keys"):
-            lines.append(
-                f"Changed: {records['replaced_keys']:,} records nested in {name} had no usable "
-                "key, and got a negative one; the column beside it has what they had."
             )
         if records.get("rejected"):
             key, why = next(iter(outcome.rejected[name].items()))

@@ -8,12 +8,13 @@ from typing import Any
 
 import dlt
 
-from ..api.client import NotOfferedError, RefusedError, TrackerClient, UnreadableError
-from ..records import Key, Record, Tombstones, record_key, tombstones
+from ..api.client import TrackerClient
+from ..api.errors import NotOfferedError, RefusedError, UnreadableError
+from ..records import Key, Record, Tombstones, is_id, record_key, tombstones
 from ..settings import ACCOUNT_MEMBERSHIPS, ACCOUNTS, WORKSPACES, Endpoint
 from ..tables import Table
 from .deletions import is_doubtful, note_accepted, note_kept
-from .list_reader import note_client
+from .resource_reader import note_client
 from .run import Run
 
 Records = Iterator[list[Record]]
@@ -39,7 +40,8 @@ def workspaces_of(run: Run) -> Records:
     metrics = dlt.current.resource_metrics()
 
     def read() -> _List | None:
-        listed = read_list(run.client, WORKSPACES, metrics)
+        listed = _supported_list(run, "workspaces", WORKSPACES, metrics)
+        _remember_support(run, "workspaces", metrics, is_read=listed is not None)
         return None if listed is None else _List(listed)
 
     try:
@@ -73,14 +75,26 @@ def account_memberships_of(run: Run) -> Records:
         unread: list[int] = []
         empty: list[int] = []
         accounts = account_list(run)
-        for account in accounts or ():
-            listed = read_list(run.client, ACCOUNT_MEMBERSHIPS, metrics, account["id"])
+        # the resource of the accounts counts those that have no usable id
+        usable = [account for account in accounts or () if is_id(account.get("id"))]
+        for account in usable:
+            listed = _supported_list(
+                run, "account_memberships", ACCOUNT_MEMBERSHIPS, metrics, account["id"]
+            )
             if not listed:
                 (unread if listed is None else empty).append(account["id"])
             members += [{"account_id": account["id"], **member} for member in listed or ()]
+        _remember_support(
+            run, "account_memberships", metrics, is_read=len(unread) < len(accounts or ())
+        )
         run.collect_people("account_memberships", members)
         kept, doubtful = (run.loaded.row_ids(table, "account_id", ids) for ids in (unread, empty))
-        return None if accounts is None else _List(members, kept, doubtful)
+        if accounts is None:
+            return None
+        if len(usable) < len(accounts):
+            # whose members are missing is not known
+            kept = run.loaded.row_ids(table)
+        return _List(members, kept, doubtful)
 
     try:
         yield from _whole_list(run, "account_memberships", read)
@@ -91,8 +105,28 @@ def account_memberships_of(run: Run) -> Records:
 def account_list(run: Run) -> list[Record] | None:
     """The accounts that the token may read, asked for once; None where the list cannot be read."""
     if run.accounts is None:
-        run.accounts = (read_list(run.client, ACCOUNTS, run.list_metrics["accounts"]),)
+        metrics = run.list_metrics["accounts"]
+        run.accounts = (_supported_list(run, "accounts", ACCOUNTS, metrics),)
+        _remember_support(run, "accounts", metrics, is_read=run.accounts[0] is not None)
     return run.accounts[0]
+
+
+def _supported_list(
+    run: Run, table: str, endpoint: Endpoint, metrics: dict[str, Any], account_id: int = 0
+) -> list[Record] | None:
+    """As `read_list`, but a list that the server is known not to have is not requested."""
+    if reason := run.server.unsupported(table):
+        metrics["not_offered"] = reason
+        return None
+    return read_list(run.client, endpoint, metrics, account_id)
+
+
+def _remember_support(run: Run, table: str, metrics: dict[str, Any], *, is_read: bool) -> None:
+    """Remember that the server does not have a list, unless an earlier run could read it."""
+    reason = metrics.get("not_offered")
+    is_new = reason and not is_read and not run.server.unsupported(table)
+    if is_new and not run.loaded.rows(table, ["id"]):
+        run.server.add_unsupported(table, metrics["not_offered"])
 
 
 def read_list(
@@ -101,7 +135,10 @@ def read_list(
     """A list, or None with a word in the metrics: a plain member may not read an account."""
     note_client(client, metrics)
     try:
-        return client.records(client.page(endpoint, id=account_id))
+        page = client.page(endpoint, id=account_id)
+        records = client.records(page)
+        # where a record was left out, one without a key says so
+        return records + [{} for _ in client.rejected.get(page.path, ())]
     except NotOfferedError as error:
         metrics["not_offered"] = str(error)
     except RefusedError as error:
@@ -144,7 +181,9 @@ def _whole_list(run: Run, resource: str, read: Callable[[], _List | None]) -> Re
 
 
 def _missing(table: Table, held: Set[Key], listed: _List) -> set[Key]:
-    return {*held} - {record_key(table, one) for one in listed.records} - {*listed.unread}
+    """The rows that the list lacks; none if one of its records may be any of them."""
+    keys = {record_key(table, record) for record in listed.records}
+    return set() if None in keys else {*held} - keys - {*listed.unread}
 
 
 def _doubtful(held: Set[Key], listed: _List, missing: set[Key]) -> set[Key]:

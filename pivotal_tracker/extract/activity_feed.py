@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
-from ..api.client import TrackerClient, UnreadableError
+from ..api.client import TrackerClient
+from ..api.errors import UnreadableError
 from ..records import Record
 from ..settings import MOST_CHANGES, PROJECT_ENDPOINTS
 

@@ -16,7 +16,7 @@ from ..errors import TrackerError
 from ..load.attachment_storage import IncompleteFileError, described, file_path, part_of, save
 from ..records import Record, Tombstones, tombstones
 from ..settings import COMMENT_FILES
-from .list_reader import note_client
+from .resource_reader import note_client
 from .run import Run
 
 _PIECE = 1 << 14
@@ -131,7 +131,7 @@ def _download(client: TrackerClient, attachment: Record, path: Path) -> None:
 
 
 def _bring(client: TrackerClient, address: str, attachment: Record, path: Path) -> None:
-    """Asks for a file until it is whole, going on where an answer broke off."""
+    """Ask for a file until it is whole, going on where an answer broke off."""
     size = attachment.get("size")
     for is_last in (*(False for _ in range(client.most_attempts - 1)), True):
         try:

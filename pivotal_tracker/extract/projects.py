@@ -8,12 +8,13 @@ from typing import Any
 
 import dlt
 
-from ..api.client import FailedRequestError, TrackerClient, UnreadableError
+from ..api.client import TrackerClient
+from ..api.errors import FailedRequestError, UnreadableError
 from ..errors import TrackerError
-from ..records import Key, Record, Tombstones, in_tracker_words
+from ..records import Key, Record, Tombstones, in_tracker_words, is_id
 from ..settings import ONE_PROJECT, PROJECTS
 from ..tables import LOAD_REPORT
-from .list_reader import note_client
+from .resource_reader import note_client
 from .run import Run
 from .shards import Shard
 
@@ -29,12 +30,24 @@ def listed_projects(client: TrackerClient) -> list[Record]:
     try:
         listed = client.records(client.page(PROJECTS))
     except FailedRequestError as error:
-        raise TrackerError(f"{error} {client.advice}") from error
+        raise TrackerError(f"{error} {client.server.advice}") from error
     except UnreadableError as error:
         raise TrackerError(
-            f"{error} base_url must go up to and including /services/v5. {client.advice}"
+            f"{error} base_url must go up to and including /services/v5. {client.server.advice}"
         ) from error
-    return [in_tracker_words(one) for one in listed if isinstance(one.get("id"), int)]
+    projects = []
+    for record in listed:
+        if is_id(record.get("id")):
+            projects.append(in_tracker_words(record))
+        else:
+            shown = _shown(record.get("id"))
+            client.reject(PROJECTS.path, f"a project has {shown} where an id is expected")
+    return projects
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 def project_list(
@@ -81,7 +94,9 @@ def project_records(run: Run, projects: list[Record]) -> Iterator[Any]:
     yield Tombstones()
     yield run.with_known_rows("projects", projects)
     table, vanished = run.table("projects"), set[Key]()
-    if run.listed is not None and not run.is_replaced("projects"):
+    # a project may be missing because its record could not be read
+    is_whole = run.listed is not None and not run.client.rejected.get(PROJECTS.path)
+    if run.listed is not None and is_whole and not run.is_replaced("projects"):
         known = run.loaded.row_ids(table)
         vanished = {key for key in known if key in run.shard and key not in run.listed}
         # what came from files was never in the list

@@ -6,6 +6,7 @@ dlt's normalizer takes: it lets the schema evolve. Both ways give the same table
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -21,12 +22,19 @@ Row = dict[str, Any]
 """One row of one table: flat, but for what is kept as JSON or was never declared."""
 
 _NAMING = NamingConvention()
-_OUR_KEYS = frozenset(
+DLT_COLUMNS = frozenset(
     {"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx", "_deleted"}
 )
 """The columns that dlt needs in its own way."""
 
+UNDECLARED = "_undeclared"
+"""The JSON column of the attributes beyond the limit of new columns, by their names."""
+
 _MIN_TIME, _MAX_TIME = "0001-01-01", "9999-12-31"
+
+
+class RejectedError(Exception):
+    """The rows of a record cannot be loaded."""
 
 
 class RowBuilder:
@@ -35,15 +43,15 @@ class RowBuilder:
     Attributes:
         rows: The rows so far, by table. Each has `_dlt_id`; each row of a child table also has
             `_dlt_parent_id`, `_dlt_list_idx` and the ids of its parents.
-        replaced_keys: How many values of child rows could be no key and were replaced.
 
     Args:
         table: The table that the records belong to.
+        limited: Takes the attributes beyond the limit of new columns together, in a row of a table.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, limited: Callable[[Table, Row], Row] | None = None) -> None:
         self.table = table
-        self.replaced_keys = 0
+        self._limited = limited or (lambda _, row: row)
         self.rows: dict[str, list[Row]] = {member.name: [] for member in table.family()}
 
     def add(self, record: Record, record_id: str) -> None:
@@ -69,12 +77,19 @@ class RowBuilder:
             self._add_list(child, values, ids, record_id)
 
     def items(self) -> dict[str, list[Row]]:
-        """The rows by table as dlt's normalizer takes them, without tables that have none."""
+        """The rows by table as dlt's normalizer takes them, without tables that have none.
+
+        Raises:
+            RejectedError: A part of a child row's key has a value that can be no key.
+        """
         for member in self.table.family():
-            rows = [_with_own_names(member, row) for row in self.rows[member.name]]
+            rows = [
+                self._limited(member, _with_own_names(member, row))
+                for row in self.rows[member.name]
+            ]
             self.rows[member.name] = rows
             if member is not self.table:
-                self.replaced_keys += _complete_keys(member, self.rows[member.name])
+                _complete_keys(member, rows)
         return {
             member.name: [_loadable(member, row) for row in self.rows[member.name]]
             for member in self.table.family()
@@ -88,7 +103,7 @@ class RowBuilder:
             value = row.pop(name)
             if name in NEVER_LOADED:
                 continue
-            if name in _OUR_KEYS:
+            if name in DLT_COLUMNS:
                 # a server's `_deleted` would have dlt delete the row
                 row[f"x_{name}"] = without_secrets(record[name])
                 if name in keys:
@@ -146,13 +161,14 @@ def _flatten(row: Row, prefix: str, value: Record) -> None:
             row[f"{prefix}__{name}"] = without_secrets(inner)
 
 
-def _complete_keys(table: Table, rows: list[Row]) -> int:
-    """Give child rows that lack a usable part of their key their place in the list, negative.
+def _complete_keys(table: Table, rows: list[Row]) -> None:
+    """Give child rows that lack a part of their key their place in the list, negative.
 
-    No column of a key takes null, and one such row would keep all others from being loaded. An
-    unusable value is kept beside, as text; how many there were is returned.
+    No column of a key takes null, and one such row would keep all others from being loaded.
+
+    Raises:
+        RejectedError: A row has something else there, which is a mistake.
     """
-    replaced = 0
     for column in table.key:
         kind = table.columns.get(column)
         if not all(is_key(row.get(column), kind) for row in rows):
@@ -161,15 +177,16 @@ def _complete_keys(table: Table, rows: list[Row]) -> int:
                 if is_key(value, kind):
                     continue
                 if value is not None:
-                    row[f"{column}__v_text"] = str(value)
-                    replaced += 1
+                    raise RejectedError(
+                        f"{column} of a row of {table.name} is {str(value)[:40]!r}, which is no key"
+                    )
                 row[column] = -1 - row["_dlt_list_idx"] if kind == "bigint" else ""
-    return replaced
 
 
 @cache
-def _declared_names(table: Table) -> frozenset[str]:
-    return frozenset({*table.columns, *table.nested, *_OUR_KEYS})
+def declared_names(table: Table) -> frozenset[str]:
+    """The names in rows of a table that are no new columns."""
+    return frozenset({*table.columns, *table.nested, *DLT_COLUMNS, UNDECLARED})
 
 
 def _with_own_names(table: Table, row: Row) -> Row:
@@ -177,7 +194,7 @@ def _with_own_names(table: Table, row: Row) -> Row:
 
     dlt spells `projectId` as `project_id`, and one of the two would overwrite the other.
     """
-    taken = _declared_names(table)
+    taken = declared_names(table)
     if row.keys() <= taken:
         return row
     renamed: Row = {}
@@ -199,7 +216,7 @@ def _loadable(table: Table, row: Row) -> Row:
     kinds = table.columns
     for name, value in row.items():
         kind = kinds.get(name)
-        if value is None or (kind == "text" and type(value) is str) or name in _OUR_KEYS:
+        if value is None or (kind == "text" and type(value) is str) or name in DLT_COLUMNS:
             fitting[name] = value
             continue
         try:

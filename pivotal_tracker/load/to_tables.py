@@ -20,6 +20,7 @@ from dlt.extract.items import SupportsPipe
 from dlt.extract.items_transform import ItemTransform
 
 from ..errors import TrackerError
+from ..limits import Limits, resolve_limits
 from ..records import Key, Record, Tombstones, record_key, row_id
 from ..tables import Table
 from .destination_rows import Loaded
@@ -32,10 +33,11 @@ from .hints import (
     loaded_table_names,
     may_append,
 )
-from .rows import Row, RowBuilder, inherited_ids
+from .new_columns import NewColumns
+from .rows import UNDECLARED, RejectedError, Row, RowBuilder, inherited_ids
 from .schema_contract import Contract
 from .schema_descriptions import describe_tables
-from .trial import TRIAL_ERRORS, RejectedError, Trial, fits
+from .trial import TRIAL_ERRORS, Trial, fits, is_deeper
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,6 +156,7 @@ class TableWriter:
         self.rejected: dict[str, str] = {}
         self.rejected_in = set[Any]()
         self.on_reject: Callable[[Record, str], None] = lambda record, reason: None
+        self.rejected_keys = set[Key]()
         self._loaded = loaded
         self._load_id = load_id
         self._emitted = emitted
@@ -266,6 +269,7 @@ class TableWriter:
         self.counts["rejected"] += 1
         self.on_reject(record, reason)
         self.rejected_in.add(record.get("project_id"))
+        self.rejected_keys.add(key)
         if len(self.rejected) < MAX_REJECTED_NAMED:
             self.rejected[str(key)] = reason
 
@@ -285,10 +289,15 @@ class TableWriter:
             # Arrow has no type for JSON
             for record_id, record in records.items() if child.json_columns else ():
                 builder.add_children(record, record_id, attribute)
-        children = builder.items()
-        members = {member.name: member for member in self._members}
-        if not all(fits(members[name], row) for name, rows in children.items() for row in rows):
+        try:
+            children = builder.items()
+        except RejectedError:
             return self._as_rows(records)
+        members = {member.name: member for member in self._members}
+        depth = self._limits.max_depth
+        for name, rows in children.items():
+            if not all(fits(members[name], row, depth) for row in rows):
+                return self._as_rows(records)
         return tables | children
 
     def _as_rows(self, records: dict[str, Record]) -> Tables:
@@ -299,26 +308,37 @@ class TableWriter:
         tables: dict[str, list[Row]] = {}
         for record_id, record in list(records.items()):
             try:
-                rows, replaced_keys = self._rows_of(record, record_id)
+                rows = self._rows_of(record, record_id)
             except (RejectedError, *TRIAL_ERRORS) as error:
                 del records[record_id]
                 key = record_key(self.table, record)
                 self._emitted.discard(key)
                 self._reject(key, record, str(error))
                 continue
-            self.counts["replaced_keys"] += replaced_keys
             for name, added in rows.items():
                 tables.setdefault(name, []).extend(added)
         if self._changes == "upsert":
             self._trial.declare_new_columns(dlt.current.source_schema())
         return dict(tables)
 
-    def _rows_of(self, record: Record, record_id: str) -> tuple[dict[str, list[Row]], int]:
-        builder = RowBuilder(self.table)
+    def _rows_of(self, record: Record, record_id: str) -> dict[str, list[Row]]:
+        depth = self._limits.max_depth
+        if is_deeper(record, depth):
+            raise RejectedError(f"it has more than {depth} lists and objects in one another")
+        builder = RowBuilder(self.table, self._new_columns.limited)
         builder.add(record, record_id)
         rows = builder.items()
         self._trial.check(rows)
-        return rows, builder.replaced_keys
+        return rows
+
+    @cached_property
+    def _limits(self) -> Limits:
+        return resolve_limits()
+
+    @cached_property
+    def _new_columns(self) -> NewColumns:
+        schema = dlt.current.source_schema()
+        return NewColumns(schema, self._members, self._limits.max_new_columns)
 
     @cached_property
     def _trial(self) -> Trial:
@@ -444,9 +464,24 @@ class TableWriter:
                 append_rows(self._resource, self.table)
             for child in self._children:
                 add_child_hints(self._resource, self.table, child, appends=self._appends)
-        if member is self.table and not self._appends:
-            return rows
-        return dlt.mark.with_table_name(rows, member.name)
+        is_own = member is self.table and not self._appends
+        if isinstance(rows, list) and any(UNDECLARED in row for row in rows):
+            return _with_undeclared(rows, "" if is_own else member.name)
+        return rows if is_own else dlt.mark.with_table_name(rows, member.name)
+
+
+def _with_undeclared(rows: list[Row], table_name: str) -> Any:
+    """Rows with the column of undeclared attributes, which no table has before it needs it.
+
+    Args:
+        rows: The rows.
+        table_name: Their table; empty for the resource's own.
+    """
+    columns: Any = {UNDECLARED: {"data_type": "json"}}
+    if not table_name:
+        return dlt.mark.with_hints(rows, dlt.mark.make_hints(columns=columns))
+    hints = dlt.mark.make_hints(table_name=table_name, columns=columns)
+    return dlt.mark.with_hints(rows, hints, create_table_variant=True)
 
 
 def _paths_to_children(table: Table, path: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:

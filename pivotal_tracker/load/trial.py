@@ -6,6 +6,7 @@ the package would fail again in every later run.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from dlt.normalize.configuration import NormalizeConfiguration
 from dlt.normalize.items_normalizers.jsonl import JsonLItemsNormalizer
 
 from ..tables import Table
-from .rows import Row
+from .rows import UNDECLARED, RejectedError, Row
 
 TRIAL_ERRORS = (DltException, ValueError, TypeError, OverflowError, RecursionError)
 """What normalizing rows raises if a value fits no column."""
@@ -34,8 +35,56 @@ _PYTHON_TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-class RejectedError(Exception):
-    """dlt cannot normalize the rows of a record."""
+class _Files:
+    """Stands in for dlt's storage of extracted files: the normalizer reads rows from memory."""
+
+    content = b""
+
+    @property
+    def extracted_packages(self) -> _Files:
+        """The packages."""
+        return self
+
+    @property
+    def storage(self) -> _Files:
+        """Their files."""
+        return self
+
+    def open_file(self, name: str, mode: str) -> io.BytesIO:
+        """Open what is to be normalized, whatever the name."""
+        return io.BytesIO(self.content)
+
+
+class _NoWriter:
+    """Stands in for dlt's storage of normalized rows: takes them and writes nothing."""
+
+    def write_data_item(
+        self, load_id: str, schema_name: str, table: str, row: Row, columns: Any
+    ) -> None:
+        """Take a row as it would be written.
+
+        Raises:
+            ValueError: A number fits no column, such as a text or a float that dlt has converted.
+        """
+        for name, value in row.items():
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise ValueError(f"{name} of a row of {table} is too large: {str(value)[:40]}")
+
+    def get_active_writer(self, *_: Any) -> tuple[None, object]:
+        """Say that there is a writer, so that no empty file is made."""
+        return None, self
+
+
+class _NeverCancelled:
+    """Stands in for dlt's storage of packages, which the normalizer asks whether to go on."""
+
+    @property
+    def new_packages(self) -> _NeverCancelled:
+        """The packages."""
+        return self
+
+    def raise_if_cancelled(self, load_id: str) -> None:
+        """Go on."""
 
 
 class Trial:
@@ -53,9 +102,10 @@ class Trial:
         schema = dlt.current.source_schema().clone()
         for member, required in members.items():
             computed = resource.compute_table_schema(meta=TableNameMeta(member.name))
+            kinds = {**member.columns, UNDECLARED: "json"}
             columns = {
                 name: {"name": name, "data_type": kind, "nullable": name not in required}
-                for name, kind in member.columns.items()
+                for name, kind in kinds.items()
             }
             known = {
                 name: column
@@ -67,8 +117,15 @@ class Trial:
             schema.update_table(cast(TTableSchema, table), normalize_identifiers=False)
         config = NormalizeConfiguration()
         config.destination_capabilities = _capabilities()
-        nothing = cast(Any, None)
-        self._normalizer = JsonLItemsNormalizer(nothing, nothing, nothing, schema, load_id, config)
+        self._files = _Files()
+        self._normalizer = JsonLItemsNormalizer(
+            cast(Any, _NoWriter()),
+            cast(Any, _NeverCancelled()),
+            cast(Any, self._files),
+            schema,
+            load_id,
+            config,
+        )
 
     def declare_new_columns(self, schema: dlt.Schema) -> None:
         """Add the columns that rows have brought to a schema, before dlt normalizes them itself.
@@ -93,25 +150,35 @@ class Trial:
         """
         try:
             for name, rows in tables.items():
-                # dlt writes them to a file in between
-                read = json.typed_loadb(json.typed_dumpb(list(rows)))
-                self._normalizer._normalize_chunk(name, read, may_have_pua=True, skip_write=True)
+                self._files.content = json.typed_dumpb(list(rows))
+                self._normalizer(name, name)
         except DataValidationError:
             raise
         except TRIAL_ERRORS as error:
             raise RejectedError(" ".join(str(error).split())[:300]) from error
 
 
-def fits(table: Table, row: Row) -> bool:
+def fits(table: Table, row: Row, max_depth: int) -> bool:
     """Check whether a row has only declared columns, with values of their types."""
     kinds = table.columns
     for name, value in row.items():
         kind = kinds.get(name, "")
-        if value is None or kind == "json" or name.startswith("_dlt"):
+        if value is None or name.startswith("_dlt"):
             continue
-        if not isinstance(value, _PYTHON_TYPES.get(kind, ())):
+        if kind == "json":
+            if is_deeper(value, max_depth):
+                return False
+        elif not isinstance(value, _PYTHON_TYPES.get(kind, ())):
             return False
     return True
+
+
+def is_deeper(value: Any, depth: int) -> bool:
+    """Check whether more lists and objects than that are nested in a JSON value."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(is_deeper(one, depth - 1) for one in inner)
 
 
 def _capabilities() -> DestinationCapabilitiesContext:

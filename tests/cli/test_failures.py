@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -41,7 +42,7 @@ from tracker_server.workspace import Workspace
 
 from ..extract.test_load import assert_loaded_alone, truth
 from ..support.command import Command
-from ..support.truth import assert_tables_equal
+from ..support.truth import assert_tables_equal, comparable
 
 Serve = Callable[[Workspace], TrackerServer]
 
@@ -363,8 +364,8 @@ def test_check_asks_a_server_without_parameters_for_less(server: TrackerServer) 
     server.behaviour.unsupported_params = {"fields", "limit"}
     findings = check_server(server.workspace.me["api_token"], server.url)
     assert findings.usable
-    lines = {line.split()[0]: line for line in findings.lines}
-    assert lines["labels"].split()[1] == "offered"
+    lines = {line.split()[0]: line for line in findings.lines if line}
+    assert lines["labels"].split()[1] == "supported"
     assert "not understood by this server" in lines["stories"]
 
 
@@ -552,12 +553,14 @@ def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
     big["id"] = 2**40
     project.stories[2**40] = big
     every_story = [story for one in workspace.projects.values() for story in one.stories.values()]
-    without_id = []
-    # keys that no column takes, of each project's another
+    # keys that no column takes, of each project's another; the last one is only missing
+    commented = []
     for one, key in zip(workspace.projects.values(), (2**63, True, None), strict=True):
-        comment = next(s["comments"] for s in one.stories.values() if s["comments"])[0]
-        comment["id"] = next(iter(one.memberships.values()))["id"] = key
-        without_id.append(comment["text"])
+        story = [s for s in one.stories.values() if s["comments"]][-1]
+        assert story not in stories[:9]
+        story["comments"][0]["id"] = next(iter(one.memberships.values()))["id"] = key
+        commented.append(story)
+    *rejected, without_id = commented
     for story in every_story:
         for transition in story["transitions"]:
             del transition["project_version"]
@@ -580,14 +583,17 @@ def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
     assert tables["stories__weather__clouds"][0]["kind"] == "cirrus"
     assert rows[stories[7]["id"]]["name"] == "2020-01-01T00:00:00Z"
     assert rows[2**40]["name"] == big["name"]
-    assert len(rows) == len(tables["stories"]) == len(every_story)
+    assert rows.keys() == {s["id"] for s in every_story if s not in rejected}
+    assert len(tables["stories"]) == len(rows)
+    assert "Rejected: 2 records of stories" in result.stdout
+    every_story = [story for story in every_story if story not in rejected]
 
-    # a record without a usable key is left out, a nested one is given one
+    # a record without a usable key is left out, a nested one without a key is given one
     assert "3 records of project_memberships" in result.stdout
     members = sum(len(one.memberships) for one in workspace.projects.values())
     assert len(tables["project_memberships"]) == members - 3
     given = [row["text"] for row in tables["stories__comments"] if row["id"] < 0]
-    assert sorted(given) == sorted(without_id)
+    assert given == [without_id["comments"][0]["text"]]
     for name in ("transitions", "tasks"):
         assert len(tables[f"stories__{name}"]) == sum(len(s[name]) for s in every_story) > 0
     assert {row["project_version"] < 0 for row in tables["stories__transitions"]} == {True}
@@ -642,10 +648,12 @@ def test_check_says_what_there_is(command: Command, server: TrackerServer) -> No
     assert server.workspace.me["name"] in result.stdout
     for project in server.workspace.projects.values():
         assert project.record["name"] in result.stdout
-    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
-    assert "offered" in lines["stories"]
-    assert "not offered" in lines["releases"]
-    assert lines["accounts"].endswith("offered")
+    lines = {line.split()[0]: line for line in result.stdout.splitlines() if line}
+    stories = sum(len(project.stories) for project in server.workspace.projects.values())
+    assert lines["Stories"].split()[1] == f"{stories:,}"
+    assert lines["stories"].split()[1].startswith("supported")
+    assert "not supported" in lines["releases"]
+    assert lines["accounts"].endswith(" supported")
     assert "refused" in lines["account_memberships"]
     assert "branches" in lines["Fields"]
     assert not command.database.exists()
@@ -669,3 +677,96 @@ def test_the_sample_needs_no_token_and_heeds_no_other_server(
     with duckdb.connect(str(command.folder / "pivotal_tracker_sample.duckdb")) as connection:
         (count,) = connection.execute("SELECT count(*) FROM tracker.stories").fetchone() or (0,)
     assert count > 100
+
+
+def test_what_a_destination_lacks_is_named(command: Command, server: TrackerServer) -> None:
+    """A part of its credentials, or there is no such destination."""
+    user = {"DESTINATION__POSTGRES__CREDENTIALS": "postgresql://loader@127.0.0.1:1/db"}
+    for name, env, words in (
+        ("postgres", user, ("credentials.password", "postgresql://loader:@host/database")),
+        ("postgres", {}, ("credentials.database", "credentials.host")),
+        ("bigquery", {}, ("credentials.project_id",)),
+        ("nonsense", {}, ("There is no destination nonsense",)),
+    ):
+        result = command("--destination", name, "--resource", "labels", env=env)
+        assert_one_clear_line(result, *words)
+
+
+def test_bigquery_without_its_package_names_the_extra(
+    command: Command, server: TrackerServer
+) -> None:
+    result = command.python(
+        "sys.modules['google.cloud.bigquery'] = sys.modules['google.cloud'] = None; "
+        "from pivotal_tracker.cli.main import main; "
+        "sys.exit(main(['--destination', 'bigquery', '--resource', 'labels']))"
+    )
+    assert_one_clear_line(result, "extra [bigquery]")
+
+
+def test_destinations_that_failed_leave_nothing_that_breaks_another(
+    command: Command, server: TrackerServer
+) -> None:
+    refused = {"DESTINATION__POSTGRES__CREDENTIALS": "postgresql://loader:no@127.0.0.1:1/db"}
+    assert command("--destination", "bigquery", "--resource", "labels").returncode == 1
+    failed = ("--destination", "postgres", "--resource", "labels")
+    assert command(*failed, env={**refused, "LOAD__RAISE_ON_MAX_RETRIES": "1"}).returncode == 1
+    for options in ((), ("--full-refresh",)):
+        result = command("--resource", "labels", *options)
+        assert result.returncode == 0, result.stderr
+        assert comparable(command.tables()["labels"]) == comparable(truth(server)["labels"])
+
+
+def test_files_that_cannot_be_read_end_in_one_line(command: Command) -> None:
+    """Folders 1,500 levels deep, the files of a process, a name that is not UTF-8."""
+    folder = os.open(command.folder, os.O_RDONLY)
+    for _ in range(1_500):
+        os.mkdir("d", dir_fd=folder)
+        inner = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(os.open("stories.json", os.O_CREAT, dir_fd=folder))
+    os.close(folder)
+    for path, words in (
+        ("d", "more than 100 folders deep"),
+        ("/proc/self", "no archive that is known"),
+        ("caf\udce9.zip", ".zip does not exist"),
+    ):
+        assert_one_clear_line(command("--archive", path), words)
+    # which pytest could not remove
+    subprocess.run(["rm", "-r", str(command.folder / "d")], check=True)
+
+
+def test_a_broken_file_of_settings_is_named(command: Command, server: TrackerServer) -> None:
+    (command.folder / ".dlt" / "secrets.toml").write_text('api_token = "5ec7e75ec7e7')
+    result = command("--resource", "labels")
+    assert_one_clear_line(result, "line 1 col", ".dlt/secrets.toml")
+    assert "5ec7e7" not in result.stderr
+
+
+def test_a_redirect_that_does_not_say_where_to_is_one_line(
+    command: Command, server: TrackerServer
+) -> None:
+    server.behaviour.faults = [Redirect()]
+    assert_one_clear_line(command(), "302", "does not say where to")
+    server.behaviour.faults = [Redirect("http://[::1")]
+    assert_one_clear_line(command(), "no web address")
+
+
+def test_an_interruption_while_modules_are_imported_is_one_line(command: Command) -> None:
+    python, *line = command.line("--sample")
+    environment = command.environment()
+    for wait in (0.1, 0.3, 0.6):
+        process = subprocess.Popen(
+            [python, *line],
+            cwd=command.folder,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(wait)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        if wait > 0.1:
+            # Python itself has begun by then
+            assert stderr.startswith("pivotal_tracker: Interrupted"), stderr
+            assert stderr.count("\n") == 1

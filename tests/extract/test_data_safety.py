@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tracker_server import Behaviour, TrackerServer
@@ -30,6 +32,7 @@ from tracker_server.workspace import Workspace
 
 from ..support.command import Command
 from ..support.truth import Tables, assert_tables_equal, comparable
+from .test_killed import NORMALIZED, Point, kill_at
 from .test_load import truth as served
 
 Serve = Callable[[Workspace], TrackerServer]
@@ -250,7 +253,10 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
     project_id, project = next(iter(workspace.projects.items()))
     stories, labels = list(project.stories), list(project.labels)
     (member, *_), other = project.memberships, list(workspace.projects)[1]
-    for story_id in stories[:8]:
+    commented = stories[8]
+    workspace.add_comment("One", story_id=commented)
+    run(loaded, 0)
+    for story_id in stories[:9]:
         workspace.edit_story(story_id, name="Edited")
     workspace.create_label(project_id, "fresh")
     workspace.create_story(other, name="Elsewhere")
@@ -271,6 +277,10 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
         DeepValue(attribute="name", depth=900, record_ids={labels[0]}),
         DeepValue(attribute="name", depth=10_000, record_ids={labels[1]}),
         InvalidUtf8(record_ids={labels[2]}),
+        SetAttribute(attribute="comments.0.id", value="abc", record_ids={commented}),
+        # of another type than the first value of their list, which makes the column
+        SetAttribute(attribute="numbers", value=[1, 1.1e37], record_ids={labels[3]}),
+        SetAttribute(attribute="numbers", value=[1, "9" * 30], record_ids={labels[4]}),
         ByteOrderMark(endpoints={"epics"}),
         WrongTotal(10**19, endpoints={"iterations"}),
     ]
@@ -278,12 +288,21 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
     assert told["tables"]["project_memberships"]["unusable"] == 1
     assert told["tables"]["stories"]["unusable"] >= 1
     assert told["rejected"].keys() == {"stories", "labels"}
+    assert {str(stories[2]), str(commented)} <= told["rejected"]["stories"].keys()
+    assert "is 'abc', which is no key" in told["rejected"]["stories"][str(commented)]
+    assert {str(labels[3]), str(labels[4])} <= told["rejected"]["labels"].keys()
+    (path,) = [path for path in told["unparsable"] if path.endswith(f"/{project_id}/labels")]
+    assert f"record {labels[2]} is not UTF-8" in told["unparsable"][path]
     tables = loaded.tables()
     for name in ("stories", "labels", "project_memberships"):
         assert {row["id"] for row in before[name]} <= {row["id"] for row in tables[name]}
         assert len({row["id"] for row in tables[name]}) == len(tables[name])
+    # a story with a comment that is rejected stays as it was, with its comments
+    for name in ("stories__comments", "stories__transitions"):
+        kept = [[r for r in t[name] if r["story_id"] == commented] for t in (before, tables)]
+        assert comparable(kept[0]) == comparable(kept[1]), name
     names = {row["id"]: row["name"] for row in tables["stories"]}
-    assert all(names[stories[place]] == "Edited" for place in (0, 2, 4, 5, 6))
+    assert all(names[stories[place]] == "Edited" for place in (0, 4, 5, 6))
     assert "Elsewhere" in names.values()
     of_project = {row["id"] for row in tables["stories"] if row["project_id"] == project_id}
     assert of_project == set(stories)
@@ -292,7 +311,7 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
     server.behaviour.faults = []
     run(loaded, 0)
     rows = {row["id"]: row for row in loaded.tables()["stories"]}
-    assert all(rows[one]["name"] == "Edited" for one in stories[:8])
+    assert all(rows[one]["name"] == "Edited" for one in stories[:9])
     assert all(
         rows[one["id"]]["estimate"] == one.get("estimate") for one in project.stories.values()
     )
@@ -351,7 +370,7 @@ def test_an_endpoint_that_fails_costs_only_itself(loaded: Command, server: Track
 
 PACKAGE_THAT_CANNOT_BE_LOADED = """
 from pivotal_tracker.cli.main import main
-from pivotal_tracker.trial import Trial
+from pivotal_tracker.load.trial import Trial
 Trial.check = lambda self, rows: None
 sys.exit(main(["--no-views", "--resource", "stories"]))
 """
@@ -378,6 +397,26 @@ def test_a_package_that_can_never_be_loaded_is_set_aside_and_read_again(
     expected = truth(server)
     assert comparable(loaded.tables()["stories"]) == comparable(expected["stories"])
     assert run(loaded, 0, "--resource", "stories")["set_aside"] is None
+
+
+def test_a_package_that_the_database_refuses_is_set_aside_and_read_again(
+    loaded: Command, server: TrackerServer
+) -> None:
+    """A file of the package, normalized and not yet loaded, has a text where ids are."""
+    story_id, *_ = next(iter(server.workspace.projects.values())).stories
+    server.workspace.edit_story(story_id, name="Edited")
+    kill_at(Point(NORMALIZED, 1), loaded, server, "--no-views", "--resource", "stories")
+    packages = loaded.folder / "dlt" / "pipelines" / "pivotal_tracker" / "load" / "normalized"
+    (file,) = packages.glob("*/new_jobs/stories.*")
+    table = pq.read_table(file)
+    place = table.column_names.index("id")
+    pq.write_table(table.set_column(place, "id", pa.array(["abc"] * len(table))), file)
+
+    told = run(loaded, 0, "--resource", "stories")
+    assert "copied aside" in told["stdout"]
+    assert "abc" in told["set_aside"]
+    expected = truth(server)
+    assert comparable(loaded.tables()["stories"]) == comparable(expected["stories"])
 
 
 def test_labels_of_a_release_go_with_it_to_another_project(

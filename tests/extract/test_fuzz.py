@@ -1,19 +1,28 @@
 """Random edits, runs of all kinds and a server that misbehaves: no row is lost, none is doubled.
 
-`make fuzz` runs it for as long as you like; `FUZZ_EXAMPLES` is the number of sequences.
+Every run is the command. `make fuzz` runs it for as long as you like: `FUZZ_EXAMPLES` is the number
+of sequences for each destination; Ctrl-C ends it and prints how many there were.
 """
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
+import random
+import shutil
+import sys
+import tempfile
+import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
 
+import duckdb
 import pytest
-from dlt.pipeline.exceptions import PipelineStepFailed
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
@@ -35,10 +44,15 @@ from tracker_server.faults import (
     WrongTotal,
 )
 
-from ..support.truth import Tables
-from .test_incremental_loading import Changes, changes_come_after, first_load
+from ..support.command import Command, new_command, serving
+from ..support.destinations import postgres_tables
+from ..support.forking import Forking
+from ..support.postgres import drop_database, new_database, postgres_server
+from ..support.truth import Tables, tables_in
+from .test_incremental_loading import Changes, Mirror, make_workspace
+from .test_killed import ENDED, EXTRACTED, LOADED, NORMALIZED, NORMALIZING, REQUESTS, Point
 
-__all__ = ["changes_come_after", "first_load"]
+__all__ = ["postgres_server"]
 
 LISTS = ("stories", "epics", "labels", "memberships", "releases", "iterations", "accounts")
 KEYS = {
@@ -57,7 +71,8 @@ FAULTS: list[Callable[[], Fault]] = [
     lambda: EmptyList(times=1),
     lambda: EmptyPage(),
     lambda: EmptyPage(times=None),
-    lambda: MissingRows(share=0.7),
+    # of a list that loses fewer than ten rows, and keeps some, this is plausible
+    lambda: MissingRows(share=0.95),
     lambda: ShortLaterPages(limit=2),
     lambda: InflatedTotal(),
     lambda: WrongTotal(None),
@@ -77,38 +92,130 @@ BAD_VALUES: list[Callable[[set[int]], Fault]] = [
     lambda ids: LongNumber(record_ids=ids),
     lambda ids: InvalidUtf8(record_ids=ids),
 ]
+KILL_POINTS = [
+    *(Point(REQUESTS, number) for number in (1, 5, 12, 20, 30)),
+    *(Point(EXTRACTED, number) for number in (1, 4)),
+    *(Point(NORMALIZING, number) for number in (1, 6)),
+    Point(NORMALIZED, 1),
+    *(Point(LOADED, number) for number in (1, 2, 4, 8, 14)),
+    Point(ENDED, 1),
+]
+
+
+@dataclass
+class FuzzMirror(Mirror):
+    """A served workspace and the destination that the command loads it into, run after run.
+
+    Attributes:
+        command: The command.
+        options: The options of each run.
+        env: The variables of each run.
+        read: Returns the tables of a dataset.
+        exit_code: How the last run ended.
+        reason: Why it failed, if it did.
+    """
+
+    command: Command = field(kw_only=True)
+    options: tuple[str, ...] = field(kw_only=True)
+    env: Mapping[str, str] = field(kw_only=True)
+    read: Callable[[str], Tables] = field(kw_only=True)
+    exit_code: int = 0
+    reason: str | None = None
+
+    def line(
+        self,
+        *resources: str,
+        full_refresh: bool = False,
+        project_ids: list[int] | None = None,
+        accept_deletions: list[str] | None = None,
+        shard: str = "",
+    ) -> list[str]:
+        """The options of a run."""
+        line = [*self.options, "--dataset", self.dataset, "--summary", "summary.json"]
+        line += ["--full-refresh"] if full_refresh else []
+        line += ["--shard", shard] if shard else []
+        for name, values in (
+            ("--resource", resources),
+            ("--project", project_ids),
+            ("--accept-deletions", accept_deletions),
+        ):
+            line += [name, *map(str, values)] if values else []
+        return line
+
+    def load(self, *resources: str, **options: Any) -> dict[str, dict[str, Any]]:
+        """Run the command; return which rows each resource kept, as its metrics have it."""
+        result = self.command(*self.line(*resources, **options), env=self.env)
+        self.exit_code = result.returncode
+        assert result.returncode in (0, 1, 3), result.stderr
+        assert "Traceback" not in result.stderr, result.stderr
+        summary = json.loads((self.folder / "summary.json").read_text())
+        self.reason = summary["reason"]
+        noted: dict[str, dict[str, Any]] = {}
+        for kept in summary.get("kept", ()):
+            noted.setdefault(kept["table"], {"kept": {}})["kept"][kept["project"]] = kept
+        return noted
+
+    def tables(self) -> Tables:
+        return self.read(self.dataset)
 
 
 class Misbehaviour(Changes):
     """Anything may happen between two runs, and the server may give wrong responses."""
 
+    start: ClassVar[Callable[[ExitStack, Path], FuzzMirror]]
+    sequences: ClassVar[Counter[str]] = Counter()
+    mirror: FuzzMirror
+
     @initialize(seed=st.integers(0, 1_000))
     def begin(self, seed: int) -> None:
-        super().begin(seed)
-        os.environ["RUNTIME__REQUEST_BACKOFF_FACTOR"] = "0"
+        self.parent = Path(tempfile.mkdtemp())
+        self.held = ExitStack()
+        self.mirror = type(self).start(self.held, self.parent / "run")
+        self.folder, self.server = self.mirror.folder, self.mirror.server
+        self.workspace = self.mirror.workspace
+        self.rng = random.Random(seed)
         self.seen: dict[str, dict[str, set[int]]] = {}
 
     def teardown(self) -> None:
-        super().teardown()
-        os.environ.pop("RUNTIME__REQUEST_BACKOFF_FACTOR", None)
-
-    def _load_through(self, faults: list[Fault], *resources: str, **options: Any) -> None:
-        """Load from a server with faults: what it has and was loaded must still be there."""
-        before, behaviour = self.mirror.tables(), self.server.behaviour
-        self.server.behaviour = Behaviour(max_limits=SMALL_PAGES, faults=faults)
+        """The last run shows what happened last."""
+        if not hasattr(self, "held"):
+            return
         try:
-            # a server that cannot be used at all fails the run
-            with contextlib.suppress(PipelineStepFailed):
-                self.mirror.load(*resources, **options)
+            with self.held:
+                self.server.behaviour = Behaviour()
+                self.load(full_refresh=False)
         finally:
-            self.server.behaviour = Behaviour()
-        after, truth = self.mirror.tables(), self.mirror.truth()
-        self.server.behaviour = behaviour
+            shutil.rmtree(self.parent)
+        name = type(self).__name__
+        self.sequences[name] += 1
+        sys.stdout.write(f"{name}: {self.sequences[name]} sequences\n")
+
+    @rule()
+    def lose_the_working_folder(self) -> None:
+        shutil.rmtree(self.folder / "dlt", ignore_errors=True)
+
+    def _assert_nothing_lost(self, before: Tables) -> None:
+        """What the server has and was loaded must still be there, once."""
+        behaviour, self.server.behaviour = self.server.behaviour, Behaviour()
+        try:
+            after, truth = self.mirror.tables(), self.mirror.truth()
+        finally:
+            self.server.behaviour = behaviour
         for table, key in KEYS.items():
             there = {row[key] for row in truth[table]}
             kept = {row[key] for row in before.get(table, [])} & there
             assert kept <= {row[key] for row in after.get(table, [])}, table
         assert_no_duplicates(after)
+
+    def _load_through(self, faults: list[Fault], *resources: str, **options: Any) -> None:
+        """Load from a server with faults; one that cannot be used at all fails the run."""
+        before, behaviour = self.mirror.tables(), self.server.behaviour
+        self.server.behaviour = Behaviour(max_limits=SMALL_PAGES, faults=faults)
+        try:
+            self.mirror.load(*resources, **options)
+        finally:
+            self.server.behaviour = behaviour
+        self._assert_nothing_lost(before)
 
     @rule(
         place=st.integers(0, len(FAULTS) - 1),
@@ -126,12 +233,47 @@ class Misbehaviour(Changes):
             self.workspace.edit_story(story["id"], name="Bad")
             self._load_through([BAD_VALUES[place]({story["id"]})])
 
+    @rule(part=st.sampled_from(["stories", "labels", "activity", "iterations"]))
+    def load_a_part(self, part: str) -> None:
+        self.mirror.load(part)
+
     @rule(full_refresh=st.sampled_from([False, False, False, True]))
     def load(self, full_refresh: bool) -> None:
         """Load from a healthy server: whole tables are those of a fresh load."""
         self.server.behaviour = Behaviour()
-        self.load_and_accept(full_refresh=full_refresh)
+        self._load_and_accept(full_refresh=full_refresh)
         self.mirror.assert_exact()
+
+    def _load_and_accept(self, **options: Any) -> None:
+        noted = self.mirror.load(**options)
+        kept = [
+            f"{project}/{name}" if project else name
+            for name, each in noted.items()
+            for project in each["kept"]
+        ]
+        if kept:
+            self.mirror.load(accept_deletions=kept, **{**options, "full_refresh": False})
+        assert self.mirror.exit_code in (0, 3), self.mirror.reason
+
+    @rule()
+    def load_in_shards(self) -> None:
+        self.server.behaviour = Behaviour()
+        for shard in ("1/2", "2/2"):
+            self._load_and_accept(shard=shard)
+        self.mirror.assert_exact()
+
+    @rule(point=st.sampled_from(KILL_POINTS), full_refresh=st.booleans())
+    def kill_a_load(self, point: Point, full_refresh: bool) -> None:
+        """Kill a run at some point, if it gets there."""
+        before = self.mirror.tables()
+        self.server.requests.clear()
+        line = self.mirror.line(full_refresh=full_refresh)
+        run = self.mirror.command.start(*line, env=self.mirror.env)
+        while run.poll() is None and not point.is_reached(self.mirror.command, self.server):
+            time.sleep(0.005)
+        run.kill()
+        run.communicate(timeout=60)
+        self._assert_nothing_lost(before)
 
     @rule()
     def switch_dataset(self) -> None:
@@ -142,17 +284,103 @@ class Misbehaviour(Changes):
         mirror.seen = self.seen.get(mirror.dataset, {})
 
 
+class DuckDb(Misbehaviour):
+    """The same into DuckDB."""
+
+
+class Postgres(Misbehaviour):
+    """The same into Postgres."""
+
+
 def assert_no_duplicates(tables: Tables) -> None:
     for table, key in KEYS.items():
         counted = Counter(row[key] for row in tables.get(table, []))
         assert not [one for one, number in counted.items() if number > 1], table
 
 
-TestMisbehaviour = pytest.mark.usefixtures("changes_come_after")(Misbehaviour.TestCase)
-TestMisbehaviour.settings = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "2")),
-    stateful_step_count=10,
-    deadline=None,
-    derandomize="FUZZ_EXAMPLES" not in os.environ,
-    suppress_health_check=list(HealthCheck),
-)
+def duckdb_tables(database: Path, dataset: str) -> Tables:
+    """The tables of a dataset; a database that a killed run has left open is repaired first."""
+    with duckdb.connect(str(database)) as connection:
+        return tables_in(connection, dataset)
+
+
+@pytest.fixture(scope="module")
+def loaded_once(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The workspace loaded into DuckDB, for all sequences."""
+    command = new_command(forking, tmp_path_factory.mktemp("duckdb") / "run")
+    with serving(make_workspace(), command):
+        assert command().returncode == 0
+    return command
+
+
+@pytest.fixture(scope="module")
+def into_duckdb(loaded_once: Command, forking: Forking) -> None:
+    """Have sequences begin with a loaded DuckDB."""
+
+    def start(held: ExitStack, folder: Path) -> FuzzMirror:
+        command = new_command(forking, folder)
+        command.take_over(loaded_once)
+        workspace = make_workspace()
+        server = held.enter_context(serving(workspace, command))
+        return FuzzMirror(
+            workspace,
+            folder,
+            server,
+            command=command,
+            options=(),
+            env={"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)},
+            read=lambda dataset: duckdb_tables(command.database, dataset),
+        )
+
+    DuckDb.start = staticmethod(start)
+
+
+@pytest.fixture(scope="module")
+def into_postgres(
+    forking: Forking,
+    postgres_server: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Have sequences begin with a loaded Postgres."""
+    first = new_command(forking, tmp_path_factory.mktemp("postgres") / "run")
+    variable = "DESTINATION__POSTGRES__CREDENTIALS"
+    template = new_database(f"{postgres_server}/postgres")
+    with serving(make_workspace(), first):
+        result = first("--destination", "postgres", env={variable: template})
+        assert result.returncode == 0, result.stderr
+
+    def start(held: ExitStack, folder: Path) -> FuzzMirror:
+        command = new_command(forking, folder)
+        command.take_over(first)
+        workspace, database = make_workspace(), new_database(template)
+        server = held.enter_context(serving(workspace, command))
+        held.callback(drop_database, database)
+        return FuzzMirror(
+            workspace,
+            folder,
+            server,
+            command=command,
+            options=("--destination", "postgres"),
+            env={variable: database},
+            read=lambda dataset: postgres_tables(database, dataset),
+        )
+
+    Postgres.start = staticmethod(start)
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=int(os.environ.get("FUZZ_EXAMPLES", examples)),
+        stateful_step_count=10,
+        deadline=None,
+        derandomize="FUZZ_EXAMPLES" not in os.environ,
+        # shorter examples of a failure would take an hour to find
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+TestDuckDb = pytest.mark.usefixtures("into_duckdb")(DuckDb.TestCase)
+TestDuckDb.settings = _settings(2)
+TestPostgres = pytest.mark.usefixtures("into_postgres")(Postgres.TestCase)
+TestPostgres.settings = _settings(1)

@@ -372,9 +372,7 @@ def test_a_day_that_passes_moves_iterations(
     mirror: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror.workspace.now += timedelta(days=15)
-    monkeypatch.setattr(
-        "pivotal_tracker.extract.incremental_lists.today_in", lambda _: "a later day"
-    )
+    monkeypatch.setattr("pivotal_tracker.extract.daily_lists.today_in", lambda _: "a later day")
     # beside a list that others may make a resource of
     one = next(iter(mirror.workspace.projects))
     mirror.load("project_list", "stories", "iterations", "history_days", project_ids=[one])
@@ -650,11 +648,11 @@ def test_comments_that_cannot_be_had_are_not_asked_for_in_vain(
         mirror.server.behaviour = replace(
             litetracker(), **{f"{oddity.split(',')[0]}_endpoints": {"comments"}}
         )
-        metrics = mirror.load("stories")
+        metrics = mirror.load("stories", full_refresh=True)
         assert 0 < comments_asked_for(mirror) < len(mirror.tables()["stories"]) / 2, oddity
         assert "comments" in metrics["stories"]["not_given"], oddity
     mirror.server.behaviour = litetracker()
-    mirror.load("stories", comments_one_by_one=False)
+    mirror.load("stories", comments_one_by_one=False, full_refresh=True)
     assert not comments_asked_for(mirror)
 
 

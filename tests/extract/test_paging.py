@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pivotal_tracker.api.client import Page
+from pivotal_tracker.api.pages import Page
 from tracker_server import Behaviour, Request
 from tracker_server.faults import InflatedTotal, NoTotal, WrongTotal
 from tracker_server.sample import generate_workspace

@@ -11,7 +11,17 @@ import pytest
 from ..support.command import ROOT
 
 PACKAGE = "pivotal_tracker"
-BASE = {"activity", "descriptions", "errors", "records", "references", "settings", "tables"}
+BASE = {
+    "activity",
+    "descriptions",
+    "errors",
+    "limits",
+    "records",
+    "redaction",
+    "references",
+    "settings",
+    "tables",
+}
 MAY_IMPORT = {
     "cli": {"sources", "extract", "archive", "load", "api", "views", *BASE},
     "sources": {"extract", "archive", "load", "api", *BASE},

@@ -74,13 +74,23 @@ def postgres(postgres_server: str) -> str:
 
 def new_database(like: str) -> str:
     """The DSN of a new database, with all that is in another, to which nobody may be connected."""
-    import psycopg2
-
     server, _, template = like.rpartition("/")
     name = f"test_{next(_number)}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return f"{server}/{name}"
+
+
+def drop_database(dsn: str) -> None:
+    """Drop a database, also while somebody is connected to it."""
+    server, _, name = dsn.rpartition("/")
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _execute(server: str, statement: str) -> None:
+    import psycopg2
+
     connection = psycopg2.connect(f"{server}/template1")
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        cursor.execute(statement)
     connection.close()
-    return f"{server}/{name}"

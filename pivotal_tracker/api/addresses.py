@@ -1,0 +1,86 @@
+"""The address of a server: checked, shown without secrets, compared with others."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ..errors import TrackerError
+from ..redaction import redact
+from ..settings import SHUT_DOWN, TRACKER_URL, URL_ALIASES
+
+
+class ServerAddress:
+    """The base URL of a server.
+
+    Attributes:
+        url: Up to and including `/services/v5`, without a slash at the end.
+
+    Args:
+        base_url: The same as a user has written it, or `litetracker`.
+
+    Raises:
+        TrackerError: It is no web address, or has something in it that may be a secret.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.url = _checked_url(base_url)
+
+    @property
+    def host(self) -> str:
+        """The name of the host."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def netloc(self) -> str:
+        """The host and its port."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def is_original(self) -> bool:
+        """Whether it is that of the service that has shut down."""
+        return self.host == urlsplit(TRACKER_URL).hostname
+
+    @property
+    def advice(self) -> str:
+        """What to do where the server gives nothing."""
+        if self.is_original:
+            return f"{SHUT_DOWN}."
+        return f"Is base_url right ({self.url})? `--check` says what the server offers."
+
+    def is_origin_of(self, url: str) -> bool:
+        """Whether a URL has the same scheme, host and port."""
+        own, other = urlsplit(self.url), urlsplit(url)
+        return (own.scheme, own.netloc) == (other.scheme, other.netloc)
+
+
+def shown_address(url: str) -> str:
+    """A URL without what may be secret in it, and without what a terminal would obey."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "no web address"
+    text = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return printable(redact(text)[:500])
+
+
+def printable(text: str) -> str:
+    """A text on one line, and nothing in it that a terminal would obey."""
+    return " ".join("".join(x if x.isprintable() else " " for x in text).split())
+
+
+def _checked_url(base_url: str) -> str:
+    base_url = URL_ALIASES.get(base_url.strip().lower(), base_url)
+    try:
+        url = urlsplit(base_url.strip())
+        is_address = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        # nothing is repeated that may be a secret
+        shown = "" if set("@?#") & set(base_url) else f", not {base_url!r}"
+        raise TrackerError(f"base_url must be a web address such as {TRACKER_URL}{shown}.")
+    if "@" in url.netloc:
+        raise TrackerError("base_url must be without a user name and a password.")
+    if url.query or url.fragment:
+        raise TrackerError("base_url must end with /services/v5, and have nothing behind it.")
+    return base_url.strip().rstrip("/")

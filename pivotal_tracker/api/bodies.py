@@ -1,0 +1,75 @@
+"""Reads the bodies of responses, no more and no longer than the limits allow."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+
+import requests
+
+from ..limits import Limits
+
+_CHUNK_BYTES = 1 << 16
+
+_COUNTED_ABOVE_BYTES = 5_000_000
+"""Smaller bodies cannot hold too many values; larger ones are rare enough to be counted."""
+
+MAX_VALUES = 5_000_000
+"""So many values may a body have: each takes up to 230 bytes once it is parsed."""
+
+
+class ResponseTooSlowError(requests.Timeout):
+    """A body took longer than the limits allow."""
+
+
+class ResponseTooLargeError(requests.exceptions.RequestException):
+    """A body has more bytes, or more values, than the limits allow."""
+
+
+def read_body(response: requests.Response, limits: Limits) -> None:
+    """Read the whole body, so that `response.content` is in memory.
+
+    Args:
+        response: One that was requested with `stream=True`.
+        limits: What it may have.
+
+    Raises:
+        ResponseTooLargeError: It is too large.
+        requests.RequestException: It broke off, or took too long.
+    """
+    try:
+        body = b"".join(_chunks(response, limits))
+    except requests.RequestException:
+        response.close()
+        raise
+    except Exception as error:
+        # urllib3 has one kind for each way to break off
+        response.close()
+        raise requests.exceptions.ChunkedEncodingError(error) from error
+    _check_values(body)
+    response.raw = io.BytesIO(body)
+
+
+def _chunks(response: requests.Response, limits: Limits) -> Iterator[bytes]:
+    """The decompressed body, in pieces as they arrive: a read of more would wait for all of it."""
+    size = 0
+    end = time.monotonic() + limits.max_request_seconds - response.elapsed.total_seconds()
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+        size += len(chunk)
+        if size > limits.max_response_bytes:
+            raise ResponseTooLargeError(
+                f"the response has more than {limits.max_response_bytes:,} bytes"
+            )
+        if time.monotonic() > end:
+            raise ResponseTooSlowError(
+                f"the response took more than {limits.max_request_seconds:g} s"
+            )
+        yield chunk
+
+
+def _check_values(body: bytes) -> None:
+    if len(body) > _COUNTED_ABOVE_BYTES:
+        count = sum(body.count(mark) for mark in (b",", b"{", b"["))
+        if count > MAX_VALUES:
+            raise ResponseTooLargeError(f"the response has more than {MAX_VALUES:,} values")

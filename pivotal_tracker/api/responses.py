@@ -1,0 +1,158 @@
+"""What a response that is no data means, and what a request without a response means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import requests
+from dlt.common.json import json
+from urllib3.exceptions import NameResolutionError, NewConnectionError
+
+from ..errors import TrackerError
+from ..redaction import redact
+from ..settings import SHUT_DOWN
+from .addresses import ServerAddress, printable, shown_address
+from .bodies import ResponseTooLargeError, ResponseTooSlowError
+from .errors import (
+    FailedRequestError,
+    InvalidRequestError,
+    InvalidTokenError,
+    NotOfferedError,
+    PerhapsNotOfferedError,
+    RefusedError,
+    UnfoundError,
+    UnreachableError,
+)
+from .json_text import InvalidJsonError
+
+_CLEAR_ERRORS = (InvalidJsonError, ResponseTooLargeError, ResponseTooSlowError)
+"""The errors whose texts say it; of the others the kind does."""
+
+
+def raise_for_status(
+    response: requests.Response, server: ServerAddress, *, has_succeeded: bool
+) -> None:
+    """Raise an error unless the status is 200.
+
+    Args:
+        response: With its body read.
+        server: Where it comes from.
+        has_succeeded: Whether the server has accepted the token before.
+
+    Raises:
+        TrackerError: The kind says what can be done about it.
+    """
+    status = response.status_code
+    if status == requests.codes.ok:
+        return
+    problem = _problem(response)
+    text = f"{response.request.path_url.split('?')[0]}: {status} {problem.text}".rstrip()
+    if status == 401 and has_succeeded:
+        raise RefusedError(text)
+    if status == 401 or problem.code == "invalid_authentication":
+        raise InvalidTokenError(
+            f"{server.host} does not accept the API token. Take it from your profile page there "
+            "and set SOURCES__PIVOTAL_TRACKER__API_TOKEN."
+            + (f" {SHUT_DOWN}." if server.is_original else "")
+        )
+    kind = _error_kind(status, problem.code)
+    if kind is FailedRequestError:
+        is_redirect = 300 <= status < 400
+        text = _redirect(response, server, text) if is_redirect else f"{text.rstrip('.')}."
+        raise FailedRequestError(text, status)
+    raise kind(text)
+
+
+def _error_kind(status: int, code: str) -> type[TrackerError]:
+    """The error for a status, and for the code that API v5 gives beside it."""
+    if code == "unfound_resource":
+        return UnfoundError
+    if status == 403:
+        return RefusedError
+    if code == "route_not_found":
+        return NotOfferedError
+    if status == 400:
+        return InvalidRequestError
+    if 400 <= status < 500 and status not in (requests.codes.too_many, requests.codes.timeout):
+        return PerhapsNotOfferedError
+    return FailedRequestError
+
+
+def _redirect(response: requests.Response, server: ServerAddress, text: str) -> str:
+    if "Location" not in response.headers:
+        return f"{text}: a redirect that does not say where to."
+    target = shown_address(response.headers["Location"])
+    return (
+        f"{server.host} sends to another address ({target}), and the token goes to no other. If "
+        f"that is the server you mean, set it as base_url. {server.advice}"
+    )
+
+
+def no_response(
+    error: requests.RequestException, server: ServerAddress, *, attempts: int, is_up: bool
+) -> TrackerError:
+    """The error for a request to which no usable response came.
+
+    Args:
+        error: What the last attempt failed with.
+        server: Where it was sent.
+        attempts: How many there were.
+        is_up: Whether the server has answered before.
+    """
+    if is_unconnected(error):
+        problem = f"{server.netloc} cannot be reached: no server answers there."
+    elif isinstance(error, requests.exceptions.SSLError):
+        problem = (
+            f"{server.netloc} cannot be reached by https: it speaks http, or has no certificate "
+            f"that this machine trusts ({_innermost(error)})."
+        )
+    else:
+        path = urlsplit((error.request and error.request.url) or "").path
+        times = f"{attempts} attempt{'s' * (attempts != 1)}"
+        reason = str(error) if isinstance(error, _CLEAR_ERRORS) else type(error).__name__
+        return FailedRequestError(
+            f"{server.netloc}{path}: no usable response in {times}: {reason}."
+        )
+    return FailedRequestError(problem) if is_up else UnreachableError(f"{problem} {server.advice}")
+
+
+@dataclass(frozen=True)
+class _Problem:
+    code: str
+    text: str
+
+
+def _problem(response: requests.Response) -> _Problem:
+    """What an error answer says of itself; a proxy's page says nothing that is repeated."""
+    try:
+        body = json.loadb(response.content)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return _Problem("", response.reason or "")
+    parts = [body.get(name) for name in ("error", "general_problem", "requirement")]
+    text = redact(" ".join(str(part) for part in parts if part))[:500]
+    return _Problem(str(body.get("code", "")), printable(text))
+
+
+def is_unconnected(error: BaseException | None) -> bool:
+    """Whether no connection came about: no such host, nothing listening, or nothing heard."""
+    return isinstance(error, requests.ConnectTimeout) or any(
+        isinstance(reason, NewConnectionError | NameResolutionError) for reason in _causes(error)
+    )
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What an error of requests is about in the end."""
+    *_, last = _causes(error)
+    return last
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what requests and urllib3 have put into it, from the outside to the inside."""
+    while error is not None:
+        yield error
+        reason = getattr(error, "reason", None) or next(iter(error.args), None)
+        error = reason if isinstance(reason, BaseException) else None
