@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 EMULATOR = .venv-bigquery-emulator
+DOCS = .venv-docs
 
 .PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system emulator orchestrator screenshots lint format \
-	cassettes check-bigquery benchmarks docs dist check-wheel check-sdist check-version \
+	cassettes check-bigquery benchmarks docs setup-docs site dist check-wheel check-sdist check-version \
 	lowest verified-source clean
 
-help:              ## what there is to make
+help:              ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
 # names each package as pip collects it; bash, since in sh a pipe hides that pip failed
@@ -40,15 +41,15 @@ $(VENV)/ready-dashboard: $(VENV)/ready
 	@$(INSTALL) -e ".[server,dashboard]"
 	@touch $@
 
-demo: setup        ## load a sample workspace through real HTTP into DuckDB
+demo: setup        ## load a sample workspace into DuckDB, over HTTP
 	@echo "Loading the sample workspace"
 	@$(BIN)/pivotal-tracker --sample
 
-dashboard: setup-dashboard  ## what was loaded, in the browser
+dashboard: setup-dashboard  ## open what was loaded in the browser
 	$(BIN)/pivotal-tracker-dashboard
 
 test:              ## lint and every test that can run here; `make system` first runs them all
-	@$(MAKE) --no-print-directory -j setup-dev emulator
+	@$(MAKE) --no-print-directory -j setup-dev emulator setup-docs
 	@$(MAKE) --no-print-directory -j lint pytest
 
 pytest: setup-dev  ## every test that can run here
@@ -86,27 +87,38 @@ orchestrator:      ## run the example for NAME (airflow, dagster, prefect) in an
 	@# skipped is not passed
 	@grep -q "1 passed" build/$(NAME).txt
 
-screenshots: setup-dev system  ## the README's pictures of the dashboard, taken anew
+screenshots: setup-dev system  ## take the pictures of the dashboard again
 	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/dashboard/test_pages.py -k screenshots
 
 lint: setup-dev    ## ruff, mypy, codespell, and the workflows: what .pre-commit-config.yaml lists
 	$(BIN)/pre-commit run --all-files
 
-format: setup-dev  ## put everything into the project's form
+format: setup-dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-cassettes: setup-dev  ## record tests/support/cassettes anew from tracker_server
+cassettes: setup-dev  ## record tests/support/cassettes again from tracker_server
 	$(BIN)/python -m tests.support.record_cassettes
 
 check-bigquery: setup-dev  ## load into BigQuery for real, into a dataset that is dropped again
 	$(BIN)/python -m tests.support.check_bigquery
 
-benchmarks: setup-dev  ## against dlt's generic source and against the floor
+benchmarks: setup-dev  ## compare with dlt's generic source and a lower bound
 	$(BIN)/python -m benchmarks
 
-docs: setup-dev    ## docs/tables.md and docs/options.md, from the code
+docs: setup-dev    ## generate what follows from the code: docs/, dbt/, the notebook's results
 	$(BIN)/python -m docs.generate
+
+setup-docs: $(DOCS)/ready       ## what builds the site and runs dbt, in an environment of its own
+
+$(DOCS)/ready: pyproject.toml
+	@$(PYTHON) -m venv $(DOCS) && \
+		$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" && \
+		$(DOCS)/bin/python -m pip install --quiet --no-compile --group docs && touch $@ || \
+		echo "$(DOCS) is missing: the tests of the site, dbt and the MCP server are skipped"
+
+site: setup-docs   ## build the documentation site in site/
+	$(DOCS)/bin/mkdocs build --strict
 
 dist: setup-dev    ## dist/: the sdist and the wheel built from it, checked as PyPI would
 	rm -rf dist
@@ -152,4 +164,5 @@ verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --locat
 		commit --quiet --allow-empty --message "pivotal_tracker as it is now"
 
 clean:             ## what was made here, but not what was loaded
-	rm -rf $(VENV) $(EMULATOR) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(EMULATOR) $(DOCS) build dist site dbt/target dbt/logs .mypy_cache .pytest_cache .ruff_cache \
+		.hypothesis

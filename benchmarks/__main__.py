@@ -1,4 +1,4 @@
-"""`python -m benchmarks` prints how fast this project loads, as a table for the README."""
+"""`python -m benchmarks` prints how fast this project loads, as the table in docs/benchmarks.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measurements as Markdown, as the README shows them."""
+"""The measurements as Markdown, as docs/benchmarks.md shows them."""
 
 from __future__ import annotations
 

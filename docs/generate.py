@@ -1,70 +1,83 @@
-"""Writes `docs/tables.md` and `docs/options.md` from the code: `python -m docs.generate`."""
+"""Generates documentation from the code, and the dbt package: `python -m docs.generate`."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import inspect
-from collections.abc import Iterable, Iterator
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pivotal_tracker
+from docs import dbt_package, example_queries, notebook
 from pivotal_tracker import tables
 from pivotal_tracker.cli.options import command_line
 from pivotal_tracker.descriptions import column_description, table_description
-from pivotal_tracker.load import dlt_defaults as defaults
-from pivotal_tracker.references import Reference, references
+from pivotal_tracker.load import dlt_defaults
+from pivotal_tracker.references import references
 from pivotal_tracker.tables import Table
 
-FOLDER = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 
 TABLES = """# Tables
 
-What a load leaves in the dataset. A run of the source makes every table and column below, whether
-or not there are rows; attributes of the API that are not listed become columns too. Times are UTC.
+These tables are in the dataset after a load. A load from a server creates every table and column
+below, whether or not there are rows. Attributes of the API that are not listed become columns too.
+Times are UTC.
 
 `bigint`, `text`, `double`, `bool`, `timestamp`, `date` and `json` are dlt's types. On DuckDB and
-Postgres they have the nearest name there (a `timestamp` is one with time zone), on BigQuery they
+Postgres they have the nearest type there (a `timestamp` is one with time zone); on BigQuery they
 are `INT64`, `STRING`, `FLOAT64`, `BOOL`, `TIMESTAMP`, `DATE` and `JSON`.
 
-Tables with `__` in their names hold the lists inside a record: join them by the ids that they
-carry, such as `stories__comments.story_id = stories.id`. Beside the columns below dlt has its own:
-`_dlt_load_id` (of the run that wrote the row; `_dlt_loads` says when that was), `_dlt_id`, and in
-nested tables `_dlt_parent_id` and `_dlt_list_idx` (the place in the list). `_deleted` is how dlt is
-told to delete; it is null in every row that you see.
+A table with `__` in its name holds a list inside a record. Join it by the ids that it carries, such
+as `stories__comments.story_id = stories.id`.
 
-The descriptions are also in dlt's schema, with the references between tables
+dlt adds columns of its own:
+
+| column | meaning |
+|---|---|
+| `_dlt_load_id` | the load that wrote the row; `_dlt_loads` says when that was |
+| `_dlt_id` | a key made by dlt |
+| `_dlt_parent_id` | in nested tables: the `_dlt_id` of the parent |
+| `_dlt_list_idx` | in nested tables: the place in the list |
+| `_deleted` | used by dlt to delete rows; always null |
+
+The descriptions below are also in dlt's schema, with the references between tables
 (`dlt pipeline pivotal_tracker schema --format mermaid`), and in DuckDB and Postgres as comments on
-tables and columns. Into BigQuery and Databricks dlt writes them when it creates a table.
+tables and columns. On BigQuery and Databricks, dlt writes them when it creates a table.
 """
 
 OPTIONS = """# Options
 
 ## The command
 
-`pivotal-tracker`, where the package is installed, or `python pivotal_tracker_pipeline.py`.
+`python pivotal_tracker_pipeline.py`, or `pivotal-tracker` if the package is installed.
 """
 
 SETTINGS = """## Settings of dlt
 
-Those that suit the source are in force wherever the environment (`EXTRACT__WORKERS=4`) and dlt's
-files (`.dlt/config.toml`) give no others:
+These defaults apply unless the environment (`EXTRACT__WORKERS=4`) or dlt's files
+(`.dlt/config.toml`) set other values:
 """
 
 
-def documents() -> dict[str, str]:
-    """The texts, by the name of their file."""
-    return {"tables.md": _tables(), "options.md": _options()}
+def generated_files() -> dict[str, str]:
+    """The texts of all files that follow from the code alone, by path in the repository."""
+    package = {f"dbt/{name}": text for name, text in dbt_package.dbt_files().items()}
+    return {"docs/tables.md": _tables(), "docs/options.md": _options(), **package}
 
 
 def _tables() -> str:
-    roots = _roots()
-    described = (part for root, note in roots for part in _described(root, note))
-    return "\n".join([TABLES, _diagram([root for root, _ in roots]), *described])
+    roots = [root for root, _ in _noted_tables()]
+    described = (part for root, note in _noted_tables() for part in _described(root, note))
+    return "\n".join([TABLES, *_diagram(roots), *described])
 
 
-def _roots() -> list[tuple[Table, str]]:
-    """The tables that are nested in no other, each with what `tables.py` says of it."""
+def _noted_tables() -> list[tuple[Table, str]]:
+    """The tables that are nested in no other, each with its note in `tables.py`."""
     body = ast.parse(inspect.getsource(tables)).body
     found = []
     for statement, after in zip(body, [*body[1:], ast.Pass()], strict=True):
@@ -77,43 +90,39 @@ def _roots() -> list[tuple[Table, str]]:
     return found
 
 
-def _diagram(roots: list[Table]) -> str:
-    lines = ["## How they belong together", "", "```mermaid", "erDiagram"]
+def _diagram(roots: list[Table]) -> Iterator[str]:
+    yield "## Diagram\n"
+    yield "How the main tables reference each other, with the columns:\n"
+    columns: dict[tuple[str, str], list[str]] = {}
+    people = []
     for root in roots:
-        found = _references(root)
-        for table in root.family():
-            lines += [f"    {table.name} ||--o{{ {t.name} : has" for t in table.nested.values()]
-            lines += [
-                f'    {other} ||--o{{ {table.name} : "{" ".join(columns)}"'
-                for other, columns in _drawn(found.get(table.name, ()), root is table).items()
-            ]
-        if not root.nested and not _drawn(found.get(root.name, ()), is_root=True):
-            lines.append(f"    {root.name}")
-    return "\n".join([*lines, "```", ""])
-
-
-def _references(root: Table) -> dict[str, list[Reference]]:
-    """The references of a table and of those nested in it, by table."""
-    found: dict[str, list[Reference]] = {}
-    for reference in references(root):
-        found.setdefault(reference.table, []).append(reference)
-    return found
-
-
-def _drawn(found: Iterable[Reference], is_root: bool) -> dict[str, list[str]]:
-    """The columns to draw between a table and others, by those: nesting is drawn by itself."""
-    drawn: dict[str, list[str]] = {}
-    for reference in found:
-        other = reference.referenced_table
-        is_inherited = other == "projects" and not is_root and reference.columns != ("value",)
-        if not reference.is_parent and not is_inherited and other != reference.table:
-            drawn.setdefault(other, []).extend(reference.columns)
-    return drawn
+        for reference in references(root):
+            table, other = reference.table, reference.referenced_table
+            if other == "people" and table != other:
+                people.append(f"`{table}.{reference.columns[0]}`")
+            elif not reference.is_parent and table == root.name != other:
+                columns.setdefault((other, table), []).extend(reference.columns)
+    yield "```mermaid\nerDiagram\n    direction LR"
+    for (other, table), names in columns.items():
+        yield f'    {other} ||--o{{ {table} : "{" ".join(names)}"'
+    yield "```\n"
+    yield "The tables nested in them:\n"
+    for root in roots:
+        if root.nested:
+            _, *nested = root.family()
+            yield f"* `{root.name}`: {', '.join(f'`{table.name}`' for table in nested)}"
+    yield ""
+    yield f"Columns that hold the `id` of a row in `people`: {', '.join(people)}.\n"
 
 
 def _described(root: Table, note: str) -> Iterator[str]:
     yield f"## {root.name}\n"
-    found = _references(root)
+    targets = {
+        (reference.table, reference.columns[0]): f" (`{reference.referenced_table}.{name}`)"
+        for reference in references(root)
+        if len(reference.columns) == 1
+        for name in reference.referenced_columns
+    }
     for table in root.family():
         if table is not root:
             yield f"### {table.name}\n"
@@ -121,16 +130,10 @@ def _described(root: Table, note: str) -> Iterator[str]:
         if note and table is root:
             yield note + "\n"
         yield f"Key: {', '.join(f'`{column}`' for column in table.key)}\n"
-        targets = {
-            reference.columns[0]: f" (`{reference.referenced_table}.{name}`)"
-            for reference in found.get(table.name, ())
-            for name in reference.referenced_columns
-            if len(reference.columns) == 1
-        }
-        yield "| column | type | is |\n|---|---|---|"
+        yield "| column | type | description |\n|---|---|---|"
         for column, kind in table.columns.items():
             text = column_description(table.name, column).removesuffix(".")
-            yield f"| `{column}` | {kind} | {text}{targets.get(column, '')} |"
+            yield f"| `{column}` | {kind} | {text}{targets.get((table.name, column), '')} |"
         yield ""
 
 
@@ -144,7 +147,7 @@ def _options() -> str:
 
 def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield "| option | meaning |\n|---|---|"
-    for action in parser._actions:  # argparse tells of them nowhere else
+    for action in parser._actions:  # argparse has no other way to list them
         values = [action.metavar or ""] if not action.choices else list(map(str, action.choices))
         names = [*action.option_strings[-1:], "\\|".join(map(str, values))]
         more = " …" if action.nargs in ("+", "*") else ""
@@ -154,7 +157,7 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _source(name: str) -> Iterator[str]:
-    """What a source takes: as its arguments in Python, and in dlt's configuration."""
+    """The arguments of a source, which are also its settings in dlt's configuration."""
     text = inspect.getdoc(getattr(pivotal_tracker, name)) or ""
     about, _, rest = text.partition("\n\nArgs:\n")
     yield f"## `{name}`\n\n{about}\n"
@@ -165,7 +168,7 @@ def _source(name: str) -> Iterator[str]:
 
 
 def _arguments(text: str) -> Iterator[tuple[str, str]]:
-    """The arguments of a docstring in Google's style, and what is said of each."""
+    """The arguments in a docstring of Google's style, each with its meaning."""
     entries: list[str] = []
     for line in text.splitlines():
         if line.startswith(" " * 8):
@@ -178,7 +181,7 @@ def _arguments(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _source_of(constant: str) -> str:
-    source = inspect.getsource(defaults)
+    source = inspect.getsource(dlt_defaults)
     for statement in ast.parse(source).body:
         if isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == constant:
             return ast.get_source_segment(source, statement) or ""
@@ -186,9 +189,17 @@ def _source_of(constant: str) -> str:
 
 
 def main() -> None:
-    """Writes the files."""
-    for name, text in documents().items():
-        (FOLDER / name).write_text(text)
+    """Write all generated files; loads the sample for the results of the example queries."""
+    for name, text in generated_files().items():
+        path = ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, str(ROOT / "pivotal_tracker_pipeline.py"), "--sample"]
+        subprocess.run(command, cwd=folder, check=True)  # noqa: S603 - our own command
+        page = example_queries.page(Path(folder) / "pivotal_tracker_sample.duckdb")
+        (ROOT / "docs" / "queries.md").write_text(page)
+        notebook.save_executed(Path(folder))
 
 
 if __name__ == "__main__":

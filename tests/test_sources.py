@@ -402,11 +402,18 @@ def test_the_snippets_of_the_readme_run(project: Project, monkeypatch: pytest.Mo
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__BASE_URL", project.server.url)
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__API_TOKEN", token)
     snippets = re.findall("```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(snippets) == 5
+    assert len(snippets) == 6
     names = {"pipeline": project.pipeline(), "pivotal_tracker_source": pivotal_tracker_source}
-    masked, filtered, sampled, read = snippets[1:]
+    masked, filtered, sampled, read, contract = snippets[1:]
     exec(masked, names)  # noqa: S102 - the README is ours
     assert {row["description"] for row in project.tables()["stories"]} == {"(hidden)"}
     for snippet in (filtered, sampled, read):
         exec(snippet, names)  # noqa: S102
     assert len(names["labels"]) == len(project.truth()["labels"])
+    workspace = project.server.workspace
+    story_id = next(iter(next(iter(workspace.projects.values())).stories))
+    workspace.edit_story(story_id, name="Edited", mood="good")
+    exec(contract, names)  # noqa: S102
+    stories = project.tables()["stories"]
+    assert "mood" not in stories[0]
+    assert "Edited" in {row["name"] for row in stories}

@@ -1,7 +1,7 @@
-"""The examples for orchestrators, each run by its orchestrator where that is installed.
+"""The example queries, the notebook and the examples for orchestrators run as they are.
 
-Each needs many packages of its own, so each has an environment of its own: `make orchestrator
-NAME=prefect`, in a job of `test.yml`.
+Each orchestrator needs many packages of its own, so each has an environment of its own: `make
+orchestrator NAME=prefect`, in a job of `test.yml`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
 
+from docs import example_queries, notebook
 from tracker_server import TrackerServer
 
 from ..extract.test_load import truth
@@ -26,6 +29,31 @@ job = dagster_asset.definitions.resolve_job_def("load_pivotal_tracker")
 result = job.execute_in_process()
 assert result.success and len(result.get_asset_materialization_events()) > 10
 """
+
+
+def test_results_of_the_example_queries_are_those_of_the_sample(sample_database: Path) -> None:
+    page = (ROOT / "docs" / "queries.md").read_text()
+    assert page == example_queries.page(sample_database), "run `make docs`"
+    assert len(list(example_queries.QUERIES.glob("*.sql"))) == page.count("```sql") == 20
+    results = [section.partition("```sql")[2] for section in page.split("\n## ")[1:]]
+    assert all(result.count("\n|") > 2 for result in results), "a question without an answer"
+
+
+def test_notebook_gives_the_results_that_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def results(cells: Any) -> list[str]:
+        texts = [out.get("data", out).get("text/plain", out.get("text")) for out in cells]
+        return ["".join(text) for text in texts]
+
+    def outputs(executed: Any) -> list[Any]:
+        return [out for cell in executed.cells for out in cell.get("outputs", [])]
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
+    shown = nbformat.read(notebook.NOTEBOOK, as_version=4)
+    assert results(outputs(notebook.executed(tmp_path))) == results(outputs(shown))
+    assert sum("image/png" in out.get("data", {}) for out in outputs(shown)) == 2
 
 
 def run(command: Command, *line: str, env: dict[str, str]) -> None:

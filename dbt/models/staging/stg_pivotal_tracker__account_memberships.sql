@@ -1,0 +1,20 @@
+select
+    id,
+    account_id,
+    kind,
+    owner,
+    admin,
+    project_creator,
+    timekeeper,
+    time_enterer,
+    created_at,
+    updated_at,
+    person__id,
+    person__kind,
+    person__name,
+    person__email,
+    person__initials,
+    person__username,
+    _source,
+    _date_precision
+from {{ source('pivotal_tracker', 'account_memberships') }}

@@ -1,0 +1,23 @@
+select
+    id,
+    project_id,
+    past_done_stories_count,
+    past_done_stories_no_point_count,
+    kind,
+    name,
+    description,
+    url,
+    past_done_story_estimates,
+    created_at,
+    updated_at,
+    completed_at,
+    projected_completion,
+    label__id,
+    label__project_id,
+    label__kind,
+    label__name,
+    label__created_at,
+    label__updated_at,
+    _source,
+    _date_precision
+from {{ source('pivotal_tracker', 'epics') }}

@@ -1,0 +1,22 @@
+select
+    project_id,
+    counts_accepted,
+    counts_delivered,
+    counts_finished,
+    counts_started,
+    counts_rejected,
+    counts_planned,
+    counts_unstarted,
+    counts_unscheduled,
+    date,
+    points_accepted,
+    points_delivered,
+    points_finished,
+    points_started,
+    points_rejected,
+    points_planned,
+    points_unstarted,
+    points_unscheduled,
+    _source,
+    _date_precision
+from {{ source('pivotal_tracker', 'history_days') }}

@@ -1,0 +1,21 @@
+select
+    id,
+    project_id,
+    kind,
+    role,
+    project_color,
+    favorite,
+    wants_comment_notification_emails,
+    will_receive_mention_notifications_or_emails,
+    last_viewed_at,
+    created_at,
+    updated_at,
+    person__id,
+    person__kind,
+    person__name,
+    person__email,
+    person__initials,
+    person__username,
+    _source,
+    _date_precision
+from {{ source('pivotal_tracker', 'project_memberships') }}

@@ -1,0 +1,20 @@
+select
+    id,
+    project_id,
+    counts_accepted,
+    counts_total,
+    kind,
+    name,
+    description,
+    current_state,
+    url,
+    points_accepted,
+    points_total,
+    created_at,
+    updated_at,
+    accepted_at,
+    deadline,
+    projected_completion,
+    _source,
+    _date_precision
+from {{ source('pivotal_tracker', 'releases') }}

@@ -1,0 +1,10 @@
+select
+    id,
+    project_id,
+    kind,
+    name,
+    created_at,
+    updated_at,
+    story_id,
+    _dlt_list_idx
+from {{ source('pivotal_tracker', 'stories__labels') }}

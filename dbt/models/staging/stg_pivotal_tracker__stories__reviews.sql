@@ -1,0 +1,19 @@
+select
+    id,
+    review_type_id,
+    reviewer_id,
+    kind,
+    status,
+    created_at,
+    updated_at,
+    review_type__id,
+    review_type__project_id,
+    review_type__kind,
+    review_type__name,
+    review_type__hidden,
+    review_type__created_at,
+    review_type__updated_at,
+    story_id,
+    project_id,
+    _dlt_list_idx
+from {{ source('pivotal_tracker', 'stories__reviews') }}
