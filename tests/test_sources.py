@@ -380,11 +380,10 @@ def test_people_can_be_masked(project: Project) -> None:
     assert {row["email"] for row in project.tables()["people"]} == {None}
 
 
-def test_a_full_refresh_warns_of_nothing(
+def test_neither_a_first_load_nor_a_full_refresh_warns_of_hard_deletes(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     project.pipeline().run(project.source())
-    caplog.clear()
     project.pipeline().run(project.source(full_refresh=True))
     assert not [record for record in caplog.records if "hard_delete" in record.getMessage()]
     assert_tables_equal(project.tables(), project.truth())

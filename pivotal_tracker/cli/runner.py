@@ -267,6 +267,7 @@ def _with_distinct_rows(schema: Schema) -> Schema:
         if table.get("write_disposition") == "append":
             table["write_disposition"] = "merge"
             cast(dict[str, Any], table)["x-merge-strategy"] = "delete-insert"
+            table["columns"]["_deleted"]["hard_delete"] = True
         if any("merge_key" in column for column in table["columns"].values()):
             # nested rows have no other key than that of their record
             table["columns"]["_dlt_id"]["primary_key"] = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dlt
-from dlt.common.schema.typing import TWriteDispositionConfig
+from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
 from dlt.extract import DltResource
 
 from ..errors import TrackerError
@@ -47,7 +47,10 @@ def may_append(resource: DltResource, table: Table) -> bool:
 def append_rows(resource: DltResource, root: Table) -> None:
     """Have rows that are marked with the name of the resource's table appended to it."""
     resource.apply_hints(
-        table_name=root.name, create_table_variant=True, write_disposition="append"
+        table_name=root.name,
+        create_table_variant=True,
+        write_disposition="append",
+        columns={"_deleted": _deleted_column(is_merged=False)},
     )
 
 
@@ -86,7 +89,7 @@ def add_child_hints(
         # would compare each with every row there is
         primary_key=("_dlt_id",) if is_upserted else (),
         merge_key=() if is_upserted else root.parent_key,
-        columns=_columns(child),
+        columns=_columns(child) | {"_deleted": _deleted_column(is_merged=not appends)},
         file_format=format_of_root if is_set_by_user else file_format(child),
         table_format=schema.get("table_format"),
         schema_contract=resource.schema_contract,
@@ -200,8 +203,13 @@ def _columns(table: Table) -> dict[str, Any]:
     # dlt's own nested tables, of lists that nobody declared, are merged by it; not unique in one
     # load, as a record that replaces another is there twice for a moment
     columns["_dlt_id"] = {"data_type": "text", "nullable": False, "unique": False, "row_key": True}
-    columns["_deleted"] = {"data_type": "bool", "hard_delete": True}
+    columns["_deleted"] = _deleted_column(is_merged=True)
     return columns
+
+
+def _deleted_column(*, is_merged: bool) -> TColumnSchema:
+    """The column that marks rows to delete; dlt warns of the hint where rows are not merged."""
+    return {"data_type": "bool", "hard_delete": is_merged}
 
 
 def _max_table_nesting(resource: DltResource) -> int | None:
