@@ -23,7 +23,7 @@ LARGE = Size(projects=200, stories=500, activity=300, latency=30)
 
 
 def main() -> int:
-    """Runs the command.
+    """Run the command.
 
     Returns:
         0, or 1 where a contender failed or did not load everything, which stderr then says.

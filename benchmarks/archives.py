@@ -45,7 +45,7 @@ _MONTHS = ("Jan", "Mar", "May", "Jul", "Oct")
 
 
 def compared(stories: int, runs: int, tell: Callable[[str], None]) -> str:
-    """Loads one CSV by both, in turns, and says how long each took.
+    """Load one CSV by both, in turns, and says how long each took.
 
     Args:
         stories: How many the CSV has.
@@ -70,7 +70,7 @@ def compared(stories: int, runs: int, tell: Callable[[str], None]) -> str:
 
 
 def write_export(path: Path, stories: int) -> None:
-    """Writes a made-up export: most stories have little, the first one has all there can be."""
+    """Write a made-up export: most stories have little, the first one has all there can be."""
     rng = random.Random(1)
     with path.open("w", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")

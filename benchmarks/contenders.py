@@ -51,11 +51,11 @@ class Contender:
     again: tuple[Again, ...] = ()
 
     def command(self, server: Server) -> list[str]:
-        """The arguments for this server."""
+        """Return the arguments for this server."""
         return [each.format(url=server.url, token=server.token) for each in self.arguments]
 
     def prepare(self, folder: Path) -> None:
-        """Puts into an empty folder what there has to be before the start."""
+        """Put into an empty folder what there has to be before the start."""
         settings = folder / ".dlt"
         settings.mkdir()
         # as everybody has it; without one, dlt looks for Streamlit's
@@ -64,7 +64,7 @@ class Contender:
             shutil.copy(ROOT / ".dlt" / "config.toml", settings)
 
     def shortfall(self, loaded: Rows, expected: Rows) -> dict[str, tuple[int, int]]:
-        """Where the rows differ from what the server holds.
+        """Return where the rows differ from what the server holds.
 
         Returns:
             Rows loaded and rows expected by table, of those that differ; a table beyond the

@@ -33,7 +33,7 @@ EVERYTHING = ("projects", *PROJECT_ENDPOINTS)
 
 
 def parameters(endpoint: Any, offset: int = 0) -> dict[str, str]:
-    """The query of one page, as this project's client asks for it.
+    """Return the query of one page, as this project's client asks for it.
 
     Args:
         endpoint: One of those above.

@@ -32,7 +32,7 @@ class Fetching:
     folder: Path
 
     def fetch(self, name: str, endpoint: Any, project_id: int = 0) -> tuple[int, list[Any]]:
-        """Saves the pages of one list as `name.project_id.offset.json`.
+        """Save the pages of one list as `name.project_id.offset.json`.
 
         Returns:
             How many requests it took, and the records of the last page.
@@ -57,7 +57,7 @@ class Fetching:
 
 
 def main(base_url: str, api_token: str) -> None:
-    """Loads everything into `floor.duckdb` in the current folder, pages beside it."""
+    """Load everything into `floor.duckdb` in the current folder, pages beside it."""
     http = urllib3.PoolManager(maxsize=THREADS, headers={"X-TrackerToken": api_token})
     fetching = Fetching(base_url, http, Path())
     requests, projects = fetching.fetch("projects", PROJECTS)

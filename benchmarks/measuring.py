@@ -46,7 +46,7 @@ class Measurement:
 
 
 def measure_all(contender: Contender, server: Server, expected: Rows) -> dict[str, Measurement]:
-    """Runs a contender once in a fresh folder, then again there for whatever it is run again for.
+    """Run a contender once in a fresh folder, then again there for whatever it is run again for.
 
     Args:
         contender: Who.
@@ -73,7 +73,7 @@ def measure_all(contender: Contender, server: Server, expected: Rows) -> dict[st
 
 
 def measure(contender: Contender, server: Server, expected: Rows, folder: Path) -> Measurement:
-    """Runs a contender once in a folder.
+    """Run a contender once in a folder.
 
     Raises:
         IncompleteError: It failed, or did not load everything.
@@ -97,7 +97,7 @@ class Timed(NamedTuple):
 
 
 def timed(name: str, arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> Timed:
-    """Runs Python in a folder, from its start to its end.
+    """Run Python in a folder, from its start to its end.
 
     Raises:
         IncompleteError: It failed.
@@ -141,7 +141,7 @@ def _number(pattern: re.Pattern[str], said: str) -> int | None:
 
 
 def dlt_alone_in(folder: Path) -> dict[str, str]:
-    """An environment in which dlt keeps to a folder."""
+    """Return an environment in which dlt keeps to a folder."""
     return {
         "PYTHONPATH": str(ROOT),
         "DLT_DATA_DIR": str(folder / "dlt"),

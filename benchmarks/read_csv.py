@@ -13,7 +13,7 @@ ROWS_AT_ONCE = 10_000
 
 
 def main(path: str) -> None:
-    """Loads a CSV into a DuckDB file in the working folder.
+    """Load a CSV into a DuckDB file in the working folder.
 
     Args:
         path: The CSV.

@@ -20,7 +20,7 @@ _WHAT = {
 
 
 def machine() -> str:
-    """What the figures depend on."""
+    """Return what the figures depend on."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("dlt", "duckdb"))
     return (
         f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
@@ -29,7 +29,7 @@ def machine() -> str:
 
 
 def speed(size: Size, runs_by_letter: Mapping[str, Runs], imports: Sequence[float]) -> str:
-    """All that was measured side by side, and this project's median divided by the others'.
+    """Return all that was measured side by side, and this project's median divided by the others'.
 
     Args:
         size: What each of them loaded.
@@ -95,7 +95,7 @@ def memory(runs_by_size: Mapping[Size, Runs]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a Markdown table, its first column of words, the others of figures."""
+    """Return the lines of a Markdown table, its first column of words, the others of figures."""
     alignment = ("---", *("--:" for _ in header[1:]))
     return [f"| {' | '.join(cells)} |" for cells in (header, alignment, *rows)]
 

@@ -21,14 +21,14 @@ class HeaderTotalPaginator(OffsetPaginator):
     """Asks by `limit` and `offset` until the total that Tracker says in a header is reached."""
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
-        """Moves on by what the page held, and ends at the total."""
+        """Move on by what the page held, and ends at the total."""
         self.current_value += len(data or ())
         total = int(response.headers["X-Tracker-Pagination-Total"])
         self._has_next_page = bool(data) and self.current_value < total
 
 
 def tracker_config(base_url: str, api_token: str) -> RESTAPIConfig:
-    """The API in the words of `rest_api`.
+    """Return the API in the words of `rest_api`.
 
     Args:
         base_url: The server, up to and including `/services/v5`.
@@ -73,7 +73,7 @@ def tracker_config(base_url: str, api_token: str) -> RESTAPIConfig:
 
 
 def main(base_url: str, api_token: str) -> None:
-    """Loads everything into `rest_api_source.duckdb` in the current folder."""
+    """Load everything into `rest_api_source.duckdb` in the current folder."""
     pipeline = dlt.pipeline("rest_api_source", destination="duckdb", dataset_name="tracker")
     pipeline.run(rest_api_source(tracker_config(base_url, api_token)))
 

@@ -21,7 +21,7 @@ Rows = Counter[str]
 
 
 def rows_of_server(server: Server) -> Rows:
-    """What a complete load brings.
+    """Return what a complete load brings.
 
     Each list is read until an empty page, without a look at the paging headers that the contenders
     go by. A list in a record counts as a nested table; one inside of an object, such as an
@@ -77,7 +77,7 @@ def _count(rows: Rows, name: str, records: Iterable[Any]) -> None:
 
 
 def rows_of_database(path: Path) -> Rows:
-    """What a contender loaded, dlt's own tables left out.
+    """Return what a contender loaded, dlt's own tables left out.
 
     A column that holds lists counts as the nested table that it stands for.
 

@@ -16,7 +16,7 @@ from tracker_server.workspace import Workspace
 
 
 def main(projects: str, stories: str, activity: str, latency: str) -> None:
-    """Serves until the input ends."""
+    """Serve until the input ends."""
     workspace = generate_workspace(
         projects=int(projects), stories=int(stories), activity=int(activity)
     )

@@ -44,7 +44,7 @@ class Server:
     _process: subprocess.Popen[str]
 
     def rename(self, share: float) -> None:
-        """Renames so many of the stories.
+        """Rename so many of the stories.
 
         Raises:
             RuntimeError: The server did not say that it has done so.

@@ -57,7 +57,7 @@ class ChangeSet:
 
 
 def changes_from_activity(activities: Iterable[Record]) -> ChangeSet:
-    """What activities name; a kind that nobody has described may have changed everything."""
+    """Return what activities name; a kind that nobody has described may have changed everything."""
     touched = ChangeSet()
     for activity in activities:
         kind = str(activity.get("kind"))
@@ -95,7 +95,7 @@ def _add_resource(touched: ChangeSet, resource: Any) -> None:
 
 
 def is_iso_timestamp(value: Any) -> TypeGuard[str]:
-    """Whether a value is a time as the API writes it, to be compared with others."""
+    """Check whether a value is a time as the API writes it, to be compared with others."""
     try:
         return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
     except ValueError:
@@ -108,7 +108,7 @@ def _dicts(record: Record, name: str) -> list[Record]:
 
 
 def deletions_from_activity(activities: Iterable[Record]) -> list[Record]:
-    """What activities say was deleted or moved away: records of `deleted_records`.
+    """Return what activities say was deleted or moved away: records of `deleted_records`.
 
     One activity may delete many; a story that moves to another project is a deletion here.
     """

@@ -80,7 +80,7 @@ def row_id(record: Record) -> str:
 
 
 def is_key(value: Any, kind: ColumnType | None = None) -> bool:
-    """Whether a value can be a key: a text, or a number that a column holds.
+    """Check whether a value can be a key: a text, or a number that a column holds.
 
     Args:
         value: The value.
@@ -92,13 +92,13 @@ def is_key(value: Any, kind: ColumnType | None = None) -> bool:
 
 
 def key_of(values: Sequence[Any]) -> Key:
-    """A key as it is compared: dates as the API writes them, a single value as itself."""
+    """Return a key as it is compared: dates as the API writes them, a single value as itself."""
     parts = tuple(v.isoformat() if hasattr(v, "isoformat") else v for v in values)
     return parts[0] if len(parts) == 1 else parts
 
 
 def record_key(table: Table, record: Record) -> Key | None:
-    """The key of a record; None where a part of it is missing or can be no key."""
+    """Return the key of a record; None where a part of it is missing or can be no key."""
     if len(table.key) == 1:
         (name,) = table.key
         value = record.get(name)
@@ -132,12 +132,12 @@ def count_rows(table: Table, records: Sequence[Record]) -> Counter[str]:
 
 
 def tombstones(table: Table, keys: Iterable[Key]) -> Tombstones:
-    """The tombstones of records by their keys."""
+    """Return the tombstones of records by their keys."""
     return Tombstones(
         dict(zip(table.key, key if isinstance(key, tuple) else (key,), strict=True)) for key in keys
     )
 
 
 def is_id(value: Any) -> TypeGuard[int]:
-    """Whether a value is an id, as a column of ids takes it."""
+    """Check whether a value is an id, as a column of ids takes it."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63

@@ -92,7 +92,7 @@ def _references(table: Table, parents: tuple[Table, ...]) -> Iterator[Reference]
 
 
 def _target(table: Table, column: str) -> tuple[str, str] | None:
-    """The table and the column that a column refers to, by their names in `tables.py`."""
+    """Return the table and the column that a column refers to, by their names in `tables.py`."""
     name = table.declared_name
     if (name, column) in _OTHER_TARGETS:
         return _OTHER_TARGETS[name, column]
@@ -102,7 +102,7 @@ def _target(table: Table, column: str) -> tuple[str, str] | None:
 
 
 def loaded_as(root: Table, names: Mapping[str, str]) -> list[Reference]:
-    """The references to tables that are loaded, under the names that they have there.
+    """Return the references to tables that are loaded, under the names that they have there.
 
     Args:
         root: The table, with the names that it and its child tables have.

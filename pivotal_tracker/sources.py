@@ -50,7 +50,7 @@ def pivotal_tracker_source(
     max_commented_stories: int | None = None,
     accept_deletions: list[str] | None = None,
 ) -> Sequence[DltResource]:
-    """All that a server of Tracker's API v5 knows of the projects that a token sees.
+    """Yield all that a server of Tracker's API v5 knows of the projects that a token sees.
 
     The first run loads everything; a later one what has changed since, and what is gone.
 
@@ -150,7 +150,7 @@ def pivotal_tracker_source(
         run().finish("deleted_records")
 
     def of_each_project(name: str) -> DltResource:
-        """The transformer that reads one table, and those nested in it, of each project."""
+        """Yield the transformer that reads one table, and those nested in it, of each project."""
 
         def read(listed: list[Record]) -> Iterator[Any]:
             metrics = dlt.current.resource_metrics()
@@ -202,7 +202,7 @@ def pivotal_tracker_attachments(
     requests_per_second: float | None = None,
     shard: str = "",
 ) -> DltResource:
-    """The files of the comments that have been loaded, each downloaded once.
+    """Yield the files of the comments that have been loaded, each downloaded once.
 
     To be run after `pivotal_tracker_source`, with the same pipeline. A file goes to
     `<directory>/<project>/<story>/<attachment id>-<name>`; one that is there already is kept.
@@ -280,7 +280,7 @@ def pivotal_tracker_archive(
         yield from runs[0].emitted()
 
     def of_table(table: Table) -> DltResource:
-        """The transformer that yields what the reading of all archives has for one table."""
+        """Yield the transformer that yields what the reading of all archives has for one table."""
 
         def records(emitted: Emitted) -> Iterator[Any]:
             dlt.current.resource_metrics().update(runs[0].metrics[table.name])
@@ -295,7 +295,7 @@ def pivotal_tracker_archive(
 
 
 def _as_ids(project_ids: list[int] | None) -> list[int] | None:
-    """Ids as numbers, which a configuration may give as texts."""
+    """Return ids as numbers, which a configuration may give as texts."""
     try:
         return None if project_ids is None else [int(one) for one in project_ids]
     except (TypeError, ValueError) as error:
@@ -317,7 +317,7 @@ def _refuse_to_change_files(run: Extraction, what_to_do: str) -> None:
 
 
 def _state_of_projects(run: Run, *, full_refresh: bool) -> dict[str, Any]:
-    """What a resource remembers of each project: nothing of another dataset.
+    """Return what a resource remembers of each project: nothing of another dataset.
 
     After a refresh it only knows which rows were kept, and up to which version activity is known.
     """

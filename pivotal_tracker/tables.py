@@ -99,7 +99,7 @@ def _columns(**types: str) -> Columns:
 
 
 def _prefixed(prefix: str, columns: Columns) -> Columns:
-    """The columns of an object inside a record."""
+    """Return the columns of an object inside a record."""
     return {f"{prefix}__{name}": kind for name, kind in columns.items()}
 
 
@@ -112,7 +112,7 @@ _COUNTS_BY_STATE: Columns = {"kind": "text", **_columns(double=_STATES)}
 
 
 def _comments(parent: str, ids: Columns) -> Table:
-    """The comments of a story or an epic, with their attachments."""
+    """Return the comments of a story or an epic, with their attachments."""
     name = f"{parent}__comments"
     ids_of_attachments: Columns = {"comment_id": "bigint", **ids}
     return Table(
@@ -152,7 +152,7 @@ def _comments(parent: str, ids: Columns) -> Table:
 
 
 def _ids(parent: str, attribute: str, ids: Columns) -> Table:
-    """A plain list of ids: one row a value."""
+    """Return a plain list of ids: one row a value."""
     return Table(
         f"{parent}__{attribute}",
         (next(iter(ids)), "value"),

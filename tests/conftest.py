@@ -43,13 +43,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Brings the longest files to the front."""
+    """Bring the longest files to the front."""
     places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_collection_finish() -> None:
-    """Saves time that would go into what is imported by now: looked through, asked again."""
+    """Save time that would go into what is imported by now: looked through, asked again."""
     gc.freeze()
     gc.set_threshold(200_000)
     cache_dlt_lookups()
@@ -76,7 +76,7 @@ def small_workspace() -> Workspace:
 
 @pytest.fixture(scope="session")
 def load_once(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> LoadOnce:
-    """Loads a workspace into a new folder, for all tests of what comes after that."""
+    """Load a workspace into a new folder, for all tests of what comes after that."""
 
     @functools.cache
     def load(make_workspace: Callable[[], Workspace]) -> Command:
@@ -96,7 +96,7 @@ def loaded(command: Command, server: TrackerServer, load_once: LoadOnce) -> Comm
 
 @pytest.fixture
 def serve(command: Command) -> Iterator[Callable[[Workspace], TrackerServer]]:
-    """Serves a workspace and points the command at it."""
+    """Serve a workspace and points the command at it."""
     with contextlib.ExitStack() as servers:
         yield lambda workspace: servers.enter_context(serving(workspace, command))
 

@@ -126,7 +126,7 @@ def _colours(field: str, colours: dict[str, str], present: list[str], columns: i
 
 
 def _click(*fields: str) -> list[Spec]:
-    """Lets a person click a mark; the page receives these fields of it."""
+    """Let a person click a mark; the page receives these fields of it."""
     return [{"name": "pick", "select": {"type": "point", "fields": list(fields), "toggle": False}}]
 
 
@@ -205,7 +205,7 @@ def throughput(weeks: DataFrame, unit: str) -> Chart:
 
 
 def durations(iterations: DataFrame, kind: str) -> Chart:
-    """The median cycle or lead time of each iteration as a line, the 85th percentile dashed.
+    """Return the median cycle or lead time of each iteration as a line, the 85th percentile dashed.
 
     Args:
         iterations: `iteration_number`, `start`, `median_days`, `p85_days`.
@@ -239,7 +239,7 @@ def durations(iterations: DataFrame, kind: str) -> Chart:
 
 
 def rejection_rate(iterations: DataFrame) -> Chart:
-    """The share of accepted stories that were rejected at least once, a bar per iteration.
+    """Return the share of accepted stories that were rejected at least once, a bar per iteration.
 
     Args:
         iterations: `iteration_number`, `start`, `rejection_rate` from 0 to 1, `rejected_stories`.
@@ -263,7 +263,7 @@ def rejection_rate(iterations: DataFrame) -> Chart:
 
 
 def iteration_burn_up(days: DataFrame) -> Chart:
-    """What was accepted by the end of each day of an iteration, and its scope.
+    """Return what was accepted by the end of each day of an iteration, and its scope.
 
     Args:
         days: `date`, `accepted`, `scope`: points.
@@ -327,7 +327,7 @@ def points_by_type(types: DataFrame) -> Chart:
 
 
 def story_durations(stories: DataFrame, kind: str) -> Chart:
-    """The cycle or lead time of each story as a dot on the day of its acceptance.
+    """Return the cycle or lead time of each story as a dot on the day of its acceptance.
 
     Args:
         stories: `id`, `name`, `story_type`, `accepted_on`, `days`.
@@ -370,7 +370,7 @@ def story_durations(stories: DataFrame, kind: str) -> Chart:
 
 
 def cumulative_flow(days: DataFrame, unit: str) -> Chart:
-    """How much is in which state by day, with what is accepted at the bottom.
+    """Return how much is in which state by day, with what is accepted at the bottom.
 
     Args:
         days: `date`, `state`, and a column named like the unit.
@@ -404,7 +404,7 @@ def cumulative_flow(days: DataFrame, unit: str) -> Chart:
 
 
 def burn_up(lines: DataFrame) -> Chart:
-    """What was accepted, the scope, and the forecast.
+    """Return what was accepted, the scope, and the forecast.
 
     Args:
         lines: `date`, `line`, `points`.
@@ -440,7 +440,7 @@ def burn_up(lines: DataFrame) -> Chart:
 
 
 def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) -> Chart:
-    """The cycle or lead time of each story as a dot, with percentiles as lines.
+    """Return the cycle or lead time of each story as a dot, with percentiles as lines.
 
     Args:
         stories: `id`, `name`, `story_type`, `accepted_on`, `days`.
@@ -482,7 +482,7 @@ def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) ->
 
 
 def time_in_states(states: DataFrame) -> Chart:
-    """The median time in each state, and the 85th percentile as a line.
+    """Return the median time in each state, and the 85th percentile as a line.
 
     Args:
         states: `state`, `median_days`, `p85_days`, `stories`.
@@ -506,7 +506,7 @@ def time_in_states(states: DataFrame) -> Chart:
 
 
 def ages(stories: DataFrame) -> Chart:
-    """The age of each story in progress as a dot, by state.
+    """Return the age of each story in progress as a dot, by state.
 
     Args:
         stories: `id`, `name`, `story_type`, `current_state`, `age_days`, `days_in_state`.
@@ -531,7 +531,7 @@ def ages(stories: DataFrame) -> Chart:
 
 
 def by_person(people: DataFrame) -> Chart:
-    """How many stories each person accepted.
+    """Return how many stories each person accepted.
 
     Args:
         people: `person`, `stories_accepted`, `points_accepted`.

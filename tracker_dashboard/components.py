@@ -31,7 +31,7 @@ _COLUMN_FORMATS = {
 
 
 def query_views(*queries: exp.Query) -> list[DataFrame]:
-    """The rows of queries on views.
+    """Return the rows of queries on views.
 
     Raises:
         MissingViewError: A view is missing.
@@ -52,7 +52,7 @@ def query_views(*queries: exp.Query) -> list[DataFrame]:
 
 
 def of_project(frame: DataFrame, project: int | None) -> DataFrame:
-    """The rows of one project, or all."""
+    """Return the rows of one project, or all."""
     return frame if project is None else frame[frame["project_id"] == project]
 
 
@@ -65,7 +65,7 @@ def show_chart(
     project: int | None = None,
     missing: str = "",
 ) -> None:
-    """Shows a chart, a sentence about it, the stories behind a clicked part, and its data.
+    """Show a chart, a sentence about it, the stories behind a clicked part, and its data.
 
     Args:
         title: The heading.
@@ -171,7 +171,7 @@ def note(reason: Any) -> None:
 
 
 def note_missing_history(has_transitions: bool) -> None:
-    """Says what a project without the history of states cannot show."""
+    """Say what a project without the history of states cannot show."""
     if not has_transitions:
         st.caption(
             "This project has no history of states, as is the case for a CSV export: when stories "
@@ -180,7 +180,7 @@ def note_missing_history(has_transitions: bool) -> None:
 
 
 def local_day(moment: Any, time_zone: Any) -> str:
-    """The day of a moment in a time zone, empty if it is unknown."""
+    """Return the day of a moment in a time zone, empty if it is unknown."""
     if pd.isna(moment):
         return ""
     return f"{_in_zone(moment, time_zone):%-d %b %Y}"
@@ -210,7 +210,7 @@ def _in_zone(moment: Any, time_zone: Any) -> Any:
 
 
 def days_text(hours: Any) -> str:
-    """A duration in days, or in hours if it is short; empty if it is unknown."""
+    """Return a duration in days, or in hours if it is short; empty if it is unknown."""
     if pd.isna(hours):
         return ""
     hours = float(hours)

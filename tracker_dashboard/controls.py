@@ -15,7 +15,7 @@ Option = TypeVar("Option")
 
 
 def set_param(name: str, value: Any, drops: Sequence[str] = ()) -> None:
-    """Puts a value into the address, or removes an empty one, and removes those it outdates."""
+    """Put a value into the address, or removes an empty one, and removes those it outdates."""
     for other in drops:
         st.query_params.pop(other, None)
     if value in (None, "", []):
@@ -25,7 +25,7 @@ def set_param(name: str, value: Any, drops: Sequence[str] = ()) -> None:
 
 
 def _bind(name: str, value: Any, drops: Sequence[str]) -> dict[str, Any]:
-    """The `key` and `on_change` of a widget that shows a parameter of the address."""
+    """Return the `key` and `on_change` of a widget that shows a parameter of the address."""
     key = f"param_{name}"
     st.session_state[key] = value
     return {
@@ -35,7 +35,7 @@ def _bind(name: str, value: Any, drops: Sequence[str]) -> dict[str, Any]:
 
 
 def text_param(label: str, name: str, drops: Sequence[str] = ("page",), **options: Any) -> str:
-    """A text field."""
+    """Return a text field."""
     value = st.query_params.get(name, "")
     st.text_input(label, **_bind(name, value, drops), **options)
     return value
@@ -74,7 +74,7 @@ def choices_param(
     drops: Sequence[str] = ("page",),
     **more: Any,
 ) -> list[str]:
-    """A choice of several options."""
+    """Return a choice of several options."""
     given = [value for value in st.query_params.get_all(name) if value in options]
     value = given or list(default)
     bound = _bind(name, value, drops)
@@ -89,7 +89,7 @@ def choices_param(
 
 
 def page_param(pages: int) -> int:
-    """A choice of a page of a list, which starts with 1."""
+    """Return a choice of a page of a list, which starts with 1."""
     typed = st.query_params.get("page", "1")
     value = min(max(int(typed), 1), pages) if typed.isdecimal() and len(typed) < 9 else 1
     # a key of its own for each page, as the state must not override the default of `st.pagination`

@@ -62,7 +62,7 @@ class WorkingDirectory:
 
 
 def last_loaded(names: Iterable[str] = PIPELINES) -> WorkingDirectory:
-    """Returns the working directory of the pipeline that ran last on this machine.
+    """Return the working directory of the pipeline that ran last on this machine.
 
     Raises:
         NothingLoadedError: None of them has run.
@@ -154,7 +154,7 @@ class Dataset:
         return self.pipeline.last_trace
 
     def load_id(self) -> str:
-        """The id of the last completed load.
+        """Return the id of the last completed load.
 
         Raises:
             NothingLoadedError: There was none.
@@ -171,7 +171,7 @@ class Dataset:
         return str(load_id)
 
     def rows(self, queries: Sequence[str | exp.Query]) -> list[DataFrame]:
-        """Runs queries over one connection.
+        """Run queries over one connection.
 
         Args:
             queries: In DuckDB's SQL, which dlt translates for the destination.
@@ -184,7 +184,7 @@ class Dataset:
             return [dataset(query, query_dialect="duckdb").df() for query in queries]
 
     def run_user_sql(self, statement: str) -> DataFrame:
-        """Runs a SELECT that a person typed, in the destination's SQL, for at most `MAX_ROWS` rows.
+        """Run a SELECT that a person typed, in the destination's SQL, for at most `MAX_ROWS` rows.
 
         Raises:
             DashboardError: It is something else, or the database refuses it.
@@ -197,7 +197,7 @@ class Dataset:
 
     @contextmanager
     def connect(self) -> Iterator[dlt.Dataset]:
-        """Opens a connection, read-only where the database supports that.
+        """Open a connection, read-only where the database supports that.
 
         Raises:
             MissingTableError: A table or a view is missing.
@@ -222,7 +222,7 @@ class Dataset:
 
 @contextmanager
 def _time_limit(dataset: dlt.Dataset) -> Iterator[None]:
-    """Stops a query of a person that takes too long, on DuckDB and Postgres.
+    """Stop a query of a person that takes too long, on DuckDB and Postgres.
 
     Raises:
         DashboardError: It was stopped.

@@ -87,7 +87,7 @@ class Index:
             self._connection.execute("SET lock_configuration = true")
 
     def scores(self, words: Sequence[str]) -> DataFrame:
-        """The stories with all words in some form: `id`, and their BM25 `score`."""
+        """Return the stories with all words in some form: `id`, and their BM25 `score`."""
         # rounded: the order in which scores are added up must not separate equal ones
         query = """
             SELECT id, round(score, 6) AS score FROM (
@@ -104,7 +104,7 @@ class Index:
             return cursor.execute(query, {"words": " ".join(tokens)}).df()
 
     def forms(self, words: Sequence[str], texts: Sequence[str]) -> list[str]:
-        """The words of some texts that are forms of the given words."""
+        """Return the words of some texts that are forms of the given words."""
         query = f"""
             SELECT DISTINCT form FROM (
                 SELECT unnest(regexp_extract_all(text, '[\\p{{L}}\\p{{M}}\\p{{N}}]+')) AS form
@@ -119,11 +119,11 @@ class Index:
             return [form for (form,) in cursor.execute(query, values).fetchall()]
 
     def knows(self, word: str) -> bool:
-        """Whether any story has a form of a word."""
+        """Check whether any story has a form of a word."""
         return bool(len(self.scores([word])))
 
     def similar_words(self, word: str, limit: int) -> list[str]:
-        """The words of names, descriptions and labels that are most like a word."""
+        """Return the words of names, descriptions and labels that are most like a word."""
         query = """
             SELECT word FROM vocabulary
             WHERE abs(length(word) - length($word)) <= 2
@@ -153,7 +153,7 @@ class IndexManager:
         self._problems: dict[Path, str] = {}
 
     def get(self, dataset: Dataset, load_id: str) -> Index:
-        """The index of a load.
+        """Return the index of a load.
 
         Raises:
             IndexUnavailableError: It is not ready, or cannot be made.
@@ -174,7 +174,7 @@ class IndexManager:
         raise IndexUnavailableError("the full-text index is being made")
 
     def _open(self, path: Path) -> Index | None:
-        """An index that this or another dashboard has made, if it is usable."""
+        """Return an index that this or another dashboard has made, if it is usable."""
         if not path.is_file():
             return None
         with suppress(duckdb.Error):
@@ -200,7 +200,7 @@ def _index_path(dataset: Dataset, load_id: str) -> Path:
 
 
 def build_index(dataset: Dataset, path: Path) -> None:
-    """Makes an index of the texts of all stories and removes the indexes of earlier loads.
+    """Make an index of the texts of all stories and removes the indexes of earlier loads.
 
     Args:
         dataset: Where the texts are.
@@ -271,7 +271,7 @@ def _make_documents(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _load_extension(connection: duckdb.DuckDBPyConnection) -> None:
-    """Loads `fts` from the package that contains it, or as installed in DuckDB.
+    """Load `fts` from the package that contains it, or as installed in DuckDB.
 
     Nothing is downloaded, and DuckDB checks the signature of either.
     """
@@ -289,7 +289,7 @@ def _load_extension(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _remove_other_indexes(path: Path) -> None:
-    """Removes the indexes of earlier loads, and unfinished ones."""
+    """Remove the indexes of earlier loads, and unfinished ones."""
     for other in path.parent.iterdir():
         # another dashboard may remove it at the same time, or have it open
         with suppress(OSError):

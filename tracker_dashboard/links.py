@@ -56,12 +56,12 @@ def search_link(query: str, shown: Any, project: int | None = None) -> text.Html
 
 
 def follow_links() -> None:
-    """Makes links open pages without loading the dashboard again."""
+    """Make links open pages without loading the dashboard again."""
     st.html(f"<script>{_SCRIPT}</script>", unsafe_allow_javascript=True)
 
 
 def go_to(url: str) -> None:
-    """Opens another page in place of this one, to which Back does not return, and ends this run.
+    """Open another page in place of this one, to which Back does not return, and ends this run.
 
     `st.switch_page` adds addresses to the browser's history that mix two pages, to which the Back
     button would return.

@@ -57,7 +57,7 @@ def between(days: Series[Any], first: date | None, last: date) -> Series[bool]:
 
 
 def choose_period(end: date) -> Period:
-    """Asks for a period that ends on a day."""
+    """Ask for a period that ends on a day."""
     chosen = controls.choice_param(
         "Period",
         "period",
@@ -72,13 +72,13 @@ def choose_period(end: date) -> Period:
 
 
 def last_day(as_of: DataFrame) -> date | None:
-    """The last known day of some projects, `None` if they have no stories."""
+    """Return the last known day of some projects, `None` if they have no stories."""
     days = as_of["as_of_date"].dropna()
     return pd.Timestamp(days.max()).date() if len(days) else None
 
 
 def weekly_sums(days: Series[Any], values: Series[Any], end: date) -> list[float]:
-    """Sums of values by week for the last weeks, the oldest first."""
+    """Sum of values by week for the last weeks, the oldest first."""
     age = (pd.Timestamp(end) - pd.to_datetime(days)).dt.days // 7
     sums = values.astype(float).groupby(age).sum()
     return [float(sums.get(week, 0)) for week in range(SPARKLINE_WEEKS - 1, -1, -1)]

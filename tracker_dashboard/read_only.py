@@ -26,7 +26,7 @@ _NAME = re.compile(r"[^\W\d]\w*")
 
 
 def parse_select(statement: str, dialect: str, *, is_isolated: bool = False) -> exp.Query:
-    """Parses one SELECT that only reads.
+    """Parse one SELECT that only reads.
 
     On DuckDB, SUMMARIZE, DESCRIBE, VALUES and PIVOT are allowed too.
 

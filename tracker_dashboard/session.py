@@ -27,7 +27,7 @@ _LOCK_TIMEOUT = 3.0
 
 
 def _pipeline_names() -> tuple[str, ...]:
-    """The pipeline named on the command line, or those that the command uses."""
+    """Return the pipeline named on the command line, or those that the command uses."""
     parser = argparse.ArgumentParser(prog="streamlit run pivotal_tracker_dashboard.py --")
     parser.add_argument("--pipeline", metavar="NAME")
     name = parser.parse_args(sys.argv[1:]).pipeline
@@ -40,7 +40,7 @@ def _dataset(directory: WorkingDirectory) -> Dataset:
 
 
 def dataset() -> Dataset:
-    """What the pipeline last loaded.
+    """Return what the pipeline last loaded.
 
     Raises:
         NothingLoadedError: Nothing was loaded yet.
@@ -54,7 +54,7 @@ def _load_id(directory: WorkingDirectory) -> str:
 
 
 def load_id() -> str:
-    """The id of the last load, by which rows are cached. It is looked up every few seconds.
+    """Return the id of the last load, by which rows are cached. It is looked up every few seconds.
 
     Raises:
         NothingLoadedError: No load was completed yet.
@@ -68,7 +68,7 @@ def _rows(directory: WorkingDirectory, load_id: str, queries: Sequence[str]) -> 
 
 
 def rows(*queries: exp.Query) -> list[DataFrame]:
-    """The rows of queries, read over one connection, or cached since the last load.
+    """Return the rows of queries, read over one connection, or cached since the last load.
 
     Raises:
         MissingTableError: A table or a view is missing.
@@ -81,7 +81,7 @@ def rows(*queries: exp.Query) -> list[DataFrame]:
 def search_stories(
     typed: str, projects: tuple[int, ...] = (), sort: str = "relevance"
 ) -> SearchResult:
-    """The stories that match what was typed, in the full-text index if it is ready.
+    """Return the stories that match what was typed, in the full-text index if it is ready.
 
     Raises:
         DashboardError: The tables cannot be read.
@@ -111,7 +111,7 @@ def _prefetch(
 
 
 def prefetch(queries: Callable[[], Iterable[Sequence[exp.Query]]]) -> None:
-    """Reads in the background, once per load, what pages are going to ask for."""
+    """Read in the background, once per load, what pages are going to ask for."""
     _prefetch(last_loaded(_pipeline_names()), load_id(), queries)
 
 
@@ -121,7 +121,7 @@ def _index_manager() -> IndexManager:
 
 
 def index() -> Index:
-    """The full-text index of what the pipeline last loaded.
+    """Return the full-text index of what the pipeline last loaded.
 
     Raises:
         IndexUnavailableError: There is none, or it is not ready.

@@ -29,7 +29,7 @@ class Details:
 
 
 def details(story_ids: Sequence[int]) -> Details:
-    """Reads the labels and owners of stories."""
+    """Read the labels and owners of stories."""
     owners, labels = rows(
         story_queries.owner_names(story_ids), story_queries.label_names(story_ids)
     )
@@ -43,7 +43,7 @@ def details(story_ids: Sequence[int]) -> Details:
 
 
 def initials(name: str, given: Any = None) -> str:
-    """A person's initials as Tracker had them, or else made from the name."""
+    """Return a person's initials as Tracker had them, or else made from the name."""
     if isinstance(given, str) and given:
         return given
     return "".join(part[0] for part in name.split()[:3]).upper() or "?"
@@ -68,7 +68,7 @@ def state_badge(state: Any) -> Html:
 
 
 def points(estimate: Any) -> str:
-    """An estimate in words, empty if there is none."""
+    """Return an estimate in words, empty if there is none."""
     return "" if pd.isna(estimate) else f"{estimate:g} {'point' if estimate == 1 else 'points'}"
 
 

@@ -25,7 +25,7 @@ _EXCERPT_CHARS = 80
 
 class _Renderer(RendererHTML):
     def link_open(self, tokens: Sequence[Any], position: int, options: Any, env: Any) -> str:
-        """A link that does not tell its target where it was clicked."""
+        """Return a link that does not tell its target where it was clicked."""
         tokens[position].attrSet("rel", "noopener noreferrer nofollow")
         tokens[position].attrSet("target", "_blank")
         return self.renderToken(tokens, position, options, env)
@@ -86,7 +86,7 @@ def _cell(value: Any) -> str:
 
 
 def number(value: float) -> str:
-    """A number with at most one decimal, and with separators for thousands."""
+    """Return a number with at most one decimal, and with separators for thousands."""
     return f"{value:,.1f}".removesuffix(".0")
 
 
@@ -108,12 +108,12 @@ def external_link(url: Any, shown: Any) -> str:
 
 
 def substring_pattern(words: Collection[str]) -> re.Pattern[str]:
-    """Matches any of the words, also as a part of another one."""
+    """Match any of the words, also as a part of another one."""
     return _any_of(map(re.escape, words))
 
 
 def word_pattern(words: Collection[str], substrings: Collection[str] = ()) -> re.Pattern[str]:
-    """Matches any of the words between characters that are no letters or digits, or a substring."""
+    """Match any of the words between characters that are no letters or digits, or a substring."""
     whole = (rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in words)
     return _any_of([*whole, *map(re.escape, substrings)])
 
@@ -138,7 +138,7 @@ def excerpt(text: str, pattern: re.Pattern[str]) -> str | None:
 
 
 def plural(count: int, noun: str) -> str:
-    """A count and its noun: `1 story`, `1,200 stories`."""
+    """Return a count and its noun: `1 story`, `1,200 stories`."""
     if count == 1:
         return f"1 {noun}"
     plural_noun = f"{noun[:-1]}ies" if re.search("[^aeiou]y$", noun) else f"{noun}s"

@@ -48,13 +48,13 @@ class ServerAddress:
         return f"Is base_url right ({self.url})? `--check` says what the server offers."
 
     def is_origin_of(self, url: str) -> bool:
-        """Whether a URL has the same scheme, host and port."""
+        """Check whether a URL has the same scheme, host and port."""
         own, other = urlsplit(self.url), urlsplit(url)
         return (own.scheme, own.netloc) == (other.scheme, other.netloc)
 
 
 def shown_address(url: str) -> str:
-    """A URL without what may be secret in it, and without what a terminal would obey."""
+    """Return a URL without what may be secret in it, and without what a terminal would obey."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -64,7 +64,7 @@ def shown_address(url: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text on one line, and nothing in it that a terminal would obey."""
+    """Return a text on one line, and nothing in it that a terminal would obey."""
     return " ".join("".join(x if x.isprintable() else " " for x in text).split())
 
 

@@ -420,7 +420,7 @@ class TrackerClient:
         return isinstance(error, _TRANSIENT_ERRORS)
 
     def _is_too_late(self, response: requests.Response | None) -> bool:
-        """Whether another attempt would begin after the time for all of them."""
+        """Check whether another attempt would begin after the time for all of them."""
         wait = 0 if response is None else _seconds_to_wait(response)
         passed: float = time.monotonic() - self._thread.begin
         return passed + wait > self._limits.max_attempts_seconds
@@ -466,7 +466,7 @@ def _page(endpoint: Endpoint, path: str, params: Params, response: requests.Resp
 
 
 def _seconds_to_wait(response: requests.Response) -> int:
-    """What `Retry-After` asks for; 0 where it is absent, or a date."""
+    """Return what `Retry-After` asks for; 0 where it is absent, or a date."""
     text = response.headers.get("Retry-After", "").strip()
     return int(text[:9]) if text.isdecimal() else 0
 

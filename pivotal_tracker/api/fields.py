@@ -10,7 +10,7 @@ OF_EVERY_RECORD = frozenset({":default", "id", "kind"})
 
 
 def without(fields: Sequence[str], refused: Collection[str]) -> list[str]:
-    """The fields that are left when some names are taken out, at whatever depth.
+    """Return the fields that are left when some names are taken out, at whatever depth.
 
     Args:
         fields: As an endpoint asks for them: `["tasks", "comments(:default,google_attachments)"]`.
@@ -26,7 +26,7 @@ def without(fields: Sequence[str], refused: Collection[str]) -> list[str]:
 
 
 def named_in(problem: str, fields: Sequence[str]) -> set[str]:
-    """The names that the text of an error tells: the nested ones, if there are any.
+    """Return the names that the text of an error tells: the nested ones, if there are any.
 
     An error that says where a nested one stands names what it is in too, which may be fine.
     """
@@ -38,7 +38,7 @@ def named_in(problem: str, fields: Sequence[str]) -> set[str]:
 
 
 def outermost(fields: Sequence[str]) -> set[str]:
-    """The names that are not nested, but for what any server has."""
+    """Return the names that are not nested, but for what any server has."""
     return {_parted(one)[0] for one in fields} - OF_EVERY_RECORD
 
 
@@ -50,7 +50,7 @@ def _names(fields: Sequence[str], depth: int = 0) -> Iterator[tuple[int, str]]:
 
 
 def _parted(one: str) -> tuple[str, list[str]]:
-    """The name of a field, and the fields nested in it."""
+    """Return the name of a field, and the fields nested in it."""
     name, _, inner = one.partition("(")
     return name, _split(inner[:-1])
 

@@ -44,7 +44,7 @@ class Page:
         return self.content.translate(None, b" \t\r\n") == b"[]"
 
     def next_offsets(self, returned: int) -> Sequence[int]:
-        """Where the pages after this one begin, as far as it is known.
+        """Return where the pages after this one begin, as far as it is known.
 
         Args:
             returned: How many records this page has.

@@ -66,7 +66,7 @@ def raise_for_status(
 
 
 def _error_kind(status: int, code: str) -> type[TrackerError]:
-    """The error for a status, and for the code that API v5 gives beside it."""
+    """Return the error for a status, and for the code that API v5 gives beside it."""
     if code == "unfound_resource":
         return NotFoundError
     if status == 403:
@@ -93,7 +93,7 @@ def _redirect(response: requests.Response, server: ServerAddress, text: str) -> 
 def no_response(
     error: requests.RequestException, server: ServerAddress, *, attempts: int, is_up: bool
 ) -> TrackerError:
-    """The error for a request to which no usable response came.
+    """Return the error for a request to which no usable response came.
 
     Args:
         error: What the last attempt failed with.
@@ -129,7 +129,7 @@ class _Problem:
 
 
 def _problem(response: requests.Response) -> _Problem:
-    """What an error answer says of itself; a proxy's page says nothing that is repeated."""
+    """Return what an error answer says of itself; a proxy's page says nothing that is repeated."""
     try:
         body = json.loadb(response.content)
     except ValueError:
@@ -142,14 +142,14 @@ def _problem(response: requests.Response) -> _Problem:
 
 
 def is_unconnected(error: BaseException | None) -> bool:
-    """Whether no connection came about: no such host, nothing listening, or nothing heard."""
+    """Check whether no connection came about: no such host, nothing listening, or nothing heard."""
     return isinstance(error, requests.ConnectTimeout) or any(
         isinstance(reason, NewConnectionError | NameResolutionError) for reason in _causes(error)
     )
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What an error of requests is about in the end."""
+    """Return what an error of requests is about in the end."""
     *_, last = _causes(error)
     return last
 

@@ -71,14 +71,14 @@ class OpenedArchives:
     ignored: list[str] = field(default_factory=list)
 
     def add(self, name: str, inside: OpenedArchives) -> None:
-        """Adds what lies in a folder, a ZIP or a file of a name."""
+        """Add what lies in a folder, a ZIP or a file of a name."""
         self.archives += inside.archives
         self.unread |= {f"{name}/{one}".rstrip("/"): why for one, why in inside.unread.items()}
         self.ignored += [f"{name}/{one}".rstrip("/") for one in inside.ignored]
 
 
 def open_archives(paths: Iterable[str | Path]) -> OpenedArchives:
-    """Recognises files and folders; each may be one archive, or hold several.
+    """Recognize files and folders; each may be one archive, or hold several.
 
     Args:
         paths: Each is looked at as a whole; what is not known as a whole, folder by folder and
@@ -106,7 +106,7 @@ def open_archives(paths: Iterable[str | Path]) -> OpenedArchives:
 
 
 def _archives_in(files: Files, prefix: str, level: int = 0) -> OpenedArchives:
-    """Recognises files as a whole, and one by one those that no archive claims.
+    """Recognize files as a whole, and one by one those that no archive claims.
 
     Args:
         files: What was found in one place.
@@ -133,7 +133,7 @@ def _archives_in(files: Files, prefix: str, level: int = 0) -> OpenedArchives:
 
 
 def _archives_in_entry(name: str, entry: Files, level: int) -> OpenedArchives:
-    """The same of a folder, a ZIP, or a file by itself."""
+    """Return the same of a folder, a ZIP, or a file by itself."""
     if list(entry) != [name]:
         return _archives_in(entry, f"{entry.label}/", level)
     try:
@@ -160,7 +160,7 @@ def _format_of(files: Files) -> Format | None:
 
 
 def open_archive(path: Path) -> Archive:
-    """Recognises what a file or a folder holds, as a whole, by what is in it.
+    """Recognize what a file or a folder holds, as a whole, by what is in it.
 
     Args:
         path: A file or a folder.

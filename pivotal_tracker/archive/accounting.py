@@ -81,27 +81,27 @@ class LoadAccounting:
         self.assumptions[source, table] = assumption
 
     def read(self, source: str, table: str, rows: int = 1) -> None:
-        """Counts rows that a file holds."""
+        """Count rows that a file holds."""
         self.read_rows[source, table] += rows
 
     def loaded(self, source: str, table: str, rows: int = 1) -> None:
-        """Counts rows that the destination holds now."""
+        """Count rows that the destination holds now."""
         self.loaded_rows[source, table] += rows
 
     def leave_out(self, source: str, table: str, reason: str, where: str, rows: int = 1) -> None:
-        """Counts rows that a file holds and the destination will not, for a reason."""
+        """Count rows that a file holds and the destination will not, for a reason."""
         noted = self.left_out[source, table, reason]
         noted.rows += rows
         noted.where = noted.where or where
 
     def drop_value(self, source: str, table: str, reason: str, where: str, values: int = 1) -> None:
-        """Counts values that a file holds and the loaded row does not, or not as it was."""
+        """Count values that a file holds and the loaded row does not, or not as it was."""
         noted = self.lost_values[source, table, reason]
         noted.rows += values
         noted.where = noted.where or where
 
     def totals(self) -> dict[tuple[str, str], RowTotals]:
-        """The counts of each file and table."""
+        """Return the counts of each file and table."""
         left_out = Counter[tuple[str, str]]()
         for (source, table, _), noted in self.left_out.items():
             left_out[source, table] += noted.rows

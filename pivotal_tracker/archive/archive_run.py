@@ -104,13 +104,13 @@ class ArchiveExtraction(Extraction):
         self._may_contain_duplicates = False
 
     def writer(self, resource: str) -> TableWriter:
-        """The writer of a resource's tables, which counts what it rejects as left out."""
+        """Return the writer of a resource's tables, which counts what it rejects as left out."""
         writer = super().writer(resource)
         writer.on_reject = partial(self._reject_loaded, resource)
         return writer
 
     def _reject_loaded(self, name: str, record: Record, reason: str) -> None:
-        """Counts a record as left out that was counted as loaded, and turns out to fit no table."""
+        """Count a record as left out that was counted as loaded, and turns out to fit no table."""
         source = record.get("_source", "")
         accounting = next(
             (t for _, t in self._accountings if (source, name) in t.loaded_rows), None
@@ -128,7 +128,7 @@ class ArchiveExtraction(Extraction):
         self._unread |= accounting.incomplete
 
     def emitted(self) -> Iterator[Emitted | None]:
-        """Everything that the resources are to yield, in order.
+        """Yield everything that the resources are to yield, in order.
 
         Yields:
             None to have dlt go on with what was yielded before.
@@ -145,11 +145,11 @@ class ArchiveExtraction(Extraction):
             self.loaded.close()
 
     def end_emission(self) -> None:
-        """Notes that a resource has written what it was to yield."""
+        """Record that a resource has written what it was to yield."""
         self._in_flight -= 1
 
     def _wait(self) -> Iterator[None]:
-        """Waits until all records are written, as far as users' functions do not keep them."""
+        """Wait until all records are written, as far as users' functions do not keep them."""
         for _ in range(_MAX_WAITS):
             if self._in_flight <= 0 or self.load_id is None:
                 return
@@ -199,7 +199,7 @@ class ArchiveExtraction(Extraction):
             _leave_out_the_rest(accounting, problem)
 
     def _ready(self) -> list[Emitted]:
-        """What is to be yielded now."""
+        """Return what is to be yielded now."""
         ready, self._emitted = self._emitted, []
         return ready
 
@@ -226,7 +226,7 @@ class ArchiveExtraction(Extraction):
             self._emitted.append(self._emit(loader, name))
 
     def _emit(self, loader: ArchiveTableLoader, name: str) -> Emitted:
-        """The records of a table that are to be loaded."""
+        """Return the records of a table that are to be loaded."""
         records, row_ids = loader.emit()
         self.compare_with(name, row_ids)
         return name, records
@@ -240,7 +240,7 @@ class ArchiveExtraction(Extraction):
                 self._named.setdefault(record["project_id"], record["_source"])
 
     def _index_copies(self, archive: Archive, number: int) -> None:
-        """Reads an archive to learn which copy of each record is the best."""
+        """Read an archive to learn which copy of each record is the best."""
         place = number << 40
         try:
             for found in archive.read(LoadAccounting()):
@@ -263,7 +263,7 @@ class ArchiveExtraction(Extraction):
         chooser: DuplicateResolver | None,
         place: int,
     ) -> None:
-        """Gives a record to its table, or counts it as left out."""
+        """Give a record to its table, or counts it as left out."""
         if found.is_withdrawn:
             reason = "only rows that are not loaded tell of it"
             reject(accounting, found, ARCHIVE_TABLES[found.table], reason)
@@ -323,7 +323,7 @@ class ArchiveExtraction(Extraction):
             yield from self._report(report, not_loaded)
 
     def _projects_without_record(self) -> list[Record]:
-        """A record for each project that records name and no file describes, to join on."""
+        """Return a record for each project that records name and no file describes, to join on."""
         existing = self.loaded.row_ids(self.table("projects"), "id", self._named)
         return [
             {"id": one, "_source": source}
@@ -332,7 +332,7 @@ class ArchiveExtraction(Extraction):
         ]
 
     def _report(self, report: list[Record], not_loaded: set[str]) -> Iterator[Emitted]:
-        """The report; what an earlier one said of the same files is replaced."""
+        """Yield the report; what an earlier one said of the same files is replaced."""
         table = self.table("load_report")
         sources = {record["source"] for record in report}
         known = {
@@ -358,7 +358,7 @@ def _whole(found: ArchiveRecord) -> Record:
 
 
 def _has_no_id(project: Record) -> bool:
-    """Whether a project has the key of a name, which is negative."""
+    """Check whether a project has the key of a name, which is negative."""
     return is_id(project.get("id")) and project["id"] < 0
 
 

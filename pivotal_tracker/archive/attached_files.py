@@ -22,7 +22,7 @@ _BROKEN = (ArchiveError, EOFError, zipfile.BadZipFile, zlib.error, sqlite3.Error
 def with_file_metadata(
     record: Record, content: Callable[[], BinaryIO] | None, folder: Path | None
 ) -> Record:
-    """A record of `attachment_files` with what its bytes tell: `size`, `sha256` and `path`.
+    """Return a record of `attachment_files` with what its bytes tell: `size`, `sha256` and `path`.
 
     Args:
         record: With `id`, `project_id`, `filename` and perhaps the `size` that it should have.
@@ -57,7 +57,7 @@ def _hash_stream(file: BinaryIO) -> Record:
 
 
 def _place(file: BinaryIO) -> Record:
-    """Where a file lies on disk, if it is a file of its own."""
+    """Return where a file lies on disk, if it is a file of its own."""
     is_own = isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO)
     return {"path": str(file.name)} if is_own and isinstance(file.name, str) else {}
 

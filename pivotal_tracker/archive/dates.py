@@ -85,7 +85,7 @@ _SHORT_YEARS = range(5, 36)
 
 
 def _plain(text: str) -> str:
-    """The text in lower case without accents."""
+    """Return the text in lower case without accents."""
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.lower())
@@ -165,7 +165,7 @@ class DateEvidence:
         """The first and the last numbers of dates with two digits in each."""
 
     def add(self, text: str) -> None:
-        """Looks at one cell."""
+        """Look at one cell."""
         if not text or text in self._seen or len(text) > _LONGEST_TIME:
             return
         if len(self._seen) < MAX_REMEMBERED:
@@ -192,7 +192,7 @@ class DateEvidence:
             self._ambiguous.setdefault(numbers.separator, text)
 
     def decide(self, *, is_foreign: bool) -> DateOrders:
-        """Decides the order of the file's dates.
+        """Decide the order of the file's dates.
 
         Dates that can only mean one order decide for all of them. Without such evidence, dotted
         dates begin with the day, as everywhere, and slashed ones with the month, as Tracker's do:
@@ -214,7 +214,7 @@ class DateEvidence:
         return DateOrders(orders, "; ".join(assumptions))
 
     def _decided(self, separator: str, *, is_foreign: bool) -> tuple[Order | None, bool]:
-        """The order of dates with a separator, and whether it is an assumption."""
+        """Return the order of dates with a separator, and whether it is an assumption."""
         possible = self._possible[separator == "."]
         if len(possible) == 1:
             return next(iter(possible)), False
@@ -261,7 +261,7 @@ class DateReader:
         return time
 
     def problem(self, text: str) -> str:
-        """What is wrong with a text that `time` gave nothing for."""
+        """Return what is wrong with a text that `time` gave nothing for."""
         numbers = _numbers(_without_clock(_simplified(text[:_LONGEST_TIME])))
         is_ambiguous = isinstance(numbers, _Numbers) and len(set(numbers.dates.values())) > 1
         return (
@@ -271,7 +271,7 @@ class DateReader:
         )
 
     def day_of_comment(self, text: str) -> str | None:
-        """The same of the end of a comment, where a number alone is not a date."""
+        """Return the same of the end of a comment, where a number alone is not a date."""
         return None if text.strip().isdecimal() else self.time(text)
 
     def _time(self, text: str) -> str | None:
@@ -324,7 +324,7 @@ def _without_clock(text: str) -> str:
 
 
 def _numbers(text: str) -> _Numbers | date | None:
-    """A date of numbers: itself where the year comes first, else what it may mean."""
+    """Return a date of numbers: itself where the year comes first, else what it may mean."""
     if found := _EAST_ASIAN.fullmatch(text) or _COMPACT.fullmatch(text):
         return _date(*map(int, found.groups()))
     found = _NUMBERS.fullmatch(text)
@@ -339,7 +339,7 @@ def _numbers(text: str) -> _Numbers | date | None:
 
 
 def _readings(first: str, second: str, third: str) -> Iterator[tuple[Order, date]]:
-    """The dates that three numbers may mean."""
+    """Yield the dates that three numbers may mean."""
     is_short = len(third) <= 2
     orders: list[tuple[Order, str, str, str]] = [
         (MONTH_FIRST, third, first, second),
@@ -354,7 +354,7 @@ def _readings(first: str, second: str, third: str) -> Iterator[tuple[Order, date
 
 
 def _year(text: str) -> int:
-    """A year of four or two digits; 0 for what is none."""
+    """Return a year of four or two digits; 0 for what is none."""
     year = int(text)
     if len(text) > 2:
         return year
@@ -369,7 +369,7 @@ def _date(year: int, month: int, day: int) -> date | None:
 
 
 def _named_day(text: str) -> date | None:
-    """A date with the name of a month."""
+    """Return a date with the name of a month."""
     for pattern in (_MONTH_DAY_YEAR, _DAY_MONTH_YEAR, _YEAR_MONTH_DAY):
         found = pattern.fullmatch(text)
         if found and (month := _month(found)) is not None:
@@ -387,12 +387,12 @@ def _written(at: datetime) -> str:
 
 
 def is_day(at: str) -> bool:
-    """Whether a time that `DateReader` gave may be a date only."""
+    """Check whether a time that `DateReader` gave may be a date only."""
     return at.endswith("T00:00:00Z")
 
 
 def day_after(at: str) -> str | None:
-    """The day after one that `DateReader` gave; None after the last day that there is."""
+    """Return the day after one that `DateReader` gave; None after the last day that there is."""
     try:
         return _written(datetime.fromisoformat(at) + timedelta(days=1))
     except OverflowError:
@@ -400,7 +400,7 @@ def day_after(at: str) -> str | None:
 
 
 def weeks_between(start: str | None, finish: str | None) -> int | None:
-    """The whole weeks of an iteration, from its start to that of the next.
+    """Return the whole weeks of an iteration, from its start to that of the next.
 
     Clocks may be put forward or back in between.
     """

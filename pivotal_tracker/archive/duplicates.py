@@ -71,7 +71,7 @@ def export_timestamp(source: str) -> str:
 
 
 def count_values(record: Record) -> int:
-    """How much a record knows: its values, and the elements of its lists at any depth."""
+    """Return how much a record knows: its values, and the elements of its lists at any depth."""
     known = 0
     for name, value in record.items():
         if value is None or name in NEVER_LOADED or name.startswith("_"):
@@ -86,7 +86,7 @@ def count_values(record: Record) -> int:
 
 
 def _known_in_lists(value: Any) -> int:
-    """The elements of the lists inside an element of a list."""
+    """Return the elements of the lists inside an element of a list."""
     if not isinstance(value, dict):
         return 0
     return sum(
@@ -131,7 +131,7 @@ class DuplicateIndex:
         source: str,
         project_id: int | None = None,
     ) -> None:
-        """Notes a copy, which takes the place of a lower one; of equals the first stays."""
+        """Record a copy, which takes the place of a lower one; of equals the first stays."""
         self._index.execute(
             "INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "place = excluded.place, source = excluded.source, updated_at = excluded.updated_at, "
@@ -143,7 +143,7 @@ class DuplicateIndex:
         )
 
     def add_keys(self, table: str, keys: Collection[Any]) -> list[Any]:
-        """Adds keys of which no copy was noted, and gives those that were added before.
+        """Add keys of which no copy was noted, and gives those that were added before.
 
         Args:
             table: The records'.
@@ -165,7 +165,7 @@ class DuplicateIndex:
         return int(place)
 
     def best(self, table: str, key: Any) -> tuple[int, int, str]:
-        """The place of the best copy of a record, when it was updated, and its file."""
+        """Return the place of the best copy of a record, when it was updated, and its file."""
         place, updated_at, source = self._index.execute(
             "SELECT place, updated_at, source FROM copies WHERE kind = ? AND key = ?",
             (table, _as_text(key)),
@@ -173,14 +173,14 @@ class DuplicateIndex:
         return place, updated_at, self._sources[source]
 
     def project_of(self, table: str, key: Any) -> int | None:
-        """The project of the best copy of a record; None where none was noted."""
+        """Return the project of the best copy of a record; None where none was noted."""
         row = self._index.execute(
             "SELECT project_id FROM copies WHERE kind = ? AND key = ?", (table, _as_text(key))
         ).fetchone()
         return row[0] if row else None
 
     def close(self) -> None:
-        """Gives the disk back."""
+        """Give the disk back."""
         self._index.close()
 
     def _number(self, source: str) -> int:
@@ -191,6 +191,6 @@ class DuplicateIndex:
 
 
 def _as_text(key: Any) -> Any:
-    """A key as SQLite takes it: integers of up to 64 bits, else text."""
+    """Return a key as SQLite takes it: integers of up to 64 bits, else text."""
     is_small = isinstance(key, int) and abs(key) < 2**63
     return key if is_small else repr(key)

@@ -17,7 +17,7 @@ MAX_FOLDER_DEPTH = 100
 
 
 def open_files(path: Path) -> Files:
-    """Lists the files of a folder, of a ZIP, or of one file, and opens none of a folder's.
+    """List the files of a folder, of a ZIP, or of one file, and opens none of a folder's.
 
     Of a folder, no link is followed: what it leads to may be anything of the reader's own. A ZIP
     within is one file; so is a workbook, though it is a ZIP.

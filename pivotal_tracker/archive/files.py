@@ -77,14 +77,14 @@ class Files(Mapping[str, File]):
         return self.label if self._is_one and name in self._files else f"{self.label}/{name}"
 
     def only(self, names: Collection[str]) -> Files:
-        """Some of the files, called as here."""
+        """Return some of the files, called as here."""
         chosen = {name: file for name, file in self._files.items() if name in names}
         files = Files(self.path, chosen, label=self.label)
         files._is_one = self._is_one
         return files
 
     def entries(self, prefix: str) -> dict[str, Files]:
-        """The files and folders at the top, each as an archive of its own.
+        """Return the files and folders at the top, each as an archive of its own.
 
         Args:
             prefix: What their labels begin with.

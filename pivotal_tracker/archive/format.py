@@ -72,15 +72,15 @@ class Format(Protocol):
     gives_people: bool
 
     def recognizes(self, files: Files) -> bool:
-        """Whether files are of this format, told by as little of them as will do."""
+        """Check whether files are of this format, told by as little of them as will do."""
         ...
 
     def claims(self, files: Files) -> Collection[str]:
-        """The names of the files that are read, of those that were recognised."""
+        """Return the names of the files that are read, of those that were recognised."""
         ...
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """Gives all records, file by file, in memory that does not grow with the archive.
+        """Give all records, file by file, in memory that does not grow with the archive.
 
         Args:
             files: The archive.

@@ -6,7 +6,7 @@ import hashlib
 
 
 def stable_key(*parts: object) -> int:
-    """A negative 63-bit key, hashed from what identifies a thing; real ids are positive.
+    """Return a negative 63-bit key, hashed from what identifies a thing; real ids are positive.
 
     Args:
         parts: The kind of the thing, then what tells it from others of its kind: its parent's id,
@@ -24,7 +24,7 @@ class SiblingKeys:
         self._given: set[int] = set()
 
     def key(self, *parts: object) -> int:
-        """The `stable_key` of the parts; of equals, each further one counts in too."""
+        """Return the `stable_key` of the parts; of equals, each further one counts in too."""
         key, occurrence = stable_key(*parts), 0
         while key in self._given:
             occurrence += 1

@@ -14,7 +14,7 @@ from .format import Archive
 def report_records(
     accountings: Iterable[tuple[Archive, LoadAccounting]], not_loaded: Collection[str]
 ) -> list[Record]:
-    """The records of `load_report`, one for each file and table.
+    """Return the records of `load_report`, one for each file and table.
 
     Args:
         accountings: What was counted of each archive.
@@ -58,7 +58,7 @@ def _record(
 
 
 def _note(record: dict[str, Any], reason: str, column: str, noted: Rejection) -> None:
-    """Adds rows, or values of rows that were loaded without them, to those lost for a reason."""
+    """Add rows, or values of rows that were loaded without them, to those lost for a reason."""
     empty = {"reason": reason, "where": noted.where, "rows": 0, "lost_values": 0}
     record["left_out"].setdefault(reason, empty)[column] += noted.rows
 

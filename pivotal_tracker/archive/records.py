@@ -211,7 +211,7 @@ def table_for_record(record: Record) -> str:
 
 
 def _belongs_by_columns(record: Record) -> str:
-    """The one table that alone has some of the attributes, and has at least half of them."""
+    """Return the one table that alone has some of the attributes, and has at least half of them."""
     attributes = record.keys()
     fitting = [
         table
@@ -224,7 +224,7 @@ def _belongs_by_columns(record: Record) -> str:
 
 
 def _belongs_by_children(record: Record) -> str:
-    """The table of a record to whose id the records inside it refer."""
+    """Return the table of a record to whose id the records inside it refer."""
     number = record.get("id")
     if number is None:
         return ""
@@ -237,12 +237,12 @@ def _belongs_by_children(record: Record) -> str:
 
 
 def release_of(story: Record) -> Record:
-    """The release that a story of type `release` is, as far as the story tells."""
+    """Return the release that a story of type `release` is, as far as the story tells."""
     return {"kind": "release", **{name: story[name] for name in _OF_A_RELEASE if name in story}}
 
 
 def whole_number(value: Any) -> int | None:
-    """An id, also where it was written as a text or a float; None for what can be none."""
+    """Return an id, also where it was written as a text or a float; None for what can be none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -253,7 +253,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def key_of(table: str, record: Record) -> Key | None:
-    """The key of a record whose ids are whole numbers; None where it has none."""
+    """Return the key of a record whose ids are whole numbers; None where it has none."""
     values: list[int | str] = []
     for name in KEYS.get(table, ("id",)):
         value = record.get(name)
@@ -265,14 +265,14 @@ def key_of(table: str, record: Record) -> Key | None:
 
 
 def rows_of(table: str, record: Record) -> Counter[str]:
-    """How many rows a record brings to its table and to those nested in it."""
+    """Return how many rows a record brings to its table and to those nested in it."""
     rows = Counter({table: 1})
     _count(LISTS.get(table, {}), record, rows)
     return rows
 
 
 def nested_rows_of(table: str, record: Record) -> Counter[str]:
-    """How many rows a part of a record brings to the tables nested in the record's."""
+    """Return how many rows a part of a record brings to the tables nested in the record's."""
     rows: Counter[str] = Counter()
     _count(LISTS.get(table, {}), record, rows)
     return rows

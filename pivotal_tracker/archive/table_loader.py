@@ -96,7 +96,7 @@ class ArchiveTableLoader:
     def add(
         self, key: Key, record: Record, found: ArchiveRecord, accounting: LoadAccounting
     ) -> None:
-        """Has a record wait until `decide`; one whose key waits already is rejected.
+        """Have a record wait until `decide`; one whose key waits already is rejected.
 
         Args:
             key: Its key.
@@ -156,7 +156,7 @@ class ArchiveTableLoader:
             reject(accounting, found, self.table, _came_before(found))
 
     def _count_loaded(self, loaded: Iterable[ArchiveRecord], accounting: LoadAccounting) -> None:
-        """Counts the rows of records, which mostly come from one file."""
+        """Count the rows of records, which mostly come from one file."""
         by_source: defaultdict[str, list[Record]] = defaultdict(list)
         for found in loaded:
             if found.elsewhere:
@@ -205,7 +205,7 @@ class ArchiveTableLoader:
         return {key: existing[key] for key in waiting.keys() & existing.keys()}
 
     def _ties(self, waiting: dict[Key, Any], existing: dict[Key, _ExistingRow]) -> list[Key]:
-        """The keys of rows from other files that are as new as the record that waits."""
+        """Return the keys of rows from other files that are as new as the record that waits."""
         return [
             key
             for key, row in existing.items()
@@ -215,7 +215,7 @@ class ArchiveTableLoader:
         ]
 
     def _known_there(self, keys: list[Key]) -> Counter[Key]:
-        """How many values the rows of these keys and those nested in them have."""
+        """Return how many values the rows of these keys and those nested in them have."""
         known = Counter[Key]()
         if not keys:
             return known
@@ -230,7 +230,7 @@ class ArchiveTableLoader:
 
 
 def reject(accounting: LoadAccounting, found: ArchiveRecord, table: Table, reason: str) -> None:
-    """Counts a record, and the rows nested in it, as left out."""
+    """Count a record, and the rows nested in it, as left out."""
     found.is_rejected = True
     for source, name, rows in found.by_source(count_rows(table, [found.record])):
         accounting.leave_out(source, name, reason, name_of(found.record), rows)
@@ -241,7 +241,7 @@ def _came_before(found: ArchiveRecord) -> str:
 
 
 def name_of(record: Record) -> str:
-    """What a person would look for a record by."""
+    """Return what a person would look for a record by."""
     names = (f"{n} {record[n]}" for n in ("id", "guid", "number", "name") if n in record)
     return next(names, "")[:100]
 

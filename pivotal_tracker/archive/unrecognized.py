@@ -49,7 +49,7 @@ def refusal(files: Files) -> str:
 
 
 def why_unknown(file: File) -> str:
-    """What a file seems to be that no format claims."""
+    """Return what a file seems to be that no format claims."""
     try:
         if is_sqlite(file):
             return _database(file)
@@ -64,7 +64,7 @@ def why_unknown(file: File) -> str:
 
 
 def _database(file: File) -> str:
-    """The tables of a database that another program made."""
+    """Return the tables of a database that another program made."""
     try:
         with opened(file) as database:
             names = sorted(name for name in database.names if not name.startswith("sqlite_"))

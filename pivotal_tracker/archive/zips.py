@@ -48,18 +48,18 @@ _LITTER = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$
 
 
 def is_os_metadata(name: str) -> bool:
-    """Whether a name is of the notes that a desktop leaves in folders and ZIPs."""
+    """Check whether a name is of the notes that a desktop leaves in folders and ZIPs."""
     return _LITTER.search(name) is not None
 
 
 def is_zip(file: File) -> bool:
-    """Whether a file begins as a ZIP does, whole or not."""
+    """Check whether a file begins as a ZIP does, whole or not."""
     with file.open() as stream:
         return stream.read(4) in (b"PK\3\4", _END)
 
 
 def open_zip(file: File, label: str = "") -> Files | None:
-    """Lists what is in a ZIP; one that lies in another ZIP is unpacked to a temporary file.
+    """List what is in a ZIP; one that lies in another ZIP is unpacked to a temporary file.
 
     Args:
         file: The ZIP.
@@ -93,7 +93,7 @@ def open_zip(file: File, label: str = "") -> Files | None:
 
 
 def _unpacked(file: File) -> IO[bytes]:
-    """A ZIP that lies in another one, as a file that is gone when it is closed."""
+    """Return a ZIP that lies in another one, as a file that is gone when it is closed."""
     if file.size > MAX_BYTES_OF_AN_INNER_ZIP:
         raise ArchiveError(
             f"{file.name} is a ZIP in a ZIP, of {file.size / 2**30:,.1f} GB; at most "
@@ -106,7 +106,7 @@ def _unpacked(file: File) -> IO[bytes]:
 
 
 def open_checked(file: Path | IO[bytes], called: str, most_bytes: int) -> zipfile.ZipFile:
-    """Opens a ZIP that is whole, and no bomb.
+    """Open a ZIP that is whole, and no bomb.
 
     Args:
         file: Where it lies, or its bytes.

@@ -183,7 +183,7 @@ def _story_answers(
 
 
 def _count_stories(client: TrackerClient, project_id: int) -> tuple[int | None, int]:
-    """The total that the server gives, if any, and the number of stories of a project."""
+    """Return the total that the server gives, if any, and the number of stories of a project."""
     endpoint = replace(STORY_IDS, limit=MAX_PAGE_SIZE)
     ids: set[Any] = set()
     offset: int | None = 0
@@ -201,7 +201,7 @@ def _count_stories(client: TrackerClient, project_id: int) -> tuple[int | None, 
 def _first_stories(
     client: TrackerClient, projects: Sequence[Record]
 ) -> Iterator[tuple[int, Record]]:
-    """One story of each project that has some, with all that is requested of it."""
+    """Yield one story of each project that has some, with all that is requested of it."""
     endpoint = replace(PROJECT_ENDPOINTS["stories"], limit=1)
     for project in projects:
         with contextlib.suppress(UnreadableError):
@@ -211,7 +211,7 @@ def _first_stories(
 
 
 def _estimates(workload: Workload, rate: float | None, seconds: float) -> list[str]:
-    """How long a first and a later run take."""
+    """Return how long a first and a later run take."""
     at = f"at {rate:g} requests per second" if rate else "at the pace of this check"
     rate = rate or rate_without_limit(seconds)
     rows = {"First run": workload.first_run, "Later run": workload.later_run}
@@ -222,7 +222,7 @@ def _estimates(workload: Workload, rate: float | None, seconds: float) -> list[s
 
 
 def check_archives(paths: Sequence[str]) -> Findings:
-    """Recognises files and folders without reading them through.
+    """Recognize files and folders without reading them through.
 
     Args:
         paths: As `pivotal_tracker_archive` takes them.
@@ -263,7 +263,7 @@ def _account_wide(client: TrackerClient) -> Iterator[tuple[str, str]]:
 
 
 def _answer(client: TrackerClient, endpoint: Endpoint, of_id: int = 0, story_id: int = 0) -> str:
-    """What the server answers to a request for one row of an endpoint."""
+    """Return what the server answers to a request for one row of an endpoint."""
     one_row = replace(endpoint, limit=endpoint.limit and 1)
     params = {"ids": str(story_id)} if endpoint is STORIES_BY_ID else None
     try:

@@ -93,7 +93,7 @@ def reason(error: BaseException) -> str:
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """The error and what caused it, outermost first."""
+    """Yield the error and what caused it, outermost first."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -128,7 +128,7 @@ def _missing_setting(error: ConfigFieldMissingException) -> str:
 
 
 def _missing_fields(error: ConfigFieldMissingException) -> Iterator[str]:
-    """The settings that were looked for in vain; of credentials, which part of them."""
+    """Yield the settings that were looked for in vain; of credentials, which part of them."""
     for field, traces in error.traces.items():
         inner = dict.fromkeys(
             name for trace in traces if isinstance(trace, LookupTraces) for name in trace.traces
@@ -148,5 +148,5 @@ def _last_line(error: BaseException) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A text on one line that every terminal can show."""
+    """Return a text on one line that every terminal can show."""
     return " ".join(text.encode("utf-8", "backslashreplace").decode().split())

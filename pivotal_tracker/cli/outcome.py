@@ -61,7 +61,7 @@ _COUNTERS = ("counts", "rows", "written")
 
 
 def _joined(first: Noted, later: Noted) -> Noted:
-    """What a resource noted in one part and in a later one: counters are added."""
+    """Return what a resource noted in one part and in a later one: counters are added."""
     joined = {**later, **first}
     for name in first.keys() & later.keys():
         one, other = first[name], later[name]
@@ -262,7 +262,7 @@ class Outcome:
         return {name: each[what] for name, each in self.noted.items() if what in each}
 
     def as_json(self) -> dict[str, Any]:
-        """The summary for programs."""
+        """Return the summary for programs."""
         counts, written, records = self.counts, self.written, self.records
         return {
             "place": self.place,

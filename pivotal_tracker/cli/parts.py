@@ -38,7 +38,7 @@ def load_remaining_parts(
 
 
 def _pending_stories(trace: PipelineTrace) -> dict[int, int]:
-    """How many stories are left of each project, those with none left out."""
+    """Return how many stories are left of each project, those with none left out."""
     pending = metrics_by_resource([trace]).get("stories", {}).get("pending", {})
     return {int(project): number for project, number in pending.items() if number}
 

@@ -252,7 +252,7 @@ def can_never_load(error: PipelineStepFailed) -> bool:
 
 
 def _appended_tables(schema: Schema) -> list[str]:
-    """The tables of a first load, to which rows are appended."""
+    """Return the tables of a first load, to which rows are appended."""
     return [
         name
         for name, table in schema.tables.items()

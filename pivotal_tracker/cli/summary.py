@@ -354,7 +354,7 @@ def _views(outcome: Outcome) -> list[str]:
 
 
 def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
-    """Where the data is now, and what to type to look at it."""
+    """Return where the data is now, and what to type to look at it."""
     client = pipeline.destination_client()
     dataset = pipeline.dataset_name
     file = Path(str(getattr(client.config.credentials, "database", "")))
@@ -377,7 +377,7 @@ def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
 
 
 def _place(config: DestinationClientConfiguration) -> str:
-    """A destination's server, folder or project, without names and passwords of users."""
+    """Return a destination's server, folder or project, without names and passwords of users."""
     if isinstance(config.credentials, ConnectionStringCredentials):
         url = config.credentials.to_url()
         place = type(url).create(

@@ -25,7 +25,7 @@ _PROBLEMS = (
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether to write colours: on a terminal, unless `NO_COLOR` is set (no-color.org)."""
+    """Check whether to write colours: on a terminal, unless `NO_COLOR` is set (no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

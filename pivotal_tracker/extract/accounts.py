@@ -36,7 +36,7 @@ class _List:
 
 
 def read_workspaces(run: Run) -> Records:
-    """What the resource `workspaces` yields."""
+    """Yield what the resource `workspaces` yields."""
     metrics = dlt.current.resource_metrics()
 
     def read() -> _List | None:
@@ -51,7 +51,7 @@ def read_workspaces(run: Run) -> Records:
 
 
 def read_accounts(run: Run) -> Records:
-    """What the resource `accounts` yields."""
+    """Yield what the resource `accounts` yields."""
     metrics = dlt.current.resource_metrics()
 
     def read() -> _List | None:
@@ -66,7 +66,7 @@ def read_accounts(run: Run) -> Records:
 
 
 def read_account_memberships(run: Run) -> Records:
-    """What the resource `account_memberships` yields for all accounts."""
+    """Yield what the resource `account_memberships` yields for all accounts."""
     metrics = dlt.current.resource_metrics()
     table = run.table("account_memberships")
 
@@ -132,7 +132,7 @@ def _remember_support(run: Run, table: str, metrics: dict[str, Any], *, is_read:
 def read_list(
     client: TrackerClient, endpoint: Endpoint, metrics: dict[str, Any], account_id: int = 0
 ) -> list[Record] | None:
-    """A list, or None with a word in the metrics: a plain member may not read an account."""
+    """Return a list, or None with a word in the metrics: a plain member may not read an account."""
     record_client_stats(client, metrics)
     try:
         page = client.page(endpoint, id=account_id)
@@ -149,7 +149,7 @@ def read_list(
 
 
 def _whole_list(run: Run, resource: str, read: Callable[[], _List | None]) -> Records:
-    """What a resource yields for a list that is read whole and compared with what was loaded.
+    """Yield what a resource yields for a list that is read whole and compared with what was loaded.
 
     A list that is suddenly empty, or lost most of its rows, is read again; if it stays so, its rows
     are kept.
@@ -181,7 +181,7 @@ def _whole_list(run: Run, resource: str, read: Callable[[], _List | None]) -> Re
 
 
 def _missing(table: Table, existing: Set[Key], listed: _List) -> set[Key]:
-    """The rows that the list lacks; none if one of its records may be any of them."""
+    """Return the rows that the list lacks; none if one of its records may be any of them."""
     keys = {record_key(table, record) for record in listed.records}
     return set() if None in keys else {*existing} - keys - {*listed.unread}
 

@@ -21,7 +21,7 @@ class ActivityFeed:
         self._lock = threading.Lock()
 
     def since(self, project_id: int, version: int) -> list[Record] | None:
-        """A project's activity since a version, the oldest first.
+        """Return a project's activity since a version, the oldest first.
 
         Returns:
             None where that cannot be told: the feed does not reach back so far, the server does not
@@ -36,7 +36,7 @@ class ActivityFeed:
             return self._read[key]
 
     def known(self, project_id: int) -> list[Record]:
-        """What has been read of a project's activity so far."""
+        """Return what has been read of a project's activity so far."""
         return [
             activity
             for (read_id, _), activities in list(self._read.items())

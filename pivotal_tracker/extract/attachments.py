@@ -86,7 +86,7 @@ def _held(run: Run) -> Iterator[Record]:
 
 
 def _is_there(path: Path, row: Record) -> bool:
-    """Whether a file lies where an earlier run has put it, as it did."""
+    """Check whether a file lies where an earlier run has put it, as it did."""
     return (
         row.get("path") == str(path) and path.is_file() and path.stat().st_size == row.get("size")
     )
@@ -115,7 +115,7 @@ def _take(run: Run, record: Record, files: dict[str, int]) -> Iterator[list[Reco
 
 
 def _download(client: TrackerClient, attachment: Record, path: Path) -> None:
-    """Brings a file from its address or, where that fails, from the one signed for its image.
+    """Bring a file from its address or, where that fails, from the one signed for its image.
 
     Raises:
         TrackerError: It cannot be had, or it is not the file that was described.
@@ -155,13 +155,13 @@ def _download_with_resume(
 
 
 def _resume_offset(part: Path, size: int | None) -> int:
-    """How many bytes an earlier try has left to go on from."""
+    """Return how many bytes an earlier try has left to go on from."""
     written = part.stat().st_size if part.is_file() and size is not None else 0
     return written if written < (size or 0) else 0
 
 
 def _can_resume(error: Exception, part: Path) -> bool:
-    """Whether the rest of a file may still come: not where what came was no part of it."""
+    """Check whether the rest of a file may still come: not where what came was no part of it."""
     return isinstance(error, requests.RequestException) or part.is_file()
 
 

@@ -19,16 +19,16 @@ class DailyReader(ProjectListReader):
     """A list that changes with the days too: read again when one has passed in the project."""
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
-        """All, if the project's settings changed, such as the day on which it starts."""
+        """Return all, if the project's settings changed, such as the day on which it starts."""
         touched = changes_from_activity(self.earlier_changes() or ())
         return set(missing) if touched.project else set()
 
     def needs_read(self) -> bool:
-        """Whether the project's version moved, or a day passed in its time zone."""
+        """Check whether the project's version moved, or a day passed in its time zone."""
         return super().needs_read() or self.before.get("day") != local_date(self.project)
 
     def next_state(self) -> State:
-        """The project's version, and the day."""
+        """Return the project's version, and the day."""
         return {**super().next_state(), "day": local_date(self.project)}
 
 
@@ -53,11 +53,11 @@ class IterationReader(DailyReader):
         return set(missing) if is_explained else set()
 
     def known(self) -> dict[Key, str]:
-        """What the destination holds of the iterations that are read."""
+        """Return what the destination holds of the iterations that are read."""
         return {key: row_id for key, row_id in super().known().items() if key[1] > self.start}
 
     def next_state(self) -> State:
-        """The number of the iteration that is current, with what a daily list remembers."""
+        """Return the number of the iteration that is current, with what a daily list remembers."""
         return {**super().next_state(), "current": self.project.get("current_iteration_number")}
 
     def records(self, page: Page) -> list[Record]:
@@ -71,7 +71,7 @@ class IterationReader(DailyReader):
         yield from self.skip()
 
     def _first_touched(self, touched: ChangeSet) -> int:
-        """The number of the first iteration to read."""
+        """Return the number of the first iteration to read."""
         current, now = self.before.get("current"), self.project.get("current_iteration_number")
         if not current or not now or touched.everything or touched.project:
             return 1

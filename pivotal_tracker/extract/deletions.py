@@ -95,6 +95,6 @@ LISTS = dict.fromkeys(PROJECT_ENDPOINTS, True) | dict.fromkeys(ACCOUNT_LISTS, Fa
 def explained_by(
     table: Table, missing: Collection[Any], deletions: Iterable[dict[str, Any]]
 ) -> set[Any]:
-    """The missing keys that activity says were deleted or moved."""
+    """Return the missing keys that activity says were deleted or moved."""
     gone = {deletion["id"] for deletion in deletions if deletion["kind"] == table.kind}
     return gone.intersection(missing)

@@ -61,7 +61,7 @@ class ProjectListReader:
         return True
 
     def needs_read(self) -> bool:
-        """Whether there is anything to read, as far as the project's version tells."""
+        """Check whether there is anything to read, as far as the project's version tells."""
         version = self.project.get("version")
         return version is None or self.before.get("version") != version or self.is_accepted
 
@@ -70,7 +70,7 @@ class ProjectListReader:
         return self.process_page(self.read(self.start))
 
     def known(self) -> dict[Key, str]:
-        """What the destination holds of this list."""
+        """Return what the destination holds of this list."""
         return self.reading.known.of(self.project_id)
 
     def mark_missing(self, keys: Iterable[Key]) -> None:
@@ -78,14 +78,14 @@ class ProjectListReader:
         self.reading.mark_missing(self.project_id, keys)
 
     def completed(self) -> Iterator[Any]:
-        """What follows when all pages are read."""
+        """Yield what follows when all pages are read."""
         yield from self.settle()
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Have the next run read records again, by their keys, that could not be written."""
 
     def next_state(self) -> State:
-        """What is remembered of the list until the next run."""
+        """Return what is remembered of the list until the next run."""
         return {"version": self.project.get("version")}
 
     # what all have in common
@@ -145,14 +145,14 @@ class ProjectListReader:
         )
 
     def earlier_changes(self) -> list[Record] | None:
-        """The activity since the list was last read completely, also in a full refresh."""
+        """Return the activity since the list was last read completely, also in a full refresh."""
         version = self.before.get("version") or self.before.get("read_version")
         if version is None or not self.reading.compares:
             return None
         return self.reading.run.feeds.since(self.project_id, version)
 
     def unexplained(self, missing: Collection[Key]) -> list[Key]:
-        """The missing keys that may not be deleted: empty unless the list is doubtful."""
+        """Return the missing keys that may not be deleted: empty unless the list is doubtful."""
         listed, existing = len(self.own), len(self.existing)
         if self.is_accepted or not is_doubtful(existing, listed, len(missing)):
             return []
@@ -198,7 +198,7 @@ class ProjectListReader:
         record_kept(state, self.reading.metrics, self.project_id, len(keys))
 
     def missing(self) -> list[Key]:
-        """The keys in the destination that this list does not have (any more)."""
+        """Return the keys in the destination that this list does not have (any more)."""
         return [key for key in self.existing if key not in self.own]
 
     def settle(self) -> Iterator[Any]:
@@ -239,7 +239,7 @@ class ProjectListReader:
         }
 
     def read(self, offset: int) -> Page | None:
-        """The page, or None where it cannot be had, which the metrics then say."""
+        """Return the page, or None where it cannot be had, which the metrics then say."""
         reading = self.reading
         if "not_offered" in reading.metrics:
             return None
@@ -317,7 +317,7 @@ class ProjectListReader:
         self.on_new_records(fresh, existing)
 
     def normalize_records(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Records in Tracker's words, each with its project."""
+        """Record in Tracker's words, each with its project."""
         return ({"project_id": self.project_id, **from_litetracker(r)} for r in records)
 
     def on_new_records(self, records: list[Record], existing: Container[Key]) -> None:
@@ -330,14 +330,14 @@ class ProjectListReader:
         self.reading.run.collect_people(self.reading.name, records)
 
     def records(self, page: Page) -> list[Record]:
-        """The records of a page."""
+        """Return the records of a page."""
         records = self.client.records(page)
         if len(records) == 1 and records[0].get("kind") == "daily_history_container":
             return expand_daily_history(records[0])
         return records
 
     def _records_of(self, page: Page) -> list[Record]:
-        """The records of a page that was read; none where the list has ended before it."""
+        """Return the records of a page that was read; none where the list has ended before it."""
         try:
             records = self.records(page)
             self._unusable += len(self.client.rejected.get(page.path, ()))
@@ -366,7 +366,7 @@ class ProjectListReader:
         return not records or not has_new
 
     def _has_new_keys(self, records: list[Record]) -> bool:
-        """Whether any of the records has not been in a page before."""
+        """Check whether any of the records has not been in a page before."""
         names = self.reading.table.key
         keys = {tuple(str(record.get(name)) for name in names) for record in records}
         is_new = not keys <= self._seen_keys

@@ -22,7 +22,7 @@ _NOT_SEEN = "_not_seen_since"
 
 
 def listed_projects(client: TrackerClient) -> list[Record]:
-    """The projects that the server lists, in Tracker's words.
+    """Return the projects that the server lists, in Tracker's words.
 
     Raises:
         TrackerError: It lists none, so that there is nothing that could be read of it.
@@ -53,7 +53,7 @@ def _shown(value: Any) -> str:
 def project_list(
     client: TrackerClient, project_ids: Sequence[int] | None, shard: Shard, metrics: dict[str, Any]
 ) -> tuple[list[Record], set[int]]:
-    """The projects that the token sees, or those asked for, as far as they are of a shard.
+    """Return the projects that the token sees, or those asked for, as far as they are of a shard.
 
     Args:
         client: The server.
@@ -82,7 +82,7 @@ def project_list(
 
 
 def project_records(run: Run, projects: list[Record]) -> Iterator[Any]:
-    """What the resource `projects` yields.
+    """Yield what the resource `projects` yields.
 
     Args:
         run: The run.

@@ -107,7 +107,7 @@ class RecentActivity:
         )
 
     def _since(self, project_id: int, start: datetime | None) -> list[Record] | None:
-        """The activities since a time; None if they cannot be read, or are too many."""
+        """Return the activities since a time; None if they cannot be read, or are too many."""
         read_from, activities = self._read.get(project_id, (None, None))
         is_read = project_id in self._read and (
             read_from is None or (start is not None and read_from <= start)
@@ -149,7 +149,7 @@ class RecentActivity:
         return page
 
     def _pages(self, project_id: int, params: Mapping[str, str]) -> Iterator[list[Record]]:
-        """The pages of a project's feed, without activities that an earlier page had."""
+        """Yield the pages of a project's feed, without activities that an earlier page had."""
         guids: set[Any] = set()
         offset: int | None = 0
         while offset is not None:
@@ -164,7 +164,7 @@ class RecentActivity:
     def _page(
         self, project_id: int, offset: int, params: Mapping[str, str]
     ) -> tuple[list[Record], int | None]:
-        """The records of a page, and where the next one begins."""
+        """Return the records of a page, and where the next one begins."""
         if not self.is_supported:
             raise EndpointNotSupportedError("The server has no activity.")
         try:
@@ -181,7 +181,7 @@ def _parsed(time: str) -> datetime:
 
 
 def _is_past(time: Any) -> bool:
-    """Whether a value is a time that has been, wherever the server's clock is."""
+    """Check whether a value is a time that has been, wherever the server's clock is."""
     return is_iso_timestamp(time) and _parsed(time) < datetime.now(UTC) + timedelta(days=1)
 
 

@@ -13,5 +13,5 @@ class ReleaseReader(ProjectListReader):
     """The releases of a project: those of its stories that are of that type."""
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
-        """Those that activity names as stories or releases."""
+        """Return those that activity names as stories or releases."""
         return changes_from_activity(self.earlier_changes() or ()).stories.intersection(missing)

@@ -82,7 +82,7 @@ class Run(Extraction):
         self._deleted: list[Record] = []
 
     def _server_state(self, base_url: str) -> dict[str, Any]:
-        """What dlt keeps of a server from run to run; nothing outside of a load."""
+        """Return what dlt keeps of a server from run to run; nothing outside of a load."""
         if self.load_id is None:
             return {}
         servers: dict[str, Any] = dlt.current.source_state().setdefault("servers", {})

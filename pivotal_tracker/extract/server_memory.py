@@ -41,7 +41,7 @@ class ServerMemory:
         self._add(_UNSUPPORTED, name, reason)
 
     def refused_fields(self) -> dict[str, set[str]]:
-        """The fields not to request, by the path of their endpoint."""
+        """Return the fields not to request, by the path of their endpoint."""
         return {path: set(entry["value"]) for path, entry in self._state.get(_FIELDS, {}).items()}
 
     def add_refused_fields(self, path: str, fields: Iterable[str]) -> None:

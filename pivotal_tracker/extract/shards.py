@@ -23,7 +23,7 @@ class Shard:
 
     @classmethod
     def parsed(cls, text: str) -> Shard:
-        """The shard that `2/5` means; that of all projects for an empty text.
+        """Return the shard that `2/5` means; that of all projects for an empty text.
 
         Raises:
             TrackerError: It means none.

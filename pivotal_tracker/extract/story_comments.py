@@ -43,7 +43,7 @@ class StoryComments:
         self._failures = 0
 
     def are_missing(self, story: Record) -> bool:
-        """Whether a story came without its comments, and it is worth asking for them."""
+        """Check whether a story came without its comments, and it is worth asking for them."""
         return self._asks and "comments" not in story and isinstance(story.get("id"), int)
 
     def reserve(self, number: int) -> int:
@@ -55,7 +55,7 @@ class StoryComments:
         return granted
 
     def added(self, stories: Iterable[Record], project_id: int) -> list[Record]:
-        """The stories, each with its comments as far as they can be had.
+        """Return the stories, each with its comments as far as they can be had.
 
         Args:
             stories: As the server gives them.

@@ -121,7 +121,7 @@ class StoryReader(ProjectListReader):
         return set()
 
     def next_state(self) -> State:
-        """The project's version, and when the last of its stories was updated."""
+        """Return the project's version, and when the last of its stories was updated."""
         return {**super().next_state(), "until": self._until}
 
     def unexplained(self, missing: Collection[Key]) -> list[Key]:
@@ -140,7 +140,7 @@ class StoryReader(ProjectListReader):
         yield from self.reading.write()
 
     def _confirmed(self, missing: Collection[Key]) -> set[Key]:
-        """Those of the missing stories that are deleted or moved for sure."""
+        """Return those of the missing stories that are deleted or moved for sure."""
         if self.is_accepted:
             return set(missing)
         return {key for key in missing if key in self._not_found} | self.explained(missing)
@@ -160,7 +160,7 @@ class StoryReader(ProjectListReader):
         yield from self.skip()
 
     def _updated(self) -> list[list[Record]] | None:
-        """The stories updated since the last run; None where the server does not tell."""
+        """Return the stories updated since the last run; None where the server does not tell."""
         if not self._until:
             return []
         since = datetime.fromisoformat(self._until) - OVERLAP
@@ -194,7 +194,7 @@ class StoryReader(ProjectListReader):
         yield from self.skip()
 
     def _story_ids_referencing(self, touched: ChangeSet) -> set[int]:
-        """The stories that show the name of a label or a review type that was touched."""
+        """Return the stories that show the name of a label or a review type that was touched."""
         loaded, name = self.reading.run.loaded, self.reading.table.name
         labelled = loaded.rows(f"{name}__labels", ["story_id"], "id", touched.labels)
         reviewed = loaded.rows(
@@ -287,7 +287,7 @@ class StoryReader(ProjectListReader):
         return self.own if self._reads_all else self._scan_ids()[0]
 
     def _moved_to_other_shard(self, ids: Iterable[int]) -> set[Key]:
-        """The ids of those that are in a project of another shard now."""
+        """Return the ids of those that are in a project of another shard now."""
         run = self.reading.run
         deletions = deletions_from_activity(run.feeds.known(self.project_id))
         deleted = {d["id"] for d in deletions if d["kind"] == "story" and d["change"] == "deleted"}
@@ -295,7 +295,7 @@ class StoryReader(ProjectListReader):
         return {s["id"] for s in stories if s.get("project_id") in run.other_shard_project_ids}
 
     def _fetch_any_project(self, story_id: int) -> list[Record]:
-        """A story in whichever project it is, if this token may see it there."""
+        """Return a story in whichever project it is, if this token may see it there."""
         try:
             return self.client.records(self.client.page(ANY_STORY, story_id=story_id))
         except UnreadableError:
@@ -329,7 +329,7 @@ class StoryReader(ProjectListReader):
         return list(found.values())
 
     def _scan_ids(self) -> tuple[set[int], bool]:
-        """The ids of all stories, and whether the project stayed as it was meanwhile."""
+        """Return the ids of all stories, and whether the project stayed as it was meanwhile."""
         ids: set[int] = set()
         versions: set[int | None] = set()
         offset: int | None = 0

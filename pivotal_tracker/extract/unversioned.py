@@ -62,7 +62,7 @@ class UnversionedList(ProjectListReader):
         yield from self.reading.end_one()
 
     def news(self) -> News:
-        """The activity since the list was last read."""
+        """Return the activity since the list was last read."""
         if self._news is None:
             run = self.reading.run
             cursor = _cursor(self.before)
@@ -71,7 +71,7 @@ class UnversionedList(ProjectListReader):
         return self._news
 
     def next_state(self) -> State:
-        """How far activity was read, and on which day the list."""
+        """Return how far activity was read, and on which day the list."""
         cursor = self._news.cursor if self._news else None
         return {
             **super().next_state(),
@@ -90,7 +90,7 @@ class UnversionedList(ProjectListReader):
         return is_recent and self._is_of_today()
 
     def _is_of_today(self) -> bool:
-        """Whether no day has passed on which the list depends."""
+        """Check whether no day has passed on which the list depends."""
         return True
 
 
@@ -134,7 +134,7 @@ class UnversionedActivity(UnversionedList, ActivityReader):
         super().take(activities)
 
     def next_state(self) -> State:
-        """The cursor: behind what was read."""
+        """Return the cursor: behind what was read."""
         news = self._news
         cursor = news.cursor if news and news.is_complete and news.cursor else self._cursor
         return {**super().next_state(), "activity": dict(cursor.seen)}
@@ -247,7 +247,7 @@ class UnversionedStories(StoryReader):
         return self.is_first and self.pages > 2 and not self._deferred
 
     def unlisted(self) -> set[Key]:
-        """The stories that activity names and the list does not have."""
+        """Return the stories that activity names and the list does not have."""
         return set() if self._news is None else self._named - self.own - self._handled
 
     def settle(self) -> Iterator[Any]:
@@ -259,7 +259,7 @@ class UnversionedStories(StoryReader):
         yield from super().settle()
 
     def next_state(self) -> State:
-        """How far activity was read, and which stories' comments."""
+        """Return how far activity was read, and which stories' comments."""
         names = ("activity", "comments")
         own: State = {name: self.before[name] for name in names if name in self.before}
         return {**super().next_state(), **own}
@@ -297,7 +297,7 @@ class UnversionedStories(StoryReader):
         yield from self.skip()
 
     def _is_due(self, story: Record) -> bool:
-        """Whether the comments of a story are to be requested; if not, it stays as it is."""
+        """Check whether the comments of a story are to be requested; if not, it stays as it is."""
         story_id = story["id"]
         self.own.add(story_id)
         if story_id in self._handled:
@@ -362,13 +362,13 @@ class UnversionedStories(StoryReader):
 
 
 def _cursor(state: State) -> Cursor | None:
-    """How far a feed was read, as a list remembers it; None if it never was."""
+    """Return how far a feed was read, as a list remembers it; None if it never was."""
     seen = state.get("activity")
     return None if seen is None else Cursor(seen)
 
 
 def _fingerprint(story: Record) -> bytes:
-    """The fingerprint of a story; empty if it cannot have one."""
+    """Return the fingerprint of a story; empty if it cannot have one."""
     try:
         return fingerprint(story)
     except (TypeError, ValueError, RecursionError):

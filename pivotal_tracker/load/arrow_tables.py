@@ -138,13 +138,13 @@ def table_from_rows(
 
 
 def columns_of(table: Table, *, is_child: bool) -> dict[str, ColumnType]:
-    """The declared columns that Arrow has a type for, then dlt's own."""
+    """Return the declared columns that Arrow has a type for, then dlt's own."""
     declared = {name: kind for name, kind in table.columns.items() if kind != "json"}
     return {**declared, **(CHILD_KEY_COLUMNS if is_child else KEY_COLUMNS)}
 
 
 def required_columns(table: Table, root: Table) -> set[str]:
-    """The columns of a table that are never null: its key, its parent's, and dlt's own."""
+    """Return the columns of a table that are never null: its key, its parent's, and dlt's own."""
     parent_key = () if table is root else root.parent_key
     return {*table.key, *parent_key, *_REQUIRED_KEYS}
 
@@ -167,7 +167,7 @@ def _shape_of(table: Table) -> _Shape:
 def _page_type(
     shape: _Shape, records: Sequence[dict[str, Any]], left_out: frozenset[str] = frozenset()
 ) -> pa.DataType:
-    """The Arrow type of a page, without the attributes that no record has.
+    """Return the Arrow type of a page, without the attributes that no record has.
 
     Those would cost as much time as the others.
 
@@ -209,12 +209,12 @@ def _page_type(
 
 
 def child_value_type(child: Table) -> pa.DataType:
-    """The Arrow type of the values of a plain list such as `owner_ids`."""
+    """Return the Arrow type of the values of a plain list such as `owner_ids`."""
     return _WIRE_TYPES[child.columns["value"]]
 
 
 def _leaves(struct: pa.StructArray, shape: _Shape, prefix: str = "") -> dict[str, pa.Array]:
-    """The values in a struct by column name, those of nested objects included."""
+    """Return the values in a struct by column name, those of nested objects included."""
     leaves: dict[str, pa.Array] = {}
     # `flatten` makes the values of null structs null, which `field` does not
     for child, array in zip(struct.type, struct.flatten(), strict=True):
@@ -302,7 +302,7 @@ def _finish(
     is_child: bool,
     required: set[str],
 ) -> pa.Table:
-    """An Arrow table with all columns of a table in order, each in its own type."""
+    """Return an Arrow table with all columns of a table in order, each in its own type."""
     fields, columns = [], []
     for name, kind in columns_of(table, is_child=is_child).items():
         if name == "_dlt_load_id":

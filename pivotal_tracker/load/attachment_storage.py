@@ -20,7 +20,7 @@ class IncompleteFileError(TrackerError):
 
 
 def file_path(folder: Path, attachment: Record) -> Path:
-    """Where a file belongs: `<project>/<story>/<attachment id>-<safe name>` in the folder.
+    """Return where a file belongs: `<project>/<story>/<attachment id>-<safe name>` in the folder.
 
     Args:
         folder: Where all files go; nothing in an attachment's record leads out of it.
@@ -42,14 +42,14 @@ def _safe_name(name: str) -> str:
 
 
 def file_metadata(path: Path) -> Record:
-    """The columns that tell of a file on disk: `path`, `size` in bytes and `sha256`."""
+    """Return the columns that tell of a file on disk: `path`, `size` in bytes and `sha256`."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"path": str(path), "size": path.stat().st_size, "sha256": digest}
 
 
 def save(pieces: Iterator[bytes], path: Path, size: int | None, *, begin: int = 0) -> None:
-    """Writes a file beside its place, and puts it there once it is whole.
+    """Write a file beside its place, and puts it there once it is whole.
 
     Args:
         pieces: Its bytes.
@@ -80,5 +80,5 @@ def save(pieces: Iterator[bytes], path: Path, size: int | None, *, begin: int = 
 
 
 def partial_path(path: Path) -> Path:
-    """Where the bytes of a file lie until all of them are there."""
+    """Return where the bytes of a file lie until all of them are there."""
     return path.with_name(f"{path.name}.part")

@@ -45,7 +45,7 @@ def register_delta_tables(pipeline: dlt.Pipeline, sql_client: Any, schema: Schem
 def _datasets(
     pipeline: dlt.Pipeline, schema: Schema, names: Iterable[str]
 ) -> Iterable[tuple[str, Any]]:
-    """Each table as a dataset of Arrow, without those that are not there yet."""
+    """Yield each table as a dataset of Arrow, without those that are not there yet."""
     with pipeline._get_destination_clients(schema)[0] as client:
         assert isinstance(client, SupportsOpenTables)  # noqa: S101 - for the type checker
         for name in names:

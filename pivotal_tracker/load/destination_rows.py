@@ -59,7 +59,7 @@ class DestinationReader:
 
     @classmethod
     def nothing(cls) -> DestinationReader:
-        """A destination without tables, for resources that are read outside of a load."""
+        """Return a destination without tables, for resources that are read outside of a load."""
         loaded = cls.__new__(cls)
         loaded._dropped_by_refresh = frozenset()
         loaded._pipeline = None
@@ -70,7 +70,7 @@ class DestinationReader:
         return loaded
 
     def _columns_in(self, schema: Schema) -> dict[str, TTableSchemaColumns]:
-        """The columns of each table that earlier runs have made and that is to stay."""
+        """Return the columns of each table that earlier runs have made and that is to stay."""
         return {
             name: schema.get_table_columns(name)
             for name in schema.tables
@@ -102,7 +102,7 @@ class DestinationReader:
         return bool(stored and stored.get("_version_hash") == ours)
 
     def has(self, table: str) -> bool:
-        """Whether an earlier run has made a table."""
+        """Check whether an earlier run has made a table."""
         return table in self._columns_of
 
     def has_table_family(self, table: Table) -> bool:
@@ -112,7 +112,7 @@ class DestinationReader:
         )
 
     def columns(self, table: str) -> list[str]:
-        """The columns of a table that earlier runs have made, dlt's own left out."""
+        """Return the columns of a table that earlier runs have made, dlt's own left out."""
         return self._columns_of.get(table, [])
 
     @cached_property
@@ -165,7 +165,7 @@ class DestinationReader:
         ]
 
     def _column_expression(self, table: str, column: str) -> str:
-        """What to ask for to get a column."""
+        """Return what to ask for to get a column."""
         if column == "_dlt_id":
             return self._row_id
         known = self.columns(table)
@@ -213,13 +213,13 @@ class DestinationReader:
                     self._disconnect()
 
     def _quoted(self, column: str) -> str:
-        """A column's name as the destination takes it, whatever words it has for itself."""
+        """Return a column's name as the destination takes it, whatever words it has for itself."""
         with self._lock:
             name: str = self._connected().escape_column_name(column)
             return name
 
     def _connected(self) -> Any:
-        """The connection for all queries: to make one costs more than most of them."""
+        """Return the connection for all queries: to make one costs more than most of them."""
         if self._client is None:
             self._client = self._pipeline.sql_client()
             self._client.open_connection()
@@ -238,7 +238,7 @@ class DestinationReader:
             self._client = None
 
     def row_ids(self, table: Table, column: str = "", values: Iterable[Any] = ()) -> dict[Key, str]:
-        """The `_dlt_id` of rows, which tells what they hold, by their key.
+        """Return the `_dlt_id` of rows, which tells what they hold, by their key.
 
         Args:
             table: The table.
@@ -249,7 +249,7 @@ class DestinationReader:
         return {key_of(row[:-1]): row[-1] for row in rows}
 
     def archive_keys(self, table: Table) -> set[Key]:
-        """The keys of the rows that came from files, of which no server may know."""
+        """Return the keys of the rows that came from files, of which no server may know."""
         if not self.has(LOAD_REPORT.name):
             return set()
         rows = self.rows(table.name, [*table.key, "_source"])
@@ -284,7 +284,7 @@ class RowIdCache:
         self._cache: dict[int, dict[Key, str]] = {}
 
     def of(self, project_id: int) -> dict[Key, str]:
-        """Those of one project, once."""
+        """Return those of one project, once."""
         if project_id not in self._cache:
             self._fetch([project_id, *self._prefetch_ids(project_id)])
         self._pending_pages.pop(project_id, None)
@@ -295,7 +295,7 @@ class RowIdCache:
         return self._loaded.counts(self._table.name)
 
     def _prefetch_ids(self, project_id: int) -> list[int]:
-        """The next projects that may be held beside this one without filling the memory."""
+        """Return the next projects that may be held beside this one without filling the memory."""
         others = [
             one for one in self._pending_pages if one != project_id and one not in self._cache
         ]
@@ -325,7 +325,7 @@ _COERCIONS: dict[Any, Callable[[Any], Any]] = {"timestamp": _to_utc, "bool": boo
 
 
 def _schema_in_dataset(pipeline: Any) -> Schema | None:
-    """What another pipeline of the source, such as that of a shard, has left in the dataset.
+    """Return what another pipeline of the source, such as that of a shard, has left in the dataset.
 
     A dataset may be there without: made by hand, or filled by pipelines of other sources.
     """

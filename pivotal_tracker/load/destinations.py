@@ -140,7 +140,7 @@ def _capabilities_of(destination: Any) -> DestinationCapabilitiesContext:
 
 
 def bigquery_layout(table: Table) -> dict[str, Any]:
-    """The hints of `bigquery_adapter` for a table; none for other destinations.
+    """Return the hints of `bigquery_adapter` for a table; none for other destinations.
 
     Tables are clustered by project. A layout takes effect when BigQuery makes the table.
     """

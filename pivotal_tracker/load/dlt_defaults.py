@@ -30,7 +30,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def apply_dlt_defaults() -> None:
-    """Gives dlt the settings in `DEFAULTS`; the environment and dlt's files go before them."""
+    """Give dlt the settings in `DEFAULTS`; the environment and dlt's files go before them."""
     # among dlt's own, not as a provider beside them: dlt would look everything up there, too, which
     # took a sixth of a small load
     for section, settings in DEFAULTS.items():

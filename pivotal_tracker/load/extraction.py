@@ -73,7 +73,7 @@ class Extraction:
         return is_replaced(dlt.current.source().resources[resource])
 
     def writer(self, resource: str) -> TableWriter:
-        """The writer of a resource's tables, in a load."""
+        """Return the writer of a resource's tables, in a load."""
         if resource not in self._writers:
             if self.load_id is None:
                 raise TrackerError(f"{resource} has no tables outside of a load.")
@@ -88,7 +88,7 @@ class Extraction:
         return self._writers[resource]
 
     def table(self, resource: str) -> Table:
-        """A resource's table, by the name that it has in the destination."""
+        """Return a resource's table, by the name that it has in the destination."""
         return self._tables[resource] if self.load_id is None else self.writer(resource).table
 
     def compare_with(self, resource: str, row_ids: Mapping[Key, str]) -> None:
@@ -111,7 +111,7 @@ class Extraction:
         return records
 
     def people_records(self) -> list[Record]:
-        """Those who are new, or of whom more is known than the destination holds."""
+        """Return those who are new, or of whom more is known than the destination holds."""
         records = self.people.records(self.loaded)
         table = self.table("people")
         existing = self.loaded.row_ids(table, "id", {record["id"] for record in records})

@@ -23,7 +23,7 @@ _LISTS_AS_JSON: dict[str, Any] = {"x-normalizer": {"max_nesting": 0}}
 
 
 def root_hints(table: Table) -> dict[str, Any]:
-    """The hints of a resource's own table, as `apply_hints` takes them."""
+    """Return the hints of a resource's own table, as `apply_hints` takes them."""
     return {
         "write_disposition": _merge(table),
         "primary_key": table.key,
@@ -98,7 +98,7 @@ def add_child_hints(
 
 
 def row_changes_of(resource: DltResource) -> RowChanges:
-    """How the rows of a resource change, in the format that its table has or is to have.
+    """Return how the rows of a resource change, in the format that its table has or is to have.
 
     Raises:
         TrackerError: They could be updated, but not deleted.
@@ -127,12 +127,12 @@ def adapt_root_hints(resource: DltResource) -> RowChanges:
 
 
 def is_replaced(resource: DltResource) -> bool:
-    """Whether the user has the tables of a resource replaced in each run."""
+    """Check whether the user has the tables of a resource replaced in each run."""
     return _disposition(resource) == "replace"
 
 
 def loaded_table(resource: DltResource, table: Table) -> Table:
-    """The table with the name and the depth that the user has set for its resource."""
+    """Return the table with the name and the depth that the user has set for its resource."""
     name = resource.table_name
     if callable(name):
         raise TrackerError(
@@ -193,12 +193,12 @@ def _merge(table: Table, is_upserted: bool = False) -> TWriteDispositionConfig:
 
 
 def _is_shared(table: Table) -> bool:
-    """Whether runs that load side by side may write the same records of a table."""
+    """Check whether runs that load side by side may write the same records of a table."""
     return table.name in (PEOPLE.name, DELETED_RECORDS.name)
 
 
 def _columns(table: Table) -> dict[str, Any]:
-    """What dlt is told of columns beyond the types, which come with the Arrow tables."""
+    """Return what dlt is told of columns beyond the types, which come with the Arrow tables."""
     columns: dict[str, Any] = {name: {"data_type": "json"} for name in sorted(table.json_columns)}
     # dlt's own nested tables, of lists that nobody declared, are merged by it; not unique in one
     # load, as a record that replaces another is there twice for a moment
@@ -218,7 +218,7 @@ def _max_table_nesting(resource: DltResource) -> int | None:
 
 
 def _depth(root: Table, child: Table) -> int:
-    """How many lists deep a child table is: 1 for `stories__comments`."""
+    """Return how many lists deep a child table is: 1 for `stories__comments`."""
     return next(
         1 if nested is child else 1 + _depth(nested, child)
         for nested in root.nested.values()

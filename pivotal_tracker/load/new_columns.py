@@ -63,7 +63,7 @@ class NewColumns:
         return {**kept, UNDECLARED: {name: row[name] for name in sorted(beyond)}}
 
     def _admit_list(self, path: str, values: list[Any]) -> bool:
-        """Whether the tables that dlt would make of a list keep the limits."""
+        """Check whether the tables that dlt would make of a list keep the limits."""
         columns: dict[str, set[str]] = {}
         for name, column in _columns_of_list(path, values):
             columns.setdefault(name, set()).update({column} - {""})
@@ -77,7 +77,7 @@ class NewColumns:
         return True
 
     def _columns(self, name: str) -> set[str]:
-        """The attributes for which a table has columns."""
+        """Return the attributes for which a table has columns."""
         columns = self._schema.tables.get(name, {}).get("columns", {})
         return set(filter(None, map(_own_name, columns)))
 
@@ -106,6 +106,6 @@ def _columns_of_object(path: str, prefix: str, value: Row) -> Iterator[tuple[str
 
 
 def _own_name(column: str) -> str:
-    """The attribute that a column was made for; nothing for columns of dlt's own."""
+    """Return the attribute that a column was made for; nothing for columns of dlt's own."""
     name = column.partition(_VARIANT)[0]
     return "" if name in DLT_COLUMNS or name.startswith("_dlt_") else name

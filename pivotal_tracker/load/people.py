@@ -20,7 +20,7 @@ class People:
         self._by_id: dict[int, Record] = {}
 
     def collect(self, table: str, record: Record) -> None:
-        """Notes the people of a record.
+        """Record the people of a record.
 
         A membership tells all of a person, an activity the name, a story the id.
 
@@ -52,7 +52,7 @@ class People:
         )
 
     def records(self, loaded: DestinationReader) -> list[Record]:
-        """Those who are new, or of whom more is known than the destination holds.
+        """Return those who are new, or of whom more is known than the destination holds.
 
         Whom a file knew by name only (a negative id) is the same as the one person of that name
         who has an id; where two have it, nobody can say.
@@ -76,7 +76,7 @@ class People:
 
 
 def _merged(before: Record | None, seen: Record) -> Record:
-    """What is known of a person, after what this run was told."""
+    """Return what is known of a person, after what this run was told."""
     if before is None:
         return seen
     # what a file says is no newer than what is there
@@ -89,7 +89,7 @@ def _merged(before: Record | None, seen: Record) -> Record:
 
 
 def _join_by_name(people: dict[int, Record]) -> None:
-    """Says of those known by name only who they are, where just one person can be meant."""
+    """Say of those known by name only who they are, where just one person can be meant."""
     ids = defaultdict(set)
     for person_id, person in people.items():
         if person_id > 0 and "name" in person:

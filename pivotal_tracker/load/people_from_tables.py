@@ -37,7 +37,7 @@ _ONLY_IDS = {
 
 
 def refresh_people(pipeline: dlt.Pipeline) -> int:
-    """Brings the table `people` up to what the other tables tell of people.
+    """Bring the table `people` up to what the other tables tell of people.
 
     A run of a shard leaves `people` to this, once its rows are loaded: two runs that wrote the same
     person at once would leave two rows, or the one that says less. It looks again after each write,
@@ -79,7 +79,7 @@ def _resource(records: list[Record]) -> DltResource:
 
 
 def _lacking(loaded: DestinationReader) -> list[Record]:
-    """The people of whom `people` says less than other tables, or has more than one row."""
+    """Return the people of whom `people` says less than other tables, or has more than one row."""
     people = People()
     for table, (attribute, prefix) in _NAMED.items():
         declared = {**tables.PROJECT_TABLES, "account_memberships": tables.ACCOUNT_MEMBERSHIPS}

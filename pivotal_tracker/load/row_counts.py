@@ -43,7 +43,7 @@ class Difference:
 
 
 def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Difference]:
-    """The lists read whole of which the destination holds another number of rows.
+    """Return the lists read whole of which the destination holds another number of rows.
 
     Args:
         pipeline: The pipeline that has loaded them.

@@ -77,7 +77,7 @@ class RowBuilder:
             self._add_list(child, values, ids, record_id)
 
     def items(self) -> dict[str, list[Row]]:
-        """The rows by table as dlt's normalizer takes them, without tables that have none.
+        """Return the rows by table as dlt's normalizer takes them, without tables that have none.
 
         Raises:
             RejectedError: A part of a child row's key has a value that can be no key.
@@ -135,7 +135,7 @@ class RowBuilder:
 
 
 def inherited_ids(table: Table, record: Record) -> Row:
-    """The ids that a record's child rows carry, by their columns."""
+    """Return the ids that a record's child rows carry, by their columns."""
     return {column: record.get(name) for name, column in table.inherited_columns.items()}
 
 
@@ -185,7 +185,7 @@ def _fill_missing_keys(table: Table, rows: list[Row]) -> None:
 
 @cache
 def declared_names(table: Table) -> frozenset[str]:
-    """The names in rows of a table that are no new columns."""
+    """Return the names in rows of a table that are no new columns."""
     return frozenset({*table.columns, *table.nested, *DLT_COLUMNS, UNDECLARED})
 
 
@@ -227,7 +227,7 @@ def _coerce_row(table: Table, row: Row) -> Row:
 
 
 def _coerce_value(kind: ColumnType | None, value: Any) -> Any:
-    """The value for a column, undeclared if it has no type; integer times are milliseconds.
+    """Return the value for a column, undeclared if it has no type; integer times are milliseconds.
 
     Raises:
         ValueError: It is beyond what the column holds; so are the other two that Python has.
@@ -248,7 +248,7 @@ def _coerce_value(kind: ColumnType | None, value: Any) -> Any:
 
 
 def _coerced(kind: ColumnType, value: Any) -> Any:
-    """What dlt makes of a value of another type; None where it makes a column beside.
+    """Return what dlt makes of a value of another type; None where it makes a column beside.
 
     Raises:
         OverflowError: dlt fails for it.

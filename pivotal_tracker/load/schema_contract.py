@@ -57,14 +57,14 @@ class Contract:
     def of(
         cls, resource: DltResource, table: Table, loaded: DestinationReader, counts: Counter[str]
     ) -> Contract:
-        """The contract that is in force for a resource."""
+        """Return the contract that is in force for a resource."""
         schema = dlt.current.source_schema()
         computed = resource.compute_table_schema()
         mode = schema.resolve_contract_settings_for_table(table.name, computed)
         return cls(mode, table, loaded, counts)
 
     def admitted(self, records: Sequence[Record]) -> Iterator[Record]:
-        """The records that the contract lets in, without the values that it does not.
+        """Yield the records that the contract lets in, without the values that it does not.
 
         Raises:
             DataValidationError: The contract is `freeze`, and a record violates it.
@@ -107,7 +107,7 @@ class Contract:
         return True
 
     def _decide(self, entity: str, table: Table, column: str, value: Any) -> bool:
-        """Whether a value that violates the contract is loaded all the same."""
+        """Check whether a value that violates the contract is loaded all the same."""
         mode = cast(dict[str, TSchemaEvolutionMode], self._mode)[entity]
         if mode == "freeze":
             raise DataValidationError(
@@ -130,7 +130,7 @@ class Contract:
 
 
 def _is_of_type(kind: str, value: Any) -> bool:
-    """Whether dlt puts a value into a column of a type, not into one beside it."""
+    """Check whether dlt puts a value into a column of a type, not into one beside it."""
     try:
         coerce_value(cast(Any, kind), py_type_to_sc_type(type(value)), value)
     except (ValueError, TypeError, OverflowError):

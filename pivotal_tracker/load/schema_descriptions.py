@@ -37,7 +37,7 @@ def describe_tables(schema: Schema, root: Table, names: Mapping[str, str]) -> No
 
 
 def _described(table: Table, references: list[Reference]) -> TTableSchema:
-    """A part of a table's schema, which has nothing but descriptions and references."""
+    """Return a part of a table's schema, which has nothing but descriptions and references."""
     name = table.declared_name
     texts = {column: column_description(name, column) for column in table.columns}
     file_metadata: dict[str, Any] = {
@@ -54,7 +54,7 @@ def _described(table: Table, references: list[Reference]) -> TTableSchema:
 
 
 def _as_hints(references: list[Reference]) -> list[dict[str, Any]]:
-    """One hint for each referenced table: dlt keeps no more. Its label names all columns."""
+    """Return one hint for each referenced table: dlt keeps no more. Its label names all columns."""
     first: dict[str, Reference] = {}
     labels: dict[str, list[str]] = {}
     for reference in references:

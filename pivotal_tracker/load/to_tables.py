@@ -362,7 +362,7 @@ class TableWriter:
         return {name: record.get(name) for name in self.table.key}
 
     def _child_deletions(self, records: Sequence[Record], tables: Tables) -> dict[str, list[Row]]:
-        """Rows that delete the child rows of records that have none any more, by table.
+        """Return rows that delete the child rows of records that have none any more, by table.
 
         A record's child rows in the destination are replaced by its new ones; where there are no
         new ones, a row has to say that the old ones go.
@@ -407,7 +407,7 @@ class TableWriter:
         return deleting
 
     def _child_ids(self, child: Table, parents: set[tuple[Any, ...]]) -> set[str]:
-        """The `_dlt_id` of the child rows that records have in the destination."""
+        """Return the `_dlt_id` of the child rows that records have in the destination."""
         key = self.table.parent_key
         columns = (*key, "_dlt_parent_id", "_dlt_list_idx")
         ids = {parent[0] for parent in parents}
@@ -415,7 +415,7 @@ class TableWriter:
         return {f"{row[-2]}.{row[-1]}" for row in rows if row[:-2] in parents}
 
     def _lists_children(self, child: Table, record: Record) -> bool:
-        """Whether a record tells what rows of a child table it has: a deleted one has none.
+        """Check whether a record tells what rows of a child table it has: a deleted one has none.
 
         A server that leaves a list out has not said that it is empty.
         """
@@ -427,19 +427,19 @@ class TableWriter:
         return tuple(row.get(name) for name in self.table.parent_key)
 
     def _parents_in(self, rows: pa.Table | list[Row] | None) -> set[tuple[Any, ...]]:
-        """The records that rows of a child table belong to."""
+        """Return the records that rows of a child table belong to."""
         if rows is not None and not isinstance(rows, list):
             rows = rows.select(list(self.table.parent_key)).to_pylist()
         return {self._parent_of(row) for row in rows or ()}
 
     def _parents_there(self, child: Table, rows: list[Row]) -> set[tuple[Any, ...]]:
-        """The records that have child rows in the destination."""
+        """Return the records that have child rows in the destination."""
         key = self.table.parent_key
         ids = {row[key[0]] for row in rows}
         return set(self._loaded.rows(child.name, key, key[0], ids)) if ids else set()
 
     def _items(self, tables: Tables, deleting: dict[str, list[Row]]) -> list[Any]:
-        """What dlt gets for the rows of the tables, and for those that delete."""
+        """Return what dlt gets for the rows of the tables, and for those that delete."""
         items = []
         for member in self._members:
             rows, tombstones = tables.get(member.name), deleting.get(member.name, [])
@@ -465,7 +465,7 @@ class TableWriter:
         )
 
     def _marked_item(self, member: Table, rows: pa.Table | list[Row]) -> Any:
-        """Rows marked with their table, where it is not the resource's own."""
+        """Return rows marked with their table, where it is not the resource's own."""
         if not self._has_hints:
             self._has_hints = True
             if self._appends:
@@ -479,7 +479,7 @@ class TableWriter:
 
 
 def _with_undeclared(rows: list[Row], table_name: str) -> Any:
-    """Rows with the column of undeclared attributes, which no table has before it needs it.
+    """Return rows with the column of undeclared attributes, which no table has before it needs it.
 
     Args:
         rows: The rows.
@@ -493,7 +493,7 @@ def _with_undeclared(rows: list[Row], table_name: str) -> Any:
 
 
 def _paths_to_children(table: Table, path: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
-    """The attributes that lead to each child table, by its name."""
+    """Return the attributes that lead to each child table, by its name."""
     paths: dict[str, tuple[str, ...]] = {}
     for attribute, child in table.nested.items():
         paths[child.name] = (*path, attribute)
@@ -502,7 +502,7 @@ def _paths_to_children(table: Table, path: tuple[str, ...] = ()) -> dict[str, tu
 
 
 def _has_list_at(record: Record, path: Sequence[str]) -> bool:
-    """Whether a record has the list at a path, perhaps empty."""
+    """Check whether a record has the list at a path, perhaps empty."""
     attribute, *rest = path
     if attribute not in record:
         return False
@@ -513,26 +513,26 @@ def _has_list_at(record: Record, path: Sequence[str]) -> bool:
 
 
 def _row_ids(rows: pa.Table | list[Row] | None) -> set[str]:
-    """The `_dlt_id` of rows."""
+    """Return the `_dlt_id` of rows."""
     if rows is not None and not isinstance(rows, list):
         return set(rows.column("_dlt_id").to_pylist())
     return {row["_dlt_id"] for row in rows or ()}
 
 
 def _change(before: str | None, now: str) -> str:
-    """What became of a record, told by the hashes of its old and its new row."""
+    """Return what became of a record, told by the hashes of its old and its new row."""
     if before is None:
         return "new"
     return "unchanged" if before == now else "changed"
 
 
 def _no_parent(root: Table, child: Table) -> Row:
-    """The ids that child rows of no record carry."""
+    """Return the ids that child rows of no record carry."""
     return {name: _KEY_PLACEHOLDERS.get(child.columns[name], 0) for name in root.parent_key}
 
 
 def _deleting_row(table: Table, ids: Row, *, is_child: bool) -> Row:
-    """A row that takes those of its key, or of its parent, out of the destination."""
+    """Return a row that takes those of its key, or of its parent, out of the destination."""
     known = {column: value for column, value in ids.items() if value is not None}
     name = ":".join(str(value) for value in ids.values())
     row: Row = {name: _KEY_PLACEHOLDERS.get(table.columns.get(name, ""), 0) for name in table.key}

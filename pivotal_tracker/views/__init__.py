@@ -52,7 +52,7 @@ class Views:
 
 
 def create_views(pipeline: dlt.Pipeline) -> Views:
-    """Creates the views in the dataset of a pipeline that has run, and replaces outdated ones.
+    """Create the views in the dataset of a pipeline that has run, and replaces outdated ones.
 
     If all views are up to date, it only reads the database's catalog.
 
@@ -77,7 +77,7 @@ def create_views(pipeline: dlt.Pipeline) -> Views:
 
 
 def view_sql(name: str, client: SqlClientBase[Any]) -> str:
-    """The statement that creates or replaces a view, in a destination's dialect.
+    """Return the statement that creates or replaces a view, in a destination's dialect.
 
     Args:
         name: The view's name.
@@ -113,7 +113,7 @@ def _create_all(client: SqlClientBase[Any]) -> Views:
 def _create(
     client: SqlClientBase[Any], template: Template, former: str | None, missing: frozenset[str]
 ) -> str:
-    """Creates or replaces a view if need be; gives the reason why it cannot be."""
+    """Create or replaces a view if need be; gives the reason why it cannot be."""
     if former is not None and not _is_ours(template.name, former):
         return "something else has this name and was left alone"
     try:
@@ -143,7 +143,7 @@ def _helpers(template: Template) -> bool:
 
 
 def _is_ours(name: str, definition: str) -> bool:
-    """Whether the SQL of a view in the database is ours, or that of an earlier version."""
+    """Check whether the SQL of a view in the database is ours, or that of an earlier version."""
     if _STAMP.search(definition):
         return True
     word = _UNSTAMPED.get(name)
@@ -177,7 +177,7 @@ def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
 
 
 def _duckdb_sql(template: Template, client: SqlClientBase[Any]) -> str:
-    """The statement that creates or replaces a view in DuckDB: the text of its file."""
+    """Return the statement that creates or replaces a view in DuckDB: the text of its file."""
     helpers = inlined(template, _helpers)
     names = {helper.name for helper in helpers}
 
@@ -196,7 +196,7 @@ def _duckdb_sql(template: Template, client: SqlClientBase[Any]) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """The first line of the error that caused another one."""
+    """Return the first line of the error that caused another one."""
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
     return str(error).strip().split("\n", 1)[0][:200]

@@ -75,7 +75,7 @@ def write_comments(pipeline: dlt.Pipeline) -> int:
 
 
 def _described(schema: dlt.Schema) -> _Comments:
-    """The descriptions in dlt's schema."""
+    """Return the descriptions in dlt's schema."""
     described: _Comments = {}
     for name, table in schema.tables.items():
         if text := table.get("description"):
@@ -87,7 +87,7 @@ def _described(schema: dlt.Schema) -> _Comments:
 
 
 def _present(client: SqlClientBase[Any]) -> _Comments:
-    """The comments in the database, with None where a table or column has none."""
+    """Return the comments in the database, with None where a table or column has none."""
     dataset = client.make_qualified_table_name_path(None, quote=False)[-1]
     query = _QUERIES[str(client.capabilities.sqlglot_dialect)]
     rows = client.execute_sql(query, *[dataset] * query.count("%s")) or ()

@@ -20,7 +20,7 @@ from .sql_files import Template, inlined
 def translated(
     template: Template, client: SqlClientBase[Any], is_inlined: Callable[[Template], bool]
 ) -> exp.Select:
-    """A view's query with complete table names.
+    """Return a view's query with complete table names.
 
     Args:
         template: The view's.
@@ -39,7 +39,7 @@ def translated(
 
 
 def create_view_sql(template: Template, client: SqlClientBase[Any]) -> str:
-    """The statement that creates or replaces a view."""
+    """Return the statement that creates or replaces a view."""
     query = translated(template, client, lambda other: other.is_helper)
     # not around the query: not every database has recursive queries in a subquery
     query = _with_first(query, template.stamp, exp.select(exp.alias_("1", "one")))
@@ -48,7 +48,7 @@ def create_view_sql(template: Template, client: SqlClientBase[Any]) -> str:
 
 
 def to_sql(statement: exp.Expression, client: SqlClientBase[Any]) -> str:
-    """The statement in the destination's dialect."""
+    """Return the statement in the destination's dialect."""
     dialect = client.capabilities.sqlglot_dialect
     # its warnings are about the order of nulls in columns that have none
     return statement.sql(dialect, comments=False, unsupported_level=ErrorLevel.IGNORE)
@@ -71,7 +71,7 @@ def _with_complete_names(
 
 
 def _with_first(query: exp.Select, alias: str, part: exp.Select) -> exp.Select:
-    """The query with one more common table expression, before all others."""
+    """Return the query with one more common table expression, before all others."""
     first = exp.CTE(this=part, alias=exp.TableAlias(this=exp.to_identifier(alias)))
     own = next((node for node in query.iter_expressions() if isinstance(node, exp.With)), None)
     if own is None:

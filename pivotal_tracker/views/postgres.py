@@ -23,7 +23,7 @@ from .sql_files import Template
 
 
 def create_view(client: SqlClientBase[Any], template: Template, former: str | None) -> None:
-    """Creates or replaces a view.
+    """Create or replaces a view.
 
     Args:
         client: Of the dataset.
@@ -51,7 +51,7 @@ def create_view(client: SqlClientBase[Any], template: Template, former: str | No
 
 
 def _columns(client: SqlClientBase[Any], query: str) -> str:
-    """The names and types of a query's columns, as a function declares them."""
+    """Return the names and types of a query's columns, as a function declares them."""
     with client.execute_query(f"SELECT * FROM ({query}) AS q LIMIT 0") as cursor:  # noqa: S608
         columns = [(column[0], column[1]) for column in cursor.description or ()]
     oids = [oid for _, oid in columns]
@@ -63,7 +63,7 @@ def _columns(client: SqlClientBase[Any], query: str) -> str:
 
 
 def _schema_of_functions(client: SqlClientBase[Any]) -> tuple[str, bool]:
-    """The schema for the functions, and whether it is theirs alone.
+    """Return the schema for the functions, and whether it is theirs alone.
 
     Who may not create schemas has the functions beside the views. There, everybody could call them:
     they run with the rights of who reads the view.
@@ -85,7 +85,7 @@ def _schema_of_functions(client: SqlClientBase[Any]) -> tuple[str, bool]:
 def _drop_former_functions(
     client: SqlClientBase[Any], template: Template, function: str, former: str | None
 ) -> None:
-    """Drops the functions that the view read before."""
+    """Drop the functions that the view read before."""
     dataset = client.make_qualified_table_name_path(None, quote=False)[-1]
     functions = client.execute_sql(
         "SELECT nspname, proname FROM pg_proc JOIN pg_namespace AS n ON n.oid = pronamespace "

@@ -50,7 +50,7 @@ class Template:
         return f"pivotal_tracker_{self.fingerprint}"
 
     def rewritten(self, rename: Callable[[str], str]) -> str:
-        """The query with other names for the tables, views and helpers that it reads."""
+        """Return the query with other names for the tables, views and helpers that it reads."""
 
         def replace(found: re.Match[str]) -> str:
             name = found["name"]
@@ -61,14 +61,14 @@ class Template:
 
 @cache
 def templates() -> dict[str, Template]:
-    """All templates by name, each after those that it reads."""
+    """Return all templates by name, each after those that it reads."""
     folder = Path(__file__).parent
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql"))}
     return parse(texts)
 
 
 def parse(texts: dict[str, str]) -> dict[str, Template]:
-    """Makes templates of the texts of files."""
+    """Make templates of the texts of files."""
     queries = {name: _COMMENT.sub("", text).strip() for name, text in texts.items()}
     reads = {name: _reads(query) for name, query in queries.items()}
     graph = {name: sorted(reads[name] & texts.keys()) for name in sorted(texts)}
@@ -86,7 +86,7 @@ def _reads(query: str) -> frozenset[str]:
 
 
 def inlined(template: Template, is_inlined: Callable[[Template], bool]) -> list[Template]:
-    """The templates whose queries become part of a view, each after those that it reads."""
+    """Return the templates whose queries become part of a view, each after those that it reads."""
     wanted = {template.name: template}
     for other in reversed(templates().values()):
         if is_inlined(other) and any(other.name in reader.reads for reader in wanted.values()):
@@ -96,7 +96,7 @@ def inlined(template: Template, is_inlined: Callable[[Template], bool]) -> list[
 
 
 def relations(template: Template, is_inlined: Callable[[Template], bool]) -> frozenset[str]:
-    """The tables and views that a view reads, if some templates become part of it."""
+    """Return the tables and views that a view reads, if some templates become part of it."""
     parts = inlined(template, is_inlined)
     reads = template.reads.union(*(part.reads for part in parts))
     return reads - {part.name for part in parts}

@@ -52,7 +52,7 @@ class Desk:
         refresh: TRefreshMode | None = None,
         **options: Any,
     ) -> Tables:
-        """Loads archives; all tables take their time, so not more of them than a test looks at."""
+        """Load archives; all tables take their time, so not more of them than a test looks at."""
         source = pivotal_tracker_archive([str(path) for path in paths], **options)
         return self.run(source.with_resources(*resources), refresh)
 

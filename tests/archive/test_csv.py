@@ -299,7 +299,7 @@ def truth(has: tuple[str, ...] = LAST.groups, *, priority: bool = True) -> dict[
 def as_read(
     folder: Path, content: str | bytes | list[list[str]], name: str = NAME, encoding: str = "utf-8"
 ) -> Read:
-    """Writes a CSV and reads it."""
+    """Write a CSV and reads it."""
     if isinstance(content, list):
         content = as_csv(content)
     path = folder / name

@@ -66,7 +66,7 @@ def tracker(day: date) -> str:
 
 
 def named(months: str, form: str) -> Callable[[date], str]:
-    """Writes dates with the names of months in a language."""
+    """Write dates with the names of months in a language."""
     names = months.split()
     return lambda day: form.format(
         d=day.day, dd=f"{day.day:02}", m=names[day.month - 1], y=day.year, yy=f"{day.year % 100:02}"

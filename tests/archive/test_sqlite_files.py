@@ -289,7 +289,7 @@ def test_pages_that_lie_in_each_other_are_given_up(tmp_path: Path, table: str) -
 
 
 def multiply_pages(path: Path, table: str) -> None:
-    """Has all pointers of the pages below the topmost lead to the next of them, not to leaves."""
+    """Have all pointers of the pages below the topmost lead to the next of them, not to leaves."""
     with closing(sqlite3.connect(path)) as database:
         query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
         ((root,),) = database.execute(query, [table])

@@ -280,7 +280,7 @@ def test_what_cannot_be_read_of_a_project_is_skipped_and_named(
 def answer_404_for_epics(
     server: TrackerServer, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    """Answers what ends so, epics, with a 404 that does not say what is missing."""
+    """Answer what ends so, epics, with a 404 that does not say what is missing."""
     is_closed = False
 
     def close(path: str, _: dict[str, str]) -> None:

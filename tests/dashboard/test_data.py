@@ -97,7 +97,7 @@ def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Co
 
 @pytest.fixture
 def read(command: Command, monkeypatch: pytest.MonkeyPatch) -> Read:
-    """Opens what the command last loaded, as the dashboard does."""
+    """Open what the command last loaded, as the dashboard does."""
 
     def loaded(**env: str) -> Dataset:
         for name, value in command.environment(env).items():

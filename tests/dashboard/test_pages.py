@@ -55,7 +55,7 @@ def dashboard(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def sample(dashboard: Dashboard) -> Dashboard:
-    """Shows the workspace of `make demo`."""
+    """Show the workspace of `make demo`."""
     command = dashboard.command
     database = command.folder / "pivotal_tracker_sample.duckdb"
     if not database.exists():
@@ -70,7 +70,7 @@ def sample(dashboard: Dashboard) -> Dashboard:
 
 @pytest.fixture
 def empty(dashboard: Dashboard) -> Dashboard:
-    """Shows a pipeline that has not loaded anything yet."""
+    """Show a pipeline that has not loaded anything yet."""
     dashboard.database = dashboard.command.database
     dashboard.database.unlink(missing_ok=True)
     shutil.rmtree(dashboard.command.folder / "dlt/pipelines/pivotal_tracker", ignore_errors=True)
@@ -447,7 +447,7 @@ def test_words_in_other_forms_are_found_and_typos_corrected(
 
 
 def open_once_indexed(session: BrowserSession, address: str) -> None:
-    """Opens a search again until the full-text index, which takes a moment, is there."""
+    """Open a search again until the full-text index, which takes a moment, is there."""
     deadline = time.monotonic() + TIMEOUT / 1000
     session.open(address)
     while "full-text search" not in (shown := session.status()) and time.monotonic() < deadline:

@@ -71,13 +71,13 @@ def _workspace() -> Workspace:
 
 
 def _load(command: Command, workspace: Workspace) -> Dataset:
-    """Loads with the command and reads as the dashboard does."""
+    """Load with the command and reads as the dashboard does."""
     load_served(workspace, command, "--resource", "projects", "stories")
     return _read(command)
 
 
 def _read(command: Command) -> Dataset:
-    """Reads what the command has loaded as the dashboard does."""
+    """Read what the command has loaded as the dashboard does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(command.folder)
         for name, value in command.environment().items():
@@ -105,7 +105,7 @@ def loaded(
 
 @pytest.fixture(scope="module")
 def read(loaded: Dataset) -> Iterator[Read]:
-    """Runs queries on what was loaded, over a connection that stays open."""
+    """Run queries on what was loaded, over a connection that stays open."""
     with loaded.connect() as dataset:
         yield lambda *queries: [dataset(query, query_dialect="duckdb").df() for query in queries]
 
@@ -147,7 +147,7 @@ def _search(read: Read, index: Index | None, typed: str, *projects: int) -> Sear
 
 
 def _read_with(loaded: Dataset) -> Read:
-    """Runs queries over a new connection each time, as pages do."""
+    """Run queries over a new connection each time, as pages do."""
     return lambda *queries: loaded.rows(queries)
 
 

@@ -102,7 +102,7 @@ class Mirror:
         return self._held
 
     def close(self) -> None:
-        """Lets go of the file, with everything written into it."""
+        """Let go of the file, with everything written into it."""
         if self._held is not None:
             self._held.execute("CHECKPOINT")
             self._held.close()
@@ -987,7 +987,7 @@ class Changes(RuleBasedStateMachine):
 
 @pytest.fixture(scope="module")
 def changes_come_after(first_load: Mirror) -> None:
-    """Gives the first load to a class that can ask for no fixture."""
+    """Give the first load to a class that can ask for no fixture."""
     Changes.first_load = first_load
 
 

@@ -104,7 +104,7 @@ class Killed:
     left: dict[Point, Command] = field(default_factory=dict)
 
     def do(self, points: Set[Point]) -> None:
-        """Does the run, until all points are reached."""
+        """Do the run, until all points are reached."""
         self.server.requests.clear()
         run = self.command.start(*ONLY)
         process = psutil.Process(run.pid)
@@ -122,7 +122,7 @@ class Killed:
         run.communicate(timeout=60)
 
     def give(self, command: Command, point: Point) -> None:
-        """Puts a command in the place of one that was killed at a point."""
+        """Put a command in the place of one that was killed at a point."""
         command.take_over(self.left[point])
         self.serve(command)
 
@@ -139,7 +139,7 @@ def make_one_project() -> Workspace:
 def new_killed(
     forking: Forking, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Killed]]:
-    """Serves the project, to a command that was never run."""
+    """Serve the project, to a command that was never run."""
     with contextlib.ExitStack() as servers:
 
         def start() -> Killed:

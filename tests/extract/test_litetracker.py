@@ -492,7 +492,7 @@ class LiteTrackerChanges(Changes):
 
 @pytest.fixture(scope="module")
 def changes_come_after(first_load: LiteMirror) -> None:
-    """Gives the first load to a class that can ask for no fixture."""
+    """Give the first load to a class that can ask for no fixture."""
     LiteTrackerChanges.first_load = first_load
 
 

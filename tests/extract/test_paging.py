@@ -93,7 +93,7 @@ def paged(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 def _is_of(project_id: int, request: Request) -> bool:
-    """Whether a request is for a project or for the list of them."""
+    """Check whether a request is for a project or for the list of them."""
     return request.path.endswith("/projects") or f"/projects/{project_id}/" in request.path
 
 

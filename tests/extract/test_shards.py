@@ -139,7 +139,7 @@ class Shards(CommandMirror):
     count: int = field(kw_only=True)
 
     def load_all(self, *options: str) -> list[str]:
-        """Runs all shards side by side; what each said."""
+        """Run all shards side by side; what each said."""
         self.server.requests.clear()
         runs = [
             self.command.start(

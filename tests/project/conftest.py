@@ -38,7 +38,7 @@ def export_database(forking: Forking, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def docs_tool(tmp_path: Path) -> Tool:
-    """Runs a program of `.venv-docs` in an empty folder."""
+    """Run a program of `.venv-docs` in an empty folder."""
     binaries = ROOT / ".venv-docs" / "bin"
     if not (binaries.parent / "ready").exists():
         pytest.skip("needs .venv-docs: make setup-docs")

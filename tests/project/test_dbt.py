@@ -18,7 +18,7 @@ WITH_FILES = ("--vars", "pivotal_tracker_has_files: true")
 
 
 def dbt(run: Tool, command: str, database: Path, *options: str) -> tuple[int, dict[str, str]]:
-    """Runs dbt, with warnings as errors.
+    """Run dbt, with warnings as errors.
 
     Returns:
         The exit code, and the status of every model and test by its name.

@@ -57,7 +57,7 @@ def test_notebook_gives_the_results_that_it_shows(
 
 
 def run(command: Command, *line: str, env: dict[str, str]) -> None:
-    """Runs something of an orchestrator in the command's folder to its good end."""
+    """Run something of an orchestrator in the command's folder to its good end."""
     done = subprocess.run(
         line,
         cwd=command.folder,

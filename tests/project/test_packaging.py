@@ -49,7 +49,7 @@ class Installed:
         env: Mapping[str, str] | None = None,
         script: str = "pivotal-tracker",
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a console script where there is nothing else of the project."""
+        """Run a console script where there is nothing else of the project."""
         return subprocess.run(
             [str(self.folder / "bin" / script), *options],
             cwd=command.folder,
@@ -75,7 +75,7 @@ class Installed:
 
 
 def pip(*arguments: str) -> None:
-    """Runs pip to its end, which must be a good one."""
+    """Run pip to its end, which must be a good one."""
     line = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

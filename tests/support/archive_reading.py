@@ -61,7 +61,7 @@ class Read(NamedTuple):
 
 
 def read(path: Path, form: Format | None = None) -> Read:
-    """Reads an archive to its end; read = loaded + left out is asserted for each file and table.
+    """Read an archive to its end; read = loaded + left out is asserted for each file and table.
 
     Args:
         path: The archive.
@@ -90,7 +90,7 @@ def _archive_of(path: Path, form: Format) -> Archive:
 
 
 def count_loaded(found: ArchiveRecord, accounting: LoadAccounting) -> None:
-    """Counts the rows that a record brings, by what the tables declare."""
+    """Count the rows that a record brings, by what the tables declare."""
     rows: Counter[str] = Counter()
     _count(TABLES[found.table], found.record, rows)
     for source, table, count in found.by_source(rows):
@@ -115,7 +115,7 @@ def assert_accounted_for(accounting: LoadAccounting) -> None:
 
 
 def getter(url: str, api_token: str) -> Get:
-    """Asks a server as the backup tools did, page after page."""
+    """Ask a server as the backup tools did, page after page."""
     session = requests.Session()
     session.headers["X-TrackerToken"] = api_token
 
@@ -158,7 +158,7 @@ def _plain(value: Any) -> Any:
 
 
 def try_to_read(path: Path, form: Format) -> None:
-    """Reads what may be anything: every row is accounted for, or it is refused in one line."""
+    """Read what may be anything: every row is accounted for, or it is refused in one line."""
     try:
         read(path, form)
     except ArchiveError as error:

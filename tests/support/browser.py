@@ -69,7 +69,7 @@ class Dashboard:
 
 @contextmanager
 def serve(command: Command) -> Iterator[Dashboard]:
-    """Runs the dashboard of what a command loads, before or while the dashboard runs."""
+    """Run the dashboard of what a command loads, before or while the dashboard runs."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     script = str(ROOT / "pivotal_tracker_dashboard.py")
@@ -137,20 +137,20 @@ class BrowserSession:
             self.external_requests.append(url)
 
     def open(self, url: str) -> None:
-        """Opens an address and waits for the page."""
+        """Open an address and waits for the page."""
         self.page.goto(url)
         self.page.locator("h1").first.wait_for()
         self.wait_idle()
 
     def go_to(self, title: str) -> None:
-        """Clicks a page in the menu and waits for it."""
+        """Click a page in the menu and waits for it."""
         menu = self.page.get_by_role("navigation", name="Pages")
         menu.get_by_role("link", name=title, exact=True).click()
         expect(menu.locator("[aria-current=page]")).to_have_text(title)
         self.wait_idle()
 
     def go_back(self, heading: str) -> None:
-        """Clicks the browser's Back button and waits for the page with a heading."""
+        """Click the browser's Back button and waits for the page with a heading."""
         self.page.go_back()
         expect(self.page.get_by_role("heading", level=1)).to_contain_text(heading)
         self.wait_idle()
@@ -176,11 +176,11 @@ class BrowserSession:
         self.wait_idle()
 
     def dark(self, dark: bool) -> None:
-        """Makes the system prefer dark or light colours."""
+        """Make the system prefer dark or light colours."""
         self.page.emulate_media(color_scheme="dark" if dark else "light")
 
     def wait_idle(self) -> None:
-        """Waits until the script has run and all elements are there."""
+        """Wait until the script has run and all elements are there."""
         # on a busy machine, a run begins some time after what caused it
         for _ in range(2):
             self.page.wait_for_timeout(150)
@@ -205,20 +205,20 @@ class BrowserSession:
         return [int(address.rsplit("id=", 1)[1]) for address in addresses]
 
     def open_data_of(self, title: str) -> None:
-        """Opens the data and downloads below a chart."""
+        """Open the data and downloads below a chart."""
         heading = self.page.get_by_role("heading", name=title, exact=True)
         heading.locator("xpath=following::summary[1]").click()
         self.wait_idle()
 
     def download(self, label: str, index: int = 0) -> bytes:
-        """Clicks a download button."""
+        """Click a download button."""
         with self.page.expect_download() as download:
             button = self.page.get_by_test_id("stDownloadButton").filter(has_text=label)
             button.nth(index).get_by_role("button").click()
         return Path(download.value.path()).read_bytes()
 
     def table(self, label: str, index: int = 0) -> list[dict[str, str]]:
-        """Downloads a CSV."""
+        """Download a CSV."""
         content = self.download(label, index).decode()
         return list(csv.DictReader(io.StringIO(content)))
 
@@ -241,7 +241,7 @@ def browser() -> Iterator[BrowserSession]:
 
 @contextmanager
 def visit(browser: BrowserSession) -> Iterator[BrowserSession]:
-    """Checks at the end that there were no errors and no requests to other servers."""
+    """Check at the end that there were no errors and no requests to other servers."""
     browser.dark(False)
     browser.errors.clear()
     browser.external_requests.clear()

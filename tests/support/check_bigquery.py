@@ -32,7 +32,7 @@ _WORKSPACE = {"projects": 3, "stories": 15, "activity": 30, "seed": 7}
 
 
 def main() -> int:
-    """Says what it will do, does it, and drops what it made.
+    """Say what it will do, does it, and drops what it made.
 
     Returns:
         0: all is right; 1: something is not, and what was said last says what.

@@ -37,13 +37,13 @@ class Command:
     def __call__(
         self, *options: str, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """Runs it to its end."""
+        """Run it to its end."""
         return ended(self.start(*options, env=env), timeout)
 
     def python(
         self, script: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a script in the command's place, which finds this project and has `sys`."""
+        """Run a script in the command's place, which finds this project and has `sys`."""
         file = self.folder / "script.py"
         file.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{script}\n")
         assert self.forking is not None
@@ -52,7 +52,7 @@ class Command:
     def start(
         self, *options: str, env: Mapping[str, str] | None = None
     ) -> Run | subprocess.Popen[str]:
-        """Starts it, for tests that do something meanwhile."""
+        """Start it, for tests that do something meanwhile."""
         python, *line = self.line(*options)
         environment = self.environment(env)
         # the variable is heeded by no interpreter but a new one
@@ -68,7 +68,7 @@ class Command:
         )
 
     def take_over(self, earlier: Command) -> None:
-        """Puts its folder into the state of another's, as if it had done that one's runs."""
+        """Put its folder into the state of another's, as if it had done that one's runs."""
         shutil.copytree(earlier.folder, self.folder, dirs_exist_ok=True)
         # dlt remembers in which folder it was first run
         state = self.folder / "dlt" / "pipelines" / "pivotal_tracker" / "state.json"
@@ -115,14 +115,14 @@ def new_command(forking: Forking, folder: Path) -> Command:
 
 @contextlib.contextmanager
 def serving(workspace: Workspace, command: Command) -> Iterator[TrackerServer]:
-    """Serves a workspace and points the command at it."""
+    """Serve a workspace and points the command at it."""
     with TrackerServer(workspace) as server:
         command.base_url, command.api_token = server.url, workspace.me["api_token"]
         yield server
 
 
 def load_served(workspace: Workspace, command: Command, *options: str) -> None:
-    """Serves a workspace for one run of the command, which must succeed."""
+    """Serve a workspace for one run of the command, which must succeed."""
     with serving(workspace, command):
         result = command(*options)
     assert result.returncode == 0, result.stderr

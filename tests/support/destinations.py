@@ -33,7 +33,7 @@ class CommandMirror(Mirror):
     read: Callable[[], Tables] = field(kw_only=True)
 
     def run(self, *options: str) -> CompletedProcess[str]:
-        """Runs the command, which must succeed."""
+        """Run the command, which must succeed."""
         self.server.requests.clear()
         result = self.command(*self.options, *options, env=self.env)
         assert result.returncode == 0, result.stderr

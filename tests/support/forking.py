@@ -61,16 +61,16 @@ class Run:
         return self._wait(0)
 
     def send_signal(self, number: int) -> None:
-        """Sends it a signal, unless it has ended."""
+        """Send it a signal, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """End it at once."""
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, timeout: float = 120) -> tuple[str, str]:
-        """Waits for its end; what it wrote to stdout and to stderr.
+        """Wait for its end; what it wrote to stdout and to stderr.
 
         Raises:
             subprocess.TimeoutExpired: It took longer than `timeout` seconds, and was killed.
@@ -93,7 +93,7 @@ class Run:
 
 
 def ended(run: Run | subprocess.Popen[str], timeout: float) -> subprocess.CompletedProcess[str]:
-    """Waits for a run's end; what it came to.
+    """Wait for a run's end; what it came to.
 
     Raises:
         subprocess.TimeoutExpired: It took longer than `timeout` seconds.
@@ -118,12 +118,12 @@ class Forking:
         self._socket = ours
 
     def close(self) -> None:
-        """Ends it."""
+        """End it."""
         self._socket.close()
         self._process.wait(10)
 
     def start(self, line: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Run:
-        """Starts a script, the first of the line, with its arguments."""
+        """Start a script, the first of the line, with its arguments."""
         stdout = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when read
         stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
         ours, theirs = socket.socketpair()
@@ -185,7 +185,7 @@ def _tell(connection: socket.socket, number: int) -> None:
 
 
 def _serve(tasks: socket.socket) -> None:
-    """Forks a process for each task that comes, and one beside it that tells how it ends."""
+    """Fork a process for each task that comes, and one beside it that tells how it ends."""
     for library in _LIBRARIES:
         importlib.import_module(library)
     cache_dlt_lookups()
@@ -211,7 +211,7 @@ def _serve(tasks: socket.socket) -> None:
 
 
 def _keep(task: dict[str, Any], files: list[int]) -> None:
-    """Forks the process of a task, and tells its id and its end."""
+    """Fork the process of a task, and tells its id and its end."""
     *output, told = files
     with socket.socket(fileno=told) as connection:
         process_id = os.fork()
@@ -223,7 +223,7 @@ def _keep(task: dict[str, Any], files: list[int]) -> None:
 
 
 def _become(task: dict[str, Any], output: list[int]) -> None:
-    """Makes this process what it would be if it had just been started for the task."""
+    """Make this process what it would be if it had just been started for the task."""
     for file, place in zip(output, (1, 2), strict=True):
         os.dup2(file, place)
         os.close(file)

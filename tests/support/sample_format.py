@@ -71,7 +71,7 @@ def rows_of(table: str, record: Record) -> dict[str, int]:
 
 
 def write(path: Path, *records: tuple[str, Record], **more: Any) -> Path:
-    """Writes an archive of records, each with its table."""
+    """Write an archive of records, each with its table."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"table": t, "record": r, **more}) for t, r in records]
     path.write_text("".join(f"{line}\n" for line in lines))

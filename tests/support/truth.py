@@ -152,7 +152,7 @@ def of_project(tables: Tables, project_id: int) -> Tables:
 
 
 def assert_tables_equal(loaded: Tables, expected: Tables) -> None:
-    """Asserts that all tables are equal, and empty where no rows are expected."""
+    """Assert that all tables are equal, and empty where no rows are expected."""
     assert set(expected) <= set(loaded)
     for name in sorted(loaded):
         assert comparable(loaded[name]) == comparable(expected.get(name, [])), name

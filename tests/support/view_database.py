@@ -75,7 +75,7 @@ class ViewDatabase:
         return replace(self, folder=folder, database=database, _held=None)
 
     def load(self, *resources: str, refresh: Any = None, **options: Any) -> None:
-        """Loads the workspace, or some resources of it."""
+        """Load the workspace, or some resources of it."""
         assert self.workspace
         with TrackerServer(self.workspace) as server:
             source = pivotal_tracker_source(
@@ -88,7 +88,7 @@ class ViewDatabase:
             )
 
     def load_archive(self, *paths: Path) -> None:
-        """Loads files."""
+        """Load files."""
         self.pipeline.run(pivotal_tracker_archive(list(paths)), loader_file_format="parquet")
 
     def rows(self, query: str) -> list[Record]:
@@ -113,7 +113,7 @@ class ViewDatabase:
 
     @contextmanager
     def changed(self, *statements: str) -> Iterator[None]:
-        """Changes what was loaded, and undoes the changes at the end."""
+        """Change what was loaded, and undoes the changes at the end."""
         with (
             self.pipeline.sql_client() as client,
             suppress(_UndoError),
@@ -131,7 +131,7 @@ class ViewDatabase:
         return nullcontext(self._changing) if self._changing else self.pipeline.sql_client()
 
     def execute(self, *statements: str) -> None:
-        """Runs statements that have `{}` before the names of tables and views."""
+        """Run statements that have `{}` before the names of tables and views."""
         with self._client() as client:
             for statement in statements:
                 client.execute_sql(

@@ -52,7 +52,7 @@ class Runner:
     _installing: ClassVar[Lock] = Lock()
 
     def run(self, name: str) -> int:
-        """Runs a job to its end.
+        """Run a job to its end.
 
         Returns:
             The exit code of the step that failed, or 0.
@@ -146,6 +146,6 @@ class Runner:
 
 
 def _copy(name: str, folder: Path) -> None:
-    """Copies a file of the project with its time, by which Python knows what it has compiled."""
+    """Copy a file of the project with its time, by which Python knows what it has compiled."""
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(ROOT / name, folder / name)

@@ -94,7 +94,7 @@ class Load(Protocol):
 def load(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Load]:
-    """Loads a workspace into a destination, once for all tests. No test may change the result."""
+    """Load a workspace into a destination, once for all tests. No test may change the result."""
     with ExitStack() as to_close:
 
         @functools.cache
@@ -126,7 +126,7 @@ def shop(load: Load, request: pytest.FixtureRequest) -> ViewDatabase:
 
 @pytest.fixture
 def own_shop(load: Load, tmp_path: Path) -> Iterator[Callable[[str], ViewDatabase]]:
-    """Makes a copy of the small shop that a test may change."""
+    """Make a copy of the small shop that a test may change."""
     with ExitStack() as to_close:
         yield lambda destination: to_close.enter_context(
             load(small_shop, destination).copied(tmp_path / "own shop")
@@ -893,7 +893,7 @@ def test_views_on_empty_tables_return_no_rows(shop: ViewDatabase) -> None:
 
 
 def _change_templates(monkeypatch: pytest.MonkeyPatch, **queries: str) -> None:
-    """Replaces queries, as another version would."""
+    """Replace queries, as another version would."""
     texts = {name: template.sql for name, template in sql_files.templates().items()}
     changed = sql_files.parse(texts | queries)
     for module in (views, sql_files):

@@ -106,7 +106,7 @@ WITHOUT = {"no iterations": ("Iteration", *DATES), "no dates": DATES}
 
 
 def write_csv(folder: Path, name: str, rows: Sequence[Row], id_offset: int) -> Path:
-    """Writes an export. No two projects have a story of the same id."""
+    """Write an export. No two projects have a story of the same id."""
     rows = [replace(row, id=row.id + id_offset) for row in rows]
     header, *lines = table(rows)
     kept = [at for at, column in enumerate(header) if column not in WITHOUT.get(name, ())]

@@ -20,7 +20,7 @@ from ..text import Html
 
 
 def render(selection: Selection) -> None:
-    """Shows the page."""
+    """Show the page."""
     st.title("Epics and releases")
     (epics,) = query_views(metrics.epics())
     (releases,) = query_views(metrics.releases())
@@ -128,7 +128,7 @@ def _day(value: Any) -> str:
 
 
 def _lateness(row: Any) -> Html:
-    """Whether it is on time, in words and with a sign."""
+    """Check whether it is on time, in words and with a sign."""
     late = getattr(row, "days_late", None)
     if not pd.isna(row.completed_at) and (late is None or pd.isna(late)):
         return Html("✓ completed")
@@ -170,7 +170,7 @@ def _burn_up(title: str, found: DataFrame, stories_of: Callable[[int], exp.Selec
 
 
 def burn_up_of(stories: DataFrame) -> DataFrame:
-    """The points created and accepted so far, by day.
+    """Return the points created and accepted so far, by day.
 
     Args:
         stories: `points`, `created_on`, `accepted_on`.

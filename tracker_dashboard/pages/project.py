@@ -32,7 +32,7 @@ _MAX_WEEKLY_BARS = 60
 
 
 def render(selection: Selection) -> None:
-    """Shows the page."""
+    """Show the page."""
     if selection.project is None:
         _all_projects(selection)
         return
@@ -64,7 +64,7 @@ def render(selection: Selection) -> None:
 
 
 def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
-    """The queries of the page for one project."""
+    """Return the queries of the page for one project."""
     return (
         metrics.as_of(scope),
         metrics.velocities(scope),

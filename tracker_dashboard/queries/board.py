@@ -10,7 +10,7 @@ from .build import PEOPLE, select
 
 
 def iteration_list(project_id: int) -> exp.Select:
-    """Every iteration of a project, in order, with its figures."""
+    """Return every iteration of a project, in order, with its figures."""
     return select(
         """
         SELECT i.iteration_number, i.start, i.finish, i.iteration_state, i.length_weeks,
@@ -26,7 +26,7 @@ def iteration_list(project_id: int) -> exp.Select:
 
 
 def iteration_stories(project_id: int, number: int) -> exp.Select:
-    """The stories of one iteration, in order, and when each was first scheduled."""
+    """Return the stories of one iteration, in order, and when each was first scheduled."""
     return select(
         """
         SELECT s.id, s.name, s.story_type, s.current_state, s.estimate, m.points, s.created_at,
@@ -92,7 +92,7 @@ def open_stories(project_id: int) -> exp.Select:
 
 
 def stories_of_iterations(project_id: int, numbers: Sequence[int]) -> exp.Select:
-    """The accepted stories of some iterations, in order."""
+    """Return the accepted stories of some iterations, in order."""
     query = select(
         """
         SELECT i.iteration_number, s.id, s.name, s.story_type, s.current_state, s.estimate,

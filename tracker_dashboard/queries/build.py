@@ -31,12 +31,12 @@ class Scope:
 
 
 def select(sql: str, **values: Any) -> exp.Select:
-    """Parses a query and replaces its `:name` placeholders."""
+    """Parse a query and replaces its `:name` placeholders."""
     return cast(exp.Select, exp.replace_placeholders(parse_one(sql, dialect="duckdb"), **values))
 
 
 def condition(sql: str, **values: Any) -> exp.Expression:
-    """Parses a condition and replaces its `:name` placeholders."""
+    """Parse a condition and replaces its `:name` placeholders."""
     return cast(
         exp.Expression, exp.replace_placeholders(parse_one(sql, dialect="duckdb"), **values)
     )
@@ -59,7 +59,7 @@ def in_days(query: exp.Select, scope: Scope, column: str, alias: str) -> exp.Sel
 
 
 def date_literal(day: date) -> exp.Expression:
-    """A day as a SQL date."""
+    """Return a day as a SQL date."""
     return exp.cast(exp.Literal.string(day.isoformat()), "date")
 
 
@@ -75,7 +75,7 @@ def with_ids(query: exp.Select, column: str, alias: str, ids: Sequence[int]) -> 
 
 
 def union(queries: Sequence[exp.Query]) -> exp.Query:
-    """All rows of several queries."""
+    """Return all rows of several queries."""
     first, *others = queries
     combined: exp.Query = first
     for other in others:

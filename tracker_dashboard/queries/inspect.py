@@ -10,7 +10,7 @@ from .build import select, union
 
 
 def row_counts(tables: Sequence[str]) -> exp.Query:
-    """How many rows each table has: `table_name`, `rows`."""
+    """Return how many rows each table has: `table_name`, `rows`."""
     return union(
         [
             exp.select(
@@ -22,7 +22,7 @@ def row_counts(tables: Sequence[str]) -> exp.Query:
 
 
 def whole_table(table: str, columns: Sequence[str], limit: int) -> exp.Select:
-    """The first rows of a table."""
+    """Return the first rows of a table."""
     names = (exp.column(name) for name in columns)
     return exp.select(*names).from_(exp.to_table(table)).limit(limit)
 
@@ -45,7 +45,7 @@ def rows_by_load(tables: Sequence[str]) -> exp.Query:
 
 
 def loads() -> exp.Select:
-    """Every completed load, the latest first."""
+    """Return every completed load, the latest first."""
     return select(
         """
         SELECT l.load_id, l.inserted_at, l.status, l.schema_name, l.schema_version_hash
@@ -55,7 +55,7 @@ def loads() -> exp.Select:
 
 
 def schema_versions() -> exp.Select:
-    """Every version of the schema, the latest first, with the schema as JSON."""
+    """Return every version of the schema, the latest first, with the schema as JSON."""
     return select(
         """
         SELECT v.version, v.inserted_at, v.schema_name, v.version_hash, v.engine_version,
@@ -66,7 +66,7 @@ def schema_versions() -> exp.Select:
 
 
 def load_report() -> exp.Select:
-    """What happened to the rows of archive files."""
+    """Return what happened to the rows of archive files."""
     return select(
         """
         SELECT r.source, r.format, r.kind, r.rows_read, r.rows_loaded, r.rows_left_out

@@ -63,7 +63,7 @@ SORTS = tuple(_SORT_COLUMNS)
 
 
 def matches(node: Node) -> exp.Expression:
-    """The condition under which a story `s` matches a search."""
+    """Return the condition under which a story `s` matches a search."""
     if isinstance(node, And):
         return _all_of(map(matches, node.terms))
     if isinstance(node, Or):
@@ -176,7 +176,7 @@ def _number_matches(name: str, value: str) -> exp.Expression:
 def matching_stories(
     where: Node, flags: Sequence[Node], names: Sequence[str], projects: Sequence[int], sort: str
 ) -> exp.Select:
-    """The ids of matching stories, and what they are sorted by.
+    """Return the ids of matching stories, and what they are sorted by.
 
     Args:
         where: What every story must match.
@@ -231,7 +231,7 @@ def owner_names(story_ids: Sequence[int]) -> exp.Select:
 
 
 def label_names(story_ids: Sequence[int]) -> exp.Select:
-    """The labels of stories: `story_id`, `name`."""
+    """Return the labels of stories: `story_id`, `name`."""
     query = select(
         """
         SELECT DISTINCT l.story_id, l.name FROM stories__labels AS l
@@ -242,14 +242,14 @@ def label_names(story_ids: Sequence[int]) -> exp.Select:
 
 
 def texts(story_ids: Sequence[int]) -> exp.Select:
-    """The texts of stories, the weightiest first: `story_id`, `place`, `text`."""
+    """Return the texts of stories, the weightiest first: `story_id`, `place`, `text`."""
     query = exp.select("t.story_id", "t.place", "t.text").from_(select(_TEXTS).subquery("t"))
     query = with_ids(query, "story_id", "t", story_ids)
     return query.where("t.text IS NOT NULL").order_by("t.weight DESC")
 
 
 def weighted_texts() -> exp.Select:
-    """Every text of every story: `story_id`, `weight`, `text`."""
+    """Return every text of every story: `story_id`, `weight`, `text`."""
     query = exp.select("t.story_id", "t.weight", "t.text").from_(select(_TEXTS).subquery("t"))
     return query.where("t.text IS NOT NULL")
 

@@ -8,7 +8,7 @@ from .build import PEOPLE, select
 
 
 def story(story_id: int) -> exp.Select:
-    """The story, its project and its requester."""
+    """Return the story, its project and its requester."""
     return select(
         f"""
         SELECT s.id, s.project_id, s.name, s.description, s.story_type, s.current_state,
@@ -49,7 +49,7 @@ def followers(story_id: int) -> exp.Select:
 
 
 def epics(story_id: int) -> exp.Select:
-    """The epics whose label it has."""
+    """Return the epics whose label it has."""
     return select(
         """
         SELECT DISTINCT e.name FROM epics AS e
@@ -61,7 +61,7 @@ def epics(story_id: int) -> exp.Select:
 
 
 def iteration(story_id: int) -> exp.Select:
-    """The iteration that holds it."""
+    """Return the iteration that holds it."""
     return select(
         """
         SELECT min(i.iteration_number) AS iteration_number FROM iterations__story_ids AS i
@@ -72,7 +72,7 @@ def iteration(story_id: int) -> exp.Select:
 
 
 def releases(story_id: int) -> exp.Select:
-    """The release that it precedes."""
+    """Return the release that it precedes."""
     return select(
         """
         SELECT r.id, r.name FROM releases AS r
@@ -84,7 +84,7 @@ def releases(story_id: int) -> exp.Select:
 
 
 def neighbours(project_id: int, story_id: int) -> exp.Select:
-    """The stories before and after it in its project, by id."""
+    """Return the stories before and after it in its project, by id."""
     return select(
         """
         SELECT max(CASE WHEN s.id < :id THEN s.id END) AS previous_id,
@@ -121,7 +121,7 @@ def tasks(story_id: int) -> exp.Select:
 
 
 def blockers(story_id: int) -> exp.Select:
-    """What blocks or blocked it."""
+    """Return what blocks or blocked it."""
     return select(
         f"""
         SELECT b.description, b.resolved, b.created_at, p.name AS person
@@ -185,7 +185,7 @@ def history(story_id: int) -> exp.Select:
 
 
 def attachments(story_id: int) -> exp.Select:
-    """What is attached to its comments: files and Google documents."""
+    """Return what is attached to its comments: files and Google documents."""
     return select(
         """
         SELECT f.id, f.comment_id, f.filename, f.content_type, f.size, NULL AS link
@@ -199,7 +199,7 @@ def attachments(story_id: int) -> exp.Select:
 
 
 def attachment_files(story_id: int) -> exp.Select:
-    """Where its downloaded files are, or why they were not downloaded."""
+    """Return where its downloaded files are, or why they were not downloaded."""
     return select(
         """
         SELECT a.id, a.comment_id, a.filename, a.content_type, a.path, a.size, a.sha256, a.problem

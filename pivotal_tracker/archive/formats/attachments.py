@@ -30,20 +30,20 @@ class Attachments:
             accounting.read(source, TABLE, len(files))
 
     def of(self, found: ArchiveRecord) -> Iterator[ArchiveRecord]:
-        """The files of the attachments that a story or an epic describes."""
+        """Yield the files of the attachments that a story or an epic describes."""
         for ids, attachment in attachments_in(found):
             file = self._left.pop(attachment["id"], None)
             if file:
                 yield self._found(file, ids | described(attachment))
 
     def drop(self, number: int, reason: str) -> None:
-        """Leaves a file out, if there is one."""
+        """Leave a file out, if there is one."""
         file = self._left.pop(number, None)
         if file:
             self._accounting.leave_out(self._source, TABLE, reason, file.name)
 
     def rest(self) -> Iterator[ArchiveRecord]:
-        """Those that nothing in the archive describes."""
+        """Yield those that nothing in the archive describes."""
         for number, file in self._left.items():
             yield self._found(file, {"id": number})
 
@@ -67,6 +67,6 @@ def attachments_in(found: ArchiveRecord) -> Iterator[tuple[Record, Record]]:
 
 
 def described(attachment: Record) -> Record:
-    """What a row of `attachment_files` takes over from the description of an attachment."""
+    """Return what a row of `attachment_files` takes over from the description of an attachment."""
     names = ("id", "filename", "content_type")
     return {name: attachment[name] for name in names if name in attachment}

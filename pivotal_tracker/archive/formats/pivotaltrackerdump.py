@@ -26,18 +26,18 @@ class PivotalTrackerDump:
     gives_people = False
 
     def recognizes(self, files: Files) -> bool:
-        """Whether there are files named after paths, or a cache that tells of paths."""
+        """Check whether there are files named after paths, or a cache that tells of paths."""
         answers = [name for name in files if _ANSWERS.search(name)]
         caches = [name for name in files if _is_cache(files, name)]
         folders = {PurePosixPath(name).parent for name in answers or caches}
         return len(folders) == 1 and is_whole(files, *folders)
 
     def claims(self, files: Files) -> Collection[str]:
-        """The saved answers, also those that `pivotaltrackerdump` did not write."""
+        """Return the saved answers, also those that `pivotaltrackerdump` did not write."""
         return candidates(files)
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """All records once: stories are in the iterations too, activity in several files."""
+        """Yield all records once: stories are in the iterations too, activity in several files."""
         has_answers = any(_ANSWERS.search(name) for name in files)
         caches = {name for name in files if has_answers and _is_cache(files, name)}
         for name in caches:

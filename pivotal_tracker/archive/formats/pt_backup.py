@@ -25,7 +25,7 @@ class PtBackup:
     gives_people = False
 
     def recognizes(self, files: Files) -> bool:
-        """Whether two of the files lie in one folder, the stories among them."""
+        """Check whether two of the files lie in one folder, the stories among them."""
         folder = _folder(files)
         return folder is not None and is_whole(files, folder)
 
@@ -56,7 +56,7 @@ class PtBackup:
 
 
 def _folder(files: Files) -> PurePosixPath | None:
-    """The folder in which the files lie; a ZIP may hold it."""
+    """Return the folder in which the files lie; a ZIP may hold it."""
     for name in files:
         path = PurePosixPath(name)
         others = (str(path.with_name(f"{other}.json")) for other in _NAMES if other != "stories")
@@ -66,7 +66,7 @@ def _folder(files: Files) -> PurePosixPath | None:
 
 
 def _contents(files: Files, folder: PurePosixPath) -> dict[int, str]:
-    """The names of the files of attachments, by the id that their folder is named by."""
+    """Return the names of the files of attachments, by the id that their folder is named by."""
     contents: dict[int, str] = {}
     for name in files:
         path = PurePosixPath(name)

@@ -32,11 +32,11 @@ class PtBackupTree:
         return any(map(_is_json, stories)) and not could_be_archives(others)
 
     def claims(self, files: Files) -> Collection[str]:
-        """The files of stories in JSON."""
+        """Return the files of stories in JSON."""
         return [name for name in _stories(files) if _is_json(name)]
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """All stories, and the projects that they are of."""
+        """Yield all stories, and the projects that they are of."""
         project_names = {
             project_id: PurePosixPath(name).parent.name
             for name in files
@@ -53,13 +53,13 @@ def _is_json(name: str) -> bool:
 
 
 def _stories(files: Files) -> list[str]:
-    """The files of stories, whether the folder `projects` was given or what it lies in."""
+    """Return the files of stories, whether the folder `projects` was given or what it lies in."""
     prefix = "projects/" if files.path.resolve().name == "projects" else ""
     return [name for name in files if _STORIES.search(prefix + name)]
 
 
 def _project_of(files: Files, name: str) -> int | None:
-    """The project that the first story of a file says it is of."""
+    """Return the project that the first story of a file says it is of."""
     for story, _ in islice(read_responses(files[name], Provenance(""), LoadAccounting()), 1):
         return whole_number(story.get("project_id")) if isinstance(story, dict) else None
     return None

@@ -37,7 +37,7 @@ class Deleted:
 
 
 def deleted_by(path: str) -> Deleted | None:
-    """What a request deletes.
+    """Return what a request deletes.
 
     Args:
         path: Of the request, below the API's root.
@@ -90,7 +90,7 @@ class Deletions:
         self._deletions: dict[Deleted, _Deletion] = {}
 
     def add(self, deleted: Deleted, place: int, source: str, seen_at: str) -> None:
-        """Notes a deletion.
+        """Record a deletion.
 
         Args:
             deleted: What was deleted.
@@ -101,7 +101,7 @@ class Deletions:
         self._deletions[deleted] = _Deletion(place, source, seen_at)
 
     def applied(self, parts: Iterator[Part]) -> Iterator[Part]:
-        """The parts that were not deleted, without the items that were."""
+        """Yield the parts that were not deleted, without the items that were."""
         if not self._deletions:
             yield from parts
             return
@@ -138,7 +138,7 @@ class Deletions:
         return self._has_gone(part, Deleted(part.tbl, record_id, attribute, number))
 
     def _has_gone(self, part: Part, deleted: Deleted) -> bool:
-        """Whether a part was read before something in it was deleted.
+        """Check whether a part was read before something in it was deleted.
 
         What was read from elsewhere, at an unknown time, was: no id is used again.
         """

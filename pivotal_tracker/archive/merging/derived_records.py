@@ -25,7 +25,7 @@ class Derived(NamedTuple):
 
 
 def pop_derived(table: str, record: Record) -> Iterator[Derived]:
-    """Gives what a record that will be loaded tells of others.
+    """Give what a record that will be loaded tells of others.
 
     Args:
         table: The record's.
@@ -52,7 +52,7 @@ def pop_derived(table: str, record: Record) -> Iterator[Derived]:
 
 
 def project_of(project: Any) -> Iterator[Derived]:
-    """A project by what a record that refers to it says: the id, and perhaps the name."""
+    """Yield a project by what a record that refers to it says: the id, and perhaps the name."""
     number = whole_number(project.get("id")) if isinstance(project, dict) else None
     if number is not None:
         named = {name: project[name] for name in ("name",) if name in project}

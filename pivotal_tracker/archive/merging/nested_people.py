@@ -30,7 +30,7 @@ _NOT_LOOKED_INTO = frozenset({"changes", "primary_resources", "secondary_resourc
 
 
 def add_person_ids(table: str, record: Record) -> None:
-    """Adds an id to a record for each person in it, who stays there as an object.
+    """Add an id to a record for each person in it, who stays there as an object.
 
     Args:
         table: Where it belongs; empty for a record inside another.
@@ -53,7 +53,7 @@ def add_person_ids(table: str, record: Record) -> None:
 
 
 def pop_people(table: str, record: Record) -> list[Record]:
-    """Takes the people out of a record, where they are objects beside their ids.
+    """Take the people out of a record, where they are objects beside their ids.
 
     Args:
         table: Where it belongs.
@@ -85,7 +85,7 @@ def _popped_people(record: Record, kept: str) -> Iterator[Record]:
 
 
 def _is_person(name: str, value: Any) -> bool:
-    """Whether an attribute holds a person: by its name, or by the kind of what it holds."""
+    """Check whether an attribute holds a person: by its name, or by the kind of what it holds."""
     if not isinstance(value, dict) or person_id(value) is None:
         return False
     return name in _ATTRIBUTES or value.get("kind") in _KINDS
@@ -97,7 +97,7 @@ def person_id(person: Record) -> int | None:
 
 
 def _named(person: Record) -> Iterator[Record]:
-    """The record of a person, if more than the id is told."""
+    """Yield the record of a person, if more than the id is told."""
     number = person_id(person)
     if number is not None and "name" in person:
         yield person_record(person, number)

@@ -30,7 +30,7 @@ _IDENTIFYING_A_TRANSITION = ("occurred_at", "performed_by_id")
 
 
 def normalize_record(table: str, record: Record, leave_out: LeaveOut) -> Record:
-    """A copy of a record or a part of one, without what rows cannot be made of.
+    """Return a copy of a record or a part of one, without what rows cannot be made of.
 
     Args:
         table: The table of the record.
@@ -41,7 +41,7 @@ def normalize_record(table: str, record: Record, leave_out: LeaveOut) -> Record:
 
 
 def without_secrets(record: Record) -> Record:
-    """The record, or a copy without tokens, passwords and signed URLs where it holds any."""
+    """Return the record, or a copy without tokens, passwords and signed URLs where it holds any."""
     try:
         text = orjson.dumps(record)
     except orjson.JSONEncodeError:
@@ -85,7 +85,7 @@ def _normalized(record: Record, lists: Mapping[str, Nested], leave_out: LeaveOut
 
 
 def _sort_attachments(comment: Record) -> None:
-    """Puts the attachments that one list holds into a list for each kind, as is the default."""
+    """Put the attachments that one list holds into a list for each kind, as is the default."""
     attachments = comment.pop("attachments")
     for attachment in attachments if isinstance(attachments, list) else ():
         is_google = isinstance(attachment, dict) and attachment.get("kind") == "google_attachment"
@@ -94,7 +94,7 @@ def _sort_attachments(comment: Record) -> None:
 
 
 def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: LeaveOut) -> list[Any]:
-    """The items of a list once each; those that are none of its kind are left out."""
+    """Return the items of a list once each; those that are none of its kind are left out."""
     tidy: list[Any] = []
     seen: set[Any] = set()
     siblings = SiblingKeys()
@@ -134,7 +134,7 @@ def _item(
 
 
 def _is_transition(value: Record, parent_id: Any, siblings: SiblingKeys) -> bool:
-    """Whether it says to which state; what has no project's version is given a stable one."""
+    """Check whether it says to which state; what has no project's version is given a stable one."""
     version = whole_number(value.get("project_version"))
     if version is None:
         identity = map(value.get, _IDENTIFYING_A_TRANSITION)

@@ -29,7 +29,7 @@ class ProjectsByName:
         self._stories: defaultdict[int, set[int]] = defaultdict(set)
 
     def note(self, story: Record) -> None:
-        """Notes a story, if its project has no id."""
+        """Record a story, if its project has no id."""
         project_id, story_id = story.get("project_id"), story.get("id")
         if isinstance(project_id, int) and project_id < 0 and isinstance(story_id, int):
             stories = self._stories[project_id]

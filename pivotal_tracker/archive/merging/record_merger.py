@@ -81,7 +81,7 @@ class RecordMerger:
         self._database.close()
 
     def add(self, table: str, key: Key, record: Record, source: str, seen_at: str = "") -> None:
-        """Adds one copy of a record, whose rows are counted as read.
+        """Add one copy of a record, whose rows are counted as read.
 
         Args:
             table: The table that it belongs to.
@@ -96,11 +96,11 @@ class RecordMerger:
         self._add(WHOLE, table, key, record, source, seen_at)
 
     def add_to(self, table: str, key: Key, part: Record, source: str, seen_at: str = "") -> None:
-        """Adds a part of a record that the archive keeps elsewhere: its comments, say."""
+        """Add a part of a record that the archive keeps elsewhere: its comments, say."""
         self._add(FRAGMENT, table, key, part, source, seen_at)
 
     def derive_project(self, project: Record, source: str) -> None:
-        """Adds what a record tells of a project that it refers to.
+        """Add what a record tells of a project that it refers to.
 
         The rows of the project count as read if no copy of it has them.
         """
@@ -108,7 +108,7 @@ class RecordMerger:
             self._derive(derived, source, DERIVED)
 
     def delete(self, deleted: Deleted, source: str, seen_at: str) -> None:
-        """Removes a record, or an item of one, from what was recorded until now.
+        """Remove a record, or an item of one, from what was recorded until now.
 
         Args:
             deleted: Which.
@@ -148,7 +148,7 @@ class RecordMerger:
         )
 
     def records(self) -> Iterator[ArchiveRecord]:
-        """Gives each record once, put together from its parts.
+        """Give each record once, put together from its parts.
 
         Of copies the one updated last wins; one as old as it, or one that does not say how old it
         is, adds what the winner does not tell. What lies elsewhere is added by id. What a record
@@ -183,7 +183,7 @@ class RecordMerger:
             self._derive_from(undecided)
 
     def _derive_from(self, undecided: list[tuple[ArchiveRecord, list[Derived]]]) -> None:
-        """Adds what records tell of others; of those that are not loaded, as withdrawn."""
+        """Add what records tell of others; of those that are not loaded, as withdrawn."""
         self._accounting.decide()
         for found, derived_from_it in undecided:
             is_lost = found.is_rejected or found.is_withdrawn
@@ -192,7 +192,7 @@ class RecordMerger:
         undecided.clear()
 
     def _add_length(self, iteration: Record) -> None:
-        """Adds the weeks of an iteration, which the API once left out."""
+        """Add the weeks of an iteration, which the API once left out."""
         if iteration.get("length") is None:
             length = weeks_between(iteration.get("start"), iteration.get("finish"))
             length = length or self._length_in(iteration.get("project_id"))
@@ -200,7 +200,7 @@ class RecordMerger:
                 iteration["length"] = length
 
     def _length_in(self, project_id: Any) -> int | None:
-        """The length of a project's iterations, by the newest record of it."""
+        """Return the length of a project's iterations, by the newest record of it."""
         if project_id not in self._lengths:
             query = """
                 SELECT body FROM records JOIN parts ON record = no
@@ -269,7 +269,7 @@ class _MergedRecord:
             self._uncounted = rows_of(self._table, self._record)
 
     def add(self, part: Record, source: str, sort: int, updated_at: str) -> None:
-        """Adds what a further part tells and the record does not."""
+        """Add what a further part tells and the record does not."""
         added: Counter[str] = Counter()
         is_older = sort != FRAGMENT and "" != updated_at != self._updated_at
         # what does not say how old it is may be out of date in all that the record tells
@@ -323,7 +323,7 @@ class _MergedRecord:
                 self._accounting.leave_out(source, table, reason, where, count - kept)
 
     def found(self) -> ArchiveRecord:
-        """The record, whole."""
+        """Return the record, whole."""
         for table, count in self._uncounted.items():
             if count:
                 self._accounting.read(self._source, table, count)
@@ -337,7 +337,7 @@ def merge_lists(
     items: list[Any],
     added: Counter[str],
 ) -> None:
-    """Adds the items of a list to another; of two copies of one item the newer tells more.
+    """Add the items of a list to another; of two copies of one item the newer tells more.
 
     Args:
         nested: The table of the items.
@@ -359,7 +359,7 @@ def merge_lists(
 
 
 def _complete(nested: Nested, existing: Record, other: Record, added: Counter[str]) -> None:
-    """Adds to an item what another copy of it tells; both are as old, or the newer one counts."""
+    """Add to an item what another copy of it tells; both are as old, or the newer one counts."""
     if moment(other.get("updated_at")) > moment(existing.get("updated_at")):
         existing |= {name: value for name, value in other.items() if name not in nested.lists}
     for name, value in other.items():
@@ -382,7 +382,7 @@ def _item_key(nested: Nested, item: Any) -> Any:
 
 
 def moment(value: Any) -> str:
-    """A time as a text that sorts; empty where there is none. Numbers are milliseconds."""
+    """Return a time as a text that sorts; empty where there is none. Numbers are milliseconds."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

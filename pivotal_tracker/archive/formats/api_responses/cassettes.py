@@ -68,7 +68,7 @@ class Answer:
 
 
 def answer(interaction: Record) -> Answer:
-    """The answer in a recorded interaction.
+    """Return the answer in a recorded interaction.
 
     Raises:
         NoAnswerError: It is an error's, another host's, or cannot be read.
@@ -92,7 +92,7 @@ def answer(interaction: Record) -> Answer:
 
 
 def _headers(headers: Any) -> Record:
-    """The headers by their names in lower case; HAR has a list of pairs."""
+    """Return the headers by their names in lower case; HAR has a list of pairs."""
     if isinstance(headers, list):
         pairs = filter(None, map(_record, headers))
         return {str(pair.get("name")).lower(): pair.get("value") for pair in pairs}
@@ -107,7 +107,7 @@ def _record(value: Any) -> Record:
 
 
 def _address(request: Record) -> str:
-    """Where the request went; the first cassettes of vcrpy say the path by itself."""
+    """Return where the request went; the first cassettes of vcrpy say the path by itself."""
     return str(request.get("uri") or request.get("url") or request.get("path") or "")
 
 
@@ -131,7 +131,7 @@ def _from_base64(text: str) -> bytes:
 
 
 def _unpacked(body: bytes, encoding: str) -> bytes:
-    """The body without its compression; recorders keep the header when they unpack."""
+    """Return the body without its compression; recorders keep the header when they unpack."""
     if body[:2] == b"\x1f\x8b":
         windows = [zlib.MAX_WBITS | 16]
     elif encoding == "deflate" and body[:1] not in b"[{":
@@ -152,7 +152,7 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
 
 
 def _seen_at(date: Any) -> str:
-    """The time of an answer, as a header, Ruby's VCR or a HAR has it."""
+    """Return the time of an answer, as a header, Ruby's VCR or a HAR has it."""
     if not date:
         return ""
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
@@ -163,7 +163,7 @@ def _seen_at(date: Any) -> str:
 
 
 def interactions(text: Utf8) -> Iterator[Any]:
-    """Gives the interactions of a YAML cassette one by one.
+    """Give the interactions of a YAML cassette one by one.
 
     Raises:
         yaml.YAMLError: It is no YAML from here on.
@@ -188,7 +188,7 @@ class _Yaml:
         self._anchored_size = 0
 
     def items(self) -> Iterator[Any]:
-        """What the list of interactions holds, be it the document or an attribute of it."""
+        """Yield what the list of interactions holds, be it the document or an attribute of it."""
         for event in self._events:
             if isinstance(event, yaml.SequenceStartEvent):
                 yield from self._sequence()
@@ -228,7 +228,7 @@ class _Yaml:
         return value
 
     def _node(self, event: Any, level: int) -> tuple[Any, Any]:
-        """The value that an event begins, and where in the file it ends."""
+        """Return the value that an event begins, and where in the file it ends."""
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event), event.end_mark
         if isinstance(event, yaml.SequenceStartEvent):

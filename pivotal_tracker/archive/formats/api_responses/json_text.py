@@ -73,7 +73,7 @@ class Utf8:
         self._since_record = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Gives about so many bytes, at least one but at the end.
+        """Give about so many bytes, at least one but at the end.
 
         Raises:
             ArchiveError: One record is larger than any may be.
@@ -135,7 +135,7 @@ class JsonText(Utf8):
 
 
 def _before_unfinished_escape(text: bytes) -> int:
-    """Where to cut a text so that no escape is cut in two."""
+    """Return where to cut a text so that no escape is cut in two."""
     cut = text.find(b"\\", max(len(text) - _LONGEST_ESCAPE, 0))
     if cut < 0:
         return len(text)
@@ -177,7 +177,7 @@ def parsed(text: bytes) -> tuple[Any, int]:
 
 
 def _integer(digits: str) -> int | str:
-    """An integer as JSON has it, or its digits where no column could take it."""
+    """Return an integer as JSON has it, or its digits where no column could take it."""
     return digits if len(digits) > _LONGEST_INTEGER else _number(int(digits))
 
 
@@ -197,7 +197,7 @@ def _check_depth(value: Any) -> None:
 
 
 def values(text: Utf8) -> Iterator[Value]:
-    """Gives the values of a JSON file one by one; it may hold several after each other.
+    """Give the values of a JSON file one by one; it may hold several after each other.
 
     A list is never a value: its items are, at whatever depth. Of an object that wraps a list of
     records, those come one by one too, each with what the object said before them. Numbers are as
@@ -252,13 +252,13 @@ def _object(events: Events, wrapper: Record, level: int) -> Iterator[Value]:
 
 
 def _has_more(record: Record) -> bool:
-    """Whether a wrapper holds more than a list of records and what it tells of itself."""
+    """Check whether a wrapper holds more than a list of records and what it tells of itself."""
     names = record.keys() - TRANSPORT
     return any(isinstance(record[name], dict | list) for name in names)
 
 
 def _built(events: Events, event: str, value: Any, level: int) -> Any:
-    """The value that an event begins."""
+    """Return the value that an event begins."""
     _check_level(level)
     if event == "start_map":
         record: Record = {}
@@ -279,7 +279,7 @@ def _built(events: Events, event: str, value: Any, level: int) -> Any:
 
 
 def _number(value: int | Decimal) -> Any:
-    """A number as a column takes it, or its text where none could: nothing of it is lost."""
+    """Return a number as a column takes it, or its text where none could: nothing of it is lost."""
     if isinstance(value, Decimal):
         number = float(value)
         return number if math.isfinite(number) else str(value)

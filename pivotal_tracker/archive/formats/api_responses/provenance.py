@@ -31,11 +31,11 @@ class Provenance:
     seen_at: str = ""
 
     def at(self, where: str) -> Provenance:
-        """The same, at one record of the file."""
+        """Return the same, at one record of the file."""
         return Provenance(self.source, where, self.expected, self.ids, self.seen_at)
 
     def with_request_path(self, path: str, seen_at: str = "") -> Provenance:
-        """The same, knowing the path of the request."""
+        """Return the same, knowing the path of the request."""
         segments = [segment for segment in path.split("?")[0].split("/") if segment]
         expected, ids = "", dict(self.ids)
         for name, following in zip(segments, [*segments[1:], ""], strict=False):
@@ -48,7 +48,7 @@ class Provenance:
 
 
 def record_replaced(accounting: LoadAccounting, origin: Provenance, characters: int) -> None:
-    """Counts the characters of a text in whose place U+FFFD is loaded."""
+    """Count the characters of a text in whose place U+FFFD is loaded."""
     if characters:
         reason = "characters that no text may hold, loaded as U+FFFD"
         accounting.drop_value(

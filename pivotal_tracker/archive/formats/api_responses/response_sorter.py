@@ -89,7 +89,7 @@ class ResponseSorter:
             self.place(body, here)
 
     def _delete(self, path: str, origin: Provenance) -> None:
-        """Removes what a recorded request deleted, as far as it was recorded before."""
+        """Remove what a recorded request deleted, as far as it was recorded before."""
         deleted = deleted_by(path)
         if deleted is None:
             self._leave_out(origin, "answers", "it deletes what no table holds")
@@ -276,13 +276,13 @@ _EXPANDED = {
 
 
 def _within(collection: str, number: Any, origin: Provenance) -> Provenance:
-    """What is known of records inside another, whose ids they share."""
+    """Return what is known of records inside another, whose ids they share."""
     known = whole_number(number)
     return origin if known is None else replace(origin, ids={**origin.ids, collection: known})
 
 
 def _with_project(table: str, record: Record, origin: Provenance) -> Record:
-    """A copy of a record with the id of the project that it is in, where that is known."""
+    """Return a copy of a record with the id of the project that it is in, where that is known."""
     if table in _OF_NO_PROJECT or record.get("project_id") is not None:
         return dict(record)
     project = record.get("project")
@@ -293,7 +293,7 @@ def _with_project(table: str, record: Record, origin: Provenance) -> Record:
 
 
 def _parent(record: Record, origin: Provenance) -> tuple[str, int | None]:
-    """The table and the id of what a child belongs to: by what it says, or by its path."""
+    """Return the table and the id of what a child belongs to: by what it says, or by its path."""
     for table, column in ID_COLUMNS.items():
         parent = record.get(column.removesuffix("_id"))
         inside = parent.get("id") if isinstance(parent, dict) else None

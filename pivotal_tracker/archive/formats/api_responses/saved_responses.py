@@ -57,7 +57,7 @@ class ApiResponses:
         self._contains_other_archive = contains_other_archive
 
     def recognizes(self, files: Files) -> bool:
-        """Whether one of the files holds a record, or a recorded request.
+        """Check whether one of the files holds a record, or a recorded request.
 
         A folder that holds archives of other formats too is none as a whole.
         """
@@ -67,16 +67,16 @@ class ApiResponses:
         return any(_holds_answers(file) for file in _candidates(files))
 
     def claims(self, files: Files) -> Collection[str]:
-        """The files that may hold answers."""
+        """Return the files that may hold answers."""
         return candidates(files)
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """All records, of all files together, once each."""
+        """Yield all records, of all files together, once each."""
         yield from merged_responses(files, list(files), accounting)
 
 
 def candidates(files: Files) -> list[str]:
-    """The names of files that may hold answers."""
+    """Return the names of files that may hold answers."""
     return [file.name for file in _candidates(files)]
 
 
@@ -109,20 +109,20 @@ def _holds_answers(file: File) -> bool:
 
 
 def could_be_archives(names: Iterable[str]) -> bool:
-    """Whether one of the files may be an archive of its own, by its name."""
+    """Check whether one of the files may be an archive of its own, by its name."""
     suffixes = _SUFFIXES | _DATABASES | _EXPORTS
     return any(PurePosixPath(name).suffix.lower() in suffixes for name in names)
 
 
 def is_whole(files: Files, folder: PurePosixPath) -> bool:
-    """Whether a folder, which a ZIP may hold, has no other archive beside it."""
+    """Check whether a folder, which a ZIP may hold, has no other archive beside it."""
     return not could_be_archives(n for n in files if not PurePosixPath(n).is_relative_to(folder))
 
 
 def merged_responses(
     files: Files, names: Iterable[str], accounting: LoadAccounting
 ) -> Iterator[ArchiveRecord]:
-    """Reads files of answers and gives their records, put together.
+    """Read files of answers and gives their records, put together.
 
     Args:
         files: The archive.
@@ -147,7 +147,7 @@ def merged_responses(
 
 
 def _hint(name: str) -> str:
-    """The collection that a file is named after: `out/projects_project_id_labels.json`."""
+    """Return the collection that a file is named after: `out/projects_project_id_labels.json`."""
     stem = PurePosixPath(name).stem.lower()
     return next((n for n in _LONGEST_FIRST if stem == n or stem.endswith((f"_{n}", f"-{n}"))), "")
 
@@ -155,7 +155,7 @@ def _hint(name: str) -> str:
 def read_responses(
     file: File, origin: Provenance, accounting: LoadAccounting
 ) -> Generator[ParsedValue]:
-    """Gives what a file holds, value by value; where it is broken, the rest of it is left out."""
+    """Give what a file holds, value by value; where it is broken, the rest of it is left out."""
     with closing(file.open()) as stream:
         head = stream.read(_HEAD)
     with closing(file.open()) as stream:
@@ -168,7 +168,7 @@ def read_responses(
 
 
 def _holds_lines(head: bytes) -> bool:
-    """Whether the first line is an object by itself, and not the last line."""
+    """Check whether the first line is an object by itself, and not the last line."""
     line, newline, rest = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
     try:
         return bool(newline and rest.strip() and isinstance(orjson.loads(line), dict))
@@ -246,6 +246,6 @@ def _leave_rest_out(
 
 
 def _in_a_line(error: Exception) -> str:
-    """An error of a parser without the piece of the file that it quotes."""
+    """Return an error of a parser without the piece of the file that it quotes."""
     problem = getattr(error, "problem", None) or str(error)
     return problem.strip().partition("\n")[0][:100]

@@ -28,12 +28,12 @@ _PARENTS = {"project": "projects", "story": "stories", "epic": "epics"}
 
 
 def is_interaction(value: Record) -> bool:
-    """Whether an object is a recorded request with its response."""
+    """Check whether an object is a recorded request with its response."""
     return isinstance(value.get("request"), dict) and isinstance(value.get("response"), dict)
 
 
 def is_record(value: Record, origin: Provenance) -> bool:
-    """Whether an object is a record itself, and no wrapper."""
+    """Check whether an object is a record itself, and no wrapper."""
     if table_for_record(value):
         return True
     key = KEYS.get(origin.expected, ("id",))[-1]
@@ -41,7 +41,7 @@ def is_record(value: Record, origin: Provenance) -> bool:
 
 
 def is_answer(value: Any, origin: Provenance) -> bool:
-    """Whether a value is a record of the API, or has one in it."""
+    """Check whether a value is a record of the API, or has one in it."""
     if isinstance(value, list):
         return any(is_answer(item, origin) for item in value)
     if not isinstance(value, dict):
@@ -52,19 +52,19 @@ def is_answer(value: Any, origin: Provenance) -> bool:
 
 
 def is_empty(value: Record) -> bool:
-    """Whether an object is an answer with nothing in it: `{"epics": [], "total_hits": 0}`."""
+    """Check whether an object is an answer with nothing in it: `{"epics": [], "total_hits": 0}`."""
     return "id" not in value and any(
         name in COLLECTIONS and inner in ([], {}) for name, inner in value.items()
     )
 
 
 def is_history(value: Record) -> bool:
-    """Whether an object holds the rows of a project's daily history."""
+    """Check whether an object holds the rows of a project's daily history."""
     return value.get("kind") == "daily_history_container"
 
 
 def unwrapped(value: Record, origin: Provenance) -> Iterator[Placed]:
-    """Gives what an object holds that is no record itself, but has records in it.
+    """Give what an object holds that is no record itself, but has records in it.
 
     Args:
         value: The object.
@@ -89,7 +89,7 @@ def unwrapped(value: Record, origin: Provenance) -> Iterator[Placed]:
 
 
 def _with_ids_in(value: Record, origin: Provenance) -> Provenance:
-    """What is known of records by the ids, or the one record, that stand beside them."""
+    """Return what is known of records by the ids, or the one record, that stand beside them."""
     ids = dict(origin.ids)
     for name, collection in _PARENTS.items():
         beside = value.get(name)
@@ -102,14 +102,14 @@ def _with_ids_in(value: Record, origin: Provenance) -> Provenance:
 
 
 def _holds_more(value: Any) -> bool:
-    """Whether a value may have records in it."""
+    """Check whether a value may have records in it."""
     if isinstance(value, list):
         return any(isinstance(item, dict | list) for item in value)
     return isinstance(value, dict) and bool(value)
 
 
 def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Placed]:
-    """What an object holds under a name, which may be a path, a collection, or an id."""
+    """Yield what an object holds under a name, which may be a path, a collection, or an id."""
     number = whole_number(name)
     if "/services/v5/" in name:
         yield inner, origin.with_request_path(name)
@@ -126,7 +126,7 @@ def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Placed]:
 
 
 def _parsed(text: str) -> Any:
-    """The JSON that a text is, or the text."""
+    """Return the JSON that a text is, or the text."""
     if not text.lstrip().startswith(("{", "[")):
         return text
     try:
@@ -136,7 +136,7 @@ def _parsed(text: str) -> Any:
 
 
 def wrapped(wrapper: Record, origin: Provenance) -> Provenance:
-    """What is known of a value by what the object that it was wrapped in said before it."""
+    """Return what is known of a value by what the object that it was wrapped in said before it."""
     if isinstance(wrapper.get("PathTemplate"), str):
         return origin.with_request_path(_filled(wrapper["PathTemplate"], wrapper.get("Keys")))
     return (
@@ -147,7 +147,7 @@ def wrapped(wrapper: Record, origin: Provenance) -> Provenance:
 
 
 def _filled(template: str, keys: Any) -> str:
-    """The path that a template and its keys make."""
+    """Return the path that a template and its keys make."""
     for name, key in keys.items() if isinstance(keys, dict) else ():
         template = template.replace(f"{{{name}}}", str(key))
     return template

@@ -36,7 +36,7 @@ class ChildRowCursor:
         self._next = self._following()
 
     def of(self, key: tuple[int, ...]) -> Iterator[Any]:
-        """Those of one parent; every key asked for is higher than the one before."""
+        """Yield those of one parent; every key asked for is higher than the one before."""
         while self._next and self._next[0] <= key:
             its_key, row = self._next
             self._next = self._following()

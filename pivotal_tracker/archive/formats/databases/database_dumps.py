@@ -105,7 +105,7 @@ class DatabaseDump:
             return False
 
     def claims(self, files: Files) -> Collection[str]:
-        """The databases, their journals, and the attachments beside them."""
+        """Return the databases, their journals, and the attachments beside them."""
         databases = [name for name, file in files.items() if self._is_of_this(file)]
         journals = [name for name in files if name.endswith(("-wal", "-journal"))]
         return {*databases, *journals, *_attachments_on_disk(files).values()}
@@ -134,7 +134,7 @@ PIVOTAL_TRACKER_DUMP = DatabaseDump("pivotal-tracker-dump", "story_comment", fro
 
 
 def _attachments_on_disk(files: Files) -> dict[int, str]:
-    """The names of attachments that were saved as `<id>_<filename>`, by their id."""
+    """Return the names of attachments that were saved as `<id>_<filename>`, by their id."""
     found: dict[int, str] = {}
     for name in files:
         match = _ON_DISK.match(PurePosixPath(name).name)
@@ -171,7 +171,7 @@ class _Dump:
         self._unattached: list[ArchiveRecord] = []
 
     def records(self) -> Iterator[ArchiveRecord]:
-        """All records of the database."""
+        """Yield all records of the database."""
         for name in {*_COLUMNS, self._comments}:
             self._database.has(name)
         for name, table in _PLAIN.items():
@@ -186,7 +186,7 @@ class _Dump:
             )
 
     def _guarded(self, table: str, found: Iterator[ArchiveRecord]) -> Iterator[ArchiveRecord]:
-        """What can be had of a table until a page of it is damaged."""
+        """Yield what can be had of a table until a page of it is damaged."""
         try:
             yield from found
         except BROKEN_DATABASE as error:
@@ -216,7 +216,7 @@ class _Dump:
             yield from self._found(table, record)
 
     def _found(self, table: str, record: Record) -> Iterator[ArchiveRecord]:
-        """The record, if it has an id; all rows that it brings are counted."""
+        """Yield the record, if it has an id; all rows that it brings are counted."""
         where = f"{table} {str(record.get('id'))[:40]}"
         tidy = normalize_record(
             table, record, lambda nested, reason: self._leave_out(nested, reason, where)
@@ -239,13 +239,13 @@ class _Dump:
         return {"id": number}
 
     def _columns(self, name: str) -> list[str]:
-        """The columns of a table that are known and there."""
+        """Return the columns of a table that are known and there."""
         known = _COLUMNS["comment" if name == self._comments else name]
         there = self._database.columns(name)
         return [column for column in known if column in there]
 
     def _rows(self, name: str, table: str, order: str) -> Iterator[Record]:
-        """The rows of a table as attributes."""
+        """Yield the rows of a table as attributes."""
         columns = self._columns(name)
         self._name_unknown_columns(name, table)
         if order not in columns:
@@ -262,7 +262,7 @@ class _Dump:
             self._accounting.drop_value(self._source, table, reason, name)
 
     def _texts(self, rows: Iterator[Record], name: str, table: str) -> Iterator[Record]:
-        """The rows without bytes that stand where a text or a number should."""
+        """Yield the rows without bytes that stand where a text or a number should."""
         for row in rows:
             for column in [c for c, value in row.items() if isinstance(value, bytes)]:
                 where = f"{name} {str(row.get('id'))[:40]}"
@@ -301,7 +301,7 @@ class _Dump:
     def _with_attachments(
         self, story: Record, attachments: ChildRowCursor
     ) -> Iterator[ArchiveRecord]:
-        """A story, the release that it may be, and the files of its comments."""
+        """Yield a story, the release that it may be, and the files of its comments."""
         blobs: dict[int, Blob] = {}
         for comment in story.get("comments", ()):
             theirs = list(attachments.of((story["id"], comment.get("id", 0))))
@@ -339,7 +339,7 @@ class _Dump:
             yield {"kind": kind, **row}
 
     def _label_rows(self) -> Iterator[Record]:
-        """The labels of stories, as far as the table of labels tells of them."""
+        """Yield the labels of stories, as far as the table of labels tells of them."""
         columns = ", ".join(self._columns("label")) if self._database.has("label") else ""
         labels = f"(SELECT {columns} FROM label GROUP BY id)" if columns else "(SELECT NULL AS id)"
         query = (
@@ -393,7 +393,7 @@ class _Dump:
         return next(self._database.blobs(query, (number,)), None)
 
     def _content(self, record: Record, blob: Blob) -> Iterator[ArchiveRecord]:
-        """The bytes of an attachment; what is too large is left out."""
+        """Yield the bytes of an attachment; what is too large is left out."""
         self._blobs_seen += 1
         self._accounting.read(self._source, ATTACHMENT_FILES)
         if blob.size > MAX_BYTES_OF_AN_ATTACHMENT:

@@ -86,7 +86,7 @@ class Database:
             ) from error
 
     def close(self) -> None:
-        """Closes it."""
+        """Close it."""
         self._connection.close()
         self._sizes.close()
 
@@ -106,7 +106,7 @@ class Database:
         return list(self._tables)
 
     def has(self, table: str) -> bool:
-        """Whether it has a table.
+        """Check whether it has a table.
 
         Raises:
             ArchiveError: There is something else of that name.
@@ -116,17 +116,17 @@ class Database:
         return table in self._tables
 
     def columns(self, table: str) -> list[str]:
-        """The columns whose values the rows of a table hold themselves."""
+        """Return the columns whose values the rows of a table hold themselves."""
         found = self._connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (table,))
         return [name for name, hidden in found if not hidden]
 
     def count(self, table: str) -> int:
-        """How many rows a table has."""
+        """Return how many rows a table has."""
         ((count,),) = self._connection.execute(f'SELECT count(*) FROM "{_quoted(table)}"')  # noqa: S608
         return int(count)
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
-        """The rows of one of our own queries, without their nulls.
+        """Yield the rows of one of our own queries, without their nulls.
 
         Raises:
             BROKEN_DATABASE: The file is damaged, or takes more work than it can be worth.
@@ -140,7 +140,7 @@ class Database:
             yield {n: v for n, v in zip(names, row, strict=True) if v is not None}
 
     def blobs(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[Blob]:
-        """The blobs that one of our own queries gives by id, row and size.
+        """Yield the blobs that one of our own queries gives by id, row and size.
 
         Raises:
             BROKEN_DATABASE: As for `rows`.
@@ -148,7 +148,7 @@ class Database:
         yield from map(Blob._make, self._sizes.execute(query, parameters))
 
     def opener(self, table: str, column: str, row: int) -> Callable[[], BinaryIO]:
-        """What opens the bytes in a row for reading, without holding them in memory."""
+        """Return what opens the bytes in a row for reading, without holding them in memory."""
 
         def opened() -> BinaryIO:
             connection = _connected(self._path)
@@ -209,7 +209,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def opened(file: File) -> Iterator[Database]:
-    """Opens a database of an archive; one that lies in a ZIP is unpacked for the time.
+    """Open a database of an archive; one that lies in a ZIP is unpacked for the time.
 
     Raises:
         ArchiveError: It is none, or is damaged.
@@ -227,13 +227,13 @@ def opened(file: File) -> Iterator[Database]:
 
 
 def is_sqlite(file: File) -> bool:
-    """Whether a file begins as all SQLite files do."""
+    """Check whether a file begins as all SQLite files do."""
     with closing(file.open()) as stream:
         return stream.read(len(MAGIC)) == MAGIC
 
 
 def in_a_line(error: Exception) -> str:
-    """An error of SQLite, which may quote the file."""
+    """Return an error of SQLite, which may quote the file."""
     if isinstance(error, UnicodeDecodeError):
         return "its schema is broken"
     return " ".join(str(error).split())[:100]

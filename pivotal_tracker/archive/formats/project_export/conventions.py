@@ -59,7 +59,7 @@ class Conventions:
         return self._decision.orders.assumption if "_decision" in self.__dict__ else ""
 
     def number(self, text: str) -> float | None:
-        """A number with the decimal separator of the file; None if it is none."""
+        """Return a number with the decimal separator of the file; None if it is none."""
         if text not in self._numbers:
             if len(self._numbers) >= MAX_REMEMBERED:
                 self._numbers.clear()
@@ -78,7 +78,7 @@ class Conventions:
         return number if math.isfinite(number) else None
 
     def _with_separator(self, found: re.Match[str], separator: DecimalSeparator) -> float | None:
-        """A number with a point or a comma, before which three digits may be a group."""
+        """Return a number with a point or a comma, before which three digits may be a group."""
         whole, rest = found.groups()
         is_group = len(rest) == _DIGITS_OF_A_GROUP
         decimal = (self._decision.decimal_separator or None) if is_group else separator
@@ -126,7 +126,7 @@ def _decimals(text: str) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """An id or a number of an iteration, also as a spreadsheet writes it: `11.0`."""
+    """Return an id or a number of an iteration, also as a spreadsheet writes it: `11.0`."""
     if len(text) <= _MAX_DIGITS and text.isdecimal() and text.isascii():
         # nearly all of them; a match takes ten times as long
         return int(text)

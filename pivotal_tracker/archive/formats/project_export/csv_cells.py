@@ -54,7 +54,7 @@ class Choices(NamedTuple):
 
 
 def choices(story_type: str, state: str, priority: str, is_in_icebox: bool) -> Choices:
-    """Reads the type, the state and the priority of a story.
+    """Read the type, the state and the priority of a story.
 
     Args:
         story_type: In lower case.
@@ -91,7 +91,7 @@ class Comment(NamedTuple):
 
 
 def comment(cell: str, dates: DateReader) -> Comment:
-    """Takes the author and the day off a comment: they are its last parenthesis.
+    """Take the author and the day off a comment: they are its last parenthesis.
 
     The author's name may hold parentheses and dashes, and the text may end in a parenthesis of the
     same shape. Notes of the first years may have none.
@@ -138,7 +138,7 @@ def _opening(cell: str, dash: int) -> int:
 
 
 def commit(text: str) -> dict[str, Any]:
-    """What the API says of a comment that a commit made: `Commit by X`, then its address."""
+    """Return what the API says of a comment that a commit made: `Commit by X`, then its address."""
     if not text.startswith("Commit by ") or not (found := _COMMIT.match(text)):
         return {}
     said = {"commit_identifier": found[2]}
@@ -148,24 +148,24 @@ def commit(text: str) -> dict[str, Any]:
 
 
 def names(cell: str) -> tuple[str, ...]:
-    """The names in a Labels cell, each once: no label holds a comma."""
+    """Return the names in a Labels cell, each once: no label holds a comma."""
     return tuple(dict.fromkeys(name for part in cell.split(",") if (name := part.strip())))
 
 
 def pull_request(cell: str) -> dict[str, Any]:
-    """The parts of the address of a pull request, as far as it has them."""
+    """Return the parts of the address of a pull request, as far as it has them."""
     found = _PULL_REQUEST.fullmatch(cell)
     parts = {**found.groupdict(), "number": int(found["number"])} if found else {}
     return {**parts, "original_url": cell}
 
 
 def branch(cell: str) -> dict[str, Any]:
-    """A branch, given by its name or its address."""
+    """Return a branch, given by its name or its address."""
     if found := _BRANCH.fullmatch(cell):
         return {**found.groupdict(), "original_url": cell}
     return {"name": cell}
 
 
 def free_text(cell: str) -> str:
-    """A cell without the apostrophe that keeps spreadsheets from taking it for a formula."""
+    """Return a cell without the apostrophe that keeps spreadsheets from taking it for a formula."""
     return cell[1:] if cell.startswith("'=") else cell

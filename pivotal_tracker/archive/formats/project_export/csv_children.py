@@ -37,7 +37,7 @@ class CsvChildParser:
         self._accounting = accounting
 
     def of_story(self, story_id: int, columns: Columns, cells: Sequence[str]) -> Record:
-        """The lists of a story that are not empty, by the attribute that holds them."""
+        """Return the lists of a story that are not empty, by the attribute that holds them."""
         siblings = SiblingKeys()
         lists: Record = {}
         if any(group := columns.comments(cells)):
@@ -61,7 +61,7 @@ class CsvChildParser:
     def comments(
         self, parent: str, parent_id: int, cells: Sequence[str], siblings: SiblingKeys
     ) -> list[Record]:
-        """The comments of a story or an epic.
+        """Return the comments of a story or an epic.
 
         Args:
             parent: `story_id` or `epic_id`.
@@ -106,7 +106,7 @@ class CsvChildParser:
         attribute: str,
         statuses: Mapping[str, bool],
     ) -> list[Record]:
-        """The records of pairs of a description and a status."""
+        """Return the records of pairs of a description and a status."""
         records: list[Record] = []
         for text, status in zip(cells[::2], cells[1::2], strict=True):
             if not (text or status):
@@ -156,7 +156,7 @@ def _linked(
     cells: Sequence[str],
     siblings: SiblingKeys,
 ) -> list[Record]:
-    """The pull requests or branches that cells name by their address or name."""
+    """Return the pull requests or branches that cells name by their address or name."""
     return [
         {"kind": kind, "id": siblings.key(kind, story_id, text), "story_id": story_id, **read(text)}
         for cell in cells

@@ -53,22 +53,22 @@ _HISTORY = ("id", "type", "message", "performed by", "occurred at")
 
 
 def header_names(cells: Sequence[str]) -> list[str]:
-    """The texts of a header, as they are compared."""
+    """Return the texts of a header, as they are compared."""
     return [" ".join(cell.replace("\ufeff", "").split()).lower() for cell in cells]
 
 
 def is_of_stories(cells: Sequence[str]) -> bool:
-    """Whether a row is the header of an export of stories, of whatever year."""
+    """Check whether a row is the header of an export of stories, of whatever year."""
     return {_SINGLE_COLUMNS.get(name) for name in header_names(cells)} >= _NEEDED
 
 
 def is_of_history(cells: Sequence[str]) -> bool:
-    """Whether a row is the header of the project's history."""
+    """Check whether a row is the header of the project's history."""
     return set(header_names(cells)) >= set(_HISTORY)
 
 
 def history_columns(cells: Sequence[str]) -> list[int]:
-    """Where ID, Type, Message, Performed By and Occurred At stand."""
+    """Return where ID, Type, Message, Performed By and Occurred At stand."""
     names = header_names(cells)
     return [names.index(name) for name in _HISTORY]
 
@@ -142,7 +142,7 @@ class Columns:
         self.other_cells = _pick(others)
 
     def _pick_groups(self, none: int, groups: Mapping[str, list[int]]) -> None:
-        """Finds the columns that are repeated, those that belong together side by side."""
+        """Find the columns that are repeated, those that belong together side by side."""
         self.owned_by = _pick(groups["owned by"])
         self.comments = _pick(groups["comment"])
         self.pull_requests = _pick(groups["pull request"])

@@ -60,7 +60,7 @@ class ProjectExport:
         return sheets | {one.file.name for one in contents.attachments} | contents.unreadable.keys()
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """Gives projects, stories, iterations, …, and then the people and labels they name."""
+        """Give projects, stories, iterations, …, and then the people and labels they name."""
         contents = _contents(files)
         for error in contents.unreadable.values():
             accounting.failures[files.label] = str(error)
@@ -120,7 +120,7 @@ def _look_for_sheet(file: File, contents: _Contents) -> None:
 
 
 def _attachment_in(homes: Collection[PurePosixPath], file: File) -> _Attachment | None:
-    """A file in a folder that is named by an id and lies beside a sheet."""
+    """Return a file in a folder that is named by an id and lies beside a sheet."""
     path = PurePosixPath(file.name)
     for folder in path.parents:
         if _OWNERS_ID.fullmatch(folder.name) and folder.parent in homes:
@@ -133,7 +133,7 @@ def _folder_of(sheet: Sheet) -> PurePosixPath:
 
 
 def _of_name(file: File) -> dict[str, str | None]:
-    """The project and the time in `<project>_<YYYYMMDD>_<HHMM>.csv`."""
+    """Return the project and the time in `<project>_<YYYYMMDD>_<HHMM>.csv`."""
     stem = PurePosixPath(file.name).stem
     found = _STAMP.fullmatch(stem)
     return found.groupdict() if found else {"project": stem, "stamp": None}
@@ -219,7 +219,7 @@ class _Reading:
         accounting.assume("activity", conventions.assumption)
 
     def _attachment(self, attachment: _Attachment) -> ArchiveRecord:
-        """A file that was attached to a story, or an epic; to which comment is not known."""
+        """Return a file that was attached to a story, or an epic; to which comment is not known."""
         owner_id = attachment.owner_id
         projects = list(self._projects.values())
         of_story = [one for one in projects if owner_id in one.story_ids]

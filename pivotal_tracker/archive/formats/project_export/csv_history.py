@@ -54,7 +54,7 @@ class HistoryRows:
         people.accounting = accounting
 
     def records(self, line: int, cells: list[str]) -> Iterator[ArchiveRecord]:
-        """The activity that a row tells of."""
+        """Yield the activity that a row tells of."""
         self._accounting.line = line
         texts = [cells[i] if i < len(cells) else "" for i in self._indices]
         if not any(texts):
@@ -69,7 +69,7 @@ class HistoryRows:
             self.decide()
 
     def decide(self) -> None:
-        """Takes in whom rows name, as far as they are loaded."""
+        """Take in whom rows name, as far as they are loaded."""
         self._accounting.decide()
         for found, people in self._undecided:
             if not found.is_rejected:

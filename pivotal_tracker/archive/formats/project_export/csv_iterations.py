@@ -29,7 +29,7 @@ class Iterations:
         self._by_number: dict[int, _Iteration] = {}
 
     def add(self, number: int, story_id: int, first_day: str, last_day: str) -> str:
-        """Puts a story into an iteration, behind those before.
+        """Put a story into an iteration, behind those before.
 
         Args:
             number: The iteration's.
@@ -53,7 +53,7 @@ class Iterations:
         return last_day if last_day and not iteration.finish else ""
 
     def add_empty(self, number: int) -> None:
-        """Adds an iteration that a row names which is not loaded."""
+        """Add an iteration that a row names which is not loaded."""
         self._iteration(number)
 
     def _iteration(self, number: int) -> _Iteration:
@@ -63,7 +63,7 @@ class Iterations:
         return iteration
 
     def records(self, project_id: int) -> Iterator[Record]:
-        """The iterations in the order in which they were met."""
+        """Yield the iterations in the order in which they were met."""
         for number, iteration in self._by_number.items():
             record: Record = {
                 "kind": "iteration",

@@ -35,7 +35,7 @@ class Project:
         self.named = Named()
 
     def labels(self, cell: str) -> list[Record]:
-        """The labels that a Labels cell names; shared by all stories with that cell."""
+        """Return the labels that a Labels cell names; shared by all stories with that cell."""
         if not cell:
             return []
         known = self._labels_by_cell.get(cell)
@@ -48,7 +48,7 @@ class Project:
         return known
 
     def review_type(self, name: str) -> Record:
-        """The type of review of that name."""
+        """Return the type of review of that name."""
         record = self._named("review_type", "review_types", self._review_types, name)
         self.named.name(record["id"])
         return record

@@ -39,7 +39,7 @@ Lose = Callable[[str, str, int], None]
 
 
 def rows(file: File, dialect: Dialect, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
-    """Reads the rows of a CSV that are not empty, the header included.
+    """Read the rows of a CSV that are not empty, the header included.
 
     NULs, and bytes that the encoding does not know, become U+FFFD. In UTF-8 such bytes are taken as
     Windows-1252, each by itself: a few of them are texts that were pasted in.
@@ -94,7 +94,7 @@ class _Lines(Iterator[str]):
         self._has_ended = False
 
     def start_row(self) -> None:
-        """Begins to count the characters of a row anew."""
+        """Begin to count the characters of a row anew."""
         self._left = MAX_CHARACTERS_IN_A_ROW
 
     def __next__(self) -> str:

@@ -17,7 +17,7 @@ _DATES = DateReader()
 
 
 def trusted_cells(columns: Columns, cells: Sequence[str]) -> int:
-    """Counts the first cells of a row that are known to stand in their columns.
+    """Count the first cells of a row that are known to stand in their columns.
 
     Args:
         columns: By the header.
@@ -51,7 +51,7 @@ def trusted_cells(columns: Columns, cells: Sequence[str]) -> int:
 
 
 def _statuses_fit(columns: Columns, cells: Sequence[str]) -> bool:
-    """Whether tasks, blockers and reviews have statuses that Tracker knows."""
+    """Check whether tasks, blockers and reviews have statuses that Tracker knows."""
     padded = [*cells[: columns.width - 1], ""]
     groups = (
         (columns.tasks(padded)[1::2], TASK_STATUSES),

@@ -91,7 +91,7 @@ class StoryRows:
         people.accounting = project.named.accounting = accounting
 
     def records(self, line: int, cells: list[str]) -> Iterator[ArchiveRecord]:
-        """What a row holds.
+        """Yield what a row holds.
 
         Args:
             line: Where the row ends in the file.
@@ -124,7 +124,7 @@ class StoryRows:
             self._decide()
 
     def _decide(self) -> None:
-        """Takes in what rows say of others, as far as they are loaded."""
+        """Take in what rows say of others, as far as they are loaded."""
         self._accounting.decide()
         for row in self._undecided:
             is_rejected = any(one.is_rejected for one in row.found)
@@ -136,7 +136,7 @@ class StoryRows:
         self._undecided.clear()
 
     def iterations(self) -> Iterator[ArchiveRecord]:
-        """The iterations that the rows named, with their stories in the order of the file."""
+        """Yield the iterations that the rows named, with their stories in the order of the file."""
         self._decide()
         self._accounting.assume("stories", self._conventions.assumption)
         for record in self._iterations.records(self._project.id):
@@ -159,7 +159,7 @@ class StoryRows:
             self._accounting.reject_row("stories", "no id of a story or an epic", text)
 
     def _bring_to_width(self, cells: list[str]) -> bool:
-        """Brings a row to the width of the header; False if its cells cannot be trusted.
+        """Bring a row to the width of the header; False if its cells cannot be trusted.
 
         In a row with more cells than the header, only those are trusted that stand before the
         first one that does not fit its column.
@@ -230,7 +230,7 @@ class StoryRows:
         return epic
 
     def _release(self, story: Record) -> Record:
-        """The same as a release, which is what the API has it as too, under the same id."""
+        """Return the same as a release, which is what the API has it as too, under the same id."""
         self._accounting.read("releases__labels", len(story["labels"]))
         return {"kind": "release"} | {name: story[name] for name in _RELEASE_HAS if name in story}
 
@@ -309,7 +309,7 @@ class StoryRows:
             self._accounting.leave_out("stories__owner_ids", "named twice", "", again)
 
     def _iteration_of(self, cells: list[str]) -> tuple[int, str, str] | None:
-        """The number of a row's iteration, its start and its end."""
+        """Return the number of a row's iteration, its start and its end."""
         columns = self._columns
         text = cells[columns.iteration]
         if not text:

@@ -53,7 +53,7 @@ _MULTIBYTE = re.compile(
 
 
 def encoding_of(stream: BinaryIO) -> str:
-    """Decides the encoding of a text.
+    """Decide the encoding of a text.
 
     Args:
         stream: The text, from its beginning; it is read to its end.
@@ -98,7 +98,7 @@ def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes) -> bool:
 
 
 def _of_sample(sample: bytes) -> str:
-    """The encoding of lines of which not all are UTF-8."""
+    """Return the encoding of lines of which not all are UTF-8."""
     rest, in_utf_8 = _MULTIBYTE.subn(b"", sample)
     if in_utf_8 and in_utf_8 >= len(re.findall(rb"[\x80-\xff]", rest)):
         return "utf-8-sig"
@@ -112,13 +112,13 @@ def _of_sample(sample: bytes) -> str:
 
 
 def _is_of_other_script(sample: bytes) -> bool:
-    """Whether most bytes that are not ASCII stand together, as accented letters do not."""
+    """Check whether most bytes that are not ASCII stand together, as accented letters do not."""
     runs = [len(run) for run in _RUN.findall(sample)]
     return 2 * sum(run for run in runs if run >= _SHORTEST_RUN) > sum(runs)
 
 
 def _is_shift_jis(sample: bytes) -> bool:
-    """Whether the lines are Shift-JIS, in which kanji and kana stand by themselves.
+    """Check whether the lines are Shift-JIS, in which kanji and kana stand by themselves.
 
     Texts of other encodings may be read so too, but with kanji among Latin letters.
     """
@@ -132,7 +132,7 @@ def _is_shift_jis(sample: bytes) -> bool:
 
 
 def _score(sample: bytes, encoding: str) -> int:
-    """How much sense the characters make that are not ASCII, if read in an encoding."""
+    """Return how much sense the characters make that are not ASCII, if read in an encoding."""
     text = sample.decode(encoding, "replace")
     letters = _LATIN[encoding]
     known = sum(text.count(letter) for letter in letters)

@@ -26,28 +26,28 @@ class Named:
         self._confirmed: set[int] = set()
 
     def add(self, table: str, record: Record) -> None:
-        """Adds a record that a row is the first to name."""
+        """Add a record that a row is the first to name."""
         if self.accounting is not None:
             self._records[record["id"]] = (table, record, self.accounting)
 
     def name(self, key: int) -> None:
-        """Notes that the row that is read names a record."""
+        """Record that the row that is read names a record."""
         if key not in self._confirmed:
             self._by_row.add(key)
 
     def end_row(self) -> Collection[int]:
-        """Ends the row that is read: gives the keys that it names and no loaded row has."""
+        """End the row that is read: gives the keys that it names and no loaded row has."""
         if not self._by_row:
             return ()
         named, self._by_row = self._by_row, set()
         return named
 
     def confirm(self, keys: Collection[int]) -> None:
-        """Takes in what a row names that is loaded."""
+        """Take in what a row names that is loaded."""
         self._confirmed.update(keys)
 
     def found(self) -> Iterator[ArchiveRecord]:
-        """All records, in the order in which they were first named."""
+        """Yield all records, in the order in which they were first named."""
         for key, (table, record, accounting) in self._records.items():
             # a copy: rows share the record
             found = accounting.found(table, dict(record))
@@ -63,7 +63,7 @@ class PeopleByName(Named):
         self._ids: dict[str, int] = {}
 
     def id_of(self, name: str) -> int | None:
-        """The key of a person; None for nobody."""
+        """Return the key of a person; None for nobody."""
         known = self._ids.get(name)
         if known is None:
             known = self._new_id_of(name.strip())

@@ -63,7 +63,7 @@ class Sheet:
 
 
 def sheet_in(file: File) -> Sheet | None:
-    """Recognises a table of an export by its header, whatever the file is called.
+    """Recognize a table of an export by its header, whatever the file is called.
 
     Raises:
         ArchiveError: It is a workbook that cannot be opened, or there is nothing to open one with.
@@ -92,7 +92,7 @@ def _what_it_holds(header: list[str]) -> Holds | None:
 
 
 def _first_rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    """The rows among which the header is."""
+    """Yield the rows among which the header is."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     with suppress(csv.Error):
         yield from islice(filter(any, reader), ROWS_ABOVE_HEADER)

@@ -26,7 +26,7 @@ _MISTAKES = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", 
 def rows(
     file: File, is_header: Callable[[Sequence[str]], bool], drop_value: Lose
 ) -> Iterator[tuple[int, list[str]]]:
-    """Reads the rows that are not empty of the first sheet with a known header, as a CSV's.
+    """Read the rows that are not empty of the first sheet with a known header, as a CSV's.
 
     Args:
         file: The workbook.
@@ -72,7 +72,7 @@ def _cells(file: File, sheet: Any, drop_value: Lose) -> Iterator[tuple[int, list
 
 @contextmanager
 def _workbook(file: File) -> Iterator[Any]:
-    """Opens a workbook, and tells in words for people what is wrong with it, while it is read."""
+    """Open a workbook, and tells in words for people what is wrong with it, while it is read."""
     try:
         import openpyxl
     except ImportError as error:
@@ -106,7 +106,7 @@ def _seekable(file: File) -> Iterator[IO[bytes]]:
 
 
 def _text(value: Any) -> str:
-    """A cell as a CSV would have it."""
+    """Return a cell as a CSV would have it."""
     if value is None:
         return ""
     if isinstance(value, str):
