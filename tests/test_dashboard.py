@@ -22,7 +22,7 @@ from playwright.sync_api import expect
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
-from .browser import TIMEOUT, BrowserSession, Dashboard, browser, serve, visit  # noqa: F401
+from .browser import TIMEOUT, BrowserSession, Dashboard, browser, locked, serve, visit  # noqa: F401
 from .conftest import ROOT, Command, load_served
 from .exports import Row, as_csv, table
 from .forking import Forking
@@ -89,6 +89,31 @@ def _latest_project(dashboard: Dashboard) -> tuple[int, str]:
         "GROUP BY ALL ORDER BY max(s.updated_at) DESC, p.id LIMIT 1"
     )
     return int(str(number)), str(name)
+
+
+# a load that is writing
+
+
+def test_locked_database_is_explained_and_shown_as_it_was_once_it_was_read(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    """The first test, as nothing of the sample may have been shown before."""
+    heading = browser.page.get_by_role("heading", level=1)
+    with visit(browser) as session:
+        with locked(sample.database):
+            session.open(sample.url)
+            expect(session.page.get_by_role("alert")).to_contain_text(
+                "A load is writing to the database. Try again when it has finished."
+            )
+        session.page.get_by_role("button", name="Try again").click()
+        expect(heading).to_have_text(_latest_project(sample)[1])
+        _assert_no_error(session)
+        with locked(sample.database):
+            (sample.command.folder / "dlt/pipelines/pivotal_tracker_sample/state.json").touch()
+            for title in PAGES:
+                session.go_to(title)
+                _assert_no_error(session)
+                expect(session.page.get_by_role("alert")).to_have_count(0)
 
 
 # Project

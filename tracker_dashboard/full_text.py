@@ -6,21 +6,18 @@ background, as a DuckDB file of its own in the pipeline's working directory.
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import rmtree
 from threading import Lock, Thread
-from urllib.parse import quote
 
 import duckdb
 from pandas import DataFrame
 
 from .data import Dataset
 from .errors import DashboardError, DatabaseLockedError
+from .load_files import load_file, new_load_file
 from .queries import stories as story_queries
 
 _WORD_SEPARATORS = r"[^\p{L}\p{N}]+"
@@ -44,9 +41,6 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 _BATCH_ROWS = 20_000
 _PARTITIONS = 32
 """Texts are concatenated for a part of the stories at a time: DuckDB does it in memory."""
-
-_ABANDONED_SECONDS = 3600.0
-"""An unfinished file that is older belongs to a process that was killed."""
 
 _MISSING_EXTENSION = (
     "DuckDB's extension fts is missing for this version of DuckDB "
@@ -160,7 +154,7 @@ class IndexManager:
         """
         if dataset.destination_name != "duckdb":
             raise IndexUnavailableError("a full-text index exists for DuckDB only")
-        path = _index_path(dataset, load_id)
+        path = load_file(dataset, "full_text", load_id, _FILE_VERSION)
         with self._lock:
             if self._index is None or self._index.path != path:
                 self._index = self._open(path)
@@ -194,11 +188,6 @@ class IndexManager:
             self._problems[path] = f"the full-text index could not be made: {error}"
 
 
-def _index_path(dataset: Dataset, load_id: str) -> Path:
-    name = f"{quote(load_id, safe='')}-{_FILE_VERSION}.duckdb"
-    return Path(dataset.pipeline.working_dir) / "full_text" / name
-
-
 def build_index(dataset: Dataset, path: Path) -> None:
     """Makes an index of the texts of all stories and removes the indexes of earlier loads.
 
@@ -210,21 +199,16 @@ def build_index(dataset: Dataset, path: Path) -> None:
         DashboardError: The texts cannot be read, or the extension is missing.
         OSError: The file cannot be written.
     """
-    path.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
-        unfinished = Path(folder) / "index.duckdb"
-        with _connect(unfinished) as connection:
-            _copy_texts(dataset, connection)
-            _make_vocabulary(connection)
-            _make_documents(connection)
-            connection.execute(
-                "PRAGMA create_fts_index('documents', 'story_id', 'texts', "
-                f"stemmer = '{_STEMMER}', stopwords = 'none', ignore = '{_WORD_SEPARATORS}', "
-                "strip_accents = 1, lower = 1)"
-            )
-            connection.execute("DROP TABLE documents")
-        unfinished.replace(path)
-    _remove_other_indexes(path)
+    with new_load_file(path) as unfinished, _connect(unfinished) as connection:
+        _copy_texts(dataset, connection)
+        _make_vocabulary(connection)
+        _make_documents(connection)
+        connection.execute(
+            "PRAGMA create_fts_index('documents', 'story_id', 'texts', "
+            f"stemmer = '{_STEMMER}', stopwords = 'none', ignore = '{_WORD_SEPARATORS}', "
+            "strip_accents = 1, lower = 1)"
+        )
+        connection.execute("DROP TABLE documents")
 
 
 @contextmanager
@@ -286,14 +270,3 @@ def _load_extension(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"LOAD '{name}'" if name else "LOAD fts")
     except duckdb.Error as error:
         raise IndexUnavailableError(_MISSING_EXTENSION) from error
-
-
-def _remove_other_indexes(path: Path) -> None:
-    """Removes the indexes of earlier loads, and unfinished ones."""
-    for other in path.parent.iterdir():
-        # another dashboard may remove it at the same time, or have it open
-        with suppress(OSError):
-            if other.is_dir() and other.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
-                rmtree(other)
-            elif other.is_file() and other != path:
-                other.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, cast
 
 from sqlglot import exp, parse_one
@@ -32,14 +33,20 @@ class Scope:
 
 def select(sql: str, **values: Any) -> exp.Select:
     """Parses a query and replaces its `:name` placeholders."""
-    return cast(exp.Select, exp.replace_placeholders(parse_one(sql, dialect="duckdb"), **values))
+    parsed = _parse(sql)
+    return cast(exp.Select, exp.replace_placeholders(parsed, **values) if values else parsed)
 
 
 def condition(sql: str, **values: Any) -> exp.Expression:
     """Parses a condition and replaces its `:name` placeholders."""
-    return cast(
-        exp.Expression, exp.replace_placeholders(parse_one(sql, dialect="duckdb"), **values)
-    )
+    parsed = _parse(sql)
+    return cast(exp.Expression, exp.replace_placeholders(parsed, **values) if values else parsed)
+
+
+@cache
+def _parse(sql: str) -> exp.Expr:
+    """The syntax tree of a text of ours, which takes long to parse. Nobody may change it."""
+    return parse_one(sql, dialect="duckdb")
 
 
 def in_projects(query: exp.Select, scope: Scope, alias: str) -> exp.Select:
