@@ -71,8 +71,8 @@ $(EMULATOR)/ready: requirements-bigquery-emulator.txt
 		$(EMULATOR)/bin/python -m pip install --quiet --no-compile -r $< && touch $@ || \
 		echo "The emulator of BigQuery is missing: the tests that load into it are skipped"
 
-screenshots: setup-dev browser  ## the README's pictures of the dashboard, taken anew
-	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/test_dashboard.py -k screenshots
+screenshots: setup-dev browser  ## all pages of the dashboard in all widths, and the README's pictures
+	SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/test_dashboard.py -k screenshots
 
 lint: setup-dev    ## ruff and mypy
 	$(BIN)/ruff check .

@@ -1,8 +1,8 @@
 """`python -m benchmarks.dashboard` prints how fast the dashboard's pages are, as a table.
 
 It loads a generated workspace with the command (once: into a folder that is kept with `--folder`),
-runs the dashboard and an empty Streamlit app, and drives both in one Chromium. A page counts as
-shown when its script has run, no placeholder is left and all its charts are drawn.
+runs the dashboard and an empty Streamlit app, and drives both in one Chromium. Times are medians in
+seconds.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from shutil import copytree, which
 from statistics import median
 
 from playwright.sync_api import Page, sync_playwright
+from psutil import NoSuchProcess, Process
 
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
@@ -48,54 +50,138 @@ _PAGES = {
     "People": "people",
     "Inspect": "inspect",
 }
+_COLUMNS = ("shown", "drawn", "cpu")
 _SEARCHES = ("customer invoice", "label:design type:bug", "printer OR owner:ada", '"flat tyre"')
 
 _WATCH = """
 () => {
-  const placeholder = {longest: 0, since: null};
-  window.watch = {
-    start: performance.now(), placeholder,
-    settled: (address) => {
-      const app = document.querySelector('[data-testid=stApp]');
-      if (!app || app.dataset.testScriptState !== 'notRunning') return false;
-      if (document.querySelector('[data-testid=stSkeleton], [data-stale=true]')) return false;
-      if (!document.querySelector('h1')) return false;
-      if (address && !location.href.includes(address)) return false;
-      return [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(
-        chart => chart.querySelector('svg.marks, canvas.marks'));
-    },
-  };
+  const find = (selector) => document.querySelector(selector);
+  window.watch = { start: 0, longest: 0, since: null };
+  window.watch.shown = (address) =>
+    find('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning' && find('h1')
+    && !find('[data-stale=true]') && location.href.includes(address);
+  window.watch.drawn = () => !find('[data-testid=stSkeleton]')
+    && [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(
+      chart => chart.querySelector('svg.marks'));
   const look = () => {
     const now = performance.now();
-    if (document.querySelector('[data-testid=stSkeleton], [data-testid=stAppSkeleton]')) {
-      placeholder.since ??= now;
-      placeholder.longest = Math.max(placeholder.longest, now - placeholder.since);
-    } else placeholder.since = null;
+    if (find('[data-testid=stSkeleton], [data-testid=stAppSkeleton]')) {
+      watch.since ??= now;
+      watch.longest = Math.max(watch.longest, now - watch.since);
+    } else watch.since = null;
     requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
 }
 """
-"""Runs in the browser before the page: it knows when the page is shown."""
+"""Runs in the browser before the page: it knows when the page is shown, and its charts drawn."""
 
-_UNTIL_SHOWN = """
+_WAIT = """
 (address) => new Promise(resolve => {
+  let shown;
   const look = () => {
-    if (window.watch.settled(address)) resolve(performance.now());
+    if (!shown && watch.shown(address)) shown = performance.now() - watch.start;
+    if (shown && watch.drawn())
+      resolve([shown, performance.now() - watch.start, watch.longest]);
     else requestAnimationFrame(look);
   };
   look();
 })
 """
 
-_CLICK = """
-(title) => {
-  const links = [...document.querySelectorAll('nav.menu a')];
-  window.watch.start = performance.now();
-  window.watch.placeholder.longest = 0;
-  links.find(link => link.textContent === title).click();
-}
+_START = "watch.start = performance.now(); watch.longest = 0;"
+_CLICK = f"""
+(title) => {{
+  {_START}
+  [...document.querySelectorAll('nav.menu a')].find(link => link.textContent === title).click();
+}}
 """
+
+
+@dataclass(frozen=True)
+class App:
+    """A running Streamlit app."""
+
+    url: str
+    process: Process
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One visit of a page.
+
+    Attributes:
+        shown: Seconds until its script has run and its texts are there.
+        drawn: Seconds until its charts are drawn too.
+        placeholder: The longest time for which a placeholder was visible.
+        cpu: Seconds of processor time that the server and the browser spent on it. Unlike the
+            others, it hardly depends on what else the machine does.
+    """
+
+    shown: float
+    drawn: float
+    placeholder: float
+    cpu: float
+
+
+class Visitor:
+    """Visits the pages of an app in a browser."""
+
+    def __init__(self, page: Page, browser: Process) -> None:
+        self._page = page
+        self._browser = browser
+
+    def open(self, app: App, path: str = "") -> Visit:
+        """Opens an address, as in a new tab."""
+        return self._visit(app, lambda: self._page.goto(app.url + path, wait_until="commit"), "")
+
+    def click(self, app: App, title: str, path: str) -> Visit:
+        """Clicks a page of the menu."""
+
+        def act() -> None:
+            self._page.evaluate(_CLICK, title)
+            current = f"nav.menu a[aria-current=page]:text-is('{title}')"
+            self._page.wait_for_selector(current)
+
+        return self._visit(app, act, path)
+
+    def search(self, app: App, words: str) -> Visit:
+        """Searches from the page that is open."""
+
+        def act() -> None:
+            self._page.get_by_role("searchbox", name="Search stories").fill(words)
+            self._page.evaluate(_START)
+            self._page.keyboard.press("Enter")
+            self._page.wait_for_selector("[role=status]")
+
+        return self._visit(app, act, "q=")
+
+    def count(self) -> str:
+        """The number of results, and how they were found."""
+        return self._page.locator("[role=status]").first.inner_text()
+
+    def linked_projects(self) -> list[str]:
+        """The projects that the table of all projects links to."""
+        links = self._page.locator("table a[data-page=project]")
+        addresses = links.evaluate_all("links => links.map(link => link.href)")
+        return [address.rsplit("=", 1)[1] for address in addresses]
+
+    def _visit(self, app: App, act: Callable[[], object], address: str) -> Visit:
+        before = _cpu_seconds(app.process, self._browser)
+        act()
+        milliseconds = self._page.evaluate(_WAIT, address)
+        cpu = _cpu_seconds(app.process, self._browser) - before
+        return Visit(*(value / 1000 for value in milliseconds), cpu)
+
+
+def _cpu_seconds(*roots: Process) -> float:
+    total = 0.0
+    for root in roots:
+        for process in (root, *root.children(recursive=True)):
+            with suppress(NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system
+    return total
 
 
 def main() -> None:
@@ -109,17 +195,11 @@ def main() -> None:
         with (
             _app(ROOT / "pivotal_tracker_dashboard.py", folder) as dashboard,
             _app(empty, folder) as empty_app,
-            sync_playwright() as playwright,
+            _browser() as visitor,
         ):
-            chromium = playwright.chromium.launch(
-                executable_path=which("chromium") or which("chromium-browser"),
-                args=["--no-sandbox", "--disable-gpu"],
-            )
-            context = chromium.new_context(viewport={"width": 1280, "height": 900})
-            context.add_init_script(f"({_WATCH})()")
-            page = context.new_page()
-            print(_first_visit(page, dashboard))
-            print(_table(page, dashboard, empty_app, options.runs))
+            print(_first_visit(visitor, dashboard))
+            print(_pages(visitor, dashboard, empty_app, options.runs))
+            print(_searches(visitor, dashboard, options.runs))
 
 
 def _options() -> argparse.Namespace:
@@ -167,8 +247,8 @@ def _load(folder: Path, projects: int, stories: int) -> None:
 
 
 @contextmanager
-def _app(script: Path, folder: Path) -> Iterator[str]:
-    """Runs a Streamlit app; gives its address."""
+def _app(script: Path, folder: Path) -> Iterator[App]:
+    """Runs a Streamlit app."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
@@ -180,7 +260,7 @@ def _app(script: Path, folder: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/"
     try:
         _wait_until_it_serves(url)
-        yield url
+        yield App(url, Process(process.pid))
     finally:
         process.terminate()
         process.wait()
@@ -196,88 +276,80 @@ def _wait_until_it_serves(url: str) -> None:
     raise TimeoutError(url)
 
 
-def _first_visit(page: Page, dashboard: str) -> str:
+@contextmanager
+def _browser() -> Iterator[Visitor]:
+    """Runs Chromium with one tab."""
+    with sync_playwright() as playwright:
+        others = Process().children(recursive=True)
+        chromium = playwright.chromium.launch(
+            executable_path=which("chromium") or which("chromium-browser"),
+            args=["--no-sandbox", "--disable-gpu"],
+        )
+        started = [child for child in Process().children(recursive=True) if child not in others]
+        (process,) = (child for child in started if child.parent() not in started)
+        context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        context.add_init_script(f"({_WATCH})()")
+        yield Visitor(context.new_page(), process)
+        chromium.close()
+
+
+def _first_visit(visitor: Visitor, dashboard: App) -> str:
     """The first visit after a load, and how long the search index takes."""
-    first = _open(page, dashboard)
+    first = visitor.open(dashboard).shown
     started = time.monotonic()
-    page.goto(f"{dashboard}stories?q=customer")
-    while "full-text" not in page.locator("[role=status]").first.inner_text():
+    visitor.open(dashboard, "stories?q=customer")
+    while "full-text" not in visitor.count():
         time.sleep(1)
-        page.goto(f"{dashboard}stories?q=customer")
-        page.locator("[role=status]").first.wait_for()
+        visitor.open(dashboard, "stories?q=customer")
     waited = time.monotonic() - started
-    return f"First page after a load: {first:.2f} s; full-text index after {waited:.0f} s more.\n"
+    return f"First page after a load: {first:.1f} s; full-text index {waited:.0f} s later.\n"
 
 
-def _open(page: Page, url: str) -> float:
-    """Opens an address; returns the seconds until the page is shown."""
-    page.goto(url, wait_until="commit")
-    return float(page.evaluate(_UNTIL_SHOWN, "")) / 1000
-
-
-def _click(page: Page, title: str, path: str) -> float:
-    """Clicks a page of the menu; returns the seconds until it is shown."""
-    page.evaluate(_CLICK, title)
-    page.wait_for_selector(f"nav.menu a[aria-current=page]:text-is('{title}')")
-    return float(page.evaluate(f"async a => await ({_UNTIL_SHOWN})(a) - watch.start", path)) / 1000
-
-
-def _search(page: Page, words: str) -> float:
-    """Searches from the Project page; returns the seconds until the results are shown."""
-    field = page.get_by_role("searchbox", name="Search stories")
-    field.fill(words)
-    page.evaluate("watch.start = performance.now(); watch.placeholder.longest = 0")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("[role=status]")
-    return float(page.evaluate(f"async a => await ({_UNTIL_SHOWN})(a) - watch.start", "q=")) / 1000
-
-
-def _placeholder(page: Page) -> float:
-    return float(page.evaluate("watch.placeholder.longest")) / 1000
-
-
-def _project_ids(page: Page, dashboard: str) -> list[str]:
-    """The projects that the table of all projects links to, except the latest, which is cached."""
-    _open(page, f"{dashboard}?project=all")
-    links = page.locator("table a[data-page=project]")
-    addresses = links.evaluate_all("links => links.map(link => link.href)")
-    return [address.rsplit("=", 1)[1] for address in addresses][1:]
-
-
-def _table(page: Page, dashboard: str, empty_app: str, runs: int) -> str:
+def _pages(visitor: Visitor, dashboard: App, empty_app: App, runs: int) -> str:
     """The medians of all pages; an empty page is opened before each fresh one.
 
     Each visit is to another project, so that no rows are cached from an earlier one.
     """
-    projects = cycle(_project_ids(page, dashboard))
+    visitor.open(dashboard, "?project=all")
+    projects = cycle(visitor.linked_projects()[1:])  # the latest one is cached
     lines = [
-        "| page | after a click | fresh | empty page | fresh / empty | longest placeholder |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| page | after a click | drawn | CPU | fresh | drawn | CPU | empty page | CPU "
+        "| fresh / empty | CPU | placeholder |",
+        "|---" + "|--:" * 11 + "|",
     ]
     for title, path in _PAGES.items():
-        clicked, fresh, empty, placeholders = [], [], [], []
+        empty, fresh, clicked = [], [], []
         for _ in range(runs):
-            empty.append(_open(page, empty_app))
-            fresh.append(_open(page, f"{dashboard}{path}?project={next(projects)}"))
-            placeholders.append(_placeholder(page))
+            empty.append(visitor.open(empty_app))
+            fresh.append(visitor.open(dashboard, f"{path}?project={next(projects)}"))
             before = "inspect" if title == "Stories" else "stories"
-            _open(page, f"{dashboard}{before}?project={next(projects)}")
-            clicked.append(_click(page, title, path))
-            placeholders.append(_placeholder(page))
-        lines.append(
-            f"| {title} | {median(clicked):.2f} s | {median(fresh):.2f} s | {median(empty):.2f} s "
-            f"| {median(fresh) / median(empty):.2f} | {max(placeholders):.2f} s |"
-        )
-        print(lines[-1], file=sys.stderr)
+            visitor.open(dashboard, f"{before}?project={next(projects)}")
+            clicked.append(visitor.click(dashboard, title, path))
+        seconds = [_median(visits, name) for visits in (clicked, fresh) for name in _COLUMNS]
+        seconds += [_median(empty, "shown"), _median(empty, "cpu")]
+        ratios = (seconds[3] / seconds[6], seconds[5] / seconds[7])
+        placeholder = max(visit.placeholder for visit in (*fresh, *clicked))
+        cells = [f"{value:.2f}" for value in (*seconds, *ratios, placeholder)]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _searches(visitor: Visitor, dashboard: App, runs: int) -> str:
+    """The medians of searches from the Project page."""
+    lines = ["\n| search | shown | CPU |", "|---|--:|--:|"]
     for words in _SEARCHES:
         searched = []
         for run in range(runs):
-            _open(page, dashboard)
+            visitor.open(dashboard)
             # another number each time, so that no result is cached
-            searched.append(_search(page, f"{words} -id:{run}"))
-        lines.append(f"| search `{words}` | {median(searched):.2f} s | | | | |")
-        print(lines[-1], file=sys.stderr)
+            searched.append(visitor.search(dashboard, f"{words} -id:{run}"))
+        shown, cpu = _median(searched, "shown"), _median(searched, "cpu")
+        lines.append(f"| `{words}` | {shown:.2f} | {cpu:.2f} |")
     return "\n".join(lines)
+
+
+def _median(visits: Sequence[Visit], name: str) -> float:
+    return median(getattr(visit, name) for visit in visits)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ options, and parameters are lost when another page is opened.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -85,6 +87,18 @@ def choices_param(
         set_param(name, [] if sorted(chosen) == sorted(default) else chosen, drops)
 
     widget(label, options, key=key, on_change=change, **more)
+    return value
+
+
+def date_param(label: str, name: str, default: date, earliest: date, latest: date) -> date:
+    """A choice of a day."""
+    value = default
+    with suppress(ValueError):
+        value = date.fromisoformat(st.query_params.get(name, ""))
+    value = min(max(value, earliest), latest)
+    st.date_input(
+        label, **_bind(name, value, ()), min_value=earliest, max_value=latest, format="YYYY-MM-DD"
+    )
     return value
 
 

@@ -28,10 +28,11 @@ class Details:
     owners: Mapping[int, list[tuple[str, str]]] = field(default_factory=dict)
 
 
-def details(story_ids: Sequence[int]) -> Details:
-    """Reads the labels and owners of stories."""
+def details(story_ids: Sequence[int], project: int | None = None) -> Details:
+    """Reads the labels and owners of stories, or of all stories of a project."""
+    ids = story_ids if project is None else None
     owners, labels = rows(
-        story_queries.owner_names(story_ids), story_queries.label_names(story_ids)
+        story_queries.owner_names(ids, project), story_queries.label_names(ids, project)
     )
     labels_of: dict[int, list[str]] = defaultdict(list)
     owners_of: dict[int, list[tuple[str, str]]] = defaultdict(list)

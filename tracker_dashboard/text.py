@@ -61,9 +61,12 @@ def isolated(text: Any) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    """HTML of a table; cells that are `Html` are inserted as they are."""
+    """HTML of a table; cells that are `Html` are inserted as they are.
+
+    On a phone each row becomes a list, in which cells have the names of their columns.
+    """
     heads = "".join(f'<th scope="col">{plain(name)}</th>' for name in columns)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_cell, columns, row))}</tr>" for row in rows)
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -73,16 +76,17 @@ class Html(str):
     __slots__ = ()
 
 
-def _cell(value: Any) -> str:
+def _cell(column: str, value: Any) -> str:
+    name = f'data-column="{plain(column)}"'
     if isna(value):
-        return "<td></td>"
+        return f"<td {name}></td>"
     if isinstance(value, Html):
-        return f"<td>{value}</td>"
+        return f"<td {name}>{value}</td>"
     if isinstance(value, float | Decimal):
-        return f'<td class="number">{number(float(value))}</td>'
+        return f'<td {name} class="number">{number(float(value))}</td>'
     if isinstance(value, Integral) and not isinstance(value, bool):
-        return f'<td class="number">{value:,}</td>'
-    return f"<td>{isolated(value)}</td>"
+        return f'<td {name} class="number">{value:,}</td>'
+    return f"<td {name}>{isolated(value)}</td>"
 
 
 def number(value: float) -> str:

@@ -54,7 +54,8 @@ def render(selection: Selection) -> None:
     daily = daily[period.contains(daily["date"])]
     daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
     _cumulative_flow(daily)
-    _burn_up(daily, forecast)
+    # a forecast begins where the data ends
+    _burn_up(daily, forecast if period.end == end else forecast.head(0))
     stories = stories[period.contains(stories["accepted_on"])]
     _durations(stories, has_transitions, selection.project)
     if has_transitions:

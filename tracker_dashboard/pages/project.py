@@ -60,9 +60,8 @@ def render(selection: Selection) -> None:
     note_missing_history(bool(known.has_transitions))
     iterations = _with_days(iterations, selection.only.time_zone)
     _figures(period, velocities, iterations, durations, releases, known)
-    shown = iterations[
-        period.contains(iterations["finish_day"]) | (iterations["status"] == "in progress")
-    ]
+    is_current = (iterations["status"] == "in progress") & (period.end == end)
+    shown = iterations[period.contains(iterations["finish_day"]) | is_current]
     _velocity_chart(shown, selection.project)
     _throughput_chart(period, weeks, selection.project)
     _durations_chart(shown, bool(known.has_transitions), selection.project)
@@ -84,8 +83,11 @@ def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
 def _explain_period(period: Period, known: Any) -> None:
     first = f"{period.start:%-d %b %Y}" if period.start else "From the first story"
     reason = "today" if known.as_of_source == "now" else "the last change in the data"
+    is_last = period.end == pd.Timestamp(known.as_of_date).date()
     compared = " Before: the same time before that." if period.start else ""
-    st.caption(f"{first} to {period.end:%-d %b %Y}, which is {reason}.{compared}")
+    st.caption(
+        f"{first} to {period.end:%-d %b %Y}{f', which is {reason}' if is_last else ''}.{compared}"
+    )
 
 
 def _with_days(iterations: DataFrame, time_zone: Any) -> DataFrame:
@@ -160,7 +162,7 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
     st.metric(
         "Stories accepted",
         f"{now:,}",
-        f"{now - before:+,} vs. before" if period.weeks else None,
+        f"{now - before:+,} vs. before" if period.start else None,
         delta_color="off" if now == before else "normal",
         delta_arrow="off" if now == before else "auto",
         chart_data=weekly or None,
@@ -172,7 +174,7 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
         float(durations[mask]["points"].astype(float).sum())
         for mask in (period.contains(accepted), period.previous_contains(accepted))
     )
-    change = f", {points_now - points_before:+g} vs. before" if period.weeks else ""
+    change = f", {points_now - points_before:+g} vs. before" if period.start else ""
     st.caption(f"{text.number(points_now)} points{change}")
 
 

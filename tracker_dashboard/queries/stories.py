@@ -219,8 +219,8 @@ def stories(story_ids: Sequence[int]) -> exp.Select:
     return with_ids(query, "id", "s", story_ids)
 
 
-def owner_names(story_ids: Sequence[int]) -> exp.Select:
-    """Who owns stories, in order: `story_id`, `name`, `initials`."""
+def owner_names(story_ids: Sequence[int] | None, project: int | None = None) -> exp.Select:
+    """Who owns some stories, or those of a project, in order: `story_id`, `name`, `initials`."""
     query = select(
         f"""
         SELECT o.story_id, coalesce(p.name, CAST(o.value AS VARCHAR)) AS name, p.initials
@@ -228,18 +228,26 @@ def owner_names(story_ids: Sequence[int]) -> exp.Select:
         ORDER BY o.story_id, o._dlt_list_idx
         """  # noqa: S608 - a constant
     )
-    return with_ids(query, "story_id", "o", story_ids)
+    return _of_stories(query, "o", story_ids, project)
 
 
-def label_names(story_ids: Sequence[int]) -> exp.Select:
-    """The labels of stories: `story_id`, `name`."""
+def label_names(story_ids: Sequence[int] | None, project: int | None = None) -> exp.Select:
+    """The labels of some stories, or those of a project: `story_id`, `name`."""
     query = select(
         """
         SELECT DISTINCT l.story_id, l.name FROM stories__labels AS l
         WHERE l.name IS NOT NULL ORDER BY l.story_id, l.name
         """
     )
-    return with_ids(query, "story_id", "l", story_ids)
+    return _of_stories(query, "l", story_ids, project)
+
+
+def _of_stories(
+    query: exp.Select, alias: str, story_ids: Sequence[int] | None, project: int | None
+) -> exp.Select:
+    if project is not None:
+        query = query.where(exp.column("project_id", alias).eq(project))
+    return query if story_ids is None else with_ids(query, "story_id", alias, story_ids)
 
 
 def texts(story_ids: Sequence[int]) -> exp.Select:
