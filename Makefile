@@ -4,41 +4,51 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 EMULATOR = .venv-bigquery-emulator
 
-.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system browser postgres emulator \
-	screenshots lint format cassettes check-bigquery benchmarks docs wheel verified-source clean
+.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system emulator orchestrator screenshots lint format \
+	cassettes check-bigquery benchmarks docs dist check-wheel check-sdist check-version \
+	lowest verified-source clean
 
 help:              ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
-setup: $(VENV)/ready            ## the virtual environment, with what the pipeline needs
+# names each package as pip collects it; bash, since in sh a pipe hides that pip failed
+INSTALL = bash -o pipefail -c '"$$@" | { grep --line-buffered -oE "^(Collecting [A-Za-z0-9._-]+|Installing)" || true; }' \
+	install $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
+
+setup: $(VENV)/ready            ## the virtual environment, with what the command needs
 setup-dev: $(VENV)/ready-dev    ## the same, with what the tests need
 
-$(VENV)/ready: requirements.txt requirements-pipeline.txt requirements-server.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+$(VENV)/ready: pyproject.toml
+	@echo "Creating the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@echo "Installing dlt, DuckDB and what they need (some 60 packages, about a minute)"
+	@$(INSTALL) -e ".[server]"
 	@# keeps a token written into the committed placeholder out of commits
 	@git update-index --skip-worktree .dlt/secrets.toml 2>/dev/null || true
 	@touch $@
 
-$(VENV)/ready-dev: requirements-dev.txt requirements-dashboard.txt $(VENV)/ready
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+$(VENV)/ready-dev: $(VENV)/ready
+	@echo "Installing what the tests need"
+	@$(INSTALL) -e . --group dev
 	@touch $@
 
 setup-dashboard: $(VENV)/ready-dashboard  ## the same, with what the dashboard needs
 
-$(VENV)/ready-dashboard: requirements-dashboard.txt $(VENV)/ready
-	$(BIN)/python -m pip install --quiet -r requirements-dashboard.txt
+$(VENV)/ready-dashboard: $(VENV)/ready
+	@echo "Installing what the dashboard needs"
+	@$(INSTALL) -e ".[server,dashboard]"
 	@touch $@
 
-demo: setup        ## load a made-up workspace through real HTTP into DuckDB
-	$(BIN)/python pivotal_tracker_pipeline.py --sample
+demo: setup        ## load a sample workspace through real HTTP into DuckDB
+	@echo "Loading the sample workspace"
+	@$(BIN)/pivotal-tracker --sample
 
 dashboard: setup-dashboard  ## what was loaded, in the browser
-	$(BIN)/python -m tracker_dashboard.cli
+	$(BIN)/pivotal-tracker-dashboard
 
-test:              ## lint and every test, with the set-up that they need
-	@$(MAKE) --no-print-directory -j system setup-dev emulator
+test:              ## lint and every test that can run here; `make system` first runs them all
+	@$(MAKE) --no-print-directory -j setup-dev emulator
 	@$(MAKE) --no-print-directory -j lint pytest
 
 pytest: setup-dev  ## every test that can run here
@@ -46,48 +56,50 @@ pytest: setup-dev  ## every test that can run here
 
 EXAMPLES ?= 1000
 fuzz: setup-dev    ## random edits, runs and faults, EXAMPLES sequences of them
-	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -p no:cacheprovider tests/test_fuzz.py
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -p no:cacheprovider tests/extract/test_fuzz.py
 
-system:            # one after the other, as apt-get runs once at a time
-	@$(MAKE) --no-print-directory browser
-	@$(MAKE) --no-print-directory postgres
-
-browser:           ## what the tests of the dashboard drive, installed if root may, else named
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
-		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-		apt-get update -q >/dev/null && apt-get install -qy chromium >/dev/null; } || \
+system:            ## install what some tests need beside Python, with apt-get: Chromium and Postgres
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { $(APT) chromium; } || \
 		echo "Chromium is missing: the tests of the dashboard in a browser are skipped"
-
-postgres:          ## the server that tests load into, installed if root may, else named
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { \
-		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-		apt-get update -q >/dev/null && apt-get install -qy postgresql >/dev/null; } || \
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { $(APT) postgresql; } || \
 		echo "Postgres is missing: the tests that load into it are skipped"
+
+# as root, or with sudo where it asks for no password
+APT = $(SUDO) apt-get update -q >/dev/null && $(SUDO) apt-get install -qy >/dev/null
+SUDO = $$(test "$$(id -u)" = 0 || echo sudo -n)
 
 emulator: $(EMULATOR)/ready     ## the BigQuery that tests load into, or why there is none
 
-$(EMULATOR)/ready: requirements-bigquery-emulator.txt
+$(EMULATOR)/ready: pyproject.toml
 	@$(PYTHON) -m venv $(EMULATOR) && \
-		$(EMULATOR)/bin/python -m pip install --quiet --no-compile -r $< && touch $@ || \
+		$(EMULATOR)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" && \
+		$(EMULATOR)/bin/python -m pip install --quiet --no-compile --group emulator && touch $@ || \
 		echo "The emulator of BigQuery is missing: the tests that load into it are skipped"
 
-screenshots: setup-dev browser  ## all pages of the dashboard in all widths, and the README's pictures
-	SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/test_dashboard.py -k screenshots
+NAME ?= prefect
+orchestrator:      ## run the example for NAME (airflow, dagster, prefect) in an environment of its own
+	$(PYTHON) -m venv build/$(NAME)
+	build/$(NAME)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	build/$(NAME)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[server]" --group $(NAME)
+	build/$(NAME)/bin/python -m pytest tests/project/test_examples.py -k $(NAME) | tee build/$(NAME).txt
+	@# skipped is not passed
+	@grep -q "1 passed" build/$(NAME).txt
 
-lint: setup-dev    ## ruff and mypy
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+screenshots: setup-dev system  ## all pages of the dashboard in all widths, and the README's pictures
+	SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/dashboard/test_pages.py -k screenshots
+
+lint: setup-dev    ## ruff, mypy, codespell, and the workflows: what .pre-commit-config.yaml lists
+	$(BIN)/pre-commit run --all-files
 
 format: setup-dev  ## put everything into the project's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-cassettes: setup-dev  ## record tests/cassettes anew from tracker_server
-	$(BIN)/python -m tests.record_cassettes
+cassettes: setup-dev  ## record tests/support/cassettes anew from tracker_server
+	$(BIN)/python -m tests.support.record_cassettes
 
 check-bigquery: setup-dev  ## load into BigQuery for real, into a dataset that is dropped again
-	$(BIN)/python -m tests.check_bigquery
+	$(BIN)/python -m tests.support.check_bigquery
 
 benchmarks: setup-dev  ## against dlt's generic source and against the floor
 	$(BIN)/python -m benchmarks
@@ -95,8 +107,34 @@ benchmarks: setup-dev  ## against dlt's generic source and against the floor
 docs: setup-dev    ## docs/tables.md and docs/options.md, from the code
 	$(BIN)/python -m docs.generate
 
-wheel: setup-dev    ## dist/*.whl, for pip install
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+dist: setup-dev    ## dist/: the sdist and the wheel built from it, checked as PyPI would
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/twine check --strict dist/*
+
+check-wheel:       ## install the wheel in dist/ into a new environment, and run its commands
+	rm -rf build/wheel && $(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[server]"
+	cd build/wheel && DLT_DATA_DIR=dlt venv/bin/pivotal-tracker --sample
+	cd build/wheel && venv/bin/pivotal-tracker --version && venv/bin/pivotal-tracker-server --help >/dev/null
+
+check-sdist:       ## unpack the sdist in dist/ and run all of its tests
+	rm -rf build/sdist && mkdir -p build/sdist
+	tar xzf dist/*.tar.gz -C build/sdist --strip-components 1
+	cd build/sdist && $(MAKE) setup-dev && $(MAKE) pytest
+
+TAG ?= v$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' pivotal_tracker/__init__.py)
+check-version:     ## whether TAG is the version of what is in dist/, and CHANGELOG.md has it
+	@ls dist/*-$(TAG:v%=%).tar.gz dist/*-$(TAG:v%=%)-*.whl
+	@grep -F "## [$(TAG:v%=%)] - " CHANGELOG.md
+
+lowest:            ## the main tests with the lowest release of each direct dependency
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct \
+		-e ".[server,xlsx]" --group platforms
+	build/lowest/bin/python -m pytest tests/platforms tests/extract/test_load.py tests/extract/test_incremental_loading.py \
+		tests/archive/test_archive.py
 
 DIR ?= verified-sources
 verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --location DIR` takes the source
@@ -112,4 +150,4 @@ verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --locat
 		commit --quiet --allow-empty --message "pivotal_tracker as it is now"
 
 clean:             ## what was made here, but not what was loaded
-	rm -rf $(VENV) $(EMULATOR) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(EMULATOR) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pivotal_tracker
-from pivotal_tracker import defaults, tables
+from pivotal_tracker import tables
+from pivotal_tracker.cli.options import command_line
+from pivotal_tracker.load import dlt_defaults as defaults
 from pivotal_tracker.tables import Table
-from pivotal_tracker_pipeline import command_line
 
 FOLDER = Path(__file__).parent
 
@@ -156,10 +157,10 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield "| option | meaning |\n|---|---|"
     for action in parser._actions:  # argparse tells of them nowhere else
         values = [action.metavar or ""] if not action.choices else list(map(str, action.choices))
-        option = " ".join(filter(None, [action.option_strings[-1], "\\|".join(map(str, values))]))
-        more = " …" if action.nargs == "+" else ""
+        names = [*action.option_strings[-1:], "\\|".join(map(str, values))]
+        more = " …" if action.nargs in ("+", "*") else ""
         meaning = (action.help or "").replace("%(default)s", str(action.default))
-        yield f"| `{option}{more}` | {meaning} |"
+        yield f"| `{' '.join(filter(None, names))}{more}` | {meaning} |"
     yield f"\n{parser.epilog}\n"
 
 

@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 
 from pivotal_tracker import pivotal_tracker_source
-from pivotal_tracker.defaults import set_defaults
+from pivotal_tracker.load.dlt_defaults import set_defaults
 
 with DAG(
     "pivotal_tracker",

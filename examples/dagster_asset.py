@@ -8,7 +8,7 @@ from dagster import AssetExecutionContext, Definitions, ScheduleDefinition, defi
 from dagster_dlt import DagsterDltResource, dlt_assets
 
 from pivotal_tracker import pivotal_tracker_source
-from pivotal_tracker.defaults import set_defaults
+from pivotal_tracker.load.dlt_defaults import set_defaults
 
 set_defaults()
 # before the source, which suits its files to the pipeline's destination

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dlt
 
 from pivotal_tracker import pivotal_tracker_source
-from pivotal_tracker.defaults import set_defaults
+from pivotal_tracker.load.dlt_defaults import set_defaults
 from pivotal_tracker.views import create_views
 
 

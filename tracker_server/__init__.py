@@ -7,8 +7,8 @@ with the faults in `tracker_server.faults`.
 
 from __future__ import annotations
 
-from tracker_server.behaviour import Behaviour, litetracker
-from tracker_server.messages import Request
-from tracker_server.server import TrackerServer
+from .behaviour import Behaviour, litetracker
+from .messages import Request
+from .server import TrackerServer
 
 __all__ = ["Behaviour", "Request", "TrackerServer", "litetracker"]

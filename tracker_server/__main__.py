@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pivotal_tracker.archive import ArchiveError
-from tracker_server import Behaviour, TrackerServer, litetracker
-from tracker_server.archive_workspace import ArchiveWorkspace
-from tracker_server.faults import Fault, RandomFaults
-from tracker_server.faults.parsing import FAULTS, parse_fault
-from tracker_server.hosts import LOOPBACK, is_loopback
-from tracker_server.sample import generate_workspace
-from tracker_server.workspace import MOVES_UPDATED_AT, Workspace
+
+from . import Behaviour, TrackerServer, litetracker
+from .archive_workspace import ArchiveWorkspace
+from .faults import Fault, RandomFaults
+from .faults.parsing import FAULTS, parse_fault
+from .hosts import LOOPBACK, is_loopback
+from .sample import generate_workspace
+from .workspace import MOVES_UPDATED_AT, Workspace
 
 _LITETRACKER_ERROR_RATE = 0.02
 """The share of requests that get 500 there; how large it really is, is not known."""

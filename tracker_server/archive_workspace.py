@@ -22,7 +22,8 @@ from pivotal_tracker.archive import (
     open_archives,
     rank_of,
 )
-from tracker_server.workspace import Project, Record, Workspace
+
+from .workspace import Project, Record, Workspace
 
 _KEYS = {name: table.key for name, table in tables.PROJECT_TABLES.items()}
 _TIMES = ("updated_at", "occurred_at")

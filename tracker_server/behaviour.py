@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tracker_server.faults import Fault, RandomFaults, Status
+from .faults import Fault, RandomFaults, Status
 
 
 @dataclass

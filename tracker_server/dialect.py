@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tracker_server.request_view import RequestView
-from tracker_server.workspace import Record
+from .request_view import RequestView
+from .workspace import Record
 
 _PAGING = frozenset({"limit", "offset"})
 

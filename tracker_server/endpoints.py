@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from tracker_server import record_types
-from tracker_server.errors import invalid_parameter, unfound_resource
-from tracker_server.fields import RecordType
-from tracker_server.query import INTEGER, PAGING, RESPONSE_FORMAT, Query
-from tracker_server.request_view import RequestView, mentions
-from tracker_server.workspace.model import STATES, Project, Record
-from tracker_server.workspace.story_changes import STORY_TYPES
+from . import record_types
+from .errors import invalid_parameter, unfound_resource
+from .fields import RecordType
+from .query import INTEGER, PAGING, RESPONSE_FORMAT, Query
+from .request_view import RequestView, mentions
+from .workspace.model import STATES, Project, Record
+from .workspace.story_changes import STORY_TYPES
 
 Result = list[Record] | Record
 """A list of records, or one record."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracker_server.errors import ApiError, invalid_parameter
-from tracker_server.request_view import RequestView
-from tracker_server.workspace import Record
+from .errors import ApiError, invalid_parameter
+from .request_view import RequestView
+from .workspace import Record
 
 Serializer = Callable[[RequestView, Record], Record]
 """Makes the record that is returned from the one that is stored."""

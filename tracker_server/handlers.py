@@ -9,22 +9,17 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from tracker_server.behaviour import Behaviour
-from tracker_server.dialect import LITETRACKER_ENDPOINTS, find_by_filter, to_litetracker
-from tracker_server.endpoints import ENDPOINTS, Endpoint, Paging, Result, find_endpoint
-from tracker_server.errors import (
-    gateway_timeout,
-    invalid_parameter,
-    route_not_found,
-    unauthorized_operation,
-)
-from tracker_server.faults import Fault
-from tracker_server.fields import DEFAULT, Selection, make_serializer, parse_fields
-from tracker_server.messages import JSON, Response, as_json
-from tracker_server.paging import Page
-from tracker_server.query import Query
-from tracker_server.request_view import RequestView
-from tracker_server.workspace import Record, Workspace
+from .behaviour import Behaviour
+from .dialect import LITETRACKER_ENDPOINTS, find_by_filter, to_litetracker
+from .endpoints import ENDPOINTS, Endpoint, Paging, Result, find_endpoint
+from .errors import gateway_timeout, invalid_parameter, route_not_found, unauthorized_operation
+from .faults import Fault
+from .fields import DEFAULT, Selection, make_serializer, parse_fields
+from .messages import JSON, Response, as_json
+from .paging import Page
+from .query import Query
+from .request_view import RequestView
+from .workspace import Record, Workspace
 
 _TIMES = {"start", "finish", "deadline", "start_time", "projected_completion"}
 

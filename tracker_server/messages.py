@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from tracker_server.errors import ApiError
+from .errors import ApiError
 
 TOKEN_HEADER = "X-TrackerToken"  # noqa: S105 - the name of the header, not a token
 

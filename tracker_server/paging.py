@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tracker_server.workspace import Record
+from .workspace import Record
 
 
 @dataclass(frozen=True)

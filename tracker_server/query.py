@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tracker_server.errors import invalid_parameter
-from tracker_server.workspace import Record
+from .errors import invalid_parameter
+from .workspace import Record
 
 RESPONSE_FORMAT = frozenset({"fields", "envelope", "date_format"})
 """The parameters that every endpoint accepts."""

@@ -28,9 +28,10 @@ from pivotal_tracker.tables import (
     WORKSPACES,
     Table,
 )
-from tracker_server.fields import ComputedField, RecordType
-from tracker_server.request_view import RequestView
-from tracker_server.workspace import Record, iterations
+
+from .fields import ComputedField, RecordType
+from .request_view import RequestView
+from .workspace import Record, iterations
 
 SIGNED_URL_SITE = "https://file-attachments.tracker.example"
 """The site of the pre-signed URLs of attachments; it does not exist."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
-from tracker_server.errors import unauthorized_operation, unfound_resource
-from tracker_server.workspace import Project, Record, Workspace
+from .errors import unauthorized_operation, unfound_resource
+from .workspace import Project, Record, Workspace
 
 
 @dataclass

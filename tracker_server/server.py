@@ -16,9 +16,9 @@ from typing import Self
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from tracker_server.behaviour import Behaviour
-from tracker_server.endpoints import ENDPOINTS, find_endpoint
-from tracker_server.errors import (
+from .behaviour import Behaviour
+from .endpoints import ENDPOINTS, find_endpoint
+from .errors import (
     ApiError,
     invalid_authentication,
     invalid_host,
@@ -27,12 +27,12 @@ from tracker_server.errors import (
     unauthorized_operation,
     unfound_resource,
 )
-from tracker_server.faults import Fault, select_faults
-from tracker_server.handlers import handle_request
-from tracker_server.hosts import LOOPBACK, is_accepted_host, is_every_address
-from tracker_server.messages import TOKEN_HEADER, WHOLE, Request, Response, error_response
-from tracker_server.query import INTEGER
-from tracker_server.workspace import Workspace
+from .faults import Fault, select_faults
+from .handlers import handle_request
+from .hosts import LOOPBACK, is_accepted_host, is_every_address
+from .messages import TOKEN_HEADER, WHOLE, Request, Response, error_response
+from .query import INTEGER
+from .workspace import Workspace
 
 ROOT = "/services/v5"
 

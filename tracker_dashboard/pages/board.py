@@ -10,16 +10,16 @@ import streamlit as st
 from pandas import DataFrame
 from sqlglot import exp
 
-from tracker_dashboard import controls, text
-from tracker_dashboard.components import local_day, of_project, query_views
-from tracker_dashboard.header import Selection
-from tracker_dashboard.links import link, search_link
-from tracker_dashboard.queries import board, metrics
-from tracker_dashboard.queries import projects as project_queries
-from tracker_dashboard.search_syntax import STORY_TYPES, quote
-from tracker_dashboard.session import search_stories
-from tracker_dashboard.story_list import details, story_list
-from tracker_dashboard.text import Html
+from .. import controls, text
+from ..components import local_day, of_project, query_views
+from ..header import Selection
+from ..links import link, search_link
+from ..queries import board, metrics
+from ..queries import projects as project_queries
+from ..search_syntax import STORY_TYPES, quote
+from ..session import search_stories
+from ..story_list import details, story_list
+from ..text import Html
 
 PANELS = ("Current", "Backlog", "Icebox", "Done", "Epics")
 _DEFAULT_PANELS = ("Current", "Backlog", "Icebox")

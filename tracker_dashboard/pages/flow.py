@@ -8,19 +8,13 @@ import pandas as pd
 import streamlit as st
 from pandas import DataFrame
 
-from tracker_dashboard import charts, controls, text
-from tracker_dashboard.components import (
-    local_day,
-    note_missing_history,
-    of_project,
-    query_views,
-    show_chart,
-)
-from tracker_dashboard.header import Selection
-from tracker_dashboard.periods import choose_period, last_day
-from tracker_dashboard.queries import metrics
-from tracker_dashboard.search_syntax import STATES
-from tracker_dashboard.story_list import story_list
+from .. import charts, controls, text
+from ..components import local_day, note_missing_history, of_project, query_views, show_chart
+from ..header import Selection
+from ..periods import choose_period, last_day
+from ..queries import metrics
+from ..search_syntax import STATES
+from ..story_list import story_list
 
 _MAX_DAYS = 500
 """A longer span is drawn week by week."""

@@ -11,13 +11,13 @@ import streamlit as st
 from dlt.pipeline.trace import PipelineTrace
 from pandas import DataFrame
 
-from tracker_dashboard import controls, text
-from tracker_dashboard.components import show_table
-from tracker_dashboard.data import MAX_ROWS, USER_QUERY_SECONDS, Dataset
-from tracker_dashboard.errors import DashboardError, MissingTableError
-from tracker_dashboard.header import Selection
-from tracker_dashboard.queries import inspect as queries
-from tracker_dashboard.session import dataset, rows
+from .. import controls, text
+from ..components import show_table
+from ..data import MAX_ROWS, USER_QUERY_SECONDS, Dataset
+from ..errors import DashboardError, MissingTableError
+from ..header import Selection
+from ..queries import inspect as queries
+from ..session import dataset, rows
 
 
 def render(_: Selection) -> None:

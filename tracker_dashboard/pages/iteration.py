@@ -9,21 +9,14 @@ import pandas as pd
 import streamlit as st
 from pandas import DataFrame
 
-from tracker_dashboard import charts, text
-from tracker_dashboard.components import (
-    days_text,
-    local_day,
-    note,
-    note_missing_history,
-    query_views,
-    show_chart,
-)
-from tracker_dashboard.header import Selection
-from tracker_dashboard.links import link
-from tracker_dashboard.queries import board, metrics
-from tracker_dashboard.queries.build import Scope
-from tracker_dashboard.search_syntax import quote
-from tracker_dashboard.story_list import story_list
+from .. import charts, text
+from ..components import days_text, local_day, note, note_missing_history, query_views, show_chart
+from ..header import Selection
+from ..links import link
+from ..queries import board, metrics
+from ..queries.build import Scope
+from ..search_syntax import quote
+from ..story_list import story_list
 
 
 def render(selection: Selection) -> None:

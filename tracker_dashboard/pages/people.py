@@ -9,14 +9,14 @@ import pandas as pd
 import streamlit as st
 from pandas import DataFrame, Series
 
-from tracker_dashboard import charts, text
-from tracker_dashboard.components import query_views, show_chart
-from tracker_dashboard.header import Selection
-from tracker_dashboard.links import link
-from tracker_dashboard.periods import Period, choose_period, last_day, weekly_sums
-from tracker_dashboard.queries import metrics, people
-from tracker_dashboard.search_syntax import quote
-from tracker_dashboard.text import Html
+from .. import charts, text
+from ..components import query_views, show_chart
+from ..header import Selection
+from ..links import link
+from ..periods import Period, choose_period, last_day, weekly_sums
+from ..queries import metrics, people
+from ..search_syntax import quote
+from ..text import Html
 
 _COUNTS = ("stories_accepted", "points_accepted", "comments", "reviews")
 

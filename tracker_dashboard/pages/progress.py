@@ -10,13 +10,13 @@ import streamlit as st
 from pandas import DataFrame
 from sqlglot import exp
 
-from tracker_dashboard import charts, controls, text
-from tracker_dashboard.components import local_day, of_project, query_views, show_chart, show_table
-from tracker_dashboard.header import Selection
-from tracker_dashboard.links import link, search_link
-from tracker_dashboard.queries import metrics
-from tracker_dashboard.search_syntax import quote
-from tracker_dashboard.text import Html
+from .. import charts, controls, text
+from ..components import local_day, of_project, query_views, show_chart, show_table
+from ..header import Selection
+from ..links import link, search_link
+from ..queries import metrics
+from ..search_syntax import quote
+from ..text import Html
 
 
 def render(selection: Selection) -> None:

@@ -12,8 +12,8 @@ import streamlit as st
 from pandas import DataFrame, Series
 from sqlglot import exp
 
-from tracker_dashboard import charts, text
-from tracker_dashboard.components import (
+from .. import charts, text
+from ..components import (
     days_text,
     local_day,
     note,
@@ -22,18 +22,11 @@ from tracker_dashboard.components import (
     query_views,
     show_chart,
 )
-from tracker_dashboard.header import Selection
-from tracker_dashboard.links import link
-from tracker_dashboard.periods import (
-    SPARKLINE_WEEKS,
-    Period,
-    between,
-    choose_period,
-    last_day,
-    weekly_sums,
-)
-from tracker_dashboard.queries import metrics
-from tracker_dashboard.queries.build import Scope
+from ..header import Selection
+from ..links import link
+from ..periods import SPARKLINE_WEEKS, Period, between, choose_period, last_day, weekly_sums
+from ..queries import metrics
+from ..queries.build import Scope
 
 _MAX_WEEKLY_BARS = 60
 

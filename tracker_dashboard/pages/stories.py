@@ -5,18 +5,18 @@ from __future__ import annotations
 import streamlit as st
 from pandas import DataFrame
 
-from tracker_dashboard import controls, export, session, text
-from tracker_dashboard.components import download
-from tracker_dashboard.errors import MissingTableError
-from tracker_dashboard.full_text import IndexUnavailableError
-from tracker_dashboard.header import Selection
-from tracker_dashboard.links import go_to, link, page_url
-from tracker_dashboard.queries import projects as project_queries
-from tracker_dashboard.queries import stories as story_queries
-from tracker_dashboard.search import RELEVANCE, SORTS, SearchResult, can_be_indexed, suggestion
-from tracker_dashboard.search_syntax import Query, parse, story_reference
-from tracker_dashboard.session import rows
-from tracker_dashboard.story_list import details, story_list
+from .. import controls, export, session, text
+from ..components import download
+from ..errors import MissingTableError
+from ..full_text import IndexUnavailableError
+from ..header import Selection
+from ..links import go_to, link, page_url
+from ..queries import projects as project_queries
+from ..queries import stories as story_queries
+from ..search import RELEVANCE, SORTS, SearchResult, can_be_indexed, suggestion
+from ..search_syntax import Query, parse, story_reference
+from ..session import rows
+from ..story_list import details, story_list
 
 PAGE_SIZE = 25
 

@@ -11,18 +11,18 @@ import streamlit as st
 from pandas import DataFrame
 from sqlglot import exp
 
-from tracker_dashboard import attachments, text
-from tracker_dashboard.components import days_text, download, local_day, local_time
-from tracker_dashboard.errors import DashboardError, DatabaseLockedError, MissingTableError
-from tracker_dashboard.export import as_csv
-from tracker_dashboard.header import Selection
-from tracker_dashboard.links import link, search_link
-from tracker_dashboard.queries import stories as story_queries
-from tracker_dashboard.queries import story as queries
-from tracker_dashboard.search_syntax import quote
-from tracker_dashboard.session import dataset, rows
-from tracker_dashboard.story_list import points, state_badge, type_sign
-from tracker_dashboard.text import Html
+from .. import attachments, text
+from ..components import days_text, download, local_day, local_time
+from ..errors import DashboardError, DatabaseLockedError, MissingTableError
+from ..export import as_csv
+from ..header import Selection
+from ..links import link, search_link
+from ..queries import stories as story_queries
+from ..queries import story as queries
+from ..search_syntax import quote
+from ..session import dataset, rows
+from ..story_list import points, state_badge, type_sign
+from ..text import Html
 
 _LONG_TITLE = 200
 

@@ -7,8 +7,7 @@ from typing import cast
 
 from sqlglot import exp
 
-from tracker_dashboard.search_syntax import And, DateRange, Field, Node, Not, Or, Word
-
+from ..search_syntax import And, DateRange, Field, Node, Not, Or, Word
 from .build import PEOPLE, condition, select, with_ids
 
 _TEXTS = f"""

@@ -48,9 +48,9 @@ What a correct server may lack or forbid, such as the activity feed, is in `Beha
 
 from __future__ import annotations
 
-from tracker_server.faults.base import Fault, select_faults
-from tracker_server.faults.chance import TRANSIENT_FAULTS, RandomFaults
-from tracker_server.faults.lists import (
+from .base import Fault, select_faults
+from .chance import TRANSIENT_FAULTS, RandomFaults
+from .lists import (
     EmptyList,
     EmptyPage,
     InflatedTotal,
@@ -59,14 +59,8 @@ from tracker_server.faults.lists import (
     ShortLaterPages,
     WrongTotal,
 )
-from tracker_server.faults.records import (
-    DeepValue,
-    ExtraAttributes,
-    InvalidUtf8,
-    LongNumber,
-    SetAttribute,
-)
-from tracker_server.faults.responses import (
+from .records import DeepValue, ExtraAttributes, InvalidUtf8, LongNumber, SetAttribute
+from .responses import (
     Body,
     ByteOrderMark,
     EchoToken,

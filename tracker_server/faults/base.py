@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from tracker_server.messages import Request, Response
-from tracker_server.paging import Page
-from tracker_server.workspace import Record
+from ..messages import Request, Response
+from ..paging import Page
+from ..workspace import Record
 
 
 @dataclass(kw_only=True)

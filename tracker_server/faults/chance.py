@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from tracker_server.faults.base import Fault
-from tracker_server.faults.responses import (
+from ..messages import Request
+from .base import Fault
+from .responses import (
     HalfJson,
     HtmlPage,
     ResetConnection,
@@ -18,7 +19,6 @@ from tracker_server.faults.responses import (
     TooManyRequests,
     TruncatedBody,
 )
-from tracker_server.messages import Request
 
 TRANSIENT_FAULTS: tuple[Fault, ...] = (
     TooManyRequests(),

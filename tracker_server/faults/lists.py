@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from tracker_server.faults.base import Fault
-from tracker_server.messages import Request
-from tracker_server.paging import Page
+from ..messages import Request
+from ..paging import Page
+from .base import Fault
 
 
 @dataclass

@@ -7,8 +7,8 @@ import json
 import re
 from typing import Any, get_args, get_type_hints
 
-from tracker_server import faults
-from tracker_server.faults.base import Fault
+from .. import faults
+from .base import Fault
 
 _COLLECTIONS = ("endpoints", "projects", "params", "ids", "record_ids")
 _NOT_WRITABLE = ("where", "faults", "headers", "content")

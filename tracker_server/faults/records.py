@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import orjson
 
-from tracker_server.faults.base import Fault
-from tracker_server.workspace import Record
+from ..workspace import Record
+from .base import Fault
 
 _KEYS = ("id", "guid", "number")
 

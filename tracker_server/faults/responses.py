@@ -7,14 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from tracker_server.errors import (
-    ApiError,
-    route_not_found,
-    unauthorized_operation,
-    unhandled_condition,
-)
-from tracker_server.faults.base import Fault
-from tracker_server.messages import JSON, TOKEN_HEADER, Request, Response, error_response
+from ..errors import ApiError, route_not_found, unauthorized_operation, unhandled_condition
+from ..messages import JSON, TOKEN_HEADER, Request, Response, error_response
+from .base import Fault
 
 _HTML = {"Content-Type": "text/html; charset=utf-8"}
 _API_ERRORS = {403: unauthorized_operation, 404: route_not_found, 500: unhandled_condition}

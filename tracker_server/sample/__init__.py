@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tracker_server.sample.generator import END, generate_workspace
+from .generator import END, generate_workspace
 
 __all__ = ["END", "generate_workspace"]

@@ -23,9 +23,9 @@ from heapq import heapify, heappop, heappush
 from itertools import accumulate
 from zoneinfo import ZoneInfo
 
-from tracker_server.sample import vocabulary as words
-from tracker_server.workspace import Workspace
-from tracker_server.workspace.model import MOVES_UPDATED_AT, Project, Record
+from ..workspace import Workspace
+from ..workspace.model import MOVES_UPDATED_AT, Project, Record
+from . import vocabulary as words
 
 END = datetime(2025, 4, 25, 16, tzinfo=UTC)
 """The current time in the sample workspace."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracker_server.workspace.model import MOVES_UPDATED_AT, Project, Record
-from tracker_server.workspace.workspace import Workspace
+from .model import MOVES_UPDATED_AT, Project, Record
+from .workspace import Workspace
 
 __all__ = ["MOVES_UPDATED_AT", "Project", "Record", "Workspace"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracker_server.workspace.model import (
+from .model import (
     CHILD_LISTS,
     Project,
     Record,

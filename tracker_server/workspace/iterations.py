@@ -12,7 +12,7 @@ from itertools import accumulate
 from statistics import fmean, pstdev
 from zoneinfo import ZoneInfo
 
-from tracker_server.workspace.model import STATES, Project, Record, format_time
+from .model import STATES, Project, Record, format_time
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from tracker_server.workspace.iterations import first_day, midnight
-from tracker_server.workspace.model import (
+from .iterations import first_day, midnight
+from .model import (
     SITE,
     Project,
     Record,
@@ -18,7 +18,7 @@ from tracker_server.workspace.model import (
     resources,
     updated_change,
 )
-from tracker_server.workspace.story_changes import StoryChanges
+from .story_changes import StoryChanges
 
 _NEW_PROJECT = {
     "name": "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import takewhile
 
-from tracker_server.workspace.model import (
+from .model import (
     CHILD_LISTS,
     SITE,
     STATES,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tracker_server.workspace import iterations
-from tracker_server.workspace.child_changes import ChildChanges
-from tracker_server.workspace.model import STATES, Project, Record
-from tracker_server.workspace.project_changes import ProjectChanges
+from . import iterations
+from .child_changes import ChildChanges
+from .model import STATES, Project, Record
+from .project_changes import ProjectChanges
 
 __all__ = ["Project", "Record", "Workspace"]
 

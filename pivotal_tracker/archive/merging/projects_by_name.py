@@ -1,0 +1,55 @@
+"""Projects that an archive knows by name only, told to be those that have an id elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+
+from ... import tables
+from ...load.destination_rows import Loaded
+from ...records import Record
+from ..copies import Copies
+from ..format import Found
+
+_MOST_STORIES = 1_000
+"""So many stories of a project are looked for elsewhere: one alone would nearly do."""
+
+
+class ProjectsByName:
+    """The projects of one archive that have no id, with some of their stories, which have.
+
+    Args:
+        loaded: The destination.
+        copies: The other archives, as far as they were noted.
+    """
+
+    def __init__(self, loaded: Loaded, copies: Copies) -> None:
+        self._loaded = loaded
+        self._copies = copies
+        self._stories: defaultdict[int, set[int]] = defaultdict(set)
+
+    def note(self, story: Record) -> None:
+        """Notes a story, if its project has no id."""
+        project_id, story_id = story.get("project_id"), story.get("id")
+        if isinstance(project_id, int) and project_id < 0 and isinstance(story_id, int):
+            stories = self._stories[project_id]
+            if len(stories) < _MOST_STORIES:
+                stories.add(story_id)
+
+    def joined(self, found: Found) -> Found:
+        """The record of a project, with the id of the one in which its stories are elsewhere."""
+        same_as_id = self._same_as(found.record["id"])
+        if same_as_id is None:
+            return found
+        return replace(found, record={**found.record, "same_as_id": same_as_id})
+
+    def _same_as(self, project_id: int) -> int | None:
+        stories = self._stories.get(project_id, set())
+        places = Counter(self._copies.project_of("stories", one) for one in stories)
+        columns = ("id", "project_id")
+        places.update(row[1] for row in self._loaded.rows("stories", columns, "id", stories))
+        known = {one: count for one, count in places.items() if one is not None and one > 0}
+        if known:
+            return max(known, key=lambda one: known[one])
+        told = self._loaded.records(tables.PROJECTS, [project_id])
+        return told[0].get("same_as_id") if told else None

@@ -1,0 +1,1 @@
+"""The command: options, one run of the pipeline, its summary and notifications."""

@@ -1,0 +1,270 @@
+"""Run the pipeline: complete interrupted runs, repeat loads where that helps."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import dlt
+from dlt.common import logger
+from dlt.common.configuration.exceptions import ConfigurationException
+from dlt.common.destination.client import WithStagingDataset
+from dlt.common.exceptions import MissingDependencyException
+from dlt.common.schema import Schema
+from dlt.common.storages.load_package import ParsedLoadJobFileName
+from dlt.load.exceptions import LoadClientJobFailed
+from dlt.normalize.exceptions import NormalizeJobFailed
+from dlt.pipeline.exceptions import PipelineStepFailed
+from dlt.pipeline.trace import PipelineTrace
+
+from ..errors import TrackerError
+from ..extract.shards import Shard
+from .duckdb_file import DuckDbFile, lacked_memory
+from .error_messages import causes_of, reason
+
+_NOT_OF_THE_DATA = (
+    OSError,
+    MemoryError,
+    TrackerError,
+    ConfigurationException,
+    MissingDependencyException,
+)
+_DATA_ERRORS = (
+    "Constraint Error",
+    "Conversion Error",
+    "DataError",
+    "IntegrityError",
+    "InvalidTextRepresentation",
+    "NotNullViolation",
+    "NumericValueOutOfRange",
+    "invalid input syntax",
+    "out of range",
+    "violates not-null constraint",
+)
+"""What databases report about values that they reject."""
+
+MAX_ATTEMPTS = 5
+"""How often a load is repeated that the load of another shard may have disturbed."""
+
+_M_ARENA_MAX = -8
+"""The number of glibc's setting in malloc.h; other C libraries have no `mallopt`, or ignore it."""
+
+
+def suit_memory_to_pages() -> None:
+    """Tune memory management for what a run handles: pages of many objects, fetched by threads."""
+    # pages and imported modules have no reference cycles: searching for some took 10 % of a load
+    gc.freeze()
+    gc.set_threshold(200_000)
+    # the search at exit took 0.2 s of each run
+    atexit.register(gc.freeze)
+    if sys.platform == "linux":
+        # one heap for all threads: separate ones kept 300 MB of 100,000 stories unused
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+class Loading:
+    """The loads of a pipeline, with DuckDB's file kept open.
+
+    Args:
+        pipeline: The pipeline.
+        shard: The part of the projects that is loaded.
+    """
+
+    def __init__(self, pipeline: dlt.Pipeline, shard: Shard) -> None:
+        self.pipeline = pipeline
+        self.shard = shard
+        self.set_aside = ""
+        """Where packages were copied that can never be loaded, and why."""
+        self._file: DuckDbFile | None = None
+        if not shard.is_whole:
+            # each run empties the staging tables
+            name = (
+                f"destination.{pipeline.destination.destination_name}.staging_dataset_name_layout"
+            )
+            dlt.config[name] = f"%s_staging_{shard.name}"
+
+    def __enter__(self) -> Loading:
+        if self.pipeline.destination.destination_type == "dlt.destinations.duckdb":
+            self._file = DuckDbFile(self.pipeline)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def complete_interrupted_run(self) -> None:
+        """Load what an earlier run has read: a new run would load that and drop its own data."""
+        # killed between two steps, dlt keeps a package that it has normalized among those to
+        # normalize, and then stumbles over itself
+        pipeline = self.pipeline
+        for load_id in pipeline.list_normalized_load_packages():
+            if load_id in pipeline.list_extracted_load_packages():
+                pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
+        self._prevent_duplicates()
+        if not pipeline.has_pending_data:
+            return
+        try:
+            self._run_with_retries(pipeline.run)
+        except PipelineStepFailed as error:
+            if not can_never_load(error):
+                raise
+            self._set_aside(error)
+
+    def _set_aside(self, error: PipelineStepFailed) -> None:
+        """Copy the pending packages, abort them, and have their data read again.
+
+        Aborting restores dlt's state as it was before the packages were read.
+        """
+        pipeline = self.pipeline
+        folder = Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}_set_aside"
+        target = folder / time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        for step in ("normalize", "load"):
+            source = Path(pipeline.working_dir) / step
+            if source.is_dir():
+                shutil.copytree(source, target / step, dirs_exist_ok=True)
+        pipeline.abort_packages()
+        self.set_aside = f"{target}: {reason(error)}"
+        logger.warning(
+            f"What an earlier run had read can never be loaded ({reason(error)}). It was copied to "
+            f"{target} and given up; its data is read again."
+        )
+
+    def run(self, data: Any) -> PipelineTrace:
+        """Load a source or resource.
+
+        A load is repeated where that helps: for a shard, whose load may conflict with another's;
+        and in DuckDB, if it needs more memory than the limit at first.
+
+        Returns:
+            dlt's trace of the run, including the extraction.
+        """
+        return self._run_with_retries(lambda: self.pipeline.run(data))
+
+    def _run_with_retries(self, run: Callable[[], Any]) -> PipelineTrace:
+        try:
+            run()
+        except PipelineStepFailed as error:
+            if error.step != "load" or not self._can_retry(error):
+                raise
+            trace = self._last_trace()
+            self._load_again()
+            return trace
+        return self._last_trace()
+
+    def _can_retry(self, error: Exception) -> bool:
+        """Check whether repeating the load may help; raise the memory limit if it ran out."""
+        if self._file is not None and lacked_memory(error):
+            return self._file.lift_limit()
+        return not self.shard.is_whole
+
+    def _load_again(self) -> None:
+        self._prevent_duplicates()
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            if not self.shard.is_whole:
+                # two that create the same table fail at the same time, and would again
+                time.sleep(random.uniform(1, 2) * attempt)
+            try:
+                self.pipeline.load()
+                break
+            except PipelineStepFailed:
+                if attempt == MAX_ATTEMPTS or self.shard.is_whole:
+                    raise
+
+    def _prevent_duplicates(self) -> None:
+        """Prevent that a file which is loaded again, after its rows were written, adds them twice.
+
+        dlt marks a file as loaded, and does not load it again, but a run may be killed before that.
+        """
+        packages = self.pipeline._get_load_storage().normalized_packages
+        for load_id in self.pipeline.list_normalized_load_packages():
+            schema = packages.load_schema(load_id)
+            unmarked = []
+            for file in packages.list_started_jobs(load_id):
+                transition = packages.load_pending_transition(load_id, Path(file).name)
+                if transition is None or transition[0] != "completed":
+                    unmarked.append(packages.storage.make_full_path(file))
+            if unmarked:
+                appended = _appended_tables(schema)
+                packages.save_schema(load_id, _with_distinct_rows(schema))
+                self._make_staging_tables(schema, appended)
+                self._take_back_state(load_id, unmarked, schema)
+
+    def _make_staging_tables(self, schema: Schema, tables: Collection[str]) -> None:
+        """Make the tables that dlt merges from, for a package that was to append.
+
+        dlt makes them when it begins to load a package, and this one has been begun.
+        """
+        with self.pipeline.destination_client(schema.name) as client:
+            if not tables or not isinstance(client, WithStagingDataset):
+                return
+            with client.with_staging_dataset():
+                client.initialize_storage()
+                client.update_stored_schema(only_tables=[*tables, schema.version_table_name])
+                client.initialize_storage(truncate_tables=tables)
+
+    def _take_back_state(self, load_id: str, files: Iterable[str], schema: Schema) -> None:
+        """Delete dlt's row of the run's state if the database would reject a second one."""
+        state = schema.state_table_name
+        for file in map(ParsedLoadJobFileName.parse, files):
+            if file.table_name == state and file.file_format == "insert_values":
+                with self.pipeline.sql_client(schema.name) as client:
+                    name = client.make_qualified_table_name(state)
+                    query = f"DELETE FROM {name} WHERE _dlt_load_id = %s"  # noqa: S608
+                    client.execute_sql(query, load_id)
+
+    def _last_trace(self) -> PipelineTrace:
+        if self.pipeline.last_trace is None:
+            raise TrackerError("dlt has no trace of the run.")
+        return self.pipeline.last_trace
+
+
+def can_never_load(error: PipelineStepFailed) -> bool:
+    """Check whether a pending package fails because of its data, however often it is tried.
+
+    Anything else, such as no connection, a lock, a full disk or a lacking permission, may be over
+    when the next run tries again.
+    """
+    causes = list(causes_of(error))
+    if any(isinstance(cause, OSError | MemoryError | TrackerError) for cause in causes):
+        return False
+    if any(
+        isinstance(cause, ConfigurationException | MissingDependencyException) for cause in causes
+    ):
+        return False
+    if error.step == "normalize":
+        return any(isinstance(cause, NormalizeJobFailed) for cause in causes)
+    text = " ".join(str(cause) for cause in causes)
+    is_terminal = any(isinstance(cause, LoadClientJobFailed) for cause in causes)
+    return error.step == "load" and is_terminal and any(sign in text for sign in _DATA_ERRORS)
+
+
+def _appended_tables(schema: Schema) -> list[str]:
+    """The tables of a first load, to which rows are appended."""
+    return [
+        name
+        for name, table in schema.tables.items()
+        if table.get("write_disposition") == "append" and name not in schema.dlt_table_names()
+    ]
+
+
+def _with_distinct_rows(schema: Schema) -> Schema:
+    """Change a schema so that dlt merges each row once, however often it was loaded."""
+    for table in schema.data_tables():
+        cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
+        if table.get("write_disposition") == "append":
+            table["write_disposition"] = "merge"
+            cast(dict[str, Any], table)["x-merge-strategy"] = "delete-insert"
+        if any("merge_key" in column for column in table["columns"].values()):
+            # nested rows have no other key than that of their record
+            table["columns"]["_dlt_id"]["primary_key"] = True
+    return schema

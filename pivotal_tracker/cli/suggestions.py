@@ -1,0 +1,19 @@
+"""Suggest what a misspelled name may mean."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+
+def unknown_name(kind: str, name: str, known: Collection[str]) -> str:
+    """Say that a name does not exist, and which one may be meant.
+
+    Args:
+        kind: What the name is of, such as "table".
+        name: The name as it was typed.
+        known: The names that exist; all are listed if none is similar.
+    """
+    similar = get_close_matches(name.lower(), known, n=1)
+    advice = f"Did you mean {similar[0]}?" if similar else f"There are: {', '.join(known)}."
+    return f"there is no {kind} {name}. {advice}"

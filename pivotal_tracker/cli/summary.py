@@ -1,0 +1,381 @@
+"""The summary of a run, for people: rows per table, what is missing, where the data is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
+
+from .outcome import Outcome
+from .programs import dashboard_command
+
+_DERIVED_TABLES = ("deleted_records", "people")
+"""Tables that are not shown as an example of what was loaded."""
+
+MAX_LINES = 20
+"""The maximum number of lines of a kind."""
+
+
+def summary(pipeline: dlt.Pipeline, outcome: Outcome) -> str:
+    """Give the whole summary.
+
+    Args:
+        pipeline: The pipeline that ran.
+        outcome: What it did.
+    """
+    tables = _tables(outcome)
+    return "\n".join(
+        [
+            *tables,
+            *[""] * bool(tables),
+            remarks(outcome),
+            *_views(outcome),
+            *_where(pipeline, outcome),
+        ]
+    )
+
+
+def remarks(outcome: Outcome) -> str:
+    """Give the part of the summary that is not about single tables."""
+    return "\n".join(
+        [
+            f"Loaded {outcome.written.total():,} rows in {outcome.seconds:.1f} s"
+            f"{_requests(outcome.counts)}.",
+            *_unchanged(outcome),
+            *(
+                f"Skipped: {f'project {project}, ' if project else ''}{table}: {why}"
+                for table, project, why in outcome.skipped
+            ),
+            *_set_aside(outcome),
+            *_kept(outcome),
+            *_incomplete(outcome),
+            *(f"Not read as a whole: {name}: {why}" for name, why in outcome.unread.items()),
+            *_lacking(outcome),
+            *_left_out(outcome),
+            *_differing(outcome),
+            *_load_report(outcome),
+            *_files(outcome),
+            *_replaced(outcome.counts),
+        ]
+    )
+
+
+def as_json(started_at: datetime, content: dict[str, Any]) -> str:
+    """Give the summary for programs.
+
+    Args:
+        started_at: When the run started.
+        content: The rest of the summary.
+    """
+    seconds = round((datetime.now(UTC) - started_at).total_seconds(), 3)
+    whole = {"began_at": started_at.isoformat(timespec="seconds"), "seconds": seconds, **content}
+    return json.dumps(whole, indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class _TableLine:
+    """A line of the summary's table; the counts of records are None for a nested table."""
+
+    label: str
+    rows: int
+    new: int | None
+    changed: int | None
+    deleted: int | None
+
+
+def _tables(outcome: Outcome) -> list[str]:
+    """Give a line for each table with rows written or records deleted.
+
+    While nothing but new records was written, as in a first run, the numbers of rows say it all,
+    and several tables go side by side.
+    """
+    lines = _table_lines(outcome)
+    if not lines:
+        return []
+    width = max(len(line.label) for line in lines)
+    if any(line.changed or line.deleted for line in lines):
+        header = f"{'table':{width}} {'rows':>11} {'new':>9} {'changed':>9} {'deleted':>9}"
+        return [
+            header,
+            *(
+                f"{line.label:{width}} {line.rows:>11,} {_count(line.new)} {_count(line.changed)} "
+                f"{_count(line.deleted)}".rstrip()
+                for line in lines
+            ),
+        ]
+    cells = [f"{line.label:{width}} {line.rows:>10,}" for line in lines]
+    return _side_by_side(f"{'table':{width}} {'new rows':>10}", cells)
+
+
+def _table_lines(outcome: Outcome) -> list[_TableLine]:
+    """Sort the tables so that nested ones, indented, come after their parents."""
+    written, records = outcome.written, outcome.records
+    names = {name for name in (*written, *records) if written[name]}
+    names |= {name for name, counts in records.items() if counts.get("deleted")}
+    lines = []
+    for name in sorted(names, key=lambda name: name.split("__")):
+        parts = name.split("__")
+        parents = ["__".join(parts[:depth]) for depth in range(1, len(parts))]
+        depth = sum(parent in names for parent in parents)
+        label = "  " * depth + "__".join(parts[depth:])
+        counts = records.get(name)
+        new, changed, deleted = (
+            (counts[what] for what in ("new", "changed", "deleted")) if counts else (None,) * 3
+        )
+        lines.append(_TableLine(label, written[name], new, changed, deleted))
+    return lines
+
+
+def _count(number: int | None) -> str:
+    """Format a number of records; nothing for none, so that what happened stands out."""
+    return f"{number:>9,}" if number else " " * 9
+
+
+def _side_by_side(header: str, cells: list[str]) -> list[str]:
+    """Lay cells of one width out in as many columns as the terminal has room for."""
+    gap = "   "
+    room = (shutil.get_terminal_size().columns + len(gap)) // (len(header) + len(gap))
+    columns = max(1, min(room, 3, len(cells) // 6))
+    height = -(-len(cells) // columns)
+    rows = (cells[start::height] for start in range(height))
+    return [gap.join([header] * columns), *(gap.join(row) for row in rows)]
+
+
+def _requests(counts: Counter[str]) -> str:
+    """Give the number of requests, if there was a server."""
+    if not counts:
+        return ""
+    retries = counts["attempts"] - counts["requests"]
+    return f", {counts['requests']:,} requests" + (f" ({retries:,} repeated)" if retries else "")
+
+
+def _unchanged(outcome: Outcome) -> list[str]:
+    """Give the number of unchanged projects, and those that are missing from the server's list."""
+    unchanged, vanished = outcome.projects_unchanged, outcome.projects_not_seen
+    projects = f"{unchanged:,} project{'s' * (unchanged != 1)}"
+    lines = [f"Unchanged since the last run: {projects}."] if unchanged else []
+    if outcome.has_no_project:
+        lines.append("There was no project to load: --check says which ones the token sees.")
+    if vanished:
+        names = ", ".join(map(str, vanished))
+        lines.append(f"Not in the list of projects any more, rows kept: {names}")
+    return lines
+
+
+def _set_aside(outcome: Outcome) -> list[str]:
+    if not outcome.set_aside:
+        return []
+    return [
+        "What an earlier run had read can never be loaded. It was copied aside and given up, and "
+        f"its data was read again. {outcome.set_aside}"
+    ]
+
+
+def _kept(outcome: Outcome) -> list[str]:
+    """List rows that were kept although the server's list lacks them, and accepted deletions.
+
+    New ones come first: they are why the exit code is 3.
+    """
+    lines = []
+    for one in sorted(outcome.kept, key=lambda one: not one.is_new):
+        begin = "Kept" if one.is_new else f"Kept since {one.since}"
+        lines.append(
+            f"{begin}: {one.rows:,} rows of {one.table}{_of_project(one.project)}, which the "
+            "server's list suddenly lacks. If they were really deleted: "
+            f"--accept-deletions {one.name}"
+        )
+    lines += [
+        f"Deleted as accepted: {rows:,} rows of {name}." for name, rows in outcome.accepted.items()
+    ]
+    return lines
+
+
+def _incomplete(outcome: Outcome) -> list[str]:
+    """List what gave fewer rows than the server announced."""
+    return [
+        f"Incomplete: {one['table']} of project {one['project_id']}: the server announced "
+        f"{one['total']:,} rows and gave {one['rows']:,}; nothing was deleted"
+        + (", the next run reads it again." if one["is_new"] else ", as in the last run.")
+        for one in outcome.incomplete
+    ]
+
+
+def _of_project(project: str) -> str:
+    return f" of project {project}" if project else ""
+
+
+def _lacking(outcome: Outcome) -> list[str]:
+    """List what this server does not offer, to anyone or to this token."""
+    lists = {
+        "Not offered by this server": sorted(outcome.lacking("not_offered")),
+        "Not permitted to this token": sorted(outcome.lacking("not_permitted")),
+        "Fields that this server refuses": outcome.refused_fields,
+        "Asked for, and not given by this server": outcome.not_given,
+    }
+    return [f"{problem}: {', '.join(names)}" for problem, names in lists.items() if names]
+
+
+def _left_out(outcome: Outcome) -> list[str]:
+    """List records that could not be loaded."""
+    lines = []
+    for name, records in outcome.records.items():
+        if records.get("unusable"):
+            lines.append(
+                f"Left out: {records['unusable']:,} records of {name}, which have no usable key."
+            )
+        if records.get("replaced_keys"):
+            lines.append(
+                f"Changed: {records['replaced_keys']:,} records nested in {name} had no usable "
+                "key, and got a negative one; the column beside it has what they had."
+            )
+        if records.get("rejected"):
+            key, why = next(iter(outcome.rejected[name].items()))
+            lines.append(
+                f"Rejected: {records['rejected']:,} records of {name}, first {key}: {why[:200]}"
+            )
+    lines += [
+        f"Rejected: {len(problems):,} records of {path}, first: {problems[0]}"
+        for path, problems in outcome.unparsable.items()
+    ]
+    return _first_of(lines, "lines", "--summary FILE")
+
+
+def _differing(outcome: Outcome) -> list[str]:
+    """List the tables whose numbers of rows do not agree, lost rows first."""
+    differences = sorted(outcome.differences, key=lambda difference: not difference.is_loss)
+    lines = [
+        f"{'Rows are missing' if difference.is_loss else 'Counted'}: {difference}"
+        for difference in differences
+    ]
+    return _first_of(lines, "lists", "--summary FILE")
+
+
+def _load_report(outcome: Outcome) -> list[str]:
+    """Report what became of the rows of each file."""
+    metrics = outcome.noted.get("load_report", {})
+    report = metrics.get("report", ())
+    reasons = [
+        f"{_left_out_counts(one)} of {record['kind']} in {record['source']}: "
+        f"{one['reason']}{', first ' + one['where'] if one['where'] else ''}."
+        for record in report
+        for one in record["left_out"]
+    ]
+    others = [f"Not an archive, left alone: {name}" for name in metrics.get("ignored", ())]
+    where = "the table load_report"
+    return [
+        *_found_in_files(report),
+        *_first_of(reasons, "reasons", where),
+        *_first_of(others, "files", where),
+    ]
+
+
+_COUNTED_BY_THEMSELVES = ("stories", "epics", "stories__comments")
+_MAX_FILES = 1_000
+
+
+def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
+    """Give a table of the files that were read, with what was loaded of each."""
+    files: dict[str, Counter[str]] = {}
+    for record in report:
+        rows = files.setdefault(f"{record['source']} ({record['format']})", Counter())
+        kind = record["kind"] if record["kind"] in _COUNTED_BY_THEMSELVES else "others"
+        rows[kind] += record["rows_loaded"]
+        rows["left out"] += record["rows_left_out"]
+    if not files:
+        return []
+    shown = dict(list(files.items())[:_MAX_FILES])
+    if len(files) > 1:
+        shown[f"{len(files):,} files"] = sum(files.values(), Counter())
+    width = max(map(len, shown))
+    header = f"{'Found in the files':{width}}  stories    epics  comments  other rows  left out"
+    lines = [
+        f"{name:{width}}  {rows['stories']:>7,}  {rows['epics']:>7,}  "
+        f"{rows['stories__comments']:>8,}  {rows['others']:>10,}  {rows['left out']:>8,}"
+        for name, rows in shown.items()
+    ]
+    return [header, *lines]
+
+
+def _left_out_counts(left_out: dict[str, Any]) -> str:
+    """Give the number of rows left out, and of values missing in those loaded."""
+    counts = ((left_out["rows"], "row"), (left_out["lost_values"], "value"))
+    texts = [f"{number:,} {what}{'s' * (number != 1)}" for number, what in counts if number]
+    return f"Left out: {' and '.join(texts)}" if texts else "Nothing left out"
+
+
+def _first_of(lines: list[str], what: str, where: str) -> list[str]:
+    """Shorten a list to `MAX_LINES`, and say where the rest is."""
+    rest = len(lines) - MAX_LINES
+    more = f"… and {rest:,} more {what}: {where} has them all."
+    return lines if rest <= 0 else [*lines[:MAX_LINES], more]
+
+
+def _files(outcome: Outcome) -> list[str]:
+    """Report the files of comments, if they were requested."""
+    files = outcome.noted.get("attachment_files", {}).get("files")
+    if not files:
+        return []
+    line = (
+        f"Files of comments: {files['downloaded']:,} downloaded ({files['bytes']:,} bytes), "
+        f"{files['kept']:,} there already."
+    )
+    missing = f" {files['problems']:,} could not be had: attachment_files.problem says why."
+    return [line + (missing if files["problems"] else "")]
+
+
+def _replaced(counts: Counter[str]) -> list[str]:
+    """Report characters that were replaced."""
+    if not counts["replaced"]:
+        return []
+    return [
+        f"{counts['replaced']:,} characters that no database can hold were loaded as "
+        "\N{REPLACEMENT CHARACTER}."
+    ]
+
+
+def _views(outcome: Outcome) -> list[str]:
+    """Give the number of views, and those that could not be created."""
+    views = outcome.views
+    if views is None:
+        return []
+    if views.problem:
+        return [f"Views: none, {views.problem}."]
+    lines = [f"Views: {len(views.names)}."]
+    return lines + [f"Left out: view {name}: {why}" for name, why in views.left_out.items()]
+
+
+def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
+    """Say where the data is, and what to type to look at it."""
+    place = pipeline.destination_client().config
+    if isinstance(place.credentials, DuckDbBaseCredentials):
+        database = Path(str(place.credentials.database)).resolve()
+        tables = pipeline.default_schema.data_table_names()
+        others = [name for name in tables if name not in _DERIVED_TABLES] or tables
+        table, some = max(others, key=lambda name: outcome.written[name]), ""
+        if "stories" in tables:
+            table, some = "stories", ".select('name', 'current_state', 'estimate')"
+        return [
+            f"In {database}, dataset {pipeline.dataset_name}. To look at it:",
+            f'  {sys.executable} -c "import duckdb; '
+            f"print(duckdb.connect('{database}').table('{pipeline.dataset_name}.{table}')"
+            f'{some}.limit(10))"',
+            *_in_the_browser(),
+        ]
+    return [
+        f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}.",
+        *_in_the_browser(),
+    ]
+
+
+def _in_the_browser() -> list[str]:
+    command = dashboard_command()
+    return [f"In the browser: {command}"] if command else []

@@ -1,0 +1,49 @@
+"""Write to a terminal, a file or a pipe."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TextIO
+
+import click
+
+_PROBLEMS = (
+    "Asked for, and not given",
+    "Changed:",
+    "Incomplete:",
+    "Kept",
+    "Left out:",
+    "Not read as a whole:",
+    "Rejected:",
+    "Rows are missing:",
+    "Skipped:",
+    "There was no project",
+)
+"""How lines of the summary begin that a person should look at."""
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Whether to write colours: on a terminal, unless `NO_COLOR` is set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def replace_unprintable_characters() -> None:
+    """Replace what the terminal's encoding lacks, such as that of Windows, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def write_summary(text: str) -> None:
+    """Write the summary of a run to stdout, with problems in yellow."""
+    for line in text.splitlines():
+        if line.startswith(_PROBLEMS):
+            line = click.style(line, fg="yellow")
+        click.echo(line, color=is_coloured(sys.stdout))
+
+
+def write_error(message: str) -> None:
+    """Write one line to stderr that says why a run failed."""
+    click.secho(f"pivotal_tracker: {message}", fg="red", err=True, color=is_coloured(sys.stderr))

@@ -1,0 +1,1 @@
+"""From records to tables: Arrow tables, hints, and what the destination holds."""

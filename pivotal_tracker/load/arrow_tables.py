@@ -1,0 +1,315 @@
+"""Builds Arrow tables from records column by column: one for a table, one for each child table.
+
+The nested Arrow type of a page is derived from `tables.py`: structs for objects, lists for child
+tables. One `pa.array` call converts all records; the child tables are the flattened lists, with
+the ids of their parents taken along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from operator import methodcaller
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..settings import NEVER_LOADED
+from ..tables import ColumnType, Table
+
+ARROW_TYPES: dict[ColumnType, pa.DataType] = {
+    "bigint": pa.int64(),
+    "text": pa.string(),
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "date": pa.date32(),
+}
+"""The type of a column in the tables that dlt gets; JSON columns have none."""
+
+_WIRE_TYPES = {**ARROW_TYPES, "timestamp": pa.string(), "date": pa.string()}
+"""The type of a value as the API writes it."""
+
+KEY_COLUMNS: dict[str, ColumnType] = {
+    "_deleted": "bool",
+    "_dlt_id": "text",
+    "_dlt_load_id": "text",
+}
+CHILD_KEY_COLUMNS: dict[str, ColumnType] = {
+    "_dlt_parent_id": "text",
+    "_dlt_list_idx": "bigint",
+    **KEY_COLUMNS,
+}
+_REQUIRED_KEYS = set(CHILD_KEY_COLUMNS) - {"_deleted"}
+
+
+class MisfitError(ValueError):
+    """A record has an attribute or a value that the declared columns have no place for."""
+
+
+CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
+"""What building Arrow tables raises for records that do not fit, `MisfitError` among them."""
+
+
+@dataclass
+class _Shape:
+    """How records are nested: which attributes hold values, objects and lists.
+
+    Attributes:
+        values: Arrow types by attribute.
+        objects: Shapes by attribute.
+        lists: Child tables by attribute.
+    """
+
+    values: dict[str, pa.DataType] = field(default_factory=dict)
+    objects: dict[str, _Shape] = field(default_factory=dict)
+    lists: dict[str, Table] = field(default_factory=dict)
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """Everything that a record of this shape may have."""
+        return frozenset({*self.values, *self.objects, *self.lists, *NEVER_LOADED})
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The rows of one table while they are built.
+
+    Attributes:
+        columns: Arrays by column.
+        row_ids: The `_dlt_id` of each row.
+        inherited: The ids that child tables take from this one's parents, by column.
+    """
+
+    columns: dict[str, pa.Array]
+    row_ids: pa.Array
+    inherited: dict[str, pa.Array]
+
+
+def arrow_tables(
+    table: Table, records: Sequence[dict[str, Any]], row_ids: Sequence[str], load_id: str
+) -> dict[str, pa.Table]:
+    """Build the tables of records whose attributes and values are all declared.
+
+    Args:
+        table: The table of the records.
+        records: In the API's shape, not empty, each with its key.
+        row_ids: The `_dlt_id` of each record.
+        load_id: Goes into `_dlt_load_id`.
+
+    Returns:
+        Arrow tables by name, without child tables that have no rows, and without the table's own
+        child tables that have JSON columns.
+
+    Raises:
+        MisfitError: A record does not fit; see `CONVERSION_ERRORS` for what else is raised then.
+    """
+    left_out = frozenset(name for name, child in table.nested.items() if child.json_columns)
+    struct = pa.array(records, _page_type(_shape_of(table), records, left_out))
+    tables: dict[str, pa.Table] = {}
+    batch = _Batch(_leaves(struct, _shape_of(table)), pa.array(row_ids, pa.string()), {})
+    _build(table, struct, batch, {}, load_id, tables)
+    return tables
+
+
+def table_from_rows(
+    table: Table, rows: list[dict[str, Any]], load_id: str, *, is_child: bool, required: set[str]
+) -> pa.Table:
+    """Build one Arrow table of flat rows, which may be none.
+
+    Args:
+        table: The table of the rows.
+        rows: Columns by name; a column that none has is null.
+        load_id: Goes into `_dlt_load_id`.
+        is_child: Whether the table has the columns of a child table.
+        required: The columns that are declared not null.
+
+    Raises:
+        pa.ArrowException: A value has another type; see `CONVERSION_ERRORS`.
+    """
+    types = {name: _WIRE_TYPES[kind] for name, kind in columns_of(table, is_child=is_child).items()}
+    present = set[str]().union(*rows)
+    names = [name for name in types if name in present]
+    struct = pa.array(rows, pa.struct([(name, types[name]) for name in names]))
+    arrays = dict(zip(names, struct.flatten(), strict=True))
+    return _finish(table, arrays, len(rows), load_id, is_child=is_child, required=required)
+
+
+def columns_of(table: Table, *, is_child: bool) -> dict[str, ColumnType]:
+    """The declared columns that Arrow has a type for, then dlt's own."""
+    declared = {name: kind for name, kind in table.columns.items() if kind != "json"}
+    return {**declared, **(CHILD_KEY_COLUMNS if is_child else KEY_COLUMNS)}
+
+
+def required_columns(table: Table, root: Table) -> set[str]:
+    """The columns of a table that are never null: its key, its parent's, and dlt's own."""
+    parent_key = () if table is root else root.handed_key
+    return {*table.key, *parent_key, *_REQUIRED_KEYS}
+
+
+@cache
+def _shape_of(table: Table) -> _Shape:
+    """The shape of a table's records: `label__id` is the attribute `id` of the object `label`."""
+    shape = _Shape(lists=dict(table.nested))
+    for name, kind in table.columns.items():
+        if kind == "json":
+            continue
+        *parents, attribute = name.split("__")
+        inner = shape
+        for parent in parents:
+            inner = inner.objects.setdefault(parent, _Shape())
+        inner.values[attribute] = _WIRE_TYPES[kind]
+    return shape
+
+
+def _page_type(
+    shape: _Shape, records: Sequence[dict[str, Any]], left_out: frozenset[str] = frozenset()
+) -> pa.DataType:
+    """The Arrow type of a page, without the attributes that no record has.
+
+    Those would cost as much time as the others.
+
+    Args:
+        shape: What the records may have.
+        records: The records, or the objects in a list of theirs.
+        left_out: Lists that are not converted.
+
+    Raises:
+        MisfitError: A record has an attribute that is not declared, or a list of something else.
+    """
+    try:
+        present = set[str]().union(*records)
+    except TypeError as error:
+        raise MisfitError("a list has elements that are no objects") from error
+    unknown = present - shape.attributes
+    if unknown:
+        raise MisfitError(f"undeclared attributes: {', '.join(sorted(map(str, unknown)))}")
+    fields = [(name, kind) for name, kind in shape.values.items() if name in present]
+    for name, kind in fields:
+        # Arrow would cut off what comes after the point
+        if kind == pa.int64() and float in set(map(type, map(methodcaller("get", name), records))):
+            raise MisfitError(f"{name} is no whole number")
+    for name, inner in shape.objects.items():
+        if name in present:
+            values = [v for record in records if (v := record.get(name)) is not None]
+            if values:
+                fields.append((name, _page_type(inner, values)))
+    for name, child in shape.lists.items():
+        if name not in present or name in left_out:
+            continue
+        if child.of_values:
+            fields.append((name, pa.list_(child_value_type(child))))
+            continue
+        elements = [element for record in records for element in record.get(name) or ()]
+        if elements:
+            fields.append((name, pa.list_(_page_type(_shape_of(child), elements))))
+    return pa.struct(fields)
+
+
+def child_value_type(child: Table) -> pa.DataType:
+    """The Arrow type of the values of a plain list such as `owner_ids`."""
+    return _WIRE_TYPES[child.columns["value"]]
+
+
+def _leaves(struct: pa.StructArray, shape: _Shape, prefix: str = "") -> dict[str, pa.Array]:
+    """The values in a struct by column name, those of nested objects included."""
+    leaves: dict[str, pa.Array] = {}
+    # `flatten` makes the values of null structs null, which `field` does not
+    for child, array in zip(struct.type, struct.flatten(), strict=True):
+        if child.name in shape.objects:
+            inner = shape.objects[child.name]
+            leaves |= _leaves(array, inner, f"{prefix}{child.name}__")
+        elif child.name in shape.values:
+            leaves[f"{prefix}{child.name}"] = array
+    return leaves
+
+
+def _build(
+    table: Table,
+    struct: pa.StructArray | None,
+    batch: _Batch,
+    own: dict[str, pa.Array],
+    load_id: str,
+    tables: dict[str, pa.Table],
+    root: Table | None = None,
+) -> None:
+    """Add the table of a batch, then those of the lists in its records."""
+    columns = dict(batch.columns)
+    for name, ids in batch.inherited.items():
+        # a record that names its parent itself is believed, unless it says null
+        columns[name] = pc.coalesce(columns[name], ids) if name in columns else ids
+    arrays = {**columns, **own, "_dlt_id": batch.row_ids}
+    is_child, root = root is not None, root or table
+    required = required_columns(table, root)
+    tables[table.name] = built = _finish(
+        table, arrays, len(batch.row_ids), load_id, is_child=is_child, required=required
+    )
+    if any(built[name].null_count for name in required if name in table.columns):
+        raise MisfitError(f"a row of {table.name} lacks a part of its key")
+    if struct is None:
+        return
+    for attribute, child in table.nested.items():
+        index = struct.type.get_field_index(attribute)
+        if index >= 0:
+            lists = struct.field(index)
+            _build_children(table, child, lists, built, batch, load_id, tables, root)
+
+
+def _build_children(
+    table: Table,
+    child: Table,
+    lists: pa.ListArray,
+    built: pa.Table,
+    batch: _Batch,
+    load_id: str,
+    tables: dict[str, pa.Table],
+    root: Table,
+) -> None:
+    elements = lists.flatten()
+    if not len(elements):
+        return
+    parents = pc.list_parent_indices(lists)
+    starts = pa.array(lists.offsets[:-1])
+    position = pc.subtract(
+        pa.array(range(len(elements)), pa.int64()),
+        pc.subtract(starts, starts[0]).take(parents).cast(pa.int64()),
+    )
+    parent_ids = batch.row_ids.take(parents)
+    inherited = {name: ids.take(parents) for name, ids in batch.inherited.items()}
+    for column, name in table.hands_down.items():
+        inherited[name] = built[column].combine_chunks().take(parents)
+    own = {"_dlt_parent_id": parent_ids, "_dlt_list_idx": position}
+    row_ids = pc.binary_join_element_wise(parent_ids, position.cast(pa.string()), ".")
+    if child.of_values:
+        if elements.null_count:
+            raise MisfitError(f"a list of {child.name} has a null")
+        _build(
+            child, None, _Batch({"value": elements}, row_ids, inherited), own, load_id, tables, root
+        )
+        return
+    columns = _leaves(elements, _shape_of(child))
+    _build(child, elements, _Batch(columns, row_ids, inherited), own, load_id, tables, root)
+
+
+def _finish(
+    table: Table,
+    arrays: dict[str, pa.Array],
+    length: int,
+    load_id: str,
+    *,
+    is_child: bool,
+    required: set[str],
+) -> pa.Table:
+    """An Arrow table with all columns of a table in order, each in its own type."""
+    fields, columns = [], []
+    for name, kind in columns_of(table, is_child=is_child).items():
+        if name == "_dlt_load_id":
+            columns.append(pa.repeat(pa.scalar(load_id), length))
+        elif name in arrays:
+            columns.append(arrays[name].cast(ARROW_TYPES[kind]))
+        else:
+            columns.append(pa.nulls(length, ARROW_TYPES[kind]))
+        fields.append(pa.field(name, ARROW_TYPES[kind], nullable=name not in required))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))

@@ -1,0 +1,145 @@
+"""One extraction of a source: its destination, its writers, and the people that were seen."""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import dlt
+
+from ..errors import TrackerError
+from ..load.destination_rows import Loaded
+from ..load.hints import is_replaced, require_supported
+from ..load.people import People
+from ..load.to_tables import TableWriter, current_load_id
+from ..records import Key, Record
+from ..tables import Table
+
+_emitted_keys: weakref.WeakKeyDictionary[Any, tuple[str, defaultdict[str, set[Key]]]] = (
+    weakref.WeakKeyDictionary()
+)
+"""The keys that were written in the present load package of each pipeline, by table."""
+
+
+class Extraction:
+    """One extraction of a source, or one reading of its resources outside of a load.
+
+    Attributes:
+        load_id: The load package; None outside of a load, where neither state nor destination
+            matters.
+        loaded: What the destination holds from earlier runs.
+        selected: The names of the resources that are loaded.
+        people: Everyone who was seen, for the resource `people`.
+
+    Args:
+        tables: The tables of the source, by the names of their resources.
+        rewrites: Whether records are written although the destination holds them unchanged.
+    """
+
+    def __init__(self, tables: Mapping[str, Table], *, rewrites: bool = False) -> None:
+        self.load_id = current_load_id()
+        self.people = People()
+        self._tables = tables
+        self._rewrites = rewrites
+        self._writers: dict[str, TableWriter] = {}
+        self._waiting: set[str] = set()
+        if self.load_id is None:
+            self.loaded, self.selected = Loaded.nothing(), frozenset[str]()
+        else:
+            self.loaded = Loaded()
+            resources = dlt.current.source().resources.selected
+            self.selected = frozenset(name for name in resources if name in tables)
+            for name in self.selected:
+                require_supported(resources[name])
+            self._emitted_keys = _keys_emitted_in(self.load_id)
+        self._unfinished = Counter[str]()
+
+    @property
+    def compares(self) -> bool:
+        """Whether there may be rows in the destination to compare records with."""
+        return self.loaded.anything
+
+    def is_replaced(self, resource: str) -> bool:
+        """Whether a resource reads and writes everything: its tables are replaced, or no load."""
+        if self.load_id is None:
+            return True
+        return is_replaced(dlt.current.source().resources[resource])
+
+    def writer(self, resource: str) -> TableWriter:
+        """The writer of a resource's tables, in a load."""
+        if resource not in self._writers:
+            if self.load_id is None:
+                raise TrackerError(f"{resource} has no tables outside of a load.")
+            self._writers[resource] = TableWriter(
+                dlt.current.source().resources[resource],
+                self._tables[resource],
+                self.loaded,
+                self.load_id,
+                self._emitted_keys[self._tables[resource].name],
+                rewrites=self._rewrites,
+            )
+        return self._writers[resource]
+
+    def table(self, resource: str) -> Table:
+        """A resource's table, by the name that it has in the destination."""
+        return self._tables[resource] if self.load_id is None else self.writer(resource).table
+
+    def compare_with(self, resource: str, row_ids: Mapping[Key, str]) -> None:
+        """Have the next records of a resource compared with rows of the destination.
+
+        Args:
+            resource: The resource.
+            row_ids: The `_dlt_id` of the rows, by key.
+        """
+        if row_ids:
+            self.writer(resource).known.update(row_ids)
+
+    def with_known_rows(self, resource: str, records: Iterable[Record]) -> list[Record]:
+        """Look up what the destination holds of records, which are about to be yielded."""
+        records = list(records)
+        if self.compares and not self.is_replaced(resource):
+            table = self.table(resource)
+            ids = {record["id"] for record in records}
+            self.compare_with(resource, self.loaded.row_ids(table, "id", ids))
+        return records
+
+    def people_records(self) -> list[Record]:
+        """Those who are new, or of whom more is known than the destination holds."""
+        records = self.people.records(self.loaded)
+        table = self.table("people")
+        held = self.loaded.row_ids(table, "id", {record["id"] for record in records})
+        # one who is there twice is written although nothing changed
+        self.compare_with("people", dict.fromkeys(held, ""))
+        return records
+
+    def expect(self, resources: Iterable[str]) -> None:
+        """Note that resources, as far as they are selected, are about to yield records."""
+        self._unfinished.update(name for name in resources if name in self.selected)
+
+    def finish(self, resource: str) -> None:
+        """Note that a resource has yielded everything; the last one lets go of the destination."""
+        self._unfinished[resource] -= 1
+        if not self._unfinished.total():
+            self.loaded.close()
+
+    def wait_for_others(self, resource: str) -> Iterator[None]:
+        """Wait until all resources that do not wait themselves have yielded everything.
+
+        Yields:
+            None, which has dlt go on with other resources.
+        """
+        self._waiting.add(resource)
+        while any(n > 0 for name, n in self._unfinished.items() if name not in self._waiting):
+            yield None
+
+
+def _keys_emitted_in(load_id: str) -> defaultdict[str, set[Key]]:
+    """The keys that were written in a load package, by whichever sources: they may be the same."""
+    pipeline = dlt.current.pipeline()
+    latest, keys = _emitted_keys.get(pipeline, ("", defaultdict(set)))
+    if latest != load_id:
+        keys = defaultdict(set)
+        _emitted_keys[pipeline] = load_id, keys
+    return keys

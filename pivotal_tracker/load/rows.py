@@ -1,0 +1,254 @@
+"""Turns records into flat rows one by one, for those that Arrow tables have no place for.
+
+A record with an attribute that nobody declared, or a value of another type, becomes dicts that
+dlt's normalizer takes: it lets the schema evolve. Both ways give the same tables.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from dlt.common.data_types import coerce_value, py_type_to_sc_type
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from ..records import Record, is_key, without_secrets
+from ..settings import NEVER_LOADED
+from ..tables import ColumnType, Table
+
+Row = dict[str, Any]
+"""One row of one table: flat, but for what is kept as JSON or was never declared."""
+
+_NAMING = NamingConvention()
+_OUR_KEYS = frozenset(
+    {"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx", "_deleted"}
+)
+"""The columns that dlt needs in its own way."""
+
+_MIN_TIME, _MAX_TIME = "0001-01-01", "9999-12-31"
+
+
+class RowBuilder:
+    """Builds the rows of a table and of its child tables from records, one by one.
+
+    Attributes:
+        rows: The rows so far, by table. Each has `_dlt_id`; each row of a child table also has
+            `_dlt_parent_id`, `_dlt_list_idx` and the ids of its parents.
+        replaced_keys: How many values of child rows could be no key and were replaced.
+
+    Args:
+        table: The table that the records belong to.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.replaced_keys = 0
+        self.rows: dict[str, list[Row]] = {member.name: [] for member in table.family()}
+
+    def add(self, record: Record, record_id: str) -> None:
+        """Add the rows of a record, which is not changed.
+
+        Args:
+            record: In the API's shape, with its key.
+            record_id: The `_dlt_id` of its row.
+        """
+        self._add(self.table, record, {}, {"_dlt_id": record_id})
+
+    def add_children(self, record: Record, record_id: str, attribute: str) -> None:
+        """Add only the rows of one list of a record.
+
+        Args:
+            record: In the API's shape, with its key.
+            record_id: The `_dlt_id` of its row.
+            attribute: The list's.
+        """
+        values = record.get(attribute)
+        if isinstance(values, list):
+            child, ids = self.table.nested[attribute], inherited_ids(self.table, record)
+            self._add_list(child, values, ids, record_id)
+
+    def items(self) -> dict[str, list[Row]]:
+        """The rows by table as dlt's normalizer takes them, without tables that have none."""
+        for member in self.table.family():
+            rows = [_with_own_names(member, row) for row in self.rows[member.name]]
+            self.rows[member.name] = rows
+            if member is not self.table:
+                self.replaced_keys += _complete_keys(member, self.rows[member.name])
+        return {
+            member.name: [_loadable(member, row) for row in self.rows[member.name]]
+            for member in self.table.family()
+            if self.rows[member.name]
+        }
+
+    def _add(self, table: Table, record: Record, ids: Row, keys: Row) -> None:
+        row = _merge(ids, record, keys)
+        lists: list[tuple[Table, list[Any]]] = []
+        for name in sorted(record.keys() - table.plain_columns):
+            value = row.pop(name)
+            if name in NEVER_LOADED:
+                continue
+            if name in _OUR_KEYS:
+                # a server's `_deleted` would have dlt delete the row
+                row[f"x_{name}"] = without_secrets(record[name])
+                if name in keys:
+                    row[name] = value
+                continue
+            child = table.nested.get(name)
+            if child is not None and isinstance(value, list):
+                lists.append((child, value))
+            elif isinstance(value, dict) and name not in table.columns:
+                _flatten(row, name, value)
+            else:
+                row[name] = without_secrets(value)
+        self.rows[table.name].append(row)
+        if lists:
+            inherited = {**ids, **inherited_ids(table, row)}
+            for child, values in lists:
+                self._add_list(child, values, inherited, keys["_dlt_id"])
+
+    def _add_list(self, table: Table, values: list[Any], ids: Row, parent_id: str) -> None:
+        for index, value in enumerate(values):
+            if value is not None:
+                record = value if isinstance(value, dict) else {"value": value}
+                keys = {
+                    "_dlt_parent_id": parent_id,
+                    "_dlt_list_idx": index,
+                    "_dlt_id": f"{parent_id}.{index}",
+                }
+                self._add(table, record, ids, keys)
+
+
+def inherited_ids(table: Table, record: Record) -> Row:
+    """The ids that a record's child rows carry, by their columns."""
+    return {column: record.get(name) for name, column in table.hands_down.items()}
+
+
+def _merge(ids: Row, record: Record, keys: Row) -> Row:
+    """Combine what a row inherits, what it says itself, and dlt's keys.
+
+    What it says itself wins over an inherited id, unless it says null.
+    """
+    row = {**ids, **record, **keys}
+    for name, inherited in ids.items():
+        if row[name] is None:
+            row[name] = inherited
+    return row
+
+
+def _flatten(row: Row, prefix: str, value: Record) -> None:
+    for name, inner in value.items():
+        if name in NEVER_LOADED:
+            continue
+        if isinstance(inner, dict):
+            _flatten(row, f"{prefix}__{name}", inner)
+        else:
+            row[f"{prefix}__{name}"] = without_secrets(inner)
+
+
+def _complete_keys(table: Table, rows: list[Row]) -> int:
+    """Give child rows that lack a usable part of their key their place in the list, negative.
+
+    No column of a key takes null, and one such row would keep all others from being loaded. An
+    unusable value is kept beside, as text; how many there were is returned.
+    """
+    replaced = 0
+    for column in table.key:
+        kind = table.columns.get(column)
+        if not all(is_key(row.get(column), kind) for row in rows):
+            for row in rows:
+                value = row.get(column)
+                if is_key(value, kind):
+                    continue
+                if value is not None:
+                    row[f"{column}__v_text"] = str(value)
+                    replaced += 1
+                row[column] = -1 - row["_dlt_list_idx"] if kind == "bigint" else ""
+    return replaced
+
+
+@cache
+def _declared_names(table: Table) -> frozenset[str]:
+    return frozenset({*table.columns, *table.nested, *_OUR_KEYS})
+
+
+def _with_own_names(table: Table, row: Row) -> Row:
+    """Rename undeclared attributes that dlt would write into a declared column, or its own.
+
+    dlt spells `projectId` as `project_id`, and one of the two would overwrite the other.
+    """
+    taken = _declared_names(table)
+    if row.keys() <= taken:
+        return row
+    renamed: Row = {}
+    for name, value in row.items():
+        spelled = name if name in taken else _NAMING.normalize_path(name)
+        while (spelled in taken and spelled != name) or spelled in renamed:
+            spelled = f"x_{spelled}"
+        renamed[spelled] = value
+    return renamed
+
+
+def _loadable(table: Table, row: Row) -> Row:
+    """Move values that no column of their type holds into a column beside, as texts.
+
+    dlt puts values of another type into such columns, and fails for those beyond all numbers or
+    times.
+    """
+    fitting: Row = {}
+    kinds = table.columns
+    for name, value in row.items():
+        kind = kinds.get(name)
+        if value is None or (kind == "text" and type(value) is str) or name in _OUR_KEYS:
+            fitting[name] = value
+            continue
+        try:
+            fitting[name] = _in_range(kind, value)
+        except (OverflowError, OSError, ValueError):
+            fitting[f"{name}__v_text"] = str(value)
+    return fitting
+
+
+def _in_range(kind: ColumnType | None, value: Any) -> Any:
+    """The value for a column, undeclared if it has no type; integer times are milliseconds.
+
+    Raises:
+        ValueError: It is beyond what the column holds; so are the other two that Python has.
+    """
+    if kind == "bigint" and type(value) is int and abs(value) < 2**63:
+        return value
+    if kind == "timestamp" and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1000, UTC)
+    if kind == "bigint" or (kind is None and isinstance(value, int)):
+        number = _coerced("bigint", value)
+        if number is not None and not -(2**63) <= number < 2**63:
+            raise ValueError(value)
+    elif kind == "timestamp":
+        _coerced(kind, value)
+    if kind != "text" and isinstance(value, str) and value.startswith((_MIN_TIME, _MAX_TIME)):
+        return _within_time(value)
+    return without_secrets(value)
+
+
+def _coerced(kind: ColumnType, value: Any) -> Any:
+    """What dlt makes of a value of another type; None where it makes a column beside.
+
+    Raises:
+        OverflowError: dlt fails for it.
+    """
+    try:
+        return coerce_value(kind, py_type_to_sc_type(type(value)), value)
+    except (ValueError, TypeError):
+        return None
+
+
+def _within_time(text: str) -> str:
+    """A time of the first or the last day as itself, or as that end where UTC has it beyond."""
+    try:
+        datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError:
+        end = datetime.min if text.startswith(_MIN_TIME) else datetime.max
+        return end.replace(tzinfo=UTC).isoformat()
+    except ValueError:
+        return text
+    return text

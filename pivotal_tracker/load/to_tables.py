@@ -1,0 +1,450 @@
+"""The last step of every resource: records in, the rows that the destination lacks out.
+
+It comes after whatever users attach to a resource, so their functions see records. A record is
+hashed as it arrives; one that the destination holds with the same hash is dropped. The others
+become Arrow tables, or dicts for dlt's normalizer where they do not fit the declared columns.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import dlt
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
+from dlt.extract import DltResource
+from dlt.extract.items import SupportsPipe
+from dlt.extract.items_transform import ItemTransform
+
+from ..errors import TrackerError
+from ..records import Key, Record, Tombstones, record_key, row_id
+from ..tables import Table
+from .destination_rows import Loaded
+from .hints import add_child_hints, append_rows, is_replaced, loaded_table, may_append
+from .rows import Row, RowBuilder, inherited_ids
+from .schema_contract import Contract
+from .trial import TRIAL_ERRORS, RejectedError, Trial, fits
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Tables = dict[str, "pa.Table | list[Row]"]
+"""The rows of a page by table: as an Arrow table, or as dicts for dlt's normalizer."""
+
+_KEY_OF_NOTHING: dict[str, str] = {"text": "", "date": "1970-01-01"}
+"""What stands in a key column, by its type, in rows that delete by another column; else 0."""
+
+MAX_REJECTED_NAMED = 20
+"""So many rejected records of a table are named, with the reason; the others are counted."""
+
+MAX_LOOKED_UP = 5_000
+"""Whether changed records have child rows in the destination is asked for so many; the child rows
+of more are deleted without asking."""
+
+
+def current_load_id() -> str | None:
+    """The load package of the running extraction; None outside of one, as in `list(resource)`."""
+    try:
+        load_id: str = dlt.current.load_package_state()["load_id"]
+    except CurrentLoadPackageStateNotAvailable:
+        return None
+    return load_id
+
+
+class ToTables(ItemTransform[Any, dict[str, Any]]):
+    """Hands what a resource yields to the `TableWriter` of the running load.
+
+    Outside of a load, records pass through as they are.
+
+    Args:
+        writer: Gives the writer of a resource, by its name.
+    """
+
+    # behind maps and filters (0), validators (0.9) and incremental (1), whenever they are added
+    placement_affinity: ClassVar[float] = 1.05
+
+    def __init__(self, writer: Callable[[str], TableWriter]) -> None:
+        super().__init__(lambda item: item)
+        self._writer = writer
+        self._resource = ""
+
+    def bind(self, pipe: SupportsPipe) -> ToTables:
+        """Remember the resource that the step belongs to."""
+        bound = copy.copy(self)
+        bound._resource = pipe.name
+        return bound
+
+    def __call__(self, item: Any, meta: Any = None) -> Any:
+        """Turn records, one or a list, into the tables that dlt loads."""
+        if current_load_id() is None:
+            return None if isinstance(item, Tombstones) else item
+        writer, metrics = self._writer(self._resource), dlt.current.resource_metrics()
+        metrics["rows"], metrics["written"] = writer.counts, writer.written
+        metrics["rejected"] = writer.rejected
+        # all at once, as dlt may run other resources between two items of an iterator
+        return iter(writer.tables(item))
+
+
+class CallBeforeChildren(ItemTransform[Any, dict[str, Any]]):
+    """Calls a function for each item that users' filters let through, before transformers get it.
+
+    Args:
+        function: Takes nothing; what it returns is ignored.
+    """
+
+    placement_affinity: ClassVar[float] = ToTables.placement_affinity
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        super().__init__(lambda item: item)
+        self._function = function
+
+    def __call__(self, item: Any, meta: Any = None) -> Any:
+        """Call the function, and give the item as it is."""
+        self._function()
+        return item
+
+
+class TableWriter:
+    """Builds the tables of one resource in one load.
+
+    Attributes:
+        table: The table of the records, under the name that it has in the destination.
+        known: The `_dlt_id` of rows that the destination holds, by key; readers fill it in before
+            they yield records that may be in the destination.
+        counts: `new`, `changed`, `unchanged`, `deleted` and `unusable` records.
+        written: Rows handed to dlt, by table, without those that delete.
+
+    Args:
+        resource: The resource, whose hints decide how its tables are written.
+        table: The table as `tables.py` describes it.
+        loaded: What the destination holds.
+        load_id: The load package.
+        emitted: The keys that have been written in this load package, by whichever source.
+        rewrites: Whether records are written although the destination holds them unchanged.
+    """
+
+    def __init__(
+        self,
+        resource: DltResource,
+        table: Table,
+        loaded: Loaded,
+        load_id: str,
+        emitted: set[Key],
+        *,
+        rewrites: bool,
+    ) -> None:
+        self._resource = resource
+        self.table = loaded_table(resource, table)
+        self.known: dict[Key, str] = {}
+        self.counts = Counter(new=0, changed=0, deleted=0, unchanged=0, unusable=0)
+        self.written = Counter[str]()
+        self.rejected: dict[str, str] = {}
+        self.rejected_in = set[Any]()
+        self._loaded = loaded
+        self._load_id = load_id
+        self._emitted = emitted
+        self._rewrites = rewrites
+        self._replaces_tables = is_replaced(resource)
+        self._children = list(self.table.family())[1:]
+        self._paths = _paths_to_children(self.table)
+        self._key_of_tombstone = {*self.table.key, *self.table.hands_down}
+        self._replaced = 0
+        self._evolving: set[Table] = set()
+        self._is_begun = False
+        self._has_hints = False
+        # a first load that merges writes all rows twice: measured, it takes 13 % more CPU time in
+        # DuckDB. Loading an interrupted package again merges, see `Loading` of the command.
+        self._appends = not (loaded.has(self.table.name) or emitted) and may_append(
+            resource, self.table
+        )
+
+    # most runs have nothing to write in most tables: what only writing needs is made then
+
+    @cached_property
+    def _is_jsonl(self) -> bool:
+        return self._resource.compute_table_schema().get("file_format") == "jsonl"
+
+    @cached_property
+    def _contract(self) -> Contract:
+        return Contract.of(self._resource, self.table, self._loaded, self.counts)
+
+    def tables(self, item: Any) -> list[Any]:
+        """Build the tables of one item that the resource yielded.
+
+        Args:
+            item: A list of records, one record, or `Tombstones`.
+
+        Raises:
+            TrackerError: It is something else.
+        """
+        made = [] if self._is_begun else self._missing_tables()
+        self._is_begun = True
+        if isinstance(item, Tombstones):
+            return made + self._delete(item.keys)
+        records = item if isinstance(item, list) else [item]
+        for record in records:
+            if not isinstance(record, dict):
+                raise TrackerError(
+                    f"A function added to the resource {self._resource.name} returned a "
+                    f"{type(record).__name__}, where a record (a dict) is expected."
+                )
+        return made + self._write(records, one_by_one=records is not item)
+
+    def _missing_tables(self) -> list[Any]:
+        """Empty tables, where earlier runs have not made all of them with all their columns."""
+        if not self._replaces_tables and self._loaded.has_all_of(self.table):
+            return []
+        self.written.update({member.name: 0 for member in self.table.family()})
+        items = []
+        for member in self._members:
+            rows: list[Row] = []
+            if self._is_jsonl and not self._replaces_tables:
+                # DuckDB cannot load a JSONL file without rows; this one deletes nothing
+                parent = {} if member is self.table else _no_parent(self.table, member)
+                rows = [_deleting_row(member, parent, is_child=member is not self.table)]
+            items.append(self._marked_item(member, self._table_of(member, rows)))
+        return items
+
+    @property
+    def _members(self) -> list[Table]:
+        return [self.table, *self._children]
+
+    def _write(self, records: Sequence[Record], *, one_by_one: bool) -> list[Any]:
+        """Build the tables of the records that the destination does not hold unchanged."""
+        fresh: dict[str, Record] = {}
+        replaced: list[Record] = []
+        for record in self._contract.admitted(records):
+            key = record_key(self.table, record)
+            if key is None:
+                self.counts["unusable"] += 1
+                continue
+            if key in self._emitted:
+                continue
+            now = self._row_id(key, record)
+            if now is None:
+                continue
+            before = self.known.pop(key, None)
+            self.counts[_change(before, now)] += 1
+            if before != now or self._rewrites:
+                self._emitted.add(key)
+                fresh[now] = record
+                if before is not None:
+                    replaced.append(record)
+        if not fresh:
+            return []
+        tables = self._as_rows(fresh) if one_by_one else self._as_tables(fresh)
+        # without those that have turned out to fit no column
+        replaced = [record for record in replaced if id(record) in set(map(id, fresh.values()))]
+        self.written.update({name: len(rows) for name, rows in tables.items()})
+        return self._items(tables, self._childless(replaced, tables))
+
+    def _row_id(self, key: Key, record: Record) -> str | None:
+        """The hash of a record; None, and the record is rejected, if it cannot be written."""
+        try:
+            return row_id(record)
+        except (TypeError, ValueError, RecursionError) as error:
+            self._reject(key, record, str(error))
+            return None
+
+    def _reject(self, key: Key, record: Record, reason: str) -> None:
+        self.counts["rejected"] += 1
+        self.rejected_in.add(record.get("project_id"))
+        if len(self.rejected) < MAX_REJECTED_NAMED:
+            self.rejected[str(key)] = reason
+
+    def _as_tables(self, records: dict[str, Record]) -> Tables:
+        """Arrow tables where the records fit, else dicts."""
+        # Arrow takes a tenth of a second to import, and most runs have nothing to write
+        from .arrow_tables import CONVERSION_ERRORS, arrow_tables
+
+        try:
+            tables: Tables = dict(
+                arrow_tables(self.table, list(records.values()), list(records), self._load_id)
+            )
+        except (*CONVERSION_ERRORS, RecursionError):
+            return self._as_rows(records)
+        builder = RowBuilder(self.table)
+        for attribute, child in self.table.nested.items():
+            # Arrow has no type for JSON
+            for record_id, record in records.items() if child.json_columns else ():
+                builder.add_children(record, record_id, attribute)
+        children = builder.items()
+        members = {member.name: member for member in self._members}
+        if not all(fits(members[name], row) for name, rows in children.items() for row in rows):
+            return self._as_rows(records)
+        return tables | children
+
+    def _as_rows(self, records: dict[str, Record]) -> Tables:
+        """Dicts for dlt's normalizer; takes those that it would fail for out of the records."""
+        if self._appends:
+            # dlt's own nested tables have the id of their record only where it is merged
+            self._appends, self._has_hints = False, False
+        tables: dict[str, list[Row]] = {}
+        for record_id, record in list(records.items()):
+            try:
+                rows, replaced_keys = self._rows_of(record, record_id)
+            except (RejectedError, *TRIAL_ERRORS) as error:
+                del records[record_id]
+                key = record_key(self.table, record)
+                self._emitted.discard(key)
+                self._reject(key, record, str(error))
+                continue
+            self.counts["replaced_keys"] += replaced_keys
+            for name, added in rows.items():
+                tables.setdefault(name, []).extend(added)
+        return dict(tables)
+
+    def _rows_of(self, record: Record, record_id: str) -> tuple[dict[str, list[Row]], int]:
+        builder = RowBuilder(self.table)
+        builder.add(record, record_id)
+        rows = builder.items()
+        self._trial.check(rows)
+        return rows, builder.replaced_keys
+
+    @cached_property
+    def _trial(self) -> Trial:
+        from .arrow_tables import required_columns
+
+        members = {member: required_columns(member, self.table) for member in self._members}
+        return Trial(self._resource, members, self._load_id)
+
+    def _delete(self, records: Sequence[Record]) -> list[Any]:
+        """Build the rows that take records and their child rows out of the destination."""
+        if not records:
+            return []
+        self.counts["deleted"] += len(records)
+        roots = [
+            _deleting_row(self.table, self._key_columns(record), is_child=False)
+            for record in records
+        ]
+        return self._items({}, {self.table.name: roots} | self._childless(records, {}))
+
+    def _key_columns(self, record: Record) -> Row:
+        return {name: record.get(name) for name in self.table.key}
+
+    def _childless(self, records: Sequence[Record], tables: Tables) -> dict[str, list[Row]]:
+        """Rows that delete the child rows of records that have none any more, by table.
+
+        A record's child rows in the destination are replaced by its new ones; where there are no
+        new ones, a row has to say that the old ones go.
+        """
+        self._replaced += len(records)
+        deleting: dict[str, list[Row]] = {}
+        for child in self._children if records else ():
+            having = self._parents_in(tables.get(child.name))
+            ids = [inherited_ids(self.table, one) for one in records if self._tells(child, one)]
+            without = [row for row in ids if self._parent_of(row) not in having]
+            if self._replaced <= MAX_LOOKED_UP:
+                # each table that is written to takes its time, be it with one row
+                there = self._parents_there(child, without)
+                without = [row for row in without if self._parent_of(row) in there]
+            if without:
+                deleting[child.name] = [_deleting_row(child, row, is_child=True) for row in without]
+        return deleting
+
+    def _tells(self, child: Table, record: Record) -> bool:
+        """Whether a record tells what rows of a child table it has: a deleted one has none.
+
+        A server that leaves a list out has not said that it is empty.
+        """
+        if not record.keys() - self._key_of_tombstone or "_source" in record:
+            return True
+        return _gives(record, self._paths[child.name])
+
+    def _parent_of(self, row: Row) -> tuple[Any, ...]:
+        return tuple(row.get(name) for name in self.table.handed_key)
+
+    def _parents_in(self, rows: pa.Table | list[Row] | None) -> set[tuple[Any, ...]]:
+        """The records that rows of a child table belong to."""
+        if rows is not None and not isinstance(rows, list):
+            rows = rows.select(list(self.table.handed_key)).to_pylist()
+        return {self._parent_of(row) for row in rows or ()}
+
+    def _parents_there(self, child: Table, rows: list[Row]) -> set[tuple[Any, ...]]:
+        """The records that have child rows in the destination."""
+        key = self.table.handed_key
+        ids = {row[key[0]] for row in rows}
+        return set(self._loaded.rows(child.name, key, key[0], ids)) if ids else set()
+
+    def _items(self, tables: Tables, deleting: dict[str, list[Row]]) -> list[Any]:
+        """What dlt gets for the rows of the tables, and for those that delete."""
+        items = []
+        for member in self._members:
+            rows, tombstones = tables.get(member.name), deleting.get(member.name, [])
+            if isinstance(rows, list) or (tombstones and rows is None and member in self._evolving):
+                # of two files of a table, the one without a new column may not load everywhere
+                self._evolving.add(member)
+                items.append(self._marked_item(member, [*(rows or ()), *tombstones]))
+            else:
+                items += [self._marked_item(member, rows)] if rows is not None else []
+                if tombstones:
+                    items.append(self._marked_item(member, self._table_of(member, tombstones)))
+        return items
+
+    def _table_of(self, member: Table, rows: list[Row]) -> pa.Table:
+        from .arrow_tables import required_columns, table_from_rows
+
+        return table_from_rows(
+            member,
+            rows,
+            self._load_id,
+            is_child=member is not self.table,
+            required=required_columns(member, self.table),
+        )
+
+    def _marked_item(self, member: Table, rows: pa.Table | list[Row]) -> Any:
+        """Rows marked with their table, where it is not the resource's own."""
+        if not self._has_hints:
+            self._has_hints = True
+            if self._appends:
+                append_rows(self._resource, self.table)
+            for child in self._children:
+                add_child_hints(self._resource, self.table, child, appends=self._appends)
+        if member is self.table and not self._appends:
+            return rows
+        return dlt.mark.with_table_name(rows, member.name)
+
+
+def _paths_to_children(table: Table, path: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """The attributes that lead to each child table, by its name."""
+    paths: dict[str, tuple[str, ...]] = {}
+    for attribute, child in table.nested.items():
+        paths[child.name] = (*path, attribute)
+        paths |= _paths_to_children(child, (*path, attribute))
+    return paths
+
+
+def _gives(record: Record, path: Sequence[str]) -> bool:
+    """Whether a record has the list at a path, perhaps empty."""
+    attribute, *rest = path
+    if attribute not in record:
+        return False
+    elements = record[attribute]
+    if not rest or not isinstance(elements, list) or not elements:
+        return True
+    return any(_gives(element, rest) for element in elements if isinstance(element, dict))
+
+
+def _change(before: str | None, now: str) -> str:
+    """What became of a record, told by the hashes of its old and its new row."""
+    if before is None:
+        return "new"
+    return "unchanged" if before == now else "changed"
+
+
+def _no_parent(root: Table, child: Table) -> Row:
+    """The ids that child rows of no record carry."""
+    return {name: _KEY_OF_NOTHING.get(child.columns[name], 0) for name in root.handed_key}
+
+
+def _deleting_row(table: Table, ids: Row, *, is_child: bool) -> Row:
+    """A row that takes those of its key, or of its parent, out of the destination."""
+    known = {column: value for column, value in ids.items() if value is not None}
+    name = ":".join(str(value) for value in ids.values())
+    row: Row = {name: _KEY_OF_NOTHING.get(table.columns.get(name, ""), 0) for name in table.key}
+    if is_child:
+        row |= {"_dlt_parent_id": "", "_dlt_list_idx": 0}
+    return {**row, **known, "_dlt_id": f"deleted:{name}", "_deleted": True}

@@ -1,0 +1,563 @@
+"""What all archives have in common: merging, the load report, people, the API beside them."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+from dlt.common.typing import TRefreshMode
+
+from pivotal_tracker import archive, pivotal_tracker_archive, pivotal_tracker_source
+from pivotal_tracker.cli.main import main
+from pivotal_tracker.tables import ARCHIVE_TABLES
+from tracker_server import TrackerServer
+from tracker_server.sample import generate_workspace
+
+from ..support.command import Command
+from ..support.exports import Row, as_csv, table
+from ..support.sample_format import RepeatingFormat, SampleFormat, write
+from ..support.truth import Record, Tables, comparable, loaded_tables, served_tables
+
+ALL = tuple(ARCHIVE_TABLES)
+STORIES = ("stories", "load_report")
+OF_PROJECTS = ("projects", "stories", "iterations", "accounts", "people")
+JANUARY, MARCH = "2024-01-31T12:00:00Z", "2024-03-31T12:00:00Z"
+
+
+@dataclass
+class Desk:
+    """A folder of archives, and the database that they are loaded into."""
+
+    folder: Path
+    noted: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def write(self, name: str, *records: tuple[str, Record], **more: Any) -> Path:
+        return write(self.folder / name, *records, **more)
+
+    def load(
+        self,
+        *paths: Path,
+        resources: Sequence[str] = STORIES,
+        refresh: TRefreshMode | None = None,
+        **options: Any,
+    ) -> Tables:
+        """Loads archives; all tables take their time, so not more of them than a test looks at."""
+        source = pivotal_tracker_archive([str(path) for path in paths], **options)
+        return self.run(source.with_resources(*resources), refresh)
+
+    def run(self, source: Any, refresh: TRefreshMode | None = None) -> Tables:
+        pipeline = dlt.pipeline(
+            "pivotal_tracker",
+            destination=dlt.destinations.duckdb(str(self.folder / "loaded.duckdb")),
+            dataset_name="tracker",
+            pipelines_dir=str(self.folder / "pipelines"),
+        )
+        # held open, as the command does: dlt opens the file for each job otherwise
+        with duckdb.connect(str(self.folder / "loaded.duckdb")):
+            pipeline.run(source, loader_file_format="parquet", refresh=refresh)
+        steps = pipeline.last_trace.last_extract_info.metrics.values()
+        self.noted = {
+            name: metrics.custom_metrics
+            for step in steps
+            for one in step
+            for name, metrics in one["resource_metrics"].items()
+        }
+        return self.tables()
+
+    def tables(self) -> Tables:
+        return loaded_tables(self.folder / "loaded.duckdb")
+
+    def written(self) -> int:
+        """How many rows the last run wrote."""
+        return sum(sum(m.get("written", {}).values()) for m in self.noted.values())
+
+    def report(self) -> dict[tuple[str, str], tuple[int, int, int]]:
+        return {
+            (row["source"], row["kind"]): (
+                row["rows_read"],
+                row["rows_loaded"],
+                row["rows_left_out"],
+            )
+            for row in self.tables()["load_report"]
+        }
+
+    def reasons(self) -> set[tuple[str, str, str, int]]:
+        return {
+            (row["source"], row["kind"], row["reason"], row["rows"])
+            for row in self.tables()["load_report__left_out"]
+        }
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A desk whose tables are made, which takes longer than to fill them, but empty."""
+    desk = Desk(tmp_path_factory.mktemp("begun") / "desk")
+    desk.folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive, "FORMATS", (SampleFormat(),))
+        tables = desk.load(desk.write("nothing.sample"), resources=("load_report", *OF_PROJECTS))
+    assert not any(tables.values())
+    return desk
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[TrackerServer]:
+    """A server of a project, for tests that change nothing in it."""
+    with TrackerServer(generate_workspace(projects=1, stories=8, activity=30, seed=7)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def from_api(begun: Desk, served: TrackerServer, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A desk where the served project was loaded from the API."""
+    desk = another(begun, tmp_path_factory.mktemp("served") / "desk")
+    desk.run(api(served))
+    return desk
+
+
+def api(server: TrackerServer) -> Any:
+    """What the API gives to the tables of projects."""
+    source = pivotal_tracker_source(server.workspace.me["api_token"], server.url)
+    return source.with_resources(*OF_PROJECTS)
+
+
+def another(desk: Desk, folder: Path) -> Desk:
+    """A desk in the state of one that there is."""
+    shutil.copytree(desk.folder, folder, dirs_exist_ok=True)
+    return Desk(folder)
+
+
+@pytest.fixture
+def sample_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample formats, which are then the only ones known."""
+    monkeypatch.setattr(archive, "FORMATS", (SampleFormat(), RepeatingFormat()))
+
+
+@pytest.fixture
+def desk(begun: Desk, tmp_path: Path, sample_formats: None) -> Desk:
+    """Archives of the sample formats, and a database of empty tables."""
+    return another(begun, tmp_path)
+
+
+def story(story_id: int, **attributes: Any) -> tuple[str, Record]:
+    return "stories", {"id": story_id, "project_id": 9, "kind": "story", **attributes}
+
+
+def test_every_table_is_there_and_reading_the_same_again_writes_nothing(
+    tmp_path: Path, sample_formats: None
+) -> None:
+    desk = Desk(tmp_path)
+    first = desk.write(
+        "deep/inside/a.sample",
+        story(1, updated_at=MARCH, comments=[{"id": 5, "text": "Hm"}], owner_ids=[3]),
+        story(2, name="Two", _date_precision="day"),
+        ("people", {"id": -4, "name": "Ann"}),
+        ("activity", {"guid": "9_1", "project": {"id": 9}, "occurred_at": MARCH}),
+        ("iterations", {"project_id": 9, "number": 1, "story_ids": [1]}),
+        ("history_days", {"project_id": 9, "date": "2024-03-31", "counts_accepted": 1}),
+        ("attachment_files", {"id": 8, "project_id": 9, "story_id": 1, "filename": "a.txt"}),
+    )
+    before = desk.load(first, resources=ALL)
+    assert {t.name for table in ARCHIVE_TABLES.values() for t in table.family()} <= set(before)
+    # a row says where it came from
+    (two,) = (row for row in before["stories"] if row["id"] == 2)
+    assert comparable([two]) == comparable(
+        [
+            {
+                "id": 2,
+                "project_id": 9,
+                "kind": "story",
+                "name": "Two",
+                "_source": "a.sample",
+                "_date_precision": "day",
+            }
+        ]
+    )
+    assert len(before["stories"]) == 2
+    assert comparable(before["projects"]) == comparable([{"id": 9, "_source": "a.sample"}])
+    assert desk.report()["a.sample", "stories"] == (2, 2, 0)
+    assert desk.written() > 0
+    # wherever it lies
+    again = desk.folder / "there" / "a.sample"
+    again.parent.mkdir()
+    first.rename(again)
+    after = desk.load(again, resources=ALL)
+    assert desk.written() == 0
+    assert_same(after, before)
+
+
+def assert_same(one: Tables, other: Tables) -> None:
+    assert {n: comparable(r) for n, r in one.items()} == {
+        n: comparable(r) for n, r in other.items()
+    }
+
+
+def test_rows_that_vanish_in_reading_end_the_load(desk: Desk) -> None:
+    path = desk.write("a.sample", story(1), count={"stories": 1, "stories__comments": 2})
+    with pytest.raises(Exception, match=r"a\.sample: of stories__comments 2 rows were read, but 0"):
+        desk.load(path)
+
+
+def test_of_several_copies_the_latest_is_loaded_in_whatever_order(desk: Desk, begun: Desk) -> None:
+    old = desk.write(
+        "old.sample",
+        story(1, name="Old", updated_at=JANUARY, comments=[{"id": 5}]),
+        story(2, name="Newer", updated_at=MARCH),
+        story(3, name="Nobody knows when"),
+        story(4, name="Equal", updated_at=MARCH, estimate=3),
+        story(5, name="Same", updated_at=MARCH),
+    )
+    new = desk.write(
+        "new.sample",
+        story(1, name="New", updated_at=MARCH),
+        story(2, name="Older", updated_at="2024-03-31T11:59:59.5+00:00"),
+        story(3, name="Now it is known", updated_at=JANUARY),
+        story(4, name="Equal", updated_at=MARCH),
+        story(5, name="Same", updated_at=MARCH),
+    )
+    expected = {1: "New", 2: "Newer", 3: "Now it is known", 4: "Equal", 5: "Same"}
+    together = desk.load(new, old)
+    assert {r["id"]: r["name"] for r in together["stories"]} == expected
+    assert [r["estimate"] for r in together["stories"] if r["id"] == 4] == [3]
+    assert together["stories__comments"] == []
+    assert desk.report() == {
+        ("new.sample", "stories"): (5, 3, 2),
+        ("old.sample", "stories"): (5, 2, 3),
+        ("old.sample", "stories__comments"): (1, 0, 1),
+    }
+    assert ("old.sample", "stories", "another copy is newer: new.sample", 2) in desk.reasons()
+
+    one_by_one = another(begun, desk.folder / "one by one")
+    one_by_one.load(old)
+    one_by_one.load(new)
+    loaded = one_by_one.tables()
+    assert {r["id"]: r["name"] for r in loaded["stories"]} == expected
+    assert [r["estimate"] for r in loaded["stories"] if r["id"] == 4] == [3]
+    assert loaded["stories__comments"] == []
+    # of equal rows those that were there stay, and count as loaded
+    assert one_by_one.report()["new.sample", "stories"] == (5, 3, 2)
+
+
+def test_where_nothing_says_when_it_was_updated_the_later_export_counts(desk: Desk) -> None:
+    later = desk.write("shop_20240401_0900.sample", story(1, name="Later"))
+    sooner = desk.write("shop_20231231_2359.sample", story(1, name="Sooner", estimate=1))
+    assert [r["name"] for r in desk.load(later)["stories"]] == ["Later"]
+    assert [r["name"] for r in desk.load(sooner)["stories"]] == ["Later"]
+    reason = "another copy is newer: shop_20240401_0900.sample"
+    assert (sooner.name, "stories", reason, 1) in desk.reasons()
+    assert desk.written() == len(desk.reasons()) + 1
+
+
+def test_within_one_archive_the_best_copy_counts_or_the_first(desk: Desk) -> None:
+    copies = (
+        story(1, name="Old", updated_at=JANUARY),
+        story(1, name="New", updated_at=MARCH),
+        story(1, name="New, and more", updated_at=MARCH, comments=[{"id": 4}]),
+        story(1, name="Less", updated_at=MARCH),
+    )
+    tables = desk.load(desk.write("a.repeats", *copies))
+    assert [r["name"] for r in tables["stories"]] == ["New, and more"]
+    assert desk.report()["a.repeats", "stories"] == (4, 1, 3)
+
+    single = desk.write("b.sample", *(("epics", {**r, "id": 2}) for _, r in copies), ("epics", {}))
+    tables = desk.load(single, resources=("epics", "load_report"))
+    assert [r["name"] for r in tables["epics"]] == ["Old"]
+    assert desk.reasons() >= {
+        ("b.sample", "epics", "it came before: b.sample", 3),
+        ("b.sample", "epics", "it has no key", 1),
+    }
+
+
+def test_a_file_that_breaks_off_is_loaded_so_far_and_named(desk: Desk) -> None:
+    broken = desk.write("broken.sample", story(1), story(2))
+    broken.write_text(broken.read_text() + '{"table": "stories", "rec')
+    whole = desk.write("whole.sample", story(3))
+    tables = desk.load(broken, whole)
+    assert {r["id"] for r in tables["stories"]} == {1, 2, 3}
+    assert desk.noted["load_report"]["unread"] == {"broken.sample": "broken.sample breaks off."}
+
+
+def test_names_are_joined_to_the_one_person_who_has_an_id(desk: Desk) -> None:
+    named = [("people", {"id": -n, "kind": "person", "name": f"Name {n}"}) for n in (1, 2, 3)]
+    members = [
+        ("project_memberships", {"id": n, "project_id": 9, "person": {"id": n, "name": name}})
+        for n, name in ((11, "Name 1"), (12, "Name 2"), (13, "Name 2"))
+    ]
+    tables = ("people", "project_memberships", "stories", "load_report")
+    load = functools.partial(desk.load, resources=tables)
+    load(desk.write("names.sample", *named, story(1, owner_ids=[-1, -3])))
+    assert same(desk) == {}
+    load(desk.write("members.sample", *members[:2]))
+    assert same(desk) == {-1: 11, -2: 12}
+    load(desk.write("another.sample", members[2]))
+    assert same(desk) == {-1: 11}
+    people = {r["id"]: r for r in desk.tables()["people"]}
+    assert people[-3]["name"] == "Name 3"
+    assert people[-3]["_source"] == "names.sample"
+
+
+def same(desk: Desk) -> dict[int, int]:
+    return {r["id"]: r["same_as_id"] for r in desk.tables()["people"] if r["same_as_id"]}
+
+
+def test_only_what_was_asked_for(desk: Desk) -> None:
+    path = desk.write(
+        "a.sample",
+        story(1),
+        ("stories", {"id": 2, "project_id": 8, "tasks": [{"id": 1}]}),
+        ("epics", {"id": 1, "project_id": 9}),
+    )
+    tables = desk.load(path, resources=("stories", "load_report"), project_ids=[9])
+    assert "epics" not in tables
+    assert [r["id"] for r in tables["stories"]] == [1]
+    assert desk.report() == {
+        ("a.sample", "stories"): (2, 1, 1),
+        ("a.sample", "stories__tasks"): (1, 0, 1),
+    }
+
+
+def test_dlts_refresh_of_stories_leaves_people_alone(desk: Desk) -> None:
+    first = desk.write("a.sample", story(1, requested_by_id=5))
+    second = desk.write("b.sample", story(2, requested_by_id=6))
+    desk.load(first, resources=(*STORIES, "people"))
+    tables = desk.load(second, refresh="drop_resources")
+    assert [row["id"] for row in tables["stories"]] == [2]
+    assert {row["id"] for row in tables["people"]} == {5}
+
+
+def test_files_are_described_and_written_where_they_cannot_leave_their_folder(desk: Desk) -> None:
+    attachment = (
+        "attachment_files",
+        {"id": 7, "project_id": 9, "story_id": 1, "filename": "../../x"},
+    )
+    path = desk.write("a.sample", attachment, content="bytes")
+    load = functools.partial(desk.load, resources=("attachment_files", "load_report"))
+    (row,) = load(path)["attachment_files"]
+    assert (row["size"], row["path"]) == (5, None)
+    assert row["sha256"] == hashlib.sha256(b"bytes").hexdigest()
+    files = desk.folder / "files"
+    (row,) = load(path, attachments_directory=str(files))["attachment_files"]
+    assert Path(row["path"]).read_bytes() == b"bytes"
+    assert Path(row["path"]).is_relative_to(files / "9" / "1")
+    load(path, attachments_directory=str(files))
+    assert desk.written() == 0
+
+
+def test_a_server_and_an_archive_feed_the_same_tables(
+    begun: Desk, from_api: Desk, served: TrackerServer, tmp_path: Path, sample_formats: None
+) -> None:
+    workspace = served.workspace
+    project = next(iter(workspace.projects.values()))
+    theirs = next(iter(project.stories.values()))
+    here = {"project_id": project.record["id"]}
+    path = write(
+        tmp_path / "a.sample",
+        ("projects", {"id": 9, "name": "Only in the file"}),
+        story(1, name="Of no server", updated_at=JANUARY),
+        (
+            "stories",
+            {**here, "id": theirs["id"], "name": "Older", "updated_at": "2001-01-01T00:00:00Z"},
+        ),
+        ("stories", {**here, "id": 2, "name": "The server has it no more"}),
+        ("accounts", {"id": 3, "name": "Of no server"}),
+    )
+    load = functools.partial(Desk.load, resources=(*OF_PROJECTS, "load_report"))
+    truth = served_tables(served.url, workspace.me["api_token"])
+    desk = another(from_api, tmp_path / "api first")
+    first = desk.tables()
+    assert comparable(first["stories"]) == comparable(truth["stories"])
+    both = load(desk, path)
+    assert {r["id"] for r in both["stories"]} == {r["id"] for r in truth["stories"]} | {1, 2}
+    assert comparable(r for r in both["stories"] if r["id"] not in (1, 2)) == comparable(
+        first["stories"]
+    )
+    reason = "another copy is newer: the one from the API"
+    assert ("a.sample", "stories", reason, 1) in desk.reasons()
+    desk.run(api(served))
+    assert desk.written() == 0
+
+    other = another(begun, tmp_path / "archive first")
+    load(other, path)
+    after = other.run(api(served))
+    # of a project that the server has, it knows what is in it
+    assert {r["id"] for r in after["stories"]} == {r["id"] for r in truth["stories"]} | {1}
+    for tables in (both, after):
+        projects = {r["id"]: r for r in tables["projects"]}
+        assert projects.keys() == {r["id"] for r in truth["projects"]} | {9}
+        assert projects[9]["_not_seen_since"] is None
+        assert {r["id"] for r in tables["accounts"]} == {r["id"] for r in truth["accounts"]} | {3}
+        (from_file,) = (r for r in tables["stories"] if r["id"] == 1)
+        assert from_file["_source"] == "a.sample"
+    assert comparable(r for r in after["stories"] if r["id"] != 1) == comparable(truth["stories"])
+
+
+def test_a_project_known_by_its_name_is_joined_to_the_one_with_its_stories(
+    begun: Desk, from_api: Desk, tmp_path: Path, served: TrackerServer
+) -> None:
+    (project_id, project), *_ = served.workspace.projects.items()
+    stories = list(project.stories.values())[:3]
+    rows = [Row(one["id"], "As exported", iteration="1") for one in stories]
+    export = tmp_path / "my_shop_20240401_0900.csv"
+    export.write_text(as_csv(table([*rows, Row(7, "The server has it no more")])))
+    saved = tmp_path / "stories.json"
+    known = ("id", "project_id", "name", "updated_at")
+    saved.write_text(json.dumps([{n: s[n] for n in known} | {"kind": "story"} for s in stories]))
+
+    runs: dict[str, Callable[[Desk], Any]] = {
+        "api": lambda desk: desk.run(api(served)),
+        "export": lambda desk: desk.load(export, resources=(*OF_PROJECTS, "load_report")),
+        "both": lambda desk: desk.load(export, saved, resources=(*OF_PROJECTS, "load_report")),
+    }
+    # what is done a second time writes nothing
+    orders = [(from_api, "export export"), (begun, "export api api"), (begun, "both both")]
+    for beginning, order in orders:
+        other = another(beginning, tmp_path / order)
+        done = ""
+        for run in order.split():
+            runs[run](other)
+            assert other.written() == 0 or run != done, order
+            done = run
+        same = {r["id"]: r["same_as_id"] for r in other.tables()["projects"]}
+        (nameless,) = (one for one in same if one < 0)
+        assert same.pop(nameless) == project_id, order
+        assert set(same.values()) == {None}, order
+        theirs = {r["id"]: r["project_id"] for r in other.tables()["stories"]}
+        assert {theirs[one["id"]] for one in stories} == {project_id}, order
+        assert theirs[7] == nameless, order
+
+
+# through the command
+
+
+def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    (folder / "a.json").write_text('[{"kind": "story", "id": 1, "project_id": 9, "name": "One"}]')
+    with zipfile.ZipFile(folder / "b.zip", "w") as file:
+        file.writestr("b.csv", "Id,Title,Type,Current State\n2,Two,feature,accepted\n")
+    (folder / "c.zip").write_bytes(b"PK\x03\x04 cut short")
+    (folder / "notes.txt").write_text("hello")
+    (folder / ".hidden").write_text("hello")
+    checked = command("--check", "--archive", str(folder))
+    assert "a.json: API answers" in checked.stdout
+    assert not command.database.exists()
+    result = command("--archive", str(folder), "--resource", "stories")
+    assert result.returncode == 3, result.stderr
+    assert {r["id"] for r in command.tables()["stories"]} == {1, 2}
+    assert "saved/c.zip" in result.stdout
+    assert "Not an archive, left alone: saved/notes.txt" in result.stdout
+    assert "hidden" not in result.stdout
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "Found in the files stories epics comments other rows left out" in lines
+    assert "a.json (API answers) 1 0 0 0 0" in lines
+    assert "b.zip (Tracker's project export) 1 0 0 0 0" in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("missing.zip", None, "does not exist"),
+        ("notes.txt", b"hello", "no archive that is known. Found: a text of another kind. "),
+        ("a.zip", b"PK\x03\x04 cut short", "a.zip"),
+        ("empty.json", b"", "empty.json"),
+    ],
+)
+def test_what_is_no_archive_is_refused_in_one_line(
+    name: str, content: bytes | None, said: str, command: Command, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    result = command("--archive", str(tmp_path / name))
+    assert result.returncode == 1
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not command.database.exists()
+
+
+def test_values_that_no_column_takes_cost_no_other_value_and_get_the_same_keys_again(
+    command: Command, tmp_path: Path
+) -> None:
+    story: Record = {"kind": "story", "id": 1, "project_id": 9}
+    moves = [
+        {"state": "started", "occurred_at": MARCH},
+        {"state": "started", "occurred_at": JANUARY},
+        {"state": "finished", "occurred_at": MARCH, "project_version": "7"},
+        {"occurred_at": MARCH, "project_version": 8},
+    ]
+    strange = [
+        {**story, "estimate": "many", "created_at": "soon", "labels": "none"},
+        {**story, "id": 2, "name": {"deep": [[1], {"a": "b"}]}, "tasks": [7, None, [1]]},
+        {**story, "id": 3, "estimate": 10**30, "comments": [{"id": "x", "text": ["y"]}]},
+        {**story, "id": 4, "name": "nul \u0000 and half \ud800", "owner_ids": [None, "me", 5]},
+        {**story, "id": "five"},
+        {**story, "id": 10**40},
+        {**story, "id": 2**63},
+        {**story, "id": 6, "requested_by_id": 2**63, "owned_by_id": "9" * 30, "rank": 10**25},
+        {**story, "id": 7, "created_at": 10**17, "accepted_at": str(-(2**63) - 5), "name": "old"},
+        {**story, "id": 8, "estimate": "9999-12-31T23:59:59-12:00", "external_id": 10**25},
+        {**story, "id": 9, "owner_ids": [10**25, 5], "tasks": [{"id": True}, {"id": 2**64}]},
+        {"kind": "story"},
+        {"kind": "person", "id": 5, "name": ["Ann"]},
+        {**story, "id": 10, "name": "the last", "transitions": moves},
+    ]
+    whole, lines = tmp_path / "strange.json", tmp_path / "strange.jsonl"
+    whole.write_text(json.dumps(strange))
+    # the same once more, of stories with other ids
+    others = [
+        {**one, "id": one["id"] + 100} if one.get("id") in range(1, 11) else one for one in strange
+    ]
+    lines.write_text("\n".join(map(json.dumps, others)))
+    seen = []
+    for _ in range(2):
+        result = command(
+            *("--archive", str(whole), str(lines), "--resource", "stories", "people", "load_report")
+        )
+        assert result.returncode == 0, result.stderr
+        tables = command.tables()
+        seen.append(comparable(tables["stories__transitions"]))
+    # moves without a version have one of their own, which stays
+    assert seen[0] == seen[1]
+    for more in (0, 100):
+        versions = {
+            (r["state"], r["occurred_at"].month): r["project_version"]
+            for r in tables["stories__transitions"]
+            if r["story_id"] == 10 + more
+        }
+        assert versions.pop(("finished", 3)) == 7
+        assert len(set(versions.values())) == 2 and max(versions.values()) < 0
+    stories = {row["id"]: row for row in tables["stories"]}
+    assert len(stories) == 18
+    for more in (0, 100):
+        told = {one - more: row for one, row in stories.items() if one - more in range(1, 100)}
+        assert sorted(told) == [1, 2, 3, 4, 6, 7, 8, 9, 10]
+        assert told[10]["name"] == "the last"
+        assert told[3]["estimate"] == 1e30
+        assert told[6]["requested_by_id__v_text"] == str(2**63)
+        assert told[6]["owned_by_id__v_text"] == "9" * 30
+        assert told[6]["rank"] == str(10**25)
+        assert told[7]["created_at__v_text"] == str(10**17)
+        assert told[8]["external_id"] == str(10**25)
+    assert len(tables["stories__tasks"]) == 2 * 2
+    assert [r["value"] for r in tables["stories__owner_ids"]] == [5, 5] * 2
+    for row in tables["load_report"]:
+        assert row["rows_read"] == row["rows_loaded"] + row["rows_left_out"]
+
+
+@pytest.mark.parametrize("option", ["--sample", "--full-refresh"])
+def test_options_that_do_not_go_with_archives(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--archive", "a.zip", option])
+    assert ended.value.code == 2
+    assert option in capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,88 @@
+"""Which copy of a record is the best, whatever order they come in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pivotal_tracker.archive import Copies, known_values, rank_of
+from pivotal_tracker.archive.copies import NO_TIME, moment
+from pivotal_tracker.records import record_key
+from pivotal_tracker.tables import ACTIVITY, ITERATIONS, STORIES
+
+TIMES = [None, "2024-01-31T12:00:00Z", "2024-01-31T12:00:00.5Z", "2024-01-31T14:00:00+02:00"]
+SOURCES = ["a.json", "shop_20240101_0000.csv", "shop_20240201_0000.zip/shop_20240201_0000.csv"]
+COPIES = st.lists(
+    st.tuples(
+        st.integers(1, 3),
+        st.sampled_from(TIMES),
+        st.sampled_from(SOURCES),
+        st.lists(st.integers(), max_size=2),
+    ),
+    max_size=12,
+)
+
+
+@given(COPIES)
+def test_the_best_copy_is_found_however_they_come(
+    copies: list[tuple[int, str | None, str, list[int]]],
+) -> None:
+    index = Copies()
+    best: dict[int, tuple[Any, int, str]] = {}
+    for place, (key, updated_at, source, ids) in enumerate(copies):
+        rank = rank_of({"id": key, "updated_at": updated_at, "owner_ids": ids}, source)
+        index.note("stories", key, rank, place, source)
+        if key not in best or rank > best[key][0]:
+            best[key] = (rank, place, source)
+    for key, (rank, place, source) in best.items():
+        assert index.best("stories", key) == (place, rank.updated_at, source)
+    index.close()
+
+
+def test_keys_of_any_kind_are_told_apart() -> None:
+    index = Copies()
+    keys = [1, "1", (1, 1), (1, "1"), 2**70, -(2**63), "it's"]
+    assert [index.is_first("stories", key) for key in keys] == [True] * len(keys)
+    assert index.is_first("epics", 1)
+    assert not any(index.is_first("stories", key) for key in keys)
+    index.close()
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("1970-01-01T00:00:01Z", 1_000_000),
+        ("1970-01-01T02:00:01+02:00", 1_000_000),
+        ("1970-01-01T00:00:01.5", 1_500_000),
+        (1000, 1_000_000),
+        (datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), 1_000_000),
+        *((wrong, NO_TIME) for wrong in (None, "soon", True, 2**80, [], "9999-99-99")),
+    ],
+)
+def test_times_in_any_form(written: Any, expected: int) -> None:
+    assert moment(written) == expected
+
+
+def test_what_a_record_knows() -> None:
+    record = {
+        "id": 1,
+        "name": None,
+        "_source": "a.json",
+        "label": {"id": 2, "name": "web"},
+        "comments": [{"id": 3, "file_attachments": [{"id": 4}, None]}, None],
+        "big_url": "https://…",
+    }
+    assert known_values(record) == 5
+
+
+@pytest.mark.parametrize("wrong", [None, True, False, 1.0, "1", 2**63, [1], {}])
+def test_keys_that_no_column_takes(wrong: Any) -> None:
+    assert record_key(STORIES, {"id": wrong}) is None
+    assert record_key(ITERATIONS, {"project_id": 1, "number": wrong}) is None
+    assert record_key(ITERATIONS, {"project_id": 1, "number": 2}) == (1, 2)
+    assert record_key(ACTIVITY, {"guid": "1_2"}) == "1_2"
+    assert record_key(ACTIVITY, {"guid": 1}) is None

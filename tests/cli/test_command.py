@@ -1,0 +1,229 @@
+"""What a person types and sees: options, output, progress, completion."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pivotal_tracker.cli import programs
+from pivotal_tracker.cli.main import main
+from pivotal_tracker.cli.options import parse_options
+from pivotal_tracker.cli.programs import dashboard_command
+from tracker_server import TrackerServer
+
+from ..support.command import ROOT, Command
+
+CSV = "Id,Title,Type,Current State\n1,A story,feature,unstarted\n2,Another,bug,accepted\n"
+
+
+@pytest.fixture
+def export(command: Command) -> Path:
+    """A small export in the folder of the command."""
+    file = command.folder / "my_project.csv"
+    file.write_text(CSV)
+    return file
+
+
+def refusal(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Give what the command says of options that it refuses, which is one line."""
+    with pytest.raises(SystemExit) as exits:
+        parse_options(arguments)
+    assert exits.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("pivotal_tracker: ")
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--destinaton", "x"], "there is no option --destinaton. Did you mean --destination?"),
+        (["--resource", "storis"], "there is no table storis. Did you mean stories?"),
+        (["--resource", "Stories"], "there is no table Stories. Did you mean stories?"),
+        (["--progress", "stesp"], "Did you mean steps?"),
+        (["check"], "there is no file check. Did you mean --check?"),
+        (["--resource", "xyzzy"], "There are: projects, stories,"),
+        (["--project", "shop"], "shop is not the id of a project, which is a number"),
+        (["--dataset", "pivotal_tracker"], "--dataset must not be called pivotal_tracker"),
+        (["--resource", "labels", str(ROOT / "README.md")], "is a file. Put files before"),
+        (["a.zip", "--full-refresh"], "--full-refresh does not go with files"),
+        (["a.zip", "--shard", "1/2"], "--shard does not go with files"),
+    ],
+)
+def test_a_wrong_option_is_one_line_that_says_what_may_be_meant(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refusal(arguments, capsys)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["a.zip", "b.csv", "--no-views"],
+        ["--no-views", "a.zip", "b.csv"],
+        ["a.zip", "--no-views", "b.csv"],
+        ["--archive", "a.zip", "b.csv", "--no-views"],
+        ["a.zip", "--archive", "b.csv", "--no-views"],
+    ],
+)
+def test_files_may_stand_anywhere_and_archive_means_the_same(arguments: list[str]) -> None:
+    options = parse_options(arguments)
+    assert (options.archive, options.no_views) == (["a.zip", "b.csv"], True)
+
+
+def test_a_file_is_loaded_by_its_name_alone_and_the_summary_is_json(
+    command: Command, export: Path
+) -> None:
+    result = command(export.name, "--json", "--summary", "summary.json")
+    assert result.returncode == 0, result.stderr
+    assert len(command.tables()["stories"]) == 2
+    printed = json.loads(result.stdout)
+    assert printed == json.loads((command.folder / "summary.json").read_text())
+    assert printed["tables"]["stories"]["new"] == 2
+    assert printed["exit_code"] == 0
+
+
+def test_json_is_printed_also_by_a_check_and_a_failed_run(command: Command, export: Path) -> None:
+    checked = json.loads(command("--check", "--json", export.name).stdout)
+    assert [line for line in checked["findings"] if export.name in line]
+    failed = command("--json", "missing.zip")
+    assert failed.returncode == 1
+    assert "missing.zip" in json.loads(failed.stdout)["reason"]
+
+
+def on_a_terminal(command: Command, *options: str, **env: str) -> str:
+    """Run the command with a terminal as its output; give what it shows."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command.line(*options),
+        cwd=command.folder,
+        env=command.environment({"TERM": "xterm", **env}),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:
+        pass  # Linux reports the end of a terminal as an error
+    finally:
+        os.close(ours)
+    process.wait(60)
+    return shown.decode()
+
+
+def test_a_step_is_one_line_and_colours_are_for_terminals_only(
+    command: Command, server: TrackerServer
+) -> None:
+    labels = ("--resource", "labels")
+    server.behaviour.forbidden_projects = {next(iter(server.workspace.projects))}
+    plain = command(*labels)
+    assert plain.returncode == 3
+    assert "\x1b" not in plain.stdout + plain.stderr
+    steps = re.findall(r"^(\w+) .* s$", plain.stderr, re.MULTILINE)
+    assert steps == ["Reading", "Preparing", "Loading"], plain.stderr
+
+    shown = on_a_terminal(command, *labels, "--full-refresh")
+    assert "\x1b[33mSkipped: project" in shown
+    for step in steps:
+        final_lines = [x for x in re.split(r"\r?\n", shown) if step in x]
+        assert len(final_lines) == 1, "rewritten in place"
+
+    uncoloured = on_a_terminal(command, *labels, "--full-refresh", NO_COLOR="1")
+    assert "Skipped: project" in uncoloured
+    assert "\x1b[3" not in uncoloured
+
+
+def test_characters_that_a_terminal_cannot_show_are_no_failure(
+    command: Command, export: Path
+) -> None:
+    export.rename(command.folder / "проект.csv")
+    result = command("проект.csv", env={"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)})
+    assert result.returncode == 0, result.stderr
+    assert "??????.csv" in result.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_names_options_and_tables(
+    shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as exits:
+        main(["--print-completion", shell])
+    assert not exits.value.code
+    script = capsys.readouterr().out
+    assert "--accept-deletions" in script
+    assert "history_days" in script
+    if shell != "bash":
+        return
+    (tmp_path / "completion.sh").write_text(
+        f"{script}\nCOMP_WORDS=(pivotal-tracker --desti); COMP_CWORD=1\n"
+        '_shtab_pivotal_tracker; echo "${COMPREPLY[@]}"\n'
+    )
+    done = subprocess.run(
+        ["bash", tmp_path / "completion.sh"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "--destination", done.stderr
+
+
+def test_the_hint_is_make_only_where_there_is_the_makefile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert dashboard_command() == "make dashboard"
+    monkeypatch.chdir(tmp_path)
+    assert "make" not in dashboard_command()
+    monkeypatch.setattr(programs, "FOLDER", tmp_path)
+    assert dashboard_command() == "", "the source alone has no dashboard"
+
+
+def test_the_source_needs_no_server_library(command: Command) -> None:
+    result = command.python("sys.modules['aiohttp'] = None; import pivotal_tracker")
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_destination_that_does_not_exist(command: Command, server: TrackerServer) -> None:
+    result = command("--destination", "sandcastle")
+    assert result.returncode == 1
+    assert "sandcastle" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for option, seen in (("--version", "dlt"), ("--help", "--full-refresh")):
+        with pytest.raises(SystemExit) as exits:
+            main([option])
+        assert not exits.value.code
+        assert seen in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the git repository")
+def test_secrets_are_committed_with_a_placeholder_only() -> None:
+    committed = subprocess.run(
+        ["git", "show", "HEAD:.dlt/secrets.toml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 'api_token = "please set me up!"' in committed.stdout
+
+
+def test_what_is_set_before_dlt_starts_is_heard(command: Command, server: TrackerServer) -> None:
+    shard = {"SOURCES__PIVOTAL_TRACKER__SHARD": "1/2"}
+    result = command("--resource", "projects", "--verbose", env=shard)
+    assert result.returncode == 0, result.stderr
+    assert "|[INFO]|" in result.stderr
+    assert (command.folder / "dlt" / "pipelines" / "pivotal_tracker_shard_1_of_2").is_dir()
+    assert command("--check", env={"SOURCES__PIVOTAL_TRACKER__SHARD": "3/2"}).returncode == 1

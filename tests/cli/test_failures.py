@@ -1,0 +1,674 @@
+"""What goes wrong at night: each ends in everything loaded, or in one line that says what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pivotal_tracker import RESOURCES, TrackerError, pivotal_tracker_source
+from pivotal_tracker.api.client import TrackerClient
+from pivotal_tracker.cli.check import check_server
+from pivotal_tracker.cli.error_messages import reason
+from pivotal_tracker.cli.main import main
+from pivotal_tracker.tables import PROJECT_TABLES
+from tracker_server import Request, TrackerServer, litetracker
+from tracker_server.errors import ApiError, route_not_found
+from tracker_server.faults import (
+    TRANSIENT_FAULTS,
+    Fault,
+    HtmlPage,
+    RandomFaults,
+    Redirect,
+    ResetConnection,
+    Stall,
+    Status,
+    TooManyRequests,
+)
+from tracker_server.sample import generate_workspace
+from tracker_server.workspace import Workspace
+
+from ..extract.test_load import assert_loaded_alone, truth
+from ..support.command import Command
+from ..support.truth import assert_tables_equal
+
+Serve = Callable[[Workspace], TrackerServer]
+
+
+def assert_one_clear_line(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The run failed, and its last words are one line without a traceback."""
+    assert result.returncode == 1, (result.stdout, result.stderr)
+    assert "Traceback" not in result.stderr
+    said = [line for line in result.stderr.splitlines() if line.startswith("pivotal_tracker: ")]
+    assert len(said) == 1, result.stderr
+    assert result.stderr.rstrip().endswith(said[0])
+    for word in words:
+        assert word in said[0]
+
+
+@dataclass
+class RecordedFaults(RandomFaults):
+    """Random faults that record which there were.
+
+    Attributes:
+        counts: How often each fault affected a request.
+        waits: For each `Retry-After`, the seconds until its URL was requested again.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    waits: list[float] = field(default_factory=list)
+    _told_to_wait: dict[str, float] = field(default_factory=dict)
+
+    def select(self, request: Request) -> Sequence[Fault]:
+        now, url = time.monotonic(), f"{request.path} {request.query}"
+        if url in self._told_to_wait:
+            self.waits.append(now - self._told_to_wait.pop(url))
+        faults = super().select(request)
+        for fault in faults:
+            self.counts[repr(fault)] += 1
+            if isinstance(fault, TooManyRequests) and fault.retry_after is not None:
+                self._told_to_wait[url] = now
+        return faults
+
+
+def test_faults_of_every_kind_lose_and_double_nothing_and_retry_after_is_obeyed(
+    command: Command, server: TrackerServer
+) -> None:
+    expected = truth(server)
+    server.behaviour.max_limits = {"stories": 10, "activity": 25, "releases": 3}
+    of_every_kind = [
+        TooManyRequests(retry_after=1) if fault == TooManyRequests(retry_after=0) else fault
+        for fault in TRANSIENT_FAULTS
+        if not isinstance(fault, Stall)
+    ]
+    faults = RecordedFaults(0.35, [*of_every_kind, Stall(2)], seed=159)
+    server.behaviour.faults = [faults]
+    result = command(env={"RUNTIME__REQUEST_TIMEOUT": "1"})
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), expected)
+    (repeated,) = re.findall(r"\((\d+) repeated\)", result.stdout)
+    assert int(repeated) >= faults.counts.total()
+    assert all(faults.counts[repr(fault)] > 1 for fault in faults.faults), faults.counts
+    assert len(faults.waits) == faults.counts[repr(TooManyRequests(retry_after=1))]
+    assert min(faults.waits) >= 1
+
+
+def test_a_server_that_stays_broken_ends_in_one_line(
+    command: Command, server: TrackerServer
+) -> None:
+    server.behaviour.faults = [Status(503)]
+    assert_one_clear_line(command(), "503")
+
+
+def test_a_wrong_token_ends_at_once_and_the_summary_says_so(
+    command: Command, server: TrackerServer
+) -> None:
+    command.api_token = "0" * 32
+    begin = time.monotonic()
+    command("--version")
+    started = time.monotonic()
+    result = command("--summary", "summary.json")
+    # what the start alone takes is the machine's affair
+    assert time.monotonic() - started < 3 + started - begin
+    assert_one_clear_line(result, "token", "SOURCES__PIVOTAL_TRACKER__API_TOKEN")
+    assert len(server.requests) == 1
+    report = json.loads((command.folder / "summary.json").read_text())
+    assert report["exit_code"] == 1
+    assert "does not accept the API token" in report["reason"]
+    assert report["reason"] in result.stderr
+
+
+def test_without_a_token_it_says_where_to_put_one(command: Command, server: TrackerServer) -> None:
+    """There is the placeholder in `.dlt/secrets.toml`, or nothing."""
+    command.api_token = ""
+    assert_one_clear_line(command(), "token", "SOURCES__PIVOTAL_TRACKER__API_TOKEN")
+    assert not server.requests
+    for token in ("", " "):
+        with pytest.raises(TrackerError, match="SOURCES__PIVOTAL_TRACKER__API_TOKEN"):
+            TrackerClient(server.url, token)
+
+
+def test_the_original_host_is_said_to_have_shut_down(command: Command) -> None:
+    command.api_token = "a" * 32
+    with closed_port() as port:
+        # whatever this machine's network: the way to that host leads nowhere
+        result = command(env={"HTTPS_PROXY": f"http://127.0.0.1:{port}"})
+    assert_one_clear_line(
+        result, "www.pivotaltracker.com", "shut down on 2025-04-30", "litetracker"
+    )
+
+
+def test_whatever_answers_at_the_original_host_it_is_said_to_have_shut_down(
+    command: Command, server: TrackerServer
+) -> None:
+    proxy = {"HTTP_PROXY": server.url.removesuffix("/services/v5")}
+    for url, token in (
+        ("http://www.pivotaltracker.com/services/v5", "a" * 32),
+        ("http://www.pivotaltracker.com/gone", command.api_token),
+    ):
+        command.base_url, command.api_token = url, token
+        assert_one_clear_line(command(env=proxy), "shut down on 2025-04-30", "litetracker")
+    assert server.requests
+
+
+def test_an_address_without_the_path_of_the_api_is_told(
+    command: Command, server: TrackerServer
+) -> None:
+    command.base_url = server.url.removesuffix("/services/v5")
+    for options in ((), ("--check",)):
+        assert_one_clear_line(command(*options), "404", "including /services/v5", command.base_url)
+
+
+def test_a_host_that_is_not_there_is_not_waited_for(command: Command) -> None:
+    command.api_token = "a" * 32
+    with closed_port() as port:
+        command.base_url = f"http://127.0.0.1:{port}/services/v5"
+        begin = time.monotonic()
+        result = command(env={"RUNTIME__REQUEST_BACKOFF_FACTOR": "1"})
+        assert time.monotonic() - begin < 5
+        client = TrackerClient(command.base_url, "a" * 32)
+        with pytest.raises(TrackerError, match="cannot be reached"):
+            client.get("me")
+    assert client.counts["attempts"] == 1
+    assert_one_clear_line(result, f"127.0.0.1:{port} cannot be reached")
+
+
+def test_https_where_there_is_none_is_not_tried_again(
+    command: Command, server: TrackerServer
+) -> None:
+    command.base_url = server.url.replace("http:", "https:")
+    begin = time.monotonic()
+    result = command(env={"RUNTIME__REQUEST_BACKOFF_FACTOR": "1"})
+    assert time.monotonic() - begin < 5
+    assert_one_clear_line(result, "cannot be reached by https: it speaks http", "base_url")
+    client = TrackerClient(command.base_url, "a" * 32)
+    with pytest.raises(TrackerError, match="cannot be reached by https"):
+        client.get("me")
+    assert client.counts["attempts"] == 1
+
+
+def closed_port() -> socket.socket:
+    """A port of this machine that nothing listens at while the socket lives."""
+
+    class Closed(socket.socket):
+        def __enter__(self) -> int:  # type: ignore[override]
+            self.bind(("127.0.0.1", 0))
+            return int(self.getsockname()[1])
+
+    return Closed()
+
+
+@pytest.mark.parametrize(
+    ("base_url", "said"),
+    [
+        ("tracker.example.org", "tracker.example.org"),
+        ("http://127.0.0.1:99999/services/v5", "99999"),
+        ("http://[::1/services/v5", "web address"),
+        ("http://127.0.0.1/services/v5?token=hidden", "nothing behind it"),
+        ("http://me:hidden@127.0.0.1/services/v5", "without a user name"),
+        ("http://me:hidden@[::1/services/v5", "web address"),
+    ],
+)
+def test_a_base_url_that_is_none(base_url: str, said: str, command: Command) -> None:
+    command.api_token = "a" * 32
+    command.base_url = base_url
+    result = command()
+    assert_one_clear_line(result, "base_url", said)
+    assert "hidden" not in result.stderr
+    kept = [file.read_bytes() for file in command.folder.rglob("*") if file.is_file()]
+    assert not [one for one in kept if b"hidden" in one]
+
+
+def test_a_password_in_the_address_is_not_repeated(command: Command) -> None:
+    command.api_token = "a" * 32
+    command.base_url = "http://me:wordpass@127.0.0.1:1/services/v5"
+    result = command()
+    assert_one_clear_line(result, "base_url", "password")
+    assert "wordpass" not in result.stdout + result.stderr
+
+
+def test_what_cannot_be_read_of_a_project_is_skipped_and_named(
+    command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One project is forbidden, one is not there, one has no epics, whose 404 says nothing."""
+    expected = truth(server)
+    known, forbidden, closed = server.workspace.projects
+    server.behaviour.forbidden_projects = {forbidden}
+    answer_404_for_epics(server, monkeypatch, f"/{closed}/epics")
+    result = command("--project", str(known), str(forbidden), str(closed), "99")
+    assert result.returncode == 3, result.stderr
+    assert "Not offered" not in result.stdout
+    skipped = set(re.findall(r"Skipped: project (\d+), (\w+)", result.stdout))
+    assert skipped == {
+        ("99", "projects"),
+        (str(closed), "epics"),
+        *((str(forbidden), name) for name in PROJECT_TABLES),
+    }
+    of_projects = {t.name for table in PROJECT_TABLES.values() for t in table.family()}
+    of_epics = {table.name for table in PROJECT_TABLES["epics"].family()}
+    tables = command.tables()
+    assert {row["id"] for row in tables["projects"]} == {known, forbidden, closed}
+    assert_tables_equal(
+        {name: rows for name, rows in tables.items() if name in of_projects},
+        {
+            name: [
+                row
+                for row in rows
+                if row["project_id"] != forbidden
+                and (name not in of_epics or row["project_id"] != closed)
+            ]
+            for name, rows in expected.items()
+            if name in of_projects
+        },
+    )
+
+
+def answer_404_for_epics(
+    server: TrackerServer, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """Answers what ends so, epics, with a 404 that does not say what is missing."""
+    is_closed = False
+
+    def close(path: str, _: dict[str, str]) -> None:
+        nonlocal is_closed
+        is_closed = path.endswith(ending)
+        server.behaviour.unsupported_endpoints = missing | ({"epics"} if is_closed else set())
+
+    missing = server.behaviour.unsupported_endpoints
+    monkeypatch.setattr(
+        "tracker_server.handlers.route_not_found",
+        lambda: ApiError(404, "", "Not Found") if is_closed else route_not_found(),
+    )
+    server.before_request = close
+
+
+def test_what_nobody_is_offered_leaves_the_exit_code_alone(
+    command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of releases the server says so, of epics it answers 404 in every project."""
+    server.behaviour.unsupported_endpoints = {"releases"}
+    answer_404_for_epics(server, monkeypatch, "/epics")
+    result = command("--resource", "epics", "releases", "labels")
+    assert result.returncode == 0, result.stderr
+    assert "Not offered by this server: epics, releases" in result.stdout
+    assert "Skipped" not in result.stdout
+    tables = command.tables()
+    assert tables["labels"]
+    assert tables["epics"] == tables["releases"] == []
+    for name in ("epics", "releases"):
+        asked = [r.path for r in server.requests if r.path.endswith(f"/{name}")]
+        assert len(asked) <= len(server.workspace.projects)
+
+
+def test_what_one_endpoint_refuses_is_asked_of_the_others(
+    command: Command, server: TrackerServer
+) -> None:
+    """One refuses some fields, one knows of no fields, one knows of no limit either.
+
+    A field that is refused within another takes nothing else with it.
+    """
+    project_id, project = next(iter(server.workspace.projects.items()))
+    story_id, workspace = next(iter(project.stories)), server.workspace
+    link = {"title": "Plan", "google_id": "g", "alternate_link": "https://docs.google.com/g"}
+    workspace.add_comment("See this", story_id=story_id, google_attachments=[link])
+    type_id = workspace.add_review_type(project_id, "Design")["id"]
+    workspace.add_review(story_id, type_id)
+    expected = truth(server)
+    behaviour = server.behaviour
+    behaviour.unsupported_fields = {"branches", "google_attachments", "review_type"}
+    lacks = {"epics": {"fields"}, "iterations": {"fields", "limit"}}
+
+    def refuse(path: str, _: dict[str, str]) -> None:
+        behaviour.unsupported_params = lacks.get(path.rpartition("/")[2], set())
+
+    server.before_request = refuse
+    result = command("--resource", "stories", "epics", "iterations", "labels")
+    assert result.returncode == 3, result.stderr
+    (told,) = re.findall("Fields that this server refuses: (.*)", result.stdout)
+    assert behaviour.unsupported_fields <= set(told.split(", "))
+    # what cannot be asked for at all is skipped by name
+    skipped = set(re.findall(r"Skipped: project (\d+), (\w+)", result.stdout))
+    assert skipped == {(str(one), "iterations") for one in workspace.projects}
+    assert len(server.requests) < 100
+
+    tables = command.tables()
+    names = [t.name for name in ("stories", "labels") for t in PROJECT_TABLES[name].family()]
+    assert expected.pop("stories__comments__google_attachments")
+    assert expected.pop("stories__branches")
+    for row in expected["stories__reviews"]:
+        for name in [one for one in row if one.startswith("review_type__")]:
+            del row[name]
+    assert_tables_equal(
+        {name: tables[name] for name in names},
+        {name: expected[name] for name in names if name in expected},
+    )
+    assert {row["name"] for row in tables["epics"]} == {row["name"] for row in expected["epics"]}
+    assert tables["epics__comments"] == tables["iterations"] == []
+
+
+def test_check_asks_a_server_without_parameters_for_less(server: TrackerServer) -> None:
+    server.behaviour.unsupported_params = {"fields", "limit"}
+    findings = check_server(server.workspace.me["api_token"], server.url)
+    assert findings.usable
+    lines = {line.split()[0]: line for line in findings.lines}
+    assert lines["labels"].split()[1] == "offered"
+    assert "not understood by this server" in lines["stories"]
+
+
+def test_where_nothing_can_be_written_it_is_one_line_and_a_later_run_completes(
+    command: Command, server: TrackerServer
+) -> None:
+    """The database is in use; then the disk is full, while things are read, and while loaded."""
+    with duckdb.connect(str(command.database)):
+        assert_one_clear_line(command(), "in use by another program")
+    packages = command.folder / "dlt" / "pipelines" / "pivotal_tracker" / "load" / "normalized"
+    for most, is_loading in ((64 * 1024, False), (512 * 1024, True)):
+        result = command.python(
+            "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); "
+            "from pivotal_tracker.cli.main import main; sys.exit(main(['--no-views']))"
+        )
+        assert_one_clear_line(result, "disk is full")
+        assert any(packages.glob("*/started_jobs")) == is_loading
+    assert command().returncode == 0
+    assert_tables_equal(command.tables(), truth(server))
+
+
+def test_an_unwritable_destination_is_one_line(command: Command, server: TrackerServer) -> None:
+    result = command(env={"DESTINATION__DUCKDB__CREDENTIALS": "/proc/none/here.duckdb"})
+    assert_one_clear_line(result, "/proc/none/here.duckdb", "Is there such a folder")
+
+
+@pytest.mark.parametrize("pace", [0, -3, float("nan")])
+def test_a_pace_that_is_none(pace: float) -> None:
+    with pytest.raises(TrackerError, match="requests_per_second must be a number above 0"):
+        TrackerClient("http://127.0.0.1/services/v5", "a" * 32, pace)
+
+
+def test_what_needs_more_memory_than_duckdb_is_given_gets_it(
+    command: Command, server: TrackerServer
+) -> None:
+    with_little = (
+        "from pivotal_tracker.cli import duckdb_file; "
+        "from pivotal_tracker.cli.main import main; duckdb_file.MEMORY_LIMIT = '4MB'; "
+        "sys.exit(main(['--no-views', '--resource', 'stories']))"
+    )
+    result = command.python(with_little, {"LOAD__RAISE_ON_MAX_RETRIES": "1"})
+    assert result.returncode == 0, result.stderr
+    assert "DuckDB needed more memory than 4MB" in result.stderr
+    assert_loaded_alone(["stories"], command.tables(), truth(server))
+
+
+def test_a_run_that_is_interrupted_is_completed_by_a_later_one(
+    command: Command, server: TrackerServer
+) -> None:
+    """Ctrl-C while the n-th request is being answered, then when the first rows are written."""
+    for after in (3, 18):
+        server.requests.clear()
+        stderr = interrupted_after(after, command, server)
+        assert stderr.splitlines()[-1].startswith("pivotal_tracker: Interrupted.")
+    process = command.start()
+    packages = command.folder / "dlt" / "pipelines" / "pivotal_tracker" / "load" / "normalized"
+    while not any(packages.glob("*/completed_jobs/*")) and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert "Traceback" not in stderr
+    assert process.returncode == 0 or "pivotal_tracker: Interrupted." in stderr
+    # what was read before is loaded first, then what is there by now
+    server.workspace.create_story(next(iter(server.workspace.projects)), name="New")
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(command.tables(), truth(server))
+
+
+def interrupted_after(requests: int, command: Command, server: TrackerServer) -> str:
+    """What a run wrote to stderr that was interrupted at that request."""
+    interrupted = threading.Event()
+    process = command.start()
+
+    def interrupt(path: str, query: dict[str, str]) -> None:
+        if len(server.requests) >= requests and not interrupted.is_set():
+            interrupted.set()
+            process.send_signal(signal.SIGINT)
+
+    server.before_request = interrupt
+    _, stderr = process.communicate(timeout=60)
+    server.before_request = None
+    assert process.returncode == 1, stderr
+    assert "Traceback" not in stderr
+    return stderr
+
+
+def test_the_token_is_nowhere_but_in_its_header(command: Command, server: TrackerServer) -> None:
+    some = ("--resource", "projects", "stories", "account_memberships")
+    token = server.workspace.me["api_token"]
+    command.api_token = f"{token}\n"
+    server.behaviour.faults = [
+        RandomFaults(0.2, (Status(500), ResetConnection(), HtmlPage()), seed=5)
+    ]
+    results = [command("--debug", "--progress", "log", *some), command("--check", "--debug")]
+    server.behaviour.token = "another"
+    results.append(command("--debug"))
+    assert [result.returncode for result in results[:2]] == [0, 0]
+    assert results[2].returncode != 0
+    for result in results:
+        assert token not in result.stdout + result.stderr
+    assert "DEBUG" in results[0].stderr
+    for path in _files(command.folder):
+        assert token.encode() not in path.read_bytes(), path
+    for request in server.requests:
+        assert token not in request.path + json.dumps(request.query)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_token_does_not_follow_a_redirect(
+    command: Command, serve: Serve, small_workspace: Workspace
+) -> None:
+    elsewhere = serve(generate_workspace(projects=1, stories=3, activity=3))
+    server = serve(small_workspace)
+    server.behaviour.faults = [Redirect(elsewhere.url)]
+    assert_one_clear_line(command(), "another address", str(elsewhere.url))
+    assert server.requests
+    assert not elsewhere.requests
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--projekt"], "--projekt"),
+        (["--project", "x"], "'x'"),
+        (["--dataset", "pivotal_tracker"], "must not be called pivotal_tracker"),
+        (["--dataset", "Pivotal-Tracker"], "must not be called pivotal_tracker"),
+        (["--dataset", " "], "--dataset must have a name"),
+        (["--summary", "nowhere/summary.json"], "there is no folder nowhere"),
+        (["--archive", "no.zip", "--resource", "storys"], "no table storys;"),
+        (["--resource", "labels", "storys"], "no table storys; there are projects, stories"),
+        (
+            ["--resource", "labels", "project_list"],
+            "no table project_list; there are projects, stories",
+        ),
+        (
+            ["--resource", "stories__labels"],
+            "no table stories__labels; there are projects, stories",
+        ),
+        (["--resource", "people", "projects"], "people are gathered"),
+        (["--resource", "deleted_records"], "deleted_records are gathered"),
+    ],
+)
+def test_bad_options_end_with_2(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exits:
+        main(options)
+    assert exits.value.code == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_every_resource_can_be_selected_and_no_other() -> None:
+    offered = pivotal_tracker_source(api_token="a" * 32).resources
+    assert set(RESOURCES) == set(offered) - {"project_list", "account_list"}
+
+
+def test_a_setting_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__API_TOKEN", "a" * 32)
+    for name, value, said in (
+        ("project_ids", "7", "The setting project_ids cannot be understood"),
+        ("requests_per_second", "often", "The setting requests_per_second cannot be understood"),
+        ("project_ids", '["all"]', "project_ids must be ids of projects"),
+    ):
+        with monkeypatch.context() as setting:
+            setting.setenv(f"SOURCES__PIVOTAL_TRACKER__{name.upper()}", value)
+            with pytest.raises(Exception) as caught:
+                pivotal_tracker_source()
+        assert reason(caught.value).startswith(said)
+
+
+def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
+    workspace = generate_workspace(projects=3, stories=12, activity=10, seed=4)
+    project = next(iter(workspace.projects.values()))
+    stories = list(project.stories.values())
+    stories[0]["name"] = "before\x00after"
+    stories[1]["name"] = "half a pair: \ud83d"
+    stories[2]["description"] = "x" * 1_000_000
+    stories[3]["estimate"] = 0.5
+    stories[4].pop("description", None)
+    stories[5]["mood"] = "never seen"
+    stories[6]["weather"] = {"sky": "blue", "clouds": [{"kind": "cirrus"}]}
+    stories[7]["name"] = "2020-01-01T00:00:00Z"
+    big = stories[8]
+    del project.stories[big["id"]]
+    big["id"] = 2**40
+    project.stories[2**40] = big
+    every_story = [story for one in workspace.projects.values() for story in one.stories.values()]
+    without_id = []
+    # keys that no column takes, of each project's another
+    for one, key in zip(workspace.projects.values(), (2**63, True, None), strict=True):
+        comment = next(s["comments"] for s in one.stories.values() if s["comments"])[0]
+        comment["id"] = next(iter(one.memberships.values()))["id"] = key
+        without_id.append(comment["text"])
+    for story in every_story:
+        for transition in story["transitions"]:
+            del transition["project_version"]
+        for task in story["tasks"]:
+            del task["id"]
+    serve(workspace)
+    result = command("--resource", "project_memberships", "stories")
+    assert result.returncode == 3, result.stderr
+
+    assert "2 characters that no database can hold" in result.stdout
+    tables = command.tables()
+    rows = {row["id"]: row for row in tables["stories"]}
+    assert rows[stories[0]["id"]]["name"] == "before\N{REPLACEMENT CHARACTER}after"
+    assert rows[stories[1]["id"]]["name"] == "half a pair: \N{REPLACEMENT CHARACTER}"
+    assert rows[stories[2]["id"]]["description"] == "x" * 1_000_000
+    assert rows[stories[3]["id"]]["estimate"] == 0.5
+    assert rows[stories[4]["id"]]["description"] is None
+    assert rows[stories[5]["id"]]["mood"] == "never seen"
+    assert rows[stories[6]["id"]]["weather__sky"] == "blue"
+    assert tables["stories__weather__clouds"][0]["kind"] == "cirrus"
+    assert rows[stories[7]["id"]]["name"] == "2020-01-01T00:00:00Z"
+    assert rows[2**40]["name"] == big["name"]
+    assert len(rows) == len(tables["stories"]) == len(every_story)
+
+    # a record without a usable key is left out, a nested one is given one
+    assert "3 records of project_memberships" in result.stdout
+    members = sum(len(one.memberships) for one in workspace.projects.values())
+    assert len(tables["project_memberships"]) == members - 3
+    given = [row["text"] for row in tables["stories__comments"] if row["id"] < 0]
+    assert sorted(given) == sorted(without_id)
+    for name in ("transitions", "tasks"):
+        assert len(tables[f"stories__{name}"]) == sum(len(s[name]) for s in every_story) > 0
+    assert {row["project_version"] < 0 for row in tables["stories__transitions"]} == {True}
+
+
+def test_litetracker_fills_the_same_columns(
+    command: Command, serve: Serve, small_workspace: Workspace
+) -> None:
+    server = serve(small_workspace)
+    of_tracker = truth(server)
+    server.behaviour = litetracker()
+    result = command("--resource", "projects", "stories", "project_memberships", "releases")
+    assert result.returncode == 0, result.stderr
+    assert "Not offered by this server: releases\n" in result.stdout
+    (not_given,) = re.findall("Asked for, and not given by this server: (.*)", result.stdout)
+    assert {"stories.blockers", "stories.tasks"} <= set(not_given.split(", "))
+    given = {"stories.labels", "stories.owner_ids", "stories.comments"}
+    assert not given & set(not_given.split(", "))
+    loaded = command.tables()
+    names = {row["id"]: row.get("name") for row in of_tracker["stories"]}
+    assert {row["id"]: row["name"] for row in loaded["stories"]} == names
+    assert sorted((r["story_id"], r["value"]) for r in loaded["stories__owner_ids"]) == sorted(
+        (r["story_id"], r["value"]) for r in of_tracker["stories__owner_ids"]
+    )
+    comments = [
+        [(r["story_id"], r["id"], r["text"], r["person_id"]) for r in rows]
+        for rows in (loaded["stories__comments"], of_tracker["stories__comments"])
+    ]
+    assert sorted(comments[0]) == sorted(comments[1])
+    assert comments[0]
+    assert {r["name"] for r in loaded["projects"]} == {r["name"] for r in of_tracker["projects"]}
+    assert all(row["person__name"] for row in loaded["project_memberships"])
+
+
+def test_check_looks_at_the_projects_that_are_asked_for(server: TrackerServer) -> None:
+    token, (first, second, _) = server.workspace.me["api_token"], server.workspace.projects
+    server.behaviour.forbidden_projects = {first}
+    good = check_server(token, server.url, [second])
+    assert good.usable
+    assert "refused" not in "".join(good.lines)
+    unknown = check_server(token, server.url, [999])
+    assert not unknown.usable
+    assert any(line.startswith("Project 999 cannot be read") for line in unknown.lines)
+
+
+def test_check_says_what_there_is(command: Command, server: TrackerServer) -> None:
+    server.behaviour.unsupported_endpoints = {"releases"}
+    server.behaviour.forbidden_endpoints = {"account_memberships"}
+    server.behaviour.unsupported_fields = {"branches"}
+    result = command("--check")
+    assert result.returncode == 0, result.stderr
+    assert server.workspace.me["name"] in result.stdout
+    for project in server.workspace.projects.values():
+        assert project.record["name"] in result.stdout
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    assert "offered" in lines["stories"]
+    assert "not offered" in lines["releases"]
+    assert lines["accounts"].endswith("offered")
+    assert "refused" in lines["account_memberships"]
+    assert "branches" in lines["Fields"]
+    assert not command.database.exists()
+    assert not (command.folder / "dlt" / "pipelines").exists()
+
+
+def test_the_sample_needs_no_token_and_heeds_no_other_server(
+    command: Command, server: TrackerServer
+) -> None:
+    """The environment tells of a server and its token, the configuration of some projects."""
+    assert command.base_url
+    (command.folder / ".dlt" / "config.toml").write_text(
+        '[sources.pivotal_tracker]\nproject_ids = [3]\nshard = "2/2"\n'
+    )
+    check = command("--sample", "--check")
+    assert check.returncode == 0, check.stderr
+    assert server.url not in check.stdout
+    result = command("--sample", "--resource", "stories")
+    assert not server.requests
+    assert result.returncode == 0, result.stderr
+    with duckdb.connect(str(command.folder / "pivotal_tracker_sample.duckdb")) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM tracker.stories").fetchone() or (0,)
+    assert count > 100

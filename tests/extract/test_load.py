@@ -1,0 +1,408 @@
+"""A whole load through the command: every row that the server holds, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+
+from pivotal_tracker.settings import PROJECT_ENDPOINTS
+from pivotal_tracker.tables import (
+    ACCOUNT_MEMBERSHIPS,
+    ACCOUNTS,
+    DELETED_RECORDS,
+    PEOPLE,
+    PROJECT_TABLES,
+    PROJECTS,
+    WORKSPACES,
+    Table,
+)
+from tracker_server import TrackerServer
+from tracker_server.sample import generate_workspace
+from tracker_server.workspace import Workspace
+
+from ..support.command import Command, new_command, serving
+from ..support.forking import Forking
+from ..support.truth import (
+    Record,
+    Tables,
+    assert_tables_equal,
+    comparable,
+    loaded_tables,
+    served_tables,
+)
+
+Serve = Callable[[Workspace], TrackerServer]
+
+ALL_TABLES = [
+    member
+    for table in (
+        PROJECTS,
+        *PROJECT_TABLES.values(),
+        WORKSPACES,
+        ACCOUNTS,
+        ACCOUNT_MEMBERSHIPS,
+        PEOPLE,
+        DELETED_RECORDS,
+    )
+    for member in table.family()
+]
+BY_PRODUCTS = {"people", "deleted_records"}
+"""What whichever resource finds it adds to."""
+
+
+def truth(server: TrackerServer) -> dict[str, list[dict[str, object]]]:
+    return served_tables(server.url, server.workspace.me["api_token"])
+
+
+def make_workspace() -> Workspace:
+    """Three projects of a made-up workspace, and one with nothing in it."""
+    return generate_workspace(projects=3, stories=40, activity=150, seed=7, empty=1)
+
+
+def summary_of(command: Command) -> dict[str, Any]:
+    """What the last run with `--summary summary.json` wrote."""
+    report = json.loads((command.folder / "summary.json").read_text())
+    assert isinstance(report, dict)
+    return report
+
+
+@dataclass(frozen=True)
+class FirstLoad:
+    """A load of everything.
+
+    Attributes:
+        command: The command, in the folder where it did it.
+        stdout: What it wrote.
+        summary: What it wrote for programs.
+        requests: How often it asked for each path.
+        served: What the server holds.
+    """
+
+    command: Command
+    stdout: str
+    summary: dict[str, Any]
+    requests: Counter[str]
+    served: Tables
+
+
+@pytest.fixture(scope="module")
+def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> FirstLoad:
+    """Everything loaded once, for all tests of it and of what comes after that."""
+    command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
+    with serving(make_workspace(), command) as server:
+        result = command("--summary", "summary.json")
+        assert result.returncode == 0, result.stderr
+        requests = Counter(request.path for request in server.requests)
+        return FirstLoad(command, result.stdout, summary_of(command), requests, truth(server))
+
+
+@pytest.fixture
+def small_workspace() -> Workspace:
+    """What `first_load` has loaded."""
+    return make_workspace()
+
+
+@pytest.fixture
+def loaded(command: Command, server: TrackerServer, first_load: FirstLoad) -> Command:
+    """The command where it has loaded everything that `server` has."""
+    command.take_over(first_load.command)
+    return command
+
+
+def assert_loaded_alone(names: Collection[str], loaded: Tables, served: Tables) -> None:
+    """Resources' tables are whole, and there are no others but those that any adds to."""
+    family = {table.name for name in names for table in PROJECT_TABLES[name].family()}
+    loaded = {table: rows for table, rows in loaded.items() if table not in BY_PRODUCTS}
+    assert_tables_equal(loaded, {table: served.get(table, []) for table in family})
+
+
+def test_everything_is_loaded(first_load: FirstLoad) -> None:
+    tables = first_load.command.tables()
+    assert len(tables["projects"]) == 4
+    assert_tables_equal(tables, first_load.served)
+    # nested tables are indented, under the last part of their names
+    cells = re.findall(r"\b([a-z_]+) +([\d,]+)(?=   |$)", first_load.stdout, re.MULTILINE)
+    counts = [(name.split("__")[-1], f"{len(rows):,}") for name, rows in tables.items() if rows]
+    assert sorted(cells) == sorted(counts)
+    assert max(map(len, first_load.stdout.partition("\n\n")[0].splitlines())) <= 80
+    assert str(first_load.command.database) in first_load.stdout
+
+
+def test_the_project_list_is_read_once_and_stories_come_with_their_children(
+    first_load: FirstLoad,
+) -> None:
+    requests = first_load.requests
+    assert requests["/services/v5/projects"] == 1
+    projects = [row["id"] for row in first_load.served["projects"]]
+    assert {path: times for path, times in requests.items() if "/stories" in path} == {
+        f"/services/v5/projects/{one}/stories": 1 for one in projects
+    }
+
+
+def test_what_is_printed_to_type_next_works(first_load: FirstLoad) -> None:
+    *_, to_type, in_the_browser = first_load.stdout.splitlines()
+    # there is no Makefile in that folder
+    assert re.fullmatch(r"In the browser: \S+ -m streamlit run \S+", in_the_browser)
+    assert Path(in_the_browser.split()[-1]).is_file()
+    shown = subprocess.run(
+        shlex.split(to_type), capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "current_state" in shown.stdout
+
+
+def test_the_summary_tells_of_a_first_load(first_load: FirstLoad) -> None:
+    report, tables = first_load.summary, first_load.command.tables()
+    assert {name: told["written"] for name, told in report["tables"].items()} == {
+        name: len(rows) for name, rows in tables.items()
+    }
+    assert report["tables"]["stories"]["new"] == len(tables["stories"])
+    assert report["requests"] == first_load.requests.total()
+    assert report["place"] == {
+        "pipeline": "pivotal_tracker",
+        "destination": "duckdb",
+        "dataset": "tracker",
+        "shard": "1/1",
+    }
+    assert (report["exit_code"], report["reason"], report["retries"]) == (0, None, 0)
+    assert report["seconds"] > 0
+    assert report["differences"] == report["skipped"] == []
+
+
+def test_the_summary_counts_new_changed_and_deleted_records(
+    loaded: Command, server: TrackerServer
+) -> None:
+    before, workspace = loaded.tables(), server.workspace
+    first, second, third, _ = workspace.projects.values()
+    stories = [one for project in (first, second) for one in list(project.stories.values())]
+    commented = [one for one in stories if one["comments"]]
+    tasked = [one for one in stories if one["tasks"] and one not in commented[:3]]
+    workspace.delete_stories(commented[0]["id"])
+    workspace.edit_comment(commented[1]["comments"][0]["id"], "Said otherwise")
+    workspace.delete_comment(commented[2]["comments"][0]["id"])
+    workspace.add_comment("New", story_id=commented[2]["id"])
+    workspace.edit_task(tasked[0]["tasks"][0]["id"], complete=True, description="Otherwise")
+    workspace.edit_story(tasked[1]["id"], owner_ids=[])
+    # no attribute of a server deletes a row
+    kept = tasked[2]["id"]
+    workspace.edit_story(kept, _deleted=True)
+    workspace.create_story(second.record["id"], name="New")
+    workspace.create_label(third.record["id"], "new")
+    server.behaviour.forbidden_projects = {third.record["id"]}
+    assert loaded("--summary", "summary.json").returncode == 3
+    report, after = summary_of(loaded), loaded.tables()
+    assert report["exit_code"] == 3
+    assert report["tables"]["stories"]["deleted"] == 1
+    assert {one["project_id"] for one in report["skipped"]} == {third.record["id"]}
+    assert_records_counted(report, before, after)
+    comments = report["tables"]["stories__comments"]
+    assert comments.keys() == {"written"}
+    assert kept in {row["id"] for row in after["stories"]}
+
+
+def by_key(table: Table, rows: list[Record]) -> dict[Any, Record]:
+    # a column that a run adds is null in the rows that it does not write
+    return {
+        tuple(row[name] for name in table.key): {
+            k: v for k, v in row.items() if "_dlt" not in k and v is not None
+        }
+        for row in rows
+    }
+
+
+def assert_records_counted(report: dict[str, Any], before: Tables, after: Tables) -> None:
+    """The records of each table that are new, changed and deleted are as many as reported."""
+    for table in [*PROJECT_TABLES.values(), PROJECTS, PEOPLE]:
+        counts = report["tables"][table.name]
+        was, now = (by_key(table, each[table.name]) for each in (before, after))
+        assert counts["new"] == len(now.keys() - was.keys()), table.name
+        assert counts["deleted"] == len(was.keys() - now.keys()), table.name
+        # a story whose comments differ counts, too
+        changed = sum(was[key] != now[key] for key in was.keys() & now.keys())
+        assert counts["changed"] >= changed, table.name
+
+
+def test_a_dataset_made_by_hand_is_called_what_the_summary_says(
+    command: Command, server: TrackerServer, first_load: FirstLoad
+) -> None:
+    with duckdb.connect(str(command.database)) as connection:
+        connection.execute("CREATE SCHEMA my_data")
+    result = command("--dataset", "My Data", "--resource", "labels")
+    assert result.returncode == 0, result.stderr
+    assert "table('my_data.labels')" in result.stdout
+    _, _, to_run = shlex.split(result.stdout.splitlines()[-2])
+    assert "10 rows" in command.python(to_run).stdout
+    tables = loaded_tables(command.database, "my_data")
+    assert tables["labels"]
+    assert_loaded_alone(["labels"], tables, first_load.served)
+
+
+def test_a_dataset_of_other_sources_is_shared(
+    command: Command, server: TrackerServer, first_load: FirstLoad
+) -> None:
+    other = dlt.pipeline(
+        "of_other_sources",
+        destination=dlt.destinations.duckdb(str(command.database)),
+        dataset_name="tracker",
+        pipelines_dir=str(command.folder / "others"),
+    )
+    other.run([{"id": 1}], table_name="things")
+    other.deactivate()
+    for _ in range(2):
+        result = command("--resource", "epics")
+        assert result.returncode == 0, result.stderr
+    assert "Loaded 0 rows" in result.stdout
+    tables = command.tables()
+    assert [row["id"] for row in tables.pop("things")] == [1]
+    assert_loaded_alone(["epics"], tables, first_load.served)
+
+
+def test_an_empty_workspace_has_every_documented_table_and_column(
+    command: Command, serve: Serve
+) -> None:
+    serve(generate_workspace(projects=0))
+    command.views = True
+    result = command()
+    assert result.returncode == 0, result.stderr
+    assert "Views: 13." in result.stdout
+    assert "There was no project to load" in result.stdout
+    with duckdb.connect(str(command.database), read_only=True) as connection:
+        found = connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+            "SEMI JOIN duckdb_tables() USING (schema_name, table_name) "
+            "WHERE schema_name = 'tracker' AND table_name NOT LIKE '\\_dlt%' ESCAPE '\\'"
+        ).fetchall()
+    types = {
+        "bigint": "BIGINT",
+        "text": "VARCHAR",
+        "double": "DOUBLE",
+        "bool": "BOOLEAN",
+        "timestamp": "TIMESTAMP WITH TIME ZONE",
+        "date": "DATE",
+        "json": "JSON",
+    }
+    declared = {(t.name, c, types[kind]) for t in ALL_TABLES for c, kind in t.columns.items()}
+    told = {row for row in found if not row[1].startswith("_dlt") and row[1] != "_deleted"}
+    assert told == declared
+
+
+def test_resources_are_loaded_without_those_that_tell_of_the_same(
+    command: Command, server: TrackerServer, first_load: FirstLoad
+) -> None:
+    """Each is beside none from which it could take anything.
+
+    Labels and epics are by themselves in tests above, stories in one of a bad day.
+    """
+    names = PROJECT_ENDPOINTS.keys() - {"labels", "epics", "stories"}
+    result = command("--resource", *names)
+    assert result.returncode == 0, result.stderr
+    assert_loaded_alone(names, command.tables(), first_load.served)
+
+
+def test_only_the_projects_asked_for_even_if_they_are_not_listed(
+    command: Command, server: TrackerServer, first_load: FirstLoad
+) -> None:
+    projects = server.workspace.projects
+    first, second, public_id, _ = projects
+    public = projects[public_id]
+
+    def list_all_but_it(path: str, _: dict[str, str]) -> None:
+        if path.endswith("/projects"):
+            projects.pop(public_id, None)
+        else:
+            projects[public_id] = public
+
+    server.before_request = list_all_but_it
+    options = ("--resource", "projects", "labels")
+    result = command(*options, "--project", str(first), str(second))
+    assert result.returncode == 0, result.stderr
+    assert_loaded_of({first, second}, command.tables(), first_load.served)
+    asked = {"SOURCES__PIVOTAL_TRACKER__PROJECT_IDS": f'["{public_id}"]'}
+    result = command(*options, env=asked)
+    assert result.returncode == 0, result.stderr
+    assert_loaded_of({first, second, public_id}, command.tables(), first_load.served)
+
+
+def assert_loaded_of(projects: Collection[int], loaded: Tables, served: Tables) -> None:
+    """The projects, and their labels, are whole, and there are no others."""
+    for table, column in (("projects", "id"), ("labels", "project_id")):
+        expected = [row for row in served[table] if row[column] in projects]
+        assert comparable(loaded[table]) == comparable(expected)
+
+
+def test_a_database_that_an_earlier_version_made_is_brought_up_to_date(
+    command: Command, serve: Serve
+) -> None:
+    server = serve(generate_workspace(projects=1, stories=10, activity=20, seed=2))
+    names = ["projects", "stories", "epics", "iterations", "people"]
+    earlier = command.python(
+        "from pivotal_tracker import tables; from pivotal_tracker.cli.main import main; "
+        "del tables.PEOPLE.columns['same_as_id'], tables.PROJECTS.columns['same_as_id']; "
+        f"sys.exit(main(['--no-views', '--resource', *{names}]))"
+    )
+    assert earlier.returncode == 0, earlier.stderr
+    before = command.tables()
+    for table in ("projects", "people"):
+        assert "same_as_id" not in before[table][0]
+    for project_id in server.workspace.projects:
+        server.workspace.create_story(project_id, name="New")
+    command.views = True
+    result = command("--resource", *names)
+    assert result.returncode == 0, result.stderr
+    tables, expected = command.tables(), truth(server)
+    assert {row["same_as_id"] for row in (*tables["projects"], *tables["people"])} == {None}
+    for table in ("projects", "stories", "stories__labels", "epics"):
+        assert comparable(tables[table]) == comparable(expected[table])
+    assert comparable(tables["people"]) == comparable(before["people"])
+    # which ask for that column of one table and of the other
+    with duckdb.connect(str(command.database), read_only=True) as connection:
+        for view in ("story_overview", "project_velocity"):
+            assert connection.execute(f"SELECT * FROM tracker.{view}").fetchone()  # noqa: S608
+
+
+def test_full_refresh_of_one_project_leaves_the_others(
+    loaded: Command, server: TrackerServer
+) -> None:
+    before = loaded.tables()
+    one = next(iter(server.workspace.projects))
+    result = loaded("--full-refresh", "--project", str(one), "--resource", "stories", "activity")
+    assert result.returncode == 0, result.stderr
+    assert "not given" not in result.stdout
+    assert_tables_equal(loaded.tables(), before)
+
+
+def test_full_refresh_rebuilds_all_but_what_the_server_forgets(
+    loaded: Command, server: TrackerServer, first_load: FirstLoad
+) -> None:
+    before = first_load.served
+    project_id = next(iter(server.workspace.projects))
+    project = server.workspace.projects[project_id]
+    gone, epic = next(iter(project.stories)), next(iter(project.epics))
+    server.workspace.delete_stories(gone)
+    server.workspace.delete_epic(epic)
+    server.workspace.forget_activity(project_id, keep=0)
+    result = loaded("--full-refresh")
+    assert result.returncode == 0, result.stderr
+
+    tables, now = loaded.tables(), truth(server)
+    activity = [t.name for t in PROJECT_TABLES["activity"].family()]
+    added_to = {*activity, *BY_PRODUCTS}
+    expected = {name: rows for name, rows in now.items() if name not in added_to}
+    assert_tables_equal({n: r for n, r in tables.items() if n not in added_to}, expected)
+    told = [(row["kind"], row["id"], row["change"]) for row in tables["deleted_records"]]
+    assert len(told) == len(set(told))
+    assert {("story", gone, "deleted"), ("epic", epic, "deleted")} <= set(told)
+    guids = {row["guid"] for row in tables["activity"]}
+    assert guids == {row["guid"] for row in (*before["activity"], *now["activity"])}
+    assert len(tables["activity"]) == len(guids)

@@ -1,0 +1,202 @@
+"""Shards of the projects, loaded by runs side by side into one dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pivotal_tracker import TrackerError
+from pivotal_tracker.extract.shards import Shard
+from tracker_server import TrackerServer
+from tracker_server.sample import generate_workspace
+from tracker_server.workspace import Workspace
+
+from ..support.command import Command, new_command, serving
+from ..support.destinations import CommandMirror, postgres_tables
+from ..support.forking import Forking
+from ..support.postgres import postgres, postgres_server  # noqa: F401 - fixtures
+from ..support.truth import Tables, assert_tables_equal, of_project
+from .test_incremental_loading import make_workspace, small_workspace  # noqa: F401 - a fixture
+from .test_load import truth
+
+
+@given(st.integers(1, 10**12), st.integers(1, 40))
+def test_a_project_is_in_one_shard(project_id: int, count: int) -> None:
+    assert sum(project_id in Shard(number, count) for number in range(1, count + 1)) == 1
+
+
+def test_projects_spread(count: int = 5) -> None:
+    for step in (1, 5, 10, 64):
+        ids = range(99_000_001, 99_000_001 + 1000 * step, step)
+        sizes = [sum(one in Shard(number, count) for one in ids) for number in range(1, count + 1)]
+        assert max(sizes) < 2 * min(sizes)
+
+
+@pytest.mark.parametrize("text", ["0/5", "6/5", "2", "a/b", "2/0", "-1/5", "2/5/7"])
+def test_no_shard(text: str) -> None:
+    with pytest.raises(TrackerError, match="A shard is written as 2/5"):
+        Shard.parsed(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--shard", "6/5"], "A shard is written as 2/5"),
+        (["--shard", "1/5", "--archive", "somewhere"], "--shard does not go with --archive"),
+    ],
+)
+def test_a_bad_option(options: list[str], problem: str, command: Command) -> None:
+    result = command(*options)
+    assert result.returncode == 2
+    assert problem in result.stderr
+
+
+def into_its_own(command: Command) -> dict[str, str]:
+    """The variables by which all shards load into the one database of a command."""
+    return {"DESTINATION__DUCKDB__CREDENTIALS": str(command.database)}
+
+
+@pytest.fixture(scope="module")
+def after_shards(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The command where it has loaded the small workspace, one shard after another."""
+    command = new_command(forking, tmp_path_factory.mktemp("shards") / "run")
+    with serving(make_workspace(), command):
+        for number in (1, 2):
+            result = command("--shard", f"{number}/2", env=into_its_own(command))
+            assert result.returncode == 0, result.stderr
+    return command
+
+
+def test_one_after_another_into_one_dataset(
+    command: Command, server: TrackerServer, after_shards: Command
+) -> None:
+    command.take_over(after_shards)
+    # who then loads without shards has a pipeline without a memory, in a dataset that is complete
+    whole = command(env=into_its_own(command))
+    assert "Loaded 0 rows" in whole.stdout, whole.stderr
+    assert_tables_equal(command.tables(), truth(server))
+
+
+STORIES = ("--resource", "stories")
+"""What has tables enough, some of which are made only when something is in them."""
+
+
+def of_stories(tables: Tables) -> Tables:
+    return {name: rows for name, rows in tables.items() if name.startswith("stories")}
+
+
+def test_the_whole_after_shards_and_other_shards_after_the_whole(
+    command: Command, server: TrackerServer, after_shards: Command
+) -> None:
+    command.take_over(after_shards)
+    env = into_its_own(command)
+    workspace = server.workspace
+    for project in workspace.projects.values():
+        workspace.edit_story(next(iter(project.stories)), moods=[{"mood": "fine"}])
+        workspace.delete_stories(*list(project.stories)[10:19])
+    result = command(*STORIES, env=env)
+    assert result.returncode == 0, result.stderr
+    tables = of_stories(command.tables())
+    moods = tables.pop("stories__moods")
+    assert [row["mood"] for row in moods] == ["fine"] * len(workspace.projects)
+    expected = of_stories(truth(server))
+    del expected["stories__moods"]
+    assert_tables_equal(tables, expected)
+    for project in workspace.projects.values():
+        workspace.delete_stories(*list(project.stories)[:9])
+    # which know nothing of the moods
+    for number in {n for n in (1, 2, 3) for one in workspace.projects if one in Shard(n, 3)}:
+        result = command("--shard", f"{number}/3", *STORIES, env=env)
+        assert result.returncode == 0, result.stderr
+    tables = of_stories(command.tables())
+    assert not tables.pop("stories__moods")
+    assert_tables_equal(tables, of_stories(truth(server)))
+
+
+def test_a_full_refresh_after_shards(
+    command: Command, server: TrackerServer, after_shards: Command
+) -> None:
+    command.take_over(after_shards)
+    for project in server.workspace.projects.values():
+        server.workspace.delete_stories(*list(project.stories)[:9])
+    result = command("--full-refresh", *STORIES, env=into_its_own(command))
+    assert result.returncode == 0, result.stderr
+    assert_tables_equal(of_stories(command.tables()), of_stories(truth(server)))
+
+
+AT_ONCE = ("projects", "stories", "activity", "project_memberships", "people", "deleted_records")
+
+
+@dataclass
+class Shards(CommandMirror):
+    """A workspace loaded by several runs at once."""
+
+    count: int = field(kw_only=True)
+
+    def load_all(self, *options: str) -> list[str]:
+        """Runs all shards side by side; what each said."""
+        self.server.requests.clear()
+        runs = [
+            self.command.start(
+                *self.options, *options, "--shard", f"{n}/{self.count}", env=self.env
+            )
+            for n in range(1, self.count + 1)
+        ]
+        said = [run.communicate(timeout=200) for run in runs]
+        assert [run.returncode for run in runs] == [0] * self.count, [s[1][-2000:] for s in said]
+        return [out for out, _ in said]
+
+
+@pytest.fixture
+def shards(
+    command: Command,
+    serve: Callable[[Workspace], TrackerServer],
+    postgres: str,  # noqa: F811
+) -> Shards:
+    workspace = generate_workspace(projects=5, stories=12, activity=40, seed=7)
+    return Shards(
+        workspace,
+        command.folder,
+        serve(workspace),
+        command=command,
+        options=("--destination", "postgres", "--resource", *AT_ONCE),
+        env={"DESTINATION__POSTGRES__CREDENTIALS": postgres},
+        read=lambda: postgres_tables(postgres),
+        count=3,
+    )
+
+
+def test_three_at_once(shards: Shards) -> None:
+    workspace = shards.workspace
+    shards.load_all()
+    paths = Counter(request.path for request in shards.server.requests)
+    assert all(paths[f"/services/v5/projects/{one}/stories"] == 1 for one in workspace.projects)
+    shards.assert_exact(*AT_ONCE)
+
+    homes = {one: next(n for n in (1, 2, 3) if one in Shard(n, 3)) for one in workspace.projects}
+    assert set(homes.values()) == {1, 2}, "a shard without projects, beside others"
+    gone = next(one for one in reversed(homes) if homes[one] != 1)
+    before = of_project(shards.tables(), gone)
+    workspace.projects.pop(gone)
+    for project_id, project in list(workspace.projects.items()):
+        there = next(one for one in workspace.projects if homes[one] != homes[project_id])
+        stories = list(project.stories)
+        workspace.move_story_to_project(stories[0], there)
+        workspace.edit_story(stories[1], name="Edited", mood=f"mood of {project_id}")
+        workspace.delete_stories(stories[2], stories[3])
+    added = workspace.create_project(name="Another")
+    workspace.create_story(added.record["id"], name="First")
+    said = shards.load_all()
+    shards.assert_exact(*AT_ONCE)
+    for number, text in enumerate(said, start=1):
+        assert ("Not in the list of projects any more" in text) == (number == homes[gone])
+    tables = shards.tables()
+    assert {row["id"] for row in tables["projects"] if row["_not_seen_since"]} == {gone}
+    assert tables.keys() == before.keys()
+    assert_tables_equal(of_project(tables, gone), before)
+    assert "Loaded 0 rows" in said[2], said[2]

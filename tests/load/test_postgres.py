@@ -1,0 +1,116 @@
+"""The command into Postgres: every table equal to the server's, run after run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+import psycopg2
+import pytest
+
+from tracker_server import TrackerServer
+from tracker_server.sample import generate_workspace
+from tracker_server.workspace import Workspace
+
+from ..extract.test_killed import LOADED, Point, forget_loaded, kill_at
+from ..support.command import Command, make_small_workspace, new_command, serving
+from ..support.destinations import CommandMirror, a_busy_day, postgres_tables
+from ..support.forking import Forking
+from ..support.postgres import new_database, postgres, postgres_server  # noqa: F401 - fixtures
+
+CREDENTIALS = "DESTINATION__POSTGRES__CREDENTIALS"
+
+
+def _mirror(command: Command, server: TrackerServer, database: str) -> CommandMirror:
+    return CommandMirror(
+        server.workspace,
+        command.folder,
+        server,
+        command=command,
+        options=("--destination", "postgres"),
+        env={CREDENTIALS: database},
+        read=lambda: postgres_tables(database),
+    )
+
+
+@pytest.fixture(scope="module")
+def first_load(
+    forking: Forking,
+    postgres_server: str,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> CommandMirror:
+    """The small workspace loaded once, for all tests of what comes after that."""
+    command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
+    with serving(make_small_workspace(), command) as server:
+        mirror = _mirror(command, server, new_database(f"{postgres_server}/postgres"))
+        result = mirror.run()
+        assert "In postgres, dataset tracker." in result.stdout
+        assert "WARNING" not in result.stderr
+        mirror.assert_exact()
+    return mirror
+
+
+@pytest.fixture
+def mirror(command: Command, server: TrackerServer, first_load: CommandMirror) -> CommandMirror:
+    """A small workspace that has been loaded once."""
+    command.take_over(first_load.command)
+    mirror = _mirror(command, server, new_database(first_load.env[CREDENTIALS]))
+    mirror.seen = dict(first_load.seen)
+    return mirror
+
+
+def test_columns_have_their_types(first_load: CommandMirror) -> None:
+    with closing(psycopg2.connect(first_load.env[CREDENTIALS])) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns "
+            "WHERE table_schema = 'tracker'"
+        )
+        types = {(table, column): kind for table, column, kind in cursor.fetchall()}
+    assert types["stories", "id"] == "bigint"
+    assert types["stories", "estimate"] == "double precision"
+    assert types["stories", "updated_at"] == "timestamp with time zone"
+    assert types["history_days", "date"] == "date"
+    assert types["activity__changes", "new_values"] == "jsonb"
+    assert types["stories", "cycle_time_details__total_cycle_time"] == "bigint"
+
+
+def test_it_keeps_up_though_the_working_folder_is_lost(mirror: CommandMirror) -> None:
+    before = mirror.tables()
+    mirror.command.views = True
+    a_busy_day(mirror.workspace)
+    mirror.command.folder.joinpath("dlt").rename(mirror.command.folder / "elsewhere")
+    result = mirror.run()
+    assert len(mirror.server.requests) < 30
+    assert "Unchanged since the last run: 1 project." in result.stdout
+    assert "Views: 13." in result.stdout
+    assert before.keys() <= mirror.tables().keys()
+    mirror.assert_exact()
+    assert any(row.get("mood") == "fine" for row in mirror.tables()["stories"])
+    assert "Loaded 0 rows" in mirror.run().stdout
+    # made anew, below the views
+    result = mirror.run("--full-refresh", "--resource", "stories", "activity")
+    assert "Views: 13." in result.stdout
+    mirror.assert_exact()
+
+
+def test_a_killed_run_is_completed(mirror: CommandMirror) -> None:
+    """Also where files were loaded that dlt had not noted yet, those of nested rows among them."""
+    a_busy_day(mirror.workspace)
+    options = (*mirror.options, "--no-views")
+    kill_at(Point(LOADED, 8), mirror.command, mirror.server, *options, env=mirror.env)
+    forget_loaded(mirror.command)
+    mirror.run()
+    mirror.assert_exact()
+
+
+def test_an_empty_workspace_has_tables_without_rows(
+    command: Command,
+    serve: Callable[[Workspace], TrackerServer],
+    postgres: str,  # noqa: F811
+) -> None:
+    serve(generate_workspace(projects=0))
+    resources = ("--resource", "epics", "iterations")
+    result = command("--destination", "postgres", *resources, env={CREDENTIALS: postgres})
+    assert result.returncode == 0, result.stderr
+    assert {"epics__comments__file_attachments", "iterations"} <= postgres_tables(postgres).keys()

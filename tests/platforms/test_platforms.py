@@ -1,0 +1,117 @@
+"""The source, the command and its lock work on Linux, macOS and Windows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import dlt
+import duckdb
+import pytest
+
+from pivotal_tracker import pivotal_tracker_source
+from tracker_server import TrackerServer
+from tracker_server.sample import generate_workspace
+
+ROOT = Path(__file__).parents[2]
+HOLD_LOCK = """
+import sys
+from pivotal_tracker.cli.lock import alone
+with alone("pivotal_tracker"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Mapping[str, str]:
+    """The environment of the command, with a folder for dlt of its own."""
+    return {**os.environ, "DLT_DATA_DIR": str(tmp_path / "dlt"), "PYTHONPATH": str(ROOT)}
+
+
+def run(folder: Path, environment: Mapping[str, str], *options: str) -> tuple[int, str, str]:
+    """Run the command to its end; give the exit code, stdout and stderr."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "pivotal_tracker_pipeline.py"), *options],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_loads_the_sample_once(tmp_path: Path, environment: Mapping[str, str]) -> None:
+    code, stdout, stderr = run(tmp_path, environment, "--sample", "--json")
+    assert code == 0, stderr
+    first = json.loads(stdout)
+    assert first["tables"]["stories"]["new"] > 100
+    with duckdb.connect(str(tmp_path / "pivotal_tracker_sample.duckdb")) as connection:
+        counted = connection.sql("SELECT count(*) FROM tracker.stories").fetchone()
+    assert counted == (first["tables"]["stories"]["new"],)
+    code, stdout, stderr = run(tmp_path, environment, "--sample", "--json")
+    assert code == 0, stderr
+    assert json.loads(stdout)["projects_unchanged"] == 3
+
+
+def test_the_command_loads_a_file_whose_name_is_not_ascii(
+    tmp_path: Path, environment: Mapping[str, str]
+) -> None:
+    (tmp_path / "проект.csv").write_text(
+        "Id,Title,Type,Current State\n1,Ein Übel,bug,accepted\n", encoding="utf-8"
+    )
+    code, stdout, stderr = run(tmp_path, environment, "проект.csv")
+    assert code == 0, stderr
+    assert "stories" in stdout
+    with duckdb.connect(str(tmp_path / "pivotal_tracker.duckdb")) as connection:
+        assert connection.sql("SELECT name FROM tracker.stories").fetchall() == [("Ein Übel",)]
+
+
+def test_a_second_run_ends_while_the_lock_is_held_and_the_end_of_its_holder_releases_it(
+    tmp_path: Path, environment: Mapping[str, str]
+) -> None:
+    text = "Id,Title,Type,Current State\n1,A story,feature,accepted\n"
+    (tmp_path / "export.csv").write_text(text, encoding="utf-8")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        code, _, stderr = run(tmp_path, environment, "export.csv")
+        assert code == 4
+        assert "Another run of pivotal_tracker is in progress" in stderr
+    finally:
+        holder.kill()
+        holder.communicate()
+    code, _, stderr = run(tmp_path, environment, "export.csv")
+    assert code == 0, stderr
+
+
+def test_the_source_loads_what_the_server_has(tmp_path: Path) -> None:
+    workspace = generate_workspace(projects=2, stories=20, activity=30, seed=3)
+    pipeline = dlt.pipeline(
+        "platforms",
+        destination=dlt.destinations.duckdb(str(tmp_path / "loaded.duckdb")),
+        dataset_name="tracker",
+        pipelines_dir=str(tmp_path / "pipelines"),
+    )
+    with TrackerServer(workspace) as server:
+        pipeline.run(
+            pivotal_tracker_source(api_token=workspace.me["api_token"], base_url=server.url)
+        )
+    with pipeline.sql_client() as client:
+        loaded = client.execute_sql("SELECT id FROM stories") or []
+    served = [story for project in workspace.projects.values() for story in project.stories]
+    assert sorted(row[0] for row in loaded) == sorted(served)

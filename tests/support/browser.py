@@ -1,0 +1,273 @@
+"""Runs the dashboard as a process and drives it with Chromium."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote_plus, urlsplit
+
+import duckdb
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+from .command import ROOT, Command
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+TIMEOUT = 30_000
+"""Milliseconds; the machine may be busy."""
+
+expect.set_options(timeout=TIMEOUT)
+
+PROBES = re.compile(r"/[a-z]+/_stcore/(health|host-config)$")
+"""Streamlit's client requests these to find its base address; all answers but one are 404."""
+
+
+@dataclass
+class Dashboard:
+    """A running dashboard.
+
+    Attributes:
+        url: Its address.
+        command: The command that loads what it shows.
+        database: The database that was loaded last.
+    """
+
+    url: str
+    command: Command
+    database: Path
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """Rows of the database, read without the dashboard."""
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            connection.execute("SET schema = 'tracker'; SET TimeZone = 'UTC'")
+            return connection.execute(sql).fetchall()
+
+    def number(self, sql: str) -> int:
+        """The single number that a query returns."""
+        return int(float(str(self.query(sql)[0][0])))
+
+
+@contextmanager
+def serve(command: Command) -> Iterator[Dashboard]:
+    """Runs the dashboard of what a command loads, before or while the dashboard runs."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = str(ROOT / "pivotal_tracker_dashboard.py")
+    options = ("--server.port", str(port), "--server.headless", "true")
+    with (command.folder / "dashboard.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", script, *options],
+            cwd=command.folder,
+            env=command.environment(),
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_healthy(f"{url}/_stcore/health")
+        yield Dashboard(url, command, command.database)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def locked(database: Path | str) -> Iterator[None]:
+    """Another process writes to a DuckDB file."""
+    holding = (
+        "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield
+        holder.communicate("\n")
+
+
+def _wait_until_healthy(url: str) -> None:
+    deadline = time.monotonic() + TIMEOUT / 1000
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own server
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@dataclass
+class BrowserSession:
+    """A browser tab, and what it does unasked.
+
+    Attributes:
+        page: The tab.
+        errors: Errors in the console, uncaught exceptions, dialogs.
+        external_requests: Addresses requested from another server.
+    """
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+    external_requests: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(TIMEOUT)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.errors.append(f"dialog {dialog.message}"))
+        self.page.on(
+            "console",
+            lambda message: (
+                self.errors.append(f"{message.text} {message.location['url']}")
+                if message.type == "error" and not PROBES.search(message.location["url"])
+                else None
+            ),
+        )
+        self.page.on("request", lambda request: self._record_request(request.url))
+
+    def _record_request(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            self.external_requests.append(url)
+
+    def open(self, url: str) -> None:
+        """Opens an address and waits for the page."""
+        self.page.goto(url)
+        self.page.locator("h1").first.wait_for()
+        self.wait_idle()
+
+    def go_to(self, title: str) -> None:
+        """Clicks a page in the menu and waits for it."""
+        menu = self.page.get_by_role("navigation", name="Pages")
+        menu.get_by_role("link", name=title, exact=True).click()
+        expect(menu.locator("[aria-current=page]")).to_have_text(title)
+        self.wait_idle()
+
+    def go_back(self, heading: str) -> None:
+        """Clicks the browser's Back button and waits for the page with a heading."""
+        self.page.go_back()
+        expect(self.page.get_by_role("heading", level=1)).to_contain_text(heading)
+        self.wait_idle()
+
+    @property
+    def search_field(self) -> Locator:
+        """The search field at the top of every page."""
+        return self.page.get_by_role("searchbox", name="Search stories")
+
+    def search(self, words: str) -> None:
+        """Types into the search field and waits for the results."""
+        self.search_field.fill(words)
+        self.page.keyboard.press("Enter")
+        expect(self.page).to_have_url(re.compile(f"/stories.*[?&]q={re.escape(quote_plus(words))}"))
+        expect(self.page.get_by_role("heading", level=1)).to_have_text("Stories")
+        expect(self.page.get_by_role("status").first).to_be_visible()
+        self.wait_idle()
+
+    def choose(self, label: str, option: str) -> None:
+        """Chooses an option of a select box."""
+        self.page.get_by_role("combobox", name=label).click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+        self.wait_idle()
+
+    def dark(self, dark: bool) -> None:
+        """Makes the system prefer dark or light colours."""
+        self.page.emulate_media(color_scheme="dark" if dark else "light")
+
+    def wait_idle(self) -> None:
+        """Waits until the script has run and all elements are there."""
+        # on a busy machine, a run begins some time after what caused it
+        for _ in range(2):
+            self.page.wait_for_timeout(150)
+            self.page.wait_for_function(
+                """() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState
+                    === 'notRunning' && !document.querySelector('[data-testid=stSkeleton]')"""
+            )
+
+    def metric(self, label: str) -> str:
+        """The value of a figure."""
+        metric = self.page.get_by_test_id("stMetric").filter(has_text=label).first
+        return metric.get_by_test_id("stMetricValue").inner_text()
+
+    def status(self) -> str:
+        """The announced number of results."""
+        return self.page.get_by_role("status").first.inner_text()
+
+    def story_ids(self) -> list[int]:
+        """The stories of the lists on the page, in order."""
+        links = self.page.locator("ul.stories a[data-page=story]")
+        addresses = links.evaluate_all("links => links.map(link => link.href)")
+        return [int(address.rsplit("id=", 1)[1]) for address in addresses]
+
+    def open_data_of(self, title: str) -> None:
+        """Opens the data and downloads below a chart."""
+        heading = self.page.get_by_role("heading", name=title, exact=True)
+        heading.locator("xpath=following::summary[1]").click()
+        self.wait_idle()
+
+    def download(self, label: str, index: int = 0) -> bytes:
+        """Clicks a download button."""
+        with self.page.expect_download() as download:
+            button = self.page.get_by_test_id("stDownloadButton").filter(has_text=label)
+            button.nth(index).get_by_role("button").click()
+        return Path(download.value.path()).read_bytes()
+
+    def table(self, label: str, index: int = 0) -> list[dict[str, str]]:
+        """Downloads a CSV."""
+        content = self.download(label, index).decode()
+        return list(csv.DictReader(io.StringIO(content)))
+
+    def text(self) -> str:
+        """The text of the page."""
+        return self.page.locator("[data-testid=stMain]").inner_text()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserSession]:
+    """Chromium with one tab, in which pages open twice as fast as in a new one."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium, or make system)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        yield BrowserSession(context.new_page())
+        chromium.close()
+
+
+@contextmanager
+def visit(browser: BrowserSession) -> Iterator[BrowserSession]:
+    """Checks at the end that there were no errors and no requests to other servers."""
+    browser.dark(False)
+    browser.errors.clear()
+    browser.external_requests.clear()
+    try:
+        yield browser
+    except Exception as error:
+        shown = browser.page.locator("body").inner_text()
+        error.add_note(f"At {browser.page.url} the page said:\n{shown}")
+        raise
+    assert not browser.errors
+    assert not browser.external_requests

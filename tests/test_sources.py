@@ -1,0 +1,387 @@
+"""The source does what dlt's documentation shows for any source, or says what to do instead."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+from dlt.common.schema.exceptions import DataValidationError
+from dlt.extract import DltSource
+from dlt.pipeline.exceptions import PipelineStepFailed
+from pydantic import BaseModel
+
+from pivotal_tracker import pivotal_tracker_source
+from pivotal_tracker.cli.error_messages import causes_of
+from tracker_server import TrackerServer
+from tracker_server.sample import generate_workspace
+
+from .support.truth import Tables, assert_tables_equal, comparable, served_tables, tables_in
+
+
+@dataclass
+class Project:
+    """A dlt project in a folder: a served workspace, pipelines, and their database."""
+
+    server: TrackerServer
+    folder: Path
+    connection: duckdb.DuckDBPyConnection
+
+    def source(self, **options: Any) -> DltSource:
+        token = self.server.workspace.me["api_token"]
+        return pivotal_tracker_source(api_token=token, base_url=self.server.url, **options)
+
+    def pipeline(self, name: str = "pivotal_tracker", dataset: str = "tracker") -> dlt.Pipeline:
+        return dlt.pipeline(
+            name,
+            destination=dlt.destinations.duckdb(self.connection),
+            dataset_name=dataset,
+            pipelines_dir=str(self.folder / "dlt"),
+        )
+
+    def tables(self, dataset: str = "tracker") -> Tables:
+        return tables_in(self.connection, dataset)
+
+    def truth(self) -> Tables:
+        return served_tables(self.server.url, self.server.workspace.me["api_token"])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    workspace = generate_workspace(projects=2, stories=12, activity=20, seed=4)
+    with (
+        TrackerServer(workspace) as server,
+        duckdb.connect(str(tmp_path / "loaded.duckdb")) as connection,
+        contextlib.closing(connection),
+    ):
+        yield Project(server, tmp_path, connection)
+
+
+README = Path(__file__).parent.parent / "pivotal_tracker" / "README.md"
+
+
+def rows_written(pipeline: dlt.Pipeline) -> int:
+    """How many rows of our tables the last run wrote."""
+    metrics = pipeline.last_trace.last_normalize_info.row_counts
+    return sum(rows for table, rows in metrics.items() if not table.startswith("_dlt"))
+
+
+def mask_story(story: dict[str, Any]) -> dict[str, Any]:
+    comments = [{**comment, "text": "(hidden)"} for comment in story["comments"]]
+    return {**story, "name": "(hidden)", "comments": comments}
+
+
+def test_a_map_changes_records_and_their_child_rows_and_nothing_else(project: Project) -> None:
+    pipeline = project.pipeline()
+    for _ in range(2):
+        source = project.source()
+        source.stories.add_map(mask_story)
+        pipeline.run(source)
+    tables, truth = project.tables(), project.truth()
+    assert {row["name"] for row in tables["stories"]} == {"(hidden)"}
+    assert {row["text"] for row in tables["stories__comments"]} == {"(hidden)"}
+    for table, column in (("stories", "name"), ("stories__comments", "text")):
+        for rows in (tables[table], truth[table]):
+            for row in rows:
+                row.pop(column)
+    assert_tables_equal(tables, truth)
+    assert rows_written(pipeline) == 0
+
+
+def test_a_second_run_with_the_same_map_writes_only_what_changed(project: Project) -> None:
+    workspace = project.server.workspace
+    pipeline = project.pipeline()
+    story_id = next(iter(next(iter(workspace.projects.values())).stories))
+    for _ in range(2):
+        source = project.source().with_resources("stories")
+        source.stories.add_map(mask_story)
+        pipeline.run(source)
+        changed = pipeline.last_trace.last_normalize_info.row_counts.get("stories")
+        workspace.edit_story(story_id, estimate=3)
+    assert changed == 1
+
+
+def test_a_filter_loads_matching_records_with_their_child_rows(project: Project) -> None:
+    pipeline = project.pipeline()
+    source = project.source().with_resources("stories")
+    source.stories.add_filter(lambda story: story["story_type"] == "bug")
+    pipeline.run(source)
+    tables, truth = project.tables(), project.truth()
+    bugs = {row["id"] for row in truth["stories"] if row["story_type"] == "bug"}
+    assert bugs
+    for name in [name for name in tables if name.split("__")[0] == "stories"]:
+        column = "id" if name == "stories" else "story_id"
+        expected = [row for row in truth.get(name, []) if row[column] in bugs]
+        assert comparable(tables[name]) == comparable(expected), name
+
+
+def test_a_record_that_leaves_the_filter_keeps_its_last_row(project: Project) -> None:
+    workspace, pipeline = project.server.workspace, project.pipeline()
+
+    def load() -> None:
+        source = project.source().with_resources("stories")
+        source.stories.add_filter(lambda story: story["story_type"] == "bug")
+        pipeline.run(source)
+
+    load()
+    bug = next(row["id"] for row in project.tables()["stories"])
+    workspace.edit_story(bug, story_type="chore", estimate=None)
+    load()
+    rows = {row["id"]: row["story_type"] for row in project.tables()["stories"]}
+    assert rows[bug] == "bug"
+    workspace.delete_stories(bug)
+    load()
+    assert bug not in {row["id"] for row in project.tables()["stories"]}
+
+
+def test_records_may_arrive_one_by_one(project: Project) -> None:
+    pipeline = project.pipeline()
+    for _ in range(2):
+        source = project.source()
+        source.stories.add_yield_map(lambda story: iter([story]))
+        source.activity.add_yield_map(lambda activity: iter([activity]))
+        pipeline.run(source)
+    assert_tables_equal(project.tables(), project.truth())
+    assert rows_written(pipeline) == 0
+
+
+def test_one_resource_runs_on_its_own(project: Project) -> None:
+    project.pipeline().run(project.source().stories)
+    truth = project.truth()
+    expected = {name: rows for name, rows in truth.items() if name.split("__")[0] == "stories"}
+    assert_tables_equal(project.tables(), expected)
+
+
+def test_resources_can_be_read_without_a_pipeline(project: Project) -> None:
+    labels = list(project.source().labels)
+    assert {label["id"] for label in labels} == {r["id"] for r in project.truth()["labels"]}
+    assert {type(label) for label in labels} == {dict}
+
+
+def test_resources_read_after_a_load_are_whole(project: Project) -> None:
+    project.pipeline().run(project.source())
+    for name in ("labels", "stories", "accounts"):
+        records = list(project.source().resources[name])
+        assert len(records) == len(project.tables()[name]), name
+
+
+def test_projects_outside_a_sample_are_left_alone(project: Project) -> None:
+    first, second = project.server.workspace.projects
+    pipeline = project.pipeline()
+    pipeline.run(project.source())
+    project.server.workspace.edit_story(
+        next(iter(project.server.workspace.projects[second].stories)), name="Not seen"
+    )
+    before = project.tables()
+    source = project.source()
+    source.project_list.add_filter(lambda one: one["id"] == first)
+    pipeline.run(source)
+    after = project.tables()
+    assert_tables_equal(after, before)
+    assert {row["_not_seen_since"] for row in after["projects"]} == {None}
+    assert not [row for row in after["deleted_records"] if row["change"] is None]
+
+
+def test_a_sample_without_projects_ends(project: Project) -> None:
+    source = project.source()
+    source.project_list.add_filter(lambda one: False)
+    project.pipeline().run(source)
+    assert "stories" not in project.tables()
+
+
+def test_projects_may_arrive_one_by_one(project: Project) -> None:
+    source = project.source()
+    source.project_list.add_yield_map(lambda one: iter([one]))
+    project.pipeline().run(source)
+    assert_tables_equal(project.tables(), project.truth())
+
+
+def test_a_limit_of_the_source_still_loads_all_projects(project: Project) -> None:
+    project.pipeline().run(project.source().add_limit(1).with_resources("labels", "people"))
+    assert comparable(project.tables()["labels"]) == comparable(project.truth()["labels"])
+
+
+def test_resources_may_be_parallelized(project: Project) -> None:
+    workspace, pipeline = project.server.workspace, project.pipeline()
+    for _ in range(2):
+        pipeline.run(project.source().parallelize())
+        assert_tables_equal(project.tables(), project.truth())
+        first = next(iter(workspace.projects.values()))
+        workspace.edit_story(next(iter(first.stories)), name="Edited")
+
+
+def test_another_source_shares_the_pipeline(project: Project) -> None:
+    @dlt.source(name="others")
+    def others() -> Any:
+        return dlt.resource([{"id": 1}], name="things")
+
+    pipeline = project.pipeline()
+    for _ in range(2):
+        pipeline.run([others(), project.source()])
+    tables = project.tables()
+    assert {row["id"] for row in tables.pop("things")} == {1}
+    assert_tables_equal(tables, project.truth())
+
+
+def test_the_same_source_twice_in_one_run_loads_rows_once(project: Project) -> None:
+    project.pipeline().run([project.source(), project.source()])
+    assert_tables_equal(project.tables(), project.truth())
+
+
+def test_replace_reads_everything_and_replaces_child_tables(project: Project) -> None:
+    pipeline = project.pipeline()
+    pipeline.run(project.source())
+    project.connection.execute("UPDATE tracker.stories SET name = 'wrong'")
+    project.connection.execute("UPDATE tracker.stories__tasks SET description = 'wrong'")
+    pipeline.run(project.source().with_resources("stories"), write_disposition="replace")
+    assert_tables_equal(project.tables(), project.truth())
+
+
+def test_append_is_refused(project: Project) -> None:
+    with pytest.raises(PipelineStepFailed, match="would load changed records twice"):
+        project.pipeline().run(project.source(), write_disposition="append")
+
+
+def test_a_table_name_names_child_tables_too(project: Project) -> None:
+    pipeline = project.pipeline()
+    for _ in range(2):
+        source = project.source().with_resources("stories")
+        source.stories.apply_hints(table_name="tickets")
+        pipeline.run(source)
+    tables, truth = project.tables(), project.truth()
+    assert comparable(tables["tickets"]) == comparable(truth["stories"])
+    assert comparable(tables["tickets__comments"]) == comparable(truth["stories__comments"])
+    assert not [name for name in tables if name.startswith("stories")]
+    assert rows_written(pipeline) == 0
+
+
+def test_lists_below_max_table_nesting_become_json(project: Project) -> None:
+    source = project.source().with_resources("stories")
+    source.stories.max_table_nesting = 1
+    project.pipeline().run(source)
+    tables = project.tables()
+    assert "stories__comments__file_attachments" not in tables
+    assert {"stories__comments", "stories__labels"} <= tables.keys()
+    column = {row["file_attachments"] for row in tables["stories__comments"]}
+    assert any(value and value.startswith("[") for value in column)
+    assert comparable(tables["stories"]) == comparable(project.truth()["stories"])
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "insert_values"])
+def test_other_file_formats_give_the_same_tables(file_format: Any, project: Project) -> None:
+    pipeline = project.pipeline()
+    pipeline.run(project.source(), loader_file_format=file_format)
+    packages = pipeline.get_load_package_info(pipeline.list_completed_load_packages()[-1])
+    formats = {
+        job.job_file_info.file_format
+        for job in packages.jobs["completed_jobs"]
+        if job.job_file_info.table_name == "stories"
+    }
+    assert file_format in formats
+    tables, truth = project.tables(), project.truth()
+    if file_format == "jsonl":
+        # DuckDB reads objects in JSONL as structs: it adds nulls and writes times its own way
+        for row in (*tables["activity__changes"], *truth["activity__changes"]):
+            row |= dict.fromkeys(("new_values", "original_values"))
+    assert_tables_equal(tables, truth)
+
+
+def freeze_columns(project: Project, contract: Any) -> dlt.Pipeline:
+    """Load, then have one story get an attribute that the contract does not know."""
+    pipeline = project.pipeline()
+    pipeline.run(project.source().with_resources("stories", "labels"))
+    workspace = project.server.workspace
+    first = next(iter(workspace.projects.values()))
+    story = next(one for one in first.stories.values() if one["tasks"])
+    workspace.edit_story(story["id"], name="Edited", mood="good")
+    pipeline.run(project.source().with_resources("stories", "labels"), schema_contract=contract)
+    return pipeline
+
+
+def test_a_frozen_contract_stops_the_run_and_no_later_one(project: Project) -> None:
+    with pytest.raises(PipelineStepFailed, match="mood") as raised:
+        freeze_columns(project, {"columns": "freeze"})
+    assert any(isinstance(cause, DataValidationError) for cause in causes_of(raised.value))
+    pipeline = project.pipeline()
+    assert not pipeline.has_pending_data
+    pipeline.run(project.source().with_resources("stories", "labels"))
+    names = {row["mood"] for row in project.tables()["stories"]}
+    assert names == {None, "good"}
+
+
+def test_a_contract_discards_values(project: Project) -> None:
+    freeze_columns(project, {"columns": "discard_value"})
+    stories = project.tables()["stories"]
+    assert "mood" not in stories[0]
+    assert "Edited" in {row["name"] for row in stories}
+
+
+def test_a_contract_discards_records_with_their_child_rows(project: Project) -> None:
+    before = None
+    pipeline = project.pipeline()
+    pipeline.run(project.source().with_resources("stories"))
+    before = project.tables()
+    freeze_columns(project, {"columns": "discard_row"})
+    after = project.tables()
+    assert "mood" not in after["stories"][0]
+    assert_tables_equal({name: after[name] for name in before}, before)
+
+
+def test_a_pydantic_model_as_columns_is_refused(project: Project) -> None:
+    class Story(BaseModel):
+        id: int
+
+    source = project.source()
+    source.stories.apply_hints(columns=Story)
+    with pytest.raises(PipelineStepFailed, match="add_map"):
+        project.pipeline().run(source)
+
+
+def test_people_are_complete_after_one_run(project: Project) -> None:
+    project.pipeline().run(project.source())
+    assert comparable(project.tables()["people"]) == comparable(project.truth()["people"])
+
+
+def test_people_can_be_masked(project: Project) -> None:
+    source = project.source()
+    source.people.add_map(lambda person: {**person, "email": None})
+    project.pipeline().run(source)
+    assert {row["email"] for row in project.tables()["people"]} == {None}
+
+
+def test_a_full_refresh_warns_of_nothing(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.pipeline().run(project.source())
+    caplog.clear()
+    project.pipeline().run(project.source(full_refresh=True))
+    assert not [record for record in caplog.records if "hard_delete" in record.getMessage()]
+    assert_tables_equal(project.tables(), project.truth())
+
+
+def test_a_function_that_gives_no_record_is_named(project: Project) -> None:
+    source = project.source()
+    source.stories.add_map(lambda story: story["name"])
+    with pytest.raises(PipelineStepFailed, match="stories returned a str"):
+        project.pipeline().run(source)
+
+
+def test_the_snippets_of_the_readme_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = project.server.workspace.me["api_token"]
+    monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__BASE_URL", project.server.url)
+    monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__API_TOKEN", token)
+    snippets = re.findall("```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(snippets) == 5
+    names = {"pipeline": project.pipeline(), "pivotal_tracker_source": pivotal_tracker_source}
+    masked, filtered, sampled, read = snippets[1:]
+    exec(masked, names)  # noqa: S102 - the README is ours
+    assert {row["description"] for row in project.tables()["stories"]} == {"(hidden)"}
+    for snippet in (filtered, sampled, read):
+        exec(snippet, names)  # noqa: S102
+    assert len(names["labels"]) == len(project.truth()["labels"])

@@ -1,0 +1,1 @@
+"""Tests of `pivotal_tracker.views`."""
