@@ -50,7 +50,7 @@ _STYLE = (Path(__file__).parent / "assets" / "style.css").read_text(encoding="ut
 
 
 def main() -> None:
-    """Shows the page that the address names."""
+    """Show the page that the address names."""
     st.set_page_config(page_title="Pivotal Tracker", page_icon=_ICON, layout="wide")
     st.html(f"<style>{_STYLE}</style>")
     follow_links()
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def warm_up() -> None:
-    """Reads what the first page needs, before anybody opens it."""
+    """Read what the first page needs, before anybody opens it."""
     # whoever opens a page sees the error
     with suppress(DashboardError):
         current_load()
@@ -71,7 +71,7 @@ def warm_up() -> None:
 
 
 def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callable[[], None]:
-    """A page that explains what keeps it from being shown."""
+    """Return a page that explains what keeps it from being shown."""
 
     def run() -> None:
         st.set_page_config(page_title=f"{title} · Pivotal Tracker")
@@ -93,7 +93,7 @@ def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callabl
 
 
 def _explain(title: str, error: DashboardError) -> None:
-    """Says what keeps a page from being shown, and what to do about it."""
+    """Say what keeps a page from being shown, and what to do about it."""
     st.title(title)
     if isinstance(error, DatabaseLockedError):
         st.warning(f"{error} Try again when it has finished.")
@@ -116,7 +116,7 @@ def _explain(title: str, error: DashboardError) -> None:
 
 
 def _first_queries() -> Iterator[Sequence[exp.Query]]:
-    """What the pages of the latest project ask for, and what takes longest."""
+    """Return what the pages of the latest project ask for, and what takes longest."""
     (projects,) = rows(project_queries.projects())
     for latest in projects["id"].head(1):
         yield project.queries_for(Scope((int(latest),)))

@@ -27,7 +27,7 @@ class AttachmentUnavailableError(Exception):
 
 
 def read_file(folder: Path, path: Any, size: Any, sha256: Any) -> bytes:
-    """Returns the bytes of a downloaded file.
+    """Return the bytes of a downloaded file.
 
     Args:
         folder: Where the command was run; a relative path starts there.
@@ -55,7 +55,7 @@ def read_file(folder: Path, path: Any, size: Any, sha256: Any) -> bytes:
 
 
 def open_image(content: bytes) -> Image.Image | None:
-    """Returns the image in a file, `None` if it is not in a format of pixels only."""
+    """Return the image in a file, `None` if it is not in a format of pixels only."""
     try:
         image = Image.open(io.BytesIO(content), formats=_IMAGE_FORMATS)
         if image.width * image.height > _MAX_IMAGE_PIXELS:

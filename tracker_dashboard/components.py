@@ -31,7 +31,7 @@ _COLUMN_FORMATS = {
 
 
 def query_views(*queries: exp.Query) -> list[DataFrame]:
-    """The rows of queries on views.
+    """Return the rows of queries on views.
 
     Raises:
         MissingViewError: A view is missing.
@@ -52,7 +52,7 @@ def query_views(*queries: exp.Query) -> list[DataFrame]:
 
 
 def of_project(frame: DataFrame, project: int | None) -> DataFrame:
-    """The rows of one project, or all."""
+    """Return the rows of one project, or all."""
     return frame if project is None else frame[frame["project_id"] == project]
 
 
@@ -65,7 +65,7 @@ def show_chart(
     project: int | None = None,
     missing: str = "",
 ) -> None:
-    """Shows a chart, a sentence about it, the stories behind a clicked part, and its data.
+    """Show a chart, a sentence about it, the stories behind a clicked part, and its data.
 
     Args:
         title: The heading.
@@ -140,7 +140,7 @@ def _data_and_downloads(title: str, key: str, chart: Chart, table: DataFrame) ->
 
 
 def show_table(title: str, table: DataFrame, with_download: bool = True) -> None:
-    """A table to sort and look around in, with a button to download it as CSV."""
+    """Show a table to sort and look around in, with a button to download it as CSV."""
     config = {name: _COLUMN_FORMATS.get(name) for name in table.columns if name in _COLUMN_FORMATS}
     shown = table.rename(columns={name: str(name).replace("_", " ") for name in table.columns})
     config = {name.replace("_", " "): column for name, column in config.items()}
@@ -151,7 +151,7 @@ def show_table(title: str, table: DataFrame, with_download: bool = True) -> None
 
 
 def download(label: str, key: str, content: Callable[[], bytes], extension: str, mime: str) -> None:
-    """A button whose file is made when it is clicked."""
+    """Show a button whose file is made when it is clicked."""
     st.download_button(
         label,
         content,
@@ -165,13 +165,13 @@ def download(label: str, key: str, content: Callable[[], bytes], extension: str,
 
 
 def note(reason: Any) -> None:
-    """A line that says what is not known, and why; nothing if there is no reason."""
+    """Show a line that says what is not known, and why; nothing if there is no reason."""
     if isinstance(reason, str) and reason:
         st.caption(text.label(reason))
 
 
 def note_missing_history(has_transitions: bool) -> None:
-    """Says what a project without the history of states cannot show."""
+    """Say what a project without the history of states cannot show."""
     if not has_transitions:
         st.caption(
             "This project has no history of states, as is the case for a CSV export: when stories "
@@ -180,14 +180,14 @@ def note_missing_history(has_transitions: bool) -> None:
 
 
 def local_day(moment: Any, time_zone: Any) -> str:
-    """The day of a moment in a time zone, empty if it is unknown."""
+    """Return the day of a moment in a time zone, empty if it is unknown."""
     if pd.isna(moment):
         return ""
     return f"{_in_zone(moment, time_zone):%-d %b %Y}"
 
 
 def local_time(moment: Any, time_zone: Any, has_time: bool = True) -> text.Html:
-    """HTML of a moment in a time zone, with UTC on hover."""
+    """Return HTML of a moment in a time zone, with UTC on hover."""
     if pd.isna(moment):
         return text.Html("")
     if not has_time:
@@ -210,7 +210,7 @@ def _in_zone(moment: Any, time_zone: Any) -> Any:
 
 
 def days_text(hours: Any) -> str:
-    """A duration in days, or in hours if it is short; empty if it is unknown."""
+    """Return a duration in days, or in hours if it is short; empty if it is unknown."""
     if pd.isna(hours):
         return ""
     hours = float(hours)

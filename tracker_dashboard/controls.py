@@ -17,7 +17,7 @@ Option = TypeVar("Option")
 
 
 def set_param(name: str, value: Any, drops: Sequence[str] = ()) -> None:
-    """Puts a value into the address, or removes an empty one, and removes those it outdates."""
+    """Put a value into the address, or remove an empty one, and remove those it outdates."""
     for other in drops:
         st.query_params.pop(other, None)
     if value in (None, "", []):
@@ -27,7 +27,7 @@ def set_param(name: str, value: Any, drops: Sequence[str] = ()) -> None:
 
 
 def _bind(name: str, value: Any, drops: Sequence[str]) -> dict[str, Any]:
-    """The `key` and `on_change` of a widget that shows a parameter of the address."""
+    """Return the `key` and `on_change` of a widget that shows a parameter of the address."""
     key = f"param_{name}"
     st.session_state[key] = value
     return {
@@ -37,7 +37,7 @@ def _bind(name: str, value: Any, drops: Sequence[str]) -> dict[str, Any]:
 
 
 def text_param(label: str, name: str, drops: Sequence[str] = ("page",), **options: Any) -> str:
-    """A text field."""
+    """Show a text field."""
     value = st.query_params.get(name, "")
     st.text_input(label, **_bind(name, value, drops), **options)
     return value
@@ -53,7 +53,7 @@ def choice_param(
     widget: Callable[..., Any] = st.selectbox,
     **more: Any,
 ) -> Option:
-    """A choice of one option; the address holds `str(option)`, and nothing for the default."""
+    """Show a choice of one option; the address holds `str(option)`, and nothing for the default."""
     by_text = {str(option): option for option in options}
     value = by_text.get(st.query_params.get(name, ""), default)
     bound = _bind(name, value, drops)
@@ -76,7 +76,7 @@ def choices_param(
     drops: Sequence[str] = ("page",),
     **more: Any,
 ) -> list[str]:
-    """A choice of several options."""
+    """Show a choice of several options."""
     given = [value for value in st.query_params.get_all(name) if value in options]
     value = given or list(default)
     bound = _bind(name, value, drops)
@@ -91,7 +91,7 @@ def choices_param(
 
 
 def date_param(label: str, name: str, default: date, earliest: date, latest: date) -> date:
-    """A choice of a day."""
+    """Show a choice of a day."""
     value = default
     with suppress(ValueError):
         value = date.fromisoformat(st.query_params.get(name, ""))
@@ -103,7 +103,7 @@ def date_param(label: str, name: str, default: date, earliest: date, latest: dat
 
 
 def page_param(pages: int) -> int:
-    """A choice of a page of a list, which starts with 1."""
+    """Show a choice of a page of a list, which starts with 1."""
     typed = st.query_params.get("page", "1")
     value = min(max(int(typed), 1), pages) if typed.isdecimal() and len(typed) < 9 else 1
     # a key of its own for each page, as the state must not override the default of `st.pagination`

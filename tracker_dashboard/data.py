@@ -68,7 +68,7 @@ class WorkingDirectory:
 
 
 def last_loaded(names: Iterable[str] = PIPELINES) -> WorkingDirectory:
-    """Returns the working directory of the pipeline that ran last on this machine.
+    """Return the working directory of the pipeline that ran last on this machine.
 
     Raises:
         NothingLoadedError: None of them has run.
@@ -97,7 +97,7 @@ class Dataset:
     """
 
     def __init__(self, name: str) -> None:
-        """Attaches to the pipeline's working directory.
+        """Attach to the pipeline's working directory.
 
         Raises:
             NothingLoadedError: There is none, or it belongs to a pipeline that never ran.
@@ -113,7 +113,7 @@ class Dataset:
         self.schema: dlt.Schema = self.pipeline.default_schema.clone()
 
     def _readable_destination(self) -> Any:
-        """The pipeline's destination; a DuckDB file is opened read-only."""
+        """Return the pipeline's destination; a DuckDB file is opened read-only."""
         config = self.pipeline.destination_client().config
         self.location = str(config.credentials)
         if not isinstance(config.credentials, DuckDbCredentials):
@@ -159,7 +159,7 @@ class Dataset:
         return self.pipeline.last_trace
 
     def load_id(self) -> str:
-        """The id of the last completed load.
+        """Return the id of the last completed load.
 
         Raises:
             NothingLoadedError: There was none.
@@ -176,7 +176,7 @@ class Dataset:
         return str(load_id)
 
     def rows(self, queries: Sequence[str | exp.Query]) -> list[DataFrame]:
-        """Runs queries over one connection.
+        """Run queries over one connection.
 
         Args:
             queries: In DuckDB's SQL, which dlt translates for the destination.
@@ -189,7 +189,7 @@ class Dataset:
             return [dataset(query, query_dialect="duckdb").df() for query in queries]
 
     def run_user_sql(self, statement: str) -> DataFrame:
-        """Runs a SELECT that a person typed, in the destination's SQL, for at most `MAX_ROWS` rows.
+        """Run a SELECT that a person typed, in the destination's SQL, for at most `MAX_ROWS` rows.
 
         Raises:
             DashboardError: It is something else, or the database refuses it.
@@ -201,7 +201,7 @@ class Dataset:
 
     @contextmanager
     def connect(self) -> Iterator[dlt.Dataset]:
-        """Opens a connection, read-only where the database supports that.
+        """Open a connection, read-only where the database supports that.
 
         Raises:
             MissingTableError: A table or a view is missing.
@@ -226,7 +226,7 @@ class Dataset:
 
 @contextmanager
 def _time_limit(dataset: dlt.Dataset) -> Iterator[None]:
-    """Stops a query of a person that takes too long, on DuckDB and Postgres.
+    """Stop a query of a person that takes too long, on DuckDB and Postgres.
 
     Raises:
         DashboardError: It was stopped.

@@ -14,7 +14,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def as_csv(table: DataFrame) -> bytes:
-    """A table as CSV in UTF-8; an apostrophe keeps texts from being taken for formulas."""
+    """Return a table as CSV in UTF-8; an apostrophe keeps texts from being taken for formulas."""
     texts = table.select_dtypes(include=["object", "string"]).columns
     safe = table.assign(**{str(name): table[name].map(_escape_formula) for name in texts})
     return str(safe.to_csv(index=False)).encode()
@@ -25,7 +25,7 @@ def _escape_formula(value: Any) -> Any:
 
 
 def as_xlsx(table: DataFrame, sheet: str) -> bytes:
-    """A table as an Excel workbook, in which no text becomes a formula."""
+    """Return a table as an Excel workbook, in which no text becomes a formula."""
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
@@ -51,14 +51,14 @@ def as_xlsx(table: DataFrame, sheet: str) -> bytes:
 
 
 def as_svg(spec: dict[str, Any]) -> bytes:
-    """A chart as SVG."""
+    """Return a chart as SVG."""
     import vl_convert
 
     return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]).encode()
 
 
 def as_png(spec: dict[str, Any]) -> bytes:
-    """A chart as PNG, at twice its size."""
+    """Return a chart as PNG, at twice its size."""
     import vl_convert
 
     return bytes(vl_convert.vegalite_to_png(spec, scale=2, allowed_base_urls=[]))

@@ -56,7 +56,7 @@ class Index:
     """The texts of the stories of one load. Finds words by their stems."""
 
     def __init__(self, path: Path) -> None:
-        """Opens an index file; queries on it can read nothing else.
+        """Open an index file; queries on it can read nothing else.
 
         Raises:
             IndexUnavailableError: The extension is missing.
@@ -81,7 +81,7 @@ class Index:
             self._connection.execute("SET lock_configuration = true")
 
     def scores(self, words: Sequence[str]) -> DataFrame:
-        """The stories with all words in some form: `id`, and their BM25 `score`."""
+        """Return the stories with all words in some form: `id`, and their BM25 `score`."""
         # rounded: the order in which scores are added up must not separate equal ones
         query = """
             SELECT id, round(score, 6) AS score FROM (
@@ -98,7 +98,7 @@ class Index:
             return cursor.execute(query, {"words": " ".join(tokens)}).df()
 
     def forms(self, words: Sequence[str], texts: Sequence[str]) -> list[str]:
-        """The words of some texts that are forms of the given words."""
+        """Return the words of some texts that are forms of the given words."""
         query = f"""
             SELECT DISTINCT form FROM (
                 SELECT unnest(regexp_extract_all(text, '[\\p{{L}}\\p{{M}}\\p{{N}}]+')) AS form
@@ -113,11 +113,11 @@ class Index:
             return [form for (form,) in cursor.execute(query, values).fetchall()]
 
     def knows(self, word: str) -> bool:
-        """Whether any story has a form of a word."""
+        """Return whether any story has a form of a word."""
         return bool(len(self.scores([word])))
 
     def similar_words(self, word: str, limit: int) -> list[str]:
-        """The words of names, descriptions and labels that are most like a word."""
+        """Return the words of names, descriptions and labels that are most like a word."""
         query = """
             SELECT word FROM vocabulary
             WHERE abs(length(word) - length($word)) <= 2
@@ -130,7 +130,7 @@ class Index:
         return [similar for (similar,) in found]
 
     def _tokens(self, words: Sequence[str]) -> list[str]:
-        """Words as the index stores them: without accents, split where there is no letter."""
+        """Return words as the index stores them: no accents, split where there is no letter."""
         query = "SELECT unnest(fts_main_documents.tokenize($words))"
         with self._connection.cursor() as cursor:
             found = cursor.execute(query, {"words": " ".join(words)}).fetchall()
@@ -147,7 +147,7 @@ class IndexManager:
         self._problems: dict[Path, str] = {}
 
     def get(self, dataset: Dataset, load_id: str) -> Index:
-        """The index of a load.
+        """Return the index of a load.
 
         Raises:
             IndexUnavailableError: It is not ready, or cannot be made.
@@ -168,7 +168,7 @@ class IndexManager:
         raise IndexUnavailableError("the full-text index is being made")
 
     def _open(self, path: Path) -> Index | None:
-        """An index that this or another dashboard has made, if it is usable."""
+        """Return an index that this or another dashboard has made, if it is usable."""
         if not path.is_file():
             return None
         with suppress(duckdb.Error):
@@ -189,7 +189,7 @@ class IndexManager:
 
 
 def build_index(dataset: Dataset, path: Path) -> None:
-    """Makes an index of the texts of all stories and removes the indexes of earlier loads.
+    """Make an index of the texts of all stories and remove the indexes of earlier loads.
 
     Args:
         dataset: Where the texts are.
@@ -228,7 +228,7 @@ def _copy_texts(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> None
 
 
 def _make_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
-    """The words to suggest for one that no story has."""
+    """Store the words to suggest for one that no story has."""
     connection.execute(
         r"""
         CREATE TABLE vocabulary AS
@@ -241,7 +241,7 @@ def _make_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _make_documents(connection: duckdb.DuckDBPyConnection) -> None:
-    """One document per story, in which each text is repeated according to its weight."""
+    """Store one document per story, in which each text is repeated according to its weight."""
     connection.execute("CREATE TABLE documents (story_id BIGINT, texts VARCHAR)")
     for partition in range(_PARTITIONS):
         connection.execute(
@@ -255,7 +255,7 @@ def _make_documents(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _load_extension(connection: duckdb.DuckDBPyConnection) -> None:
-    """Loads `fts` from the package that contains it, or as installed in DuckDB.
+    """Load `fts` from the package that contains it, or as installed in DuckDB.
 
     Nothing is downloaded, and DuckDB checks the signature of either.
     """

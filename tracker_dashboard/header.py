@@ -58,7 +58,7 @@ class Selection:
 
 
 def show_header(page: str) -> Selection:
-    """Shows the top of a page.
+    """Show the top of a page.
 
     Args:
         page: The page that is open.
@@ -77,7 +77,7 @@ def show_header(page: str) -> Selection:
 
 
 def _projects(page: str) -> DataFrame:
-    """Every project; ends the page if there are none, unless it can do without."""
+    """Return every project; end the page if there are none, unless it can do without."""
     try:
         (projects,) = rows(project_queries.projects())
     except MissingTableError:
@@ -117,7 +117,7 @@ def _choose_project(projects: DataFrame, page: str) -> int | None:
 
 
 def _search_field(page: str) -> None:
-    """On the Stories page it changes what is listed; elsewhere it opens that page."""
+    """Show the search field, which filters the Stories page and opens it from elsewhere."""
     typed = controls.text_param(
         "Search stories",
         "q",
@@ -134,7 +134,7 @@ def _given_project() -> str | None:
 
 
 def _menu(page: str) -> str:
-    """The menu; each link keeps the chosen project, and Stories its last search."""
+    """Return the menu; each link keeps the chosen project, and Stories its last search."""
     last = dict(st.session_state.get("last_search", {}))
     links = []
     for name, title in MENU:
@@ -148,7 +148,7 @@ def _menu(page: str) -> str:
 
 
 def data_note(selection: Selection) -> str:
-    """Where the data comes from and how far it reaches."""
+    """Return where the data comes from and how far it reaches."""
     source = dataset()
     last_event = selection.projects["last_event"].max()
     if selection.project is not None:

@@ -17,7 +17,7 @@ _ABANDONED_SECONDS = 3600.0
 
 
 def load_file(dataset: Dataset, folder: str, load_id: str, version: int) -> Path:
-    """The path of the file of a load.
+    """Return the path of the file of a load.
 
     Args:
         dataset: The dataset of the load.
@@ -31,7 +31,7 @@ def load_file(dataset: Dataset, folder: str, load_id: str, version: int) -> Path
 
 @contextmanager
 def new_load_file(path: Path) -> Iterator[Path]:
-    """Gives a path to write to; when it is complete, it replaces the files of earlier loads.
+    """Give a path to write to; when it is complete, it replaces the files of earlier loads.
 
     Raises:
         OSError: The file cannot be written.
@@ -45,7 +45,7 @@ def new_load_file(path: Path) -> Iterator[Path]:
 
 
 def _remove_others(path: Path) -> None:
-    """Removes the files of earlier loads, and unfinished ones."""
+    """Remove the files of earlier loads, and unfinished ones."""
     for other in path.parent.iterdir():
         # another dashboard may remove it at the same time, or have it open
         with suppress(OSError):

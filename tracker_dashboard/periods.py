@@ -42,11 +42,11 @@ class Period:
     end: date
 
     def contains(self, days: Series[Any]) -> Series[bool]:
-        """Which days are in the period."""
+        """Return which days are in the period."""
         return between(days, self.start, self.end)
 
     def previous_contains(self, days: Series[Any]) -> Series[bool]:
-        """Which days are in the period of the same length before it."""
+        """Return which days are in the period of the same length before it."""
         if self.start is None:
             return Series(False, index=days.index)
         before = self.start - timedelta(days=1)
@@ -54,14 +54,14 @@ class Period:
 
 
 def between(days: Series[Any], first: date | None, last: date) -> Series[bool]:
-    """Which days are in a range; without a first day, all up to the last one."""
+    """Return which days are in a range; without a first day, all up to the last one."""
     moments = pd.to_datetime(days)
     mask = moments <= pd.Timestamp(last)
     return mask & (moments >= pd.Timestamp(first)) if first else mask
 
 
 def choose_period(end: date) -> Period:
-    """Asks for a period that ends on a day, or for other days."""
+    """Ask for a period that ends on a day, or for other days."""
     chosen = controls.choice_param(
         "Period",
         "period",
@@ -89,13 +89,13 @@ def _choose_dates(end: date) -> Period:
 
 
 def last_day(as_of: DataFrame) -> date | None:
-    """The last known day of some projects, `None` if they have no stories."""
+    """Return the last known day of some projects, `None` if they have no stories."""
     days = as_of["as_of_date"].dropna()
     return pd.Timestamp(days.max()).date() if len(days) else None
 
 
 def weekly_sums(days: Series[Any], values: Series[Any], end: date) -> list[float]:
-    """Sums of values by week for the last weeks, the oldest first."""
+    """Sum values by week for the last weeks, the oldest first."""
     age = (pd.Timestamp(end) - pd.to_datetime(days)).dt.days // 7
     sums = values.astype(float).groupby(age).sum()
     return [float(sums.get(week, 0)) for week in range(SPARKLINE_WEEKS - 1, -1, -1)]

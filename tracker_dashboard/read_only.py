@@ -20,7 +20,7 @@ _READING_STATEMENTS = (exp.Summarize, exp.Describe, exp.Values, exp.Pivot)
 
 
 def parse_select(statement: str, dialect: str) -> exp.Query:
-    """Parses one SELECT that only reads.
+    """Parse one SELECT that only reads.
 
     On DuckDB, SUMMARIZE, DESCRIBE, VALUES and PIVOT are allowed too.
 
@@ -56,7 +56,7 @@ def parse_select(statement: str, dialect: str) -> exp.Query:
 
 
 def with_row_limit(query: exp.Query, rows: int) -> exp.Query:
-    """Limits a query to a number of rows."""
+    """Limit a query to a number of rows."""
     limit = query.args.get("limit")
     if limit is None:
         return query.limit(rows)

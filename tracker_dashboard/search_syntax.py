@@ -140,21 +140,21 @@ class Query:
     notes: tuple[str, ...] = ()
 
     def words(self) -> list[Word]:
-        """The words and phrases that a matching story has."""
+        """Return the words and phrases that a matching story has."""
         return [node for node in _positive_terms(self.root) if isinstance(node, Word)]
 
     def fields(self) -> list[Field]:
-        """The `field:value` terms that a matching story has."""
+        """Return the `field:value` terms that a matching story has."""
         return [node for node in _positive_terms(self.root) if isinstance(node, Field)]
 
 
 def parse(text: str) -> Query:
-    """Parses what a person typed into the search box."""
+    """Parse what a person typed into the search box."""
     return _Parser(_tokens(text)).query()
 
 
 def story_reference(text: str) -> int | None:
-    """Returns the story id if the text is only a reference to one.
+    """Return the story id if the text is only a reference to one.
 
     Understands `#123`, `123`, `[#123]`, `[finishes #123]` and addresses of Pivotal Tracker.
     """
@@ -166,7 +166,7 @@ def story_reference(text: str) -> int | None:
 
 
 def quote(value: str) -> str:
-    """Writes a value so that `field:value` finds it."""
+    """Quote a value so that `field:value` finds it."""
     cleaned = " ".join(value.replace('"', " ").replace("\0", " ").split())
     return cleaned if re.fullmatch(r"[^\s():-][^\s():]*", cleaned) else f'"{cleaned}"'
 
@@ -337,7 +337,7 @@ def _any_of(terms: list[Node]) -> Node:
 
 
 def _parse_range(value: str) -> tuple[date | None, date | None] | None:
-    """The first and the last day of `2024`, `2024-03..2024-05`, `>=2024-03-01` and the like."""
+    """Return the first and last day of `2024`, `2024-03..2024-05`, `>=2024-03-01` and the like."""
     if ".." in value:
         start, _, end = value.partition("..")
         first, last = _parse_days(start), _parse_days(end)
@@ -357,7 +357,7 @@ def _parse_range(value: str) -> tuple[date | None, date | None] | None:
 
 
 def _parse_days(value: str) -> tuple[date, date] | None:
-    """The first and the last day of a year, a month or a day."""
+    """Return the first and the last day of a year, a month or a day."""
     if value in ("today", "yesterday"):
         day = date.today() - timedelta(days=value == "yesterday")
         return day, day

@@ -30,7 +30,7 @@ _LOCK_TIMEOUT = 3.0
 
 
 def _pipeline_names() -> tuple[str, ...]:
-    """The pipeline named on the command line, or those that the command uses."""
+    """Return the pipeline named on the command line, or those that the command uses."""
     parser = argparse.ArgumentParser(prog="streamlit run pivotal_tracker_dashboard.py --")
     parser.add_argument("--pipeline", metavar="NAME")
     name = parser.parse_args(sys.argv[1:]).pipeline
@@ -43,7 +43,7 @@ def _dataset(directory: WorkingDirectory) -> Dataset:
 
 
 def dataset() -> Dataset:
-    """What the pipeline last loaded.
+    """Return what the pipeline last loaded.
 
     Raises:
         NothingLoadedError: Nothing was loaded yet.
@@ -78,12 +78,12 @@ def _snapshot(load: Load) -> Snapshot | None:
 
 @st.cache_resource(show_spinner=False)
 def _shown_loads() -> dict[str, Load]:
-    """The load that was shown last, by the name of the pipeline."""
+    """Return the load that was shown last, by the name of the pipeline."""
     return {}
 
 
 def current_load() -> Load:
-    """The last load, by which rows are cached. It is looked up every few seconds.
+    """Return the last load, which is looked up every few seconds.
 
     While another load is writing, it is the one that was shown before, if its rows were copied.
 
@@ -113,7 +113,7 @@ def _rows(load: Load, queries: Sequence[str]) -> list[DataFrame]:
 
 
 def rows(*queries: exp.Query) -> list[DataFrame]:
-    """The rows of queries, cached since the last load.
+    """Return the rows of queries, cached since the last load.
 
     Raises:
         MissingTableError: A table or a view is missing.
@@ -126,7 +126,7 @@ def rows(*queries: exp.Query) -> list[DataFrame]:
 def search_stories(
     typed: str, projects: tuple[int, ...] = (), sort: str = "relevance"
 ) -> SearchResult:
-    """The stories that match what was typed, in the full-text index if it is ready.
+    """Return the stories that match what was typed, in the full-text index if it is ready.
 
     Raises:
         DashboardError: The tables cannot be read.
@@ -155,7 +155,7 @@ def _prefetch(
 
 
 def prefetch(queries: Callable[[], Iterable[Sequence[exp.Query]]]) -> None:
-    """Reads in the background, once per load, what pages are going to ask for."""
+    """Read in the background, once per load, what pages are going to ask for."""
     _prefetch(current_load(), queries)
 
 
@@ -165,7 +165,7 @@ def _index_manager() -> IndexManager:
 
 
 def index() -> Index:
-    """The full-text index of what the pipeline last loaded.
+    """Return the full-text index of what the pipeline last loaded.
 
     Raises:
         IndexUnavailableError: There is none, or it is not ready.

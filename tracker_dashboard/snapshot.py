@@ -51,7 +51,7 @@ class Snapshot:
     """The copy of the database of one load."""
 
     def __init__(self, path: Path, schema: str) -> None:
-        """Opens the file of a copy.
+        """Open the file of a copy.
 
         Raises:
             duckdb.Error: It is not usable, for example because a later DuckDB wrote it.
@@ -62,7 +62,7 @@ class Snapshot:
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
 
     def rows(self, queries: Sequence[str]) -> list[DataFrame]:
-        """Runs queries.
+        """Run queries.
 
         Raises:
             MissingTableError: A table or a view is missing.
@@ -79,7 +79,7 @@ class Snapshot:
 
 
 def open_snapshot(dataset: Dataset, load_id: str, day: date) -> Snapshot | None:
-    """Opens the copy of a load, and makes it first if there is none.
+    """Open the copy of a load, and make it first if there is none.
 
     Args:
         dataset: The dataset of the load.
@@ -115,7 +115,7 @@ def _fingerprint_of_views(dataset: Dataset) -> str:
 
 
 def _make(dataset: Dataset, path: Path) -> None:
-    """Copies the database while nobody can write to it, and turns views into tables.
+    """Copy the database while nobody can write to it, and turn views into tables.
 
     Raises:
         DatabaseLockedError: A load is writing.
@@ -137,7 +137,7 @@ def _make(dataset: Dataset, path: Path) -> None:
 
 
 def _store(connection: duckdb.DuckDBPyConnection, view: str) -> None:
-    """Replaces a view by a table of its rows."""
+    """Replace a view by a table of its rows."""
     connection.execute(f"CREATE TABLE stored_view AS SELECT * FROM {view}")  # noqa: S608 - ours
     try:
         connection.execute(f"DROP VIEW {view}")

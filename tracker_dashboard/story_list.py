@@ -29,7 +29,7 @@ class Details:
 
 
 def details(story_ids: Sequence[int], project: int | None = None) -> Details:
-    """Reads the labels and owners of stories, or of all stories of a project."""
+    """Read the labels and owners of stories, or of all stories of a project."""
     ids = story_ids if project is None else None
     owners, labels = rows(
         story_queries.owner_names(ids, project), story_queries.label_names(ids, project)
@@ -44,14 +44,14 @@ def details(story_ids: Sequence[int], project: int | None = None) -> Details:
 
 
 def initials(name: str, given: Any = None) -> str:
-    """A person's initials as Tracker had them, or else made from the name."""
+    """Return a person's initials as Tracker had them, or else made from the name."""
     if isinstance(given, str) and given:
         return given
     return "".join(part[0] for part in name.split()[:3]).upper() or "?"
 
 
 def type_sign(story_type: Any) -> Html:
-    """HTML of the sign of a story's type."""
+    """Return HTML of the sign of a story's type."""
     name = story_type if isinstance(story_type, str) else "story"
     shown = text.plain(name)
     known = name if name in _TYPE_SIGNS else ""
@@ -62,14 +62,14 @@ def type_sign(story_type: Any) -> Html:
 
 
 def state_badge(state: Any) -> Html:
-    """HTML of a story's state, which is written out and coloured."""
+    """Return HTML of a story's state, which is written out and coloured."""
     if not isinstance(state, str):
         return Html("")
     return Html(f'<span class="state {text.plain(state)}">{text.plain(state)}</span>')
 
 
 def points(estimate: Any) -> str:
-    """An estimate in words, empty if there is none."""
+    """Return an estimate in words, empty if there is none."""
     return "" if pd.isna(estimate) else f"{estimate:g} {'point' if estimate == 1 else 'points'}"
 
 
@@ -81,7 +81,7 @@ def story_list(
     show_project: bool = False,
     show_state: bool = True,
 ) -> Html:
-    """HTML of a list of stories.
+    """Return HTML of a list of stories.
 
     Args:
         stories: `id`, `name`, `story_type`, `current_state`, `estimate`; `project_name` if shown.

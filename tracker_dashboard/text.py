@@ -25,7 +25,7 @@ _EXCERPT_CHARS = 80
 
 class _Renderer(RendererHTML):
     def link_open(self, tokens: Sequence[Any], position: int, options: Any, env: Any) -> str:
-        """A link that does not tell its target where it was clicked."""
+        """Return a link that does not tell its target where it was clicked."""
         tokens[position].attrSet("rel", "noopener noreferrer nofollow")
         tokens[position].attrSet("target", "_blank")
         return self.renderToken(tokens, position, options, env)
@@ -46,22 +46,22 @@ _MARKDOWN = _make_markdown()
 
 
 def markdown(text: str | None) -> str:
-    """HTML of a Markdown text. HTML in it is shown as typed, and an image becomes a link."""
+    """Return HTML of a Markdown text. HTML in it is shown as typed, and an image becomes a link."""
     return f'<div dir="auto">{_MARKDOWN.render(text or "")}</div>' if text else ""
 
 
 def plain(text: Any) -> str:
-    """HTML that shows a text as it is."""
+    """Return HTML that shows a text as it is."""
     return html.escape(str(text))
 
 
 def isolated(text: Any) -> str:
-    """HTML of a text whose direction does not affect the text around it."""
+    """Return HTML of a text whose direction does not affect the text around it."""
     return f"<bdi>{plain(text)}</bdi>"
 
 
 def table(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    """HTML of a table; cells that are `Html` are inserted as they are.
+    """Return HTML of a table; cells that are `Html` are inserted as they are.
 
     On a phone each row becomes a list, in which cells have the names of their columns.
     """
@@ -90,19 +90,19 @@ def _cell(column: str, value: Any) -> str:
 
 
 def number(value: float) -> str:
-    """A number with at most one decimal, and with separators for thousands."""
+    """Return a number with at most one decimal, and with separators for thousands."""
     return f"{value:,.1f}".removesuffix(".0")
 
 
 def label(text: Any) -> str:
-    """Escapes a text for Streamlit's labels, which are Markdown, and puts it on one line."""
+    """Escape a text for Streamlit's labels, which are Markdown, and put it on one line."""
     escaped = re.sub(r"([!-/;-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
     # Streamlit looks for emoji codes after it resolved escapes: an invisible mark breaks them
     return escaped.replace(":", ":\N{WORD JOINER}")
 
 
 def external_link(url: Any, shown: Any) -> str:
-    """HTML of a link to another site, or only of its text if the address is not safe."""
+    """Return HTML of a link to another site, or only of its text if the address is not safe."""
     if not isinstance(url, str) or not re.match(r"https?://", url, re.IGNORECASE):
         return isolated(shown)
     return (
@@ -112,12 +112,12 @@ def external_link(url: Any, shown: Any) -> str:
 
 
 def substring_pattern(words: Collection[str]) -> re.Pattern[str]:
-    """Matches any of the words, also as a part of another one."""
+    """Match any of the words, also as a part of another one."""
     return _any_of(map(re.escape, words))
 
 
 def word_pattern(words: Collection[str], substrings: Collection[str] = ()) -> re.Pattern[str]:
-    """Matches any of the words between characters that are no letters or digits, or a substring."""
+    """Match any of the words between characters that are no letters or digits, or a substring."""
     whole = (rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in words)
     return _any_of([*whole, *map(re.escape, substrings)])
 
@@ -128,7 +128,7 @@ def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
 
 
 def excerpt(text: str, pattern: re.Pattern[str]) -> str | None:
-    """HTML of the text around the first match, `None` if there is none."""
+    """Return HTML of the text around the first match, `None` if there is none."""
     match = pattern.search(text)
     if match is None:
         return None
@@ -142,7 +142,7 @@ def excerpt(text: str, pattern: re.Pattern[str]) -> str | None:
 
 
 def plural(count: int, noun: str) -> str:
-    """A count and its noun: `1 story`, `1,200 stories`."""
+    """Return a count and its noun: `1 story`, `1,200 stories`."""
     if count == 1:
         return f"1 {noun}"
     plural_noun = f"{noun[:-1]}ies" if re.search("[^aeiou]y$", noun) else f"{noun}s"

@@ -30,7 +30,7 @@ _MAX_STORIES = 100
 
 
 def render(selection: Selection) -> None:
-    """Shows the page."""
+    """Show the page."""
     project = int(selection.only.id)
     st.html(f"<h1>Board <span class='quiet'>{text.isolated(selection.only.name)}</span></h1>")
     shown, matching = _filters(project)
@@ -57,7 +57,7 @@ def render(selection: Selection) -> None:
 
 
 def queries_for(project: int) -> tuple[exp.Select, ...]:
-    """The queries of the page for one project."""
+    """Return the queries of the page for one project."""
     return board.iteration_list(project), board.open_stories(project)
 
 
@@ -85,7 +85,7 @@ def with_forecast(stories: DataFrame, forecast: DataFrame) -> DataFrame:
 
 
 def _filters(project: int) -> tuple[list[str], set[int] | None]:
-    """Asks for panels and filters; returns the panels and the ids of the matching stories."""
+    """Ask for panels and filters; return the panels and the ids of the matching stories."""
     labels, owners = query_views(
         project_queries.label_names(project), project_queries.owner_names(project)
     )
@@ -124,7 +124,7 @@ def _current_numbers(iterations: DataFrame) -> list[int]:
 
 
 def _done_numbers(iterations: DataFrame) -> list[int]:
-    """The iterations that the Done panel shows, the latest first."""
+    """Return the iterations that the Done panel shows, the latest first."""
     numbers = [
         int(number)
         for number in iterations[iterations["iteration_state"] == "done"]["iteration_number"]
@@ -169,7 +169,7 @@ class _Board:
         )
 
     def current(self) -> str:
-        """What is in progress, and what is accepted or planned in the current iteration."""
+        """Return what is in progress, and what is accepted or planned in the current iteration."""
         planned = self._stories["planned_iteration"]
         scheduled = self._stories["current_state"] != "unscheduled"
         open_now = self._stories[scheduled & self._is_current(planned)]
@@ -191,7 +191,7 @@ class _Board:
         return in_progress | (planned == self._current)
 
     def backlog(self) -> str:
-        """What is scheduled later, by the iteration in which it is expected."""
+        """Return what is scheduled later, by the iteration in which it is expected."""
         planned = self._stories["planned_iteration"]
         scheduled = self._stories["current_state"] != "unscheduled"
         later = self._stories[scheduled & ~self._is_current(planned)]
@@ -210,13 +210,13 @@ class _Board:
         return _panel("Backlog", len(later), "".join(parts) + more)
 
     def icebox(self) -> str:
-        """What is not scheduled."""
+        """Return what is not scheduled."""
         unscheduled = self._stories[self._stories["current_state"] == "unscheduled"]
         shown, more = self._first_stories("Icebox", unscheduled)
         return _panel("Icebox", len(unscheduled), self._list(shown, show_state=False) + more)
 
     def _first_stories(self, panel: str, stories: DataFrame) -> tuple[DataFrame, str]:
-        """The stories to show of a panel, and a link that shows all."""
+        """Return the stories to show of a panel, and a link that shows all."""
         if len(stories) <= _MAX_STORIES or panel in st.query_params.get_all("all"):
             return stories, ""
         params: dict[str, Any] = {name: st.query_params.get_all(name) for name in st.query_params}
@@ -225,7 +225,7 @@ class _Board:
         return stories.head(_MAX_STORIES), f'<p class="empty">{anchor}</p>'
 
     def done(self) -> str:
-        """What was accepted, by iteration, the latest first."""
+        """Return what was accepted, by iteration, the latest first."""
         parts = []
         for position, number in enumerate(self._done):
             group = self._accepted[self._accepted["iteration_number"] == number]
@@ -282,7 +282,7 @@ def _panel(title: str, count: int, content: str, noun: str = "story") -> str:
 
 
 def _epics(epics: DataFrame, project: int) -> str:
-    """Every epic with its progress, those with open stories first."""
+    """Return every epic with its progress, those with open stories first."""
     order = epics.assign(is_done=epics["stories"] == epics["stories_accepted"])
     items = _epic_items(order.sort_values(["is_done", "name"]).itertuples(), project)
     return _panel(

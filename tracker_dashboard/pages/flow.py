@@ -25,7 +25,7 @@ _PERCENTILES = (0.5, 0.85, 0.95)
 
 
 def render(selection: Selection) -> None:
-    """Shows the page."""
+    """Show the page."""
     scope = selection.scope
     as_of, daily, stories, states, ages, blockers = query_views(
         metrics.as_of(scope),
@@ -59,7 +59,7 @@ def render(selection: Selection) -> None:
 
 
 def sum_projects(daily: DataFrame) -> DataFrame:
-    """The stories and points of all projects; after its last day, a project stays as it was.
+    """Add up all projects; after its last day, a project stays as it was.
 
     Args:
         daily: `project_id`, `date`, `state`, `stories`, `points`, with all states of each day.
@@ -100,7 +100,7 @@ def _cumulative_flow(daily: DataFrame) -> None:
 
 
 def _downsample(daily: DataFrame) -> DataFrame:
-    """All days of a short span, one day in each week of a long one, always the last."""
+    """Return all days of a short span, one day in each week of a long one, always the last."""
     every = sorted(set(daily["date"]))
     if len(every) <= _MAX_DAYS:
         return daily
@@ -122,7 +122,7 @@ def _burn_up(daily: DataFrame, forecast: DataFrame) -> None:
 
 
 def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
-    """What was accepted, the scope, and how the backlog adds to it.
+    """Return what was accepted, the scope, and how the backlog adds to it.
 
     Args:
         daily: `date` (as text), `state`, `points`.
@@ -157,7 +157,7 @@ def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> 
 
 
 def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -> None:
-    """A dot per story, and the percentiles as lines."""
+    """Show a dot per story, and the percentiles as lines."""
     kind = "cycle" if has_transitions else "lead"
     measured = stories.assign(days=stories[f"{kind}_time_hours"].astype(float) / 24).dropna(
         subset=["days"]

@@ -21,7 +21,7 @@ from ..session import dataset, rows
 
 
 def render(_: Selection) -> None:
-    """Shows the page."""
+    """Show the page."""
     st.title("Inspect")
     parts = {
         "Tables": _tables,
@@ -80,7 +80,7 @@ def _tables(source: Dataset) -> None:
 
 
 def _view_names() -> list[str]:
-    """The metric views, without importing the source, which takes long."""
+    """Return the metric views, without importing the source, which takes long."""
     package = find_spec("pivotal_tracker")
     folders = package.submodule_search_locations if package else None
     files = [path for folder in folders or () for path in Path(folder, "views").glob("*.sql")]
@@ -168,7 +168,7 @@ def _schema_versions(source: Dataset) -> None:
 
 
 def schema_changes(versions: DataFrame) -> DataFrame:
-    """The tables and columns that were added or removed with each version of the schema.
+    """Return the tables and columns that were added or removed with each version of the schema.
 
     Args:
         versions: `version`, `schema_name`, `inserted_at`, `schema_json`, the latest first.

@@ -20,7 +20,7 @@ from ..story_list import story_list
 
 
 def render(selection: Selection) -> None:
-    """Shows the page."""
+    """Show the page."""
     project = int(selection.only.id)
     iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(Scope((project,))))
     if iterations.empty:
@@ -51,7 +51,7 @@ def render(selection: Selection) -> None:
 
 
 def _chosen(iterations: DataFrame) -> Any:
-    """The iteration of the address, or else the current or last one that is not only planned."""
+    """Return the iteration of the address, or else the last one that has begun."""
     typed = st.query_params.get("number", "")
     rows = list(iterations.itertuples())
     for row in rows:
@@ -136,7 +136,7 @@ def _figures(iteration: Any, stories: DataFrame, has_transitions: bool) -> None:
 
 
 def _compare(points: float, velocity: float) -> str:
-    """How accepted points compare with the velocity; a minus makes the arrow point down."""
+    """Return how accepted points compare with the velocity; a minus makes the arrow point down."""
     if points == velocity:
         return f"as velocity ({velocity:g})"
     return f"{points - velocity:+g} vs. velocity ({velocity:g})"
@@ -159,7 +159,7 @@ def _burn_up(iteration: Any, stories: DataFrame, zone: Any, project: int) -> Non
 
 
 def burn_up_days(start: Any, finish: Any, stories: DataFrame, zone: Any) -> DataFrame:
-    """The points accepted and in scope at the end of each day of an iteration.
+    """Return the points accepted and in scope at the end of each day of an iteration.
 
     Args:
         start: When the iteration starts.

@@ -22,7 +22,7 @@ _COUNTS = ("stories_accepted", "points_accepted", "comments", "reviews")
 
 
 def render(selection: Selection) -> None:
-    """Shows the page."""
+    """Show the page."""
     scope = selection.scope
     as_of, activity, reviews, open_work = query_views(
         metrics.as_of(scope),
@@ -48,7 +48,7 @@ def render(selection: Selection) -> None:
 
 
 def with_reviews(activity: DataFrame, reviews: DataFrame) -> DataFrame:
-    """Adds the number of reviews to what each person did in each week.
+    """Add the number of reviews to what each person did in each week.
 
     Args:
         activity: `person_id`, `person_name`, `week`, `stories_accepted`, `points_accepted`,

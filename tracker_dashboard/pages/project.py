@@ -32,7 +32,7 @@ _MAX_WEEKLY_BARS = 60
 
 
 def render(selection: Selection) -> None:
-    """Shows the page."""
+    """Show the page."""
     if selection.project is None:
         _all_projects(selection)
         return
@@ -63,7 +63,7 @@ def render(selection: Selection) -> None:
 
 
 def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
-    """The queries of the page for one project."""
+    """Return the queries of the page for one project."""
     return (
         metrics.as_of(scope),
         metrics.velocities(scope),
@@ -84,7 +84,7 @@ def _explain_period(period: Period, known: Any) -> None:
 
 
 def _with_days(iterations: DataFrame, time_zone: Any) -> DataFrame:
-    """The iterations with their days in the project's time zone, and their status in words."""
+    """Add the days in the project's time zone, and the status in words."""
     zone = time_zone if isinstance(time_zone, str) else "UTC"
     start = pd.to_datetime(iterations["start"], utc=True)
     finish = pd.to_datetime(iterations["finish"], utc=True)
@@ -219,31 +219,22 @@ def _release_figure(releases: DataFrame, known: Any) -> None:
     else:
         value = "on time"
         change, colour = (f"+{-int(late)} days in hand" if late else None), "normal"
-    accepted = (
-        f"{int(release.stories_accepted)} of {text.plural(int(release.stories), 'story')} accepted"
-        if not pd.isna(release.stories)
-        else ""
-    )
     st.metric("Next release", value, change, delta_color=colour, border=True)  # type: ignore[arg-type]
-    facts = [
-        release.name,
-        accepted,
-        f"target {local_day(release.deadline, known.time_zone)}"
-        if not pd.isna(release.deadline)
-        else "no target date",
-        f"expected {local_day(release.projected_completion, known.time_zone)}"
-        if not pd.isna(release.projected_completion)
-        else "",
-    ]
-    st.html(
-        '<p class="quiet">'
-        + " · ".join(
-            [link("story", text.isolated(facts[0]), id=int(release.release_id))]
-            + [text.plain(fact) for fact in facts[1:] if fact]
-        )
-        + "</p>"
-    )
+    st.html(f'<p class="quiet">{" · ".join(_release_facts(release, known.time_zone))}</p>')
     note(getattr(release, "days_late_reason", None) if pd.isna(late) else None)
+
+
+def _release_facts(release: Any, zone: Any) -> list[str]:
+    """Return HTML of the release's name, progress, and dates."""
+    facts = [link("story", text.isolated(release.name), id=int(release.release_id))]
+    if not pd.isna(release.stories):
+        count = text.plural(int(release.stories), "story")
+        facts.append(text.Html(f"{int(release.stories_accepted)} of {count} accepted"))
+    target, expected = (
+        local_day(day, zone) for day in (release.deadline, release.projected_completion)
+    )
+    facts.append(text.Html(f"target {target}" if target else "no target date"))
+    return [*facts, f"expected {expected}"] if expected else list(facts)
 
 
 # charts
@@ -403,7 +394,7 @@ def _all_projects(selection: Selection) -> None:
 
 
 def _last_weeks(weeks: DataFrame) -> list[float]:
-    """Accepted stories of the last weeks that are known, the oldest first."""
+    """Return accepted stories of the last weeks that are known, the oldest first."""
     if weeks.empty:
         return []
     by_week = Series(weeks["accepted"].to_numpy(), index=pd.to_datetime(weeks["week"]))

@@ -32,7 +32,7 @@ _SORT_NAMES = {
 
 
 def render(selection: Selection) -> None:
-    """Shows the page."""
+    """Show the page."""
     typed = st.query_params.get("q", "")
     _open_referenced_story(typed)
     query = parse(typed)
@@ -57,14 +57,14 @@ def render(selection: Selection) -> None:
 
 
 def _open_referenced_story(typed: str) -> None:
-    """Opens the story if the search is only its number or address."""
+    """Open the story if the search is only its number or address."""
     number = story_reference(typed)
     if number is not None and len(rows(story_queries.stories([number]))[0]):
         go_to(page_url("story", id=number))
 
 
 def _remember(typed: str, sort: str, result: SearchResult) -> None:
-    """Keeps the search for the menu, and its results for Previous and Next on the Story page."""
+    """Keep the search for the menu, and its results for Previous and Next on the Story page."""
     st.session_state["last_search"] = {
         name: st.query_params[name] for name in ("q", "sort", "page") if name in st.query_params
     }
@@ -158,7 +158,7 @@ def _list(result: SearchResult, query: Query, selection: Selection) -> None:
 
 
 def _excerpts(texts: DataFrame, result: SearchResult, query: Query) -> dict[int, str]:
-    """HTML that shows where a word was found in a text other than the name, by story."""
+    """Return HTML that shows where a word was found in a text other than the name, by story."""
     others = texts[~texts["place"].isin(["name", "label"])]
     pattern = result.highlight(list(others["text"]), query)
     excerpts: dict[int, str] = {}
@@ -174,7 +174,7 @@ def _excerpts(texts: DataFrame, result: SearchResult, query: Query) -> dict[int,
 
 
 def _table(result: SearchResult) -> DataFrame:
-    """Everything found, with labels and owners, in the order of the list."""
+    """Return everything found, with labels and owners, in the order of the list."""
     ids = result.story_ids
     try:
         (stories,) = rows(story_queries.export(ids))

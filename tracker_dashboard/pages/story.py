@@ -28,7 +28,7 @@ _LONG_TITLE = 200
 
 
 def render(selection: Selection) -> None:
-    """Shows the story that the address names: `?id=ID`."""
+    """Show the story that the address names: `?id=ID`."""
     typed = st.query_params.get("id") or st.query_params.get("story", "")
     found = rows(queries.story(int(typed)))[0] if _is_id(typed) else DataFrame()
     if found.empty:
@@ -52,7 +52,7 @@ def _known(value: Any) -> str:
 
 
 def _optional(query: exp.Query) -> DataFrame | None:
-    """The rows of a query on tables or views that may not have been loaded."""
+    """Return the rows of a query on tables or views that may not have been loaded."""
     try:
         return rows(query)[0]
     except MissingTableError:
@@ -74,7 +74,7 @@ class _StoryPage:
         self._has_times = story.date_precision != "day"
 
     def show(self) -> None:
-        """Shows all parts."""
+        """Show all parts."""
         name = _known(self._story.name) or f"#{self._id}"
         st.set_page_config(page_title=f"{' '.join(name.split())[:120]} · Pivotal Tracker")
         owners, labels, comments, tasks, blockers, reviews, code, attached = rows(
@@ -107,7 +107,7 @@ class _StoryPage:
         self._history()
 
     def _steps(self) -> None:
-        """Previous and next: of the last search if the story is in it, else of the project."""
+        """Show previous and next: of the last search if the story is in it, else of the project."""
         results = st.session_state.get("results", [])
         if self._id in results:
             place = results.index(self._id)
@@ -173,7 +173,7 @@ class _StoryPage:
         return _joined(self._search(f"{field}:{quote(name)}", name) for name in names if name)
 
     def _memberships(self) -> dict[str, Html]:
-        """The epics, the iteration, the release and the followers."""
+        """Return the epics, the iteration, the release and the followers."""
         epics, iteration, releases, followers = (
             _optional(make(self._id))
             for make in (queries.epics, queries.iteration, queries.releases, queries.followers)
@@ -319,7 +319,7 @@ class _StoryPage:
 
 
 def without_name(what: str, who: str) -> str:
-    """What happened, without the name of the person at its start."""
+    """Return what happened, without the name of the person at its start."""
     return what[len(who) :].lstrip() if who and what.startswith(f"{who} ") else what
 
 
@@ -332,7 +332,7 @@ def _section(title: str, content: str) -> None:
 
 
 def _attached_links(attached: DataFrame, files: DataFrame) -> str:
-    """Links to Google documents, and names of files that were not downloaded."""
+    """Link to Google documents, and names of files that were not downloaded."""
     items = []
     for row in attached.itertuples():
         if (files["id"] == row.id).any():
