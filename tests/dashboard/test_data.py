@@ -770,6 +770,18 @@ def test_forecast_continues_from_accepted_points() -> None:
     }
 
 
+def test_forecast_line_never_goes_back_in_time() -> None:
+    daily = DataFrame({"date": ["2024-01-09"], "state": ["accepted"], "points": [3.0]})
+    days = to_datetime(["2024-01-07", "2024-01-14"])
+    forecast = DataFrame(
+        {"points": [1.0, 2.0], "earliest_by": days, "expected_by": days, "latest_by": days}
+    )
+    lines = burn_up_lines(daily, forecast)
+    expected = lines[lines["line"] == "expected"]
+    assert list(expected["date"]) == ["2024-01-09", "2024-01-09", "2024-01-14"]
+    assert list(expected["points"]) == [3, 4, 6]
+
+
 def test_schema_changes_by_version() -> None:
     first = '{"tables": {"a": {"columns": {"x": {}}}, "b": {"columns": {}}}}'
     second = '{"tables": {"a": {"columns": {"x": {}, "y": {}}}, "c": {"columns": {"z": {}}}}}'

@@ -149,7 +149,9 @@ def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
 
 def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> DataFrame:
     known = forecast.dropna(subset=[f"{name}_by"])
-    known = known.assign(date=pd.to_datetime(known[f"{name}_by"]).dt.strftime("%Y-%m-%d"))
+    days = pd.to_datetime(known[f"{name}_by"]).dt.strftime("%Y-%m-%d")
+    # an iteration may have ended before the last day
+    known = known.assign(date=days.where(days > last, last))
     added = known.groupby("date")["points"].sum().cumsum() + points
     ahead = DataFrame({"date": added.index, "line": name, "points": added.to_numpy()})
     begin = DataFrame({"date": [last], "line": [name], "points": [points]})
@@ -207,7 +209,7 @@ def _ages(ages: DataFrame, project: int | None) -> None:
         "Age of work in progress",
         charts.ages(dots),
         dots,
-        f"{text.plural(len(dots), 'story')} in progress. Ages end at the last change in the data.",
+        f"{text.plural(len(dots), 'story')} in progress. Ages end at the last known day.",
         lambda picked: f"id:{int(picked['id'])}",
         project,
         "Nothing is in progress.",

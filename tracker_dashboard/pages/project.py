@@ -75,7 +75,7 @@ def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
 
 def _explain_period(period: Period, known: Any) -> None:
     first = f"{period.start:%-d %b %Y}" if period.start else "From the first story"
-    reason = "today" if known.as_of_source == "now" else "the last change in the data"
+    reason = "today" if known.as_of_source == "now" else "the last known day"
     is_last = period.end == pd.Timestamp(known.as_of_date).date()
     compared = " Before: the same time before that." if period.start else ""
     st.caption(
