@@ -51,7 +51,7 @@ _ITERATION: Spec = {
     "field": "iteration_number",
     "type": "ordinal",
     "title": "iteration",
-    "axis": {"labelOverlap": "greedy", "labelAngle": 0},
+    "axis": {"labelOverlap": "greedy", "labelAngle": 0, "labelBound": True},
 }
 
 
@@ -101,7 +101,8 @@ def _name(field: str, title: str | None = None, **more: Any) -> Spec:
 
 
 def _day(field: str, title: str | None = None, **more: Any) -> Spec:
-    axis = {"format": "%-d %b %Y", "labelOverlap": "greedy", "labelFlush": True}
+    # a label that does not fit into the picture is left out
+    axis = {"format": "%-d %b %Y", "labelOverlap": "greedy", "labelFlush": True, "labelBound": True}
     return {"field": field, "type": "temporal", "title": title, "axis": axis, **more}
 
 
@@ -343,7 +344,12 @@ def story_durations(stories: DataFrame, kind: str) -> Chart:
                 "type": "ordinal",
                 "timeUnit": "utcyearmonthdate",
                 "title": "accepted",
-                "axis": {"format": "%a %-d %b", "labelAngle": 0, "labelOverlap": "greedy"},
+                "axis": {
+                    "format": "%a %-d %b",
+                    "labelAngle": 0,
+                    "labelOverlap": "greedy",
+                    "labelBound": True,
+                },
             },
             **_days_and_types(stories, kind),
         },
@@ -354,7 +360,7 @@ def story_durations(stories: DataFrame, kind: str) -> Chart:
 def _days_and_types(stories: DataFrame, kind: str) -> Spec:
     """Return encodings of a dot per story: its days, and its type as colour and shape."""
     types = [name for name in STORY_TYPES if name in set(stories["story_type"])]
-    legend = _legend(4)
+    legend = _legend(2)
     colours, shapes = (
         {"domain": types, "range": [values[name] for name in types]}
         for values in (TYPE_COLOURS, _TYPE_SHAPES)
@@ -387,7 +393,7 @@ def cumulative_flow(days: DataFrame, unit: str) -> Chart:
         "encoding": {
             "x": _day("date"),
             "y": _number(unit),
-            "color": _colours("state", colours, present, 4),
+            "color": _colours("state", colours, present, 2),
             "order": {"field": "order", "type": "quantitative", "sort": "ascending"},
         },
     }
@@ -420,7 +426,7 @@ def burn_up(lines: DataFrame) -> Chart:
         "latest": (_SECOND, [4, 4]),
     }
     names = list(styles)
-    legend = _legend(5)
+    legend = _legend(2)
     spec = {
         "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
         "encoding": {

@@ -65,7 +65,7 @@ def show_header(page: str) -> Selection:
     """
     projects = _projects(page)
     with st.container(key="header"):
-        choice, search, manual = st.columns([4, 8, 1], vertical_alignment="bottom")
+        choice, search, manual = st.columns([5, 7, 1], vertical_alignment="bottom")
         with choice:
             project = _choose_project(projects, page)
         with search:
