@@ -109,6 +109,7 @@ docs: setup-dev    ## docs/tables.md and docs/options.md, from the code
 
 dist: setup-dev    ## dist/: the sdist and the wheel built from it, checked as PyPI would
 	rm -rf dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/twine check --strict dist/*
 

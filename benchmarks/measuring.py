@@ -123,6 +123,18 @@ def timed(name: str, arguments: Sequence[str], folder: Path, environment: dict[s
     return Timed(seconds, usage.ru_maxrss * _BYTES_OF_MAXRSS / 1e6, said)
 
 
+def seconds_to_import_dlt(times: int) -> list[float]:
+    """Time `import dlt` in fresh processes: what no run can do without."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        runs = [
+            timed("import dlt", ["-c", "import dlt"], folder, dlt_alone_in(folder))
+            for _ in range(times + 1)
+        ]
+    # the first one is for the disk's cache
+    return [run.seconds for run in runs[1:]]
+
+
 def _number(pattern: re.Pattern[str], said: str) -> int | None:
     found = pattern.search(said)
     return int(found[1].replace(",", "")) if found else None

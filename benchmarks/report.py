@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from statistics import median
 
-from .contenders import CONTENDERS, FLOOR, REST_API, THIS_PROJECT
+from .contenders import CONTENDERS, FLOOR, REST_API, THIS_PROJECT, UNCHANGED
 from .measuring import Measurement
 from .server import Size
 
@@ -28,12 +28,13 @@ def machine() -> str:
     )
 
 
-def speed(size: Size, runs_by_letter: Mapping[str, Runs]) -> str:
+def speed(size: Size, runs_by_letter: Mapping[str, Runs], imports: Sequence[float]) -> str:
     """All that was measured side by side, and this project's median divided by the others'.
 
     Args:
         size: What each of them loaded.
         runs_by_letter: At least one run of each, by its letter.
+        imports: How long `import dlt` took, in seconds.
     """
     medians = {
         letter: median(run.seconds for run in runs) for letter, runs in runs_by_letter.items()
@@ -60,6 +61,9 @@ def speed(size: Size, runs_by_letter: Mapping[str, Runs]) -> str:
             for other in (REST_API, FLOOR)
             if other.letter in medians
         ]
+    if UNCHANGED.letter in medians:
+        ratio = medians[UNCHANGED.letter] / median(imports)
+        lines.append(f"{UNCHANGED.letter}/import dlt = {ratio:.2f} ({median(imports):.2f} s)")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""The server that is measured against: a made-up workspace that is edited when told so.
+"""The server that is measured against: a sample workspace that is edited when told so.
 
 `python -m benchmarks.served PROJECTS STORIES ACTIVITY LATENCY` says where it serves; each share
 that comes in on a line of its own (`0.01`) renames so many of the stories, and is answered `done`.

@@ -57,7 +57,7 @@ class Server:
 
 @contextlib.contextmanager
 def serving(size: Size) -> Iterator[Server]:
-    """A server of a made-up workspace, which ends with the context.
+    """A server of a sample workspace, which ends with the context.
 
     Raises:
         RuntimeError: It did not start.

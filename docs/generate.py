@@ -5,44 +5,18 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pivotal_tracker
 from pivotal_tracker import tables
 from pivotal_tracker.cli.options import command_line
+from pivotal_tracker.descriptions import column_description, table_description
 from pivotal_tracker.load import dlt_defaults as defaults
+from pivotal_tracker.references import Reference, references
 from pivotal_tracker.tables import Table
 
 FOLDER = Path(__file__).parent
-
-PEOPLE_IN = (
-    "person_id",
-    "person__id",
-    "requested_by_id",
-    "owned_by_id",
-    "performed_by_id",
-    "performed_by__id",
-    "uploader_id",
-    "reviewer_id",
-    "deleted_by_id",
-)
-REFERENCES = {
-    "project_id": "projects",
-    "account_id": "accounts",
-    "label__id": "labels",
-    "review_type_id": "review_types",
-    **dict.fromkeys(PEOPLE_IN, "people"),
-}
-"""Which table's id a column holds."""
-
-VALUES = {
-    "owner_ids": "people",
-    "follower_ids": "people",
-    "story_ids": "stories",
-    "project_ids": "projects",
-}
-"""Which table's id a plain list holds, by the list's name."""
 
 TABLES = """# Tables
 
@@ -56,8 +30,12 @@ are `INT64`, `STRING`, `FLOAT64`, `BOOL`, `TIMESTAMP`, `DATE` and `JSON`.
 Tables with `__` in their names hold the lists inside a record: join them by the ids that they
 carry, such as `stories__comments.story_id = stories.id`. Beside the columns below dlt has its own:
 `_dlt_load_id` (of the run that wrote the row; `_dlt_loads` says when that was), `_dlt_id`, and in
-nested tables `_dlt_parent_id`, `_dlt_root_id` and `_dlt_list_idx` (the place in the list).
-`_deleted` is how dlt is told to delete; it is null in every row that you see.
+nested tables `_dlt_parent_id` and `_dlt_list_idx` (the place in the list). `_deleted` is how dlt is
+told to delete; it is null in every row that you see.
+
+The descriptions are also in dlt's schema, with the references between tables
+(`dlt pipeline pivotal_tracker schema --format mermaid`), and in DuckDB and Postgres as comments on
+tables and columns. Into BigQuery and Databricks dlt writes them when it creates a table.
 """
 
 OPTIONS = """# Options
@@ -102,46 +80,57 @@ def _roots() -> list[tuple[Table, str]]:
 def _diagram(roots: list[Table]) -> str:
     lines = ["## How they belong together", "", "```mermaid", "erDiagram"]
     for root in roots:
+        found = _references(root)
         for table in root.family():
             lines += [f"    {table.name} ||--o{{ {t.name} : has" for t in table.nested.values()]
             lines += [
                 f'    {other} ||--o{{ {table.name} : "{" ".join(columns)}"'
-                for other, columns in _references(table, is_nested=table is not root).items()
-                if other != table.name
+                for other, columns in _drawn(found.get(table.name, ()), root is table).items()
             ]
-        if not root.nested and not _references(root, is_nested=False):
+        if not root.nested and not _drawn(found.get(root.name, ()), is_root=True):
             lines.append(f"    {root.name}")
     return "\n".join([*lines, "```", ""])
 
 
-def _references(table: Table, *, is_nested: bool) -> dict[str, list[str]]:
-    """The columns that hold ids of other tables, by those tables."""
-    found: dict[str, list[str]] = {}
-    for column in table.columns:
-        other = REFERENCES.get(column)
-        if column == "value" and table.of_values:
-            other = VALUES[table.name.rpartition("__")[2]]
-        elif column == "id" and table.name.endswith("__labels"):
-            other = "labels"
-        # a nested table is drawn at its parent
-        if other and not (is_nested and column == "project_id"):
-            found.setdefault(other, []).append(column)
+def _references(root: Table) -> dict[str, list[Reference]]:
+    """The references of a table and of those nested in it, by table."""
+    found: dict[str, list[Reference]] = {}
+    for reference in references(root):
+        found.setdefault(reference.table, []).append(reference)
     return found
+
+
+def _drawn(found: Iterable[Reference], is_root: bool) -> dict[str, list[str]]:
+    """The columns to draw between a table and others, by those: nesting is drawn by itself."""
+    drawn: dict[str, list[str]] = {}
+    for reference in found:
+        other = reference.referenced_table
+        is_inherited = other == "projects" and not is_root and reference.columns != ("value",)
+        if not reference.is_parent and not is_inherited and other != reference.table:
+            drawn.setdefault(other, []).extend(reference.columns)
+    return drawn
 
 
 def _described(root: Table, note: str) -> Iterator[str]:
     yield f"## {root.name}\n"
-    if note:
-        yield note + "\n"
+    found = _references(root)
     for table in root.family():
         if table is not root:
             yield f"### {table.name}\n"
+        yield table_description(table.name) + "\n"
+        if note and table is root:
+            yield note + "\n"
         yield f"Key: {', '.join(f'`{column}`' for column in table.key)}\n"
-        others = _references(table, is_nested=False)
-        told = {column: f"`{other}.id`" for other, columns in others.items() for column in columns}
+        targets = {
+            reference.columns[0]: f" (`{reference.referenced_table}.{name}`)"
+            for reference in found.get(table.name, ())
+            for name in reference.referenced_columns
+            if len(reference.columns) == 1
+        }
         yield "| column | type | is |\n|---|---|---|"
         for column, kind in table.columns.items():
-            yield f"| `{column}` | {kind} | {told.get(column, '')} |"
+            text = column_description(table.name, column).removesuffix(".")
+            yield f"| `{column}` | {kind} | {text}{targets.get(column, '')} |"
         yield ""
 
 

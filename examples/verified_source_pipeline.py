@@ -7,13 +7,18 @@ import dlt
 from pivotal_tracker import pivotal_tracker_source
 from pivotal_tracker.load.dlt_defaults import set_defaults
 from pivotal_tracker.views import create_views
+from pivotal_tracker.views.comments import write_comments
 
 
 def load_everything() -> None:
-    """Loads every project the token sees; run again, what has changed since. Then the views."""
+    """Loads every project the token sees; run again, what has changed since. Then the views.
+
+    Descriptions of tables and columns become comments in DuckDB and Postgres.
+    """
     pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker")
     print(pipeline.run(pivotal_tracker_source()))
     print(create_views(pipeline))
+    write_comments(pipeline)
 
 
 def load_stories_of(*project_ids: int) -> None:

@@ -99,6 +99,10 @@ def key_of(values: Sequence[Any]) -> Key:
 
 def record_key(table: Table, record: Record) -> Key | None:
     """The key of a record; None where a part of it is missing or can be no key."""
+    if len(table.key) == 1:
+        (name,) = table.key
+        value = record.get(name)
+        return value if is_key(value, table.columns.get(name)) else None
     values = [record.get(name) for name in table.key]
     kinds = map(table.columns.get, table.key)
     return key_of(values) if all(map(is_key, values, kinds)) else None
@@ -110,21 +114,21 @@ def days_of(container: Record) -> list[Record]:
     return [dict(zip(header, day, strict=False)) for day in container.get("data") or ()]
 
 
-def count_rows(table: Table, record: Record, counted: Counter[str]) -> None:
-    """Add the rows that a record brings to its table and to its child tables, by their names."""
-    counted[table.name] += 1
+def count_rows(table: Table, records: Sequence[Record]) -> Counter[str]:
+    """Count the rows that records bring to their table and to its child tables, by their names."""
+    rows = Counter({table.name: len(records)})
     for name, child in table.nested.items():
-        values = record.get(name)
-        if not values or not isinstance(values, list):
+        lists = [v for record in records if (v := record.get(name)) and isinstance(v, list)]
+        values = [value for items in lists for value in items if value is not None]
+        if not values:
             continue
-        if not child.nested:
-            counted[child.name] += len(values) - values.count(None)
-            continue
-        for value in values:
-            if isinstance(value, dict):
-                count_rows(child, value, counted)
-            elif value is not None:
-                counted[child.name] += 1
+        if child.nested:
+            objects = [value for value in values if isinstance(value, dict)]
+            rows += count_rows(child, objects)
+            rows[child.name] += len(values) - len(objects)
+        else:
+            rows[child.name] += len(values)
+    return rows
 
 
 def tombstones(table: Table, keys: Iterable[Key]) -> Tombstones:

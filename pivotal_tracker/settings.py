@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 TRACKER_URL = "https://www.pivotaltracker.com/services/v5"
-"""The original service, which shut down on 2025-04-30: the default, so that it can say so."""
+"""The original service, which shut down on 2025-04-30."""
 
 LITETRACKER_URL = "https://app.litetracker.com/services/v5"
+
+URL_ALIASES = {"litetracker": LITETRACKER_URL}
+"""Names that `base_url` takes instead of an address."""
 
 SHUT_DOWN = (
     "Pivotal Tracker itself shut down on 2025-04-30. Set SOURCES__PIVOTAL_TRACKER__BASE_URL to a "
@@ -146,6 +149,9 @@ COMMENT_FILES = Endpoint(
 )
 STORY_IDS = Endpoint("projects/{id}/stories", ("id",), limit=500)
 
+RECENT_ACTIVITY = Endpoint("projects/{id}/activity", limit=100)
+"""The feed of a project without a version: of LiteTracker no larger limit is known to work."""
+
 WORKSPACES = Endpoint("my/workspaces")
 ACCOUNTS = Endpoint("accounts")
 ACCOUNT_MEMBERSHIPS = Endpoint("accounts/{id}/memberships")
@@ -164,6 +170,30 @@ MOST_CHANGES = 5_000
 
 OVERLAP = timedelta(minutes=10)
 """Stories updated so long before the last one that was seen are looked at again."""
+
+ACTIVITY_OVERLAP = timedelta(minutes=10)
+"""Activity is read from so long before the newest that was seen: some may have come late."""
+
+MAX_NEW_ACTIVITY = 5_000
+"""A project with more activity than this since the last run is read whole."""
+
+MAX_CURSOR_GUIDS = 200
+"""So many activities are remembered as seen, of those in the overlap."""
+
+MAX_PAGE_SIZE = 1_000
+"""Stories to request per page where projects have no version, as LiteTracker's users do."""
+
+MIN_PAGE_SIZE = 25
+"""Pages are not made smaller than this for a server that cannot give larger ones."""
+
+COMMENT_PART_SIZE = 500
+"""The command requests the comments of so many stories before it commits them."""
+
+SERVER_MEMORY = timedelta(days=7)
+"""What a server does not support is not requested again for so long."""
+
+LIST_CHECK_INTERVAL = timedelta(days=7)
+"""Lists of projects without versions are read again after so long, also without activity."""
 
 MOST_REDIRECTS = 5
 """So often is a download sent on to another address."""

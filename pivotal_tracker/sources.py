@@ -15,17 +15,16 @@ from .errors import TrackerError
 from .extract.accounts import account_memberships_of, accounts_of, workspaces_of
 from .extract.attachments import attachment_records
 from .extract.deletions import Accepted
-from .extract.incremental_lists import LISTS
-from .extract.list_reader import ProjectList, Reading
+from .extract.list_reader import Reading
 from .extract.projects import project_list, project_records
 from .extract.run import Run
 from .extract.shards import Shard
-from .load.destinations import only_adds
+from .extract.unversioned import list_of
 from .load.extraction import Extraction
 from .load.hints import root_hints
 from .load.to_tables import CallBeforeChildren, ToTables, current_load_id
 from .records import Record, Tombstones
-from .settings import PROJECT_ENDPOINTS, TRACKER_URL
+from .settings import PROJECT_ENDPOINTS
 from .tables import ARCHIVE_TABLES, SERVER_TABLES, Table
 
 RESOURCES = tuple(SERVER_TABLES)
@@ -41,12 +40,14 @@ DERIVED_RESOURCES = {
 @dlt.source(name="pivotal_tracker", section="pivotal_tracker")
 def pivotal_tracker_source(
     api_token: str = dlt.secrets.value,
-    base_url: str = TRACKER_URL,
+    base_url: str = dlt.config.value,
     project_ids: list[int] | None = None,
     requests_per_second: float | None = None,
     full_refresh: bool = False,
     shard: str = "",
     comments_one_by_one: bool = True,
+    comments_full_sync_days: float = 30,
+    max_commented_stories: int | None = None,
     accept_deletions: list[str] | None = None,
 ) -> Sequence[DltResource]:
     """All that a server of Tracker's API v5 knows of the projects that a token sees.
@@ -55,7 +56,7 @@ def pivotal_tracker_source(
 
     Args:
         api_token: The API token, from your profile page on that server.
-        base_url: The server, up to and including `/services/v5`.
+        base_url: The server, up to and including `/services/v5`; `litetracker` for LiteTracker's.
         project_ids: Load only these projects; all that the token sees if not given.
         requests_per_second: Ask no faster than this; as fast as the server answers if not given.
         full_refresh: Read everything again and write all of it, also what has not changed. Rows
@@ -66,7 +67,12 @@ def pivotal_tracker_source(
             come and go; what belongs to no project is loaded with the first. After each run,
             `gather_people` brings `people` up to date.
         comments_one_by_one: Where the server gives stories without their comments, as LiteTracker
-            does, ask for those of each: one request a story, in every run that reads it.
+            does, request those of each: one request a story, in every run that reads it.
+        comments_full_sync_days: Where comments are requested by story, within so many days those of
+            all stories, evenly over the runs, as activity may not tell of each; 0 for never.
+        max_commented_stories: Request the comments of at most so many stories in a run, and leave
+            the others to the next. The command sets it, and goes on until none is left, so that a
+            run that is killed loses little.
         accept_deletions: Lists, as `PROJECT/TABLE` such as `99/labels`, of which this run deletes
             the rows that the server does not give any more. A list that is suddenly empty, or has
             lost most of its rows, keeps them otherwise. For `workspaces`, `accounts` and
@@ -96,6 +102,8 @@ def pivotal_tracker_source(
                     part,
                     full_refresh=full_refresh,
                     comments_one_by_one=comments_one_by_one,
+                    max_commented_stories=max_commented_stories,
+                    recheck_days=comments_full_sync_days,
                     accepted=accepted,
                 )
             ]
@@ -154,8 +162,7 @@ def pivotal_tracker_source(
                 state=_state_of_projects(run(), full_refresh=full_refresh),
                 metrics=metrics,
             )
-            kind = LISTS.get(name, ProjectList)
-            yield from reading.items([kind(reading, project) for project in listed])
+            yield from reading.items([list_of(reading, project) for project in listed])
 
         return transformer(read, SERVER_TABLES[name])
 
@@ -190,7 +197,7 @@ def pivotal_tracker_source(
 def pivotal_tracker_attachments(
     directory: str,
     api_token: str = dlt.secrets.value,
-    base_url: str = TRACKER_URL,
+    base_url: str = dlt.config.value,
     project_ids: list[int] | None = None,
     requests_per_second: float | None = None,
     shard: str = "",
@@ -256,7 +263,7 @@ def pivotal_tracker_archive(
     """
     # a load from a server does without
     from .archive import open_archives
-    from .archive.extraction import ArchiveOptions, ArchiveRun, Emitted
+    from .archive.archive_run import ArchiveOptions, ArchiveRun, Emitted
 
     opened = open_archives(paths)
     wanted = _as_ids(project_ids)
@@ -267,7 +274,7 @@ def pivotal_tracker_archive(
     runs: list[ArchiveRun] = []
 
     @dlt.resource(name="archives", selected=False)
-    def archives() -> Iterator[Emitted]:
+    def archives() -> Iterator[Emitted | None]:
         runs[:] = [ArchiveRun(opened, options)]
         _refuse_to_change_files(runs[0], "load all archives together")
         yield from runs[0].emitted()
@@ -279,6 +286,7 @@ def pivotal_tracker_archive(
             dlt.current.resource_metrics().update(runs[0].metrics[table.name])
             if emitted[0] == table.name:
                 yield emitted[1]
+                runs[0].end_emission()
 
         resource = dlt.transformer(records, data_from=archives, name=table.name)
         return _with_tables(resource, table, lambda: runs[0])
@@ -297,7 +305,7 @@ def _as_ids(project_ids: list[int] | None) -> list[int] | None:
 
 
 def _refuse_to_change_files(run: Extraction, what_to_do: str) -> None:
-    if only_adds() and run.loaded.anything and not all(map(run.is_replaced, run.selected)):
+    if run.only_adds and run.loaded.anything and not all(map(run.is_replaced, run.selected)):
         raise TrackerError(
             "Rows in plain files cannot be changed, and an earlier run has written some: "
             f"{what_to_do} into another dataset, or into a database, which is brought up to date."

@@ -41,6 +41,7 @@ class Table:
         of_values: True for the rows of a plain list (`owner_ids`); the value is in column `value`.
         kind: What the API calls one record, where one that is gone is told of in `deleted_records`.
         partition: How BigQuery cuts it, if it does.
+        renamed_from: Its name in this module, if it has another one in the destination.
     """
 
     name: str
@@ -51,6 +52,12 @@ class Table:
     of_values: bool = False
     kind: str = ""
     partition: Partition | None = None
+    renamed_from: str = ""
+
+    @property
+    def declared_name(self) -> str:
+        """Its name in this module."""
+        return self.renamed_from or self.name
 
     @cached_property
     def json_columns(self) -> frozenset[str]:
@@ -70,7 +77,7 @@ class Table:
     def renamed(self, name: str) -> Table:
         """This table under another name, with child tables named after it as dlt does."""
         nested = {attr: child.renamed(f"{name}__{attr}") for attr, child in self.nested.items()}
-        return replace(self, name=name, nested=nested)
+        return replace(self, name=name, nested=nested, renamed_from=self.declared_name)
 
     def limited(self, depth: int) -> Table:
         """This table with child tables down to a depth; deeper lists are columns of JSON."""

@@ -22,7 +22,7 @@ from .support.command import (
     new_command,
     serving,
 )
-from .support.forking import Forking, keep_dlts_answers
+from .support.forking import Forking, cache_dlt_lookups
 
 LONGEST = (
     "bigquery",
@@ -52,7 +52,7 @@ def pytest_collection_finish() -> None:
     """Saves time that would go into what is imported by now: looked through, asked again."""
     gc.freeze()
     gc.set_threshold(200_000)
-    keep_dlts_answers()
+    cache_dlt_lookups()
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +70,7 @@ def command(forking: Forking, tmp_path: Path) -> Command:
 
 @pytest.fixture
 def small_workspace() -> Workspace:
-    """Three projects of a made-up workspace."""
+    """Three projects of a sample workspace."""
     return make_small_workspace()
 
 

@@ -107,6 +107,31 @@ def test_a_second_run_with_the_same_map_writes_only_what_changed(project: Projec
     assert changed == 1
 
 
+def test_lists_that_a_map_adds_are_replaced_with_their_record(project: Project) -> None:
+    """A first load appends; dlt's own nested tables must be mergeable after it."""
+    story_ids = list(next(iter(project.server.workspace.projects.values())).stories)
+
+    def load(number: int) -> None:
+        source = project.source().with_resources("stories")
+        source.stories.add_map(
+            lambda story: story | {"hints": [{"text": n} for n in range(number)]}
+        )
+        pipeline.run(source)
+
+    pipeline = project.pipeline()
+    load(3)
+    for story_id in story_ids:
+        project.server.workspace.edit_story(story_id, name="Edited, so that it is read again")
+    load(2)
+    rows = project.connection.execute(
+        "SELECT s.id, count(*) FROM tracker.stories s JOIN tracker.stories__hints h "
+        "ON h._dlt_parent_id = s._dlt_id GROUP BY s.id"
+    ).fetchall()
+    total = project.connection.execute("SELECT count(*) FROM tracker.stories__hints").fetchone()
+    assert {count for story_id, count in rows if story_id in story_ids} == {2}
+    assert total == (sum(count for _, count in rows),)
+
+
 def test_a_filter_loads_matching_records_with_their_child_rows(project: Project) -> None:
     pipeline = project.pipeline()
     source = project.source().with_resources("stories")

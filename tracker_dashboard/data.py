@@ -113,9 +113,10 @@ class Dataset:
         self.schema: dlt.Schema = self.pipeline.default_schema.clone()
 
     def _readable_destination(self) -> Any:
-        """Return the pipeline's destination; a DuckDB file is opened read-only."""
+        """Return the pipeline's destination; a DuckDB file is opened read-only, without other files."""
         config = self.pipeline.destination_client().config
-        self.location = str(config.credentials)
+        self.location = str(config)
+        self.is_isolated = isinstance(config.credentials, DuckDbCredentials)
         if not isinstance(config.credentials, DuckDbCredentials):
             return self.pipeline.destination
         self.location = str(Path(config.credentials.database).resolve())
@@ -195,7 +196,8 @@ class Dataset:
             DashboardError: It is something else, or the database refuses it.
         """
         with self.connect() as dataset:
-            query = parse_select(statement, dataset.destination_dialect)
+            dialect = dataset.destination_dialect
+            query = parse_select(statement, dialect, is_isolated=self.is_isolated)
             with _time_limit(dataset):
                 return dataset(with_row_limit(query, MAX_ROWS), _execute_raw_query=True).df()
 

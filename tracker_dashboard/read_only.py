@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import sqlglot
 from sqlglot import exp
 
@@ -19,18 +21,23 @@ _READING_STATEMENTS = (exp.Summarize, exp.Describe, exp.Values, exp.Pivot)
 """Statements of DuckDB that read like a SELECT, and can be the table of one."""
 
 
-def parse_select(statement: str, dialect: str) -> exp.Query:
+_NAME = re.compile(r"[^\W\d]\w*")
+"""The name of a table, and not of a file, which DuckDB reads like one."""
+
+
+def parse_select(statement: str, dialect: str, *, is_isolated: bool = False) -> exp.Query:
     """Parse one SELECT that only reads.
 
     On DuckDB, SUMMARIZE, DESCRIBE, VALUES and PIVOT are allowed too.
 
-    Functions that the parser does not know are allowed on DuckDB only, where the connection itself
-    cannot write or open files. Elsewhere they could do anything (`pg_read_file`, `lo_export`,
-    `setval`, `query_to_xml`, `EXTERNAL_QUERY`).
+    Functions that the parser does not know, and files in place of tables, are allowed only where
+    the connection itself can neither write nor open files. Elsewhere they could do anything
+    (`pg_read_file`, `lo_export`, `setval`, `query_to_xml`, `EXTERNAL_QUERY`, `read_text`).
 
     Args:
         statement: What a person typed.
         dialect: The destination's name in sqlglot.
+        is_isolated: Whether the connection can neither write nor open files.
 
     Raises:
         DashboardError: It is not one SELECT, or does more than read.
@@ -49,9 +56,12 @@ def parse_select(statement: str, dialect: str) -> exp.Query:
     for node in query.walk():
         if isinstance(node, _WRITING) and not isinstance(node, exp.Query):
             raise DashboardError("Only reading is allowed: this statement does more.")
-        if isinstance(node, _EXTERNAL) or (isinstance(node, exp.Anonymous) and dialect != "duckdb"):
+        if isinstance(node, _EXTERNAL) or (isinstance(node, exp.Anonymous) and not is_isolated):
             name = node.name or node.sql_name().lower()
             raise DashboardError(f"The function {name} is not allowed: it might do more than read.")
+        may_be_file = isinstance(node, exp.Table) and dialect == "duckdb" and not is_isolated
+        if may_be_file and node.name and not _NAME.fullmatch(node.name):
+            raise DashboardError(f"{node.name} is not the name of a table.")
     return query
 
 

@@ -16,9 +16,9 @@ from pivotal_tracker import tables
 from pivotal_tracker.archive import (
     Archive,
     ArchiveError,
-    Found,
+    ArchiveRecord,
+    LoadAccounting,
     Rank,
-    Tally,
     open_archives,
     rank_of,
 )
@@ -83,15 +83,15 @@ class ArchiveWorkspace:
         self._stack.close()
 
     def _read(self, archive: Archive, builder: WorkspaceBuilder) -> None:
-        tally = Tally()
+        accounting = LoadAccounting()
         try:
-            for found in archive.read(tally):
+            for found in archive.read(accounting):
                 builder.add(found)
         except ArchiveError as error:
             if not builder.records:
                 raise
             self.warnings.append(f"{archive.name}: {error}")
-        for (source, table, reason), rejected in tally.left_out.items():
+        for (source, table, reason), rejected in accounting.left_out.items():
             self.warnings.append(f"{source}: {rejected.rows:,} of {table} rejected: {reason}")
 
 
@@ -147,7 +147,7 @@ class WorkspaceBuilder:
         self._attachments = attachments
         self._ranks: dict[tuple[str, Key], Rank] = {}
 
-    def add(self, found: Found) -> None:
+    def add(self, found: ArchiveRecord) -> None:
         """Add a record if it is the best copy so far."""
         key: Key = tuple(found.record.get(name) for name in _KEYS.get(found.table, ("id",)))
         rank = rank_of(found.record, found.source)

@@ -33,6 +33,7 @@ from ..settings import (
     SHUT_DOWN,
     TOKEN_PLACEHOLDER,
     TRACKER_URL,
+    URL_ALIASES,
     Endpoint,
 )
 from .fields import OF_EVERY_RECORD, named_in, outermost, without
@@ -57,8 +58,7 @@ class MissingTokenError(TrackerError):
     def __init__(self, problem: str = "There is no API token.") -> None:
         super().__init__(
             f"{problem} Set SOURCES__PIVOTAL_TRACKER__API_TOKEN, or api_token in "
-            ".dlt/secrets.toml, to the one on your profile page; or see a sample workspace with "
-            "--sample."
+            ".dlt/secrets.toml, to the one on your profile page."
         )
 
 
@@ -83,7 +83,15 @@ class UnfoundError(RefusedError):
 
 
 class FailedRequestError(UnreadableError):
-    """The server gave no usable response to one request, though it is up."""
+    """The server gave no usable response to one request, though it is up.
+
+    Attributes:
+        status: The HTTP status of the last response; None if there was none, or it was no JSON.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class NotOfferedError(UnreadableError):
@@ -177,10 +185,11 @@ class TrackerClient:
         counts: `requests` made, `attempts` that took, `answers` that came, and characters
             `replaced` because no database can hold them.
         refused_fields: What the server refused to give when asked for it in `fields`.
+        refused_by_path: The same by the path of the endpoint.
         rejected: What was wrong with records that could not be parsed, by the path of their list.
 
     Args:
-        base_url: Up to and including `/services/v5`.
+        base_url: Up to and including `/services/v5`, or `litetracker`.
         api_token: Sent in the header `X-TrackerToken`, and only to the host of `base_url`.
         requests_per_second: At most so many; None for as many as the server answers.
 
@@ -202,7 +211,7 @@ class TrackerClient:
         # a dict, as dlt's traces are JSON, which has no sets
         self.refused_fields: dict[str, bool] = {}
         self.rejected: dict[str, list[str]] = {}
-        self._refused: defaultdict[str, set[str]] = defaultdict(set)
+        self.refused_by_path: defaultdict[str, set[str]] = defaultdict(set)
         self._refused_params: set[str] = set()
         self._interval = 1 / requests_per_second if requests_per_second else 0.0
         self._next_request = 0.0
@@ -311,7 +320,7 @@ class TrackerClient:
         """
         path = endpoint.path.format(**path_values)
         while True:
-            fields = without(endpoint.fields, self._refused[endpoint.path])
+            fields = without(endpoint.fields, self.refused_by_path[endpoint.path])
             extras = {k: v for k, v in endpoint.params.items() if k not in self._refused_params}
             params: dict[str, Any] = {**extras, **(asked or {})}
             if fields:
@@ -325,13 +334,14 @@ class TrackerClient:
             except InvalidRequestError as error:
                 named = named_in(str(error), fields)
                 if named:
-                    self._refuse(endpoint, named)
+                    self.refuse_fields(endpoint.path, named)
                 elif asked:
                     raise
                 elif extras:
                     self._refused_params.update(extras)
                 elif fields:
-                    self._refuse(endpoint, (outermost(fields) or OF_EVERY_RECORD) | {":default"})
+                    names = (outermost(fields) or OF_EVERY_RECORD) | {":default"}
+                    self.refuse_fields(endpoint.path, names)
                 else:
                     raise
             else:
@@ -356,9 +366,9 @@ class TrackerClient:
         page = self.page(endpoint, offset, asked, **path_values)
         return self.page(endpoint, offset, asked, **path_values) if page.is_empty else page
 
-    def _refuse(self, endpoint: Endpoint, names: Set[str]) -> None:
-        """Notes what an endpoint does not give; another may still have it."""
-        self._refused[endpoint.path] = self._refused[endpoint.path] | names
+    def refuse_fields(self, path: str, names: Set[str]) -> None:
+        """Request some fields of an endpoint no more; another may still have them."""
+        self.refused_by_path[path] = self.refused_by_path[path] | names
         self.refused_fields |= dict.fromkeys(names - OF_EVERY_RECORD, True)
 
     @contextlib.contextmanager
@@ -568,7 +578,7 @@ class TrackerClient:
             raise InvalidRequestError(what)
         if 400 <= status < 500 and status not in (requests.codes.too_many, requests.codes.timeout):
             raise PerhapsNotOfferedError(what)
-        raise FailedRequestError(f"{what.rstrip('.')}.")
+        raise FailedRequestError(f"{what.rstrip('.')}.", status)
 
 
 def _described(error: BaseException) -> str:
@@ -692,6 +702,7 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def _checked_url(base_url: str) -> str:
+    base_url = URL_ALIASES.get(base_url.strip().lower(), base_url)
     try:
         url = urlsplit(base_url.strip())
         is_address = url.scheme in ("http", "https") and url.hostname and url.port != 0

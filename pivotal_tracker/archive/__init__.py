@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .copies import Copies, Rank, known_values, rank_of
+from .accounting import LoadAccounting, Rejection, RowTotals
+from .duplicates import DuplicateIndex, Rank, count_values, rank_of
+from .file_listing import open_files
 from .files import ArchiveError, Files
-from .format import FILES, Archive, Format, Found
-from .formats.api_responses.api_answers import ApiAnswers
+from .format import FILES, Archive, ArchiveRecord, Format
+from .formats.api_responses.saved_responses import ApiResponses
 from .formats.databases.database_dumps import PIVOTAL_TRACKER_DUMP, STORYEXPORTER
 from .formats.pivotaltrackerdump import PivotalTrackerDump
 from .formats.project_export.csv_export import ProjectExport
 from .formats.pt_backup import PtBackup
 from .formats.pt_backup_tree import PtBackupTree
 from .limits import MAX_ARCHIVES_IN_EACH_OTHER
-from .opening import open_files
-from .tally import LeftOut, Tally, Totals
-from .unknown import refusal, why_unknown
+from .unrecognized import refusal, why_unknown
 from .zips import is_zip, open_zip
 
 __all__ = [
@@ -26,15 +26,15 @@ __all__ = [
     "FORMATS",
     "Archive",
     "ArchiveError",
-    "Copies",
+    "ArchiveRecord",
+    "DuplicateIndex",
     "Format",
-    "Found",
-    "LeftOut",
-    "Opened",
+    "LoadAccounting",
+    "OpenedArchives",
     "Rank",
-    "Tally",
-    "Totals",
-    "known_values",
+    "Rejection",
+    "RowTotals",
+    "count_values",
     "open_archive",
     "open_archives",
     "rank_of",
@@ -47,7 +47,7 @@ FORMATS: tuple[Format, ...] = (
     ProjectExport(),
     STORYEXPORTER,
     PIVOTAL_TRACKER_DUMP,
-    ApiAnswers(PtBackup().lies_in),
+    ApiResponses(PtBackup().is_contained_in),
 )
 """Every format that is read, in the order in which they are tried."""
 
@@ -57,7 +57,7 @@ class UnknownArchiveError(ArchiveError):
 
 
 @dataclass
-class Opened:
+class OpenedArchives:
     """What was given, as far as it is known.
 
     Attributes:
@@ -70,14 +70,14 @@ class Opened:
     unread: dict[str, str] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
-    def add(self, name: str, inside: Opened) -> None:
+    def add(self, name: str, inside: OpenedArchives) -> None:
         """Adds what lies in a folder, a ZIP or a file of a name."""
         self.archives += inside.archives
         self.unread |= {f"{name}/{one}".rstrip("/"): why for one, why in inside.unread.items()}
         self.ignored += [f"{name}/{one}".rstrip("/") for one in inside.ignored]
 
 
-def open_archives(paths: Iterable[str | Path]) -> Opened:
+def open_archives(paths: Iterable[str | Path]) -> OpenedArchives:
     """Recognises files and folders; each may be one archive, or hold several.
 
     Args:
@@ -87,7 +87,7 @@ def open_archives(paths: Iterable[str | Path]) -> Opened:
     Raises:
         ArchiveError: There is nothing at one of the paths, or nothing known at any of them.
     """
-    opened = Opened()
+    opened = OpenedArchives()
     for path in dict.fromkeys(Path(one).resolve() for one in paths):
         try:
             files = open_files(path)
@@ -98,14 +98,14 @@ def open_archives(paths: Iterable[str | Path]) -> Opened:
         else:
             inside = _archives_in(files, "" if path.is_dir() else f"{path.name}/")
             if not inside.archives and not inside.unread:
-                inside = Opened(unread={"": refusal(files)})
+                inside = OpenedArchives(unread={"": refusal(files)})
             opened.add(path.name, inside)
     if not opened.archives:
         raise ArchiveError(next(iter(opened.unread.values()), "No archive was given."))
     return opened
 
 
-def _archives_in(files: Files, prefix: str, level: int = 0) -> Opened:
+def _archives_in(files: Files, prefix: str, level: int = 0) -> OpenedArchives:
     """Recognises files as a whole, and one by one those that no archive claims.
 
     Args:
@@ -113,7 +113,7 @@ def _archives_in(files: Files, prefix: str, level: int = 0) -> Opened:
         prefix: What the archives in there are called by, before their own name.
         level: How many ZIPs it lies in.
     """
-    opened = Opened()
+    opened = OpenedArchives()
     rest = files
     while rest and (form := _format_of(rest)):
         claimed = form.claims(rest)
@@ -132,7 +132,7 @@ def _archives_in(files: Files, prefix: str, level: int = 0) -> Opened:
     return opened
 
 
-def _archives_in_entry(name: str, entry: Files, level: int) -> Opened:
+def _archives_in_entry(name: str, entry: Files, level: int) -> OpenedArchives:
     """The same of a folder, a ZIP, or a file by itself."""
     if list(entry) != [name]:
         return _archives_in(entry, f"{entry.label}/", level)
@@ -140,19 +140,19 @@ def _archives_in_entry(name: str, entry: Files, level: int) -> Opened:
         packed = open_zip(entry[name], entry.label) if is_zip(entry[name]) else None
         if packed is None:
             form = _format_of(entry)
-            return Opened([Archive(entry, form)]) if form else Opened(ignored=[""])
+            return OpenedArchives([Archive(entry, form)]) if form else OpenedArchives(ignored=[""])
         if level == MAX_ARCHIVES_IN_EACH_OTHER:
-            return Opened(unread={"": "it lies in too many ZIPs: unpack them"})
+            return OpenedArchives(unread={"": "it lies in too many ZIPs: unpack them"})
         inside = _archives_in(packed, f"{entry.label}/", level + 1)
-        return inside if inside.archives or inside.unread else Opened(ignored=[""])
+        return inside if inside.archives or inside.unread else OpenedArchives(ignored=[""])
     except ArchiveError as error:
-        return Opened(unread={"": str(error)})
+        return OpenedArchives(unread={"": str(error)})
 
 
 def _format_of(files: Files) -> Format | None:
     """The format of files as a whole; of several files some of which are damaged, perhaps none."""
     try:
-        return next((form for form in FORMATS if form.recognises(files)), None)
+        return next((form for form in FORMATS if form.recognizes(files)), None)
     except ArchiveError:
         if len(files) == 1:
             raise
@@ -166,7 +166,7 @@ def open_archive(path: Path) -> Archive:
         path: A file or a folder.
 
     Raises:
-        UnknownArchiveError: No format recognises what is there.
+        UnknownArchiveError: No format recognizes what is there.
         ArchiveError: There is nothing there, or it cannot be read.
     """
     files = open_files(path)

@@ -19,7 +19,7 @@ _PIECE = 1 << 20
 _BROKEN = (ArchiveError, EOFError, zipfile.BadZipFile, zlib.error, sqlite3.Error, ValueError)
 
 
-def described_content(
+def with_file_metadata(
     record: Record, content: Callable[[], BinaryIO] | None, folder: Path | None
 ) -> Record:
     """A record of `attachment_files` with what its bytes tell: `size`, `sha256` and `path`.
@@ -37,7 +37,7 @@ def described_content(
         return {**record, "problem": "the archive does not have its bytes"}
     try:
         with content() as file:
-            told = _written(record, file, folder) if folder else _looked_at(file)
+            told = _written(record, file, folder) if folder else _hash_stream(file)
     except _BROKEN as error:
         return {**record, "problem": " ".join(str(error).split()) or type(error).__name__}
     size = record.get("size")
@@ -46,7 +46,7 @@ def described_content(
     return {**record, **told}
 
 
-def _looked_at(file: BinaryIO) -> Record:
+def _hash_stream(file: BinaryIO) -> Record:
     digest, size = hashlib.sha256(), 0
     for piece in _pieces(file):
         digest.update(piece)
@@ -64,7 +64,7 @@ def _written(record: Record, file: BinaryIO, folder: Path) -> Record:
     path = file_path(folder, record)
     if path.is_file():
         there = described(path)
-        if there["sha256"] == _looked_at(file)["sha256"]:
+        if there["sha256"] == _hash_stream(file)["sha256"]:
             return there
         file.seek(0)
     save(_pieces(file), path, None)

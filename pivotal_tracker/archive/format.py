@@ -6,17 +6,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
+from .accounting import LoadAccounting
 from .files import Files
-from .tally import Tally
 
 Record = dict[str, Any]
 
 FILES = "files"
-"""Stands for the table in a tally, where whole files are left out."""
+"""Stands for the table in an accounting, where whole files are left out."""
 
 
 @dataclass
-class Found:
+class ArchiveRecord:
     """One record that an archive holds.
 
     Attributes:
@@ -27,8 +27,8 @@ class Found:
         content: For `attachment_files`: opens the bytes of the file, while the archive is read.
         elsewhere: How many of the record's nested rows came from another file than `source`, by
             that file and their table: comments that lie beside the stories, say.
-        is_rejected: Set by the reader of the archive where the record is not loaded, before it
-            takes the next one: what the record says of others does not count then.
+        is_rejected: Whether the record is not loaded, final after `Tally.decide`: what it says of
+            others does not count then.
         is_withdrawn: Whether only rejected records tell of this one, so that it is not loaded.
     """
 
@@ -41,7 +41,7 @@ class Found:
     is_withdrawn: bool = False
 
     def by_source(self, rows: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
-        """Shares the record's rows out to the files they came from, for the tally.
+        """Shares the record's rows out to the files they came from, for the accounting.
 
         Args:
             rows: How many rows the record brings to each table.
@@ -61,15 +61,17 @@ class Format(Protocol):
 
     Attributes:
         name: As the load report calls it.
-        looks_like: What is looked for, for the error that says nothing was found.
-        may_repeat: Whether one record may come several times in one archive.
+        signature: What is looked for, for the error that says nothing was found.
+        may_contain_duplicates: Whether one record may come several times in one archive.
+        gives_people: Whether it gives a record of everyone whom its records name.
     """
 
     name: str
-    looks_like: str
-    may_repeat: bool
+    signature: str
+    may_contain_duplicates: bool
+    gives_people: bool
 
-    def recognises(self, files: Files) -> bool:
+    def recognizes(self, files: Files) -> bool:
         """Whether files are of this format, told by as little of them as will do."""
         ...
 
@@ -77,13 +79,13 @@ class Format(Protocol):
         """The names of the files that are read, of those that were recognised."""
         ...
 
-    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+    def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """Gives all records, file by file, in memory that does not grow with the archive.
 
         Args:
             files: The archive.
-            tally: Counts what is read, by file and table (nested tables too), as the file holds
-                it, and takes what is left out with the reason.
+            accounting: Counts what is read, by file and table (nested tables too), as the file
+                holds it, and takes what is left out with the reason.
 
         Raises:
             ArchiveError: It cannot be read on.
@@ -103,9 +105,9 @@ class Archive:
         """Its own name, without the folders that it lies in."""
         return self.files.label
 
-    def read(self, tally: Tally) -> Iterator[Found]:
-        """All records: see `Format.read`; files that are not read are told to the tally."""
+    def read(self, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
+        """All records: see `Format.read`; files that are not read are told to the accounting."""
         for name, reason in (self.files.refused | self.files.unclaimed).items():
-            tally.read(self.files.label, FILES)
-            tally.leave_out(self.files.label, FILES, reason, name)
-        return self.form.read(self.files, tally)
+            accounting.read(self.files.label, FILES)
+            accounting.leave_out(self.files.label, FILES, reason, name)
+        return self.form.read(self.files, accounting)

@@ -17,7 +17,7 @@ def stable_key(*parts: object) -> int:
     return -1 - (int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1)
 
 
-class Siblings:
+class SiblingKeys:
     """Gives keys to the children of one parent, equal ones included."""
 
     def __init__(self) -> None:

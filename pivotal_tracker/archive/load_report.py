@@ -6,26 +6,26 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from ..records import Record
+from .accounting import LoadAccounting, Rejection, RowTotals
 from .files import ArchiveError
 from .format import Archive
-from .tally import LeftOut, Tally, Totals
 
 
 def report_records(
-    tallies: Iterable[tuple[Archive, Tally]], not_loaded: Collection[str]
+    accountings: Iterable[tuple[Archive, LoadAccounting]], not_loaded: Collection[str]
 ) -> list[Record]:
     """The records of `load_report`, one for each file and table.
 
     Args:
-        tallies: What was counted of each archive.
+        accountings: What was counted of each archive.
         not_loaded: The tables that were not asked for, of which nothing is told.
 
     Raises:
         ArchiveError: Rows were read of which nothing is known: a mistake of the program.
     """
     records: dict[tuple[str, str], dict[str, Any]] = {}
-    for archive, tally in tallies:
-        for (source, kind), totals in tally.totals().items():
+    for archive, accounting in accountings:
+        for (source, kind), totals in accounting.totals().items():
             if kind not in not_loaded:
                 if totals.missing:
                     raise ArchiveError(_mistake(source, kind, totals))
@@ -33,14 +33,17 @@ def report_records(
                 record["rows_read"] += totals.read
                 record["rows_loaded"] += totals.loaded
                 record["rows_left_out"] += totals.left_out
-        for column, losses in (("rows", tally.left_out), ("lost_values", tally.lost_values)):
+        for column, losses in (
+            ("rows", accounting.left_out),
+            ("lost_values", accounting.lost_values),
+        ):
             for (source, kind, reason), noted in losses.items():
                 if kind not in not_loaded and noted.rows:
                     _note(_record(records, source, kind, archive), reason, column, noted)
-        for (source, kind), assumption in tally.assumptions.items():
+        for (source, kind), assumption in accounting.assumptions.items():
             if kind not in not_loaded:
                 record = _record(records, source, kind, archive)
-                _note(record, f"assumed: {assumption}", "rows", LeftOut())
+                _note(record, f"assumed: {assumption}", "rows", Rejection())
     return [
         {**record, "left_out": list(record["left_out"].values())} for record in records.values()
     ]
@@ -54,13 +57,13 @@ def _record(
     return records.setdefault((source, kind), {**empty, **dict.fromkeys(rows, 0)})
 
 
-def _note(record: dict[str, Any], reason: str, column: str, noted: LeftOut) -> None:
+def _note(record: dict[str, Any], reason: str, column: str, noted: Rejection) -> None:
     """Adds rows, or values of rows that were loaded without them, to those lost for a reason."""
     empty = {"reason": reason, "where": noted.where, "rows": 0, "lost_values": 0}
     record["left_out"].setdefault(reason, empty)[column] += noted.rows
 
 
-def _mistake(source: str, kind: str, totals: Totals) -> str:
+def _mistake(source: str, kind: str, totals: RowTotals) -> str:
     return (
         f"{source}: of {kind} {totals.read:,} rows were read, but {totals.loaded:,} loaded and "
         f"{totals.left_out:,} left out. This is a mistake of the program: nothing was loaded. "

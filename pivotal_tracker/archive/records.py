@@ -46,50 +46,39 @@ class Nested:
     lists: Mapping[str, Nested] = field(default_factory=dict)
 
 
-def _ids(parent: str, attribute: str) -> Nested:
-    return Nested(f"{parent}__{attribute}", of_values=True)
+_TABLES = (
+    *(PROJECTS, STORIES, EPICS, LABELS, PROJECT_MEMBERSHIPS, RELEASES, ITERATIONS, ACTIVITY),
+    *(HISTORY_DAYS, REVIEW_TYPES, WORKSPACES, ACCOUNTS, ACCOUNT_MEMBERSHIPS, PEOPLE),
+)
 
 
-def _comments(parent: str) -> Nested:
-    table = f"{parent}__comments"
-    attachments = ("file_attachments", "google_attachments")
-    return Nested(table, lists={name: Nested(f"{table}__{name}") for name in attachments})
+def _nested_lists(table: Table, inherited: frozenset[str] = frozenset()) -> dict[str, Nested]:
+    """Derive the lists in a table's records.
+
+    Args:
+        table: The table.
+        inherited: The columns that its rows have from their parents.
+    """
+    inherited |= set(table.hands_down.values())
+    lists = {}
+    for attribute, child in table.nested.items():
+        key = tuple(name for name in child.key if name not in inherited)
+        if key == ("_dlt_list_idx",):
+            key = ()
+        inner = _nested_lists(child, inherited)
+        lists[attribute] = Nested(child.name, key, of_values=child.of_values, lists=inner)
+    return lists
 
 
-LISTS: dict[str, Mapping[str, Nested]] = {
-    "stories": {
-        "owner_ids": _ids("stories", "owner_ids"),
-        "follower_ids": _ids("stories", "follower_ids"),
-        "comments": _comments("stories"),
-        "transitions": Nested("stories__transitions", key=("project_version", "state")),
-        **{
-            name: Nested(f"stories__{name}")
-            for name in ("labels", "tasks", "blockers", "reviews", "pull_requests", "branches")
-        },
-    },
-    "epics": {"comments": _comments("epics")},
-    "releases": {
-        "story_ids": _ids("releases", "story_ids"),
-        "labels": Nested("releases__labels"),
-    },
-    "iterations": {"story_ids": _ids("iterations", "story_ids")},
-    "activity": {
-        name: Nested(f"activity__{name}", key=())
-        for name in ("changes", "primary_resources", "secondary_resources")
-    },
-    "workspaces": {"project_ids": _ids("workspaces", "project_ids")},
-    "accounts": {"project_ids": _ids("accounts", "project_ids")},
-}
+LISTS = {table.name: _nested_lists(table) for table in _TABLES if table.nested}
 """The lists in the records of each table, by attribute."""
 
-KEYS: dict[str, tuple[str, ...]] = {
-    "activity": ("guid",),
-    "iterations": ("project_id", "number"),
-    "history_days": ("project_id", "date"),
-}
-"""The attributes that make a record unique, where that is not `id`."""
+KEYS = {table.name: table.key for table in _TABLES}
+"""The attributes that make a record unique."""
 
-_TEXT_KEYS = frozenset({"guid", "date"})
+_TEXT_KEYS = frozenset(
+    name for table in _TABLES for name in table.key if table.columns[name] in ("text", "date")
+)
 
 _TABLE_OF_KIND = {
     "project": "projects",
@@ -140,9 +129,9 @@ COLLECTIONS: dict[str, str] = {
 SINGULARS: dict[str, str] = {**_TABLE_OF_KIND, **_CHILD_OF_KIND}
 """The table or the attribute of one record that is called by its kind."""
 
-_SHAPES: tuple[tuple[frozenset[str], str], ...] = tuple(
-    (frozenset(attributes.split()), belongs_to)
-    for attributes, belongs_to in (
+_SHAPE_RULES: tuple[tuple[frozenset[str], str], ...] = tuple(
+    (frozenset(attributes.split()), table_for_record)
+    for attributes, table_for_record in (
         ("guid project_version", "activity"),
         ("number start finish", "iterations"),
         ("role person", "project_memberships"),
@@ -192,13 +181,7 @@ def _attributes_of(table: Table) -> frozenset[str]:
     return frozenset((*columns, *table.nested))
 
 
-_ATTRIBUTES = {
-    table.name: _attributes_of(table)
-    for table in (
-        *(PROJECTS, STORIES, EPICS, LABELS, PROJECT_MEMBERSHIPS, RELEASES, ITERATIONS, ACTIVITY),
-        *(HISTORY_DAYS, REVIEW_TYPES, WORKSPACES, ACCOUNTS, ACCOUNT_MEMBERSHIPS, PEOPLE),
-    )
-}
+_ATTRIBUTES = {table.name: _attributes_of(table) for table in _TABLES}
 _OWN_ATTRIBUTES = {
     table: attributes.difference(*(a for t, a in _ATTRIBUTES.items() if t != table))
     for table, attributes in _ATTRIBUTES.items()
@@ -215,7 +198,7 @@ _COMMON_WORDS = frozenset(
 _PARENTS = {"story_id": "stories", "epic_id": "epics", "project_id": "projects"}
 
 
-def belongs_to(record: Record) -> str:
+def table_for_record(record: Record) -> str:
     """The table of a record, or its attribute in another; empty where that cannot be told."""
     kind = record.get("kind")
     if isinstance(kind, str):
@@ -223,7 +206,7 @@ def belongs_to(record: Record) -> str:
             return "activity"
         return _TABLE_OF_KIND.get(kind) or _CHILD_OF_KIND.get(kind, "")
     attributes = record.keys()
-    by_shape = next((place for shape, place in _SHAPES if shape <= attributes), "")
+    by_shape = next((place for shape, place in _SHAPE_RULES if shape <= attributes), "")
     return by_shape or _belongs_by_columns(record) or _belongs_by_children(record)
 
 
@@ -233,7 +216,7 @@ def _belongs_by_columns(record: Record) -> str:
     fitting = [
         table
         for table, own in _OWN_ATTRIBUTES.items()
-        if KEYS.get(table, ("id",))[-1] in attributes
+        if KEYS[table][-1] in attributes
         and len(own & attributes) + bool((own - _COMMON_WORDS) & attributes) > 1
         and 2 * len(_ATTRIBUTES[table] & attributes) >= len(attributes)
     ]

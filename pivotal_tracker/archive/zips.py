@@ -47,7 +47,7 @@ _WORKBOOK = "[Content_Types].xml"
 _LITTER = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 
 
-def is_litter(name: str) -> bool:
+def is_os_metadata(name: str) -> bool:
     """Whether a name is of the notes that a desktop leaves in folders and ZIPs."""
     return _LITTER.search(name) is not None
 
@@ -82,7 +82,7 @@ def open_zip(file: File, label: str = "") -> Files | None:
     numbers: Counter[str] = Counter()
     for info in members:
         name = _name_of(info)
-        if is_litter(name):
+        if is_os_metadata(name):
             continue
         if why_not := _why_not(info, name):
             refused[name] = why_not

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,19 +16,26 @@ from ..api.client import (
     NotOfferedError,
     RefusedError,
     TrackerClient,
+    UnfoundError,
     UnreadableError,
 )
 from ..extract.accounts import read_list
 from ..extract.projects import project_list
 from ..extract.shards import Shard
+from ..records import Record
 from ..settings import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
+    MAX_PAGE_SIZE,
+    ONE_STORY,
     PROJECT_ENDPOINTS,
-    TRACKER_URL,
+    STORIES_BY_ID,
+    STORY_COMMENTS,
+    STORY_IDS,
     WORKSPACES,
     Endpoint,
 )
+from .estimate import Workload, duration, rate_without_limit
 
 
 @dataclass(frozen=True)
@@ -45,35 +54,171 @@ class Findings:
 @with_config(sections=("sources", "pivotal_tracker"))
 def check_server(
     api_token: str = dlt.secrets.value,
-    base_url: str = TRACKER_URL,
+    base_url: str = dlt.config.value,
     project_ids: list[int] | None = None,
+    requests_per_second: float | None = None,
+    comments_full_sync_days: float = 30,
 ) -> Findings:
-    """Asks the server whose token it is, for its projects, and once for everything it may offer.
+    """Request the projects, and one page of everything that the server may support.
 
     Args:
         api_token: As the source takes it, from the same configuration.
         base_url: As the source takes it.
         project_ids: As the source takes it.
+        requests_per_second: As the source takes it.
+        comments_full_sync_days: As the source takes it.
 
     Raises:
         TrackerError: The server cannot be used at all: a wrong token, nobody there.
     """
-    client = TrackerClient(base_url, api_token)
+    client = TrackerClient(base_url, api_token, requests_per_second)
+    began = time.monotonic()
+    projects, lines = _look_at_projects(client, project_ids)
+    if not projects:
+        lines.append("No project can be read, so there is nothing to load.")
+        return Findings(usable=False, lines=lines)
+    of_projects, of_accounts = _project_answers(client, projects), dict(_account_wide(client))
+    stories = _Stories.counted(client, projects)
+    lines += [f"Stories   {stories.count}", ""]
+    lines += _table({**of_projects, **stories.answers, **of_accounts})
+    if client.refused_fields:
+        lines.append(f"Fields that the server refuses: {', '.join(sorted(client.refused_fields))}")
+    workload = Workload(
+        projects=len(projects),
+        stories=stories.number,
+        lists=_number_supported(of_projects),
+        account_lists=_number_supported(of_accounts),
+        has_versions=projects[0].get("version") is not None,
+        has_totals=stories.has_totals,
+        comments_by_story=stories.comments_by_story,
+        recheck_days=comments_full_sync_days,
+    )
+    seconds = (time.monotonic() - began) / client.counts["requests"]
+    lines += ["", *_estimates(workload, requests_per_second, seconds)]
+    return Findings(usable=True, lines=lines)
+
+
+_SUPPORTED = "supported"
+
+
+def _look_at_projects(
+    client: TrackerClient, project_ids: list[int] | None
+) -> tuple[list[Record], list[str]]:
+    """The projects that can be read, and lines about the server, the token and all projects."""
     lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
     metrics: dict[str, Any] = {}
     projects, _ = project_list(client, project_ids, Shard.parsed(""), metrics)
     names = [f"{project.get('name')} ({project['id']})" for project in projects]
     lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
     lines += [f"Project {one} cannot be read: {why}" for one, why in metrics["skipped"].items()]
-    if not projects:
-        lines.append("No project can be read, so there is nothing to load.")
-        return Findings(usable=False, lines=lines)
-    for name, endpoint in PROJECT_ENDPOINTS.items():
-        lines.append(f"{name:20} {_offer(client, endpoint, projects[0]['id'])}")
-    lines += [f"{name:20} {offer}" for name, offer in _account_wide(client)]
-    if client.refused_fields:
-        lines.append(f"Fields that the server refuses: {', '.join(sorted(client.refused_fields))}")
-    return Findings(usable=True, lines=lines)
+    return projects, lines
+
+
+def _table(answers: Mapping[str, str]) -> list[str]:
+    width = max(map(len, answers))
+    rows = [f"{name:{width}}  {answer}" for name, answer in answers.items()]
+    return [f"{'Endpoint':{width}}  Answer", *rows]
+
+
+def _number_supported(answers: Mapping[str, str]) -> int:
+    return sum(answer.startswith(_SUPPORTED) for answer in answers.values())
+
+
+def _project_answers(client: TrackerClient, projects: Sequence[Record]) -> dict[str, str]:
+    project_id = projects[0]["id"]
+    return {
+        name: _answer(client, endpoint, project_id) for name, endpoint in PROJECT_ENDPOINTS.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Stories:
+    """The stories of all projects, and how their comments are read.
+
+    Attributes:
+        number: How many stories there are, as far as they can be counted.
+        count: The same for people.
+        has_totals: Whether the server says how long a list is.
+        comments_by_story: Whether comments take a request for each story.
+        answers: What is supported, by endpoint.
+    """
+
+    number: int
+    count: str
+    has_totals: bool
+    comments_by_story: bool
+    answers: dict[str, str]
+
+    @classmethod
+    def counted(cls, client: TrackerClient, projects: Sequence[Record]) -> _Stories:
+        """Count the stories, and see how comments of one are read."""
+        number, unread, has_totals = 0, 0, True
+        for project in projects:
+            try:
+                total, counted = _count_stories(client, project["id"])
+            except UnreadableError:
+                unread += 1
+                continue
+            number += counted
+            has_totals &= total is not None
+        count = f"{number:,}" + (f", without {unread} projects" if unread else "")
+        story = next(_first_stories(client, projects), None)
+        if story is None:
+            return cls(number, count, has_totals, comments_by_story=False, answers={})
+        answers, is_by_story = _story_answers(client, *story)
+        return cls(number, count, has_totals, comments_by_story=is_by_story, answers=answers)
+
+
+def _story_answers(
+    client: TrackerClient, project_id: int, story: Record
+) -> tuple[dict[str, str], bool]:
+    """What is supported of one story, and whether its comments take a request of their own."""
+    by_story = _answer(client, STORY_COMMENTS, project_id, story["id"])
+    is_by_story = "comments" not in story and by_story.startswith(_SUPPORTED)
+    return {
+        "one_story": _answer(client, ONE_STORY, project_id, story["id"]),
+        "stories_by_id": _answer(client, STORIES_BY_ID, project_id, story["id"]),
+        "story_comments": by_story + (", one request for each story" * is_by_story),
+    }, is_by_story
+
+
+def _count_stories(client: TrackerClient, project_id: int) -> tuple[int | None, int]:
+    """The total that the server gives, if any, and the number of stories of a project."""
+    endpoint = replace(STORY_IDS, limit=MAX_PAGE_SIZE)
+    ids: set[Any] = set()
+    offset: int | None = 0
+    while offset is not None:
+        page = client.page(endpoint, offset, id=project_id)
+        records = client.records(page)
+        if page.total is not None:
+            return page.total, page.total
+        new = {record.get("id") for record in records} - ids
+        ids |= new
+        offset = next(iter(page.following_offsets(len(records))), None) if new else None
+    return None, len(ids)
+
+
+def _first_stories(
+    client: TrackerClient, projects: Sequence[Record]
+) -> Iterator[tuple[int, Record]]:
+    """One story of each project that has some, with all that is requested of it."""
+    endpoint = replace(PROJECT_ENDPOINTS["stories"], limit=1)
+    for project in projects:
+        with contextlib.suppress(UnreadableError):
+            for record in client.records(client.page(endpoint, id=project["id"]))[:1]:
+                if isinstance(record.get("id"), int):
+                    yield project["id"], record
+
+
+def _estimates(workload: Workload, rate: float | None, seconds: float) -> list[str]:
+    """How long a first and a later run take."""
+    at = f"at {rate:g} requests per second" if rate else "at the pace of this check"
+    rate = rate or rate_without_limit(seconds)
+    rows = {"First run": workload.first_run, "Later run": workload.later_run}
+    lines = [f"{'Estimate':10}  {'requests':>9}  duration {at}"]
+    lines += [f"{name:10}  {n:>9,}  {duration(n, rate)}" for name, n in rows.items()]
+    rechecks = f", {workload.rechecks:,} requests check comments" if workload.rechecks else ""
+    return [*lines, f"The later run is one a day after the last, without changes{rechecks}."]
 
 
 def check_archives(paths: Sequence[str]) -> Findings:
@@ -109,20 +254,24 @@ def _owner(client: TrackerClient) -> str:
 
 
 def _account_wide(client: TrackerClient) -> Iterator[tuple[str, str]]:
-    """What is offered of the lists that belong to no project, by the name of their table."""
-    yield "workspaces", _offer(client, WORKSPACES)
-    yield "accounts", _offer(client, ACCOUNTS)
+    """What is supported of the lists that belong to no project, by the name of their table."""
+    yield "workspaces", _answer(client, WORKSPACES)
+    yield "accounts", _answer(client, ACCOUNTS)
     for account in (read_list(client, ACCOUNTS, {}) or ())[:1]:
-        yield "account_memberships", _offer(client, ACCOUNT_MEMBERSHIPS, account["id"])
+        yield "account_memberships", _answer(client, ACCOUNT_MEMBERSHIPS, account["id"])
 
 
-def _offer(client: TrackerClient, endpoint: Endpoint, of_id: int = 0) -> str:
-    """What is offered of a list: of a project's or an account's where it is of one."""
+def _answer(client: TrackerClient, endpoint: Endpoint, of_id: int = 0, story_id: int = 0) -> str:
+    """What the server answers to a request for one row of an endpoint."""
     one_row = replace(endpoint, limit=endpoint.limit and 1)
+    params = {"ids": str(story_id)} if endpoint is STORIES_BY_ID else None
     try:
-        page = client.page(one_row, id=of_id)
+        page = client.page(one_row, asked=params, id=of_id, story_id=story_id)
+        client.records(page)
+    except UnfoundError as error:
+        return f"not found: {error}"
     except NotOfferedError:
-        return "not offered by this server"
+        return "not supported by this server"
     except RefusedError as error:
         return f"refused to this token: {error}"
     except InvalidRequestError as error:
@@ -130,4 +279,4 @@ def _offer(client: TrackerClient, endpoint: Endpoint, of_id: int = 0) -> str:
     except UnreadableError as error:
         return f"cannot be read: {error}"
     rows = "" if page.total is None else f", {page.total:,} in project {of_id}"
-    return f"offered{rows}"
+    return f"{_SUPPORTED}{rows}"

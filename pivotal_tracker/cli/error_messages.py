@@ -11,13 +11,18 @@ from dlt.common.configuration.exceptions import (
     ConfigFieldMissingException,
     ConfigValueCannotBeCoercedException,
 )
+from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import MissingDependencyException
 
 from ..api.client import MissingTokenError
 from ..errors import TrackerError
+from ..load.destinations import unknown_destination
+from ..settings import SHUT_DOWN
 
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system answers then; databases give its words."""
+
+_SAMPLE_HINT = "Or see a made-up workspace, which needs none: --sample."
 
 
 def reason(error: BaseException) -> str:
@@ -28,6 +33,8 @@ def reason(error: BaseException) -> str:
     """
     causes = list(causes_of(error))
     for cause in causes:
+        if isinstance(cause, MissingTokenError):
+            return f"{cause} {_SAMPLE_HINT}"
         if isinstance(cause, TrackerError):
             return str(cause)
         if isinstance(cause, ConfigFieldMissingException):
@@ -39,6 +46,8 @@ def reason(error: BaseException) -> str:
                 f"{_in_words(cause.hint)}. Mend it in .dlt/config.toml, .dlt/secrets.toml or the "
                 "environment."
             )
+        if isinstance(cause, UnknownDestinationModule):
+            return unknown_destination(cause.ref)
         if isinstance(cause, MissingDependencyException):
             packages = " ".join(f'"{package}"' for package in cause.dependencies)
             return f"A package is missing, for {cause.caller}: pip install {packages}"
@@ -92,7 +101,9 @@ def _in_words(hint: Any) -> str:
 def _missing_setting(error: ConfigFieldMissingException) -> str:
     names = ", ".join(error.fields)
     if "api_token" in error.fields:
-        return str(MissingTokenError())
+        return f"{MissingTokenError()} {_SAMPLE_HINT}"
+    if "base_url" in error.fields:
+        return f"There is no base_url. {SHUT_DOWN}. Files are loaded with --archive."
     return (
         f"A setting is missing: {names}. Set it in .dlt/config.toml, .dlt/secrets.toml or the "
         "environment."

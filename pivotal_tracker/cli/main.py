@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import dlt
 from dlt.extract import DltSource
@@ -19,6 +20,7 @@ from ..extract.shards import Shard
 from ..load.dlt_defaults import set_defaults
 from ..load.people_from_tables import gather_people
 from ..load.row_counts import differences
+from ..settings import COMMENT_PART_SIZE
 from ..sources import (
     DERIVED_RESOURCES,
     pivotal_tracker_archive,
@@ -26,12 +28,14 @@ from ..sources import (
     pivotal_tracker_source,
 )
 from ..views import create_views
+from ..views.comments import write_comments
 from .check import check_archives, check_server
 from .error_messages import causes_of, reason
 from .lock import AlreadyRunningError, alone
 from .notifications import keep_variables_from_sentry, tell_sentry, tell_slack
 from .options import parse_options, pipeline_name
 from .outcome import Outcome
+from .parts import load_remaining_parts
 from .programs import add_to_path
 from .progress import progress_collector
 from .runner import Loading, suit_memory_to_pages
@@ -202,7 +206,7 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
             "dataset": pipeline.dataset_name,
             "shard": str(options.shard),
         }
-        loading = Loading(pipeline, options.shard)
+        loading = Loading(pipeline, options.shard, options.table_format)
         source = (_archives if options.archive else _server)(options, loading)
         with loading:
             _load(loading, source, options, outcome)
@@ -230,6 +234,8 @@ def _load(
         raise
     outcome.differences = differences(pipeline, outcome.noted)
     # another shard's run would make them at the same time
+    if options.shard.has_accounts and outcome.has_loaded:
+        write_comments(pipeline)
     if not options.no_views and options.shard.has_accounts:
         with pipeline.collector("Creating views"):
             outcome.views = create_views(pipeline)
@@ -240,6 +246,8 @@ def _run(
 ) -> None:
     """Load the source, then people and attachments; add dlt's trace of each run."""
     traces.append(loading.run(source))
+    if not options.archive:
+        load_remaining_parts(loading, partial(_part, options, source), traces)
     if not options.shard.is_whole and "people" in source.selected_resources:
         gather_people(loading.pipeline)
     if options.attachments and not options.archive:
@@ -263,10 +271,22 @@ def _server(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_source(
         full_refresh=options.full_refresh,
         accept_deletions=options.accept_deletions,
+        max_commented_stories=COMMENT_PART_SIZE,
         shard=str(options.shard),
         **options.source,
     )
     return _selected(source, options.resource)
+
+
+def _part(options: argparse.Namespace, source: DltSource, project_ids: Sequence[int]) -> DltSource:
+    """Make the source of another part of a load: of stories whose comments are left."""
+    part = pivotal_tracker_source(
+        max_commented_stories=COMMENT_PART_SIZE,
+        shard=str(options.shard),
+        **options.source | {"project_ids": list(project_ids)},
+    )
+    names = {"stories", *DERIVED_RESOURCES} & source.selected_resources.keys()
+    return part.with_resources(*names)
 
 
 def _archives(options: argparse.Namespace, loading: Loading) -> DltSource:

@@ -128,6 +128,11 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "metavar": "NAME",
             "help": "any dlt destination (%(default)s)",
         },
+        "--table-format": {
+            "choices": ("delta",),
+            "help": "the format of tables on --destination filesystem, whose plain files cannot "
+            "be brought up to date",
+        },
         "--dataset": {
             "default": "tracker",
             "metavar": "NAME",
@@ -234,6 +239,12 @@ def _check_archive(options: argparse.Namespace) -> str | None:
     return None
 
 
+def _check_table_format(options: argparse.Namespace) -> str | None:
+    if options.table_format and options.shard and not options.shard.is_whole:
+        return "--shard does not go with --table-format: one run at a time may write such tables"
+    return None
+
+
 def _check_accepted(options: argparse.Namespace) -> str | None:
     try:
         Accepted(options.accept_deletions or ())
@@ -279,6 +290,7 @@ def _check_dataset(options: argparse.Namespace) -> str | None:
 _CHECKS = (
     _check_paths,
     _check_archive,
+    _check_table_format,
     _check_accepted,
     _check_summary,
     _check_resources,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any
 
 from dlt.pipeline.trace import PipelineTrace
@@ -44,6 +45,34 @@ Noted = dict[str, Any]
 """What one resource noted: see `pivotal_tracker.extract.list_reader.Reading`."""
 
 
+def metrics_by_resource(traces: Iterable[PipelineTrace]) -> dict[str, Noted]:
+    """Gather what each resource noted in pipeline runs, which may have loaded parts of it."""
+    metrics: dict[str, Noted] = {}
+    for trace in traces:
+        info = trace.last_extract_info
+        for step in chain.from_iterable(info.metrics.values()) if info else ():
+            for name, resource in step["resource_metrics"].items():
+                earlier = metrics.get(name, {})
+                metrics[name] = _joined(earlier, resource.custom_metrics)
+    return metrics
+
+
+_COUNTERS = ("counts", "rows", "written")
+
+
+def _joined(first: Noted, later: Noted) -> Noted:
+    """What a resource noted in one part and in a later one: counters are added."""
+    joined = {**later, **first}
+    for name in first.keys() & later.keys():
+        one, other = first[name], later[name]
+        if name in _COUNTERS:
+            joined[name] = Counter[str](one)
+            joined[name].update(other)
+        elif isinstance(one, dict):
+            joined[name] = {**one, **other}
+    return joined
+
+
 @dataclass
 class Outcome:
     """What a run did, as far as it came.
@@ -67,14 +96,13 @@ class Outcome:
     @property
     def noted(self) -> dict[str, Noted]:
         """What each resource noted of its reading, by its name."""
-        return {
-            name: metrics.custom_metrics
-            for trace in self.traces
-            if trace.last_extract_info is not None
-            for steps in trace.last_extract_info.metrics.values()
-            for step in steps
-            for name, metrics in step["resource_metrics"].items()
-        }
+        return metrics_by_resource(self.traces)
+
+    @property
+    def has_loaded(self) -> bool:
+        """Whether anything was sent to the destination."""
+        infos = [trace.last_load_info for trace in self.traces]
+        return any(info is not None and info.loads_ids for info in infos)
 
     @property
     def is_partial(self) -> bool:
@@ -84,6 +112,7 @@ class Outcome:
             or self.unread
             or any(one.is_loss for one in self.differences)
             or self.has_rejected
+            or self.pending
             or any(one.is_new for one in self.kept)
             or any(one["is_new"] for one in self.incomplete)
         )
@@ -100,7 +129,9 @@ class Outcome:
         noted = self.noted
         files = Counter[str](noted.get("attachment_files", {}).get("counts"))
         others = (each for name, each in noted.items() if name != "attachment_files")
-        return files + Counter(next((each["counts"] for each in others if "counts" in each), {}))
+        # only stories are in each part of a run that is loaded in parts
+        counts = (Counter[str](each["counts"]) for each in others if "counts" in each)
+        return files + max(counts, key=lambda each: each["requests"], default=Counter[str]())
 
     @property
     def written(self) -> Counter[str]:
@@ -144,6 +175,12 @@ class Outcome:
             for table, each in self.noted.items()
             for project, kept in each.get("kept", {}).items()
         ]
+
+    @property
+    def pending(self) -> dict[str, int]:
+        """Of how many stories comments are left to the next run, by project."""
+        pending = self.noted.get("stories", {}).get("pending", {})
+        return {project: stories for project, stories in pending.items() if stories}
 
     @property
     def unparsable(self) -> dict[str, list[str]]:
@@ -245,6 +282,7 @@ class Outcome:
             ],
             "kept": [asdict(one) for one in self.kept],
             "incomplete": self.incomplete,
+            "pending": self.pending,
             "rejected": self.rejected,
             "unparsable": self.unparsable,
             "set_aside": self.set_aside or None,

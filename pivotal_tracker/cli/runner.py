@@ -20,6 +20,7 @@ from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.destination.client import WithStagingDataset
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.schema import Schema
+from dlt.common.schema.typing import TTableFormat
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.load.exceptions import LoadClientJobFailed
 from dlt.normalize.exceptions import NormalizeJobFailed
@@ -78,10 +79,14 @@ class Loading:
     Args:
         pipeline: The pipeline.
         shard: The part of the projects that is loaded.
+        table_format: The format of tables, where the destination has several.
     """
 
-    def __init__(self, pipeline: dlt.Pipeline, shard: Shard) -> None:
+    def __init__(
+        self, pipeline: dlt.Pipeline, shard: Shard, table_format: TTableFormat | None = None
+    ) -> None:
         self.pipeline = pipeline
+        self.table_format = table_format
         self.shard = shard
         self.set_aside = ""
         """Where packages were copied that can never be loaded, and why."""
@@ -148,7 +153,9 @@ class Loading:
         Returns:
             dlt's trace of the run, including the extraction.
         """
-        return self._run_with_retries(lambda: self.pipeline.run(data))
+        # dlt's annotation lacks its own default, None
+        table_format = cast(TTableFormat, self.table_format)
+        return self._run_with_retries(lambda: self.pipeline.run(data, table_format=table_format))
 
     def _run_with_retries(self, run: Callable[[], Any]) -> PipelineTrace:
         try:

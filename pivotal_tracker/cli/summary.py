@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.destinations.impl.duckdb.configuration import DuckDbBaseCredentials
+from dlt.common.configuration.specs import ConnectionStringCredentials
+from dlt.common.destination.client import DestinationClientConfiguration
 
 from .outcome import Outcome
 from .programs import dashboard_command
@@ -58,6 +59,10 @@ def remarks(outcome: Outcome) -> str:
             *_set_aside(outcome),
             *_kept(outcome),
             *_incomplete(outcome),
+            *(
+                f"Left to the next run: comments of {stories:,} stories of project {project}."
+                for project, stories in outcome.pending.items()
+            ),
             *(f"Not read as a whole: {name}: {why}" for name, why in outcome.unread.items()),
             *_lacking(outcome),
             *_left_out(outcome),
@@ -354,26 +359,37 @@ def _views(outcome: Outcome) -> list[str]:
 
 
 def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
-    """Say where the data is, and what to type to look at it."""
-    place = pipeline.destination_client().config
-    if isinstance(place.credentials, DuckDbBaseCredentials):
-        database = Path(str(place.credentials.database)).resolve()
-        tables = pipeline.default_schema.data_table_names()
-        others = [name for name in tables if name not in _DERIVED_TABLES] or tables
-        table, some = max(others, key=lambda name: outcome.written[name]), ""
-        if "stories" in tables:
-            table, some = "stories", ".select('name', 'current_state', 'estimate')"
-        return [
-            f"In {database}, dataset {pipeline.dataset_name}. To look at it:",
-            f'  {sys.executable} -c "import duckdb; '
-            f"print(duckdb.connect('{database}').table('{pipeline.dataset_name}.{table}')"
-            f'{some}.limit(10))"',
-            *_in_the_browser(),
-        ]
+    """Where the data is now, and what to type to look at it."""
+    client = pipeline.destination_client()
+    dataset = pipeline.dataset_name
+    file = Path(str(getattr(client.config.credentials, "database", "")))
+    if client.capabilities.sqlglot_dialect != "duckdb" or not file.is_file():
+        name = pipeline.destination.destination_name
+        return [f"In {name}, dataset {dataset}: {_place(client.config)}", *_in_the_browser()]
+    database = file.resolve()
+    # dlt reads the pipeline's own from a file each time
+    tables = client.schema.data_table_names()
+    others = [name for name in tables if name not in _DERIVED_TABLES] or tables
+    table, some = max(others, key=lambda name: outcome.written[name]), ""
+    if "stories" in tables:
+        table, some = "stories", ".select('name', 'current_state', 'estimate')"
     return [
-        f"In {pipeline.destination.destination_name}, dataset {pipeline.dataset_name}.",
+        f"In {database}, dataset {dataset}. To look at it:",
+        f'  {sys.executable} -c "import duckdb; '
+        f"print(duckdb.connect('{database}').table('{dataset}.{table}'){some}.limit(10))\"",
         *_in_the_browser(),
     ]
+
+
+def _place(config: DestinationClientConfiguration) -> str:
+    """A destination's server, folder or project, without names and passwords of users."""
+    if isinstance(config.credentials, ConnectionStringCredentials):
+        url = config.credentials.to_url()
+        place = type(url).create(
+            url.drivername, host=url.host, port=url.port, database=url.database
+        )
+        return str(place)
+    return str(config)
 
 
 def _in_the_browser() -> list[str]:

@@ -39,7 +39,8 @@ def workspaces_of(run: Run) -> Records:
     metrics = dlt.current.resource_metrics()
 
     def read() -> _List | None:
-        listed = read_list(run.client, WORKSPACES, metrics)
+        listed = _supported_list(run, "workspaces", WORKSPACES, metrics)
+        _remember_support(run, "workspaces", metrics, is_read=listed is not None)
         return None if listed is None else _List(listed)
 
     try:
@@ -74,10 +75,15 @@ def account_memberships_of(run: Run) -> Records:
         empty: list[int] = []
         accounts = account_list(run)
         for account in accounts or ():
-            listed = read_list(run.client, ACCOUNT_MEMBERSHIPS, metrics, account["id"])
+            listed = _supported_list(
+                run, "account_memberships", ACCOUNT_MEMBERSHIPS, metrics, account["id"]
+            )
             if not listed:
                 (unread if listed is None else empty).append(account["id"])
             members += [{"account_id": account["id"], **member} for member in listed or ()]
+        _remember_support(
+            run, "account_memberships", metrics, is_read=len(unread) < len(accounts or ())
+        )
         run.collect_people("account_memberships", members)
         kept, doubtful = (run.loaded.row_ids(table, "account_id", ids) for ids in (unread, empty))
         return None if accounts is None else _List(members, kept, doubtful)
@@ -91,8 +97,28 @@ def account_memberships_of(run: Run) -> Records:
 def account_list(run: Run) -> list[Record] | None:
     """The accounts that the token may read, asked for once; None where the list cannot be read."""
     if run.accounts is None:
-        run.accounts = (read_list(run.client, ACCOUNTS, run.list_metrics["accounts"]),)
+        metrics = run.list_metrics["accounts"]
+        run.accounts = (_supported_list(run, "accounts", ACCOUNTS, metrics),)
+        _remember_support(run, "accounts", metrics, is_read=run.accounts[0] is not None)
     return run.accounts[0]
+
+
+def _supported_list(
+    run: Run, table: str, endpoint: Endpoint, metrics: dict[str, Any], account_id: int = 0
+) -> list[Record] | None:
+    """As `read_list`, but a list that the server is known not to have is not requested."""
+    if reason := run.server.unsupported(table):
+        metrics["not_offered"] = reason
+        return None
+    return read_list(run.client, endpoint, metrics, account_id)
+
+
+def _remember_support(run: Run, table: str, metrics: dict[str, Any], *, is_read: bool) -> None:
+    """Remember that the server does not have a list, unless an earlier run could read it."""
+    reason = metrics.get("not_offered")
+    is_new = reason and not is_read and not run.server.unsupported(table)
+    if is_new and not run.loaded.rows(table, ["id"]):
+        run.server.add_unsupported(table, metrics["not_offered"])
 
 
 def read_list(

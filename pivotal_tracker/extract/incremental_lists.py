@@ -96,7 +96,7 @@ class StoryList(ProjectList):
 
     def completed(self) -> Iterator[Any]:
         """Looks for what paging may have missed before anything is called gone."""
-        has_shifted = len(self.versions) > 1 or (None in self.versions and self.pages > 1)
+        has_shifted = self.may_have_shifted
         if not self._is_whole or not self._complete or (self.rows_missing and not has_shifted):
             yield from self.settle()
             return
@@ -105,10 +105,20 @@ class StoryList(ProjectList):
         if self._is_doubtful and not self.is_repeated:
             yield from self.repeat()
             return
-        if gone or has_shifted:
-            yield from self.reading.begin([partial(self._search, gone, has_shifted)])
+        wanted = [*gone, *self.unlisted().difference(gone)]
+        if wanted or has_shifted:
+            yield from self.reading.begin([partial(self._search, wanted, has_shifted)])
         else:
             yield from self.settle()
+
+    @property
+    def may_have_shifted(self) -> bool:
+        """Whether stories may have moved from page to page while these were read."""
+        return len(self.versions) > 1 or (None in self.versions and self.pages > 1)
+
+    def unlisted(self) -> set[Key]:
+        """Stories that are not in the list and may be there, beside those that were loaded."""
+        return set()
 
     def remembered(self) -> State:
         """The project's version, and when the last of its stories was updated."""
@@ -228,13 +238,19 @@ class StoryList(ProjectList):
     def _stories(self, ids: Iterable[int]) -> list[Record]:
         """Stories by id, in as few requests as the server lets; without those that it lacks."""
         stories: list[Record] = []
+        server = self.reading.run.server
         for chunk in chunks(sorted(ids), MOST_IDS):
+            if server.unsupported(STORIES_BY_ID.path):
+                stories += self._one_by_one(chunk)
+                continue
             try:
                 page = self.client.page(
                     STORIES_BY_ID, asked={"ids": ",".join(map(str, chunk))}, id=self.project_id
                 )
                 stories += self.client.records(page)
-            except UnreadableError:
+            except UnreadableError as error:
+                if isinstance(error, NotOfferedError):
+                    server.add_unsupported(STORIES_BY_ID.path, str(error))
                 stories += self._one_by_one(chunk)
         return self.comments.added(stories, self.project_id)
 
@@ -283,7 +299,7 @@ class StoryList(ProjectList):
         except UnreadableError:
             return []
 
-    def _search(self, gone: list[Key], has_shifted: bool) -> Iterator[Any]:
+    def _search(self, gone: Collection[Key], has_shifted: bool) -> Iterator[Any]:
         """Reads by id what the pages did not have: what seems gone, and what slipped between."""
         try:
             found = self._stories(gone)

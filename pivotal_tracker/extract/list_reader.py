@@ -26,7 +26,6 @@ from ..api.client import (
 )
 from ..errors import TrackerError
 from ..load.destination_rows import KnownRows
-from ..load.destinations import only_adds
 from ..records import Key, Record, Tombstones, days_of, in_tracker_words, record_key, tombstones
 from ..settings import BATCH_SIZE, MOST_ROWS, PAGES_AT_ONCE, Endpoint
 from ..tables import LOAD_REPORT, Table
@@ -54,7 +53,8 @@ class Reading:
         metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
             reason, `refused_fields`, and `not_given`, the lists in records that were asked for in
             vain; `kept` and `accepted` by project id, see `deletions`; how many projects were
-            `unchanged`; `counted`, how many rows the lists read whole have; and the client's
+            `unchanged`; `pending`, of how many stories of each comments are left to later runs;
+            `counted`, how many rows the lists read whole have; and the client's
             `counts`.
         seen: The keys met so far, in any project.
         known: What the destination holds of the projects.
@@ -74,6 +74,7 @@ class Reading:
     _given: set[str] = field(default_factory=set)
     _missing: dict[Key, int] = field(default_factory=dict)
     _earlier: dict[str, State] = field(default_factory=dict)
+    _lists: Sequence[ProjectList] = ()
     _waiting: deque[Iterator[Job]] = field(default_factory=deque)
     _under_way: int = 0
     _is_finished: bool = False
@@ -97,7 +98,12 @@ class Reading:
         """What the resource yields: the first jobs of the projects' lists, and what follows."""
         note_client(self.run.client, self.metrics)
         yield Tombstones()
+        if reason := self.run.server.unsupported(self.name):
+            self.metrics["not_offered"] = reason
+            yield from self._finish()
+            return
         to_read = [one for one in lists if self.reads_everything or one.may_have_changed()]
+        self._lists = to_read
         whole = (one.project_id for one in to_read if one.is_surely_whole)
         self.known = KnownRows(self.run.loaded, self.table, whole)
         self.metrics["unchanged"] = len(lists) - len(to_read)
@@ -175,6 +181,7 @@ class Reading:
         deleted = [key for key in self._missing if key not in self.seen]
         yield tombstones(self.table, deleted)
         self._read_rejected_again()
+        self._remember_server()
         if self.table.kind:
             self.run.collect_deleted(
                 {
@@ -194,10 +201,21 @@ class Reading:
 
     def _read_rejected_again(self) -> None:
         """Have the next run read the lists again of which a record was rejected."""
-        rejected = self.run.writer(self.name).rejected_in if self.run.load_id else ()
-        for project_id in map(str, rejected):
+        if self.run.load_id is None:
+            return
+        writer = self.run.writer(self.name)
+        for project_id in map(str, writer.rejected_in):
             if project_id in self._earlier:
                 self.state[project_id] = self._earlier[project_id]
+        for one in self._lists if writer.rejected_keys else ():
+            one.forget(writer.rejected_keys)
+
+    def _remember_server(self) -> None:
+        """Remember what the server lacks, unless an earlier run could read the list."""
+        reason = self.metrics.get("not_offered")
+        if reason and not any(self.state.values()) and not self.run.server.unsupported(self.name):
+            self.run.server.add_unsupported(self.name, reason)
+        self.run.remember_server()
 
     def _note_what_is_lacking(self) -> None:
         """Note which lists the server has not, for all projects or for some."""
@@ -282,6 +300,9 @@ class ProjectList:
         """What follows when all pages are read."""
         yield from self.settle()
 
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Have the next run read records again, by their keys, that could not be written."""
+
     def remembered(self) -> State:
         """What is remembered of the list until the next run."""
         return {"version": self.project.get("version")}
@@ -322,7 +343,7 @@ class ProjectList:
             # a refresh is also what helps where the tables are not as they should be
             knows = reading.compares and (
                 not reading.run.full_refresh
-                or (reading.run.loaded.has_all_of(reading.table) and not only_adds())
+                or (reading.run.loaded.has_all_of(reading.table) and not reading.run.only_adds)
             )
             self._known = self.known() if knows else {}
             reading.run.compare_with(reading.name, self._known)
@@ -437,13 +458,21 @@ class ProjectList:
         if "not_offered" in reading.metrics:
             return None
         try:
-            get = self.client.page if offset == self.start else self.client.later_page
-            return get(reading.endpoint, offset, id=self.project_id)
+            return self.fetch(offset)
         except NotOfferedError as error:
             reading.lack(self.project_id, error)
         except UnreadableError as error:
             self.note_skipped(error)
         return None
+
+    def fetch(self, offset: int) -> Page:
+        """Request a page.
+
+        Raises:
+            TrackerError: It cannot be had; the kind says why.
+        """
+        get = self.client.page if offset == self.start else self.client.later_page
+        return get(self.reading.endpoint, offset, id=self.project_id)
 
     def note_skipped(self, error: TrackerError) -> None:
         """Leave the list to the next run: what cannot be read now is not gone."""

@@ -6,17 +6,22 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import dlt
+
 from .. import tables
 from ..activity import deletions_in
 from ..api.client import TrackerClient
-from ..load.destinations import only_adds
 from ..load.extraction import Extraction
 from ..records import Key, Record, record_key
 from ..settings import ACCOUNT_LISTS
 from ..tables import Table
 from .activity_feed import Feeds
+from .recent_activity import RecentActivity
+from .server_memory import ServerMemory
 from .shards import Shard
 from .story_comments import StoryComments
+
+_COMMENTS = "stories__comments"
 
 
 class Run(Extraction):
@@ -24,7 +29,10 @@ class Run(Extraction):
 
     Attributes:
         client: The server.
+        server: What earlier runs have found out about it.
         comments: Those of stories that come without.
+        recheck_days: In how many days the comments of all stories are read again; 0 for never.
+        recent: The activity of projects without versions.
         feeds: The projects' activity since a version.
         full_refresh: Whether everything is read again.
         shard: The projects that it reads.
@@ -43,11 +51,24 @@ class Run(Extraction):
         *,
         full_refresh: bool = False,
         comments_one_by_one: bool = True,
+        max_commented_stories: int | None = None,
+        recheck_days: float = 0,
         accepted: Container[tuple[int | None, str]] = (),
     ) -> None:
         super().__init__(tables, rewrites=full_refresh)
         self.client = client
-        self.comments = StoryComments(client, wanted=comments_one_by_one)
+        self.server = ServerMemory(self._server_state(client.base_url), forget=full_refresh)
+        for path, names in self.server.refused_fields().items():
+            client.refuse_fields(path, names)
+        self.comments = StoryComments(
+            client,
+            wanted=comments_one_by_one and not self.server.unsupported(_COMMENTS),
+            # what is in plain files cannot be added to by a later run
+            limit=None if self.only_adds else max_commented_stories,
+        )
+        self.recheck_days = recheck_days
+        self.recent = RecentActivity(client)
+        self.recent.is_supported = not self.server.unsupported("activity")
         self.shard = shard
         self.listed: set[int] | None = None
         self.elsewhere: set[int] = set()
@@ -59,6 +80,22 @@ class Run(Extraction):
         self.expect(ACCOUNT_LISTS if shard.has_accounts else ())
         self._same_projects: dict[int, int] = {}
         self._deleted: list[Record] = []
+
+    def _server_state(self, base_url: str) -> dict[str, Any]:
+        """What dlt keeps of a server from run to run; nothing outside of a load."""
+        if self.load_id is None:
+            return {}
+        servers: dict[str, Any] = dlt.current.source_state().setdefault("servers", {})
+        state: dict[str, Any] = servers.setdefault(base_url, {})
+        return state
+
+    def remember_server(self) -> None:
+        """Remember what the server refused, so that the next run does not request it."""
+        for path, names in list(self.client.refused_by_path.items()):
+            if names:
+                self.server.add_refused_fields(path, names)
+        if self.comments.is_unsupported and not self.loaded.counts(_COMMENTS):
+            self.server.add_unsupported(_COMMENTS, "The server has no comments of stories.")
 
     def note_listed(self, listed: Collection[Record], metrics: dict[str, Any]) -> None:
         """Note in a resource's metrics how many projects it reads, and which cannot be had."""
@@ -87,7 +124,7 @@ class Run(Extraction):
                 key = record_key(tables.DELETED_RECORDS, record)
                 if key in records:
                     records[key] |= record
-        if only_adds():
+        if self.only_adds:
             # where nothing is merged, what an earlier run has logged is not logged again
             held = self.loaded.row_ids(tables.DELETED_RECORDS)
             return [record for key, record in records.items() if key not in held]

@@ -23,24 +23,36 @@ class StoryComments:
     """Asks for the comments of stories that came without. Safe to use from many threads.
 
     Attributes:
+        is_unsupported: Whether the server has comments of no story.
         failed: Why comments of some story could not be read, by project; the story is loaded, and
             the comments that were loaded before stay.
 
     Args:
         client: The server.
         wanted: Whether to ask at all: it is one request a story.
+        limit: For how many stories at most; None for all. Only `reserve` heeds it.
     """
 
-    def __init__(self, client: TrackerClient, *, wanted: bool) -> None:
+    def __init__(self, client: TrackerClient, *, wanted: bool, limit: int | None = None) -> None:
         self._client = client
         self._asks = wanted
+        self._left = limit
         self.failed: dict[int, UnreadableError] = {}
+        self.is_unsupported = False
         self._answered = False
         self._failures = 0
 
     def are_missing(self, story: Record) -> bool:
         """Whether a story came without its comments, and it is worth asking for them."""
         return self._asks and "comments" not in story and isinstance(story.get("id"), int)
+
+    def reserve(self, number: int) -> int:
+        """Reserve requests for the comments of stories; give how many of them are granted."""
+        if self._left is None:
+            return number
+        granted = min(number, self._left)
+        self._left -= granted
+        return granted
 
     def added(self, stories: Iterable[Record], project_id: int) -> list[Record]:
         """The stories, each with its comments as far as they can be had.
@@ -74,3 +86,4 @@ class StoryComments:
         self._failures += 1
         if not self._answered and (not of_this_alone or self._failures >= _ENOUGH):
             self._asks = False
+            self.is_unsupported = isinstance(error, NotOfferedError)

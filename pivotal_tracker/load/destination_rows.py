@@ -20,6 +20,7 @@ from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 
 from ..records import Key, key_of
 from ..tables import LOAD_REPORT, Table
+from .delta_tables import register_delta_tables
 
 _SOURCE = "pivotal_tracker"
 """The name of the source, by which its schema is kept in the destination."""
@@ -51,6 +52,7 @@ class Loaded:
         # at once: dlt reads its schema anew in place, so that other threads may find it empty
         own = dlt.current.source_schema() if is_extracting else pipeline.default_schema
         self._declared = {} if is_new else self._columns_in(found or own)
+        self._schema = (found or own).clone() if not is_new else own
         self._lock = threading.Lock()
         self._client: Any = None
         self._is_closed = False
@@ -219,6 +221,7 @@ class Loaded:
         if self._client is None:
             self._client = self._pipeline.sql_client()
             self._client.open_connection()
+            register_delta_tables(self._pipeline, self._client, self._schema)
         return self._client
 
     def close(self) -> None:

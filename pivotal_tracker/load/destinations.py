@@ -1,24 +1,88 @@
-"""What suits the destination: the files that it is given, and how BigQuery lays out tables."""
+"""What the destination can do: files that it loads, how its rows change, how tables are laid out.
+
+Everything is decided by the capabilities that dlt knows of a destination, not by its name.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any, Literal, cast
 
+import dlt
 from dlt.common.configuration.container import Container
+from dlt.common.destination import DestinationCapabilitiesContext
+from dlt.common.exceptions import TerminalValueError
 from dlt.common.pipeline import PipelineContext
-from dlt.common.schema.typing import TFileFormat
+from dlt.common.schema.typing import TFileFormat, TTableSchema
 from dlt.destinations.impl.bigquery.bigquery_adapter import CLUSTER_COLUMNS_HINT, PARTITION_HINT
 
+from ..errors import TrackerError
 from ..tables import Table
 
-_BIGQUERY = "dlt.destinations.bigquery"
-_PARQUET_THROUGH_ADBC = frozenset({"dlt.destinations.postgres", "dlt.destinations.mssql"})
-"""Destinations into which dlt loads parquet with a driver that fails on a file without rows."""
+_BY_SQLALCHEMY = frozenset({"sqlite", "mysql", "mariadb", "oracle"})
+"""Databases that have no destination of their own."""
+
+RowChanges = Literal["delete-insert", "upsert", "none"]
+"""How rows that are in the destination change: deleted and inserted again by key or by parent;
+updated and deleted by key alone, as in Delta tables; or not at all, as in plain files."""
 
 
-def only_adds() -> bool:
-    """Whether the active pipeline's destination holds plain files, whose rows stay as they are."""
-    return _kind() == "dlt.destinations.filesystem"
+def has_table_formats() -> bool:
+    """Whether rows change in the active pipeline's destination as the format of a table has it."""
+    capabilities = _capabilities()
+    return capabilities is not None and capabilities.merge_strategies_selector is not None
+
+
+def row_changes(table: TTableSchema) -> RowChanges:
+    """Find out how the rows of a table change in the active pipeline's destination.
+
+    Args:
+        table: Its schema, as far as it says in which format the table is stored.
+
+    Raises:
+        TrackerError: Rows can be updated there, but not deleted.
+    """
+    capabilities = _capabilities()
+    if capabilities is None:
+        return "delete-insert"
+    strategies: Sequence[str] = capabilities.supported_merge_strategies or ()
+    if capabilities.merge_strategies_selector is not None:
+        strategies = capabilities.merge_strategies_selector(
+            capabilities.supported_merge_strategies, table_schema=table
+        )
+    if not strategies:
+        return "none"
+    if "delete-insert" in strategies:
+        return "delete-insert"
+    # what can follow a log of changes can delete by key
+    if "cdc" in strategies:
+        return "upsert"
+    kind = table.get("table_format") or "this destination"
+    raise TrackerError(
+        f"dlt cannot delete rows in {kind}, so what is deleted at Tracker would stay. Load into "
+        'a database, or into Delta tables: destination "filesystem" with table_format="delta".'
+    )
+
+
+def unknown_destination(name: str) -> str:
+    """Say in one line what to type in place of a destination that does not exist.
+
+    Args:
+        name: What was typed.
+    """
+    known = sorted(set(dlt.destinations.__all__) - {"destination", "dummy"})
+    if name.lower() in _BY_SQLALCHEMY:
+        closest = "sqlalchemy"
+    else:
+        closest = next(iter(get_close_matches(name.lower(), known, n=1)), "")
+    if not closest:
+        return (
+            f"There is no destination {name}; there are {', '.join(known)}. Most need an extra "
+            'of dlt: pip install "dlt[NAME]"'
+        )
+    return f'There is no destination {name}. Use {closest}: pip install "dlt[{closest}]"'
 
 
 def file_format(table: Table) -> TFileFormat:
@@ -28,26 +92,61 @@ def file_format(table: Table) -> TFileFormat:
         `parquet`, many times faster than dlt's default for DuckDB, which inserts literals, unless
         it would fail; then `jsonl`, or `preferred` for dlt's own choice.
     """
-    kind = _kind()
-    if kind in _PARQUET_THROUGH_ADBC:
+    capabilities = _capabilities()
+    if capabilities is None:
+        return "parquet"
+    formats = (
+        capabilities.supported_loader_file_formats or capabilities.supported_staging_file_formats
+    )
+    if "parquet" not in (formats or ()) or _needs_driver_for_parquet(capabilities):
         return "preferred"
-    if kind == _BIGQUERY and table.json_columns:
-        # it takes no JSON from parquet
+    if table.json_columns and not _takes_json_from_parquet(capabilities):
         return "jsonl"
     return "parquet"
 
 
-def _kind() -> str:
+def _needs_driver_for_parquet(capabilities: DestinationCapabilitiesContext) -> bool:
+    """Whether dlt loads parquet with a database driver (ADBC), which fails on a file without rows.
+
+    There, the formats depend on whether the driver is installed, and not on the table's format.
+    """
+    chooses = capabilities.loader_file_format_selector is not None
+    return chooses and not capabilities.supported_table_formats
+
+
+def _takes_json_from_parquet(capabilities: DestinationCapabilitiesContext) -> bool:
+    if capabilities.type_mapper is None:
+        return True
+    table: Any = {"name": "any", "columns": {}}
+    try:
+        capabilities.get_type_mapper().ensure_supported_type(
+            {"name": "any", "data_type": "json"}, table, "parquet"
+        )
+    except TerminalValueError:
+        return False
+    return True
+
+
+def _capabilities() -> DestinationCapabilitiesContext | None:
+    """What the active pipeline's destination can do; None without a pipeline or destination."""
     context = Container()[PipelineContext]
     destination = context.pipeline().destination if context.is_active() else None
-    return destination.destination_type if destination is not None else ""
+    return None if destination is None else _capabilities_of(destination)
+
+
+@lru_cache(maxsize=4)
+def _capabilities_of(destination: Any) -> DestinationCapabilitiesContext:
+    return cast(DestinationCapabilitiesContext, destination.capabilities())
 
 
 def bigquery_layout(table: Table) -> dict[str, Any]:
-    """The hints of `bigquery_adapter` for a table; other destinations do not heed them.
+    """The hints of `bigquery_adapter` for a table; none for other destinations.
 
     Tables are clustered by project. A layout takes effect when BigQuery makes the table.
     """
+    capabilities = _capabilities()
+    if capabilities is None or capabilities.sqlglot_dialect != "bigquery":
+        return {}
     partition = table.partition
     return {
         # empty, where there is none: hints that are left out are those of the resource's own table

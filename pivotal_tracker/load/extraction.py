@@ -11,7 +11,7 @@ import dlt
 
 from ..errors import TrackerError
 from ..load.destination_rows import Loaded
-from ..load.hints import is_replaced, require_supported
+from ..load.hints import is_replaced, require_supported, row_changes_of
 from ..load.people import People
 from ..load.to_tables import TableWriter, current_load_id
 from ..records import Key, Record
@@ -32,6 +32,7 @@ class Extraction:
         loaded: What the destination holds from earlier runs.
         selected: The names of the resources that are loaded.
         people: Everyone who was seen, for the resource `people`.
+        only_adds: Whether rows in the destination cannot be changed, as in plain files.
 
     Args:
         tables: The tables of the source, by the names of their resources.
@@ -45,6 +46,7 @@ class Extraction:
         self._rewrites = rewrites
         self._writers: dict[str, TableWriter] = {}
         self._waiting: set[str] = set()
+        resources: Mapping[str, Any] = {}
         if self.load_id is None:
             self.loaded, self.selected = Loaded.nothing(), frozenset[str]()
         else:
@@ -55,6 +57,7 @@ class Extraction:
                 require_supported(resources[name])
             self._emitted_keys = _keys_emitted_in(self.load_id)
         self._unfinished = Counter[str]()
+        self.only_adds = any(row_changes_of(resources[name]) == "none" for name in self.selected)
 
     @property
     def compares(self) -> bool:

@@ -9,8 +9,17 @@ from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.extract import DltResource
 
 from ..errors import TrackerError
-from ..tables import DELETED_RECORDS, PEOPLE, Table
-from .destinations import bigquery_layout, file_format
+from ..tables import ARCHIVE_TABLES, DELETED_RECORDS, PEOPLE, Table
+from .destinations import (
+    RowChanges,
+    bigquery_layout,
+    file_format,
+    has_table_formats,
+    row_changes,
+)
+
+_LISTS_AS_JSON: dict[str, Any] = {"x-normalizer": {"max_nesting": 0}}
+"""Of tables that are upserted: dlt deletes no rows from the nested tables that it would make."""
 
 
 def root_hints(table: Table) -> dict[str, Any]:
@@ -54,28 +63,64 @@ def add_child_hints(
         appends: Whether its rows are appended.
     """
     schema = resource.compute_table_schema()
+    is_upserted = row_changes_of(resource) == "upsert"
     format_of_root = schema.get("file_format")
     is_set_by_user = format_of_root != file_format(root)
     layout = bigquery_layout(child)
     depth = _max_table_nesting(resource)
-    if depth is not None:
+    if is_upserted:
+        layout |= _LISTS_AS_JSON
+    elif depth is not None:
         layout["x-normalizer"] = {"max_nesting": depth - _depth(root, child)}
     resource.apply_hints(
         table_name=child.name,
         create_table_variant=True,
         write_disposition=(
-            "append" if appends else "replace" if is_replaced(resource) else _merge(child)
+            "append"
+            if appends
+            else "replace"
+            if is_replaced(resource)
+            else _merge(child, is_upserted)
         ),
-        primary_key=(),
         # the child rows of a record are replaced together; with a key of their own beside it, dlt
         # would compare each with every row there is
-        merge_key=root.handed_key,
+        primary_key=("_dlt_id",) if is_upserted else (),
+        merge_key=() if is_upserted else root.handed_key,
         columns=_columns(child),
         file_format=format_of_root if is_set_by_user else file_format(child),
         table_format=schema.get("table_format"),
         schema_contract=resource.schema_contract,
         additional_table_hints=layout,
     )
+
+
+def row_changes_of(resource: DltResource) -> RowChanges:
+    """How the rows of a resource change, in the format that its table has or is to have.
+
+    Raises:
+        TrackerError: They could be updated, but not deleted.
+    """
+    if not has_table_formats():
+        return row_changes({})
+    schema = resource.compute_table_schema()
+    stored = dlt.current.source_schema().tables.get(str(schema["name"]))
+    if stored is not None and "table_format" in stored:
+        return row_changes({"table_format": stored["table_format"], **schema})
+    return row_changes(schema)
+
+
+def adapt_root_hints(resource: DltResource) -> RowChanges:
+    """Have a resource's own table written as the destination can change rows; say how that is."""
+    changes = row_changes_of(resource)
+    if changes == "upsert":
+        if is_replaced(resource):
+            resource.apply_hints(additional_table_hints=_LISTS_AS_JSON)
+        else:
+            resource.apply_hints(
+                write_disposition={"disposition": "merge", "strategy": "upsert"},
+                additional_table_hints=_LISTS_AS_JSON,
+            )
+    return changes
 
 
 def is_replaced(resource: DltResource) -> bool:
@@ -96,6 +141,14 @@ def loaded_table(resource: DltResource, table: Table) -> Table:
         table = table.renamed(naming.normalize_table_identifier(name))
     depth = _max_table_nesting(resource)
     return table if depth is None else table.limited(depth)
+
+
+def loaded_table_names() -> dict[str, str]:
+    """The names of the tables that are in the schema or loaded now, by those in `tables.py`."""
+    names = {name: name for name in ARCHIVE_TABLES if name in dlt.current.source_schema().tables}
+    resources = dlt.current.source().resources.selected
+    loaded = {name: resources[name].table_name for name in ARCHIVE_TABLES if name in resources}
+    return names | {name: str(table) for name, table in loaded.items() if not callable(table)}
 
 
 def require_supported(resource: DltResource) -> None:
@@ -125,8 +178,10 @@ def _disposition(resource: DltResource) -> str:
     return "" if callable(value) else str(value)
 
 
-def _merge(table: Table) -> TWriteDispositionConfig:
+def _merge(table: Table, is_upserted: bool = False) -> TWriteDispositionConfig:
     """How a table is brought up to date. The last step of a resource writes no record twice."""
+    if is_upserted:
+        return {"disposition": "merge", "strategy": "upsert"}
     return {
         "disposition": "merge",
         "strategy": "delete-insert",

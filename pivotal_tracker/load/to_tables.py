@@ -23,9 +23,18 @@ from ..errors import TrackerError
 from ..records import Key, Record, Tombstones, record_key, row_id
 from ..tables import Table
 from .destination_rows import Loaded
-from .hints import add_child_hints, append_rows, is_replaced, loaded_table, may_append
+from .hints import (
+    adapt_root_hints,
+    add_child_hints,
+    append_rows,
+    is_replaced,
+    loaded_table,
+    loaded_table_names,
+    may_append,
+)
 from .rows import Row, RowBuilder, inherited_ids
 from .schema_contract import Contract
+from .schema_descriptions import describe_tables
 from .trial import TRIAL_ERRORS, RejectedError, Trial, fits
 
 if TYPE_CHECKING:
@@ -116,6 +125,7 @@ class TableWriter:
             they yield records that may be in the destination.
         counts: `new`, `changed`, `unchanged`, `deleted` and `unusable` records.
         written: Rows handed to dlt, by table, without those that delete.
+        on_reject: Called with each record that cannot be written, and the reason.
 
     Args:
         resource: The resource, whose hints decide how its tables are written.
@@ -143,12 +153,16 @@ class TableWriter:
         self.written = Counter[str]()
         self.rejected: dict[str, str] = {}
         self.rejected_in = set[Any]()
+        self.on_reject: Callable[[Record, str], None] = lambda record, reason: None
+        self.rejected_keys = set[Key]()
         self._loaded = loaded
         self._load_id = load_id
         self._emitted = emitted
         self._rewrites = rewrites
         self._replaces_tables = is_replaced(resource)
+        self._changes = adapt_root_hints(resource)
         self._children = list(self.table.family())[1:]
+        describe_tables(dlt.current.source_schema(), self.table, loaded_table_names())
         self._paths = _paths_to_children(self.table)
         self._key_of_tombstone = {*self.table.key, *self.table.hands_down}
         self._replaced = 0
@@ -251,7 +265,9 @@ class TableWriter:
 
     def _reject(self, key: Key, record: Record, reason: str) -> None:
         self.counts["rejected"] += 1
+        self.on_reject(record, reason)
         self.rejected_in.add(record.get("project_id"))
+        self.rejected_keys.add(key)
         if len(self.rejected) < MAX_REJECTED_NAMED:
             self.rejected[str(key)] = reason
 
@@ -295,6 +311,8 @@ class TableWriter:
             self.counts["replaced_keys"] += replaced_keys
             for name, added in rows.items():
                 tables.setdefault(name, []).extend(added)
+        if self._changes == "upsert":
+            self._trial.declare_new_columns(dlt.current.source_schema())
         return dict(tables)
 
     def _rows_of(self, record: Record, record_id: str) -> tuple[dict[str, list[Row]], int]:
@@ -333,6 +351,8 @@ class TableWriter:
         """
         self._replaced += len(records)
         deleting: dict[str, list[Row]] = {}
+        if self._changes == "upsert":
+            return self._former_children(records, tables)
         for child in self._children if records else ():
             having = self._parents_in(tables.get(child.name))
             ids = [inherited_ids(self.table, one) for one in records if self._tells(child, one)]
@@ -344,6 +364,29 @@ class TableWriter:
             if without:
                 deleting[child.name] = [_deleting_row(child, row, is_child=True) for row in without]
         return deleting
+
+    def _former_children(self, records: Sequence[Record], tables: Tables) -> dict[str, list[Row]]:
+        """Rows that delete, by their own key, the child rows that records have no more, by table.
+
+        Where rows can only be deleted by key, the destination is asked for the keys.
+        """
+        deleting: dict[str, list[Row]] = {}
+        for child in self._children if records else ():
+            ids = [inherited_ids(self.table, one) for one in records if self._tells(child, one)]
+            present = self._child_ids(child, {self._parent_of(row) for row in ids})
+            former = present - _row_ids(tables.get(child.name))
+            if former:
+                row = _deleting_row(child, _no_parent(self.table, child), is_child=True)
+                deleting[child.name] = [{**row, "_dlt_id": row_id} for row_id in sorted(former)]
+        return deleting
+
+    def _child_ids(self, child: Table, parents: set[tuple[Any, ...]]) -> set[str]:
+        """The `_dlt_id` of the child rows that records have in the destination."""
+        key = self.table.handed_key
+        columns = (*key, "_dlt_parent_id", "_dlt_list_idx")
+        ids = {parent[0] for parent in parents}
+        rows = self._loaded.rows(child.name, columns, key[0], ids) if ids else []
+        return {f"{row[-2]}.{row[-1]}" for row in rows if row[:-2] in parents}
 
     def _tells(self, child: Table, record: Record) -> bool:
         """Whether a record tells what rows of a child table it has: a deleted one has none.
@@ -426,6 +469,13 @@ def _gives(record: Record, path: Sequence[str]) -> bool:
     if not rest or not isinstance(elements, list) or not elements:
         return True
     return any(_gives(element, rest) for element in elements if isinstance(element, dict))
+
+
+def _row_ids(rows: pa.Table | list[Row] | None) -> set[str]:
+    """The `_dlt_id` of rows."""
+    if rows is not None and not isinstance(rows, list):
+        return set(rows.column("_dlt_id").to_pylist())
+    return {row["_dlt_id"] for row in rows or ()}
 
 
 def _change(before: str | None, now: str) -> str:

@@ -57,7 +57,11 @@ class Trial:
                 name: {"name": name, "data_type": kind, "nullable": name not in required}
                 for name, kind in member.columns.items()
             }
-            known = schema.tables.get(member.name, {}).get("columns", {})
+            known = {
+                name: column
+                for name, column in schema.tables.get(member.name, {}).get("columns", {}).items()
+                if "data_type" in column
+            }
             columns = {name: column for name, column in columns.items() if name not in known}
             table = {**computed, "columns": {**columns, **computed["columns"], **known}}
             schema.update_table(cast(TTableSchema, table), normalize_identifiers=False)
@@ -65,6 +69,21 @@ class Trial:
         config.destination_capabilities = _capabilities()
         nothing = cast(Any, None)
         self._normalizer = JsonLItemsNormalizer(nothing, nothing, nothing, schema, load_id, config)
+
+    def declare_new_columns(self, schema: dlt.Schema) -> None:
+        """Add the columns that rows have brought to a schema, before dlt normalizes them itself.
+
+        dlt writes all files of a Delta table at once, with the columns of the first one.
+        """
+        for name, table in self._normalizer.schema.tables.items():
+            known = schema.tables[name]["columns"] if name in schema.tables else {}
+            new = {
+                column: hints
+                for column, hints in table["columns"].items()
+                if "data_type" in hints and column not in known
+            }
+            if new and name in schema.tables:
+                schema.update_table({"name": name, "columns": new}, normalize_identifiers=False)
 
     def check(self, tables: Mapping[str, Iterable[Row]]) -> None:
         """Normalize rows by table.

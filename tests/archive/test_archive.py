@@ -31,6 +31,7 @@ from ..support.truth import Record, Tables, comparable, loaded_tables, served_ta
 ALL = tuple(ARCHIVE_TABLES)
 STORIES = ("stories", "load_report")
 OF_PROJECTS = ("projects", "stories", "iterations", "accounts", "people")
+NOT_LOADED = "only rows that are not loaded tell of it"
 JANUARY, MARCH = "2024-01-31T12:00:00Z", "2024-03-31T12:00:00Z"
 
 
@@ -258,6 +259,87 @@ def test_where_nothing_says_when_it_was_updated_the_later_export_counts(desk: De
     assert desk.written() == len(desk.reasons()) + 1
 
 
+def test_a_row_older_than_that_of_an_earlier_run_names_nobody(begun: Desk, tmp_path: Path) -> None:
+    desk = another(begun, tmp_path)
+    new, old = desk.folder / "shop_20240401_0900.csv", desk.folder / "shop_20231231_2359.csv"
+    story = {"id": 11, "title": "Pay", "iteration": "2", "start": "Mar 4, 2024"}
+    new.write_text(as_csv(table([Row(**story, requested_by="Ann Ray", labels="web")])))
+    older = Row(**{**story, "iteration": "1"}, requested_by="Bob Lee", labels="old")
+    added = Row(id=12, title="Ship", requested_by="Cy Ray", labels="new")
+    old.write_text(as_csv(table([older, added])))
+    names = ("projects", "stories", "labels", "people", "iterations", "load_report")
+    desk.load(new, resources=names)
+    tables = desk.load(old, resources=names)
+    assert {row["id"] for row in tables["stories"]} == {11, 12}
+    assert {row["name"] for row in tables["people"]} == {"Ann Ray", "Cy Ray"}
+    assert {row["name"] for row in tables["labels"]} == {"web", "new"}
+    assert [(row["number"], row["_source"]) for row in tables["iterations"]] == [(2, new.name)]
+    assert {(row["iteration_number"], row["value"]) for row in tables["iterations__story_ids"]} == {
+        (2, 11)
+    }
+    assert desk.reasons() == {
+        (old.name, "stories", f"another copy is newer: {new.name}", 1),
+        (old.name, "stories__labels", f"another copy is newer: {new.name}", 1),
+        *((old.name, of, NOT_LOADED, 1) for of in ("people", "labels", "iterations")),
+    }
+
+
+def test_a_saved_record_older_than_that_of_an_earlier_run_names_nothing(
+    begun: Desk, tmp_path: Path
+) -> None:
+    desk = another(begun, tmp_path)
+    new, old = desk.folder / "new.json", desk.folder / "old.json"
+    ann, bob, cy = ({"id": n, "name": name} for n, name in ((5, "Ann"), (6, "Bob"), (7, "Cy")))
+
+    def of_project(number: int, story_id: int, person: Record, updated_at: str) -> Record:
+        """A story of a project, with a label and who wants it."""
+        label = {"kind": "label", "id": person["id"] + 80, "name": f"of {person['name']}"}
+        return story(story_id, updated_at=updated_at)[1] | {
+            "project_id": number,
+            "requested_by": person,
+            "labels": [label],
+        }
+
+    new.write_text(json.dumps([of_project(9, 11, ann, MARCH)]))
+    old.write_text(json.dumps([of_project(8, 11, bob, JANUARY), of_project(7, 12, cy, JANUARY)]))
+    names = ("projects", "stories", "labels", "people", "load_report")
+    desk.load(new, resources=names)
+    tables = desk.load(old, resources=names)
+    assert {row["id"] for row in tables["stories"]} == {11, 12}
+    assert {row["id"] for row in tables["people"]} == {5, 7}
+    assert {row["id"] for row in tables["labels"]} == {85, 87}
+    assert {row["id"] for row in tables["projects"]} == {9, 7}
+    assert {(row[1], row[2]) for row in desk.reasons()} == {
+        *((of, "another copy is newer: new.json") for of in ("stories", "stories__labels")),
+        *((of, NOT_LOADED) for of in ("people", "labels", "projects")),
+    }
+
+
+def test_a_record_that_fits_no_table_is_left_out_and_named(begun: Desk, tmp_path: Path) -> None:
+    desk = another(begun, tmp_path)
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    good = story(1)[1] | {"story_type": "bug"}
+    stories = [good, good | {"id": 2, "tasks": [{"id": 3, "description": "Knead"}]}]
+    (folder / "stories.json").write_text(json.dumps(stories))
+    comments = [{"kind": "comment", "id": 4, "story_id": number, "text": "Hm"} for number in (1, 2)]
+    (folder / "comments.json").write_text(json.dumps(comments))
+
+    def unwritable(record: Record) -> Record:
+        return record | {"extra": object()} if record["id"] == 2 else record
+
+    source = pivotal_tracker_archive([str(folder)]).with_resources("stories", "load_report")
+    source.stories.add_map(unwritable)
+    tables = desk.run(source)
+    assert [row["id"] for row in tables["stories"]] == [1]
+    report = desk.report()
+    assert report["saved/stories.json", "stories"] == (2, 1, 1)
+    assert report["saved/stories.json", "stories__tasks"] == (1, 0, 1)
+    assert report["saved/comments.json", "stories__comments"] == (2, 1, 1)
+    unread = {"saved/stories.json": "1 row could not be read"}
+    assert desk.noted["load_report"]["unread"] == unread
+
+
 def test_within_one_archive_the_best_copy_counts_or_the_first(desk: Desk) -> None:
     copies = (
         story(1, name="Old", updated_at=JANUARY),
@@ -279,10 +361,10 @@ def test_within_one_archive_the_best_copy_counts_or_the_first(desk: Desk) -> Non
 
 
 def test_a_file_that_breaks_off_is_loaded_so_far_and_named(desk: Desk) -> None:
-    broken = desk.write("broken.sample", story(1), story(2))
-    broken.write_text(broken.read_text() + '{"table": "stories", "rec')
+    failures = desk.write("broken.sample", story(1), story(2))
+    failures.write_text(failures.read_text() + '{"table": "stories", "rec')
     whole = desk.write("whole.sample", story(3))
-    tables = desk.load(broken, whole)
+    tables = desk.load(failures, whole)
     assert {r["id"] for r in tables["stories"]} == {1, 2, 3}
     assert desk.noted["load_report"]["unread"] == {"broken.sample": "broken.sample breaks off."}
 
@@ -467,7 +549,11 @@ def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path:
     ("name", "content", "said"),
     [
         ("missing.zip", None, "does not exist"),
-        ("notes.txt", b"hello", "no archive that is known. Found: a text of another kind. "),
+        (
+            "notes.txt",
+            b"hello",
+            "no archive that is known. Found: a text of another kind. ",
+        ),
         ("a.zip", b"PK\x03\x04 cut short", "a.zip"),
         ("empty.json", b"", "empty.json"),
     ],

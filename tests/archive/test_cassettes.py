@@ -282,7 +282,7 @@ def test_every_form_of_cassette(tmp_path: Path, form: str) -> None:
         return
     assert result.records["stories"] == EXPECTED
     assert result.records["projects"] == [{"id": 9, "kind": "project"}]
-    assert not result.tally.left_out
+    assert not result.accounting.left_out
     assert "s3cr3t" not in repr(result)
 
 
@@ -315,7 +315,9 @@ def test_what_is_no_answer_is_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(written({"interactions": found}))
     result = read(tmp_path / "x.yaml")
     assert result.records["stories"] == EXPECTED
-    assert {(table, reason): n.rows for (_, table, reason), n in result.tally.left_out.items()} == {
+    assert {
+        (table, reason): n.rows for (_, table, reason), n in result.accounting.left_out.items()
+    } == {
         ("answers", "the server answered 404"): 1,
         ("answers", "it is no answer of API v5"): 1,
         ("answers", "its body is no JSON"): 1,
@@ -406,7 +408,7 @@ def test_an_upload_is_no_comment(tmp_path: Path) -> None:
     )
     (story,) = result.records["stories"]
     assert story["comments"] == [comment]
-    assert {(table, reason) for _, table, reason in result.tally.left_out} == {
+    assert {(table, reason) for _, table, reason in result.accounting.left_out} == {
         (
             "stories__comments__file_attachments",
             "it does not say which comment it belongs to",
@@ -442,7 +444,7 @@ def test_what_a_browser_recorded(tmp_path: Path) -> None:
     (tmp_path / "x.har").write_text(json.dumps(har))
     result = read(tmp_path / "x.har")
     assert result.records["stories"] == EXPECTED
-    assert not result.tally.left_out
+    assert not result.accounting.left_out
 
 
 # what nobody should have recorded

@@ -309,7 +309,7 @@ def as_read(
 
 def lost(found: Read) -> dict[str, int]:
     """The values that were lost, by the reason."""
-    return {reason: noted.rows for (_, _, reason), noted in found.tally.lost_values.items()}
+    return {reason: noted.rows for (_, _, reason), noted in found.accounting.lost_values.items()}
 
 
 def story_of(found: Read, story_id: int = 201) -> Record:
@@ -321,8 +321,8 @@ def assert_all_there(found: Read, expected: dict[str, list[Record]] | None = Non
     assert {name: sorted(rows, key=repr) for name, rows in _sorted_keys(found.records).items()} == {
         name: sorted(rows, key=repr) for name, rows in _sorted_keys(expected).items()
     }
-    assert not found.tally.left_out
-    assert not found.tally.lost_values
+    assert not found.accounting.left_out
+    assert not found.accounting.lost_values
 
 
 def _sorted_keys(records: dict[str, list[Record]]) -> dict[str, list[Record]]:
@@ -355,7 +355,7 @@ def test_unicode_with_and_without_a_byte_order_mark(tmp_path: Path, encoding: st
     content = as_csv(table([Row(1, "Tür, 東京 🚪")]))
     found = as_read(tmp_path, content, encoding=encoding)
     assert story_of(found, 1)["name"] == "Tür, 東京 🚪"
-    assert not found.tally.lost_values
+    assert not found.accounting.lost_values
 
 
 @pytest.mark.parametrize(
@@ -382,8 +382,8 @@ def test_other_encodings_are_read_without_loss(tmp_path: Path, encoding: str, te
     found = as_read(tmp_path, as_csv(table(rows)), encoding=encoding)
     assert story_of(found, 2)["name"] == text
     assert story_of(found, 2)["description"] == f"{text}, ok"
-    assert not found.tally.lost_values
-    assert not found.tally.left_out
+    assert not found.accounting.lost_values
+    assert not found.accounting.left_out
 
 
 def test_one_broken_byte_spoils_no_other_text(tmp_path: Path) -> None:
@@ -557,7 +557,7 @@ def test_a_history_by_itself(tmp_path: Path, name: str) -> None:
 def test_what_is_none_of_the_export_is_named(tmp_path: Path) -> None:
     files = {NAME: as_csv(table(ROWS)).encode(), "readme.txt": b"hello", "old.zip": b"PK"}
     found = read(in_folder(tmp_path / "x", files))
-    assert {key: (noted.rows, noted.where) for key, noted in found.tally.left_out.items()} == {
+    assert {key: (noted.rows, noted.where) for key, noted in found.accounting.left_out.items()} == {
         ("x", "files", "nothing that is known: a text of another kind"): (2, "old.zip"),
     }
 
@@ -624,7 +624,7 @@ def test_in_a_row_with_too_many_cells_what_may_be_shifted_is_rejected(tmp_path: 
     assert "requested_by_id" not in story_of(found, 1)
     assert "people" not in found.records
     assert lost(found) == {TOO_MANY_CELLS: 4}
-    assert not found.tally.incomplete
+    assert not found.accounting.incomplete
 
 
 UP_TO_CREATED = {
@@ -654,12 +654,12 @@ def test_a_comma_that_is_not_quoted_moves_no_cell_into_another_column(
     if attributes is None:
         assert len(found.records["stories"]) == 1
         assert found.reasons("stories") == {TOO_MANY_CELLS}
-        assert found.tally.incomplete == {NAME: "1 row could not be read"}
+        assert found.accounting.incomplete == {NAME: "1 row could not be read"}
     else:
         more = {"requested_by_id"} if column == "Blocker" else set()
         assert story_of(found, 203).keys() == attributes | more
         assert lost(found).keys() == {TOO_MANY_CELLS}
-        assert not found.tally.incomplete
+        assert not found.accounting.incomplete
 
 
 @pytest.mark.parametrize(
@@ -726,7 +726,7 @@ def test_pairs_of_task_and_status_with_blanks_stay_pairs(tmp_path: Path) -> None
         ("x", None),
         ("y", False),
     ]
-    assert not found.tally.lost_values
+    assert not found.accounting.lost_values
 
 
 def test_more_statuses_than_tasks_and_the_other_way_round(tmp_path: Path) -> None:
@@ -827,7 +827,7 @@ def test_values_that_make_no_sense_are_named_and_the_rest_is_loaded(tmp_path: Pa
         "a status of a blocker that Tracker does not know": 1,
         "a status of a review that Tracker does not know": 1,
     }
-    assert all(noted.where.startswith("line ") for noted in found.tally.lost_values.values())
+    assert all(noted.where.startswith("line ") for noted in found.accounting.lost_values.values())
 
 
 @pytest.mark.parametrize(
@@ -871,7 +871,7 @@ def test_marks_of_a_merge_conflict_and_rows_without_an_id_are_left_out(tmp_path:
     )
     found = as_read(tmp_path, content)
     assert [s["id"] for s in found.records["stories"]] == [1, 2]
-    assert {reason: noted.rows for (*_, reason), noted in found.tally.left_out.items()} == {
+    assert {reason: noted.rows for (*_, reason), noted in found.accounting.left_out.items()} == {
         "a mark of a merge conflict": 3,
         "no id of a story or an epic": 1,
     }
@@ -881,7 +881,7 @@ def test_exports_put_one_behind_the_other(tmp_path: Path) -> None:
     content = as_csv(table([STORY], LAYOUTS["2009"])) + as_csv(table([ICEBOX]))
     found = as_read(tmp_path, content)
     assert [s["name"] for s in found.records["stories"]] == [STORY.title, ICEBOX.title]
-    assert not found.tally.left_out
+    assert not found.accounting.left_out
 
 
 def test_an_owner_named_twice_is_one(tmp_path: Path) -> None:
@@ -982,7 +982,7 @@ def test_without_openpyxl_a_workbook_says_what_to_install(
         open_archive(path)
     files = {"x.xlsx": path.read_bytes(), NAME: as_csv(table(ROWS)).encode()}
     found = read(in_folder(tmp_path / "both", files))
-    assert [noted.rows for noted in found.tally.left_out.values()] == [1]
+    assert [noted.rows for noted in found.accounting.left_out.values()] == [1]
 
 
 def hostile_workbook(path: Path, source: Path, part: str, content: bytes) -> Path:
@@ -1195,7 +1195,7 @@ def test_no_link_of_a_folder_is_followed(tmp_path: Path) -> None:
     os.mkfifo(folder / "202" / "pipe")
     found = read(folder)
     assert list(found.contents.values()) == [b"a"]
-    assert {reason: noted.rows for (*_, reason), noted in found.tally.left_out.items()} == {
+    assert {reason: noted.rows for (*_, reason), noted in found.accounting.left_out.items()} == {
         "a link, which is not followed": 3,
         "neither a file nor a folder": 1,
     }
@@ -1357,7 +1357,7 @@ def test_exports_of_several_projects_in_one_zip(tmp_path: Path, named: str) -> N
         (f"p{n}", 1000 * n + 1) for n in (1, 2, 3)
     ]
     assert [p["name"] for p in found.records["people"]] == ["Ann Lee"]
-    assert not found.tally.left_out
+    assert not found.accounting.left_out
 
 
 def test_folders_called_by_a_year_hold_exports(tmp_path: Path) -> None:
@@ -1469,7 +1469,7 @@ def test_the_order_of_dates_is_decided_once_for_a_file(
         assert dates == days
     else:
         assert all(dates)
-        assert not found.tally.lost_values
+        assert not found.accounting.lost_values
 
 
 @pytest.mark.parametrize(

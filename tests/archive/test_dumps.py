@@ -10,9 +10,15 @@ from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 
 from ..support.archive_reading import getter, read
+from ..support.backup_tools import (
+    DUMP_TABLES,
+    dumped_paths,
+    dumped_tables,
+    write_database,
+    write_pivotaltrackerdump,
+    write_pt_backup,
+)
 from ..support.command import Command
-from .test_json import dumped_paths, write_pivotaltrackerdump, write_pt_backup
-from .test_sqlite_files import DUMP_TABLES, dumped, made
 
 
 @pytest.fixture
@@ -25,7 +31,7 @@ def archives(tmp_path: Path) -> Path:
         project_id = get("projects")[0]["id"]
         write_pt_backup(folder / "backup", get, workspace, project_id)
         write_pivotaltrackerdump(folder / "out", dumped_paths(get, project_id))
-        made(folder / "tracker.db", DUMP_TABLES, dumped(get, workspace))
+        write_database(folder / "tracker.db", DUMP_TABLES, dumped_tables(get, workspace))
     return folder
 
 

@@ -14,19 +14,21 @@ from hypothesis import strategies as st
 
 from pivotal_tracker.archive import FORMATS, ArchiveError, open_archives
 from pivotal_tracker.archive.formats.api_responses import json_text
-from pivotal_tracker.archive.merging import gathering
+from pivotal_tracker.archive.merging import record_merger
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from ..support.archive_reading import Get, Read, Record, all_of, getter, read, try_to_read, without
+from ..support.backup_tools import (
+    ATTACHMENTS,
+    dumped_paths,
+    write_json,
+    write_pivotaltrackerdump,
+    write_pt_backup,
+)
 from ..support.command import Command
 
-ATTACHMENTS = "comments(:default,file_attachments,google_attachments)"
-CHILDREN = (
-    f":default,{ATTACHMENTS},owners(:default),reviews(:default),tasks(:default),"
-    "transitions(:default),blockers(:default),labels(:default)"
-)
 LOADED = f":default,{ATTACHMENTS},reviews,tasks,transitions,blockers"
 
 API_ANSWERS = FORMATS[-1]
@@ -47,11 +49,6 @@ def get(workspace: Workspace) -> Iterator[Get]:
 def project(get: Get) -> Record:
     first: Record = get("projects")[0]
     return first
-
-
-def write(path: Path, value: Any, **options: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, **options), "utf-8")
 
 
 def by_id(records: list[Record], *without_names: str) -> dict[int, Record]:
@@ -84,36 +81,6 @@ def activity_of(get: Get, project_id: int) -> dict[str, Record]:
 
 
 # the folders of backup tools
-
-
-def write_pt_backup(folder: Path, get: Get, workspace: Workspace, project_id: int) -> None:
-    """What `pt_backup.py` saves: six flat lists, pretty-printed, and the bytes of attachments."""
-    stories = all_of(get, project_id, "stories")
-    children: dict[str, list[Record]] = {"tasks": [], "comments": []}
-    for story in stories:
-        path = f"projects/{project_id}/stories/{story['id']}"
-        children["tasks"] += get(f"{path}/tasks")
-        comments = get(f"{path}/comments", fields=":default,file_attachments,google_attachments")
-        for comment in comments:
-            comment["attachments"] = comment.pop("file_attachments")
-            comment["attachments"] += comment.pop("google_attachments")
-        children["comments"] += comments
-    lists = {
-        "memberships": all_of(get, project_id, "project_memberships"),
-        "epics": all_of(get, project_id, "epics"),
-        "stories": stories,
-        **children,
-        "activities": all_of(get, project_id, "activity"),
-    }
-    for name, records in lists.items():
-        if records:
-            write(folder / f"{name}.json", records, indent=4)
-    for comment in children["comments"]:
-        for attachment in comment["attachments"]:
-            if attachment["id"] in workspace.attachments:
-                path = folder / "attachments" / str(attachment["id"]) / attachment["filename"]
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(workspace.attachments[attachment["id"]])
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -167,66 +134,25 @@ def test_the_folder_of_pt_backup(
     }
     assert loaded(result, "attachment_files") == described
     assert result.contents == {number: workspace.attachments[number] for number in described}
-    assert not result.tally.left_out
+    assert not result.accounting.left_out
 
 
 def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) -> None:
-    write(tmp_path / "b" / "stories.json", [{"kind": "story", "id": 1, "name": "one"}])
+    write_json(tmp_path / "b" / "stories.json", [{"kind": "story", "id": 1, "name": "one"}])
     tasks = [{"kind": "task", "id": 5, "story_id": 1}, {"kind": "task", "id": 6, "story_id": 2}]
     comment = {"kind": "comment", "id": 7, "story_id": 2, "attachments": [{"id": 8}]}
-    write(tmp_path / "b" / "tasks.json", tasks)
-    write(tmp_path / "b" / "comments.json", [comment])
+    write_json(tmp_path / "b" / "tasks.json", tasks)
+    write_json(tmp_path / "b" / "comments.json", [comment])
     (tmp_path / "b" / "notes.txt").write_text("mine")
     result = read(tmp_path / "b")
     assert [task["id"] for task in result.records["stories"][0]["tasks"]] == [5]
     reason = "the archive does not hold the story that it belongs to"
-    assert {key: noted.rows for key, noted in result.tally.left_out.items()} == {
+    assert {key: noted.rows for key, noted in result.accounting.left_out.items()} == {
         ("b", "files", "nothing that is known: a text of another kind"): 1,
         ("b/tasks.json", "stories__tasks", reason): 1,
         ("b/comments.json", "stories__comments", reason): 1,
         ("b/comments.json", "stories__comments__file_attachments", reason): 1,
     }
-
-
-def dumped_paths(get: Get, project_id: int) -> dict[str, list[tuple[Record, Any]]]:
-    """The answers that `pivotaltrackerdump` keeps, by the template of their path."""
-    keys, root = {"project_id": str(project_id)}, "/projects/{project_id}"
-    stories = all_of(get, project_id, "stories", CHILDREN)
-    epics = all_of(get, project_id, "epics", f":default,{ATTACHMENTS}")
-    answers: dict[str, list[tuple[Record, Any]]] = {
-        root: [(keys, get(f"projects/{project_id}"))],
-        f"{root}/activity": [(keys, all_of(get, project_id, "activity"))],
-        f"{root}/labels": [(keys, all_of(get, project_id, "labels"))],
-        f"{root}/memberships": [(keys, all_of(get, project_id, "project_memberships"))],
-        f"{root}/releases": [(keys, all_of(get, project_id, "releases", ":default,story_ids"))],
-        f"{root}/iterations": [(keys, all_of(get, project_id, "iterations"))],
-        f"{root}/epics": [(keys, epics)],
-        f"{root}/stories": [(keys, stories)],
-    }
-    activity = all_of(get, project_id, "activity")
-    for kind, records in (("story", stories), ("epic", epics)):
-        path = f"{root}/{'stories' if kind == 'story' else 'epics'}/{{{kind}_id}}/activity"
-        answers[path] = [
-            (
-                keys | {f"{kind}_id": str(record["id"])},
-                [a for a in activity if record["id"] in [p["id"] for p in a["primary_resources"]]]
-                or None,
-            )
-            for record in records
-        ]
-    return answers
-
-
-def write_pivotaltrackerdump(folder: Path, answers: dict[str, list[tuple[Record, Any]]]) -> None:
-    cache = [
-        {"PathTemplate": path, "Keys": keys, "Data": data}
-        for path, group in answers.items()
-        for keys, data in group
-    ]
-    write(folder / "cache.json", cache, indent=2)
-    for path, group in answers.items():
-        name = "_".join(part.strip("{}") for part in path.split("/") if part)
-        write(folder / f"{name}.json", [data for _, data in group], indent=2)
 
 
 @pytest.mark.parametrize("kept", ["all", "files", "cache"])
@@ -264,7 +190,7 @@ def test_the_tree_of_pt_backup(tmp_path: Path, get: Get) -> None:
     projects = get("projects")
     for project in projects:
         folder = tmp_path / "mine" / "projects" / project["name"].replace("/", "-")
-        write(folder / "stories.json", all_of(get, project["id"], "stories"))
+        write_json(folder / "stories.json", all_of(get, project["id"], "stories"))
     older = tmp_path / "mine" / "projects" / "Older" / "stories.xml"
     older.parent.mkdir()
     older.write_text("<stories/>")
@@ -285,8 +211,8 @@ def test_archives_beside_each_other_are_taken_one_by_one(
 ) -> None:
     write_pt_backup(tmp_path / "all" / "backup", get, workspace, project["id"])
     write_pivotaltrackerdump(tmp_path / "all" / "out", dumped_paths(get, project["id"]))
-    write(tmp_path / "all" / "more.json", [story(1)])
-    write(tmp_path / "all" / "tree" / "projects" / "P" / "stories.json", [story(2)])
+    write_json(tmp_path / "all" / "more.json", [story(1)])
+    write_json(tmp_path / "all" / "tree" / "projects" / "P" / "stories.json", [story(2)])
     opened = open_archives([tmp_path / "all"])
     assert [(archive.files.path.name, archive.form.name) for archive in opened.archives] == [
         ("backup", "pt_backup.py"),
@@ -300,8 +226,8 @@ def test_archives_beside_each_other_are_taken_one_by_one(
 def test_a_tree_by_the_paths_of_the_api_is_read_as_a_whole(tmp_path: Path) -> None:
     for number in (1, 2):
         folder = tmp_path / "dump" / "projects" / str(number)
-        write(folder / "stories.json", [story(number), story(3)])
-        write(folder / "epics.json", [{"kind": "epic", "id": number}])
+        write_json(folder / "stories.json", [story(number), story(3)])
+        write_json(folder / "epics.json", [{"kind": "epic", "id": number}])
     result = read(tmp_path / "dump")
     assert result.format == "API answers"
     assert list(result.by_id("stories")) == [1, 3, 2]
@@ -355,7 +281,7 @@ def test_stories_are_found_in_whatever_they_were_saved(
         result = read(path)
         found = {k: {**r, "kind": "story"} for k, r in loaded(result, "stories").items()}
         assert found == by_id(stories), form
-        assert not result.tally.left_out, form
+        assert not result.accounting.left_out, form
 
 
 def test_utf_16_and_windows_1252(tmp_path: Path) -> None:
@@ -368,7 +294,7 @@ def test_utf_16_and_windows_1252(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes('[{"kind":"story","id":1,"name":"Müller"}]'.encode("cp1252"))
     result = read(tmp_path / "x.json")
     assert result.records["stories"][0]["name"] == "M\ufffdller"
-    assert [noted.rows for noted in result.tally.lost_values.values()] == [1]
+    assert [noted.rows for noted in result.accounting.lost_values.values()] == [1]
 
 
 @pytest.mark.parametrize("as_lines", [False, True])
@@ -380,7 +306,7 @@ def test_what_no_text_may_hold_is_replaced_and_counted(tmp_path: Path, as_lines:
     result = read(tmp_path / "x.json")
     expected = "\ufffd\ufffdb\ufffdc\ufffd \U0001f6a2 \\ud83d \\\ufffd"
     assert result.records["stories"][0]["name"] == expected
-    assert sum(noted.rows for noted in result.tally.lost_values.values()) == 5
+    assert sum(noted.rows for noted in result.accounting.lost_values.values()) == 5
 
 
 @given(chunk=st.integers(1, 40), text=st.text(st.sampled_from('\\ud83Eé0c"€'), max_size=60))
@@ -427,7 +353,7 @@ def test_lists_that_other_records_hold(tmp_path: Path) -> None:
         ],
     }
     workspace = {"kind": "workspace", "id": 8, "projects": [{"id": 9, "name": "Nine"}]}
-    write(tmp_path / "x.json", [project, iteration, workspace])
+    write_json(tmp_path / "x.json", [project, iteration, workspace])
     result = read(tmp_path / "x.json")
     assert result.records == {
         "projects": [{"kind": "project", "id": 9, "name": "Nine", "account_id": 5}],
@@ -458,7 +384,7 @@ def test_lists_that_other_records_hold(tmp_path: Path) -> None:
 
 def test_litetrackers_words(tmp_path: Path) -> None:
     story = {"kind": "story", "id": 1, "title": "T", "owner_ids": [9], "owners": [{"user_id": 2}]}
-    write(tmp_path / "x.json", [story])
+    write_json(tmp_path / "x.json", [story])
     (found,) = read(tmp_path / "x.json").records["stories"]
     assert found == {"kind": "story", "id": 1, "name": "T", "owner_ids": [2]}
 
@@ -469,8 +395,8 @@ def test_of_copies_the_newest_is_kept_and_completed_by_equals(tmp_path: Path) ->
     asked_for_more = {**new, "tasks": [{"kind": "task", "id": 5, "complete": True}]}
     with_comments = {**old, "comments": [{"kind": "comment", "id": 6, "text": "old"}]}
     in_part = {"kind": "story", "id": 1, "name": "out of date", "estimate": 3}
-    write(tmp_path / "a" / "1.json", [with_comments, new])
-    write(tmp_path / "a" / "2.json", [in_part, old, asked_for_more])
+    write_json(tmp_path / "a" / "1.json", [with_comments, new])
+    write_json(tmp_path / "a" / "2.json", [in_part, old, asked_for_more])
     result = read(tmp_path / "a")
     assert result.records["stories"] == [
         {
@@ -480,9 +406,9 @@ def test_of_copies_the_newest_is_kept_and_completed_by_equals(tmp_path: Path) ->
             "comments": with_comments["comments"],
         }
     ]
-    tally = result.tally
-    assert tally.loaded_rows["a/1.json", "stories__comments"] == 1
-    assert sum(noted.rows for noted in tally.left_out.values()) == 4
+    accounting = result.accounting
+    assert accounting.loaded_rows["a/1.json", "stories__comments"] == 1
+    assert sum(noted.rows for noted in accounting.left_out.values()) == 4
 
 
 def test_no_secret_is_given(tmp_path: Path) -> None:
@@ -500,7 +426,7 @@ def test_no_secret_is_given(tmp_path: Path) -> None:
         "comments": [{"id": 3, "big_url": "s3cr3t"}],
         "password": "s3cr3t",
     }
-    write(tmp_path / "x.json", [me, hook])
+    write_json(tmp_path / "x.json", [me, hook])
     result = read(tmp_path / "x.json")
     assert result.records["people"] == [{"id": 1, "kind": "person", "name": "Ann", "email": "a@x"}]
     assert "s3cr3t" not in repr(result)
@@ -519,9 +445,9 @@ def test_a_broken_line_costs_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
     result = read(tmp_path / "x.jsonl")
     assert [s["id"] for s in result.records["stories"]] == [0, 1, 3, 4]
-    ((key, noted),) = result.tally.left_out.items()
+    ((key, noted),) = result.accounting.left_out.items()
     assert (key, noted.where) == (("x.jsonl", "unknown", "the line is no JSON"), "line 3")
-    assert result.tally.incomplete == {"x.jsonl": "1 row could not be read"}
+    assert result.accounting.incomplete == {"x.jsonl": "1 row could not be read"}
 
 
 def test_a_file_that_breaks_off_is_read_so_far(tmp_path: Path) -> None:
@@ -532,7 +458,7 @@ def test_a_file_that_breaks_off_is_read_so_far(tmp_path: Path) -> None:
         stories = result.records["stories"]
         assert stories == [story(n) for n in range(len(stories))]
         assert len(stories) >= cut * 50 // len(text) - 1
-        (noted,) = result.tally.left_out.values()
+        (noted,) = result.accounting.left_out.values()
         assert noted.where == f"after record {len(stories)}"
 
 
@@ -570,7 +496,7 @@ def test_hostile_json_ends_in_a_line_or_in_the_rest(tmp_path: Path, name: str) -
         assert "\n" not in str(error)
     else:
         is_read = name in ("a huge number", "a huge exponent")
-        assert result.tally.left_out or is_read
+        assert result.accounting.left_out or is_read
 
 
 def test_a_zip_with_a_damaged_file_gives_what_can_be_had(tmp_path: Path) -> None:
@@ -586,19 +512,19 @@ def test_a_zip_with_a_damaged_file_gives_what_can_be_had(tmp_path: Path) -> None
         found = result.records["stories"]
         assert found == [story(n) for n in range(len(found))]
         assert 0 < len(found) < 20_000
-        assert result.tally.left_out
+        assert result.accounting.left_out
 
 
 def test_a_full_disk_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "x.json", [story(n, description="x" * 1_000) for n in range(500)])
-    entered = gathering.Gathering.__enter__
+    write_json(tmp_path / "x.json", [story(n, description="x" * 1_000) for n in range(500)])
+    entered = record_merger.RecordMerger.__enter__
 
-    def enter(self: gathering.Gathering) -> gathering.Gathering:
+    def enter(self: record_merger.RecordMerger) -> record_merger.RecordMerger:
         entered(self)
         self._database.execute("PRAGMA max_page_count = 50")
         return self
 
-    monkeypatch.setattr(gathering.Gathering, "__enter__", enter)
+    monkeypatch.setattr(record_merger.RecordMerger, "__enter__", enter)
     with pytest.raises(ArchiveError, match=r"^x.json: its records cannot be put together on disk"):
         read(tmp_path / "x.json")
 
@@ -710,10 +636,10 @@ WRAPPED = {
 
 @pytest.mark.parametrize("how", WRAPPED)
 def test_a_record_is_found_in_whatever_wraps_it(tmp_path: Path, how: str) -> None:
-    write(tmp_path / "x.json", WRAPPED[how])
+    write_json(tmp_path / "x.json", WRAPPED[how])
     result = read(tmp_path / "x.json")
     assert result.by_id("stories")[21] == PLAIN
-    assert not result.tally.left_out
+    assert not result.accounting.left_out
 
 
 def test_a_webhook_of_an_activity(tmp_path: Path) -> None:
@@ -743,7 +669,7 @@ def test_a_webhook_of_an_activity(tmp_path: Path) -> None:
 def test_records_without_a_kind_are_known_by_their_attributes(
     tmp_path: Path, record: Record, table: str
 ) -> None:
-    write(tmp_path / "x.json", record)
+    write_json(tmp_path / "x.json", record)
     result = read(tmp_path / "x.json")
     assert len(result.records[table]) == 1
     assert not result.reasons("unknown")
@@ -752,10 +678,10 @@ def test_records_without_a_kind_are_known_by_their_attributes(
 def test_what_is_not_recognised_is_counted(tmp_path: Path) -> None:
     saved = {"stories": [PLAIN], "widgets": [{"id": 1}, {"id": 2}], "theme": {"name": "dark"}}
     notification = {"kind": "notification", "id": 5, "story": {"kind": "story", "id": 99}}
-    write(tmp_path / "x.json", [saved, notification])
+    write_json(tmp_path / "x.json", [saved, notification])
     result = read(tmp_path / "x.json")
     assert [story["id"] for story in result.records["stories"]] == [21]
-    assert {reason: n.rows for (_, _, reason), n in result.tally.left_out.items()} == {
+    assert {reason: n.rows for (_, _, reason), n in result.accounting.left_out.items()} == {
         "it is of no known kind": 3,
         "no table holds a 'notification'": 1,
     }
@@ -798,7 +724,7 @@ def test_people_inside_records_become_ids_and_rows_at_any_depth(tmp_path: Path) 
     }
     alone = {"kind": "comment", "id": 33, "story_id": 21, "text": "a", "person": person(12)}
     release = {"kind": "release", "id": 81, "project_id": 7, "stories": [story]}
-    write(tmp_path / "x.json", [release, epic, alone])
+    write_json(tmp_path / "x.json", [release, epic, alone])
     result = read(tmp_path / "x.json")
     assert result.by_id("people") == {
         n: {"kind": "person", "id": n, "name": f"P{n}", "initials": "P"} for n in range(1, 13)
@@ -846,7 +772,7 @@ def test_a_copy_that_is_not_loaded_tells_nothing_of_others(tmp_path: Path) -> No
         "story_type": "release",
     }
     new = {**PLAIN, "updated_at": "2021-01-01T00:00:00Z", "requested_by": person(2)}
-    write(tmp_path / "x.json", [old, new])
+    write_json(tmp_path / "x.json", [old, new])
     result = read(tmp_path / "x.json")
     assert [p["id"] for p in result.records["projects"]] == [7]
     assert [p["id"] for p in result.records["people"]] == [2]
@@ -859,8 +785,8 @@ def test_a_copy_that_another_archive_has_newer_tells_nothing_of_others(
     old = {**PLAIN, "updated_at": "2020-01-01T00:00:00Z", "requested_by": person(1)}
     old["labels"] = [{"kind": "label", "id": 80, "name": "old"}]
     new = {**PLAIN, "updated_at": "2021-01-01T00:00:00Z", "requested_by": person(2)}
-    write(tmp_path / "old.json", [old])
-    write(tmp_path / "new.json", [new])
+    write_json(tmp_path / "old.json", [old])
+    write_json(tmp_path / "new.json", [new])
     result = command("--archive", str(tmp_path / "old.json"), str(tmp_path / "new.json"))
     assert result.returncode == 0, result.stderr
     tables = command.tables()
@@ -876,7 +802,7 @@ def test_records_inside_others_are_in_their_project(tmp_path: Path) -> None:
     iteration = {"kind": "iteration", "number": 1, "project_id": 7, "stories": [story]}
     inside = {"kind": "iteration", "number": 2, "stories": [{**story, "id": 23}]}
     project = {"kind": "project", "id": 8, "name": "P", "iterations": [inside]}
-    write(tmp_path / "x.json", [release, iteration, project])
+    write_json(tmp_path / "x.json", [release, iteration, project])
     result = read(tmp_path / "x.json")
     assert {s["id"]: s["project_id"] for s in result.records["stories"]} == {21: 7, 22: 7, 23: 8}
     assert result.records["labels"][0]["project_id"] == 7
@@ -899,7 +825,7 @@ def test_iterations_without_a_length_have_that_of_their_dates_or_project(
 ) -> None:
     project = {"kind": "project", "id": 7, "iteration_length": 3}
     whole = {"kind": "iteration", "number": 1, "project_id": 7, **iteration}
-    write(tmp_path / "x.json", [whole, project])
+    write_json(tmp_path / "x.json", [whole, project])
     assert read(tmp_path / "x.json").records["iterations"][0]["length"] == length
 
 
@@ -913,11 +839,11 @@ def test_iterations_without_a_length_have_that_of_their_dates_or_project(
     ],
 )
 def test_comments_belong_to_the_story_beside_them(tmp_path: Path, value: Any) -> None:
-    write(tmp_path / "x.json", value)
+    write_json(tmp_path / "x.json", value)
     result = read(tmp_path / "x.json")
     (story,) = result.records["stories"]
     assert [comment["id"] for comment in story["comments"]] == [31]
-    assert not result.tally.left_out
+    assert not result.accounting.left_out
 
 
 @pytest.mark.parametrize(
@@ -929,7 +855,7 @@ def test_comments_belong_to_the_story_beside_them(tmp_path: Path, value: Any) ->
     ],
 )
 def test_stories_are_in_the_project_beside_them(tmp_path: Path, value: Any) -> None:
-    write(tmp_path / "x.json", value)
+    write_json(tmp_path / "x.json", value)
     result = read(tmp_path / "x.json")
     assert result.records["stories"] == [{"kind": "story", "id": 21, "project_id": 7}]
     assert [project["id"] for project in result.records["projects"]] == [7]
@@ -940,10 +866,10 @@ def test_stories_are_in_the_project_beside_them(tmp_path: Path, value: Any) -> N
 
 def test_files_that_a_backup_tool_did_not_write_are_read_too(tmp_path: Path) -> None:
     folder = tmp_path / "saved"
-    write(folder / "stories.json", [PLAIN])
-    write(folder / "activities.json", [ACTIVITY])
-    write(folder / "project.json", {"kind": "project", "id": 7, "iteration_length": 2})
-    write(
+    write_json(folder / "stories.json", [PLAIN])
+    write_json(folder / "activities.json", [ACTIVITY])
+    write_json(folder / "project.json", {"kind": "project", "id": 7, "iteration_length": 2})
+    write_json(
         folder / "project_memberships.json",
         [{"kind": "project_membership", "id": 108, "project_id": 7, "person": person(1)}],
     )

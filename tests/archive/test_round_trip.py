@@ -186,9 +186,9 @@ def saved(
 
 def assert_same(found: Read, expected: Read) -> None:
     assert found.records == expected.records
-    assert not found.tally.left_out
-    assert not found.tally.lost_values
-    assert not found.tally.incomplete
+    assert not found.accounting.left_out
+    assert not found.accounting.lost_values
+    assert not found.accounting.incomplete
 
 
 def assert_whole(found: Read, stories: list[Story]) -> None:

@@ -22,52 +22,8 @@ from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
-from ..support.archive_reading import Get, Read, Record, all_of, getter, read, try_to_read, without
-
-STORY = (
-    "id integer PRIMARY KEY NOT NULL, project_id integer NOT NULL, name text NOT NULL, "
-    "description text, story_type text NOT NULL, current_state text NOT NULL, estimate real, "
-    "accepted_at text, created_at text NOT NULL, owned_by_id integer, "
-    "requested_by_id integer NOT NULL, updated_at text"
-)
-COMMENT = (
-    "id integer PRIMARY KEY NOT NULL, story_id integer NOT NULL, text text, "
-    "person_id integer NOT NULL, created_at text NOT NULL, updated_at text"
-)
-COMMON = {
-    "person": "id integer PRIMARY KEY NOT NULL, name text, email text, initials text, "
-    "username text",
-    "label": "id integer PRIMARY KEY NOT NULL, project_id integer NOT NULL, name text NOT NULL, "
-    "description text, created_at text, updated_at text",
-    "story": STORY,
-    "file_attachment": "id integer PRIMARY KEY NOT NULL, filename text, content_type text, "
-    "size integer, download_url text, uploader_id integer, created_at text, comment_id integer",
-}
-STORYEXPORTER_TABLES = {
-    **COMMON,
-    "project": "id integer PRIMARY KEY NOT NULL, name text NOT NULL, description text, "
-    "status text, iteration_length integer, created_at text, updated_at text",
-    "epic": "id integer PRIMARY KEY NOT NULL, project_id integer NOT NULL, label_id integer, "
-    "name text, description text, created_at text, updated_at text",
-    "comment": COMMENT,
-    "blocker": "id integer PRIMARY KEY NOT NULL, description text NOT NULL, "
-    "resolved integer NOT NULL, story_id integer NOT NULL, person_id integer NOT NULL, "
-    "created_at text NOT NULL, updated_at text NOT NULL",
-    "story_label": "story_id integer NOT NULL, label_id integer NOT NULL",
-    "file_attachment_file": "file_attachment_id integer NOT NULL, blob blob NOT NULL",
-    "__drizzle_migrations": "id INTEGER PRIMARY KEY, hash text NOT NULL, created_at numeric",
-}
-DUMP_TABLES = {
-    **COMMON,
-    "project": "id integer PRIMARY KEY NOT NULL, name text NOT NULL",
-    "story_comment": COMMENT,
-    "story_label": "_id integer PRIMARY KEY AUTOINCREMENT NOT NULL, story_id integer NOT NULL, "
-    "label_id integer NOT NULL",
-    "story_owner": "_id integer PRIMARY KEY AUTOINCREMENT NOT NULL, story_id integer NOT NULL, "
-    "person_id integer NOT NULL",
-    "file_attachment_file": "file_attachment_id integer PRIMARY KEY NOT NULL, blob blob NOT NULL",
-}
-
+from ..support.archive_reading import Get, Read, Record, getter, read, try_to_read, without
+from ..support.backup_tools import DUMP_TABLES, STORYEXPORTER_TABLES, dumped_tables, write_database
 
 ATTACHMENT = "id kind filename content_type size download_url uploader_id created_at"
 
@@ -81,53 +37,6 @@ def workspace() -> Workspace:
 def get(workspace: Workspace) -> Iterator[Get]:
     with TrackerServer(workspace) as server:
         yield getter(server.url, workspace.me["api_token"])
-
-
-def made(path: Path, tables: dict[str, str], rows: dict[str, list[Record]] | None = None) -> Path:
-    """A database with tables, and rows of which each table takes the columns that it has."""
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY; BEGIN")
-        for name, columns in tables.items():
-            database.execute(f"CREATE TABLE {name} ({columns})")
-            known = [row[1] for row in database.execute(f"PRAGMA table_info({name})")]
-            for row in (rows or {}).get(name, ()):
-                told = {column: row.get(column) for column in known}
-                marks = ", ".join("?" for _ in told)
-                query = f"INSERT INTO {name} ({', '.join(told)}) VALUES ({marks})"
-                database.execute(query, list(told.values()))
-        database.commit()
-    return path
-
-
-def dumped(get: Get, workspace: Workspace) -> dict[str, list[Record]]:
-    """What both tools ask the API for, as rows of their tables."""
-    (project,) = get("projects")
-    fields = ":default,comments(:default,file_attachments),blockers"
-    stories = all_of(get, project["id"], "stories", fields)
-    comments = [c for s in stories for c in s["comments"]]
-    attachments = [a | {"comment_id": c["id"]} for c in comments for a in c["file_attachments"]]
-    epics = all_of(get, project["id"], "epics")
-    return {
-        "project": [project],
-        "person": [m["person"] for m in all_of(get, project["id"], "project_memberships")],
-        "label": all_of(get, project["id"], "labels"),
-        "epic": [e | {"label_id": e["label"]["id"]} for e in epics],
-        "story": stories,
-        "comment": comments,
-        "story_comment": comments,
-        "blocker": [b for s in stories for b in s["blockers"]],
-        "story_label": [
-            {"story_id": s["id"], "label_id": label["id"]} for s in stories for label in s["labels"]
-        ],
-        "story_owner": [
-            {"story_id": s["id"], "person_id": i} for s in stories for i in s["owner_ids"]
-        ],
-        "file_attachment": attachments,
-        "file_attachment_file": [
-            {"file_attachment_id": a["id"], "blob": workspace.attachments[a["id"]]}
-            for a in attachments
-        ],
-    }
 
 
 def loaded(result: Read, table: str) -> dict[Any, Record]:
@@ -193,10 +102,10 @@ def assert_common_tables(result: Read, rows: dict[str, list[Record]], workspace:
 def test_the_database_of_storyexporter(
     tmp_path: Path, get: Get, workspace: Workspace, zipped: bool
 ) -> None:
-    rows = dumped(get, workspace)
+    rows = dumped_tables(get, workspace)
     unknown = {"id": 5, "name": "unknown", "email": "unknown-5@example.com", "initials": "??"}
     people = [*rows["person"], unknown | {"username": "unknown-5"}]
-    path = made(tmp_path / "my.db", STORYEXPORTER_TABLES, rows | {"person": people})
+    path = write_database(tmp_path / "my.db", STORYEXPORTER_TABLES, rows | {"person": people})
     if zipped:
         with ZipFile(tmp_path / "my.zip", "w") as archive:
             archive.write(path, "backup/my.db")
@@ -216,18 +125,18 @@ def test_the_database_of_storyexporter(
     assert made_up == {"id": 5, "kind": "person"}
     result.records["people"].remove(made_up)
     assert_common_tables(result, rows, workspace)
-    assert not result.tally.left_out
+    assert not result.accounting.left_out
 
 
 @pytest.mark.parametrize("bytes_in", ["database", "folder", "both"])
 def test_the_database_of_pivotal_tracker_dump(
     tmp_path: Path, get: Get, workspace: Workspace, bytes_in: str
 ) -> None:
-    rows = dumped(get, workspace)
+    rows = dumped_tables(get, workspace)
     kept = rows | ({"file_attachment_file": []} if bytes_in == "folder" else {})
     folder = tmp_path / "dump"
     folder.mkdir()
-    made(folder / "tracker_dump.db", DUMP_TABLES, kept)
+    write_database(folder / "tracker_dump.db", DUMP_TABLES, kept)
     if bytes_in != "database":
         (folder / "files").mkdir()
         for a in rows["file_attachment"]:
@@ -261,7 +170,7 @@ def test_rows_whose_parent_is_missing_are_named(tmp_path: Path) -> None:
         "file_attachment_file": [{"file_attachment_id": n, "blob": b"x" * n} for n in (1, 2, 6, 8)]
         + [{"file_attachment_id": 2, "blob": b"again"}, {"file_attachment_id": 3, "blob": "text"}],
     }
-    path = made(tmp_path / "x.db", STORYEXPORTER_TABLES | {"mine": "id"}, rows)
+    path = write_database(tmp_path / "x.db", STORYEXPORTER_TABLES | {"mine": "id"}, rows)
     result = read(path)
     stories = result.by_id("stories")
     assert [c["id"] for c in stories[2]["comments"]] == [2]
@@ -270,7 +179,7 @@ def test_rows_whose_parent_is_missing_are_named(tmp_path: Path) -> None:
     assert result.contents == {1: b"x", 2: b"xx", 6: b"x" * 6, 8: b"x" * 8}
     no_story = "the database does not hold the story that it belongs to"
     no_comment = "the database does not hold the comment that it belongs to"
-    assert {k[1:]: noted.rows for k, noted in result.tally.left_out.items()} == {
+    assert {k[1:]: noted.rows for k, noted in result.accounting.left_out.items()} == {
         ("stories__comments", no_story): 3,
         ("stories__labels", no_story): 2,
         ("stories__comments__file_attachments", no_comment): 2,
@@ -292,7 +201,7 @@ def execute(path: Path, *statements: str) -> Path:
 
 @pytest.fixture
 def database(tmp_path: Path, get: Get, workspace: Workspace) -> Path:
-    return made(tmp_path / "x.db", STORYEXPORTER_TABLES, dumped(get, workspace))
+    return write_database(tmp_path / "x.db", STORYEXPORTER_TABLES, dumped_tables(get, workspace))
 
 
 FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS id FROM n"
@@ -321,7 +230,7 @@ def test_triggers_and_computed_columns_are_not_run(database: Path) -> None:
     )
     after = read(database)
     assert after.records == before.records
-    assert [key[2] for key in after.tally.lost_values] == [
+    assert [key[2] for key in after.accounting.lost_values] == [
         "the column 'more' of story is not known"
     ]
 
@@ -344,8 +253,8 @@ def test_other_types_than_declared(database: Path) -> None:
         "estimate": "many",
     }
     assert stories[-2]["name"] == "A\ufffd\ufffd"
-    assert result.tally.left_out["x.db", "stories", "it has no id"].rows == 4
-    assert {key[2] for key in result.tally.lost_values} == {
+    assert result.accounting.left_out["x.db", "stories", "it has no id"].rows == 4
+    assert {key[2] for key in result.accounting.lost_values} == {
         "bytes where a text should be",
         "characters that no text may hold, loaded as U+FFFD",
     }
@@ -368,7 +277,7 @@ def test_huge_values(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pages_that_lie_in_each_other_are_given_up(tmp_path: Path, table: str) -> None:
     """A table can be made to have more rows than anyone can read, in a small file."""
     path = execute(tmp_path / "x.db", "PRAGMA page_size = 512", "CREATE TABLE mine (x)")
-    made(path, STORYEXPORTER_TABLES)
+    write_database(path, STORYEXPORTER_TABLES)
     columns = ", ".join(part.split()[0] for part in STORYEXPORTER_TABLES[table].split(", "))
     row = ", ".join("i" for _ in columns.split(", "))
     numbers = FOREVER.replace("SELECT i AS id FROM n", f"SELECT {row} FROM n LIMIT 12000")
@@ -465,5 +374,5 @@ def test_any_rows_are_read_or_left_out(tmp_path: Path, rows: dict[str, list[Reco
         name: ", ".join(column.split()[0] for column in columns.split(", "))
         for name, columns in STORYEXPORTER_TABLES.items()
     }
-    made(path, untyped, rows)
+    write_database(path, untyped, rows)
     try_to_read(path, STORYEXPORTER)

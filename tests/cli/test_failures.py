@@ -141,6 +141,8 @@ def test_without_a_token_it_says_where_to_put_one(command: Command, server: Trac
 
 def test_the_original_host_is_said_to_have_shut_down(command: Command) -> None:
     command.api_token = "a" * 32
+    assert_one_clear_line(command(), "base_url", "shut down on 2025-04-30", "litetracker")
+    command.base_url = "https://www.pivotaltracker.com/services/v5"
     with closed_port() as port:
         # whatever this machine's network: the way to that host leads nowhere
         result = command(env={"HTTPS_PROXY": f"http://127.0.0.1:{port}"})
@@ -361,8 +363,8 @@ def test_check_asks_a_server_without_parameters_for_less(server: TrackerServer) 
     server.behaviour.unsupported_params = {"fields", "limit"}
     findings = check_server(server.workspace.me["api_token"], server.url)
     assert findings.usable
-    lines = {line.split()[0]: line for line in findings.lines}
-    assert lines["labels"].split()[1] == "offered"
+    lines = {line.split()[0]: line for line in findings.lines if line}
+    assert lines["labels"].split()[1] == "supported"
     assert "not understood by this server" in lines["stories"]
 
 
@@ -491,23 +493,17 @@ def test_the_token_does_not_follow_a_redirect(
     ("options", "said"),
     [
         (["--projekt"], "--projekt"),
-        (["--project", "x"], "'x'"),
+        (["--project", "x"], "x is not the id of a project"),
         (["--dataset", "pivotal_tracker"], "must not be called pivotal_tracker"),
         (["--dataset", "Pivotal-Tracker"], "must not be called pivotal_tracker"),
         (["--dataset", " "], "--dataset must have a name"),
         (["--summary", "nowhere/summary.json"], "there is no folder nowhere"),
-        (["--archive", "no.zip", "--resource", "storys"], "no table storys;"),
-        (["--resource", "labels", "storys"], "no table storys; there are projects, stories"),
-        (
-            ["--resource", "labels", "project_list"],
-            "no table project_list; there are projects, stories",
-        ),
-        (
-            ["--resource", "stories__labels"],
-            "no table stories__labels; there are projects, stories",
-        ),
-        (["--resource", "people", "projects"], "people are gathered"),
-        (["--resource", "deleted_records"], "deleted_records are gathered"),
+        (["--archive", "no.zip", "--resource", "storys"], "no table storys. Did you mean"),
+        (["--resource", "labels", "storys"], "no table storys. Did you mean stories?"),
+        (["--resource", "labels", "project_list"], "no table project_list. Did you mean projects?"),
+        (["--resource", "stories__labels"], "no table stories__labels. Did you mean stories?"),
+        (["--resource", "people", "projects"], "people are collected"),
+        (["--resource", "deleted_records"], "deleted_records are collected"),
     ],
 )
 def test_bad_options_end_with_2(
@@ -520,12 +516,13 @@ def test_bad_options_end_with_2(
 
 
 def test_every_resource_can_be_selected_and_no_other() -> None:
-    offered = pivotal_tracker_source(api_token="a" * 32).resources
+    offered = pivotal_tracker_source("a" * 32, "http://localhost/services/v5").resources
     assert set(RESOURCES) == set(offered) - {"project_list", "account_list"}
 
 
 def test_a_setting_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__API_TOKEN", "a" * 32)
+    monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__BASE_URL", "http://localhost/services/v5")
     for name, value, said in (
         ("project_ids", "7", "The setting project_ids cannot be understood"),
         ("requests_per_second", "often", "The setting requests_per_second cannot be understood"),
@@ -645,10 +642,12 @@ def test_check_says_what_there_is(command: Command, server: TrackerServer) -> No
     assert server.workspace.me["name"] in result.stdout
     for project in server.workspace.projects.values():
         assert project.record["name"] in result.stdout
-    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
-    assert "offered" in lines["stories"]
-    assert "not offered" in lines["releases"]
-    assert lines["accounts"].endswith("offered")
+    lines = {line.split()[0]: line for line in result.stdout.splitlines() if line}
+    stories = sum(len(project.stories) for project in server.workspace.projects.values())
+    assert lines["Stories"].split()[1] == f"{stories:,}"
+    assert lines["stories"].split()[1].startswith("supported")
+    assert "not supported" in lines["releases"]
+    assert lines["accounts"].endswith(" supported")
     assert "refused" in lines["account_memberships"]
     assert "branches" in lines["Fields"]
     assert not command.database.exists()

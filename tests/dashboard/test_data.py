@@ -321,6 +321,14 @@ def test_unknown_functions_are_rejected_outside_duckdb(statement: str, dialect: 
         parse_select(statement, dialect)
 
 
+@pytest.mark.parametrize("statement", REJECTED_BY_DUCKDB[:-1])
+def test_files_are_rejected_where_duckdb_may_open_them(statement: str) -> None:
+    """A DuckLake or MotherDuck needs that; a file of DuckDB is opened without."""
+    with pytest.raises(DashboardError):
+        parse_select(statement, "duckdb")
+    assert parse_select("SELECT a.id FROM tracker.stories AS a", "duckdb")
+
+
 def test_duckdb_opens_no_files_or_connections(loaded: Dataset) -> None:
     for statement in REJECTED_BY_DUCKDB:
         with pytest.raises(DashboardError):

@@ -171,7 +171,7 @@ def make_workspace() -> Workspace:
 
 @pytest.fixture
 def small_workspace() -> Workspace:
-    """Three projects of a made-up workspace."""
+    """Three projects of a sample workspace."""
     return make_workspace()
 
 
@@ -650,11 +650,11 @@ def test_comments_that_cannot_be_had_are_not_asked_for_in_vain(
         mirror.server.behaviour = replace(
             litetracker(), **{f"{oddity.split(',')[0]}_endpoints": {"comments"}}
         )
-        metrics = mirror.load("stories")
+        metrics = mirror.load("stories", full_refresh=True)
         assert 0 < comments_asked_for(mirror) < len(mirror.tables()["stories"]) / 2, oddity
         assert "comments" in metrics["stories"]["not_given"], oddity
     mirror.server.behaviour = litetracker()
-    mirror.load("stories", comments_one_by_one=False)
+    mirror.load("stories", comments_one_by_one=False, full_refresh=True)
     assert not comments_asked_for(mirror)
 
 

@@ -243,6 +243,13 @@ def test_a_first_run_whose_working_folder_is_lost(
     assert_completed(command, first_run.server)
 
 
+def test_files_of_a_first_run_that_dlt_did_not_note(command: Command, first_run: Killed) -> None:
+    """Their rows were appended: the run that takes them up again merges."""
+    first_run.give(command, FIRST_RUN[-1])
+    forget_loaded(command)
+    assert_completed(command, first_run.server)
+
+
 @pytest.mark.parametrize("point", LATER_RUN, ids=str)
 def test_a_later_run(point: Point, command: Command, later_run: Killed) -> None:
     later_run.give(command, point)

@@ -66,7 +66,7 @@ def truth(server: TrackerServer) -> dict[str, list[dict[str, object]]]:
 
 
 def make_workspace() -> Workspace:
-    """Three projects of a made-up workspace, and one with nothing in it."""
+    """Three projects of a sample workspace, and one with nothing in it."""
     return generate_workspace(projects=3, stories=40, activity=150, seed=7, empty=1)
 
 

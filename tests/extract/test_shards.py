@@ -47,7 +47,7 @@ def test_no_shard(text: str) -> None:
     ("options", "problem"),
     [
         (["--shard", "6/5"], "A shard is written as 2/5"),
-        (["--shard", "1/5", "--archive", "somewhere"], "--shard does not go with --archive"),
+        (["--shard", "1/5", "--archive", "somewhere"], "--shard does not go with files"),
     ],
 )
 def test_a_bad_option(options: list[str], problem: str, command: Command) -> None:

@@ -24,7 +24,7 @@ def test_files_are_exact_or_written_anew(
         read=lambda: parquet_tables(lake / "tracked"),
     )
     result = mirror.run()
-    assert "In filesystem, dataset tracked." in result.stdout
+    assert f"In filesystem, dataset tracked: file://{lake}" in result.stdout
     assert "WARNING" not in result.stderr
     mirror.assert_exact()
 

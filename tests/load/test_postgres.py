@@ -8,6 +8,7 @@ from contextlib import closing
 import psycopg2
 import pytest
 
+from pivotal_tracker.descriptions import TABLES, column_description
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
@@ -44,7 +45,7 @@ def first_load(
     with serving(make_small_workspace(), command) as server:
         mirror = _mirror(command, server, new_database(f"{postgres_server}/postgres"))
         result = mirror.run()
-        assert "In postgres, dataset tracker." in result.stdout
+        assert "In postgres, dataset tracker: postgresql://127.0.0.1:" in result.stdout
         assert "WARNING" not in result.stderr
         mirror.assert_exact()
     return mirror
@@ -73,6 +74,19 @@ def test_columns_have_their_types(first_load: CommandMirror) -> None:
     assert types["history_days", "date"] == "date"
     assert types["activity__changes", "new_values"] == "jsonb"
     assert types["stories", "cycle_time_details__total_cycle_time"] == "bigint"
+
+
+def test_tables_and_columns_have_comments(first_load: CommandMirror) -> None:
+    with closing(psycopg2.connect(first_load.env[CREDENTIALS])) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT obj_description('tracker.stories'::regclass), "
+            "col_description('tracker.epics__comments'::regclass, attnum) FROM pg_attribute "
+            "WHERE attrelid = 'tracker.epics__comments'::regclass AND attname = 'person_id'"
+        )
+        assert cursor.fetchall() == [
+            (TABLES["stories"], column_description("epics__comments", "person_id"))
+        ]
 
 
 def test_it_keeps_up_though_the_working_folder_is_lost(mirror: CommandMirror) -> None:

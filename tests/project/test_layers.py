@@ -11,7 +11,7 @@ import pytest
 from ..support.command import ROOT
 
 PACKAGE = "pivotal_tracker"
-BASE = {"activity", "errors", "records", "settings", "tables"}
+BASE = {"activity", "descriptions", "errors", "records", "references", "settings", "tables"}
 MAY_IMPORT = {
     "cli": {"sources", "extract", "archive", "load", "api", "views", *BASE},
     "sources": {"extract", "archive", "load", "api", *BASE},

@@ -328,7 +328,17 @@ def test_dlt_init_takes_the_source_from_a_local_copy(
         "--location",
         str(copy),
     )
-    assert "<configure me>" in (bare.folder / ".dlt" / "secrets.toml").read_text()
-    assert "dlt[duckdb]" in (bare.folder / "requirements.txt").read_text()
+    assert "api_token" in (bare.folder / ".dlt" / "secrets.toml").read_text()
+    assert "base_url" in (bare.folder / ".dlt" / "config.toml").read_text()
+    asked = {r.name: r.specifier for r in requirements(str(bare.folder / "requirements.txt"))}
+    ours = {r.name: r.specifier for r in map(Requirement, PROJECT["dependencies"])}
+    for name in ("duckdb", "sqlglot", "pandas"):  # dlt reads with them what it has loaded
+        assert asked[name] == ours[name]
     run("pivotal_tracker_pipeline.py")
     assert_tables_equal(loaded_tables(bare.database), truth(server))
+    (bare.folder / "read.py").write_text(
+        "import dlt\n"
+        "frame = dlt.attach('pivotal_tracker').dataset().stories.df()\n"
+        "assert len(frame), frame\n"
+    )
+    run("read.py")

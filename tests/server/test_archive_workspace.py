@@ -22,9 +22,17 @@ from tracker_server.__main__ import main
 from tracker_server.archive_workspace import ArchiveWorkspace
 from tracker_server.sample import generate_workspace
 
-from ..archive.test_json import dumped_paths, write, write_pivotaltrackerdump, write_pt_backup
-from ..archive.test_sqlite_files import DUMP_TABLES, STORYEXPORTER_TABLES, dumped, made
 from ..support.archive_reading import Get, all_of, getter, read
+from ..support.backup_tools import (
+    DUMP_TABLES,
+    STORYEXPORTER_TABLES,
+    dumped_paths,
+    dumped_tables,
+    write_database,
+    write_json,
+    write_pivotaltrackerdump,
+    write_pt_backup,
+)
 from ..support.command import ROOT, Command, new_command
 from ..support.exports import Row, as_csv, table
 from ..support.forking import Forking
@@ -88,7 +96,7 @@ def archives_of_every_format(folder: Path) -> list[Path]:
         get = getter(server.url, workspace.me["api_token"])
         write_pt_backup(folder / "backup", get, workspace, first)
         write_pivotaltrackerdump(folder / "out", dumped_paths(get, second))
-        write(
+        write_json(
             folder / "tree" / "projects" / "Third" / "stories.json", all_of(get, third, "stories")
         )
         lines = [json.dumps(one) for one in everything(get, fourth)]
@@ -99,8 +107,8 @@ def archives_of_every_format(folder: Path) -> list[Path]:
     ):
         alone = replace(workspace, projects={project_id: workspace.projects[project_id]})
         with TrackerServer(alone) as server:
-            rows = dumped(getter(server.url, workspace.me["api_token"]), alone)
-        made(folder / name, columns, rows)
+            rows = dumped_tables(getter(server.url, workspace.me["api_token"]), alone)
+        write_database(folder / name, columns, rows)
     return [
         folder / "first.db",
         folder / "second.db",
@@ -216,7 +224,7 @@ def story(story_id: int, **more: Any) -> Record:
 
 
 def test_what_an_archive_lacks_is_absent(tmp_path: Path) -> None:
-    write(
+    write_json(
         tmp_path / "a.json",
         [
             story(1, name="Bare"),
@@ -255,7 +263,7 @@ def test_recorded_analytics_of_iterations_are_served(tmp_path: Path) -> None:
         {"kind": "iteration", "project_id": 9, "number": 1, "analytics": analytics},
         {"kind": "iteration", "project_id": 9, "number": 2},
     ]
-    write(tmp_path / "a.json", iterations)
+    write_json(tmp_path / "a.json", iterations)
     with (
         ArchiveWorkspace([tmp_path / "a.json"]) as archived,
         TrackerServer(archived.workspace) as server,
@@ -323,7 +331,7 @@ def test_invalid_values_in_files_are_served(tmp_path: Path, invalid: Any) -> Non
             "occurred_at": invalid,
         },
     ]
-    write(tmp_path / "a.json", records)
+    write_json(tmp_path / "a.json", records)
     with (
         ArchiveWorkspace([tmp_path / "a.json"]) as archived,
         TrackerServer(archived.workspace) as server,
@@ -345,7 +353,7 @@ def test_records_that_are_not_served_are_counted(tmp_path: Path) -> None:
         {"kind": "label", "id": 2, "name": "Nowhere"},
         {"kind": "iteration", "number": 1, "start": "2024-01-01T00:00:00Z"},
     ]
-    write(tmp_path / "a.json", records)
+    write_json(tmp_path / "a.json", records)
     with ArchiveWorkspace([tmp_path / "a.json"]) as archived:
         assert list(archived.workspace.projects[9].stories) == [1]
         assert archived.warnings == [

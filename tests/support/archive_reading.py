@@ -10,8 +10,15 @@ from typing import Any, NamedTuple
 import requests
 
 from pivotal_tracker import tables
-from pivotal_tracker.archive import Archive, ArchiveError, Format, Found, Tally, open_archive
-from pivotal_tracker.archive.opening import open_files
+from pivotal_tracker.archive import (
+    Archive,
+    ArchiveError,
+    ArchiveRecord,
+    Format,
+    LoadAccounting,
+    open_archive,
+)
+from pivotal_tracker.archive.file_listing import open_files
 from pivotal_tracker.settings import PROJECT_ENDPOINTS
 from pivotal_tracker.tables import Table
 
@@ -34,11 +41,11 @@ TABLES = {
 
 
 class Read(NamedTuple):
-    """What an archive gave: records by table, the bytes of attachments by id, and the tally."""
+    """What an archive gave: records by table, the bytes of attachments by id, and the counts."""
 
     records: dict[str, list[Record]]
     contents: dict[int, bytes]
-    tally: Tally
+    accounting: LoadAccounting
     format: str
 
     def by_id(self, table: str) -> dict[Any, Record]:
@@ -50,7 +57,7 @@ class Read(NamedTuple):
 
     def reasons(self, table: str) -> set[str]:
         """Why rows of a table were left out."""
-        return {reason for _, name, reason in self.tally.left_out if name == table}
+        return {reason for _, name, reason in self.accounting.left_out if name == table}
 
 
 def read(path: Path, form: Format | None = None) -> Read:
@@ -61,18 +68,18 @@ def read(path: Path, form: Format | None = None) -> Read:
         form: Its format, whether it is recognised or not; recognised if none is given.
     """
     archive = _archive_of(path, form) if form else open_archive(path)
-    tally = Tally()
+    accounting = LoadAccounting()
     records: dict[str, list[Record]] = defaultdict(list)
     contents: dict[int, bytes] = {}
-    for found in archive.read(tally):
+    for found in archive.read(accounting):
         assert not found.is_withdrawn
         records[found.table].append(found.record)
-        count_loaded(found, tally)
+        count_loaded(found, accounting)
         if found.content:
             with found.content() as stream:
                 contents[found.record["id"]] = stream.read()
-    assert_accounted_for(tally)
-    return Read(dict(records), contents, tally, archive.form.name)
+    assert_accounted_for(accounting)
+    return Read(dict(records), contents, accounting, archive.form.name)
 
 
 def _archive_of(path: Path, form: Format) -> Archive:
@@ -82,13 +89,13 @@ def _archive_of(path: Path, form: Format) -> Archive:
     return archive
 
 
-def count_loaded(found: Found, tally: Tally) -> None:
+def count_loaded(found: ArchiveRecord, accounting: LoadAccounting) -> None:
     """Counts the rows that a record brings, by what the tables declare."""
     rows: Counter[str] = Counter()
     _count(TABLES[found.table], found.record, rows)
     for source, table, count in found.by_source(rows):
         assert count > 0
-        tally.loaded(source, table, count)
+        accounting.loaded(source, table, count)
 
 
 def _count(table: Table, record: Any, rows: Counter[str]) -> None:
@@ -98,13 +105,13 @@ def _count(table: Table, record: Any, rows: Counter[str]) -> None:
             _count(nested, item, rows)
 
 
-def assert_accounted_for(tally: Tally) -> None:
+def assert_accounted_for(accounting: LoadAccounting) -> None:
     """Every row that was read is loaded, or left out for a reason."""
     left_out: Counter[tuple[str, str]] = Counter()
-    for (source, table, _), noted in tally.left_out.items():
+    for (source, table, _), noted in accounting.left_out.items():
         left_out[source, table] += noted.rows
-    for kind in {*tally.read_rows, *tally.loaded_rows, *left_out}:
-        assert tally.read_rows[kind] == tally.loaded_rows[kind] + left_out[kind], kind
+    for kind in {*accounting.read_rows, *accounting.loaded_rows, *left_out}:
+        assert accounting.read_rows[kind] == accounting.loaded_rows[kind] + left_out[kind], kind
 
 
 def getter(url: str, api_token: str) -> Get:

@@ -1,4 +1,4 @@
-"""Loads a made-up workspace into BigQuery for real, and looks whether everything is right there.
+"""Loads a sample workspace into BigQuery for real, and looks whether everything is right there.
 
 `python -m tests.support.check_bigquery`, or `make check-bigquery`, with
 the credentials that dlt would use:
@@ -49,7 +49,7 @@ def main() -> int:
         return 1
     _say(
         f"Will make the datasets {dataset} and {dataset}_staging in project {client.project}, load "
-        "a few thousand made-up rows into them by two runs of the command, query every table once, "
+        "a few thousand sample rows into them by two runs of the command, query every table once, "
         "and drop both. That takes some minutes and scans less than 100 MB."
     )
     try:

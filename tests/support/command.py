@@ -129,5 +129,5 @@ def load_served(workspace: Workspace, command: Command, *options: str) -> None:
 
 
 def make_small_workspace() -> Workspace:
-    """Three projects of a made-up workspace."""
+    """Three projects of a sample workspace."""
     return generate_workspace(projects=3, stories=40, activity=150, seed=7)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from pivotal_tracker.archive import ArchiveError, Found, Tally
+from pivotal_tracker.archive import ArchiveError, ArchiveRecord, LoadAccounting
 from pivotal_tracker.archive.files import Files
 
 Record = dict[str, Any]
@@ -22,16 +22,17 @@ class SampleFormat:
     """
 
     name = "sample"
-    looks_like = "a file that ends in .sample"
-    may_repeat = False
+    signature = "a file that ends in .sample"
+    may_contain_duplicates = False
+    gives_people = False
 
-    def recognises(self, files: Files) -> bool:
+    def recognizes(self, files: Files) -> bool:
         return bool(files) and all(name.endswith(".sample") for name in files)
 
     def claims(self, files: Files) -> Collection[str]:
         return set(files)
 
-    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+    def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         for name, file in files.items():
             with file.open() as lines:
                 for line in lines:
@@ -41,20 +42,21 @@ class SampleFormat:
                         raise ArchiveError(f"{name} breaks off.") from error
                     rows = told.get("count") or rows_of(told["table"], told["record"])
                     for table, number in rows.items():
-                        tally.read(name, table, number)
+                        accounting.read(name, table, number)
                     text = told.get("content")
                     content = (lambda text=text: io.BytesIO(text.encode())) if text else None
-                    yield Found(told["table"], told["record"], name, content)
+                    yield ArchiveRecord(told["table"], told["record"], name, content)
 
 
 class RepeatingFormat(SampleFormat):
     """The same for files that end in `.repeats`, in which one record may come many times."""
 
     name = "repeating sample"
-    looks_like = "a file that ends in .repeats"
-    may_repeat = True
+    signature = "a file that ends in .repeats"
+    may_contain_duplicates = True
+    gives_people = False
 
-    def recognises(self, files: Files) -> bool:
+    def recognizes(self, files: Files) -> bool:
         return bool(files) and all(name.endswith(".repeats") for name in files)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+from ..accounting import LoadAccounting
 from ..files import File
-from ..format import Found, Record
+from ..format import ArchiveRecord, Record
 from ..records import ID_COLUMNS
-from ..tally import Tally
 
 TABLE = "attachment_files"
 
@@ -18,18 +18,18 @@ class Attachments:
 
     Args:
         files: By the id of the attachment.
-        source: What the tally calls the place where they lie.
-        tally: Counts them.
+        source: What the accounting calls the place where they lie.
+        accounting: Counts them.
     """
 
-    def __init__(self, files: Mapping[int, File], source: str, tally: Tally) -> None:
+    def __init__(self, files: Mapping[int, File], source: str, accounting: LoadAccounting) -> None:
         self._left = dict(files)
         self._source = source
-        self._tally = tally
+        self._accounting = accounting
         if files:
-            tally.read(source, TABLE, len(files))
+            accounting.read(source, TABLE, len(files))
 
-    def of(self, found: Found) -> Iterator[Found]:
+    def of(self, found: ArchiveRecord) -> Iterator[ArchiveRecord]:
         """The files of the attachments that a story or an epic describes."""
         for ids, attachment in attachments_in(found):
             file = self._left.pop(attachment["id"], None)
@@ -40,20 +40,20 @@ class Attachments:
         """Leaves a file out, if there is one."""
         file = self._left.pop(number, None)
         if file:
-            self._tally.leave_out(self._source, TABLE, reason, file.name)
+            self._accounting.leave_out(self._source, TABLE, reason, file.name)
 
-    def rest(self) -> Iterator[Found]:
+    def rest(self) -> Iterator[ArchiveRecord]:
         """Those that nothing in the archive describes."""
         for number, file in self._left.items():
             yield self._found(file, {"id": number})
 
-    def _found(self, file: File, record: Record) -> Found:
+    def _found(self, file: File, record: Record) -> ArchiveRecord:
         record.setdefault("filename", PurePosixPath(file.name).name)
         record["size"] = file.size
-        return Found(TABLE, record, self._source, file.open)
+        return ArchiveRecord(TABLE, record, self._source, file.open)
 
 
-def attachments_in(found: Found) -> Iterator[tuple[Record, Record]]:
+def attachments_in(found: ArchiveRecord) -> Iterator[tuple[Record, Record]]:
     """The attachments that a record describes, each with the ids of what it is attached to."""
     column = ID_COLUMNS.get(found.table)
     if column is None:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import PurePosixPath
 
+from ..accounting import LoadAccounting
 from ..files import Files
-from ..format import FILES, Found
-from ..tally import Tally
-from .api_responses.api_answers import candidates, gathered, is_whole
+from ..format import FILES, ArchiveRecord
+from .api_responses.saved_responses import candidates, is_whole, merged_responses
 
 _ANSWERS = re.compile(r"(?:^|/)projects_project_id(?:_\w+)?\.json$")
 _CACHE = re.compile(r"(?:^|/)cache\.json$")
@@ -21,10 +21,11 @@ class PivotalTrackerDump:
     """One project; the files are copies of what `cache.json` holds, which may also be alone."""
 
     name = "pivotaltrackerdump"
-    looks_like = "the projects_project_id*.json or the cache.json of pivotaltrackerdump"
-    may_repeat = False
+    signature = "the projects_project_id*.json or the cache.json of pivotaltrackerdump"
+    may_contain_duplicates = False
+    gives_people = False
 
-    def recognises(self, files: Files) -> bool:
+    def recognizes(self, files: Files) -> bool:
         """Whether there are files named after paths, or a cache that tells of paths."""
         answers = [name for name in files if _ANSWERS.search(name)]
         caches = [name for name in files if _is_cache(files, name)]
@@ -35,14 +36,16 @@ class PivotalTrackerDump:
         """The saved answers, also those that `pivotaltrackerdump` did not write."""
         return candidates(files)
 
-    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+    def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """All records once: stories are in the iterations too, activity in several files."""
         has_answers = any(_ANSWERS.search(name) for name in files)
         caches = {name for name in files if has_answers and _is_cache(files, name)}
         for name in caches:
-            tally.read(files.label, FILES)
-            tally.leave_out(files.label, FILES, "the files beside it hold the same", name)
-        yield from gathered(files, [name for name in files if name not in caches], tally)
+            accounting.read(files.label, FILES)
+            accounting.leave_out(files.label, FILES, "the files beside it hold the same", name)
+        yield from merged_responses(
+            files, [name for name in files if name not in caches], accounting
+        )
 
 
 def _is_cache(files: Files, name: str) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
+from ..accounting import LoadAccounting
 from ..files import Files
-from ..format import Found
+from ..format import ArchiveRecord
 from ..records import whole_number
-from ..tally import Tally
-from .api_responses.api_answers import candidates, gathered, is_whole
+from .api_responses.saved_responses import candidates, is_whole, merged_responses
 from .attachments import Attachments
 
 _NAMES = ("memberships", "epics", "stories", "tasks", "comments", "activities")
@@ -20,15 +20,16 @@ class PtBackup:
     """One project: its records as the API gave them, tasks and comments beside the stories."""
 
     name = "pt_backup.py"
-    looks_like = "the stories.json of pt_backup.py beside its activities.json, tasks.json and so on"
-    may_repeat = False
+    signature = "the stories.json of pt_backup.py beside its activities.json, tasks.json and so on"
+    may_contain_duplicates = False
+    gives_people = False
 
-    def recognises(self, files: Files) -> bool:
+    def recognizes(self, files: Files) -> bool:
         """Whether two of the files lie in one folder, the stories among them."""
         folder = _folder(files)
         return folder is not None and is_whole(files, folder)
 
-    def lies_in(self, files: Files) -> bool:
+    def is_contained_in(self, files: Files) -> bool:
         """Whether it is somewhere among the files, with attachments that no other format knows."""
         folder = _folder(files)
         return folder is not None and bool(_contents(files, folder / "attachments"))
@@ -39,7 +40,7 @@ class PtBackup:
         contents = _contents(files, folder / "attachments") if folder is not None else {}
         return {*candidates(files), *contents.values()}
 
-    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+    def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """All records, the tasks and comments in their stories, then what is attached to them."""
         folder = _folder(files)
         if folder is None:
@@ -47,8 +48,8 @@ class PtBackup:
         names = _contents(files, folder / "attachments")
         attached = set(names.values())
         contents = {number: files[name] for number, name in names.items()}
-        attachments = Attachments(contents, files.source("attachments"), tally)
-        for found in gathered(files, [n for n in files if n not in attached], tally):
+        attachments = Attachments(contents, files.source("attachments"), accounting)
+        for found in merged_responses(files, [n for n in files if n not in attached], accounting):
             yield found
             yield from attachments.of(found)
         yield from attachments.rest()

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import PurePosixPath
 
+from ..accounting import LoadAccounting
 from ..files import Files
-from ..format import Found
+from ..format import ArchiveRecord
 from ..records import whole_number
-from ..tally import Tally
-from .api_responses.api_answers import answers_in, could_be_archives, gathered
-from .api_responses.origin import Origin
+from .api_responses.provenance import Provenance
+from .api_responses.saved_responses import could_be_archives, merged_responses, read_responses
 
 _STORIES = re.compile(r"(?:^|/)projects/[^/]+/stories\.(json|xml)$")
 
@@ -21,10 +21,11 @@ class PtBackupTree:
     """Stories of any number of projects, whose names are those of the folders."""
 
     name = "pt-backup"
-    looks_like = "the projects/<name>/stories.json of pt-backup"
-    may_repeat = False
+    signature = "the projects/<name>/stories.json of pt-backup"
+    may_contain_duplicates = False
+    gives_people = False
 
-    def recognises(self, files: Files) -> bool:
+    def recognizes(self, files: Files) -> bool:
         """Whether stories lie in a folder of their project's, in JSON, and nothing like them."""
         stories = set(_stories(files))
         others = (name for name in files if name not in stories)
@@ -34,14 +35,14 @@ class PtBackupTree:
         """The files of stories in JSON."""
         return [name for name in _stories(files) if _is_json(name)]
 
-    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+    def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """All stories, and the projects that they are of."""
         project_names = {
             project_id: PurePosixPath(name).parent.name
             for name in files
             if (project_id := _project_of(files, name)) is not None
         }
-        for found in gathered(files, list(files), tally):
+        for found in merged_responses(files, list(files), accounting):
             if found.table == "projects" and found.record["id"] in project_names:
                 found.record.setdefault("name", project_names[found.record["id"]])
             yield found
@@ -59,6 +60,6 @@ def _stories(files: Files) -> list[str]:
 
 def _project_of(files: Files, name: str) -> int | None:
     """The project that the first story of a file says it is of."""
-    for story, _ in islice(answers_in(files[name], Origin(""), Tally()), 1):
+    for story, _ in islice(read_responses(files[name], Provenance(""), LoadAccounting()), 1):
         return whole_number(story.get("project_id")) if isinstance(story, dict) else None
     return None

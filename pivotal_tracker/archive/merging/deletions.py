@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from ..accounting import LoadAccounting
 from ..records import CHILDREN, COLLECTIONS, LISTS, nested_rows_of, rows_of, whole_number
-from ..tally import Tally
 from .parts import DERIVED, FRAGMENT, WITHDRAWN, Part
 
 _REASON = "it was deleted later in the recording"
@@ -82,11 +82,11 @@ class Deletions:
     """Everything that was deleted.
 
     Args:
-        tally: Is told of rows that are left out because of it.
+        accounting: Is told of rows that are left out because of it.
     """
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, accounting: LoadAccounting) -> None:
+        self._accounting = accounting
         self._deletions: dict[Deleted, _Deletion] = {}
 
     def add(self, deleted: Deleted, place: int, source: str, seen_at: str) -> None:
@@ -154,4 +154,4 @@ class Deletions:
             return
         for table, count in rows.items():
             where = f"{part.tbl} {part.key}"
-            self._tally.leave_out(part.source, table, _REASON, where, count)
+            self._accounting.leave_out(part.source, table, _REASON, where, count)

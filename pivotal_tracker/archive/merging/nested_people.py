@@ -52,7 +52,7 @@ def add_person_ids(table: str, record: Record) -> None:
                     record[column] = person_id(value)
 
 
-def take_people(table: str, record: Record) -> list[Record]:
+def pop_people(table: str, record: Record) -> list[Record]:
     """Takes the people out of a record, where they are objects beside their ids.
 
     Args:
@@ -62,10 +62,10 @@ def take_people(table: str, record: Record) -> list[Record]:
     Returns:
         The records of those who are named.
     """
-    return list(_taken(record, _STAYS_AN_OBJECT.get(table, "")))
+    return list(_popped_people(record, _STAYS_AN_OBJECT.get(table, "")))
 
 
-def _taken(record: Record, kept: str) -> Iterator[Record]:
+def _popped_people(record: Record, kept: str) -> Iterator[Record]:
     for name, value in list(record.items()):
         if name in _NOT_LOOKED_INTO:
             continue
@@ -78,10 +78,10 @@ def _taken(record: Record, kept: str) -> Iterator[Record]:
             for person in value:
                 yield from _named(person) if isinstance(person, dict) else ()
         elif isinstance(value, dict):
-            yield from _taken(value, "")
+            yield from _popped_people(value, "")
         elif isinstance(value, list):
             for item in value:
-                yield from _taken(item, "") if isinstance(item, dict) else ()
+                yield from _popped_people(item, "") if isinstance(item, dict) else ()
 
 
 def _is_person(name: str, value: Any) -> bool:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from ... import tables
 from ...load.destination_rows import Loaded
 from ...records import Record
-from ..copies import Copies
-from ..format import Found
+from ..duplicates import DuplicateIndex
+from ..format import ArchiveRecord
 
-_MOST_STORIES = 1_000
+_MAX_STORIES = 1_000
 """So many stories of a project are looked for elsewhere: one alone would nearly do."""
 
 
@@ -23,7 +23,7 @@ class ProjectsByName:
         copies: The other archives, as far as they were noted.
     """
 
-    def __init__(self, loaded: Loaded, copies: Copies) -> None:
+    def __init__(self, loaded: Loaded, copies: DuplicateIndex) -> None:
         self._loaded = loaded
         self._copies = copies
         self._stories: defaultdict[int, set[int]] = defaultdict(set)
@@ -33,10 +33,10 @@ class ProjectsByName:
         project_id, story_id = story.get("project_id"), story.get("id")
         if isinstance(project_id, int) and project_id < 0 and isinstance(story_id, int):
             stories = self._stories[project_id]
-            if len(stories) < _MOST_STORIES:
+            if len(stories) < _MAX_STORIES:
                 stories.add(story_id)
 
-    def joined(self, found: Found) -> Found:
+    def joined(self, found: ArchiveRecord) -> ArchiveRecord:
         """The record of a project, with the id of the one in which its stories are elsewhere."""
         same_as_id = self._same_as(found.record["id"])
         if same_as_id is None:

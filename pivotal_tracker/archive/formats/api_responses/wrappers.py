@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 
 from ...format import Record
-from ...records import CHILDREN, COLLECTIONS, KEYS, SINGULARS, belongs_to, whole_number
+from ...records import CHILDREN, COLLECTIONS, KEYS, SINGULARS, table_for_record, whole_number
 from .json_text import TRANSPORT
-from .origin import Origin
+from .provenance import Provenance
 
-Placed = tuple[Any, Origin]
+Placed = tuple[Any, Provenance]
 """A value, and what is known of it."""
 
 _ENVELOPE = frozenset(
@@ -32,15 +32,15 @@ def is_interaction(value: Record) -> bool:
     return isinstance(value.get("request"), dict) and isinstance(value.get("response"), dict)
 
 
-def is_record(value: Record, origin: Origin) -> bool:
+def is_record(value: Record, origin: Provenance) -> bool:
     """Whether an object is a record itself, and no wrapper."""
-    if belongs_to(value):
+    if table_for_record(value):
         return True
     key = KEYS.get(origin.expected, ("id",))[-1]
     return bool(origin.expected) and key in value and not isinstance(value.get("kind"), str)
 
 
-def is_answer(value: Any, origin: Origin) -> bool:
+def is_answer(value: Any, origin: Provenance) -> bool:
     """Whether a value is a record of the API, or has one in it."""
     if isinstance(value, list):
         return any(is_answer(item, origin) for item in value)
@@ -63,7 +63,7 @@ def is_history(value: Record) -> bool:
     return value.get("kind") == "daily_history_container"
 
 
-def unwrapped(value: Record, origin: Origin) -> Iterator[Placed]:
+def unwrapped(value: Record, origin: Provenance) -> Iterator[Placed]:
     """Gives what an object holds that is no record itself, but has records in it.
 
     Args:
@@ -88,7 +88,7 @@ def unwrapped(value: Record, origin: Origin) -> Iterator[Placed]:
                 yield item, its_origin
 
 
-def _with_ids_in(value: Record, origin: Origin) -> Origin:
+def _with_ids_in(value: Record, origin: Provenance) -> Provenance:
     """What is known of records by the ids, or the one record, that stand beside them."""
     ids = dict(origin.ids)
     for name, collection in _PARENTS.items():
@@ -108,7 +108,7 @@ def _holds_more(value: Any) -> bool:
     return isinstance(value, dict) and bool(value)
 
 
-def _under_name(name: str, inner: Any, origin: Origin) -> Iterator[Placed]:
+def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Placed]:
     """What an object holds under a name, which may be a path, a collection, or an id."""
     number = whole_number(name)
     if "/services/v5/" in name:
@@ -135,7 +135,7 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def wrapped(wrapper: Record, origin: Origin) -> Origin:
+def wrapped(wrapper: Record, origin: Provenance) -> Provenance:
     """What is known of a value by what the object that it was wrapped in said before it."""
     if isinstance(wrapper.get("PathTemplate"), str):
         return origin.asked(_filled(wrapper["PathTemplate"], wrapper.get("Keys")))

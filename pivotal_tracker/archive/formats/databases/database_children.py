@@ -19,7 +19,7 @@ class ChildRowCursor:
         rows: In the order of the keys.
         key: The columns of the key, which are not given out.
         orphan: Is told of rows to which nothing came.
-        broken: Is told of the error that ended the rows before their time.
+        failures: Is told of the error that ended the rows before their time.
     """
 
     def __init__(
@@ -27,12 +27,12 @@ class ChildRowCursor:
         rows: Iterator[Record],
         key: tuple[str, ...],
         orphan: Callable[[Record], None],
-        broken: Callable[[Exception], None],
+        failures: Callable[[Exception], None],
     ) -> None:
         self._rows = rows
         self._key = key
         self._orphan = orphan
-        self._broken = broken
+        self._broken = failures
         self._next = self._following()
 
     def of(self, key: tuple[int, ...]) -> Iterator[Any]:

@@ -12,13 +12,13 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from ...accounting import LoadAccounting
 from ...files import ArchiveError, File, Files
-from ...format import FILES, Found, Record
+from ...format import FILES, ArchiveRecord, Record
 from ...limits import MAX_BYTES_OF_AN_ATTACHMENT
-from ...merging.tidying import tidied
+from ...merging.normalize import normalize_record
 from ...records import release_of, rows_of
-from ...tally import Tally
-from ..api_responses.api_answers import could_be_archives
+from ..api_responses.saved_responses import could_be_archives
 from ..attachments import TABLE as ATTACHMENT_FILES
 from ..attachments import Attachments, attachments_in, described
 from .database_children import VALUE, ChildRowCursor
@@ -77,15 +77,16 @@ _BLOBS = (
 class DatabaseDump:
     """One of the two layouts, which differ in what they call a comment and what else they have."""
 
-    may_repeat = False
+    may_contain_duplicates = False
+    gives_people = False
 
     def __init__(self, name: str, comments: str, others: frozenset[str]) -> None:
         self.name = name
-        self.looks_like = f"the SQLite file of {name}, with tables story and {comments}"
+        self.signature = f"the SQLite file of {name}, with tables story and {comments}"
         self.comments = comments
         self._signature = {"story", comments, *others}
 
-    def recognises(self, files: Files) -> bool:
+    def recognizes(self, files: Files) -> bool:
         """Whether one of the files has the tables, whatever they are, and no other is an archive.
 
         Attachments may look like archives.
@@ -109,21 +110,21 @@ class DatabaseDump:
         journals = [name for name in files if name.endswith(("-wal", "-journal"))]
         return {*databases, *journals, *_attachments_on_disk(files).values()}
 
-    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+    def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """All records, database by database, the files that lie in a folder beside it last."""
         databases = {name: file for name, file in files.items() if self._is_of_this(file)}
         on_disk = _attachments_on_disk(files)
         for name in files:
             if name.endswith(("-wal", "-journal")) and files[name].size:
                 reason = "changes that the database has not taken in: open it with sqlite3 once"
-                tally.read(files.label, FILES)
-                tally.leave_out(files.label, FILES, reason, name)
+                accounting.read(files.label, FILES)
+                accounting.leave_out(files.label, FILES, reason, name)
         folder = next((str(PurePosixPath(name).parent) for name in on_disk.values()), "")
         contents = {number: files[name] for number, name in on_disk.items()}
-        attachments = Attachments(contents, files.source(folder), tally)
+        attachments = Attachments(contents, files.source(folder), accounting)
         for name, file in databases.items():
             with opened(file) as database:
-                dump = _Dump(database, self.comments, files.source(name), tally, attachments)
+                dump = _Dump(database, self.comments, files.source(name), accounting, attachments)
                 yield from dump.records()
         yield from attachments.rest()
 
@@ -148,8 +149,8 @@ class _Dump:
     Args:
         database: It.
         comments: What it calls the table of comments.
-        source: What the tally calls it.
-        tally: Counts its rows.
+        source: What the accounting calls it.
+        accounting: Counts its rows.
         attachments: Files beside it.
     """
 
@@ -158,18 +159,18 @@ class _Dump:
         database: Database,
         comments: str,
         source: str,
-        tally: Tally,
+        accounting: LoadAccounting,
         attachments: Attachments,
     ) -> None:
         self._database = database
         self._comments = comments
         self._source = source
-        self._tally = tally
+        self._accounting = accounting
         self._attachments = attachments
         self._blobs_seen = 0
-        self._unattached: list[Found] = []
+        self._unattached: list[ArchiveRecord] = []
 
-    def records(self) -> Iterator[Found]:
+    def records(self) -> Iterator[ArchiveRecord]:
         """All records of the database."""
         for name in {*_COLUMNS, self._comments}:
             self._database.has(name)
@@ -180,9 +181,11 @@ class _Dump:
         self._leave_other_tables_out()
         if self._database.replaced:
             reason = "characters that no text may hold, loaded as U+FFFD"
-            self._tally.lose(self._source, "unknown", reason, "", self._database.replaced)
+            self._accounting.drop_value(
+                self._source, "unknown", reason, "", self._database.replaced
+            )
 
-    def _guarded(self, table: str, found: Iterator[Found]) -> Iterator[Found]:
+    def _guarded(self, table: str, found: Iterator[ArchiveRecord]) -> Iterator[ArchiveRecord]:
         """What can be had of a table until a page of it is damaged."""
         try:
             yield from found
@@ -191,16 +194,16 @@ class _Dump:
 
     def _leave_rest_out(self, table: str, error: Exception) -> None:
         reason = f"the database is damaged, the rest is lost: {in_a_line(error)}"
-        self._tally.broken[self._source] = reason
+        self._accounting.failures[self._source] = reason
         self._leave_out(table, reason, "")
 
     def _leave_out(self, table: str, reason: str, where: str, rows: int = 1) -> None:
-        self._tally.read(self._source, table, rows)
-        self._tally.leave_out(self._source, table, reason, where, rows)
+        self._accounting.read(self._source, table, rows)
+        self._accounting.leave_out(self._source, table, reason, where, rows)
 
     # tables whose rows are records
 
-    def _plain(self, name: str, table: str) -> Iterator[Found]:
+    def _plain(self, name: str, table: str) -> Iterator[ArchiveRecord]:
         if not self._database.has(name):
             return
         for row in self._rows(name, table, "id"):
@@ -212,18 +215,20 @@ class _Dump:
                 record = {"kind": name, "id": record["id"]}
             yield from self._found(table, record)
 
-    def _found(self, table: str, record: Record) -> Iterator[Found]:
+    def _found(self, table: str, record: Record) -> Iterator[ArchiveRecord]:
         """The record, if it has an id; all rows that it brings are counted."""
         where = f"{table} {str(record.get('id'))[:40]}"
-        tidy = tidied(table, record, lambda nested, reason: self._leave_out(nested, reason, where))
+        tidy = normalize_record(
+            table, record, lambda nested, reason: self._leave_out(nested, reason, where)
+        )
         rows = rows_of(table, tidy)
         for nested, count in rows.items():
-            self._tally.read(self._source, nested, count)
+            self._accounting.read(self._source, nested, count)
         if isinstance(tidy.get("id"), int):
-            yield Found(table, tidy, self._source)
+            yield ArchiveRecord(table, tidy, self._source)
         else:
             for nested, count in rows.items():
-                self._tally.leave_out(self._source, nested, "it has no id", where, count)
+                self._accounting.leave_out(self._source, nested, "it has no id", where, count)
 
     def _label(self, number: Any) -> Record:
         if self._database.has("label"):
@@ -254,20 +259,22 @@ class _Dump:
         known = {*self._columns(name), *_NOT_OF_THE_API.get(name, ())}
         for column in set(self._database.columns(name)) - known:
             reason = f"the column {column[:40]!r} of {name} is not known"
-            self._tally.lose(self._source, table, reason, name)
+            self._accounting.drop_value(self._source, table, reason, name)
 
     def _texts(self, rows: Iterator[Record], name: str, table: str) -> Iterator[Record]:
         """The rows without bytes that stand where a text or a number should."""
         for row in rows:
             for column in [c for c, value in row.items() if isinstance(value, bytes)]:
                 where = f"{name} {str(row.get('id'))[:40]}"
-                self._tally.lose(self._source, table, "bytes where a text should be", where)
+                self._accounting.drop_value(
+                    self._source, table, "bytes where a text should be", where
+                )
                 del row[column]
             yield row
 
     # stories, and what belongs to them
 
-    def _stories(self) -> Iterator[Found]:
+    def _stories(self) -> Iterator[ArchiveRecord]:
         children = {
             attribute: self._children(name, attribute)
             for attribute, name in (
@@ -291,7 +298,9 @@ class _Dump:
             theirs.rest()
         yield from self._unattached
 
-    def _with_attachments(self, story: Record, attachments: ChildRowCursor) -> Iterator[Found]:
+    def _with_attachments(
+        self, story: Record, attachments: ChildRowCursor
+    ) -> Iterator[ArchiveRecord]:
         """A story, the release that it may be, and the files of its comments."""
         blobs: dict[int, Blob] = {}
         for comment in story.get("comments", ()):
@@ -383,20 +392,20 @@ class _Dump:
         query = f"{_BLOBS} file_attachment_id = ? ORDER BY rowid LIMIT 1"
         return next(self._database.blobs(query, (number,)), None)
 
-    def _content(self, record: Record, blob: Blob) -> Iterator[Found]:
+    def _content(self, record: Record, blob: Blob) -> Iterator[ArchiveRecord]:
         """The bytes of an attachment; what is too large is left out."""
         self._blobs_seen += 1
-        self._tally.read(self._source, ATTACHMENT_FILES)
+        self._accounting.read(self._source, ATTACHMENT_FILES)
         if blob.size > MAX_BYTES_OF_AN_ATTACHMENT:
             reason = f"it is larger than {MAX_BYTES_OF_AN_ATTACHMENT:,} bytes"
             where = f"attachment {record['id']}"
-            self._tally.leave_out(self._source, ATTACHMENT_FILES, reason, where)
+            self._accounting.leave_out(self._source, ATTACHMENT_FILES, reason, where)
             return
         content = self._database.opener("file_attachment_file", "blob", blob.row)
         record = record | {"size": blob.size}
-        yield Found(ATTACHMENT_FILES, record, self._source, content)
+        yield ArchiveRecord(ATTACHMENT_FILES, record, self._source, content)
 
-    def _blobs_of_nothing(self) -> Iterator[Found]:
+    def _blobs_of_nothing(self) -> Iterator[ArchiveRecord]:
         """Bytes that nothing describes; then those that are none, or have their id twice."""
         if not self._database.has("file_attachment_file"):
             return

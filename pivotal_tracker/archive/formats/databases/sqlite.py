@@ -26,7 +26,7 @@ BROKEN_DATABASE = (sqlite3.Error, UnicodeDecodeError)
 MAGIC = b"SQLite format 3\0"
 
 _STEPS_AT_ONCE = 1_000_000
-_MOST_NAMES = 10_000
+_MAX_NAMES = 10_000
 _NAMES = (
     "SELECT name, type = 'table' AND rootpage > 0 FROM sqlite_master "
     "WHERE type IN ('table', 'view') LIMIT ?"
@@ -78,7 +78,7 @@ class Database:
         for connection in (self._connection, self._sizes):
             connection.set_progress_handler(self._is_too_much, _STEPS_AT_ONCE)
         try:
-            self._tables = dict(self._connection.execute(_NAMES, (_MOST_NAMES,)))
+            self._tables = dict(self._connection.execute(_NAMES, (_MAX_NAMES,)))
         except BROKEN_DATABASE as error:
             self.close()
             raise ArchiveError(

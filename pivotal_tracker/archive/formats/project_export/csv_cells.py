@@ -41,6 +41,41 @@ _BRANCH = re.compile(
 _LONGEST_NAME = 300
 
 
+class Choices(NamedTuple):
+    """What a story's cells say of which Tracker has a list of values.
+
+    Attributes:
+        known: By attribute.
+        unknown: The attributes and texts that Tracker does not have.
+    """
+
+    known: dict[str, str]
+    unknown: list[tuple[str, str]]
+
+
+def choices(story_type: str, state: str, priority: str, is_in_icebox: bool) -> Choices:
+    """Reads the type, the state and the priority of a story.
+
+    Args:
+        story_type: In lower case.
+        state: Its cell; stories of the icebox were written without one, too.
+        priority: Its cell: `p1 - High`.
+        is_in_icebox: Whether the story is in no iteration.
+    """
+    state = state.strip().lower() or ("unscheduled" if is_in_icebox else "")
+    read = Choices({}, [])
+    for attribute, text, values in (
+        ("story_type", story_type, TYPES),
+        ("current_state", state, STATES),
+        ("story_priority", priority.partition("-")[0].strip().lower(), PRIORITIES),
+    ):
+        if text in values:
+            read.known[attribute] = text
+        elif text:
+            read.unknown.append((attribute, text))
+    return read
+
+
 class Comment(NamedTuple):
     """What a Comment or Note cell says.
 

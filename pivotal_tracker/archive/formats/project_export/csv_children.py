@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...dates import DateReader
 from ...format import Record
-from ...keys import Siblings
-from ...line_tally import LineTally
+from ...keys import SiblingKeys
+from ...line_accounting import LineAccounting
 from . import csv_cells
 from .csv_columns import Columns
 from .csv_project import Project
@@ -24,21 +24,21 @@ class CsvChildParser:
     Args:
         project: The parents'.
         people: Who has been met by name.
-        tally: Of the file that is read.
+        accounting: Of the file that is read.
         dates: Reads its dates.
     """
 
     def __init__(
-        self, project: Project, people: PeopleByName, tally: LineTally, dates: DateReader
+        self, project: Project, people: PeopleByName, accounting: LineAccounting, dates: DateReader
     ) -> None:
         self._dates = dates
         self._project = project
         self._people = people
-        self._tally = tally
+        self._accounting = accounting
 
     def of_story(self, story_id: int, columns: Columns, cells: Sequence[str]) -> Record:
         """The lists of a story that are not empty, by the attribute that holds them."""
-        siblings = Siblings()
+        siblings = SiblingKeys()
         lists: Record = {}
         if any(group := columns.comments(cells)):
             lists["comments"] = self.comments("story_id", story_id, group, siblings)
@@ -55,11 +55,11 @@ class CsvChildParser:
         if any(group := columns.branches(cells)):
             lists["branches"] = _linked("branch", csv_cells.branch, story_id, group, siblings)
         for attribute, children in lists.items():
-            self._tally.read(f"stories__{attribute}", len(children))
+            self._accounting.read(f"stories__{attribute}", len(children))
         return lists
 
     def comments(
-        self, parent: str, parent_id: int, cells: Sequence[str], siblings: Siblings
+        self, parent: str, parent_id: int, cells: Sequence[str], siblings: SiblingKeys
     ) -> list[Record]:
         """The comments of a story or an epic.
 
@@ -70,9 +70,7 @@ class CsvChildParser:
             siblings: Gives keys.
         """
         comments = []
-        for cell in cells:
-            if not cell or cell.isspace():
-                continue
+        for cell in filter(str.strip, filter(None, cells)):
             text, author, day = csv_cells.comment(csv_cells.free_text(cell), self._dates)
             key = siblings.key("comment", parent_id, text, author, day)
             comment: Record = {"kind": "comment", "id": key, parent: parent_id}
@@ -86,7 +84,7 @@ class CsvChildParser:
             comments.append(comment)
         return comments
 
-    def _tasks(self, story_id: int, cells: Sequence[str], siblings: Siblings) -> list[Record]:
+    def _tasks(self, story_id: int, cells: Sequence[str], siblings: SiblingKeys) -> list[Record]:
         tasks = self._described(
             "task", story_id, cells, siblings, "complete", csv_cells.TASK_STATUSES
         )
@@ -94,7 +92,7 @@ class CsvChildParser:
             task["position"] = position
         return tasks
 
-    def _blockers(self, story_id: int, cells: Sequence[str], siblings: Siblings) -> list[Record]:
+    def _blockers(self, story_id: int, cells: Sequence[str], siblings: SiblingKeys) -> list[Record]:
         return self._described(
             "blocker", story_id, cells, siblings, "resolved", csv_cells.BLOCKER_STATUSES
         )
@@ -104,27 +102,32 @@ class CsvChildParser:
         kind: str,
         story_id: int,
         cells: Sequence[str],
-        siblings: Siblings,
+        siblings: SiblingKeys,
         attribute: str,
         statuses: Mapping[str, bool],
     ) -> list[Record]:
         """The records of pairs of a description and a status."""
         records: list[Record] = []
         for text, status in zip(cells[::2], cells[1::2], strict=True):
-            if not text and not status:
+            if not (text or status):
                 continue
             description = csv_cells.free_text(text)
             key = siblings.key(kind, story_id, description)
             record: Record = {"kind": kind, "id": key, "story_id": story_id}
             if description:
                 record["description"] = description
-            value = statuses.get(status.strip().lower())
-            reason = f"a status of a {kind} that Tracker does not know"
-            self._tally.set_or_lose(f"stories__{kind}s", record, attribute, value, reason, status)
+            value = statuses.get(status)
+            if value is None:
+                value = statuses.get(status.strip().lower())
+            if value is not None:
+                record[attribute] = value
+            elif status.strip():
+                reason = f"a status of a {kind} that Tracker does not know"
+                self._accounting.drop_value(f"stories__{kind}s", reason, status)
             records.append(record)
         return records
 
-    def _reviews(self, story_id: int, cells: Sequence[str], siblings: Siblings) -> list[Record]:
+    def _reviews(self, story_id: int, cells: Sequence[str], siblings: SiblingKeys) -> list[Record]:
         reviews: list[Record] = []
         for kind, reviewer, status in zip(cells[::3], cells[1::3], cells[2::3], strict=True):
             if not kind and not reviewer and not status:
@@ -137,8 +140,11 @@ class CsvChildParser:
             if (reviewer_id := self._people.id_of(reviewer)) is not None:
                 review["reviewer_id"] = reviewer_id
             value = csv_cells.REVIEW_STATUSES.get(status.strip().lower())
-            reason = "a status of a review that Tracker does not know"
-            self._tally.set_or_lose("stories__reviews", review, "status", value, reason, status)
+            if value is not None:
+                review["status"] = value
+            elif status.strip():
+                reason = "a status of a review that Tracker does not know"
+                self._accounting.drop_value("stories__reviews", reason, status)
             reviews.append(review)
         return reviews
 
@@ -148,7 +154,7 @@ def _linked(
     read: Callable[[str], Record],
     story_id: int,
     cells: Sequence[str],
-    siblings: Siblings,
+    siblings: SiblingKeys,
 ) -> list[Record]:
     """The pull requests or branches that cells name by their address or name."""
     return [

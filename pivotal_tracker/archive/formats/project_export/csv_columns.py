@@ -11,10 +11,10 @@ from operator import itemgetter
 
 from ...limits import MAX_OTHER_COLUMNS
 
-Pick = Callable[[Sequence[str]], Sequence[str]]
+CellSelector = Callable[[Sequence[str]], Sequence[str]]
 """Takes the cells of a group of columns out of a row."""
 
-_ONE_OF_A_KIND = {
+_SINGLE_COLUMNS = {
     "id": "id",
     "story": "title",
     "title": "title",
@@ -59,7 +59,7 @@ def header_names(cells: Sequence[str]) -> list[str]:
 
 def is_of_stories(cells: Sequence[str]) -> bool:
     """Whether a row is the header of an export of stories, of whatever year."""
-    return {_ONE_OF_A_KIND.get(name) for name in header_names(cells)} >= _NEEDED
+    return {_SINGLE_COLUMNS.get(name) for name in header_names(cells)} >= _NEEDED
 
 
 def is_of_history(cells: Sequence[str]) -> bool:
@@ -107,7 +107,7 @@ class Columns:
         for index, name in enumerate(names):
             if name in _REPEATED:
                 groups[_REPEATED[name]].append(index)
-            elif (called := _ONE_OF_A_KIND.get(name)) and called not in single:
+            elif (called := _SINGLE_COLUMNS.get(name)) and called not in single:
                 single[called] = index
             else:
                 others.append(index)
@@ -128,8 +128,14 @@ class Columns:
         self.requested_by = single.get("requested_by", none)
         self.description = single.get("description", none)
         self.url = single.get("url", none)
-        iteration = (self.iteration_start, self.iteration_end)
-        dates = (self.created_at, self.accepted_at, self.deadline, *iteration)
+        times = (
+            ("created_at", self.created_at),
+            ("accepted_at", self.accepted_at),
+            ("deadline", self.deadline),
+        )
+        self.times = [(attribute, index) for attribute, index in times if index < none]
+        """The attributes that are times, with their columns."""
+        dates = (*(index for _, index in self.times), self.iteration_start, self.iteration_end)
         self.dates = [index for index in dates if index < none]
         self._pick_groups(none, groups)
         self.others = _other_columns(header, others)
@@ -141,12 +147,12 @@ class Columns:
         self.comments = _pick(groups["comment"])
         self.pull_requests = _pick(groups["pull request"])
         self.branches = _pick(groups["git branch"])
-        self.tasks = _pick(_woven(none, groups["task"], groups["task status"]))
+        self.tasks = _pick(_interleave(none, groups["task"], groups["task status"]))
         """Task, status, task, status, …"""
-        self.blockers = _pick(_woven(none, groups["blocker"], groups["blocker status"]))
+        self.blockers = _pick(_interleave(none, groups["blocker"], groups["blocker status"]))
         """Blocker, status, …"""
         self.reviews = _pick(
-            _woven(none, groups["review type"], groups["reviewer"], groups["review status"])
+            _interleave(none, groups["review type"], groups["reviewer"], groups["review status"])
         )
         """Type, reviewer, status, …"""
         self.not_of_epics = _pick(
@@ -158,14 +164,14 @@ class Columns:
         )
 
 
-def _woven(none: int, *groups: list[int]) -> list[int]:
+def _interleave(none: int, *groups: list[int]) -> list[int]:
     """The columns that belong together, the nth of each name, whichever of them come first."""
     longest = max(map(len, groups))
     padded = [group + [none] * (longest - len(group)) for group in groups]
     return [index for together in zip(*padded, strict=True) for index in together]
 
 
-def _pick(indices: list[int]) -> Pick:
+def _pick(indices: list[int]) -> CellSelector:
     first = indices[0] if indices else 0
     if indices == list(range(first, first + len(indices))):
         return itemgetter(slice(first, first + len(indices)))

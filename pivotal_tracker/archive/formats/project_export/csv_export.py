@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from ...accounting import LoadAccounting
 from ...files import ArchiveError, File, Files
-from ...format import FILES, Found, Record
+from ...format import FILES, ArchiveRecord, Record
 from ...keys import stable_key
-from ...line_tally import LineTally
-from ...tally import Tally
+from ...line_accounting import LineAccounting
 from .conventions import Conventions
 from .csv_history import HistoryRows
 from .csv_project import Project
@@ -38,13 +38,14 @@ class ProjectExport:
     """
 
     name = "Tracker's project export"
-    looks_like = (
+    signature = (
         "Tracker's project export (a CSV or XLSX with columns Id, Title or Story, Type, Current "
         "State; or its ZIP)"
     )
-    may_repeat = False
+    may_contain_duplicates = False
+    gives_people = True
 
-    def recognises(self, files: Files) -> bool:
+    def recognizes(self, files: Files) -> bool:
         """Whether there is a CSV or a workbook with the header of stories, or of a history."""
         contents = _contents(files)
         if contents.unreadable and len(files) == 1:
@@ -58,14 +59,14 @@ class ProjectExport:
         sheets = {sheet.file.name for sheet in contents.sheets}
         return sheets | {one.file.name for one in contents.attachments} | contents.unreadable.keys()
 
-    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+    def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """Gives projects, stories, iterations, …, and then the people and labels they name."""
         contents = _contents(files)
         for error in contents.unreadable.values():
-            tally.broken[files.label] = str(error)
-            tally.read(files.label, FILES)
-            tally.leave_out(files.label, FILES, "cannot be read", str(error))
-        yield from _Reading(files, contents, tally).found()
+            accounting.failures[files.label] = str(error)
+            accounting.read(files.label, FILES)
+            accounting.leave_out(files.label, FILES, "cannot be read", str(error))
+        yield from _Reading(files, contents, accounting).found()
 
 
 class _Attachment(NamedTuple):
@@ -141,16 +142,16 @@ def _of_name(file: File) -> dict[str, str | None]:
 class _Reading:
     """One reading of an export."""
 
-    def __init__(self, files: Files, contents: _Contents, tally: Tally) -> None:
+    def __init__(self, files: Files, contents: _Contents, accounting: LoadAccounting) -> None:
         self._files = files
         self._attached = files.source("attachments")
         self._contents = contents
-        self._tally = tally
+        self._accounting = accounting
         self._people = PeopleByName()
         self._projects: dict[str, Project] = {}
         self._in_folder: defaultdict[PurePosixPath, list[Project]] = defaultdict(list)
 
-    def found(self) -> Iterator[Found]:
+    def found(self) -> Iterator[ArchiveRecord]:
         for sheet in self._contents.sheets:
             project, is_new = self._project_of(sheet)
             if is_new:
@@ -195,28 +196,29 @@ class _Reading:
         found = _STAMP.fullmatch(_folder_of(sheet).name)
         return (found and found["project"]) or name
 
-    def _line_tally(self, sheet: Sheet) -> LineTally:
-        return LineTally(self._tally, self._files.source(sheet.file.name))
+    def _line_tally(self, sheet: Sheet) -> LineAccounting:
+        return LineAccounting(self._accounting, self._files.source(sheet.file.name))
 
-    def _stories(self, sheet: Sheet, project: Project) -> Iterator[Found]:
-        tally = self._line_tally(sheet)
-        rows = sheet.rows(partial(self._tally.lose, tally.source, "stories"))
+    def _stories(self, sheet: Sheet, project: Project) -> Iterator[ArchiveRecord]:
+        accounting = self._line_tally(sheet)
+        rows = sheet.rows(partial(self._accounting.drop_value, accounting.source, "stories"))
         conventions = Conventions(sheet)
-        stories = StoryRows(next(rows)[1], project, self._people, tally, conventions)
+        stories = StoryRows(next(rows)[1], project, self._people, accounting, conventions)
         for line, cells in rows:
             yield from stories.records(line, cells)
         yield from stories.iterations()
 
-    def _history(self, sheet: Sheet, project: Project) -> Iterator[Found]:
-        tally = self._line_tally(sheet)
-        rows = sheet.rows(partial(self._tally.lose, tally.source, "activity"))
+    def _history(self, sheet: Sheet, project: Project) -> Iterator[ArchiveRecord]:
+        accounting = self._line_tally(sheet)
+        rows = sheet.rows(partial(self._accounting.drop_value, accounting.source, "activity"))
         conventions = Conventions(sheet)
-        history = HistoryRows(next(rows)[1], project, self._people, tally, conventions.dates)
+        history = HistoryRows(next(rows)[1], project, self._people, accounting, conventions.dates)
         for line, cells in rows:
             yield from history.records(line, cells)
-        tally.assume("activity", conventions.assumption)
+        history.decide()
+        accounting.assume("activity", conventions.assumption)
 
-    def _attachment(self, attachment: _Attachment) -> Found:
+    def _attachment(self, attachment: _Attachment) -> ArchiveRecord:
         """A file that was attached to a story, or an epic; to which comment is not known."""
         owner_id = attachment.owner_id
         projects = list(self._projects.values())
@@ -232,5 +234,5 @@ class _Reading:
             iter(of_story or of_epic or (projects if len(projects) == 1 else ())), None
         ):
             record["project_id"] = project.id
-        self._tally.read(self._attached, "attachment_files")
-        return Found("attachment_files", record, self._attached, attachment.file.open)
+        self._accounting.read(self._attached, "attachment_files")
+        return ArchiveRecord("attachment_files", record, self._attached, attachment.file.open)

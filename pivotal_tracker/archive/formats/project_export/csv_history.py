@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
+from ....settings import BATCH_SIZE
 from ...dates import DateReader, is_day
-from ...format import Found, Record
-from ...keys import Siblings
-from ...line_tally import LineTally
+from ...format import ArchiveRecord, Record
+from ...keys import SiblingKeys
+from ...line_accounting import LineAccounting
 from . import csv_cells
 from .csv_columns import history_columns
 from .csv_project import Project
@@ -31,7 +32,7 @@ class HistoryRows:
         header: Its first row.
         project: Whose history it is, its stories known already.
         people: Who has been met by name.
-        tally: Of the file.
+        accounting: Of the file.
         dates: Reads its dates.
     """
 
@@ -40,29 +41,40 @@ class HistoryRows:
         header: Sequence[str],
         project: Project,
         people: PeopleByName,
-        tally: LineTally,
+        accounting: LineAccounting,
         dates: DateReader,
     ) -> None:
         self._dates = dates
         self._indices = history_columns(header)
         self._project = project
         self._people = people
-        self._tally = tally
-        self._keys = Siblings()
-        people.tally = tally
+        self._accounting = accounting
+        self._keys = SiblingKeys()
+        self._undecided: list[tuple[ArchiveRecord, Collection[int]]] = []
+        people.accounting = accounting
 
-    def records(self, line: int, cells: list[str]) -> Iterator[Found]:
+    def records(self, line: int, cells: list[str]) -> Iterator[ArchiveRecord]:
         """The activity that a row tells of."""
-        self._tally.line = line
+        self._accounting.line = line
         texts = [cells[i] if i < len(cells) else "" for i in self._indices]
         if not any(texts):
-            self._tally.read("activity", 1)
+            self._accounting.read("activity", 1)
             reason = "nothing in the columns of a history"
-            self._tally.leave_out("activity", reason, " ".join(filter(None, cells)))
+            self._accounting.leave_out("activity", reason, " ".join(filter(None, cells)))
             return
-        found = self._tally.found("activity", self._activity(*texts))
+        found = self._accounting.found("activity", self._activity(*texts))
         yield found
-        self._people.end_row(is_rejected=found.is_rejected)
+        self._undecided.append((found, self._people.end_row()))
+        if len(self._undecided) >= BATCH_SIZE:
+            self.decide()
+
+    def decide(self) -> None:
+        """Takes in whom rows name, as far as they are loaded."""
+        self._accounting.decide()
+        for found, people in self._undecided:
+            if not found.is_rejected:
+                self._people.confirm(people)
+        self._undecided.clear()
 
     def _activity(self, about: str, kind: str, message: str, who: str, at: str) -> Record:
         project = self._project
@@ -83,7 +95,9 @@ class HistoryRows:
             if is_day(occurred_at):
                 activity["_date_precision"] = "day"
         elif at:
-            self._tally.lose("activity", f"an occurred_at that {self._dates.problem(at)}", at)
+            self._accounting.drop_value(
+                "activity", f"an occurred_at that {self._dates.problem(at)}", at
+            )
         self._note_what_it_is_about(activity, about.strip(), kind)
         return activity
 
@@ -96,9 +110,9 @@ class HistoryRows:
             if kind_of_it := self._kind_of(int(about), kind):
                 resource["kind"] = kind_of_it
             activity["primary_resources"] = [resource]
-            self._tally.read("activity__primary_resources", 1)
+            self._accounting.read("activity__primary_resources", 1)
         elif about:
-            self._tally.lose("activity", "an ID that is no number", about)
+            self._accounting.drop_value("activity", "an ID that is no number", about)
 
     def _kind_of(self, number: int, kind: str) -> str | None:
         if number in self._project.story_ids:

@@ -27,8 +27,6 @@ class Iterations:
     def __init__(self, dates: DateReader) -> None:
         self._dates = dates
         self._by_number: dict[int, _Iteration] = {}
-        self._last: tuple[int, int] | None = None
-        """The number of the iteration and the id of the story that were added last."""
 
     def add(self, number: int, story_id: int, first_day: str, last_day: str) -> str:
         """Puts a story into an iteration, behind those before.
@@ -42,11 +40,8 @@ class Iterations:
         Returns:
             The day that could not be read; empty where both could.
         """
-        iteration = self._by_number.get(number)
-        if iteration is None:
-            iteration = self._by_number[number] = _Iteration(None, None)
+        iteration = self._iteration(number)
         iteration.story_ids.append(story_id)
-        self._last = (number, story_id)
         if iteration.start is None and first_day:
             iteration.start = self._dates.time(first_day)
         if iteration.finish is None and last_day:
@@ -57,11 +52,15 @@ class Iterations:
             return first_day
         return last_day if last_day and not iteration.finish else ""
 
-    def remove(self, story_id: int) -> None:
-        """Takes a story out again, if it was the last to be added."""
-        if self._last is not None and self._last[1] == story_id:
-            self._by_number[self._last[0]].story_ids.pop()
-            self._last = None
+    def add_empty(self, number: int) -> None:
+        """Adds an iteration that a row names which is not loaded."""
+        self._iteration(number)
+
+    def _iteration(self, number: int) -> _Iteration:
+        iteration = self._by_number.get(number)
+        if iteration is None:
+            iteration = self._by_number[number] = _Iteration(None, None)
+        return iteration
 
     def records(self, project_id: int) -> Iterator[Record]:
         """The iterations in the order in which they were met."""

@@ -38,7 +38,7 @@ Lose = Callable[[str, str, int], None]
 """Takes what was lost, where, and how many times."""
 
 
-def rows(file: File, dialect: Dialect, lose: Lose) -> Iterator[tuple[int, list[str]]]:
+def rows(file: File, dialect: Dialect, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
     """Reads the rows of a CSV that are not empty, the header included.
 
     NULs, and bytes that the encoding does not know, become U+FFFD. In UTF-8 such bytes are taken as
@@ -47,7 +47,7 @@ def rows(file: File, dialect: Dialect, lose: Lose) -> Iterator[tuple[int, list[s
     Args:
         file: The CSV.
         dialect: How it is written.
-        lose: Told of what was not read as it was written.
+        drop_value: Told of what was not read as it was written.
 
     Yields:
         The number of a row's last line, from 1, and its cells.
@@ -57,7 +57,7 @@ def rows(file: File, dialect: Dialect, lose: Lose) -> Iterator[tuple[int, list[s
     """
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CHARACTERS_IN_A_ROW))
     with file.open() as stream:
-        lines = _Lines(file.name, stream, dialect.encoding, lose)
+        lines = _Lines(file.name, stream, dialect.encoding, drop_value)
         reader = csv.reader(lines, delimiter=dialect.delimiter)
         try:
             for cells in reader:
@@ -71,7 +71,9 @@ def rows(file: File, dialect: Dialect, lose: Lose) -> Iterator[tuple[int, list[s
                     cells[-1] = cells[-1].removesuffix(_END)
                     if not any(cells):
                         return
-                    lose("the file ends within a cell: it was cut short", f"line {lines.number}", 1)
+                    drop_value(
+                        "the file ends within a cell: it was cut short", f"line {lines.number}", 1
+                    )
                 if any(cells):
                     yield lines.number, cells
         except (csv.Error, OSError) as error:
@@ -81,10 +83,10 @@ def rows(file: File, dialect: Dialect, lose: Lose) -> Iterator[tuple[int, list[s
 class _Lines(Iterator[str]):
     """The lines of a file as the csv module takes them, with their ends."""
 
-    def __init__(self, name: str, stream: IO[bytes], encoding: str, lose: Lose) -> None:
+    def __init__(self, name: str, stream: IO[bytes], encoding: str, drop_value: Lose) -> None:
         self.number = 0
         self._name = name
-        self._lose = lose
+        self._lose = drop_value
         self._encoding = encoding
         errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
         self._text = io.TextIOWrapper(stream, self._encoding, errors, newline="")
@@ -117,12 +119,12 @@ class _Lines(Iterator[str]):
             self._lose("NUL characters, now U+FFFD", where, nuls)
             line = line.replace("\0", _REPLACEMENT)
         if self._encoding != "utf-8-sig":
-            if broken := line.count(_REPLACEMENT) - nuls:
-                self._lose(f"characters that are not {self._encoding}, now U+FFFD", where, broken)
+            if failures := line.count(_REPLACEMENT) - nuls:
+                self._lose(f"characters that are not {self._encoding}, now U+FFFD", where, failures)
             return line
-        line, broken = _ESCAPED_BYTES.subn(_windows_1252, line)
-        if broken:
-            self._lose("bytes that are not UTF-8, read as Windows-1252", where, broken)
+        line, failures = _ESCAPED_BYTES.subn(_windows_1252, line)
+        if failures:
+            self._lose("bytes that are not UTF-8, read as Windows-1252", where, failures)
         return line
 
 

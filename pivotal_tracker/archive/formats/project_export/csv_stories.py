@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
+from ....settings import BATCH_SIZE
 from ...dates import is_day
-from ...format import Found, Record
-from ...keys import Siblings
-from ...line_tally import LineTally
+from ...format import ArchiveRecord, Record
+from ...keys import SiblingKeys
+from ...limits import MAX_REMEMBERED
+from ...line_accounting import LineAccounting
 from . import csv_cells
 from .conventions import Conventions, whole_number
 from .csv_children import CsvChildParser
@@ -35,6 +38,26 @@ _RELEASE_HAS = (
 )
 
 
+class _Undecided(NamedTuple):
+    """A row of which it is not known whether it is loaded.
+
+    Attributes:
+        line: Where it ends in the file.
+        record_id: The id of the story or epic.
+        found: Its records.
+        iteration: The number, start and end of its iteration.
+        people: The keys of people that it names.
+        others: The keys of labels and review types that it names.
+    """
+
+    line: int
+    record_id: int
+    found: list[ArchiveRecord]
+    iteration: tuple[int, str, str] | None
+    people: Collection[int]
+    others: Collection[int]
+
+
 class StoryRows:
     """Makes records of the rows of one file.
 
@@ -42,7 +65,7 @@ class StoryRows:
         header: Its first row.
         project: Whose stories they are.
         people: Who has been met by name.
-        tally: Of the file.
+        accounting: Of the file.
         conventions: Reads its dates and numbers.
     """
 
@@ -51,7 +74,7 @@ class StoryRows:
         header: Sequence[str],
         project: Project,
         people: PeopleByName,
-        tally: LineTally,
+        accounting: LineAccounting,
         conventions: Conventions,
     ) -> None:
         self._conventions = conventions
@@ -59,51 +82,66 @@ class StoryRows:
         self._columns = Columns(header)
         self._project = project
         self._people = people
-        self._tally = tally
-        self._children = CsvChildParser(project, people, tally, self._dates)
+        self._accounting = accounting
+        self._children = CsvChildParser(project, people, accounting, self._dates)
         self._iterations = Iterations(self._dates)
         self._position = 0
-        people.tally = project.named.tally = tally
+        self._choices_by_text: dict[tuple[str, str, str, bool], csv_cells.Choices] = {}
+        self._undecided: list[_Undecided] = []
+        people.accounting = project.named.accounting = accounting
 
-    def records(self, line: int, cells: list[str]) -> Iterator[Found]:
+    def records(self, line: int, cells: list[str]) -> Iterator[ArchiveRecord]:
         """What a row holds.
 
         Args:
             line: Where the row ends in the file.
             cells: Of the row; they may be fewer or more than the header has.
         """
-        self._tally.line = line
+        self._accounting.line = line
         columns = self._columns
         record_id = whole_number(cells[columns.id]) if columns.id < len(cells) else None
         if record_id is None:
             self._without_id(cells)
             return
         if not self._bring_to_width(cells):
-            self._tally.reject_row("stories", _TOO_MANY_CELLS, " ".join(filter(None, cells)))
+            self._accounting.reject_row("stories", _TOO_MANY_CELLS, " ".join(filter(None, cells)))
             return
         kind = cells[columns.type].strip().lower()
         if not self._is_first(record_id, kind):
             return
         if kind == "epic":
-            found = [self._tally.found("epics", self._epic(record_id, cells))]
+            found = [self._accounting.found("epics", self._epic(record_id, cells))]
         else:
             story = self._story(record_id, kind, cells)
-            found = [self._tally.found("stories", story)]
+            found = [self._accounting.found("stories", story)]
             if kind == "release":
-                found.append(self._tally.found("releases", self._release(story)))
+                found.append(self._accounting.found("releases", self._release(story)))
         yield from found
-        is_rejected = any(one.is_rejected for one in found)
-        if is_rejected:
-            self._iterations.remove(record_id)
-        self._people.end_row(is_rejected=is_rejected)
-        self._project.named.end_row(is_rejected=is_rejected)
+        iteration = self._iteration_of(cells) if kind != "epic" else None
+        people, others = self._people.end_row(), self._project.named.end_row()
+        self._undecided.append(_Undecided(line, record_id, found, iteration, people, others))
+        if len(self._undecided) >= BATCH_SIZE:
+            self._decide()
 
-    def iterations(self) -> Iterator[Found]:
+    def _decide(self) -> None:
+        """Takes in what rows say of others, as far as they are loaded."""
+        self._accounting.decide()
+        for row in self._undecided:
+            is_rejected = any(one.is_rejected for one in row.found)
+            if row.iteration is not None:
+                self._add_iteration(row, *row.iteration, is_rejected=is_rejected)
+            if not is_rejected:
+                self._people.confirm(row.people)
+                self._project.named.confirm(row.others)
+        self._undecided.clear()
+
+    def iterations(self) -> Iterator[ArchiveRecord]:
         """The iterations that the rows named, with their stories in the order of the file."""
-        self._tally.assume("stories", self._conventions.assumption)
+        self._decide()
+        self._accounting.assume("stories", self._conventions.assumption)
         for record in self._iterations.records(self._project.id):
-            self._tally.read("iterations__story_ids", len(record["story_ids"]))
-            found = self._tally.found("iterations", record)
+            self._accounting.read("iterations__story_ids", len(record["story_ids"]))
+            found = self._accounting.found("iterations", record)
             found.is_withdrawn = not record["story_ids"]
             yield found
 
@@ -115,10 +153,10 @@ class StoryRows:
             return
         text = " ".join(filter(None, cells))
         if cells[0].startswith(_CONFLICT_MARKS) and not any(cells[1:]):
-            self._tally.read("stories", 1)
-            self._tally.leave_out("stories", "a mark of a merge conflict", text)
+            self._accounting.read("stories", 1)
+            self._accounting.leave_out("stories", "a mark of a merge conflict", text)
         else:
-            self._tally.reject_row("stories", "no id of a story or an epic", text)
+            self._accounting.reject_row("stories", "no id of a story or an epic", text)
 
     def _bring_to_width(self, cells: list[str]) -> bool:
         """Brings a row to the width of the header; False if its cells cannot be trusted.
@@ -132,7 +170,9 @@ class StoryRows:
             if self._columns.type >= trusted:
                 return False
             if untrusted := [cell for cell in cells[trusted:] if cell]:
-                self._tally.lose("stories", _TOO_MANY_CELLS, untrusted[0], len(untrusted))
+                self._accounting.drop_value(
+                    "stories", _TOO_MANY_CELLS, untrusted[0], len(untrusted)
+                )
             del cells[trusted:]
         del cells[width:]
         cells.extend([""] * (width + 1 - len(cells)))
@@ -146,8 +186,8 @@ class StoryRows:
             seen.add(record_id)
             return True
         for table in ("epics",) if is_epic else ("stories", *(("releases",) * (kind == "release"))):
-            self._tally.read(table, 1)
-            self._tally.leave_out(table, "it came before", str(record_id))
+            self._accounting.read(table, 1)
+            self._accounting.leave_out(table, "it came before", str(record_id))
         return False
 
     def _story(self, story_id: int, story_type: str, cells: list[str]) -> Record:
@@ -165,9 +205,7 @@ class StoryRows:
         self._times("stories", story, cells)
         self._people_of(story, cells)
         story["labels"] = self._project.labels(cells[self._columns.labels])
-        self._tally.read("stories__labels", len(story["labels"]))
-        if text := cells[self._columns.iteration]:
-            self._note_iteration(text, story_id, cells)
+        self._accounting.read("stories__labels", len(story["labels"]))
         story.update(self._children.of_story(story_id, self._columns, cells))
         return story
 
@@ -181,17 +219,19 @@ class StoryRows:
             epic["label"] = labels[0]
         if labels[1:]:
             reason = "labels beyond the one that an epic has"
-            self._tally.lose("epics", reason, cells[columns.labels], len(labels) - 1)
+            self._accounting.drop_value("epics", reason, cells[columns.labels], len(labels) - 1)
         if any(group := columns.comments(cells)):
-            epic["comments"] = self._children.comments("epic_id", epic_id, group, Siblings())
-            self._tally.read("epics__comments", len(epic["comments"]))
+            epic["comments"] = self._children.comments("epic_id", epic_id, group, SiblingKeys())
+            self._accounting.read("epics__comments", len(epic["comments"]))
         if filled := [cell for cell in columns.not_of_epics(cells) if cell]:
-            self._tally.lose("epics", "cells that epics do not have", filled[0], len(filled))
+            self._accounting.drop_value(
+                "epics", "cells that epics do not have", filled[0], len(filled)
+            )
         return epic
 
     def _release(self, story: Record) -> Record:
         """The same as a release, which is what the API has it as too, under the same id."""
-        self._tally.read("releases__labels", len(story["labels"]))
+        self._accounting.read("releases__labels", len(story["labels"]))
         return {"kind": "release"} | {name: story[name] for name in _RELEASE_HAS if name in story}
 
     def _texts(self, table: str, record: Record, cells: list[str]) -> None:
@@ -208,51 +248,52 @@ class StoryRows:
                     record[column.attribute] = text
                 elif text:
                     reason = "columns that are not Tracker's, beyond the first hundred"
-                    self._tally.lose(table, reason, f"{column.header}: {text}")
+                    self._accounting.drop_value(table, reason, f"{column.header}: {text}")
 
     def _choices(self, story: Record, story_type: str, cells: list[str]) -> None:
         """The attributes of which Tracker has a list of values."""
         columns = self._columns
-        priority = cells[columns.priority].partition("-")[0].strip().lower()
-        state = cells[columns.current_state].strip().lower()
-        if not state and not cells[columns.iteration]:
-            # stories of the icebox were written without a state, too
-            state = "unscheduled"
-        for attribute, text, known in (
-            ("story_type", story_type, csv_cells.TYPES),
-            ("current_state", state, csv_cells.STATES),
-            ("story_priority", priority, csv_cells.PRIORITIES),
-        ):
-            if text in known:
-                story[attribute] = text
-            elif text:
-                self._tally.lose("stories", f"a {attribute} that Tracker does not know", text)
+        texts = (
+            story_type,
+            cells[columns.current_state],
+            cells[columns.priority],
+            not cells[columns.iteration],
+        )
+        choices = self._choices_by_text.get(texts)
+        if choices is None:
+            choices = csv_cells.choices(*texts)
+            if len(self._choices_by_text) < MAX_REMEMBERED:
+                self._choices_by_text[texts] = choices
+        known, unknown = choices
+        story.update(known)
+        for attribute, text in unknown:
+            self._accounting.drop_value(
+                "stories", f"a {attribute} that Tracker does not know", text
+            )
 
     def _estimate(self, story: Record, text: str) -> None:
         estimate = self._conventions.number(text)
         if estimate is None:
-            self._tally.lose("stories", "an estimate that is no number", text)
+            self._accounting.drop_value("stories", "an estimate that is no number", text)
         elif estimate >= 0:
             # -1 says that there is none
             story["estimate"] = int(estimate) if estimate.is_integer() else estimate
 
     def _times(self, table: str, record: Record, cells: list[str]) -> None:
-        columns = self._columns
         record["_date_precision"] = "day"
-        for attribute, index in (
-            ("created_at", columns.created_at),
-            ("accepted_at", columns.accepted_at),
-            ("deadline", columns.deadline),
-        ):
-            if text := cells[index]:
-                at = self._dates.time(text)
-                if at is not None:
-                    record[attribute] = at
-                elif text.strip():
+        for attribute, index in self._columns.times:
+            text = cells[index]
+            if not text:
+                continue
+            at = self._dates.time(text)
+            if at is None:
+                if text.strip():
                     reason = f"{_AN_OR_A[attribute]} {attribute} that {self._dates.problem(text)}"
-                    self._tally.lose(table, reason, text)
-                if at and not is_day(at):
-                    record.pop("_date_precision", None)
+                    self._accounting.drop_value(table, reason, text)
+                continue
+            record[attribute] = at
+            if not is_day(at):
+                record.pop("_date_precision", None)
 
     def _people_of(self, story: Record, cells: list[str]) -> None:
         columns = self._columns
@@ -261,20 +302,32 @@ class StoryRows:
         named = filter(None, map(self._people.id_of, filter(None, columns.owned_by(cells))))
         owners = list(named)
         story["owner_ids"] = owner_ids = list(dict.fromkeys(owners))
-        self._tally.read("stories__owner_ids", len(owners))
+        self._accounting.read("stories__owner_ids", len(owners))
         if owner_ids:
             story["owned_by_id"] = owner_ids[0]
         if again := len(owners) - len(owner_ids):
-            self._tally.leave_out("stories__owner_ids", "named twice", "", again)
+            self._accounting.leave_out("stories__owner_ids", "named twice", "", again)
 
-    def _note_iteration(self, text: str, story_id: int, cells: list[str]) -> None:
+    def _iteration_of(self, cells: list[str]) -> tuple[int, str, str] | None:
+        """The number of a row's iteration, its start and its end."""
+        columns = self._columns
+        text = cells[columns.iteration]
+        if not text:
+            return None
         number = whole_number(text)
         if number is None:
-            self._tally.lose("stories", "an iteration that is no number", text)
+            self._accounting.drop_value("stories", "an iteration that is no number", text)
+            return None
+        return number, cells[columns.iteration_start], cells[columns.iteration_end]
+
+    def _add_iteration(
+        self, row: _Undecided, number: int, first: str, last: str, *, is_rejected: bool
+    ) -> None:
+        if is_rejected:
+            self._iterations.add_empty(number)
             return
-        columns = self._columns
-        first, last = cells[columns.iteration_start], cells[columns.iteration_end]
-        unread = self._iterations.add(number, story_id, first, last)
+        unread = self._iterations.add(number, row.record_id, first, last)
         if unread:
+            self._accounting.line = row.line
             reason = f"a start or an end that {self._dates.problem(unread)}"
-            self._tally.lose("iterations", reason, f"{first}, {last}")
+            self._accounting.drop_value("iterations", reason, f"{first}, {last}")

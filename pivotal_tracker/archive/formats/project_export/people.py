@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from ...format import Found, Record
+from ...format import ArchiveRecord, Record
 from ...keys import stable_key
-from ...line_tally import LineTally
+from ...line_accounting import LineAccounting
 
 UNKNOWN = "Unknown"
 """Whom Tracker's export names where it knows nobody."""
@@ -16,35 +16,41 @@ class Named:
     """Records that rows name, given once in the end; withdrawn if only rejected rows name them.
 
     Attributes:
-        tally: Of the file that is read.
+        accounting: Of the file that is read.
     """
 
     def __init__(self) -> None:
-        self.tally: LineTally | None = None
-        self._records: dict[int, tuple[str, Record, LineTally]] = {}
+        self.accounting: LineAccounting | None = None
+        self._records: dict[int, tuple[str, Record, LineAccounting]] = {}
         self._by_row: set[int] = set()
         self._confirmed: set[int] = set()
 
     def add(self, table: str, record: Record) -> None:
         """Adds a record that a row is the first to name."""
-        if self.tally is not None:
-            self._records[record["id"]] = (table, record, self.tally)
+        if self.accounting is not None:
+            self._records[record["id"]] = (table, record, self.accounting)
 
     def name(self, key: int) -> None:
         """Notes that the row that is read names a record."""
         if key not in self._confirmed:
             self._by_row.add(key)
 
-    def end_row(self, *, is_rejected: bool) -> None:
-        """The row has come to its end, and is loaded or not."""
-        if not is_rejected:
-            self._confirmed |= self._by_row
-        self._by_row.clear()
+    def end_row(self) -> Collection[int]:
+        """Ends the row that is read: gives the keys that it names and no loaded row has."""
+        if not self._by_row:
+            return ()
+        named, self._by_row = self._by_row, set()
+        return named
 
-    def found(self) -> Iterator[Found]:
+    def confirm(self, keys: Collection[int]) -> None:
+        """Takes in what a row names that is loaded."""
+        self._confirmed.update(keys)
+
+    def found(self) -> Iterator[ArchiveRecord]:
         """All records, in the order in which they were first named."""
-        for key, (table, record, tally) in self._records.items():
-            found = tally.found(table, record)
+        for key, (table, record, accounting) in self._records.items():
+            # a copy: rows share the record
+            found = accounting.found(table, dict(record))
             found.is_withdrawn = key not in self._confirmed
             yield found
 

@@ -47,13 +47,13 @@ class Sheet:
     holds: Holds
     delimiter: str
 
-    def rows(self, lose: Lose) -> Iterator[tuple[int, list[str]]]:
+    def rows(self, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
         """The rows with their numbers, the header first: see `csv_rows.rows`, `xlsx.rows`."""
         is_header = _IS_HEADER[self.holds]
         if not self.delimiter:
-            return xlsx.rows(self.file, is_header, lose)
+            return xlsx.rows(self.file, is_header, drop_value)
         dialect = csv_rows.Dialect(self.delimiter, self._encoding)
-        rows = csv_rows.rows(self.file, dialect, lose)
+        rows = csv_rows.rows(self.file, dialect, drop_value)
         return dropwhile(lambda row: not is_header(row[1]), rows)
 
     @cached_property

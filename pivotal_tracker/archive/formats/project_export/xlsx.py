@@ -24,14 +24,15 @@ _MISTAKES = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", 
 
 
 def rows(
-    file: File, is_header: Callable[[Sequence[str]], bool], lose: Lose
+    file: File, is_header: Callable[[Sequence[str]], bool], drop_value: Lose
 ) -> Iterator[tuple[int, list[str]]]:
     """Reads the rows that are not empty of the first sheet with a known header, as a CSV's.
 
     Args:
         file: The workbook.
         is_header: Tells whether the first row of a sheet is the header that is looked for.
-        lose: Told of other sheets, and of cells in which a spreadsheet put a mistake of its own.
+        drop_value: Called for other sheets, and for cells in which a spreadsheet put an error of
+            its own.
 
     Yields:
         The number of a row, from 1, and its cells as text; dates are written as ISO 8601 has them.
@@ -42,18 +43,18 @@ def rows(
     with _workbook(file) as book:
         is_found = False
         for sheet in book.worksheets:
-            cells = _cells(file, sheet, lose)
+            cells = _cells(file, sheet, drop_value)
             head = () if is_found else islice(cells, ROWS_ABOVE_HEADER)
             header = next((row for row in head if is_header(row[1])), None)
             if header is None:
-                lose("sheets that are not read", str(sheet.title), 1)
+                drop_value("sheets that are not read", str(sheet.title), 1)
                 continue
             is_found = True
             yield header
             yield from cells
 
 
-def _cells(file: File, sheet: Any, lose: Lose) -> Iterator[tuple[int, list[str]]]:
+def _cells(file: File, sheet: Any, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
     # what a sheet says of its own size is often wrong
     sheet.reset_dimensions()
     for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
@@ -64,7 +65,7 @@ def _cells(file: File, sheet: Any, lose: Lose) -> Iterator[tuple[int, list[str]]
             )
         cells = [_text(value) for value in values]
         if mistakes := sum(cell in _MISTAKES for cell in cells):
-            lose("mistakes of a spreadsheet instead of texts", f"row {number:,}", mistakes)
+            drop_value("mistakes of a spreadsheet instead of texts", f"row {number:,}", mistakes)
         if any(cells):
             yield number, cells
 

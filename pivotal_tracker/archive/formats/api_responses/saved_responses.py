@@ -13,16 +13,16 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from ...accounting import LoadAccounting
 from ...files import ArchiveError, File, Files
-from ...format import Found
+from ...format import ArchiveRecord
 from ...limits import MAX_BYTES_OF_A_RECORD
-from ...merging.gathering import Gathering
+from ...merging.record_merger import RecordMerger
 from ...records import COLLECTIONS
-from ...tally import Tally
-from .answers import Answers
 from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interactions
 from .json_text import BROKEN_JSON, JsonText, Utf8, parsed, values
-from .origin import UNKNOWN, Origin, note_replaced
+from .provenance import UNKNOWN, Provenance, note_replaced
+from .response_sorter import ResponseSorter
 from .wrappers import is_answer, wrapped
 
 _YAML = frozenset({".yaml", ".yml"})
@@ -34,34 +34,35 @@ _HEAD = 64 * 1024
 _TRIED_VALUES = 1_000
 _LONGEST_FIRST = sorted(COLLECTIONS, key=len, reverse=True)
 
-Placeable = tuple[Any, Origin]
+ParsedValue = tuple[Any, Provenance]
 """A value, and what is known of it by where it was found."""
 
 
-class ApiAnswers:
+class ApiResponses:
     """Answers of API v5 that someone saved, in whatever form.
 
     Args:
-        is_several: Says of files whether they hold, somewhere, an archive of a format that finds
-            more in it.
+        contains_other_archive: Says of files whether they hold, somewhere, an archive of a format
+            that finds more in it.
     """
 
     name = "API answers"
-    looks_like = (
+    signature = (
         "JSON or JSON lines of API v5's records, or cassettes of vcrpy or VCR that recorded it"
     )
-    may_repeat = False
+    may_contain_duplicates = False
+    gives_people = False
 
-    def __init__(self, is_several: Callable[[Files], bool]) -> None:
-        self._is_several = is_several
+    def __init__(self, contains_other_archive: Callable[[Files], bool]) -> None:
+        self._contains_other_archive = contains_other_archive
 
-    def recognises(self, files: Files) -> bool:
+    def recognizes(self, files: Files) -> bool:
         """Whether one of the files holds a record, or a recorded request.
 
         A folder that holds archives of other formats too is none as a whole.
         """
         suffixes = {PurePosixPath(name).suffix.lower() for name in files}
-        if suffixes & (_DATABASES | _PACKED) or self._is_several(files):
+        if suffixes & (_DATABASES | _PACKED) or self._contains_other_archive(files):
             return False
         return any(_holds_answers(file) for file in _candidates(files))
 
@@ -69,9 +70,9 @@ class ApiAnswers:
         """The files that may hold answers."""
         return candidates(files)
 
-    def read(self, files: Files, tally: Tally) -> Iterator[Found]:
+    def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """All records, of all files together, once each."""
-        yield from gathered(files, list(files), tally)
+        yield from merged_responses(files, list(files), accounting)
 
 
 def candidates(files: Files) -> list[str]:
@@ -97,14 +98,14 @@ def _is_cassette(file: File) -> bool:
 
 
 def _holds_answers(file: File) -> bool:
-    origin, tally = Origin("").asked(_hint(file.name)), Tally()
+    origin, accounting = Provenance("").asked(_hint(file.name)), LoadAccounting()
     is_empty = True
-    with closing(answers_in(file, origin, tally)) as answers:
+    with closing(read_responses(file, origin, accounting)) as answers:
         for value, its_origin in islice(answers, _TRIED_VALUES):
             is_empty = False
             if is_answer(value, its_origin):
                 return True
-    return bool(is_empty and file.size and origin.expected and not tally.left_out)
+    return bool(is_empty and file.size and origin.expected and not accounting.left_out)
 
 
 def could_be_archives(names: Iterable[str]) -> bool:
@@ -118,25 +119,27 @@ def is_whole(files: Files, folder: PurePosixPath) -> bool:
     return not could_be_archives(n for n in files if not PurePosixPath(n).is_relative_to(folder))
 
 
-def gathered(files: Files, names: Iterable[str], tally: Tally) -> Iterator[Found]:
+def merged_responses(
+    files: Files, names: Iterable[str], accounting: LoadAccounting
+) -> Iterator[ArchiveRecord]:
     """Reads files of answers and gives their records, put together.
 
     Args:
         files: The archive.
         names: The files to read.
-        tally: As for `Format.read`.
+        accounting: As for `Format.read`.
 
     Raises:
         ArchiveError: There is no room on disk for a copy of the records.
     """
     try:
-        with Gathering(tally) as gathering:
-            answers = Answers(gathering, tally)
+        with RecordMerger(accounting) as merger:
+            answers = ResponseSorter(merger, accounting)
             for name in names:
-                origin = Origin(files.source(name)).asked(_hint(name))
-                for value, its_origin in answers_in(files[name], origin, tally):
+                origin = Provenance(files.source(name)).asked(_hint(name))
+                for value, its_origin in read_responses(files[name], origin, accounting):
                     answers.place(value, its_origin)
-            yield from gathering.records()
+            yield from merger.records()
     except sqlite3.Error as error:
         # a full disk, say: the database is our own
         problem = f"its records cannot be put together on disk: {error}"
@@ -149,17 +152,19 @@ def _hint(name: str) -> str:
     return next((n for n in _LONGEST_FIRST if stem == n or stem.endswith((f"_{n}", f"-{n}"))), "")
 
 
-def answers_in(file: File, origin: Origin, tally: Tally) -> Generator[Placeable]:
+def read_responses(
+    file: File, origin: Provenance, accounting: LoadAccounting
+) -> Generator[ParsedValue]:
     """Gives what a file holds, value by value; where it is broken, the rest of it is left out."""
     with closing(file.open()) as stream:
         head = stream.read(_HEAD)
     with closing(file.open()) as stream:
         if LOOKS_LIKE_A_CASSETTE.search(head):
-            yield from _in_yaml(stream, origin, tally)
+            yield from _in_yaml(stream, origin, accounting)
         elif _holds_lines(head):
-            yield from _in_lines(stream, origin, tally)
+            yield from _in_lines(stream, origin, accounting)
         else:
-            yield from _in_json(stream, origin, tally)
+            yield from _in_json(stream, origin, accounting)
 
 
 def _holds_lines(head: bytes) -> bool:
@@ -171,7 +176,9 @@ def _holds_lines(head: bytes) -> bool:
         return False
 
 
-def _in_json(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeable]:
+def _in_json(
+    stream: BinaryIO, origin: Provenance, accounting: LoadAccounting
+) -> Iterator[ParsedValue]:
     text = JsonText(stream)
     number = 0
     try:
@@ -179,11 +186,13 @@ def _in_json(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeab
             number += 1
             yield value, wrapped(wrapper, origin).at(f"record {number:,}")
     except (*BROKEN_JSON, ArchiveError) as error:
-        _leave_rest_out(origin, f"after record {number:,}", error, tally)
-    note_replaced(tally, origin, text.replaced)
+        _leave_rest_out(origin, f"after record {number:,}", error, accounting)
+    note_replaced(accounting, origin, text.replaced)
 
 
-def _in_yaml(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeable]:
+def _in_yaml(
+    stream: BinaryIO, origin: Provenance, accounting: LoadAccounting
+) -> Iterator[ParsedValue]:
     text = YamlText(stream)
     number = 0
     try:
@@ -191,11 +200,13 @@ def _in_yaml(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeab
             number += 1
             yield interaction, origin.at(f"interaction {number:,}")
     except (*BROKEN_YAML, ArchiveError) as error:
-        _leave_rest_out(origin, f"after interaction {number:,}", error, tally)
-    note_replaced(tally, origin, text.replaced)
+        _leave_rest_out(origin, f"after interaction {number:,}", error, accounting)
+    note_replaced(accounting, origin, text.replaced)
 
 
-def _in_lines(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placeable]:
+def _in_lines(
+    stream: BinaryIO, origin: Provenance, accounting: LoadAccounting
+) -> Iterator[ParsedValue]:
     number = 0
     try:
         while line := stream.readline(MAX_BYTES_OF_A_RECORD):
@@ -206,14 +217,14 @@ def _in_lines(stream: BinaryIO, origin: Origin, tally: Tally) -> Iterator[Placea
             try:
                 value, replaced = _line(line)
             except ValueError:
-                tally.read(here.source, UNKNOWN)
-                tally.leave_out(here.source, UNKNOWN, "the line is no JSON", here.where)
-                tally.unreadable[here.source] += 1
+                accounting.read(here.source, UNKNOWN)
+                accounting.leave_out(here.source, UNKNOWN, "the line is no JSON", here.where)
+                accounting.unreadable[here.source] += 1
             else:
-                note_replaced(tally, here, replaced)
+                note_replaced(accounting, here, replaced)
                 yield value, here
     except ArchiveError as error:
-        _leave_rest_out(origin, f"after line {number:,}", error, tally)
+        _leave_rest_out(origin, f"after line {number:,}", error, accounting)
 
 
 def _line(line: bytes) -> tuple[Any, int]:
@@ -225,11 +236,13 @@ def _line(line: bytes) -> tuple[Any, int]:
         return value, replaced + text.replaced
 
 
-def _leave_rest_out(origin: Origin, where: str, error: Exception, tally: Tally) -> None:
+def _leave_rest_out(
+    origin: Provenance, where: str, error: Exception, accounting: LoadAccounting
+) -> None:
     reason = f"the file breaks off: {_in_a_line(error)}"
-    tally.broken[origin.source] = reason
-    tally.read(origin.source, UNKNOWN)
-    tally.leave_out(origin.source, UNKNOWN, reason, where)
+    accounting.failures[origin.source] = reason
+    accounting.read(origin.source, UNKNOWN)
+    accounting.leave_out(origin.source, UNKNOWN, reason, where)
 
 
 def _in_a_line(error: Exception) -> str:

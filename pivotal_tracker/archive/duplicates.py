@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -44,8 +45,8 @@ def rank_of(record: Record, source: str) -> Rank:
             CSV, the later export has the later copy.
     """
     updated_at = moment(record.get("updated_at"))
-    exported_at = exported_when(source) if updated_at == NO_TIME else ""
-    return Rank(updated_at, exported_at, known_values(record))
+    exported_at = export_timestamp(source) if updated_at == NO_TIME else ""
+    return Rank(updated_at, exported_at, count_values(record))
 
 
 def moment(value: Any) -> int:
@@ -63,20 +64,20 @@ def moment(value: Any) -> int:
     return NO_TIME
 
 
-def exported_when(source: str) -> str:
+def export_timestamp(source: str) -> str:
     """When a file of Tracker's export was made, as its name says; empty where it does not."""
     stamps = _EXPORTED_AT.findall(source)
     return stamps[-1] if stamps else ""
 
 
-def known_values(record: Record) -> int:
+def count_values(record: Record) -> int:
     """How much a record knows: its values, and the elements of its lists at any depth."""
     known = 0
     for name, value in record.items():
         if value is None or name in NEVER_LOADED or name.startswith("_"):
             continue
         if isinstance(value, dict):
-            known += known_values(value)
+            known += count_values(value)
         elif isinstance(value, list):
             known += sum(1 + _known_in_lists(v) for v in value if v is not None)
         else:
@@ -97,7 +98,7 @@ def _known_in_lists(value: Any) -> int:
     )
 
 
-class Copies:
+class DuplicateIndex:
     """The best copy of each record that was met, on disk: memory does not grow with them.
 
     A copy is known by its place in the reading, which is the same each time the files are read.
@@ -119,6 +120,7 @@ class Copies:
         self._index.execute("BEGIN")
         self._sources: list[str] = []
         self._numbers: dict[str, int] = {}
+        self._batches = 0
 
     def note(
         self,
@@ -140,12 +142,27 @@ class Copies:
             (table, _as_text(key), place, self._number(source), *rank, project_id),
         )
 
-    def is_first(self, table: str, key: Any) -> bool:
-        """Whether a key is met for the first time, where no copy was noted before."""
-        cursor = self._index.execute(
-            "INSERT OR IGNORE INTO copies (kind, key) VALUES (?, ?)", (table, _as_text(key))
+    def add_keys(self, table: str, keys: Collection[Any]) -> list[Any]:
+        """Adds keys of which no copy was noted, and gives those that were added before.
+
+        Args:
+            table: The records'.
+            keys: Each once.
+        """
+        self._batches += 1
+        added = self._index.executemany(
+            "INSERT OR IGNORE INTO copies (kind, key, place) VALUES (?, ?, ?)",
+            [(table, _as_text(key), self._batches) for key in keys],
         )
-        return cursor.rowcount == 1
+        if added.rowcount == len(keys):
+            return []
+        return [key for key in keys if self.best_place(table, key) != self._batches]
+
+    def best_place(self, table: str, key: Any) -> int:
+        """The place of the best copy of a record, or the number of the call that added its key."""
+        query = "SELECT place FROM copies WHERE kind = ? AND key = ?"
+        ((place,),) = self._index.execute(query, (table, _as_text(key)))
+        return int(place)
 
     def best(self, table: str, key: Any) -> tuple[int, int, str]:
         """The place of the best copy of a record, when it was updated, and its file."""

@@ -21,36 +21,37 @@ from typing import Any, Self
 
 import orjson
 
+from ...settings import BATCH_SIZE
+from ..accounting import LoadAccounting
 from ..dates import weeks_between
-from ..format import Found, Record
+from ..format import ArchiveRecord, Record
 from ..limits import MAX_REMEMBERED
 from ..records import LISTS, Key, Nested, nested_rows_of, rows_of, whole_number
-from ..tally import Tally
 from .deletions import Deleted, Deletions
-from .derived import Derived, project_of, take_derived
+from .derived_records import Derived, pop_derived, project_of
 from .parts import DERIVED, FRAGMENT, WHOLE, WITHDRAWN, Part
 
 NEWER = "another copy of it is newer"
 SAME = "another copy of it holds the same"
 
 _CACHE_IN_KIB = 32 * 1024
-_TOLD_BY_OTHERS = (
+_DERIVED_FROM_OTHERS = (
     *("releases", "labels", "review_types", "workspaces", "projects", "accounts", "people"),
 )
 """The tables to whose records others add; each after those that do."""
 
 
-class Gathering:
+class RecordMerger:
     """The parts of an archive's records, on disk.
 
     Args:
-        tally: Is told of rows that another copy makes superfluous, and of what belongs nowhere.
+        accounting: Counts rows that another copy makes superfluous, and what belongs nowhere.
     """
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, accounting: LoadAccounting) -> None:
+        self._accounting = accounting
         self._derived: set[int] = set()
-        self._deletions = Deletions(tally)
+        self._deletions = Deletions(accounting)
         self._lengths: dict[Any, int | None] = {}
         # a database without a name is a file of SQLite's own, gone when it is closed
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -146,7 +147,7 @@ class Gathering:
             (number, sort, moment(record.get("updated_at")), seen_at, len(record), source, body),
         )
 
-    def records(self) -> Iterator[Found]:
+    def records(self) -> Iterator[ArchiveRecord]:
         """Gives each record once, put together from its parts.
 
         Of copies the one updated last wins; one as old as it, or one that does not say how old it
@@ -154,27 +155,41 @@ class Gathering:
         tells of others counts only if it is in the end told by it: so those come later.
         """
         self._database.execute("CREATE INDEX parts_by_record ON parts (record)")
-        told_by_others = [*_TOLD_BY_OTHERS]
+        derived_from_others = [*_DERIVED_FROM_OTHERS]
         tables = self._database.execute("SELECT DISTINCT tbl FROM records").fetchall()
-        for table in (*(name for (name,) in tables if name not in told_by_others), *told_by_others):
+        for table in (
+            *(name for (name,) in tables if name not in derived_from_others),
+            *derived_from_others,
+        ):
             yield from self._records_of(table)
 
-    def _records_of(self, table: str) -> Iterator[Found]:
+    def _records_of(self, table: str) -> Iterator[ArchiveRecord]:
         query = f"""
             SELECT {", ".join(Part._fields)} FROM records JOIN parts ON record = no WHERE tbl = ?
             ORDER BY record, sort = ?, updated_at DESC, seen_at DESC, sort, attributes DESC
             """  # noqa: S608 - the names are our own
         with closing(self._database.execute(query, (table, FRAGMENT))) as rows:
+            undecided: list[tuple[ArchiveRecord, list[Derived]]] = []
             for _, parts in groupby(map(Part._make, rows), key=attrgetter("record")):
                 found = self._joined(self._deletions.applied(parts))
                 if found:
-                    told = list(take_derived(table, found.record))
+                    derived = list(pop_derived(table, found.record))
                     if table == "iterations":
                         self._add_length(found.record)
                     yield found
-                    is_lost = found.is_rejected or found.is_withdrawn
-                    for derived in told:
-                        self._derive(derived, found.source, WITHDRAWN if is_lost else DERIVED)
+                    undecided.append((found, derived))
+                    if len(undecided) >= BATCH_SIZE:
+                        self._derive_from(undecided)
+            self._derive_from(undecided)
+
+    def _derive_from(self, undecided: list[tuple[ArchiveRecord, list[Derived]]]) -> None:
+        """Adds what records tell of others; of those that are not loaded, as withdrawn."""
+        self._accounting.decide()
+        for found, told in undecided:
+            is_lost = found.is_rejected or found.is_withdrawn
+            for derived in told:
+                self._derive(derived, found.source, WITHDRAWN if is_lost else DERIVED)
+        undecided.clear()
 
     def _add_length(self, iteration: Record) -> None:
         """Adds the weeks of an iteration, which the API once left out."""
@@ -196,8 +211,8 @@ class Gathering:
             self._lengths[project_id] = next(filter(None, lengths), None)
         return self._lengths[project_id]
 
-    def _joined(self, parts: Iterator[Part]) -> Found | None:
-        joined: _Joined | None = None
+    def _joined(self, parts: Iterator[Part]) -> ArchiveRecord | None:
+        joined: _MergedRecord | None = None
         is_withdrawn = True
         for part in parts:
             is_withdrawn &= part.sort in (WITHDRAWN, FRAGMENT)
@@ -205,8 +220,8 @@ class Gathering:
             if joined is None and part.sort == FRAGMENT:
                 self._leave_orphans(part.tbl, part.key, record, part.source)
             elif joined is None:
-                joined = _Joined(
-                    self._tally, part.tbl, part.key, record, part.source, part.updated_at
+                joined = _MergedRecord(
+                    self._accounting, part.tbl, part.key, record, part.source, part.updated_at
                 )
                 joined.begin(counted=part.sort == WHOLE)
             else:
@@ -220,20 +235,26 @@ class Gathering:
             # an object, which is no row of its own and so was not counted
             rows = Counter({f"{table}__{name}": 1 for name in part})
             for nested in rows:
-                self._tally.read(source, nested)
+                self._accounting.read(source, nested)
         for nested, count in rows.items():
             what = table.removesuffix("s").replace("storie", "story")
             reason = f"the archive does not hold the {what} that it belongs to"
-            self._tally.leave_out(source, nested, reason, f"{what} {key}", count)
+            self._accounting.leave_out(source, nested, reason, f"{what} {key}", count)
 
 
-class _Joined:
+class _MergedRecord:
     """One record being put together, and which of its rows came from where."""
 
     def __init__(
-        self, tally: Tally, table: str, key: str, record: Record, source: str, updated_at: str
+        self,
+        accounting: LoadAccounting,
+        table: str,
+        key: str,
+        record: Record,
+        source: str,
+        updated_at: str,
     ) -> None:
-        self._tally = tally
+        self._accounting = accounting
         self._table, self._key = table, key
         self._record, self._source = record, source
         self._updated_at = updated_at
@@ -243,7 +264,7 @@ class _Joined:
         self._elsewhere: Counter[tuple[str, str]] = Counter()
 
     def begin(self, *, counted: bool) -> None:
-        """The first part is the record itself; rows that nobody counted are owed to the tally."""
+        """Begin with the record itself; remember rows that nobody has counted."""
         if not counted:
             self._uncounted = rows_of(self._table, self._record)
 
@@ -263,7 +284,7 @@ class _Joined:
             elif is_older or not unites:
                 continue
             elif nested and nested.key:
-                self._unite(name, nested, value, added)
+                self._merge_lists(name, nested, value, added)
             elif isinstance(value, dict):
                 self._complete_object(name, value)
         if sort in (DERIVED, WITHDRAWN):
@@ -280,10 +301,12 @@ class _Joined:
         if isinstance(held, dict) and held.get("id") == other.get("id"):
             self._record[name] = {**other, **held}
 
-    def _unite(self, name: str, nested: Nested, items: list[Any], added: Counter[str]) -> None:
+    def _merge_lists(
+        self, name: str, nested: Nested, items: list[Any], added: Counter[str]
+    ) -> None:
         if name not in self._items:
             self._items[name] = {_item_key(nested, item): item for item in self._record[name]}
-        unite(nested, self._record[name], self._items[name], items, added)
+        merge_lists(nested, self._record[name], self._items[name], items, added)
 
     def _credit(
         self, rows: Mapping[str, int], added: Counter[str], source: str, reason: str
@@ -297,17 +320,17 @@ class _Joined:
                 self._elsewhere[source, table] += kept
             if count > kept:
                 where = f"{self._table} {self._key}"
-                self._tally.leave_out(source, table, reason, where, count - kept)
+                self._accounting.leave_out(source, table, reason, where, count - kept)
 
-    def found(self) -> Found:
+    def found(self) -> ArchiveRecord:
         """The record, whole."""
         for table, count in self._uncounted.items():
             if count:
-                self._tally.read(self._source, table, count)
-        return Found(self._table, self._record, self._source, elsewhere=self._elsewhere)
+                self._accounting.read(self._source, table, count)
+        return ArchiveRecord(self._table, self._record, self._source, elsewhere=self._elsewhere)
 
 
-def unite(
+def merge_lists(
     nested: Nested,
     into: list[Any],
     by_key: dict[Any, Any],
@@ -343,7 +366,7 @@ def _complete(nested: Nested, held: Record, other: Record, added: Counter[str]) 
         inner = nested.lists.get(name)
         if inner and name in held:
             by_key = {_item_key(inner, item): item for item in held[name]}
-            unite(inner, held[name], by_key, value, added)
+            merge_lists(inner, held[name], by_key, value, added)
         elif name not in held:
             held[name] = value
             if inner:

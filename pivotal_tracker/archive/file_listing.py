@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .files import ArchiveError, File, Files
-from .zips import is_litter, is_zip, open_zip
+from .zips import is_os_metadata, is_zip, open_zip
 
 
 def open_files(path: Path) -> Files:
@@ -48,7 +48,7 @@ def _in_folder(root: Path) -> Files:
     for path in _below(root, refused):
         # a name that is not UTF-8 could not be written down
         name = path.relative_to(root).as_posix().encode("utf-8", "replace").decode()
-        if is_litter(name):
+        if is_os_metadata(name):
             continue
         if path.is_symlink():
             refused[name] = "a link, which is not followed"

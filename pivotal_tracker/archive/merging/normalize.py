@@ -9,19 +9,27 @@ import orjson
 
 from ...settings import NEVER_LOADED
 from ..format import Record
-from ..keys import Siblings
+from ..keys import SiblingKeys
 from ..records import LISTS, Nested, whole_number
 
 LeaveOut = Callable[[str, str], None]
 """Is told of a row that is left out: its table and the reason."""
 
 _SECRETS = tuple(f'"{name}"'.encode() for name in NEVER_LOADED)
-_TELLING = ("text", "description", "name", "filename", "state", "person_id", "created_at")
+_IDENTIFYING_ATTRIBUTES = (
+    "text",
+    "description",
+    "name",
+    "filename",
+    "state",
+    "person_id",
+    "created_at",
+)
 """What tells an item without an id from others."""
-_TELLING_OF_A_TRANSITION = ("occurred_at", "performed_by_id")
+_IDENTIFYING_A_TRANSITION = ("occurred_at", "performed_by_id")
 
 
-def tidied(table: str, record: Record, leave_out: LeaveOut) -> Record:
+def normalize_record(table: str, record: Record, leave_out: LeaveOut) -> Record:
     """A copy of a record or a part of one, without what rows cannot be made of.
 
     Args:
@@ -29,7 +37,7 @@ def tidied(table: str, record: Record, leave_out: LeaveOut) -> Record:
         record: As it was found.
         leave_out: Is told of every item of a nested list that is not in the copy.
     """
-    return _tidied(without_secrets(record), LISTS.get(table, {}), leave_out)
+    return _normalized(without_secrets(record), LISTS.get(table, {}), leave_out)
 
 
 def without_secrets(record: Record) -> Record:
@@ -51,7 +59,7 @@ def _without_secrets(value: Any) -> Any:
     return value
 
 
-def _tidied(record: Record, lists: Mapping[str, Nested], leave_out: LeaveOut) -> Record:
+def _normalized(record: Record, lists: Mapping[str, Nested], leave_out: LeaveOut) -> Record:
     tidy = {name: value for name, value in record.items() if value is not None}
     for name in ("id", "project_id"):
         number = whole_number(tidy.get(name))
@@ -89,7 +97,7 @@ def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: LeaveOut
     """The items of a list once each; those that are none of its kind are left out."""
     tidy: list[Any] = []
     seen: set[Any] = set()
-    siblings = Siblings()
+    siblings = SiblingKeys()
     for item in items:
         if item is None:
             continue
@@ -111,23 +119,25 @@ def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: LeaveOut
 
 
 def _item(
-    item: Any, nested: Nested, parent_id: Any, siblings: Siblings, leave_out: LeaveOut
+    item: Any, nested: Nested, parent_id: Any, siblings: SiblingKeys, leave_out: LeaveOut
 ) -> Any:
     if nested.of_values:
         return whole_number(item)
     if not isinstance(item, dict):
         return None
-    value = _tidied(item, nested.lists, leave_out)
+    value = _normalized(item, nested.lists, leave_out)
     if nested.key == ("id",) and whole_number(value.get("id")) is None:
-        value["id"] = siblings.key(nested.table, parent_id, *map(value.get, _TELLING))
+        value["id"] = siblings.key(
+            nested.table, parent_id, *map(value.get, _IDENTIFYING_ATTRIBUTES)
+        )
     return value
 
 
-def _is_transition(value: Record, parent_id: Any, siblings: Siblings) -> bool:
+def _is_transition(value: Record, parent_id: Any, siblings: SiblingKeys) -> bool:
     """Whether it says to which state; what has no project's version is given a stable one."""
     version = whole_number(value.get("project_version"))
     if version is None:
-        told = map(value.get, _TELLING_OF_A_TRANSITION)
+        told = map(value.get, _IDENTIFYING_A_TRANSITION)
         version = siblings.key("transition", parent_id, value.get("state"), *told)
     value["project_version"] = version
     return isinstance(value.get("state"), str)

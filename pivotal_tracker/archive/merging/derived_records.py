@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..format import Record
 from ..records import release_of, whole_number
-from .nested_people import take_people
+from .nested_people import pop_people
 
 
 class Derived(NamedTuple):
@@ -24,14 +24,14 @@ class Derived(NamedTuple):
     record: Record
 
 
-def take_derived(table: str, record: Record) -> Iterator[Derived]:
+def pop_derived(table: str, record: Record) -> Iterator[Derived]:
     """Gives what a record that will be loaded tells of others.
 
     Args:
         table: The record's.
         record: It loses the objects of people and projects, which are rows of their own.
     """
-    for person in take_people(table, record):
+    for person in pop_people(table, record):
         yield Derived("people", person["id"], person)
     if table == "activity":
         yield from project_of(record.get("project"))

@@ -29,7 +29,7 @@ _KINDS = (
     (b"7z\xbc\xaf", "a 7z file: unpack it"),
     (b"Rar!", "a RAR file: unpack it"),
 )
-_MOST_NAMES = 5
+_MAX_NAMES = 5
 
 
 def refusal(files: Files) -> str:
@@ -43,8 +43,8 @@ def refusal(files: Files) -> str:
         hint = "Save it as XLSX or CSV." if ".xls)" in what else _SUPPORTED
         return f"{files.path} is no archive that is known. Found: {what}. {hint}"
     names = sorted(files)
-    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
-    found = f"{', '.join(names[:_MOST_NAMES])}{more}" if names else "nothing"
+    more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
+    found = f"{', '.join(names[:_MAX_NAMES])}{more}" if names else "nothing"
     return f"{files.path} is no archive that is known. Found: {found}. {_SUPPORTED}"
 
 
@@ -70,8 +70,8 @@ def _database(file: File) -> str:
             names = sorted(name for name in database.names if not name.startswith("sqlite_"))
     except ArchiveError as error:
         return str(error).rstrip(".")
-    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
-    shown = ", ".join(name[:40] for name in names[:_MOST_NAMES])
+    more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
+    shown = ", ".join(name[:40] for name in names[:_MAX_NAMES])
     tables = "table" if len(names) == 1 else "tables"
     return f"a SQLite database with the {tables} {shown}{more}" if names else "an empty database"
 

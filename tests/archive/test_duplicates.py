@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import Copies, known_values, rank_of
-from pivotal_tracker.archive.copies import NO_TIME, moment
+from pivotal_tracker.archive import DuplicateIndex, count_values, rank_of
+from pivotal_tracker.archive.duplicates import NO_TIME, moment
 from pivotal_tracker.records import record_key
 from pivotal_tracker.tables import ACTIVITY, ITERATIONS, STORIES
 
@@ -31,7 +31,7 @@ COPIES = st.lists(
 def test_the_best_copy_is_found_however_they_come(
     copies: list[tuple[int, str | None, str, list[int]]],
 ) -> None:
-    index = Copies()
+    index = DuplicateIndex()
     best: dict[int, tuple[Any, int, str]] = {}
     for place, (key, updated_at, source, ids) in enumerate(copies):
         rank = rank_of({"id": key, "updated_at": updated_at, "owner_ids": ids}, source)
@@ -44,11 +44,11 @@ def test_the_best_copy_is_found_however_they_come(
 
 
 def test_keys_of_any_kind_are_told_apart() -> None:
-    index = Copies()
+    index = DuplicateIndex()
     keys = [1, "1", (1, 1), (1, "1"), 2**70, -(2**63), "it's"]
-    assert [index.is_first("stories", key) for key in keys] == [True] * len(keys)
-    assert index.is_first("epics", 1)
-    assert not any(index.is_first("stories", key) for key in keys)
+    assert index.add_keys("stories", keys) == []
+    assert index.add_keys("epics", [1]) == []
+    assert index.add_keys("stories", ["new", *keys, "newer"]) == keys
     index.close()
 
 
@@ -76,7 +76,7 @@ def test_what_a_record_knows() -> None:
         "comments": [{"id": 3, "file_attachments": [{"id": 4}, None]}, None],
         "big_url": "https://…",
     }
-    assert known_values(record) == 5
+    assert count_values(record) == 5
 
 
 @pytest.mark.parametrize("wrong", [None, True, False, 1.0, "1", 2**63, [1], {}])

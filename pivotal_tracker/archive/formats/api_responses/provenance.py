@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from ...accounting import LoadAccounting
 from ...records import COLLECTIONS, whole_number
-from ...tally import Tally
 
 UNKNOWN = "unknown"
-"""What the tally calls rows whose table cannot be told."""
+"""What the accounting calls rows whose table cannot be told."""
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """Where an answer came from, and what is known of it by that.
 
     Attributes:
@@ -30,11 +30,11 @@ class Origin:
     ids: Mapping[str, int] = field(default_factory=dict)
     seen_at: str = ""
 
-    def at(self, where: str) -> Origin:
+    def at(self, where: str) -> Provenance:
         """The same, at one record of the file."""
-        return Origin(self.source, where, self.expected, self.ids, self.seen_at)
+        return Provenance(self.source, where, self.expected, self.ids, self.seen_at)
 
-    def asked(self, path: str, seen_at: str = "") -> Origin:
+    def asked(self, path: str, seen_at: str = "") -> Provenance:
         """The same, knowing the path of the request."""
         segments = [segment for segment in path.split("?")[0].split("/") if segment]
         expected, ids = "", dict(self.ids)
@@ -47,8 +47,10 @@ class Origin:
         return replace(self, expected=expected, ids=ids, seen_at=seen_at or self.seen_at)
 
 
-def note_replaced(tally: Tally, origin: Origin, characters: int) -> None:
+def note_replaced(accounting: LoadAccounting, origin: Provenance, characters: int) -> None:
     """Counts the characters of a text in whose place U+FFFD is loaded."""
     if characters:
         reason = "characters that no text may hold, loaded as U+FFFD"
-        tally.lose(origin.source, origin.expected or UNKNOWN, reason, origin.where, characters)
+        accounting.drop_value(
+            origin.source, origin.expected or UNKNOWN, reason, origin.where, characters
+        )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
 @dataclass
-class LeftOut:
+class Rejection:
     """Rows that were left out for one reason.
 
     Attributes:
@@ -20,7 +21,7 @@ class LeftOut:
     where: str = ""
 
 
-class Totals(NamedTuple):
+class RowTotals(NamedTuple):
     """Rows of one table in one file."""
 
     read: int
@@ -34,26 +35,30 @@ class Totals(NamedTuple):
 
 
 @dataclass
-class Tally:
+class LoadAccounting:
     """Counts rows read, loaded and left out; in the end read = loaded + left out.
 
     A row is a row of a table: a comment in a cell is one row of `stories__comments`.
     """
 
+    decide: Callable[[], None] = lambda: None
+    """Decides which of the records that were given so far are loaded: `is_rejected` of each is
+    final then. Called before what they tell of others is given."""
+
     read_rows: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By file and table."""
     loaded_rows: Counter[tuple[str, str]] = field(default_factory=Counter)
-    left_out: defaultdict[tuple[str, str, str], LeftOut] = field(
-        default_factory=lambda: defaultdict(LeftOut)
+    left_out: defaultdict[tuple[str, str, str], Rejection] = field(
+        default_factory=lambda: defaultdict(Rejection)
     )
     """By file, table and reason."""
 
-    lost_values: defaultdict[tuple[str, str, str], LeftOut] = field(
-        default_factory=lambda: defaultdict(LeftOut)
+    lost_values: defaultdict[tuple[str, str, str], Rejection] = field(
+        default_factory=lambda: defaultdict(Rejection)
     )
     """Values, not rows, by file, table and reason: their rows are loaded without them."""
 
-    broken: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
     """Files that could not be read to their end, with the reason."""
 
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -69,7 +74,7 @@ class Tally:
             source: f"{count:,} {'row' if count == 1 else 'rows'} could not be read"
             for source, count in self.unreadable.items()
         }
-        return rows | self.broken
+        return rows | self.failures
 
     def assume(self, source: str, table: str, assumption: str) -> None:
         """Names an assumption by which values of a file were read."""
@@ -89,18 +94,18 @@ class Tally:
         noted.rows += rows
         noted.where = noted.where or where
 
-    def lose(self, source: str, table: str, reason: str, where: str, values: int = 1) -> None:
+    def drop_value(self, source: str, table: str, reason: str, where: str, values: int = 1) -> None:
         """Counts values that a file holds and the loaded row does not, or not as it was."""
         noted = self.lost_values[source, table, reason]
         noted.rows += values
         noted.where = noted.where or where
 
-    def totals(self) -> dict[tuple[str, str], Totals]:
+    def totals(self) -> dict[tuple[str, str], RowTotals]:
         """The counts of each file and table."""
         left_out = Counter[tuple[str, str]]()
         for (source, table, _), noted in self.left_out.items():
             left_out[source, table] += noted.rows
         return {
-            kind: Totals(self.read_rows[kind], self.loaded_rows[kind], left_out[kind])
+            kind: RowTotals(self.read_rows[kind], self.loaded_rows[kind], left_out[kind])
             for kind in sorted({*self.read_rows, *self.loaded_rows, *left_out})
         }

@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ...accounting import LoadAccounting
 from ...format import Record
 from ...merging.deletions import deleted_by
-from ...merging.gathering import Gathering
 from ...merging.nested_people import add_person_ids, person_id, person_record
-from ...merging.tidying import LeaveOut, tidied, without_secrets
+from ...merging.normalize import LeaveOut, normalize_record, without_secrets
+from ...merging.record_merger import RecordMerger
 from ...records import (
     CHILDREN,
     ID_COLUMNS,
-    belongs_to,
     key_of,
     nested_rows_of,
     rows_of,
+    table_for_record,
     whole_number,
 )
-from ...tally import Tally
 from . import cassettes
 from .json_text import parsed
-from .origin import UNKNOWN, Origin, note_replaced
+from .provenance import UNKNOWN, Provenance, note_replaced
 from .wrappers import is_answer, is_empty, is_history, is_interaction, is_record, unwrapped
 
 _OF_NO_PROJECT = frozenset({"projects", "people", "workspaces", "accounts", "account_memberships"})
@@ -32,19 +32,19 @@ _REFERENCE = frozenset({"kind", "id", "name"})
 _ROOT_LISTS = ("epics", "labels", "memberships", "stories", "iterations", "releases")
 
 
-class Answers:
-    """Sorts the records of answers into a gathering.
+class ResponseSorter:
+    """Sorts the records of responses into a `RecordMerger`.
 
     Args:
-        gathering: Takes them.
-        tally: Counts them, and what had to be left out.
+        merger: Takes them.
+        accounting: Counts them, and what had to be left out.
     """
 
-    def __init__(self, gathering: Gathering, tally: Tally) -> None:
-        self._gathering = gathering
-        self._tally = tally
+    def __init__(self, merger: RecordMerger, accounting: LoadAccounting) -> None:
+        self._merger = merger
+        self._accounting = accounting
 
-    def place(self, value: Any, origin: Origin) -> None:
+    def place(self, value: Any, origin: Provenance) -> None:
         """Places whatever a JSON file may hold: a record, a list, an envelope, an interaction."""
         if isinstance(value, list):
             for item in value:
@@ -54,7 +54,7 @@ class Answers:
         elif value is not None:
             self._leave_out(origin, UNKNOWN, "it is no record")
 
-    def _place_object(self, value: Record, origin: Origin) -> None:
+    def _place_object(self, value: Record, origin: Provenance) -> None:
         if is_interaction(value):
             self._interaction(value, origin)
         elif is_history(value):
@@ -68,7 +68,7 @@ class Answers:
             for item, its_origin in unwrapped(value, origin):
                 self.place(item, its_origin)
 
-    def _interaction(self, interaction: Record, origin: Origin) -> None:
+    def _interaction(self, interaction: Record, origin: Provenance) -> None:
         try:
             answer = cassettes.answer(interaction)
             here = origin.asked(answer.path, answer.seen_at)
@@ -83,29 +83,29 @@ class Answers:
             self._leave_out(origin, "answers", str(error))
         except ValueError:
             self._leave_out(origin, "answers", "its body is no JSON")
-            self._tally.unreadable[origin.source] += 1
+            self._accounting.unreadable[origin.source] += 1
         else:
-            note_replaced(self._tally, origin, replaced)
+            note_replaced(self._accounting, origin, replaced)
             self.place(body, here)
 
-    def _delete(self, path: str, origin: Origin) -> None:
+    def _delete(self, path: str, origin: Provenance) -> None:
         """Removes what a recorded request deleted, as far as it was recorded before."""
         deleted = deleted_by(path)
         if deleted is None:
             self._leave_out(origin, "answers", "it deletes what no table holds")
         else:
-            self._gathering.delete(deleted, origin.source, origin.seen_at)
+            self._merger.delete(deleted, origin.source, origin.seen_at)
 
-    def _leave_out(self, origin: Origin, table: str, reason: str) -> None:
-        self._tally.read(origin.source, table)
-        self._tally.leave_out(origin.source, table, reason, origin.where)
+    def _leave_out(self, origin: Provenance, table: str, reason: str) -> None:
+        self._accounting.read(origin.source, table)
+        self._accounting.leave_out(origin.source, table, reason, origin.where)
 
-    def _leaver(self, origin: Origin) -> LeaveOut:
+    def _leaver(self, origin: Provenance) -> LeaveOut:
         return lambda table, reason: self._leave_out(origin, table, reason)
 
-    def _record(self, record: Record, origin: Origin) -> None:
+    def _record(self, record: Record, origin: Provenance) -> None:
         kind = record.get("kind")
-        place = belongs_to(record)
+        place = table_for_record(record)
         is_of_story = origin.expected in ("owner_ids", "labels") and "stories" in origin.ids
         # nobody knows whose owners those outside of a story are
         if is_of_story or not (place or kind or origin.expected == "owner_ids"):
@@ -118,7 +118,7 @@ class Answers:
             reason = f"no table holds a {str(kind)[:40]!r}" if kind else "it is of no known kind"
             self._leave_out(origin, UNKNOWN, reason)
 
-    def _history(self, container: Record, origin: Origin) -> None:
+    def _history(self, container: Record, origin: Provenance) -> None:
         """The rows of a `daily_history_container`: one record a day, by the names in its header."""
         header, days = container.get("header"), container.get("data")
         if not isinstance(header, list) or not isinstance(days, list):
@@ -130,13 +130,13 @@ class Answers:
 
     # records that have a table of their own
 
-    def _root(self, table: str, record: Record, origin: Origin) -> None:
+    def _root(self, table: str, record: Record, origin: Provenance) -> None:
         record = _with_project(table, record, origin)
         expand = _EXPANDED.get(table)
         if expand:
             expand(self, record, origin)
         add_person_ids(table, record)
-        record = tidied(table, record, self._leaver(origin))
+        record = normalize_record(table, record, self._leaver(origin))
         key = key_of(table, record)
         if key is None:
             self._leave_out(origin, table, "it has no id")
@@ -144,22 +144,24 @@ class Answers:
             return
         self._count(table, record, origin)
         try:
-            self._gathering.add(table, key, record, origin.source, origin.seen_at)
+            self._merger.add(table, key, record, origin.source, origin.seen_at)
         except ValueError as error:
-            self._tally.leave_out(origin.source, table, str(error), origin.where)
+            self._accounting.leave_out(origin.source, table, str(error), origin.where)
             for nested, count in nested_rows_of(table, record).items():
-                self._tally.leave_out(origin.source, nested, str(error), origin.where, count)
+                self._accounting.leave_out(origin.source, nested, str(error), origin.where, count)
 
-    def _count(self, table: str, record: Record, origin: Origin) -> None:
+    def _count(self, table: str, record: Record, origin: Provenance) -> None:
         for name, count in rows_of(table, record).items():
-            self._tally.read(origin.source, name, count)
+            self._accounting.read(origin.source, name, count)
 
-    def _leave_out_nested(self, table: str, record: Record, origin: Origin, reason: str) -> None:
+    def _leave_out_nested(
+        self, table: str, record: Record, origin: Provenance, reason: str
+    ) -> None:
         for nested, count in nested_rows_of(table, record).items():
-            self._tally.read(origin.source, nested, count)
-            self._tally.leave_out(origin.source, nested, reason, origin.where, count)
+            self._accounting.read(origin.source, nested, count)
+            self._accounting.leave_out(origin.source, nested, reason, origin.where, count)
 
-    def _expand_story(self, story: Record, origin: Origin) -> None:
+    def _expand_story(self, story: Record, origin: Provenance) -> None:
         """Ids in the place of the people that a request may have had embedded."""
         if "title" in story:
             # LiteTracker's word
@@ -171,7 +173,7 @@ class Answers:
                 # LiteTracker's own `owner_ids` are not to be trusted beside its owners
                 story[f"{name}_ids"] = [number for number in ids if number is not None]
 
-    def _expand_project(self, project: Record, origin: Origin) -> None:
+    def _expand_project(self, project: Record, origin: Provenance) -> None:
         """The lists that a request may have had embedded become records of their own tables."""
         if "title" in project:
             project.setdefault("name", project.pop("title"))
@@ -182,7 +184,7 @@ class Answers:
                 for items, its_origin in unwrapped(lists, here):
                     self.place(items, its_origin)
 
-    def _expand_stories(self, record: Record, origin: Origin) -> None:
+    def _expand_stories(self, record: Record, origin: Provenance) -> None:
         """An iteration's, or a release's, stories are records too; it keeps their ids."""
         stories = record.pop("stories", None)
         if isinstance(stories, list):
@@ -190,18 +192,18 @@ class Answers:
             self.place(stories, replace(here, expected="stories"))
             record.setdefault("story_ids", [s.get("id") for s in stories if isinstance(s, dict)])
 
-    def _expand_workspace(self, workspace: Record, origin: Origin) -> None:
+    def _expand_workspace(self, workspace: Record, origin: Provenance) -> None:
         projects = workspace.pop("projects", None)
         if isinstance(projects, list):
             told = [p for p in projects if isinstance(p, dict)]
             workspace.setdefault("project_ids", [p.get("id") for p in told])
             for project in told:
                 if project.keys() <= _REFERENCE:
-                    self._gathering.derive_project(project, origin.source)
+                    self._merger.derive_project(project, origin.source)
                 else:
                     self.place(project, replace(origin, expected="projects"))
 
-    def _expand_activity(self, activity: Record, origin: Origin) -> None:
+    def _expand_activity(self, activity: Record, origin: Provenance) -> None:
         project = activity.get("project")
         if isinstance(project, dict):
             activity.setdefault("project_id", project.get("id"))
@@ -209,7 +211,7 @@ class Answers:
             # which is how Tracker makes them
             activity["guid"] = f"{activity['project_id']}_{activity['project_version']}"
 
-    def _expand_person(self, person: Record, origin: Origin) -> None:
+    def _expand_person(self, person: Record, origin: Provenance) -> None:
         """Of oneself, `/me` tells much that is no one else's business."""
         if person.get("kind") == "me":
             told = person_record(person, person.get("id"))
@@ -218,7 +220,7 @@ class Answers:
 
     # parts of stories and epics
 
-    def _child(self, attribute: str, record: Record, origin: Origin) -> None:
+    def _child(self, attribute: str, record: Record, origin: Provenance) -> None:
         table, parent_id = _parent(record, origin)
         add_person_ids("", record)
         if attribute == "owner_ids":
@@ -240,44 +242,46 @@ class Answers:
         self._part(table, parent_id, attribute, record, origin)
 
     def _part(
-        self, table: str, parent_id: int, attribute: str, record: Record, origin: Origin
+        self, table: str, parent_id: int, attribute: str, record: Record, origin: Provenance
     ) -> None:
         if attribute == "cycle_time_details":
             part: Record = {attribute: without_secrets(record)}
         else:
             items = [record.get("id")] if attribute == "owner_ids" else [record]
             # so that an item without an id is told from those of other parents
-            part = tidied(table, {"id": parent_id, attribute: items}, self._leaver(origin))
+            part = normalize_record(
+                table, {"id": parent_id, attribute: items}, self._leaver(origin)
+            )
             del part["id"]
         rows = nested_rows_of(table, part)
         for nested, count in rows.items():
-            self._tally.read(origin.source, nested, count)
+            self._accounting.read(origin.source, nested, count)
         try:
-            self._gathering.add_to(table, parent_id, part, origin.source, origin.seen_at)
+            self._merger.add_to(table, parent_id, part, origin.source, origin.seen_at)
         except ValueError as error:
             for nested, count in rows.items():
-                self._tally.leave_out(origin.source, nested, str(error), origin.where, count)
+                self._accounting.leave_out(origin.source, nested, str(error), origin.where, count)
 
 
 _EXPANDED = {
-    "stories": Answers._expand_story,
-    "projects": Answers._expand_project,
-    "iterations": Answers._expand_stories,
-    "releases": Answers._expand_stories,
-    "workspaces": Answers._expand_workspace,
-    "accounts": Answers._expand_workspace,
-    "activity": Answers._expand_activity,
-    "people": Answers._expand_person,
+    "stories": ResponseSorter._expand_story,
+    "projects": ResponseSorter._expand_project,
+    "iterations": ResponseSorter._expand_stories,
+    "releases": ResponseSorter._expand_stories,
+    "workspaces": ResponseSorter._expand_workspace,
+    "accounts": ResponseSorter._expand_workspace,
+    "activity": ResponseSorter._expand_activity,
+    "people": ResponseSorter._expand_person,
 }
 
 
-def _within(collection: str, number: Any, origin: Origin) -> Origin:
+def _within(collection: str, number: Any, origin: Provenance) -> Provenance:
     """What is known of records inside another, whose ids they share."""
     known = whole_number(number)
     return origin if known is None else replace(origin, ids={**origin.ids, collection: known})
 
 
-def _with_project(table: str, record: Record, origin: Origin) -> Record:
+def _with_project(table: str, record: Record, origin: Provenance) -> Record:
     """A copy of a record with the id of the project that it is in, where that is known."""
     if table in _OF_NO_PROJECT or record.get("project_id") is not None:
         return dict(record)
@@ -288,7 +292,7 @@ def _with_project(table: str, record: Record, origin: Origin) -> Record:
     return others if project_id is None else {"project_id": project_id, **others}
 
 
-def _parent(record: Record, origin: Origin) -> tuple[str, int | None]:
+def _parent(record: Record, origin: Provenance) -> tuple[str, int | None]:
     """The table and the id of what a child belongs to: by what it says, or by its path."""
     for table, column in ID_COLUMNS.items():
         parent = record.get(column.removesuffix("_id"))

@@ -1,0 +1,367 @@
+"""Loads archives: one reading of their files feeds all tables, and every row is accounted for.
+
+The records of all archives come in one stream, of which each table takes its own. What is loaded
+of several copies of a record is decided here, against the other files and the destination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ..activity import deletions_in
+from ..load.extraction import Extraction
+from ..load.to_tables import TableWriter
+from ..records import (
+    Record,
+    Tombstones,
+    count_rows,
+    in_tracker_words,
+    is_id,
+    record_key,
+    tombstones,
+)
+from ..settings import BATCH_SIZE
+from ..tables import ARCHIVE_TABLES
+from . import OpenedArchives
+from .accounting import LoadAccounting
+from .attached_files import with_file_metadata
+from .duplicates import DuplicateIndex, rank_of
+from .files import ArchiveError
+from .format import Archive, ArchiveRecord
+from .load_report import report_records
+from .merging.projects_by_name import ProjectsByName
+from .table_loader import NO_KEY, ArchiveTableLoader, DuplicateResolver, name_of, reject
+
+Emitted = tuple[str, list[Record]]
+"""The name of a resource, and the records that it yields."""
+
+_WRITTEN_AT_ONCE = 4 * BATCH_SIZE
+"""So many records are yielded together: dlt takes its time for each turn, and no server waits."""
+
+_MAX_WAITS = 1_000
+"""So many times dlt is asked to go on before the report is written: it waits 10 ms for nothing."""
+
+_MAX_REASON = 200
+"""Characters of the reason why a record fits no table."""
+
+_NAMES_PEOPLE = ("stories", "activity", "project_memberships", "account_memberships")
+"""The tables whose records name people."""
+
+_DERIVED_TABLES = frozenset({"people", "deleted_records", "load_report"})
+"""The tables whose rows are gathered from all records."""
+
+
+@dataclass(frozen=True)
+class ArchiveOptions:
+    """What is read of the archives, and where the files in them go.
+
+    Attributes:
+        project_ids: Only records of these projects, and those of none; all if None.
+        attachments: The folder that files are written to; None where they stay where they are.
+    """
+
+    project_ids: frozenset[int] | None = None
+    attachments: Path | None = None
+
+
+class ArchiveRun(Extraction):
+    """One extraction of archives.
+
+    Attributes:
+        metrics: What is noted of each table, by its name, for dlt's trace.
+    """
+
+    def __init__(self, opened: OpenedArchives, options: ArchiveOptions) -> None:
+        super().__init__(ARCHIVE_TABLES)
+        # outside of a load, any of the tables may be read
+        names = self.selected or ARCHIVE_TABLES.keys()
+        self._names = [name for name in ARCHIVE_TABLES if name in names]
+        self.metrics: dict[str, dict[str, Any]] = {name: {} for name in self._names}
+        self._named: dict[int, str] = {}
+        """The projects that records name, with the file of the first that did."""
+        self._described: set[int] = set()
+        """The projects that have a record."""
+        self._opened = opened
+        self._unread = dict(opened.unread)
+        self._accountings: list[tuple[Archive, LoadAccounting]] = []
+        self._options = options
+        self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._copies = DuplicateIndex()
+        self._loaders = {
+            name: ArchiveTableLoader(self.table(name), self.loaded, self._copies)
+            for name in self._names
+            if name not in _DERIVED_TABLES
+        }
+        self._emitted: list[Emitted] = []
+        self._in_flight = 0
+        self._format_gives_people = False
+        self._may_contain_duplicates = False
+
+    def writer(self, resource: str) -> TableWriter:
+        """The writer of a resource's tables, which counts what it rejects as left out."""
+        writer = super().writer(resource)
+        writer.on_reject = partial(self._reject_loaded, resource)
+        return writer
+
+    def _reject_loaded(self, name: str, record: Record, reason: str) -> None:
+        """Counts a record as left out that was counted as loaded, and turns out to fit no table."""
+        source = record.get("_source", "")
+        accounting = next(
+            (t for _, t in self._accountings if (source, name) in t.loaded_rows), None
+        )
+        if accounting is None:
+            return
+        loader = self._loaders.get(name)
+        found = loader.found_in_parts(record) if loader is not None else None
+        found = found or ArchiveRecord(name, record, source)
+        for its_source, table, rows in found.by_source(count_rows(ARCHIVE_TABLES[name], [record])):
+            accounting.loaded(its_source, table, -rows)
+            reason_text = f"it fits no table: {' '.join(reason.split())[:_MAX_REASON]}"
+            accounting.leave_out(its_source, table, reason_text, name_of(record), rows)
+        accounting.unreadable[source] += 1
+        self._unread |= accounting.incomplete
+
+    def emitted(self) -> Iterator[Emitted | None]:
+        """Everything that the resources are to yield, in order.
+
+        Yields:
+            None to have dlt go on with what was yielded before.
+        """
+        missing_tables: list[Emitted] = [(name, Tombstones()) for name in self._names]
+        try:
+            for emitted in chain(missing_tables, self._records(), self._derived_tables()):
+                self._in_flight += 1
+                yield emitted
+            yield from self._wait()
+            yield from self._load_report()
+        finally:
+            self._copies.close()
+            self.loaded.close()
+
+    def end_emission(self) -> None:
+        """Notes that a resource has written what it was to yield."""
+        self._in_flight -= 1
+
+    def _wait(self) -> Iterator[None]:
+        """Waits until all records are written, as far as users' functions do not keep them."""
+        for _ in range(_MAX_WAITS):
+            if self._in_flight <= 0 or self.load_id is None:
+                return
+            yield None
+
+    def _records(self) -> Iterator[Emitted]:
+        archives = self._opened.archives
+        several = len(archives) > 1
+        for number, archive in enumerate(archives):
+            if several or archive.form.may_contain_duplicates:
+                self._note_copies(archive, number)
+        for number, archive in enumerate(archives):
+            is_noted = several or archive.form.may_contain_duplicates
+            chooser = DuplicateResolver(self._copies, number) if is_noted else None
+            yield from self._read_archive(archive, chooser)
+        if self._unread and not any(accounting.read_rows for _, accounting in self._accountings):
+            raise ArchiveError(next(iter(self._unread.values())))
+
+    def _read_archive(
+        self, archive: Archive, chooser: DuplicateResolver | None
+    ) -> Iterator[Emitted]:
+        accounting = LoadAccounting(decide=self._decide_all)
+        by_name = ProjectsByName(self.loaded, self._copies)
+        self._accountings.append((archive, accounting))
+        self._format_gives_people = archive.form.gives_people
+        self._may_contain_duplicates = chooser is None
+        without_id: list[tuple[int, ArchiveRecord]] = []
+        problem, place = "", 0
+        try:
+            for place, found in enumerate(archive.read(accounting), start=1):
+                if found.table == "stories":
+                    by_name.note(found.record)
+                elif found.table == "projects" and _has_no_id(found.record):
+                    # its stories come after it
+                    without_id.append((place, found))
+                    continue
+                self._add_record(found, accounting, chooser, place)
+                yield from self._ready()
+        except ArchiveError as error:
+            problem = accounting.failures[archive.name] = str(error)
+        for place, found in without_id:
+            self._add_record(by_name.joined(found), accounting, chooser, place)
+        self._decide_all()
+        yield from self._ready()
+        self._unread |= accounting.incomplete
+        if problem:
+            _leave_out_the_rest(accounting, problem)
+
+    def _ready(self) -> list[Emitted]:
+        """What is to be yielded now."""
+        ready, self._emitted = self._emitted, []
+        return ready
+
+    def _decide_all(self) -> None:
+        for name, loader in self._loaders.items():
+            if len(loader):
+                self._decide(loader, name)
+
+    def _decide(self, loader: ArchiveTableLoader, name: str) -> None:
+        """Decide about what waits for a table, and note what its loaded records say of others."""
+        accepted, changed = loader.decide(may_contain_duplicates=self._may_contain_duplicates)
+        self._note_projects(name, accepted)
+        names_people = name in _NAMES_PEOPLE and not self._format_gives_people
+        if names_people and "people" in self._names:
+            for record in changed:
+                self.people.meet(name, record)
+        if name == "activity" and "deleted_records" in self._names:
+            deleted = [{**one, "found_at": self._found_at} for one in deletions_in(changed)]
+            known = self.with_known_rows("deleted_records", deleted)
+            self._emitted.append(("deleted_records", known))
+        if len(loader.records) >= _WRITTEN_AT_ONCE:
+            self._emitted.append(self._emit(loader, name))
+
+    def _emit(self, loader: ArchiveTableLoader, name: str) -> Emitted:
+        """The records of a table that are to be loaded."""
+        records, row_ids = loader.emit()
+        self.compare_with(name, row_ids)
+        return name, records
+
+    def _note_projects(self, name: str, records: list[Record]) -> None:
+        if name == "projects":
+            self._described.update(record["id"] for record in records)
+            return
+        for record in records:
+            if isinstance(record.get("project_id"), int):
+                self._named.setdefault(record["project_id"], record["_source"])
+
+    def _note_copies(self, archive: Archive, number: int) -> None:
+        """Reads an archive to learn which copy of each record is the best."""
+        place = number << 40
+        try:
+            for found in archive.read(LoadAccounting()):
+                place += 1
+                loader = self._loaders.get(found.table)
+                key = record_key(loader.table, found.record) if loader is not None else None
+                if key is not None:
+                    rank = rank_of(found.record, found.source)
+                    of_project = found.record.get("project_id")
+                    project_id = of_project if is_id(of_project) else None
+                    self._copies.note(found.table, key, rank, place, found.source, project_id)
+        except ArchiveError:
+            # it is met again, and told, when the archive is loaded
+            return
+
+    def _add_record(
+        self,
+        found: ArchiveRecord,
+        accounting: LoadAccounting,
+        chooser: DuplicateResolver | None,
+        place: int,
+    ) -> None:
+        """Gives a record to its table, or counts it as left out."""
+        if found.is_withdrawn:
+            reason = "only rows that are not loaded tell of it"
+            reject(accounting, found, ARCHIVE_TABLES[found.table], reason)
+            return
+        if found.table == "people":
+            self._add_person(found, accounting)
+        loader = self._loaders.get(found.table)
+        if loader is None:
+            return
+        record = _whole(found)
+        key = record_key(loader.table, record)
+        reason = NO_KEY if key is None else self._not_asked_for(found.table, record)
+        if not reason and chooser is not None:
+            reason = chooser.reason(found, key, place)
+        if reason:
+            reject(accounting, found, loader.table, reason)
+            return
+        if found.table == "attachment_files":
+            record = with_file_metadata(record, found.content, self._options.attachments)
+        loader.add(key, record, found, accounting)
+        if len(loader) >= BATCH_SIZE:
+            self._decide(loader, found.table)
+
+    def _add_person(self, found: ArchiveRecord, accounting: LoadAccounting) -> None:
+        if not is_id(found.record.get("id")):
+            accounting.leave_out(found.source, "people", NO_KEY, name_of(found.record))
+            return
+        if "people" in self._names:
+            self.people.meet("people", _whole(found))
+        accounting.loaded(found.source, "people")
+
+    def _not_asked_for(self, name: str, record: Record) -> str:
+        wanted = self._options.project_ids
+        project_id = record.get("id" if name == "projects" else "project_id")
+        if wanted is None or project_id is None or project_id in wanted:
+            return ""
+        return "of a project that was not asked for"
+
+    def _derived_tables(self) -> Iterator[Emitted]:
+        for name, loader in self._loaders.items():
+            yield self._emit(loader, name)
+        if "projects" in self._loaders:
+            yield "projects", self._projects_without_record()
+        if "people" in self._names:
+            yield "people", self.people_records()
+
+    def _load_report(self) -> Iterator[Emitted]:
+        others = [table for n, table in ARCHIVE_TABLES.items() if n not in self._names]
+        not_loaded = {member.name for table in others for member in table.family()}
+        report = report_records(self._accountings, not_loaded)
+        if "load_report" in self._names:
+            self.metrics["load_report"] |= {
+                "report": report,
+                "unread": self._unread,
+                "ignored": self._opened.ignored,
+            }
+            yield from self._report(report, not_loaded)
+
+    def _projects_without_record(self) -> list[Record]:
+        """A record for each project that records name and no file describes, to join on."""
+        held = self.loaded.row_ids(self.table("projects"), "id", self._named)
+        return [
+            {"id": one, "_source": source}
+            for one, source in self._named.items()
+            if one not in held and one not in self._described
+        ]
+
+    def _report(self, report: list[Record], not_loaded: set[str]) -> Iterator[Emitted]:
+        """The report; what an earlier one said of the same files is replaced."""
+        table = self.table("load_report")
+        sources = {record["source"] for record in report}
+        known = {
+            key: row_id
+            for key, row_id in self.loaded.row_ids(table).items()
+            if key[0] in sources and key[1] not in not_loaded
+        }
+        self.compare_with("load_report", known)
+        yield "load_report", report
+        listed = {(record["source"], record["kind"]) for record in report}
+        yield "load_report", tombstones(table, [key for key in known if key not in listed])
+
+
+def _whole(found: ArchiveRecord) -> Record:
+    """The record in Tracker's words, with its file, and an activity with its project's id."""
+    record = in_tracker_words(found.record)
+    if found.table == "activity" and "project_id" not in record:
+        project = record.get("project")
+        if isinstance(project, dict) and "id" in project:
+            record["project_id"] = project["id"]
+    record["_source"] = found.source
+    return record
+
+
+def _has_no_id(project: Record) -> bool:
+    """Whether a project has the key of a name, which is negative."""
+    return is_id(project.get("id")) and project["id"] < 0
+
+
+def _leave_out_the_rest(accounting: LoadAccounting, problem: str) -> None:
+    """Where a file broke off, what had been read but not handed over is lost with it."""
+    for (source, table), totals in accounting.totals().items():
+        if totals.missing > 0:
+            accounting.leave_out(source, table, problem, "", totals.missing)

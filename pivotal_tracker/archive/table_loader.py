@@ -1,0 +1,250 @@
+"""Decides which records of archives are loaded, and counts what becomes of every row.
+
+Of several copies of a record the best is taken: among the files, then against the destination.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from ..load.destination_rows import Loaded
+from ..records import Key, Record, count_rows, key_of, record_key, row_id
+from ..tables import Table
+from .accounting import LoadAccounting
+from .duplicates import DuplicateIndex, count_values, export_timestamp, moment
+from .format import ArchiveRecord
+
+NO_KEY = "it has no key"
+
+
+class DuplicateResolver:
+    """Says of each record of an archive whether it is the copy to load.
+
+    Args:
+        copies: All copies in all archives.
+        number: Of the archive.
+    """
+
+    def __init__(self, copies: DuplicateIndex, number: int) -> None:
+        self._first_place = number << 40
+        self._copies = copies
+
+    def reason(self, found: ArchiveRecord, key: Key, place: int) -> str:
+        """Why a record is not loaded; empty where it is.
+
+        Args:
+            found: The record.
+            key: Its key.
+            place: Where it comes in the archive, from 1.
+        """
+        best, updated_at, source = self._copies.best(found.table, key)
+        if best == self._first_place + place:
+            return ""
+        if updated_at > moment(found.record.get("updated_at")):
+            return f"another copy is newer: {source}"
+        return f"another copy knows as much or more: {source}"
+
+
+class _ExistingRow(NamedTuple):
+    """What the destination holds of a record."""
+
+    row_id: str
+    updated_at: int
+    source: str | None
+
+
+class ArchiveTableLoader:
+    """Takes the records of one table: those that the destination does not hold, or holds older.
+
+    Attributes:
+        records: Those that are to be loaded.
+
+    Args:
+        table: Where they belong.
+        loaded: The destination.
+        copies: Knows the records that came before, in this archive.
+    """
+
+    def __init__(self, table: Table, loaded: Loaded, copies: DuplicateIndex) -> None:
+        self.table = table
+        self.records: list[Record] = []
+        self._row_ids: dict[Key, str] = {}
+        self._in_parts: dict[Key, ArchiveRecord] = {}
+        self._emitted_in_parts: dict[Key, ArchiveRecord] = {}
+        self._loaded = loaded
+        self._copies = copies
+        self._is_new = not loaded.has(table.name)
+        self._waiting: dict[Key, tuple[Record, ArchiveRecord, LoadAccounting]] = {}
+
+    def emit(self) -> tuple[list[Record], dict[Key, str]]:
+        """The records that are to be loaded, and the `_dlt_id` of their rows, where they have."""
+        emitted = self.records, self._row_ids
+        self.records, self._row_ids = [], {}
+        self._emitted_in_parts, self._in_parts = self._in_parts, {}
+        return emitted
+
+    def found_in_parts(self, record: Record) -> ArchiveRecord | None:
+        """How a record was found that was emitted last, if parts of it came from other files."""
+        return self._emitted_in_parts.get(record_key(self.table, record))
+
+    def __len__(self) -> int:
+        """How many records wait for being looked up."""
+        return len(self._waiting)
+
+    def add(
+        self, key: Key, record: Record, found: ArchiveRecord, accounting: LoadAccounting
+    ) -> None:
+        """Has a record wait until `decide`; one whose key waits already is rejected.
+
+        Args:
+            key: Its key.
+            record: As it will be loaded.
+            found: As it was found.
+            accounting: Of its archive.
+        """
+        if key in self._waiting:
+            reject(accounting, found, self.table, _came_before(found))
+        else:
+            self._waiting[key] = (record, found, accounting)
+
+    def decide(self, *, may_contain_duplicates: bool) -> tuple[list[Record], list[Record]]:
+        """Accept what waits and is new or newer than in the destination, and reject the rest.
+
+        Args:
+            may_contain_duplicates: Whether a record may have come before, unnoticed.
+
+        Returns:
+            The records that the destination will hold, and those of them that differ from its own.
+        """
+        waiting, self._waiting = self._waiting, {}
+        if may_contain_duplicates:
+            self._reject_repeated(waiting)
+        existing = self._existing_rows(waiting)
+        knows = self._known_there(self._ties(waiting, existing))
+        accepted: list[Record] = []
+        changed: list[Record] = []
+        found_by_tally: defaultdict[int, list[ArchiveRecord]] = defaultdict(list)
+        accountings: dict[int, LoadAccounting] = {}
+        for key, (record, found, accounting) in waiting.items():
+            row = existing.get(key)
+            if row is None:
+                changed.append(record)
+            else:
+                now = row_id(record)
+                reason = self._reason_against(record, now, row, knows.get(key, 0))
+                if reason:
+                    reject(accounting, found, self.table, reason)
+                    continue
+                self._row_ids[key] = row.row_id
+                if row.row_id != now:
+                    changed.append(record)
+            accepted.append(record)
+            accountings[id(accounting)] = accounting
+            found_by_tally[id(accounting)].append(found)
+        for number, loaded in found_by_tally.items():
+            self._count_loaded(loaded, accountings[number])
+        self.records += accepted
+        return accepted, changed
+
+    def _reject_repeated(
+        self, waiting: dict[Key, tuple[Record, ArchiveRecord, LoadAccounting]]
+    ) -> None:
+        for key in self._copies.add_keys(self.table.name, waiting):
+            _, found, accounting = waiting.pop(key)
+            reject(accounting, found, self.table, _came_before(found))
+
+    def _count_loaded(self, loaded: Iterable[ArchiveRecord], accounting: LoadAccounting) -> None:
+        """Counts the rows of records, which mostly come from one file."""
+        by_source: defaultdict[str, list[Record]] = defaultdict(list)
+        for found in loaded:
+            if found.elsewhere:
+                self._in_parts[record_key(self.table, found.record)] = found
+                counted = count_rows(self.table, [found.record])
+                for source, name, rows in found.by_source(counted):
+                    accounting.loaded(source, name, rows)
+            else:
+                by_source[found.source].append(found.record)
+        for source, records in by_source.items():
+            for name, rows in count_rows(self.table, records).items():
+                accounting.loaded(source, name, rows)
+
+    def _reason_against(self, record: Record, now: str, row: _ExistingRow, knows: int) -> str:
+        """Why a record does not replace the row that is there; empty where it does, or is it."""
+        if row.row_id == now:
+            return ""
+        updated_at = moment(record.get("updated_at"))
+        name = row.source or "the one from the API"
+        if updated_at != row.updated_at:
+            is_newer = updated_at > row.updated_at
+            return "" if is_newer else f"another copy is newer: {name}"
+        if row.source == record["_source"]:
+            return ""
+        if row.source is not None:
+            stamps = [export_timestamp(s) for s in (record["_source"], row.source)]
+            if stamps[0] != stamps[1]:
+                return "" if stamps[0] > stamps[1] else f"another copy is newer: {name}"
+            if count_values(record) > knows:
+                return ""
+        return f"another copy knows as much or more: {name}"
+
+    def _existing_rows(self, waiting: dict[Key, Any]) -> dict[Key, _ExistingRow]:
+        if self._is_new or not waiting:
+            return {}
+        has_time = "updated_at" in self.table.columns
+        columns = [*self.table.key, "_dlt_id", "_source", *(["updated_at"] if has_time else [])]
+        width = len(self.table.key)
+        existing = {}
+        for row in self._loaded.rows(
+            self.table.name, columns, self.table.key[0], _first_parts(waiting)
+        ):
+            row_hash, source, *updated_at = row[width:]
+            updated = moment(*updated_at or [None])
+            existing[key_of(row[:width])] = _ExistingRow(row_hash, updated, source)
+        return {key: existing[key] for key in waiting.keys() & existing.keys()}
+
+    def _ties(self, waiting: dict[Key, Any], existing: dict[Key, _ExistingRow]) -> list[Key]:
+        """The keys of rows from other files that are as new as the record that waits."""
+        return [
+            key
+            for key, row in existing.items()
+            if row.source not in (None, waiting[key][0]["_source"])
+            and row.updated_at == moment(waiting[key][0].get("updated_at"))
+            and row.row_id != row_id(waiting[key][0])
+        ]
+
+    def _known_there(self, keys: list[Key]) -> Counter[Key]:
+        """How many values the rows of these keys and those nested in them have."""
+        known = Counter[Key]()
+        if not keys:
+            return known
+        first, names = self.table.key[0], self.table.key
+        for record in self._loaded.records(self.table, _first_parts(keys), first):
+            known[key_of([record[n] for n in names])] = count_values(record)
+        handed = [self.table.hands_down.get(n, n) for n in names]
+        for member in list(self.table.family())[1:]:
+            for row in self._loaded.rows(member.name, handed, handed[0], _first_parts(keys)):
+                known[key_of(row)] += 1
+        return known
+
+
+def reject(accounting: LoadAccounting, found: ArchiveRecord, table: Table, reason: str) -> None:
+    """Counts a record, and the rows nested in it, as left out."""
+    found.is_rejected = True
+    for source, name, rows in found.by_source(count_rows(table, [found.record])):
+        accounting.leave_out(source, name, reason, name_of(found.record), rows)
+
+
+def _came_before(found: ArchiveRecord) -> str:
+    return f"it came before: {found.source}"
+
+
+def name_of(record: Record) -> str:
+    """What a person would look for a record by."""
+    names = (f"{n} {record[n]}" for n in ("id", "guid", "number", "name") if n in record)
+    return next(names, "")[:100]
+
+
+def _first_parts(keys: Iterable[Key]) -> set[Any]:
+    return {key[0] if isinstance(key, tuple) else key for key in keys}

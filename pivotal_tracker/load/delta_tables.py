@@ -1,0 +1,56 @@
+"""Reads Delta tables with the library that writes them.
+
+dlt's own SQL client reads them with an extension that DuckDB downloads on first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import dlt
+from dlt.common.destination.client import SupportsOpenTables
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
+from dlt.common.schema import Schema
+
+
+def register_delta_tables(pipeline: dlt.Pipeline, sql_client: Any, schema: Schema) -> None:
+    """Make the Delta tables of a schema known to an open SQL client of files.
+
+    They stay as they were at that time. Clients of other destinations are left as they are.
+
+    Args:
+        pipeline: The pipeline that loads them.
+        sql_client: Its client, connected.
+        schema: The schema with the tables.
+    """
+    names = [
+        name
+        for name in schema.data_table_names(seen_data_only=True)
+        if schema.tables[name].get("table_format") == "delta"
+    ]
+    if not names:
+        return
+    sql_client.set_schemas([schema])
+    for name, dataset in _datasets(pipeline, schema, names):
+        # not by the client, which makes its own views for a statement, but not where there is one
+        connection = sql_client.native_connection
+        connection.register(f"delta_{name}", dataset)
+        connection.execute(
+            f"CREATE VIEW {sql_client.make_qualified_table_name(name)} "  # noqa: S608 - our names
+            f"AS SELECT * FROM {sql_client.escape_column_name(f'delta_{name}')}"
+        )
+
+
+def _datasets(
+    pipeline: dlt.Pipeline, schema: Schema, names: Iterable[str]
+) -> Iterable[tuple[str, Any]]:
+    """Each table as a dataset of Arrow, without those that are not there yet."""
+    with pipeline._get_destination_clients(schema)[0] as client:
+        assert isinstance(client, SupportsOpenTables)  # noqa: S101 - for the type checker
+        for name in names:
+            try:
+                table = client.load_open_table("delta", name)
+            except DestinationUndefinedEntity:
+                continue
+            yield name, table.to_pyarrow_dataset()

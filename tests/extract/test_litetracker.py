@@ -1,0 +1,506 @@
+"""Loads from LiteTracker: exact tables, at the cost of what changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
+
+from pivotal_tracker.api.client import TrackerClient
+from pivotal_tracker.extract import server_memory, unversioned
+from pivotal_tracker.extract.fingerprints import pack, unpack
+from pivotal_tracker.settings import COMMENT_PART_SIZE, LITETRACKER_URL
+from tracker_server import Behaviour, TrackerServer, litetracker
+from tracker_server.faults import DeepValue, LimitTooHigh, MissingRows, Status
+from tracker_server.sample import generate_workspace
+from tracker_server.workspace import MOVES_UPDATED_AT, Workspace
+
+from ..support.command import Command
+from ..support.truth import (
+    Record,
+    Tables,
+    assert_tables_equal,
+    comparable,
+    deleted_in,
+    expected_tables,
+)
+from .test_incremental_loading import Changes, Mirror
+
+Serve = Callable[[Workspace], TrackerServer]
+
+LACKING = ("/projects/{id}/history/days", "/projects/{id}", "/accounts", "/my/workspaces")
+LOADED = ("projects", "stories", "project_memberships", "activity")
+
+
+def lists_of(server: TrackerServer) -> dict[str, list[Record]]:
+    """What a server in LiteTracker's dialect has, read without the source, in Tracker's terms."""
+    session = requests.Session()
+    session.headers["X-TrackerToken"] = server.workspace.me["api_token"]
+
+    def get(path: str, **params: Any) -> list[Record]:
+        response = session.get(f"{server.url}/{path}", params=params, timeout=30)
+        assert response.status_code in (200, 404)
+        return list(response.json()) if response.status_code == 200 else []
+
+    def everything(path: str) -> Iterator[Record]:
+        offset = 0
+        while page := get(path, limit=1000, offset=offset):
+            yield from page
+            offset += len(page)
+
+    lists: dict[str, list[Record]] = {name: [] for name in LOADED}
+    lists["projects"] = [with_name(project) for project in get("projects")]
+    for project in lists["projects"]:
+        path = f"projects/{project['id']}"
+        for story in everything(f"{path}/stories"):
+            record = with_name(story)
+            record["owner_ids"] = [owner["user_id"] for owner in record.pop("owners")]
+            record["comments"] = get(f"{path}/stories/{story['id']}/comments")
+            lists["stories"].append({"project_id": project["id"], **record})
+        own = {
+            "project_memberships": get(f"{path}/memberships"),
+            "activity": everything(f"{path}/activity"),
+        }
+        for name, records in own.items():
+            lists[name] += [{"project_id": project["id"], **record} for record in records]
+    return lists
+
+
+def with_name(record: Record) -> Record:
+    return {("name" if name == "title" else name): value for name, value in record.items()}
+
+
+def truth_of(server: TrackerServer) -> Tables:
+    """The expected tables, read from a server that makes no mistakes for a moment."""
+    behaviour, server.behaviour = server.behaviour, litetracker()
+    tables: Tables = {}
+    for name, records in lists_of(server).items():
+        tables |= expected_tables(name, records)
+    server.behaviour = behaviour
+    server.requests.clear()
+    return tables
+
+
+@dataclass
+class LiteMirror(Mirror):
+    """A workspace that is served in LiteTracker's dialect, and the database it is loaded into."""
+
+    def truth(self) -> Tables:
+        return truth_of(self.server)
+
+    def assert_exact(self, *resources: str) -> None:
+        loaded, truth = self.tables(), self.truth()
+        assert_tables_equal(
+            {n: rows for n, rows in self._in_sight(loaded, resources).items() if is_loaded(n)},
+            {n: rows for n, rows in self._in_sight(truth, resources).items() if is_loaded(n)},
+        )
+        if not resources:
+            for name in ("activity", "activity__changes"):
+                assert set(comparable(truth.get(name, []))) <= set(comparable(loaded[name])), name
+            guids = [row["guid"] for row in loaded["activity"]]
+            assert len(guids) == len(set(guids))
+            self._assert_deletions(loaded, truth)
+
+    def _assert_deletions(self, loaded: Tables, truth: Tables) -> None:
+        logged = [(r["kind"], r["id"], r["project_id"]) for r in loaded["deleted_records"]]
+        assert len(logged) == len(set(logged))
+        assert {(r["kind"], r["id"], r["project_id"]) for r in deleted_in(truth)} <= set(logged)
+        before = self.seen.get("stories", set())
+        now = {(row["id"], row["project_id"]) for row in truth["stories"]}
+        deleted = {one for one in before - now if one[1] in self.workspace.projects}
+        assert {("story", *one) for one in deleted} <= set(logged)
+        self.seen["stories"] = now
+
+    def comment_requests(self) -> list[int]:
+        """The stories whose comments the last run has requested."""
+        paths = [request.path for request in self.server.requests]
+        return [int(path.split("/")[-2]) for path in paths if path.endswith("/comments")]
+
+
+def is_loaded(table: str) -> bool:
+    return table.split("__")[0] in LOADED and not table.startswith("activity")
+
+
+def make_workspace() -> Workspace:
+    return generate_workspace(projects=3, stories=20, activity=60, seed=7)
+
+
+@pytest.fixture(scope="module")
+def first_load(tmp_path_factory: pytest.TempPathFactory) -> LiteMirror:
+    """A small workspace loaded once, for all tests of what comes after that."""
+    with TrackerServer(make_workspace(), behaviour=litetracker()) as server:
+        mirror = LiteMirror(server.workspace, tmp_path_factory.mktemp("first"), server)
+        mirror.load()
+        mirror.assert_exact()
+        mirror.close()
+    return mirror
+
+
+def after(first: Mirror, server: TrackerServer, folder: Path) -> LiteMirror:
+    """A server as if it had been loaded into this folder once."""
+    shutil.copytree(first.folder, folder, dirs_exist_ok=True)
+    server.workspace.moves_updated_at = MOVES_UPDATED_AT - {"owner_ids", "comment"}
+    return LiteMirror(server.workspace, folder, server, dict(first.seen))
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, first_load: LiteMirror) -> Iterator[LiteMirror]:
+    """A small workspace that has been loaded once."""
+    with TrackerServer(make_workspace(), behaviour=litetracker()) as server:
+        yield after(first_load, server, tmp_path)
+
+
+def paths(server: TrackerServer) -> list[str]:
+    """The requests of the last run, without the ids in them and without the parameters."""
+    return [request.template for request in server.requests]
+
+
+def some_stories(mirror: Mirror, number: int) -> list[int]:
+    """Stories with comments, from all projects in turn."""
+    lists = [
+        [story["id"] for story in project.stories.values() if story["comments"]]
+        for project in mirror.workspace.projects.values()
+    ]
+    return [story for stories in zip(*lists, strict=False) for story in stories][:number]
+
+
+class Clock(datetime):
+    """A clock that can be put forward."""
+
+    days = 0.0
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.now(tz) + timedelta(days=cls.days)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Clock]]:
+    """The source's clock."""
+    monkeypatch.setattr(unversioned, "datetime", Clock)
+    monkeypatch.setattr(server_memory, "datetime", Clock)
+    yield Clock
+    Clock.days = 0.0
+
+
+def test_a_run_without_changes_requests_only_projects_stories_and_activity(
+    mirror: LiteMirror,
+) -> None:
+    before = mirror.tables()
+    # of another address than in the first run, nothing is known yet
+    mirror.load()
+    metrics = mirror.load()
+    requested = Counter(paths(mirror.server))
+    assert requested.keys() == {"/projects", "/projects/{id}/stories", "/projects/{id}/activity"}
+    assert requested["/projects"] == 1
+    assert requested["/projects/{id}/activity"] <= 2 * len(mirror.workspace.projects)
+    assert not sum(sum(noted.get("written", {}).values()) for noted in metrics.values())
+    assert "epics" in {name for name, noted in metrics.items() if "not_offered" in noted}
+    assert_tables_equal(mirror.tables(), before)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_comments_are_requested_only_of_stories_that_changed_or_that_activity_names(
+    mirror: LiteMirror, order: Literal["asc", "desc"]
+) -> None:
+    mirror.server.behaviour = litetracker(activity_order=order)
+    mirror.server.behaviour.max_limits["activity"] = 3
+    workspace = mirror.workspace
+    commented, edited, reassigned, shrunk, *others = some_stories(mirror, 12)
+    workspace.now += timedelta(days=1)
+    workspace.add_comment("New", story_id=commented)
+    workspace.edit_story(edited, name="Edited")
+    owners = workspace.find_story(reassigned)[1]["owner_ids"]
+    others_than_owners = [person for person in workspace.people if person not in owners]
+    workspace.edit_story(reassigned, owner_ids=others_than_owners[:1], unnoticed=True)
+    story = workspace.find_story(shrunk)[1]
+    workspace.delete_comment(story["comments"][0]["id"])
+    for other in others:
+        workspace.edit_comment(workspace.find_story(other)[1]["comments"][0]["id"], "Edited")
+    new = workspace.create_story(next(iter(workspace.projects)), name="New")
+    mirror.load()
+    requested = mirror.comment_requests()
+    assert sorted(requested) == sorted([commented, edited, reassigned, shrunk, new["id"], *others])
+    mirror.assert_exact()
+    mirror.load()
+    assert not mirror.comment_requests()
+
+
+def test_all_comments_are_requested_without_a_feed_or_where_it_does_not_reach_back(
+    mirror: LiteMirror,
+) -> None:
+    everything = sorted(s for p in mirror.workspace.projects.values() for s in p.stories)
+    first = next(iter(mirror.workspace.projects))
+    mirror.workspace.add_comment("Forgotten", story_id=some_stories(mirror, 1)[0])
+    mirror.workspace.edit_project(first, description="Later")
+    mirror.workspace.forget_activity(first, 1)
+    mirror.load()
+    assert sorted(mirror.comment_requests()) == sorted(mirror.workspace.projects[first].stories)
+    mirror.assert_exact()
+    mirror.server.behaviour = replace(litetracker(), unsupported_endpoints={"activity"})
+    for _ in range(2):
+        mirror.load("stories")
+        assert sorted(mirror.comment_requests()) == everything
+
+
+def test_comments_that_activity_does_not_tell_of_are_found_within_a_month(
+    mirror: LiteMirror, clock: type[Clock]
+) -> None:
+    workspace = mirror.workspace
+    for story_id in some_stories(mirror, 9):
+        _, story = workspace.find_story(story_id)
+        story["comments"][0]["text"] = "Edited, and nobody was told"
+    numbers = []
+    for _ in range(10):
+        clock.days += 3
+        mirror.load("stories")
+        numbers.append(len(mirror.comment_requests()))
+    stories = sum(len(project.stories) for project in workspace.projects.values())
+    assert sum(numbers) == pytest.approx(stories, abs=len(workspace.projects))
+    assert max(numbers) - min(numbers) <= len(workspace.projects)
+    clock.days += 0.3
+    mirror.load("stories")
+    mirror.assert_exact("stories")
+    clock.days += 300
+    mirror.load("stories", comments_full_sync_days=0)
+    assert not mirror.comment_requests()
+
+
+def test_what_a_server_lacks_is_requested_again_after_a_week_or_by_full_refresh(
+    mirror: LiteMirror, clock: type[Clock]
+) -> None:
+    mirror.load()
+    for days, options in ((6, {}), (8, {}), (8, {"full_refresh": True})):
+        clock.days = days
+        mirror.load(**options)
+        lacking = {"/projects/{id}/epics", "/projects/{id}/history/days", "/accounts"}
+        is_requested = days > 7 or bool(options)
+        assert (lacking & {*paths(mirror.server)}) == (lacking if is_requested else set())
+    mirror.assert_exact()
+
+
+def test_an_unchanged_server_of_tracker_that_lacks_lists_is_asked_for_projects_only(
+    tmp_path: Path,
+) -> None:
+    with TrackerServer(generate_workspace(projects=2, stories=10, activity=20)) as server:
+        lacking = Status(404, endpoints=LACKING)
+        server.behaviour = Behaviour(faults=[lacking], unsupported_fields={"branches"})
+        mirror = Mirror(server.workspace, tmp_path, server)
+        mirror.load()
+        assert {400, 404} <= {request.status for request in server.requests}
+        mirror.load()
+        assert paths(server) == ["/projects"]
+        server.workspace.edit_story(some_stories(mirror, 1)[0], name="Edited")
+        metrics = mirror.load()
+        assert {request.status for request in server.requests} == {200}
+        assert "branches" in metrics["stories"]["refused_fields"]
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_pages_become_smaller_until_the_server_can_give_them(tmp_path: Path) -> None:
+    workspace = generate_workspace(projects=1, stories=150, activity=20)
+    too_high = LimitTooHigh(max_limit=70, endpoints={"/projects/{id}/stories"})
+    behaviour = replace(litetracker(), faults=[too_high])
+    with TrackerServer(workspace, behaviour=behaviour) as server:
+        mirror = LiteMirror(workspace, tmp_path, server)
+        for expected in ([1000, 500, 250, 125, 62], [62]):
+            mirror.load("stories")
+            requests = [r for r in server.requests if r.template == "/projects/{id}/stories"]
+            limits = [int(request.query["limit"]) for request in requests]
+            assert list(dict.fromkeys(limits)) == expected
+        assert len(mirror.tables()["stories"]) == len(
+            next(iter(workspace.projects.values())).stories
+        )
+
+
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waits between attempts."""
+    monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0")
+
+
+def test_a_story_that_the_list_lacks_is_deleted_only_if_it_is_not_found_by_its_id(
+    mirror: LiteMirror,
+) -> None:
+    lacking, deleted = some_stories(mirror, 2)
+    mirror.workspace.delete_stories(deleted)
+    fault = MissingRows(ids={lacking}, endpoints={"/projects/{id}/stories"})
+    mirror.server.behaviour = replace(litetracker(), faults=[fault])
+    mirror.load()
+    by_id = [r.path for r in mirror.server.requests if r.template == "/projects/{id}/stories/{id}"]
+    assert {int(path.split("/")[-1]) for path in by_id} == {lacking, deleted}
+    mirror.assert_exact()
+    assert deleted not in {row["story_id"] for row in mirror.tables()["stories__comments"]}
+
+
+def test_a_story_that_cannot_be_written_is_read_again_by_the_next_run(mirror: LiteMirror) -> None:
+    (story,) = some_stories(mirror, 1)
+    mirror.workspace.edit_story(story, name="Edited")
+    bad = DeepValue(attribute="title", record_ids={story}, depth=900)
+    mirror.server.behaviour = replace(litetracker(), faults=[bad])
+    for _ in range(2):
+        metrics = mirror.load()
+        assert metrics["stories"]["rows"]["rejected"] == 1
+        assert mirror.comment_requests() == [story]
+    mirror.server.behaviour = litetracker()
+    mirror.load()
+    assert mirror.comment_requests() == [story]
+    mirror.assert_exact()
+
+
+def test_full_refresh_in_parts_rewrites_every_story(mirror: LiteMirror) -> None:
+    stories = sum(len(project.stories) for project in mirror.workspace.projects.values())
+    written, requested = 0, 0
+    options: dict[str, Any] = {"full_refresh": True}
+    for _ in range(4):
+        metrics = mirror.load("stories", max_commented_stories=25, **options)
+        written += metrics["stories"]["written"].get("stories", 0)
+        requested += len(mirror.comment_requests())
+        options = {}
+    assert written == requested == stories
+    mirror.assert_exact("stories")
+
+
+def test_a_killed_run_repeats_at_most_one_part(command: Command, serve: Serve) -> None:
+    workspace = generate_workspace(projects=1, stories=650, activity=20, seed=5)
+    server = serve(workspace)
+    server.behaviour = litetracker()
+    comments = 0
+
+    def count(path: str, _: dict[str, str]) -> None:
+        nonlocal comments
+        comments += path.endswith("/comments")
+
+    server.before_request = count
+    only = ("--resource", *LOADED)
+    run = command.start(*only)
+    while comments < COMMENT_PART_SIZE + 40:
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.005)
+    run.kill()
+    run.communicate(timeout=60)
+    stories = sum(len(project.stories) for project in workspace.projects.values())
+    result = command(*only)
+    assert result.returncode == 0, result.stderr
+    assert stories < comments <= stories + COMMENT_PART_SIZE
+    loaded, truth = command.tables(), truth_of(server)
+    assert_tables_equal(
+        {name: rows for name, rows in loaded.items() if is_loaded(name)},
+        {name: rows for name, rows in truth.items() if is_loaded(name)},
+    )
+    comments = 0
+    result = command(*only)
+    assert comments == 0
+    assert "Unchanged since the last run: 1 project." in result.stdout
+    assert "Loaded 0 rows" in result.stdout
+
+
+def test_litetracker_is_a_base_url() -> None:
+    assert TrackerClient(" LiteTracker ", "token").base_url == LITETRACKER_URL
+
+
+@given(
+    st.dictionaries(st.integers(0, 2**63 - 1), st.binary(min_size=4, max_size=4), max_size=50),
+    st.integers(0, 10),
+)
+def test_fingerprints_are_restored(fingerprints: dict[int, bytes], cut: int) -> None:
+    packed = pack(fingerprints)
+    assert unpack(packed) == fingerprints
+    assert len(packed) < 12 + 20 * len(fingerprints)
+    # whatever a damaged text is read as, it is no error
+    unpack(packed[:-cut] if cut else "\N{SNOWMAN}")
+
+
+class LiteTrackerChanges(Changes):
+    """Anything may happen between two runs from LiteTracker."""
+
+    @initialize(seed=st.integers(0, 1_000))
+    def begin(self, seed: int) -> None:
+        super().begin(seed)
+        os.environ["RUNTIME__REQUEST_BACKOFF_FACTOR"] = "0"
+        self.server.behaviour = litetracker()
+        self.mirror = after(self.first_load, self.server, self.folder)
+        if seed % 2:
+            self.workspace.moves_updated_at = MOVES_UPDATED_AT - {"owner_ids"}
+        self.loaded_projects = set(self.workspace.projects)
+
+    def teardown(self) -> None:
+        super().teardown()
+        os.environ.pop("RUNTIME__REQUEST_BACKOFF_FACTOR", None)
+
+    @rule(unnoticed=st.booleans())
+    def edit_owners(self, unnoticed: bool) -> None:
+        if story := self.any_story():
+            owners = [
+                person for person in self.workspace.people if person not in story["owner_ids"]
+            ]
+            changed = [self.rng.choice(owners)] if owners else []
+            self.workspace.edit_story(story["id"], owner_ids=changed, unnoticed=unnoticed)
+
+    @rule(keep=st.integers(1, 3))
+    def forget_activity(self, keep: int) -> None:
+        project = self.any_project().record["id"]
+        if project in self.loaded_projects:
+            self.workspace.forget_activity(project, keep)
+
+    @rule(
+        change=st.sampled_from(
+            [
+                {},
+                {"max_limit": 7},
+                {"activity_order": "asc"},
+                {"activity_order": "asc", "max_limit": 4, "error_rate": 0.05},
+                {"error_rate": 0.1},
+            ]
+        ),
+        has_activity=st.sampled_from([True, True, True, False]),
+    )
+    def tell_less_or_more(self, change: dict[str, Any], has_activity: bool) -> None:
+        behaviour = litetracker(**change)
+        self.server.behaviour = replace(
+            behaviour,
+            max_limits={**behaviour.max_limits, "activity": 9},
+            unsupported_endpoints=set() if has_activity else {"activity"},
+        )
+
+    @rule(part=st.sampled_from(["stories", "activity", "project_memberships", "people"]))
+    def load_a_part(self, part: str) -> None:
+        self.mirror.load(part)
+
+    @rule(number=st.integers(1, 30))
+    def load_in_parts(self, number: int) -> None:
+        """Load the comments of so many stories, and the others later."""
+        self.mirror.load(max_commented_stories=number)
+
+    @rule()
+    def edit_comment_of_deferred_story(self) -> None:
+        if (story := self.any_story()) and story["comments"]:
+            self.workspace.edit_comment(story["comments"][0]["id"], "Edited twice")
+
+
+@pytest.fixture(scope="module")
+def changes_come_after(first_load: LiteMirror) -> None:
+    """Gives the first load to a class that can ask for no fixture."""
+    LiteTrackerChanges.first_load = first_load
+
+
+TestLiteTrackerChanges = pytest.mark.usefixtures("changes_come_after")(LiteTrackerChanges.TestCase)
+TestLiteTrackerChanges.settings = settings(
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "3")),
+    stateful_step_count=12,
+    deadline=None,
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
+    suppress_health_check=list(HealthCheck),
+)
