@@ -113,7 +113,7 @@ class Dataset:
         self.schema: dlt.Schema = self.pipeline.default_schema.clone()
 
     def _readable_destination(self) -> Any:
-        """Return the pipeline's destination; a DuckDB file is opened read-only, without other files."""
+        """Return the pipeline's destination; a DuckDB file is read-only, and cannot read others."""
         config = self.pipeline.destination_client().config
         self.location = str(config)
         self.is_isolated = isinstance(config.credentials, DuckDbCredentials)
