@@ -20,25 +20,25 @@ class Difference:
         said: How many rows the server said there are; None where it did not. It may honestly be
             more than it gives, or the list has changed while it was read.
         read: How many it gave.
-        existing: How many are in the destination now.
+        held: How many are in the destination now.
     """
 
     table: str
     project_id: int
     said: int | None
     read: int
-    existing: int
+    held: int
 
     @property
     def is_data_loss(self) -> bool:
         """Whether rows that were read are surely missing."""
-        return self.existing < self.read
+        return self.held < self.read
 
     def __str__(self) -> str:
         said = "" if self.said is None else f"the server said {self.said:,}, "
         return (
             f"{self.table} of project {self.project_id}: {said}{self.read:,} were read, "
-            f"{self.existing:,} are in the database."
+            f"{self.held:,} are in the database."
         )
 
 
@@ -54,14 +54,14 @@ def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Diffe
     with contextlib.closing(DestinationReader(pipeline)) as loaded:
         for table, noted in metrics.items():
             counted = noted.get("counted", {})
-            existing = loaded.counts(table, from_server=True) if counted else {}
+            held = loaded.counts(table, from_server=True) if counted else {}
             for project, list_counts in counted.items():
                 one = Difference(
                     table,
                     int(project),
                     list_counts["said"],
                     list_counts["read"],
-                    existing.get(int(project), 0),
+                    held.get(int(project), 0),
                 )
                 if _differs(one):
                     found.append(one)
@@ -70,5 +70,5 @@ def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Diffe
 
 def _differs(one: Difference) -> bool:
     # what the server forgets stays
-    more = one.existing > one.read and one.table != tables.ACTIVITY.name
+    more = one.held > one.read and one.table != tables.ACTIVITY.name
     return more or one.is_data_loss or one.said not in (None, one.read)
