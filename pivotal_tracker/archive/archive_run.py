@@ -1,7 +1,7 @@
-"""Loads archives: one reading of their files feeds all tables, and every row is accounted for.
+"""Load archives: their files are read once for all tables, and every row is accounted for.
 
-The records of all archives come in one stream, of which each table takes its own. What is loaded
-of several copies of a record is decided here, against the other files and the destination.
+The records of all archives come in one stream and are distributed to their tables. If there are
+several copies of a record, in the files or in the destination, the best one is loaded.
 """
 
 from __future__ import annotations
@@ -42,28 +42,29 @@ Emitted = tuple[str, list[Record]]
 """The name of a resource, and the records that it yields."""
 
 _WRITTEN_AT_ONCE = 4 * BATCH_SIZE
-"""So many records are yielded together: dlt takes its time for each turn, and no server waits."""
+"""Records yielded together: dlt has a cost per batch, and no server is waiting."""
 
 _MAX_WAITS = 1_000
-"""So many times dlt is asked to go on before the report is written: it waits 10 ms for nothing."""
+"""How often dlt is asked to continue before the report is written; it waits 10 ms each time."""
 
 _MAX_REASON = 200
-"""Characters of the reason why a record fits no table."""
+"""The number of characters shown of the reason why a record fits no table."""
 
 _NAMES_PEOPLE = ("stories", "activity", "project_memberships", "account_memberships")
 """The tables whose records name people."""
 
 _DERIVED_TABLES = frozenset({"people", "deleted_records", "load_report"})
-"""The tables whose rows are gathered from all records."""
+"""The tables whose rows are derived from the records of other tables."""
 
 
 @dataclass(frozen=True)
 class ArchiveOptions:
-    """What is read of the archives, and where the files in them go.
+    """Which records of the archives are read, and where their files are written.
 
     Attributes:
-        project_ids: Only records of these projects, and those of none; all if None.
-        attachments: The folder that files are written to; None where they stay where they are.
+        project_ids: Load only records of these projects, and those without a project; None for
+            all.
+        attachments: The folder that attachments are written to; None to leave them where they are.
     """
 
     project_ids: frozenset[int] | None = None
@@ -71,10 +72,10 @@ class ArchiveOptions:
 
 
 class ArchiveExtraction(Extraction):
-    """One extraction of archives.
+    """One run of the archive source.
 
     Attributes:
-        metrics: What is noted of each table, by its name, for dlt's trace.
+        metrics: The custom metrics of each resource, by name, for dlt's trace.
     """
 
     def __init__(self, opened: OpenedArchives, options: ArchiveOptions) -> None:
@@ -84,9 +85,9 @@ class ArchiveExtraction(Extraction):
         self._names = [name for name in ARCHIVE_TABLES if name in names]
         self.metrics: dict[str, dict[str, Any]] = {name: {} for name in self._names}
         self._named: dict[int, str] = {}
-        """The projects that records name, with the file of the first that did."""
+        """The ids of projects that records refer to, with the first file that does."""
         self._described: set[int] = set()
-        """The projects that have a record."""
+        """The ids of projects that have a record."""
         self._opened = opened
         self._unread = dict(opened.unread)
         self._accountings: list[tuple[Archive, LoadAccounting]] = []
@@ -110,7 +111,7 @@ class ArchiveExtraction(Extraction):
         return writer
 
     def _reject_loaded(self, name: str, record: Record, reason: str) -> None:
-        """Count a record as left out that was counted as loaded, and turns out to fit no table."""
+        """Count a record as left out that was counted as loaded, but fits no table."""
         source = record.get("_source", "")
         accounting = next(
             (t for _, t in self._accountings if (source, name) in t.loaded_rows), None
@@ -128,10 +129,10 @@ class ArchiveExtraction(Extraction):
         self._unread |= accounting.incomplete
 
     def emitted(self) -> Iterator[Emitted | None]:
-        """Yield everything that the resources are to yield, in order.
+        """Yield the items of all resources, in order.
 
         Yields:
-            None to have dlt go on with what was yielded before.
+            None lets dlt process what was yielded before.
         """
         missing_tables: list[Emitted] = [(name, Tombstones()) for name in self._names]
         try:
@@ -145,11 +146,11 @@ class ArchiveExtraction(Extraction):
             self.loaded.close()
 
     def end_emission(self) -> None:
-        """Record that a resource has written what it was to yield."""
+        """Record that a resource has yielded its items."""
         self._in_flight -= 1
 
     def _wait(self) -> Iterator[None]:
-        """Wait until all records are written, as far as users' functions do not keep them."""
+        """Wait until all records are written, unless a user's function holds them back."""
         for _ in range(_MAX_WAITS):
             if self._in_flight <= 0 or self.load_id is None:
                 return
@@ -183,7 +184,7 @@ class ArchiveExtraction(Extraction):
                 if found.table == "stories":
                     by_name.note(found.record)
                 elif found.table == "projects" and _has_no_id(found.record):
-                    # its stories come after it
+                    # wait for its stories, which may tell which project it is
                     without_id.append((place, found))
                     continue
                 self._add_record(found, accounting, chooser, place)
@@ -199,7 +200,7 @@ class ArchiveExtraction(Extraction):
             _leave_out_the_rest(accounting, problem)
 
     def _ready(self) -> list[Emitted]:
-        """Return what is to be yielded now."""
+        """Return the batches that can be yielded now, and clear the list."""
         ready, self._emitted = self._emitted, []
         return ready
 
@@ -209,7 +210,7 @@ class ArchiveExtraction(Extraction):
                 self._decide(loader, name)
 
     def _decide(self, loader: ArchiveTableLoader, name: str) -> None:
-        """Decide about what waits for a table, and note what its loaded records say of others."""
+        """Decide about the records waiting for a table, and derive records from the loaded ones."""
         accepted, changed = loader.decide(may_contain_duplicates=self._may_contain_duplicates)
         self._note_projects(name, accepted)
         names_people = name in _NAMES_PEOPLE and not self._format_gives_people
@@ -226,7 +227,7 @@ class ArchiveExtraction(Extraction):
             self._emitted.append(self._emit(loader, name))
 
     def _emit(self, loader: ArchiveTableLoader, name: str) -> Emitted:
-        """Return the records of a table that are to be loaded."""
+        """Return the records of a table that are loaded."""
         records, row_ids = loader.emit()
         self.compare_with(name, row_ids)
         return name, records
@@ -240,7 +241,7 @@ class ArchiveExtraction(Extraction):
                 self._named.setdefault(record["project_id"], record["_source"])
 
     def _index_copies(self, archive: Archive, number: int) -> None:
-        """Read an archive to learn which copy of each record is the best."""
+        """Read an archive to find the best copy of each record."""
         place = number << 40
         try:
             for found in archive.read(LoadAccounting()):
@@ -253,7 +254,7 @@ class ArchiveExtraction(Extraction):
                     project_id = of_project if is_id(of_project) else None
                     self._copies.note(found.table, key, rank, place, found.source, project_id)
         except ArchiveError:
-            # it is met again, and told, when the archive is loaded
+            # the same error is reported when the archive is loaded
             return
 
     def _add_record(
@@ -263,9 +264,9 @@ class ArchiveExtraction(Extraction):
         chooser: DuplicateResolver | None,
         place: int,
     ) -> None:
-        """Give a record to its table, or counts it as left out."""
+        """Add a record to its table, or count it as left out."""
         if found.is_withdrawn:
-            reason = "only rows that are not loaded tell of it"
+            reason = "only rows that are not loaded refer to it"
             reject(accounting, found, ARCHIVE_TABLES[found.table], reason)
             return
         if found.table == "people":
@@ -323,7 +324,7 @@ class ArchiveExtraction(Extraction):
             yield from self._report(report, not_loaded)
 
     def _projects_without_record(self) -> list[Record]:
-        """Return a record for each project that records name and no file describes, to join on."""
+        """Return records to join on for projects that others refer to and no file describes."""
         existing = self.loaded.row_ids(self.table("projects"), "id", self._named)
         return [
             {"id": one, "_source": source}
@@ -332,7 +333,7 @@ class ArchiveExtraction(Extraction):
         ]
 
     def _report(self, report: list[Record], not_loaded: set[str]) -> Iterator[Emitted]:
-        """Yield the report; what an earlier one said of the same files is replaced."""
+        """Yield the report; it replaces that of an earlier run on the same files."""
         table = self.table("load_report")
         sources = {record["source"] for record in report}
         known = {
@@ -347,7 +348,7 @@ class ArchiveExtraction(Extraction):
 
 
 def _whole(found: ArchiveRecord) -> Record:
-    """The record in Tracker's words, with its file, and an activity with its project's id."""
+    """Return the record with Tracker's names, its file, and for activity its project's id."""
     record = from_litetracker(found.record)
     if found.table == "activity" and "project_id" not in record:
         project = record.get("project")
@@ -358,12 +359,12 @@ def _whole(found: ArchiveRecord) -> Record:
 
 
 def _has_no_id(project: Record) -> bool:
-    """Check whether a project has the key of a name, which is negative."""
+    """Check whether a project's id is negative: then it is a key made from its name."""
     return is_id(project.get("id")) and project["id"] < 0
 
 
 def _leave_out_the_rest(accounting: LoadAccounting, problem: str) -> None:
-    """Where a file broke off, what had been read but not handed over is lost with it."""
+    """Count rows as left out that were read before a file broke off, but not yielded."""
     for (source, table), totals in accounting.totals().items():
         if totals.missing > 0:
             accounting.leave_out(source, table, problem, "", totals.missing)

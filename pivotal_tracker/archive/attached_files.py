@@ -1,4 +1,4 @@
-"""The files in archives: what they are, and where they can be read once the archive is loaded."""
+"""Describe the attachments in archives: size, checksum, and where they can be read."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _BROKEN = (ArchiveError, EOFError, zipfile.BadZipFile, zlib.error, sqlite3.Error
 def with_file_metadata(
     record: Record, content: Callable[[], BinaryIO] | None, folder: Path | None
 ) -> Record:
-    """Return a record of `attachment_files` with what its bytes tell: `size`, `sha256` and `path`.
+    """Return a record of `attachment_files` with the `size`, `sha256` and `path` of its content.
 
     Args:
-        record: With `id`, `project_id`, `filename` and perhaps the `size` that it should have.
-        content: Opens the bytes; None where the archive does not have them.
-        folder: Where they are written; None where they are only looked at.
+        record: With `id`, `project_id`, `filename` and perhaps the expected `size`.
+        content: Opens the content; None if the archive does not have it.
+        folder: Where the content is written; None to only read it.
 
     Returns:
-        `path` is where the file can be read now, absent if that is only inside the archive;
-        `problem` why it cannot.
+        `path` is where the file is on disk, absent if it is only inside the archive; `problem` is
+        why it cannot be read.
     """
     if content is None:
         return {**record, "problem": "the archive does not have its bytes"}
@@ -57,7 +57,7 @@ def _hash_stream(file: BinaryIO) -> Record:
 
 
 def _place(file: BinaryIO) -> Record:
-    """Return where a file lies on disk, if it is a file of its own."""
+    """Return the `path` of a file on disk; empty for a file inside another."""
     is_own = isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO)
     return {"path": str(file.name)} if is_own and isinstance(file.name, str) else {}
 

@@ -1,8 +1,8 @@
-"""Dates as Tracker, people and the spreadsheets of many countries write them.
+"""Parse dates as Tracker, people and the spreadsheets of many countries write them.
 
-`03/08/2021` is 8 March in one country and 3 August in the next. `DateEvidence` looks at every date
-of a file and decides once which order the file uses; `DateReader` then reads its cells. A date that
-the file leaves ambiguous is not guessed: see `DateEvidence.decide`.
+`03/08/2021` is 8 March in one country and 3 August in another. `DateEvidence` collects every date
+of a file and decides once which order the file uses; `DateReader` then reads its cells. If a date
+stays ambiguous, it is not guessed: see `DateEvidence.decide`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _LONGEST_TIME = 60
 _SECONDS_OF_A_WEEK = 7 * 86_400
 _CLOCK_CHANGE = 3_600
 _SHORT_YEARS = range(5, 36)
-"""Two-digit years that are read: Tracker began in 2006; a deadline may lie ahead."""
+"""The two-digit years that are accepted: Tracker began in 2006; a deadline may be in the future."""
 
 
 def _plain(text: str) -> str:
@@ -94,7 +94,7 @@ def _plain(text: str) -> str:
 
 
 def _month_numbers() -> dict[str, int]:
-    """The numbers of months by their names and by every abbreviation that means one month only."""
+    """Return month numbers by name, and by every abbreviation that means one month only."""
     meanings: dict[str, set[int]] = {}
     for names in _MONTHS_BY_LANGUAGE:
         for number, name in enumerate(map(_plain, names.split()), start=1):
@@ -119,13 +119,13 @@ _WEEKDAY_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class _Numbers:
-    """A date of three numbers whose order its file decides, such as `03/08/21`.
+    """A date of three numbers, such as `03/08/21`, whose order depends on the file.
 
     Attributes:
-        separator: What stands between the numbers.
+        separator: The character between the numbers.
         ends: The first and the last number.
         is_short: Whether the year has two digits.
-        dates: The dates that it may mean, by order.
+        dates: The possible dates, by order.
     """
 
     separator: str
@@ -136,11 +136,11 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class DateOrders:
-    """In which order a file writes dates of numbers.
+    """The order in which a file writes numeric dates.
 
     Attributes:
-        by_separator: The order of dates with each separator; absent where it is not known.
-        assumption: What was assumed without evidence, for the load report; empty for nothing.
+        by_separator: The order of dates with each separator; absent if it is not known.
+        assumption: What was assumed without evidence, for the load report; empty if nothing.
     """
 
     by_separator: dict[str, Order] = field(default_factory=dict)
@@ -148,10 +148,10 @@ class DateOrders:
 
 
 class DateEvidence:
-    """Looks at the dates of a file to decide in which order it writes them.
+    """Collects the dates of a file to decide in which order it writes them.
 
     Attributes:
-        is_foreign: Whether a date is written as no American spreadsheet does.
+        is_foreign: Whether a date is written in a way that no American spreadsheet uses.
     """
 
     def __init__(self) -> None:
@@ -162,10 +162,10 @@ class DateEvidence:
         """The first ambiguous date with each separator."""
         self._separators: set[str] = set()
         self._short: tuple[set[int], set[int]] = (set(), set())
-        """The first and the last numbers of dates with two digits in each."""
+        """The first numbers, and the last numbers, of dates with a two-digit year."""
 
     def add(self, text: str) -> None:
-        """Look at one cell."""
+        """Add one cell."""
         if not text or text in self._seen or len(text) > _LONGEST_TIME:
             return
         if len(self._seen) < MAX_REMEMBERED:
@@ -194,12 +194,13 @@ class DateEvidence:
     def decide(self, *, is_foreign: bool) -> DateOrders:
         """Decide the order of the file's dates.
 
-        Dates that can only mean one order decide for all of them. Without such evidence, dotted
-        dates begin with the day, as everywhere, and slashed ones with the month, as Tracker's do:
-        an assumption, which is not made in a file with signs of another country's spreadsheet.
+        A date that is possible in one order only decides for all of them. Without such evidence,
+        dates with dots begin with the day, as everywhere, and dates with slashes with the month, as
+        Tracker's do. The latter is an assumption, which is not made if the file shows signs of
+        another country's spreadsheet.
 
         Args:
-            is_foreign: Whether the file has such signs beside its dates.
+            is_foreign: Whether the file shows such signs apart from its dates.
         """
         is_foreign |= self.is_foreign
         orders: dict[str, Order] = {}
@@ -224,7 +225,7 @@ class DateEvidence:
             return (MONTH_FIRST if separator == "/" and not is_foreign else None), True
         firsts, lasts = map(len, self._short)
         if possible and max(firsts, lasts) >= 2 * min(firsts, lasts):
-            # of few years, many days
+            # the numbers that vary more are days: a project has more days than years
             return (DAY_FIRST if lasts < firsts else YEAR_FIRST), True
         return None, False
 
@@ -233,8 +234,8 @@ class DateReader:
     """Reads the dates of one file.
 
     Args:
-        decide: Gives the order of its dates; asked when the first date depends on it, so that a
-            file as Tracker wrote it is not read twice.
+        decide: Returns the order of the file's dates. It is called when the first date depends on
+            it, so that a file as Tracker wrote it is not read twice.
     """
 
     def __init__(self, decide: Callable[[], DateOrders] = DateOrders) -> None:
@@ -247,11 +248,14 @@ class DateReader:
         return self._decide()
 
     def time(self, text: str) -> str | None:
-        """A date or a time as the API writes it, `2014-11-22T00:00:00Z`; None if it is neither.
+        """Return a date or time as the API writes it: `2014-11-22T00:00:00Z`.
 
-        Read are `Nov 22, 2014` (the export), dates with the name of a month in the languages that
-        spreadsheets are saved in, dates of numbers in the order of the file, ISO 8601, and the
-        serial numbers of spreadsheets (days since 1899-12-30). A time without a zone is UTC.
+        Accepted are `Nov 22, 2014` (the export), dates with the name of a month in the languages
+        that spreadsheets are saved in, numeric dates in the order of the file, ISO 8601, and serial
+        numbers of spreadsheets (days since 1899-12-30). A time without a zone is UTC.
+
+        Returns:
+            None if the text is neither a date nor a time.
         """
         if text in self._times:
             return self._times[text]
@@ -261,7 +265,7 @@ class DateReader:
         return time
 
     def problem(self, text: str) -> str:
-        """Return what is wrong with a text that `time` gave nothing for."""
+        """Return what is wrong with a text for which `time` returned None."""
         numbers = _numbers(_without_clock(_simplified(text[:_LONGEST_TIME])))
         is_ambiguous = isinstance(numbers, _Numbers) and len(set(numbers.dates.values())) > 1
         return (
@@ -271,7 +275,7 @@ class DateReader:
         )
 
     def day_of_comment(self, text: str) -> str | None:
-        """Return the same of the end of a comment, where a number alone is not a date."""
+        """Return the date at the end of a comment, where a number alone is not a date."""
         return None if text.strip().isdecimal() else self.time(text)
 
     def _time(self, text: str) -> str | None:
@@ -308,7 +312,7 @@ class DateReader:
 
 
 def _simplified(text: str) -> str:
-    """The text in lower case, without accents, the name of a weekday, and needless blanks."""
+    """Return the text in lower case without accents, the weekday's name and extra spaces."""
     text = " ".join(_plain(text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
     found = _LEADING_WORD.match(text)
     if not found or found[1] not in _WEEKDAY_NAMES:
@@ -324,7 +328,7 @@ def _without_clock(text: str) -> str:
 
 
 def _numbers(text: str) -> _Numbers | date | None:
-    """Return a date of numbers: itself where the year comes first, else what it may mean."""
+    """Return a numeric date: the date itself if the year comes first, else what it may mean."""
     if found := _EAST_ASIAN.fullmatch(text) or _COMPACT.fullmatch(text):
         return _date(*map(int, found.groups()))
     found = _NUMBERS.fullmatch(text)
@@ -339,7 +343,7 @@ def _numbers(text: str) -> _Numbers | date | None:
 
 
 def _readings(first: str, second: str, third: str) -> Iterator[tuple[Order, date]]:
-    """Yield the dates that three numbers may mean."""
+    """Yield the possible dates of three numbers, with their order."""
     is_short = len(third) <= 2
     orders: list[tuple[Order, str, str, str]] = [
         (MONTH_FIRST, third, first, second),
@@ -354,7 +358,7 @@ def _readings(first: str, second: str, third: str) -> Iterator[tuple[Order, date
 
 
 def _year(text: str) -> int:
-    """Return a year of four or two digits; 0 for what is none."""
+    """Return a year of four or two digits; 0 if it is not a plausible one."""
     year = int(text)
     if len(text) > 2:
         return year
@@ -387,12 +391,12 @@ def _written(at: datetime) -> str:
 
 
 def is_day(at: str) -> bool:
-    """Check whether a time that `DateReader` gave may be a date only."""
+    """Check whether a time that `DateReader` returned may be only a date."""
     return at.endswith("T00:00:00Z")
 
 
 def day_after(at: str) -> str | None:
-    """Return the day after one that `DateReader` gave; None after the last day that there is."""
+    """Return the day after one that `DateReader` returned; None after the last possible day."""
     try:
         return _written(datetime.fromisoformat(at) + timedelta(days=1))
     except OverflowError:
@@ -400,9 +404,9 @@ def day_after(at: str) -> str | None:
 
 
 def weeks_between(start: str | None, finish: str | None) -> int | None:
-    """Return the whole weeks of an iteration, from its start to that of the next.
+    """Return the length of an iteration in whole weeks, from its start to that of the next.
 
-    Clocks may be put forward or back in between.
+    Daylight saving time may begin or end in between.
     """
     if not start or not finish:
         return None

@@ -1,4 +1,4 @@
-"""Opening what was given: a folder, a ZIP, or one file."""
+"""List the files of a folder, a ZIP, or a single file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .files import ArchiveError, File, Files
 from .zips import is_os_metadata, is_zip, open_zip
 
 MAX_FOLDER_DEPTH = 100
-"""Folders in more folders than that are not looked into."""
+"""Folders that are nested deeper are not read."""
 
 
 def open_files(path: Path) -> Files:
-    """List the files of a folder, of a ZIP, or of one file, and opens none of a folder's.
+    """List the files of a folder, a ZIP, or a single file, without opening those of a folder.
 
-    Of a folder, no link is followed: what it leads to may be anything of the reader's own. A ZIP
-    within is one file; so is a workbook, though it is a ZIP.
+    Links in a folder are not followed: they may lead to any private file of the user. A ZIP in a
+    folder is one file. So is a workbook, although it is a ZIP.
 
     Raises:
-        ArchiveError: There is nothing there, or it cannot be read, or it is a ZIP that is damaged
-            or too large.
+        ArchiveError: The path does not exist or cannot be read, or it is a ZIP that is damaged or
+            too large.
     """
     try:
         return _opened(path)
@@ -50,7 +50,7 @@ def _in_folder(root: Path) -> Files:
     files: dict[str, File] = {}
     refused: dict[str, str] = {}
     for path in _below(root, refused):
-        # a name that is not UTF-8 could not be written down
+        # a name that is not UTF-8 could not be stored in a table
         name = path.relative_to(root).as_posix().encode("utf-8", "replace").decode()
         if is_os_metadata(name):
             continue
@@ -66,7 +66,7 @@ def _in_folder(root: Path) -> Files:
 
 
 def _below(root: Path, refused: dict[str, str]) -> Iterator[Path]:
-    """Everything in a folder at whatever depth, but for what links lead to, in order of name."""
+    """Yield all files and links in a folder at any depth, without following links, by name."""
 
     def unreadable(error: OSError) -> None:
         if Path(str(error.filename)) == root:
@@ -88,7 +88,7 @@ def _below(root: Path, refused: dict[str, str]) -> Iterator[Path]:
 
 def _on_disk(path: Path, name: str) -> File:
     size = path.stat().st_size
-    # the system says so of files such as those in /proc, which may have no end
+    # a size of 0 is also that of files such as those in /proc, which may be endless
     return File(name, size, partial(_open, path) if size else io.BytesIO, path)
 
 

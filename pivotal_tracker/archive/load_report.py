@@ -1,4 +1,4 @@
-"""What became of every row of the archives that were loaded."""
+"""Make the load report: what happened to every row of the archives."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def report_records(
     """Return the records of `load_report`, one for each file and table.
 
     Args:
-        accountings: What was counted of each archive.
-        not_loaded: The tables that were not asked for, of which nothing is told.
+        accountings: The counts of each archive.
+        not_loaded: The tables that were not selected; they are left out of the report.
 
     Raises:
-        ArchiveError: Rows were read of which nothing is known: a mistake of the program.
+        ArchiveError: Some rows are neither loaded nor left out, which is a bug.
     """
     records: dict[tuple[str, str], dict[str, Any]] = {}
     for archive, accounting in accountings:
@@ -58,7 +58,7 @@ def _record(
 
 
 def _note(record: dict[str, Any], reason: str, column: str, noted: Rejection) -> None:
-    """Add rows, or values of rows that were loaded without them, to those lost for a reason."""
+    """Add rows or values to those left out for a reason."""
     empty = {"reason": reason, "where": noted.where, "rows": 0, "lost_values": 0}
     record["left_out"].setdefault(reason, empty)[column] += noted.rows
 
@@ -66,6 +66,6 @@ def _note(record: dict[str, Any], reason: str, column: str, noted: Rejection) ->
 def _mistake(source: str, kind: str, totals: RowTotals) -> str:
     return (
         f"{source}: of {kind} {totals.read:,} rows were read, but {totals.loaded:,} loaded and "
-        f"{totals.left_out:,} left out. This is a mistake of the program: nothing was loaded. "
+        f"{totals.left_out:,} left out. This is a bug: nothing was loaded. "
         "Please report it."
     )

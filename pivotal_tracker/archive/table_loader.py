@@ -1,6 +1,7 @@
-"""Decides which records of archives are loaded, and counts what becomes of every row.
+"""Decide which records of archives are loaded, and count what happens to every row.
 
-Of several copies of a record the best is taken: among the files, then against the destination.
+If there are several copies of a record, the best of those in the files is compared with the one in
+the destination.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ NO_KEY = "it has no key"
 
 
 class DuplicateResolver:
-    """Says of each record of an archive whether it is the copy to load.
+    """Decides whether a record of an archive is the copy to load.
 
     Args:
-        copies: All copies in all archives.
-        number: Of the archive.
+        copies: The copies in all archives.
+        number: The number of the archive.
     """
 
     def __init__(self, copies: DuplicateIndex, number: int) -> None:
@@ -32,23 +33,23 @@ class DuplicateResolver:
         self._copies = copies
 
     def reason(self, found: ArchiveRecord, key: Key, place: int) -> str:
-        """Why a record is not loaded; empty where it is.
+        """Return why a record is not loaded; empty if it is.
 
         Args:
             found: The record.
             key: Its key.
-            place: Where it comes in the archive, from 1.
+            place: Its position in the archive, from 1.
         """
         best, updated_at, source = self._copies.best(found.table, key)
         if best == self._first_place + place:
             return ""
         if updated_at > moment(found.record.get("updated_at")):
             return f"another copy is newer: {source}"
-        return f"another copy knows as much or more: {source}"
+        return f"another copy has as many values or more: {source}"
 
 
 class _ExistingRow(NamedTuple):
-    """What the destination holds of a record."""
+    """A row of the destination that a record is compared with."""
 
     row_id: str
     updated_at: int
@@ -56,15 +57,15 @@ class _ExistingRow(NamedTuple):
 
 
 class ArchiveTableLoader:
-    """Takes the records of one table: those that the destination does not hold, or holds older.
+    """Selects the records of one table that are new, or newer than those in the destination.
 
     Attributes:
-        records: Those that are to be loaded.
+        records: The records to load.
 
     Args:
-        table: Where they belong.
+        table: Their table.
         loaded: The destination.
-        copies: Knows the records that came before, in this archive.
+        copies: Has the records that came before in this archive.
     """
 
     def __init__(self, table: Table, loaded: DestinationReader, copies: DuplicateIndex) -> None:
@@ -79,30 +80,33 @@ class ArchiveTableLoader:
         self._waiting: dict[Key, tuple[Record, ArchiveRecord, LoadAccounting]] = {}
 
     def emit(self) -> tuple[list[Record], dict[Key, str]]:
-        """The records that are to be loaded, and the `_dlt_id` of their rows, where they have."""
+        """Return the records to load, and the `_dlt_id` of rows that they replace, by key.
+
+        The loader is empty afterwards.
+        """
         emitted = self.records, self._row_ids
         self.records, self._row_ids = [], {}
         self._emitted_in_parts, self._in_parts = self._in_parts, {}
         return emitted
 
     def found_in_parts(self, record: Record) -> ArchiveRecord | None:
-        """How a record was found that was emitted last, if parts of it came from other files."""
+        """Return the archive record of an emitted one if parts of it came from other files."""
         return self._emitted_in_parts.get(record_key(self.table, record))
 
     def __len__(self) -> int:
-        """How many records wait for being looked up."""
+        """Return how many records wait for `decide`."""
         return len(self._waiting)
 
     def add(
         self, key: Key, record: Record, found: ArchiveRecord, accounting: LoadAccounting
     ) -> None:
-        """Have a record wait until `decide`; one whose key waits already is rejected.
+        """Keep a record until `decide`; reject it if one with the same key is waiting.
 
         Args:
             key: Its key.
-            record: As it will be loaded.
-            found: As it was found.
-            accounting: Of its archive.
+            record: The record as it will be loaded.
+            found: The record as it was read.
+            accounting: The accounting of its archive.
         """
         if key in self._waiting:
             reject(accounting, found, self.table, _came_before(found))
@@ -110,13 +114,13 @@ class ArchiveTableLoader:
             self._waiting[key] = (record, found, accounting)
 
     def decide(self, *, may_contain_duplicates: bool) -> tuple[list[Record], list[Record]]:
-        """Accept what waits and is new or newer than in the destination, and reject the rest.
+        """Accept waiting records that are new or newer than in the destination; reject the rest.
 
         Args:
-            may_contain_duplicates: Whether a record may have come before, unnoticed.
+            may_contain_duplicates: Whether a record may have come before without being rejected.
 
         Returns:
-            The records that the destination will hold, and those of them that differ from its own.
+            The accepted records, and those of them that differ from the destination's.
         """
         waiting, self._waiting = self._waiting, {}
         if may_contain_duplicates:
@@ -156,7 +160,7 @@ class ArchiveTableLoader:
             reject(accounting, found, self.table, _came_before(found))
 
     def _count_loaded(self, loaded: Iterable[ArchiveRecord], accounting: LoadAccounting) -> None:
-        """Count the rows of records, which mostly come from one file."""
+        """Count the rows of records as loaded; most records come from one file."""
         by_source: defaultdict[str, list[Record]] = defaultdict(list)
         for found in loaded:
             if found.elsewhere:
@@ -171,7 +175,7 @@ class ArchiveTableLoader:
                 accounting.loaded(source, name, rows)
 
     def _reason_against(self, record: Record, now: str, row: _ExistingRow, knows: int) -> str:
-        """Why a record does not replace the row that is there; empty where it does, or is it."""
+        """Return why a record does not replace an existing row; empty if it does or equals it."""
         if row.row_id == now:
             return ""
         updated_at = moment(record.get("updated_at"))
@@ -187,7 +191,7 @@ class ArchiveTableLoader:
                 return "" if stamps[0] > stamps[1] else f"another copy is newer: {name}"
             if count_values(record) > knows:
                 return ""
-        return f"another copy knows as much or more: {name}"
+        return f"another copy has as many values or more: {name}"
 
     def _existing_rows(self, waiting: dict[Key, Any]) -> dict[Key, _ExistingRow]:
         if self._is_new or not waiting:
@@ -205,7 +209,7 @@ class ArchiveTableLoader:
         return {key: existing[key] for key in waiting.keys() & existing.keys()}
 
     def _ties(self, waiting: dict[Key, Any], existing: dict[Key, _ExistingRow]) -> list[Key]:
-        """Return the keys of rows from other files that are as new as the record that waits."""
+        """Return the keys of rows from other files that are as new as the waiting record."""
         return [
             key
             for key, row in existing.items()
@@ -215,7 +219,7 @@ class ArchiveTableLoader:
         ]
 
     def _known_there(self, keys: list[Key]) -> Counter[Key]:
-        """Return how many values the rows of these keys and those nested in them have."""
+        """Count the values in the rows with these keys, and in the rows nested in them."""
         known = Counter[Key]()
         if not keys:
             return known
@@ -241,7 +245,7 @@ def _came_before(found: ArchiveRecord) -> str:
 
 
 def name_of(record: Record) -> str:
-    """Return what a person would look for a record by."""
+    """Return an attribute that helps a person to find a record, such as `id 5`."""
     names = (f"{n} {record[n]}" for n in ("id", "guid", "number", "name") if n in record)
     return next(names, "")[:100]
 

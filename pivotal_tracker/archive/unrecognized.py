@@ -1,4 +1,4 @@
-"""What to say of files that are no archive: what they seem to be, and what is supported."""
+"""Explain why files are not an archive: what they seem to be, and what is supported."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _MAX_NAMES = 5
 
 
 def refusal(files: Files) -> str:
-    """One line for a path that holds nothing that is known: what it is, and what is supported."""
+    """Return one line for a path without an archive: what it is, and what is supported."""
     if not files and files.refused:
         name, reason = next(iter(files.refused.items()))
-        return f"{files.path} holds nothing that can be read: {name}: {reason}."
+        return f"{files.path} contains nothing that can be read: {name}: {reason}."
     if len(files) == 1:
         (name,) = files
         what = why_unknown(files[name])
@@ -49,7 +49,7 @@ def refusal(files: Files) -> str:
 
 
 def why_unknown(file: File) -> str:
-    """Return what a file seems to be that no format claims."""
+    """Return what a file that no format claims seems to be."""
     try:
         if is_sqlite(file):
             return _database(file)
@@ -64,7 +64,7 @@ def why_unknown(file: File) -> str:
 
 
 def _database(file: File) -> str:
-    """Return the tables of a database that another program made."""
+    """Describe a database of another program by its tables."""
     try:
         with opened(file) as database:
             names = sorted(name for name in database.names if not name.startswith("sqlite_"))

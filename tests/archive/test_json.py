@@ -146,7 +146,7 @@ def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) 
     (tmp_path / "b" / "notes.txt").write_text("mine")
     result = read(tmp_path / "b")
     assert [task["id"] for task in result.records["stories"][0]["tasks"]] == [5]
-    reason = "the archive does not hold the story that it belongs to"
+    reason = "the archive does not contain the story that it belongs to"
     assert {key: noted.rows for key, noted in result.accounting.left_out.items()} == {
         ("b", "files", "nothing that is known: a text of another kind"): 1,
         ("b/tasks.json", "stories__tasks", reason): 1,
@@ -793,7 +793,7 @@ def test_a_copy_that_another_archive_has_newer_tells_nothing_of_others(
     assert [p["id"] for p in tables["people"]] == [2]
     assert tables["labels"] == []
     reasons = {(r["kind"], r["reason"]) for r in tables["load_report__left_out"]}
-    assert ("people", "only rows that are not loaded tell of it") in reasons
+    assert ("people", "only rows that are not loaded refer to it") in reasons
 
 
 def test_records_inside_others_are_in_their_project(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What recorded requests deleted, and is not loaded though it was read before."""
+"""Leave out records that a recorded request deleted after they were read."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Deleted:
     """A record, or an item in a list of one, that was deleted.
 
     Attributes:
-        table: The record's.
-        record_id: The record's.
-        attribute: The list that the item is in; empty where the record itself is deleted.
-        item_id: The item's.
+        table: The table of the record.
+        record_id: The id of the record.
+        attribute: The list that contains the item; empty if the record itself is deleted.
+        item_id: The id of the item.
     """
 
     table: str
@@ -40,10 +40,10 @@ def deleted_by(path: str) -> Deleted | None:
     """Return what a request deletes.
 
     Args:
-        path: Of the request, below the API's root.
+        path: The path of the request below the API's root.
 
     Returns:
-        None where it is nothing that a table holds.
+        None if no table contains it.
     """
     segments = [segment for segment in path.split("?")[0].split("/") if segment]
     ids = [
@@ -65,12 +65,12 @@ def _table_or_attribute(name: str) -> str:
 
 
 class _Deletion(NamedTuple):
-    """When something was deleted.
+    """When a record or item was deleted.
 
     Attributes:
-        place: Of the last part that was read before.
-        source: The file that tells it.
-        seen_at: The time; empty where it is not known.
+        place: The position of the last part read before.
+        source: The file with the request.
+        seen_at: The time; empty if it is not known.
     """
 
     place: int
@@ -79,10 +79,10 @@ class _Deletion(NamedTuple):
 
 
 class Deletions:
-    """Everything that was deleted.
+    """The records and items that were deleted.
 
     Args:
-        accounting: Is told of rows that are left out because of it.
+        accounting: Counts the rows that are left out.
     """
 
     def __init__(self, accounting: LoadAccounting) -> None:
@@ -94,14 +94,14 @@ class Deletions:
 
         Args:
             deleted: What was deleted.
-            place: Of the last part that was read before.
-            source: The file that tells it.
-            seen_at: When; empty where it is not known.
+            place: The position of the last part read before.
+            source: The file with the request.
+            seen_at: The time; empty if it is not known.
         """
         self._deletions[deleted] = _Deletion(place, source, seen_at)
 
     def applied(self, parts: Iterator[Part]) -> Iterator[Part]:
-        """Yield the parts that were not deleted, without the items that were."""
+        """Yield the parts that were not deleted, without deleted items."""
         if not self._deletions:
             yield from parts
             return
@@ -138,9 +138,10 @@ class Deletions:
         return self._has_gone(part, Deleted(part.tbl, record_id, attribute, number))
 
     def _has_gone(self, part: Part, deleted: Deleted) -> bool:
-        """Check whether a part was read before something in it was deleted.
+        """Check whether a part was read before a record or item in it was deleted.
 
-        What was read from elsewhere, at an unknown time, was: no id is used again.
+        A part of another file, read at an unknown time, counts as read before: ids are never
+        reused.
         """
         deletion = self._deletions.get(deleted)
         if deletion is None:

@@ -1,4 +1,4 @@
-"""Records that other records tell of: the labels, the review types and the project of a story."""
+"""Derive records from others: for example, the labels, review types and project of a story."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .nested_people import pop_people
 
 
 class Derived(NamedTuple):
-    """What a record tells of another.
+    """A record that is derived from another.
 
     Attributes:
-        table: Of the other.
+        table: Its table.
         key: Its id.
-        record: As far as it is told.
+        record: The attributes that are known.
     """
 
     table: str
@@ -25,11 +25,11 @@ class Derived(NamedTuple):
 
 
 def pop_derived(table: str, record: Record) -> Iterator[Derived]:
-    """Give what a record that will be loaded tells of others.
+    """Yield the records that can be derived from a record.
 
     Args:
-        table: The record's.
-        record: It loses the objects of people and projects, which are rows of their own.
+        table: The table of the record.
+        record: The nested people and projects are removed from it; they are rows of their own.
     """
     for person in pop_people(table, record):
         yield Derived("people", person["id"], person)
@@ -52,7 +52,7 @@ def pop_derived(table: str, record: Record) -> Iterator[Derived]:
 
 
 def project_of(project: Any) -> Iterator[Derived]:
-    """Yield a project by what a record that refers to it says: the id, and perhaps the name."""
+    """Yield the project that a record refers to: its id, and perhaps its name."""
     number = whole_number(project.get("id")) if isinstance(project, dict) else None
     if number is not None:
         named = {name: project[name] for name in ("name",) if name in project}

@@ -1,4 +1,4 @@
-"""Projects that an archive knows by name only, told to be those that have an id elsewhere."""
+"""Match projects that have only a name in an archive with projects that have an id."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..duplicates import DuplicateIndex
 from ..format import ArchiveRecord
 
 _MAX_STORIES = 1_000
-"""So many stories of a project are looked for elsewhere: one alone would nearly do."""
+"""The number of stories of a project that are looked up; even one would nearly be enough."""
 
 
 class ProjectsByName:
-    """The projects of one archive that have no id, with some of their stories, which have.
+    """The projects of one archive that have no id, with some of their stories, which have ids.
 
     Args:
         loaded: The destination.
-        copies: The other archives, as far as they were noted.
+        copies: The records of the other archives.
     """
 
     def __init__(self, loaded: DestinationReader, copies: DuplicateIndex) -> None:
@@ -37,7 +37,7 @@ class ProjectsByName:
                 stories.add(story_id)
 
     def joined(self, found: ArchiveRecord) -> ArchiveRecord:
-        """The record of a project, with the id of the one in which its stories are elsewhere."""
+        """Return a project's record with `same_as_id`: the project with the same stories."""
         same_as_id = self._same_as(found.record["id"])
         if same_as_id is None:
             return found

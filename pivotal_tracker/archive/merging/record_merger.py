@@ -1,9 +1,8 @@
-"""Records of which an archive holds several parts, put together: one record each.
+"""Merge the parts and copies of each record in an archive into one record.
 
-One record may be met many times, with more or less in it, and its comments somewhere else. All
-parts go into a temporary database on disk as they are met, and are taken out record by record: so
-memory holds one record at a time however large the archive, each file is read once, and the parts
-may come in any order.
+An archive may contain a record many times, more or less complete, with its comments in another
+file. All parts are stored in a temporary database as they are read, and merged record by record.
+So memory holds one record at a time, each file is read once, and parts may come in any order.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ from .derived_records import Derived, pop_derived, project_of
 from .parts import DERIVED, FRAGMENT, WHOLE, WITHDRAWN, Part
 
 NEWER = "another copy of it is newer"
-SAME = "another copy of it holds the same"
+SAME = "another copy of it has the same values"
 
 _CACHE_IN_KIB = 32 * 1024
 _DERIVED_FROM_OTHERS = (
     *("releases", "labels", "review_types", "workspaces", "projects", "accounts", "people"),
 )
-"""The tables to whose records others add; each after those that do."""
+"""The tables with records derived from others; each comes after the tables they derive from."""
 
 
 class RecordMerger:
     """The parts of an archive's records, on disk.
 
     Args:
-        accounting: Counts rows that another copy makes superfluous, and what belongs nowhere.
+        accounting: Counts the rows of superfluous copies, and of parts without a record.
     """
 
     def __init__(self, accounting: LoadAccounting) -> None:
@@ -53,7 +52,7 @@ class RecordMerger:
         self._derived: set[int] = set()
         self._deletions = Deletions(accounting)
         self._lengths: dict[Any, int | None] = {}
-        # a database without a name is a file of SQLite's own, gone when it is closed
+        # with an empty name, SQLite makes a temporary file and deletes it on close
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
 
     def __enter__(self) -> Self:
@@ -84,36 +83,36 @@ class RecordMerger:
         """Add one copy of a record, whose rows are counted as read.
 
         Args:
-            table: The table that it belongs to.
-            key: Its key.
-            record: As far as this copy goes; people may be objects in it, beside their ids.
+            table: The table of the record.
+            key: The key of the record.
+            record: The copy; it may contain people as objects besides their ids.
             source: The file that it was read from.
-            seen_at: When the API gave it, where that is known: tells the later of two equally old.
+            seen_at: When the API returned it, if known: decides between copies of the same age.
 
         Raises:
-            ValueError: Something in it cannot be written down as JSON.
+            ValueError: A value cannot be stored as JSON.
         """
         self._add(WHOLE, table, key, record, source, seen_at)
 
     def add_to(self, table: str, key: Key, part: Record, source: str, seen_at: str = "") -> None:
-        """Add a part of a record that the archive keeps elsewhere: its comments, say."""
+        """Add a part of a record that is in another file, such as its comments."""
         self._add(FRAGMENT, table, key, part, source, seen_at)
 
     def derive_project(self, project: Record, source: str) -> None:
-        """Add what a record tells of a project that it refers to.
+        """Add the project that a record refers to.
 
-        The rows of the project count as read if no copy of it has them.
+        Its row counts as read if the archive has no copy of the project.
         """
         for derived in project_of(project):
             self._derive(derived, source, DERIVED)
 
     def delete(self, deleted: Deleted, source: str, seen_at: str) -> None:
-        """Remove a record, or an item of one, from what was recorded until now.
+        """Remove a record, or an item of one, from the parts added so far.
 
         Args:
-            deleted: Which.
-            source: The file that tells it.
-            seen_at: When it was deleted, where that is known.
+            deleted: The record or item.
+            source: The file with the request that deleted it.
+            seen_at: When it was deleted; empty if that is not known.
         """
         ((place,),) = self._database.execute("SELECT coalesce(max(place), 0) FROM parts")
         self._deletions.add(deleted, place, source, seen_at)
@@ -125,7 +124,7 @@ class RecordMerger:
         if len(self._derived) >= MAX_REMEMBERED:
             self._derived.clear()
         self._derived.add(fingerprint)
-        # what cannot be written down is told of the record that tells it
+        # if it cannot be stored, neither can the record that it is derived from: that is reported
         with suppress(ValueError):
             self._add(sort, derived.table, derived.key, derived.record, source, "")
 
@@ -148,11 +147,11 @@ class RecordMerger:
         )
 
     def records(self) -> Iterator[ArchiveRecord]:
-        """Give each record once, put together from its parts.
+        """Yield each record once, merged from its parts.
 
-        Of copies the one updated last wins; one as old as it, or one that does not say how old it
-        is, adds what the winner does not tell. What lies elsewhere is added by id. What a record
-        tells of others counts only if it is in the end told by it: so those come later.
+        The copy updated last wins. A copy with the same `updated_at`, or without one, adds the
+        attributes that the winner lacks. Parts from other files are added by id. Records derived
+        from others come last, because they are derived from the merged records only.
         """
         self._database.execute("CREATE INDEX parts_by_record ON parts (record)")
         derived_from_others = [*_DERIVED_FROM_OTHERS]
@@ -183,7 +182,7 @@ class RecordMerger:
             self._derive_from(undecided)
 
     def _derive_from(self, undecided: list[tuple[ArchiveRecord, list[Derived]]]) -> None:
-        """Add what records tell of others; of those that are not loaded, as withdrawn."""
+        """Add the records derived from others, as withdrawn if those are not loaded."""
         self._accounting.decide()
         for found, derived_from_it in undecided:
             is_lost = found.is_rejected or found.is_withdrawn
@@ -192,7 +191,7 @@ class RecordMerger:
         undecided.clear()
 
     def _add_length(self, iteration: Record) -> None:
-        """Add the weeks of an iteration, which the API once left out."""
+        """Add the length of an iteration in weeks, which the API once left out."""
         if iteration.get("length") is None:
             length = weeks_between(iteration.get("start"), iteration.get("finish"))
             length = length or self._length_in(iteration.get("project_id"))
@@ -200,7 +199,7 @@ class RecordMerger:
                 iteration["length"] = length
 
     def _length_in(self, project_id: Any) -> int | None:
-        """Return the length of a project's iterations, by the newest record of it."""
+        """Return the iteration length of a project, by its newest copy."""
         if project_id not in self._lengths:
             query = """
                 SELECT body FROM records JOIN parts ON record = no
@@ -229,21 +228,21 @@ class RecordMerger:
         return replace(joined.found(), is_withdrawn=is_withdrawn) if joined else None
 
     def _leave_orphans(self, table: str, key: str, part: Record, source: str) -> None:
-        """A part of a record that the archive does not hold."""
+        """Count a part as left out whose record is not in the archive."""
         rows = nested_rows_of(table, part)
         if not rows:
-            # an object, which is no row of its own and so was not counted
+            # an object is not a row of its own, so it was not counted
             rows = Counter({f"{table}__{name}": 1 for name in part})
             for nested in rows:
                 self._accounting.read(source, nested)
         for nested, count in rows.items():
             what = table.removesuffix("s").replace("storie", "story")
-            reason = f"the archive does not hold the {what} that it belongs to"
+            reason = f"the archive does not contain the {what} that it belongs to"
             self._accounting.leave_out(source, nested, reason, f"{what} {key}", count)
 
 
 class _MergedRecord:
-    """One record being put together, and which of its rows came from where."""
+    """One record being merged, with the files that its rows came from."""
 
     def __init__(
         self,
@@ -264,19 +263,19 @@ class _MergedRecord:
         self._elsewhere: Counter[tuple[str, str]] = Counter()
 
     def begin(self, *, counted: bool) -> None:
-        """Begin with the record itself; remember rows that nobody has counted."""
+        """Begin with the first copy; if it was not counted, count its rows later."""
         if not counted:
             self._uncounted = rows_of(self._table, self._record)
 
     def add(self, part: Record, source: str, sort: int, updated_at: str) -> None:
-        """Add what a further part tells and the record does not."""
+        """Add the attributes and items of another part that the record lacks."""
         added: Counter[str] = Counter()
         is_older = sort != FRAGMENT and "" != updated_at != self._updated_at
-        # what does not say how old it is may be out of date in all that the record tells
+        # a copy without `updated_at` may be out of date: it only adds missing attributes
         unites = sort == FRAGMENT or updated_at != ""
         for name, value in part.items():
             nested = self._lists.get(name)
-            # the API leaves out what is null, but a list only where nobody asked for it
+            # a missing attribute may be null in a newer copy; a missing list was not requested
             if name not in self._record and (nested or not is_older):
                 self._record[name] = value
                 if nested:
@@ -296,7 +295,7 @@ class _MergedRecord:
         self._credit(rows, added, source, NEWER if is_older else SAME)
 
     def _complete_object(self, name: str, other: Record) -> None:
-        """An object inside the record may have been asked for in part: a label by its name."""
+        """Add missing attributes to a nested object, which may have been requested in part."""
         existing = self._record.get(name)
         if isinstance(existing, dict) and existing.get("id") == other.get("id"):
             self._record[name] = {**other, **existing}
@@ -311,7 +310,7 @@ class _MergedRecord:
     def _credit(
         self, rows: Mapping[str, int], added: Counter[str], source: str, reason: str
     ) -> None:
-        """Accounts for the rows of a part: they are in the record, or left out."""
+        """Account for the rows of a part: they are in the record, or left out."""
         for table, count in rows.items():
             owed = min(count - added[table], self._uncounted[table])
             self._uncounted[table] -= owed
@@ -323,7 +322,7 @@ class _MergedRecord:
                 self._accounting.leave_out(source, table, reason, where, count - kept)
 
     def found(self) -> ArchiveRecord:
-        """Return the record, whole."""
+        """Return the merged record."""
         for table, count in self._uncounted.items():
             if count:
                 self._accounting.read(self._source, table, count)
@@ -337,14 +336,14 @@ def merge_lists(
     items: list[Any],
     added: Counter[str],
 ) -> None:
-    """Add the items of a list to another; of two copies of one item the newer tells more.
+    """Add the items of a list to another, and merge two copies of the same item.
 
     Args:
-        nested: The table of the items.
-        into: The list that grows.
-        by_key: Its items, by their key.
-        items: Those to add.
-        added: Counts the rows that this brings to each table.
+        nested: Describes the items.
+        into: The list that items are added to.
+        by_key: Its items, by key.
+        items: The items to add.
+        added: Counts the rows added to each table.
     """
     for item in items:
         key = _item_key(nested, item)
@@ -359,7 +358,7 @@ def merge_lists(
 
 
 def _complete(nested: Nested, existing: Record, other: Record, added: Counter[str]) -> None:
-    """Add to an item what another copy of it tells; both are as old, or the newer one counts."""
+    """Merge another copy into an item: the newer one's values win, missing ones are added."""
     if moment(other.get("updated_at")) > moment(existing.get("updated_at")):
         existing |= {name: value for name, value in other.items() if name not in nested.lists}
     for name, value in other.items():
@@ -382,7 +381,7 @@ def _item_key(nested: Nested, item: Any) -> Any:
 
 
 def moment(value: Any) -> str:
-    """Return a time as a text that sorts; empty where there is none. Numbers are milliseconds."""
+    """Convert a time to a text that sorts; empty if there is none. Numbers are milliseconds."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
