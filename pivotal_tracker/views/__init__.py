@@ -52,7 +52,7 @@ class Views:
 
 
 def create_views(pipeline: dlt.Pipeline) -> Views:
-    """Create the views in the dataset of a pipeline that has run, and replaces outdated ones.
+    """Create the views in the dataset of a pipeline that has run, and replace outdated ones.
 
     If all views are up to date, it only reads the database's catalog.
 
@@ -67,7 +67,7 @@ def create_views(pipeline: dlt.Pipeline) -> Views:
     if not isinstance(client, SqlJobClientBase) or not client.capabilities.sqlglot_dialect:
         return Views(problem=f"{pipeline.destination.destination_name} has none")
     if client.capabilities.sqlglot_dialect == "sqlite":
-        # it accepts views with functions that it does not have, and fails when they are read
+        # it accepts views with functions that it lacks, and fails when they are read
         return Views(problem="SQLite lacks the date functions that they use")
     try:
         with client:
@@ -113,7 +113,7 @@ def _create_all(client: SqlClientBase[Any]) -> Views:
 def _create(
     client: SqlClientBase[Any], template: Template, former: str | None, missing: frozenset[str]
 ) -> str:
-    """Create or replaces a view if need be; gives the reason why it cannot be."""
+    """Create or replace a view if needed; return the reason if that is not possible."""
     if former is not None and not _is_ours(template.name, former):
         return "something else has this name and was left alone"
     try:
@@ -152,7 +152,7 @@ def _is_ours(name: str, definition: str) -> bool:
 
 
 def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
-    """The SQL of the views that are there, by name; empty for a table, or if it is not told."""
+    """Return the SQL of the existing views by name; empty for a table, or if it is not visible."""
     reads = (template.reads for template in templates().values())
     names = frozenset(templates()).union(*reads)
     paths = {name: client.make_qualified_table_name_path(name, quote=False) for name in names}

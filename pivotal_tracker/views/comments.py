@@ -36,7 +36,7 @@ _QUERIES = {
         WHERE c.relkind = 'r'
     """,
 }
-"""What is commented now: table, column (null for the table itself), comment."""
+"""The existing comments: table, column (null for the table itself), comment."""
 
 _Comments = dict[tuple[str, str | None], str | None]
 """Comments by table and column; None as the column is the table itself."""
@@ -50,7 +50,7 @@ def write_comments(pipeline: dlt.Pipeline) -> int:
             comments.
 
     Returns:
-        How many comments were written. A database that refuses them is logged, and no error.
+        The number of comments written. If the database refuses them, that is logged.
     """
     client = pipeline.destination_client()
     if not isinstance(client, SqlJobClientBase) or client.capabilities.sqlglot_dialect not in (

@@ -1,4 +1,4 @@
-"""Translates the views into other dialects than DuckDB's.
+"""Translate the views into other dialects than DuckDB's.
 
 Importing this module imports sqlglot, which takes a while: nothing needs it for DuckDB.
 """
@@ -23,9 +23,9 @@ def translated(
     """Return a view's query with complete table names.
 
     Args:
-        template: The view's.
-        client: Knows the destination's dialect and dataset.
-        is_inlined: Which of the templates that it reads become part of the query.
+        template: The template of the view.
+        client: The client of the destination, which has the dialect and the dataset.
+        is_inlined: Whether a template that it reads becomes part of the query.
     """
     parts = inlined(template, is_inlined)
     names = {part.name for part in parts}
@@ -86,6 +86,6 @@ def _complete_name(client: SqlClientBase[Any], name: str) -> exp.Table:
 
 
 def _unix_seconds(extract: exp.Extract) -> exp.Expression:
-    """BigQuery has no `EXTRACT(EPOCH FROM …)`."""
+    """Replace `EXTRACT(EPOCH FROM …)`, which BigQuery does not have."""
     micros = exp.Anonymous(this="UNIX_MICROS", expressions=[extract.expression.copy()])
     return exp.paren(exp.Div(this=micros, expression=exp.Literal.number(1_000_000)))

@@ -1,4 +1,4 @@
-"""The views as they are written: one `.sql` file each, a query in DuckDB's dialect.
+"""Read the templates of the views: one `.sql` file each, with a query in DuckDB's dialect.
 
 A file whose name begins with `_` is a helper. It is no view of its own: its query becomes part of
 the views that read it. Tables, views and helpers are named after `FROM` or `JOIN`, without quotes.
@@ -15,7 +15,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 _GENERATION = "1"
-"""To be changed when the SQL around the queries, or its translation, changes."""
+"""Change this when the SQL around the queries, or its translation, changes."""
 
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 _CTE = re.compile(r"^(?:WITH (?:RECURSIVE )?)?(\w+) AS \($", re.MULTILINE)
@@ -46,7 +46,7 @@ class Template:
 
     @property
     def stamp(self) -> str:
-        """A name in the SQL of the view in the database, by which it is recognized there."""
+        """The name that identifies this version of the view in its SQL in the database."""
         return f"pivotal_tracker_{self.fingerprint}"
 
     def rewritten(self, rename: Callable[[str], str]) -> str:
@@ -68,7 +68,7 @@ def templates() -> dict[str, Template]:
 
 
 def parse(texts: dict[str, str]) -> dict[str, Template]:
-    """Make templates of the texts of files."""
+    """Make templates from the texts of files, by name."""
     queries = {name: _COMMENT.sub("", text).strip() for name, text in texts.items()}
     reads = {name: _reads(query) for name, query in queries.items()}
     graph = {name: sorted(reads[name] & texts.keys()) for name in sorted(texts)}

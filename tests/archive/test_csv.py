@@ -818,10 +818,10 @@ def test_values_that_make_no_sense_are_named_and_the_rest_is_loaded(tmp_path: Pa
         "a story_type that Tracker does not know": 1,
         "a current_state that Tracker does not know": 1,
         "a story_priority that Tracker does not know": 1,
-        "an estimate that is no number": 2,
+        "an estimate that is not a number": 2,
         "a created_at that is no date": 1,
         "a deadline that is no date": 1,
-        "an iteration that is no number": 1,
+        "an iteration that is not a number": 1,
         "a start or an end that is no date": 1,
         "a status of a task that Tracker does not know": 1,
         "a status of a blocker that Tracker does not know": 1,
@@ -969,7 +969,7 @@ def test_the_sheet_with_the_stories_is_found_and_mistakes_are_counted(tmp_path: 
     assert found.records["stories"][0]["estimate"] == 3
     assert lost(found) == {
         "sheets that are not read": 1,
-        "mistakes of a spreadsheet instead of texts": 1,
+        "error values such as #REF! instead of texts": 1,
     }
 
 
@@ -1226,7 +1226,7 @@ def test_a_csv_that_ends_within_a_cell_is_read_and_told(tmp_path: Path) -> None:
     content = as_csv(table([Row(1, "One"), Row(2, "Two", description="a, b, c")]))
     found = as_read(tmp_path, content[: content.rindex(", c")])
     assert [s.get("description") for s in found.records["stories"]] == [None, "a, b"]
-    assert lost(found) == {"the file ends within a cell: it was cut short": 1}
+    assert lost(found) == {"the file ends within a cell: it is incomplete": 1}
 
 
 CSV = "a CSV without the columns Id, Title, Type and Current State"

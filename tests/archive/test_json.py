@@ -446,7 +446,7 @@ def test_a_broken_line_costs_one_line(tmp_path: Path) -> None:
     result = read(tmp_path / "x.jsonl")
     assert [s["id"] for s in result.records["stories"]] == [0, 1, 3, 4]
     ((key, noted),) = result.accounting.left_out.items()
-    assert (key, noted.where) == (("x.jsonl", "unknown", "the line is no JSON"), "line 3")
+    assert (key, noted.where) == (("x.jsonl", "unknown", "the line is not JSON"), "line 3")
     assert result.accounting.incomplete == {"x.jsonl": "1 row could not be read"}
 
 
@@ -525,7 +525,7 @@ def test_a_full_disk_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.Monke
         return self
 
     monkeypatch.setattr(record_merger.RecordMerger, "__enter__", enter)
-    with pytest.raises(ArchiveError, match=r"^x.json: its records cannot be put together on disk"):
+    with pytest.raises(ArchiveError, match=r"^x.json: its records cannot be merged on disk"):
         read(tmp_path / "x.json")
 
 
@@ -682,8 +682,8 @@ def test_what_is_not_recognised_is_counted(tmp_path: Path) -> None:
     result = read(tmp_path / "x.json")
     assert [story["id"] for story in result.records["stories"]] == [21]
     assert {reason: n.rows for (_, _, reason), n in result.accounting.left_out.items()} == {
-        "it is of no known kind": 3,
-        "no table holds a 'notification'": 1,
+        "its kind is not known": 3,
+        "no table has a 'notification'": 1,
     }
 
 

@@ -1,4 +1,4 @@
-"""The bytes of attachments that lie in an archive as files, told whose they are."""
+"""Yield the attachments that are files in an archive, with the comments that they belong to."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TABLE = "attachment_files"
 
 
 class Attachments:
-    """Hands out files of attachments as the comments that they belong to come by.
+    """Yields files of attachments when the comments that they belong to are read.
 
     Args:
-        files: By the id of the attachment.
-        source: What the accounting calls the place where they lie.
+        files: The files by the id of the attachment.
+        source: The name of their folder in the accounting.
         accounting: Counts them.
     """
 
@@ -30,20 +30,20 @@ class Attachments:
             accounting.read(source, TABLE, len(files))
 
     def of(self, found: ArchiveRecord) -> Iterator[ArchiveRecord]:
-        """Yield the files of the attachments that a story or an epic describes."""
+        """Yield the files of the attachments of a story or an epic."""
         for ids, attachment in attachments_in(found):
             file = self._left.pop(attachment["id"], None)
             if file:
                 yield self._found(file, ids | described(attachment))
 
     def drop(self, number: int, reason: str) -> None:
-        """Leave a file out, if there is one."""
+        """Leave the file of an attachment out, if there is one."""
         file = self._left.pop(number, None)
         if file:
             self._accounting.leave_out(self._source, TABLE, reason, file.name)
 
     def rest(self) -> Iterator[ArchiveRecord]:
-        """Yield those that nothing in the archive describes."""
+        """Yield the files that no comment in the archive refers to."""
         for number, file in self._left.items():
             yield self._found(file, {"id": number})
 
@@ -54,7 +54,7 @@ class Attachments:
 
 
 def attachments_in(found: ArchiveRecord) -> Iterator[tuple[Record, Record]]:
-    """The attachments that a record describes, each with the ids of what it is attached to."""
+    """Yield the attachments of a record, each with the ids of its comment, parent and project."""
     column = ID_COLUMNS.get(found.table)
     if column is None:
         return
@@ -67,6 +67,6 @@ def attachments_in(found: ArchiveRecord) -> Iterator[tuple[Record, Record]]:
 
 
 def described(attachment: Record) -> Record:
-    """Return what a row of `attachment_files` takes over from the description of an attachment."""
+    """Return the attributes of an attachment that `attachment_files` has too."""
     names = ("id", "filename", "content_type")
     return {name: attachment[name] for name in names if name in attachment}

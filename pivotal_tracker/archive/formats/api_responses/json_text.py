@@ -1,4 +1,4 @@
-"""JSON of any size, read record by record; what is broken in it costs no more than it has to."""
+"""Read JSON of any size record by record, and recover as much as possible if it is broken."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from ...limits import MAX_BYTES_OF_A_RECORD, MAX_LEVELS
 
 Events = Iterator[tuple[str, Any]]
 Value = tuple[Record, Any]
-"""A value, and the attributes of what it was wrapped in, as far as they came before it."""
+"""The attributes of the wrapper that came before the value, and the value."""
 
 _WRAPPED = frozenset({"data", "Data", "response", "interactions", "http_interactions", "entries"})
-"""What holds the records where JSON is an envelope, a cassette, or another list of answers."""
+"""The attributes of envelopes, cassettes and other lists of responses that contain the records."""
 
 _HAR = "log"
-"""What holds the entries of the recordings that browsers save."""
+"""The attribute of a HAR file, which browsers save, that contains its entries."""
 
 TRANSPORT = frozenset(
     {"browser", "cache", "config", "cookies", "creator", "header", "headers", "meta", "options"}
     | {"pages", "pagination", "paging", "params", "parameters", "query", "request", "timings"}
     | {"Keys"}
 )
-"""Names under which an envelope tells of itself: no records of the API."""
+"""The attributes of envelopes that describe the request or response and contain no records."""
 
 BROKEN_JSON = (ijson.JSONError, UnicodeDecodeError)
 
@@ -48,18 +48,19 @@ _LONGEST_ESCAPE = 12
 _LONG_NUMBER = re.compile(rb"\d{19}")
 _LONGEST_INTEGER = 20
 MAX_DIGITS = 4_000
-"""Python makes no integer of more than 4,300 digits, and the parser dies of the error."""
+"""Python refuses integers of more than 4,300 digits, and the parser crashes on the error."""
 _TOO_MANY_DIGITS = re.compile(rb"\d{%d}" % MAX_DIGITS)
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 class Utf8:
-    """A file as clean UTF-8, whatever its encoding: a stream for parsers to read from.
+    """A stream that converts a file of any encoding to valid UTF-8 for a parser.
 
-    What is no text, or a NUL, becomes U+FFFD. A byte order mark tells UTF-16, and is dropped.
+    Invalid bytes and NULs become U+FFFD. UTF-16 is recognized by its byte order mark, which is
+    removed.
 
     Attributes:
-        replaced: How many characters U+FFFD has taken the place of.
+        replaced: The number of characters replaced by U+FFFD.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -69,14 +70,14 @@ class Utf8:
         self.replaced = 0
 
     def record_ends(self) -> None:
-        """A record has come to its end, within the size that is allowed."""
+        """Reset the size of the current record: it has ended."""
         self._since_record = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Give about so many bytes, at least one but at the end.
+        """Read about `size` bytes, and at least one except at the end.
 
         Raises:
-            ArchiveError: One record is larger than any may be.
+            ArchiveError: A record is too large.
         """
         if size == 0:
             return b""
@@ -84,7 +85,7 @@ class Utf8:
             self._since_record += len(chunk)
             if self._since_record > MAX_BYTES_OF_A_RECORD:
                 raise ArchiveError(
-                    f"a single record goes on for more than {MAX_BYTES_OF_A_RECORD:,} bytes"
+                    f"a single record is longer than {MAX_BYTES_OF_A_RECORD:,} bytes"
                 )
             if text := self._clean(chunk, is_last=False):
                 return text
@@ -98,7 +99,7 @@ class Utf8:
                 chunk = chunk[2:]
             chunk = chunk.removeprefix(codecs.BOM_UTF8)
         before = (self._decoder.getstate()[0] + chunk).count(REPLACEMENT)
-        # UTF-8 may hold halves of surrogate pairs no more than bytes of another encoding
+        # lone surrogates are as invalid in UTF-8 as bytes of another encoding
         text = self._decoder.decode(chunk, is_last)
         nuls = text.count("\0")
         clean = text.replace("\0", "\ufffd").encode("utf-8", "replace")
@@ -108,9 +109,9 @@ class Utf8:
 
 
 class JsonText(Utf8):
-    """The same of JSON: escaped NULs and halves of surrogate pairs become U+FFFD too.
+    """A stream of JSON: escaped NULs and lone surrogates become U+FFFD too.
 
-    It ends in an `ArchiveError` where thousands of digits stand in a row.
+    Reading raises `ArchiveError` at thousands of digits in a row.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -130,12 +131,12 @@ class JsonText(Utf8):
     def _check_digits(self, text: bytes) -> None:
         text = self._digits + text
         if _TOO_MANY_DIGITS.search(text):
-            raise ArchiveError(f"more than {MAX_DIGITS:,} digits stand in a row")
+            raise ArchiveError(f"it has more than {MAX_DIGITS:,} digits in a row")
         self._digits = text[len(text.rstrip(b"0123456789")) :]
 
 
 def _before_unfinished_escape(text: bytes) -> int:
-    """Return where to cut a text so that no escape is cut in two."""
+    """Return where to cut a text without splitting an escape."""
     cut = text.find(b"\\", max(len(text) - _LONGEST_ESCAPE, 0))
     if cut < 0:
         return len(text)
@@ -145,7 +146,7 @@ def _before_unfinished_escape(text: bytes) -> int:
 
 
 def repaired(text: bytes) -> tuple[bytes, int]:
-    """JSON without escapes of what no text may hold, and how many were replaced."""
+    """Replace invalid escapes in JSON, and return it with the number of replacements."""
     if not any(escape in text for escape in _ESCAPES_TO_LOOK_AT):
         return text, 0
     replaced = 0
@@ -161,12 +162,13 @@ def repaired(text: bytes) -> tuple[bytes, int]:
 
 
 def parsed(text: bytes) -> tuple[Any, int]:
-    """A JSON value that is small enough to be read at once, and how many characters were replaced.
+    """Parse a small JSON value, and return it with the number of replaced characters.
 
-    Integers of more than 64 bits are texts: no column takes them, and a float would lose digits.
+    Integers of more than 64 bits become texts: no column can store them, and a float would lose
+    digits.
 
     Raises:
-        ValueError: It is no JSON, or deeper than anything that Tracker gives.
+        ValueError: It is not JSON, or nested too deep.
     """
     clean, replaced = repaired(text)
     value = orjson.loads(clean)
@@ -177,7 +179,7 @@ def parsed(text: bytes) -> tuple[Any, int]:
 
 
 def _integer(digits: str) -> int | str:
-    """Return an integer as JSON has it, or its digits where no column could take it."""
+    """Return an integer, or its digits as a text if no column can store it."""
     return digits if len(digits) > _LONGEST_INTEGER else _number(int(digits))
 
 
@@ -197,14 +199,13 @@ def _check_depth(value: Any) -> None:
 
 
 def values(text: Utf8) -> Iterator[Value]:
-    """Give the values of a JSON file one by one; it may hold several after each other.
+    """Yield the values of a JSON file one by one; it may contain several after each other.
 
-    A list is never a value: its items are, at whatever depth. Of an object that wraps a list of
-    records, those come one by one too, each with what the object said before them. Numbers are as
-    `parsed` has them.
+    Lists, also nested ones, are yielded item by item. So are the records in a wrapper, each with
+    the attributes of the wrapper that came before them. Numbers are as in `parsed`.
 
     Raises:
-        ijson.JSONError: It is no JSON from here on.
+        ijson.JSONError: The rest of the file is not JSON.
         ArchiveError: It is nested too deep, or one value is too large.
     """
     events: Events = ijson.basic_parse(text, multiple_values=True)
@@ -241,7 +242,7 @@ def _object(events: Events, wrapper: Record, level: int) -> Iterator[Value]:
         if event == "start_array" and key in _WRAPPED:
             first = next(events)
             events = chain([first], events)
-            # the days of a history are a list of lists under the same name
+            # a daily history is a list of lists under the same name
             if first[0] != "start_array":
                 is_wrapper = True
                 yield from _values(events, event, value, wrapper | record, level + 1)
@@ -252,13 +253,13 @@ def _object(events: Events, wrapper: Record, level: int) -> Iterator[Value]:
 
 
 def _has_more(record: Record) -> bool:
-    """Check whether a wrapper holds more than a list of records and what it tells of itself."""
+    """Check whether a wrapper contains other objects or lists besides its records."""
     names = record.keys() - TRANSPORT
     return any(isinstance(record[name], dict | list) for name in names)
 
 
 def _built(events: Events, event: str, value: Any, level: int) -> Any:
-    """Return the value that an event begins."""
+    """Build the value that begins with an event."""
     _check_level(level)
     if event == "start_map":
         record: Record = {}
@@ -279,7 +280,7 @@ def _built(events: Events, event: str, value: Any, level: int) -> Any:
 
 
 def _number(value: int | Decimal) -> Any:
-    """Return a number as a column takes it, or its text where none could: nothing of it is lost."""
+    """Return a number, or its text if no column can store it, so that no digit is lost."""
     if isinstance(value, Decimal):
         number = float(value)
         return number if math.isfinite(number) else str(value)
@@ -288,4 +289,4 @@ def _number(value: int | Decimal) -> Any:
 
 def _check_level(level: int) -> None:
     if level > MAX_LEVELS:
-        raise ArchiveError(f"lists and objects lie more than {MAX_LEVELS} levels deep")
+        raise ArchiveError(f"lists and objects are nested more than {MAX_LEVELS} levels deep")

@@ -1,4 +1,4 @@
-"""What the API answered, in files: JSON, JSON lines, and the cassettes of recorders."""
+"""Read files with API responses: JSON, JSON lines, and cassettes of HTTP recorders."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _TRIED_VALUES = 1_000
 _LONGEST_FIRST = sorted(COLLECTIONS, key=len, reverse=True)
 
 ParsedValue = tuple[Any, Provenance]
-"""A value, and what is known of it by where it was found."""
+"""A value and its provenance."""
 
 
 class ApiResponses:
-    """Answers of API v5 that someone saved, in whatever form.
+    """Reads responses of API v5 that someone saved, in any of several forms.
 
     Args:
-        contains_other_archive: Says of files whether they hold, somewhere, an archive of a format
-            that finds more in it.
+        contains_other_archive: Checks whether files contain an archive of a format that can read
+            more of it.
     """
 
     name = "API answers"
@@ -57,9 +57,9 @@ class ApiResponses:
         self._contains_other_archive = contains_other_archive
 
     def recognizes(self, files: Files) -> bool:
-        """Check whether one of the files holds a record, or a recorded request.
+        """Check whether one of the files contains a record or a recorded request.
 
-        A folder that holds archives of other formats too is none as a whole.
+        A folder that also contains archives of other formats is not one archive.
         """
         suffixes = {PurePosixPath(name).suffix.lower() for name in files}
         if suffixes & (_DATABASES | _PACKED) or self._contains_other_archive(files):
@@ -67,21 +67,21 @@ class ApiResponses:
         return any(_holds_answers(file) for file in _candidates(files))
 
     def claims(self, files: Files) -> Collection[str]:
-        """Return the files that may hold answers."""
+        """Return the files that may contain responses."""
         return candidates(files)
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """Yield all records, of all files together, once each."""
+        """Yield all records of all files, each once."""
         yield from merged_responses(files, list(files), accounting)
 
 
 def candidates(files: Files) -> list[str]:
-    """Return the names of files that may hold answers."""
+    """Return the names of files that may contain responses."""
     return [file.name for file in _candidates(files)]
 
 
 def _candidates(files: Files) -> list[File]:
-    """The files to look at, by their names; one that was given by itself is looked at anyway."""
+    """Return the files that may contain responses by their names; a single file always may."""
     if len(files) == 1:
         return list(files.values())
     return [
@@ -109,20 +109,20 @@ def _holds_answers(file: File) -> bool:
 
 
 def could_be_archives(names: Iterable[str]) -> bool:
-    """Check whether one of the files may be an archive of its own, by its name."""
+    """Check by the names whether one of the files may be an archive."""
     suffixes = _SUFFIXES | _DATABASES | _EXPORTS
     return any(PurePosixPath(name).suffix.lower() in suffixes for name in names)
 
 
 def is_whole(files: Files, folder: PurePosixPath) -> bool:
-    """Check whether a folder, which a ZIP may hold, has no other archive beside it."""
+    """Check whether there is no other archive outside of a folder."""
     return not could_be_archives(n for n in files if not PurePosixPath(n).is_relative_to(folder))
 
 
 def merged_responses(
     files: Files, names: Iterable[str], accounting: LoadAccounting
 ) -> Iterator[ArchiveRecord]:
-    """Read files of answers and gives their records, put together.
+    """Read files with responses and yield their merged records.
 
     Args:
         files: The archive.
@@ -130,7 +130,7 @@ def merged_responses(
         accounting: As for `Format.read`.
 
     Raises:
-        ArchiveError: There is no room on disk for a copy of the records.
+        ArchiveError: The temporary copy of the records does not fit on the disk.
     """
     try:
         with RecordMerger(accounting) as merger:
@@ -141,13 +141,13 @@ def merged_responses(
                     answers.place(value, its_origin)
             yield from merger.records()
     except sqlite3.Error as error:
-        # a full disk, say: the database is our own
-        problem = f"its records cannot be put together on disk: {error}"
+        # for example, the disk is full: the database is not the user's
+        problem = f"its records cannot be merged on disk: {error}"
         raise ArchiveError(f"{files.label}: {problem}") from error
 
 
 def _hint(name: str) -> str:
-    """Return the collection that a file is named after: `out/projects_project_id_labels.json`."""
+    """Return the collection in a file's name, as in `out/projects_project_id_labels.json`."""
     stem = PurePosixPath(name).stem.lower()
     return next((n for n in _LONGEST_FIRST if stem == n or stem.endswith((f"_{n}", f"-{n}"))), "")
 
@@ -155,7 +155,7 @@ def _hint(name: str) -> str:
 def read_responses(
     file: File, origin: Provenance, accounting: LoadAccounting
 ) -> Generator[ParsedValue]:
-    """Give what a file holds, value by value; where it is broken, the rest of it is left out."""
+    """Yield the values of a file one by one; if it is broken, the rest is left out."""
     with closing(file.open()) as stream:
         head = stream.read(_HEAD)
     with closing(file.open()) as stream:
@@ -168,7 +168,7 @@ def read_responses(
 
 
 def _holds_lines(head: bytes) -> bool:
-    """Check whether the first line is an object by itself, and not the last line."""
+    """Check whether the first line is a complete object, and there are more lines."""
     line, newline, rest = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
     try:
         return bool(newline and rest.strip() and isinstance(orjson.loads(line), dict))
@@ -218,7 +218,7 @@ def _in_lines(
                 value, replaced = _line(line)
             except ValueError:
                 accounting.read(here.source, UNKNOWN)
-                accounting.leave_out(here.source, UNKNOWN, "the line is no JSON", here.where)
+                accounting.leave_out(here.source, UNKNOWN, "the line is not JSON", here.where)
                 accounting.unreadable[here.source] += 1
             else:
                 record_replaced(accounting, here, replaced)
@@ -246,6 +246,6 @@ def _leave_rest_out(
 
 
 def _in_a_line(error: Exception) -> str:
-    """Return an error of a parser without the piece of the file that it quotes."""
+    """Return a parser's error as one line, without the part of the file that it quotes."""
     problem = getattr(error, "problem", None) or str(error)
     return problem.strip().partition("\n")[0][:100]

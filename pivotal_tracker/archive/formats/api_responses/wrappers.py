@@ -1,4 +1,4 @@
-"""What is wrapped around records of the API: envelopes, webhooks, searches, objects keyed by id."""
+"""Unwrap records of the API: from envelopes, webhooks, search results, objects keyed by id."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .json_text import TRANSPORT
 from .provenance import Provenance
 
 Placed = tuple[Any, Provenance]
-"""A value, and what is known of it."""
+"""A value and its provenance."""
 
 _ENVELOPE = frozenset(
     {"body", "collection", "content", "data", "entity", "items", "list", "object", "payload"}
     | {"record", "records", "response", "result", "results", "value", "values"}
 )
-"""Names under which an envelope holds what was asked for."""
+"""The attributes of an envelope that may contain what was requested."""
 
 
 _PARENTS = {"project": "projects", "story": "stories", "epic": "epics"}
-"""What records belong to, by what one of them is called, and in paths of the API."""
+"""The collections of parents in paths of the API, by the name of a single parent."""
 
 
 def is_interaction(value: Record) -> bool:
@@ -33,7 +33,7 @@ def is_interaction(value: Record) -> bool:
 
 
 def is_record(value: Record, origin: Provenance) -> bool:
-    """Check whether an object is a record itself, and no wrapper."""
+    """Check whether an object is a record and not a wrapper."""
     if table_for_record(value):
         return True
     key = KEYS.get(origin.expected, ("id",))[-1]
@@ -41,7 +41,7 @@ def is_record(value: Record, origin: Provenance) -> bool:
 
 
 def is_answer(value: Any, origin: Provenance) -> bool:
-    """Check whether a value is a record of the API, or has one in it."""
+    """Check whether a value is or contains a record of the API."""
     if isinstance(value, list):
         return any(is_answer(item, origin) for item in value)
     if not isinstance(value, dict):
@@ -52,23 +52,23 @@ def is_answer(value: Any, origin: Provenance) -> bool:
 
 
 def is_empty(value: Record) -> bool:
-    """Check whether an object is an answer with nothing in it: `{"epics": [], "total_hits": 0}`."""
+    """Check whether an object is an empty response, such as `{"epics": [], "total_hits": 0}`."""
     return "id" not in value and any(
         name in COLLECTIONS and inner in ([], {}) for name, inner in value.items()
     )
 
 
 def is_history(value: Record) -> bool:
-    """Check whether an object holds the rows of a project's daily history."""
+    """Check whether an object contains the rows of a project's daily history."""
     return value.get("kind") == "daily_history_container"
 
 
 def unwrapped(value: Record, origin: Provenance) -> Iterator[Placed]:
-    """Give what an object holds that is no record itself, but has records in it.
+    """Yield the values in a wrapper, with their provenance.
 
     Args:
-        value: The object.
-        origin: What is known of it.
+        value: The wrapper.
+        origin: The provenance of the wrapper.
     """
     if isinstance(value.get("PathTemplate"), str) or isinstance(value.get("path"), str):
         body = value.get("Data", value.get("response"))
@@ -83,13 +83,13 @@ def unwrapped(value: Record, origin: Provenance) -> Iterator[Placed]:
         if isinstance(inner, str) and name in _ENVELOPE:
             inner = _parsed(inner)
         for item, its_origin in _under_name(name, inner, origin) if _holds_more(inner) else ():
-            # what has a kind refers to single records, and holds lists of others
+            # an object with a kind only refers to single records; its lists contain records
             if not (has_kind and isinstance(item, dict) and is_record(item, its_origin)):
                 yield item, its_origin
 
 
 def _with_ids_in(value: Record, origin: Provenance) -> Provenance:
-    """Return what is known of records by the ids, or the one record, that stand beside them."""
+    """Return the provenance of records with the ids that are beside them in the wrapper."""
     ids = dict(origin.ids)
     for name, collection in _PARENTS.items():
         beside = value.get(name)
@@ -102,14 +102,14 @@ def _with_ids_in(value: Record, origin: Provenance) -> Provenance:
 
 
 def _holds_more(value: Any) -> bool:
-    """Check whether a value may have records in it."""
+    """Check whether a value may contain records."""
     if isinstance(value, list):
         return any(isinstance(item, dict | list) for item in value)
     return isinstance(value, dict) and bool(value)
 
 
 def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Placed]:
-    """Yield what an object holds under a name, which may be a path, a collection, or an id."""
+    """Yield the value under a name, which may be a path, a collection, or an id."""
     number = whole_number(name)
     if "/services/v5/" in name:
         yield inner, origin.with_request_path(name)
@@ -126,7 +126,7 @@ def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Placed]:
 
 
 def _parsed(text: str) -> Any:
-    """Return the JSON that a text is, or the text."""
+    """Parse a text that may be JSON; return the text if it is not."""
     if not text.lstrip().startswith(("{", "[")):
         return text
     try:
@@ -136,7 +136,7 @@ def _parsed(text: str) -> Any:
 
 
 def wrapped(wrapper: Record, origin: Provenance) -> Provenance:
-    """Return what is known of a value by what the object that it was wrapped in said before it."""
+    """Return the provenance of a value with the path that its wrapper names."""
     if isinstance(wrapper.get("PathTemplate"), str):
         return origin.with_request_path(_filled(wrapper["PathTemplate"], wrapper.get("Keys")))
     return (
@@ -147,7 +147,7 @@ def wrapped(wrapper: Record, origin: Provenance) -> Provenance:
 
 
 def _filled(template: str, keys: Any) -> str:
-    """Return the path that a template and its keys make."""
+    """Fill the keys into a template of a path."""
     for name, key in keys.items() if isinstance(keys, dict) else ():
         template = template.replace(f"{{{name}}}", str(key))
     return template

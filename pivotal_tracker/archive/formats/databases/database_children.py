@@ -1,4 +1,4 @@
-"""Rows that belong to others, read in the same order beside them: no more than needed is held."""
+"""Read child rows in the order of their parents, so that memory holds those of one parent only."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ...format import Record
 from .sqlite import BROKEN_DATABASE
 
 VALUE = "value"
-"""What a row is called that is an id and nothing else."""
+"""The column of a row that is only an id."""
 
 
 class ChildRowCursor:
-    """Rows in the order of what they belong to, given out as that comes by in the same order.
+    """Yields the child rows of one parent after the other.
 
     Args:
-        rows: In the order of the keys.
-        key: The columns of the key, which are not given out.
-        orphan: Is told of rows to which nothing came.
-        failures: Is told of the error that ended the rows before their time.
+        rows: The child rows, in the order of their parents' keys.
+        key: The columns with the parent's key, which are removed from the rows.
+        orphan: Called for each row without a parent.
+        failures: Called with the error that ended the rows too early.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ChildRowCursor:
         self._next = self._following()
 
     def of(self, key: tuple[int, ...]) -> Iterator[Any]:
-        """Yield those of one parent; every key asked for is higher than the one before."""
+        """Yield the rows of one parent; each call must have a higher key than the one before."""
         while self._next and self._next[0] <= key:
             its_key, row = self._next
             self._next = self._following()
@@ -46,7 +46,7 @@ class ChildRowCursor:
                 self._orphan(row)
 
     def rest(self) -> None:
-        """Those after the last parent are orphans too."""
+        """Report the rows after the last parent as orphans."""
         while self._next:
             self._orphan(self._next[1])
             self._next = self._following()

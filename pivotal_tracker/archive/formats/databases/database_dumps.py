@@ -1,7 +1,7 @@
-"""The SQLite files that `storyexporter` and `pivotal-tracker-dump` wrote, attachments included.
+"""Read the SQLite files of `storyexporter` and `pivotal-tracker-dump`, including attachments.
 
-The children of stories are read in the order of their stories, beside them: memory holds those of
-one story at a time.
+The children of stories are read in the order of the stories, so that memory holds those of one
+story at a time.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "story_owner": ("story_id", "person_id"),
     "file_attachment_file": ("file_attachment_id", "blob"),
 }
-"""The columns of every table that is read; all but the keys are an attribute of the API's."""
+"""The columns that are read, by table; all but the keys are attributes in the API."""
 
 _PLAIN = {"project": "projects", "person": "people", "label": "labels", "epic": "epics"}
 _NOT_OF_THE_API = {"story_label": {"_id"}, "story_owner": {"_id"}, "label": {"description"}}
-"""Columns that hold nothing of Tracker's."""
+"""Columns that contain nothing from Tracker."""
 
 _NOT_OF_TRACKER = re.compile(r"sqlite_|__|libsql_")
 _BLOBS = (
@@ -75,7 +75,7 @@ _BLOBS = (
 
 
 class DatabaseDump:
-    """One of the two layouts, which differ in what they call a comment and what else they have."""
+    """Reads one of the two layouts; they differ in the name of comments and in other tables."""
 
     may_contain_duplicates = False
     gives_people = False
@@ -87,9 +87,9 @@ class DatabaseDump:
         self._signature = {"story", comments, *others}
 
     def recognizes(self, files: Files) -> bool:
-        """Whether one of the files has the tables, whatever they are, and no other is an archive.
+        """Check whether one of the files has the tables, and there is no other archive.
 
-        Attachments may look like archives.
+        Attachments do not count as other archives, even if they look like one.
         """
         databases = {name for name, file in files.items() if self._is_of_this(file)}
         on_disk = set(_attachments_on_disk(files).values())
@@ -105,18 +105,18 @@ class DatabaseDump:
             return False
 
     def claims(self, files: Files) -> Collection[str]:
-        """Return the databases, their journals, and the attachments beside them."""
+        """Return the databases, their journals, and the attachments in files."""
         databases = [name for name, file in files.items() if self._is_of_this(file)]
         journals = [name for name in files if name.endswith(("-wal", "-journal"))]
         return {*databases, *journals, *_attachments_on_disk(files).values()}
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """All records, database by database, the files that lie in a folder beside it last."""
+        """Yield all records, database by database, and then the attachments in files."""
         databases = {name: file for name, file in files.items() if self._is_of_this(file)}
         on_disk = _attachments_on_disk(files)
         for name in files:
             if name.endswith(("-wal", "-journal")) and files[name].size:
-                reason = "changes that the database has not taken in: open it with sqlite3 once"
+                reason = "changes that are not yet in the database: open it with sqlite3 once"
                 accounting.read(files.label, FILES)
                 accounting.leave_out(files.label, FILES, reason, name)
         folder = next((str(PurePosixPath(name).parent) for name in on_disk.values()), "")
@@ -134,7 +134,7 @@ PIVOTAL_TRACKER_DUMP = DatabaseDump("pivotal-tracker-dump", "story_comment", fro
 
 
 def _attachments_on_disk(files: Files) -> dict[int, str]:
-    """Return the names of attachments that were saved as `<id>_<filename>`, by their id."""
+    """Return the names of attachments that were saved as `<id>_<filename>`, by id."""
     found: dict[int, str] = {}
     for name in files:
         match = _ON_DISK.match(PurePosixPath(name).name)
@@ -144,14 +144,14 @@ def _attachments_on_disk(files: Files) -> dict[int, str]:
 
 
 class _Dump:
-    """One database.
+    """Reads one database.
 
     Args:
-        database: It.
-        comments: What it calls the table of comments.
-        source: What the accounting calls it.
+        database: The database.
+        comments: The name of its table of comments.
+        source: Its name in the accounting.
         accounting: Counts its rows.
-        attachments: Files beside it.
+        attachments: The attachments in files beside it.
     """
 
     def __init__(
@@ -180,13 +180,13 @@ class _Dump:
         yield from self._guarded(ATTACHMENT_FILES, self._blobs_of_nothing())
         self._leave_other_tables_out()
         if self._database.replaced:
-            reason = "characters that no text may hold, loaded as U+FFFD"
+            reason = "invalid characters, loaded as U+FFFD"
             self._accounting.drop_value(
                 self._source, "unknown", reason, "", self._database.replaced
             )
 
     def _guarded(self, table: str, found: Iterator[ArchiveRecord]) -> Iterator[ArchiveRecord]:
-        """Yield what can be had of a table until a page of it is damaged."""
+        """Yield the records of a table until a damaged page."""
         try:
             yield from found
         except BROKEN_DATABASE as error:
@@ -211,12 +211,12 @@ class _Dump:
             if name == "epic" and "label_id" in record:
                 record["label"] = self._label(record.pop("label_id"))
             if name == "person" and record.get("username") == f"unknown-{record.get('id')}":
-                # whom storyexporter made up for an id that it could not find
+                # storyexporter makes up a person for an id that it cannot find
                 record = {"kind": name, "id": record["id"]}
             yield from self._found(table, record)
 
     def _found(self, table: str, record: Record) -> Iterator[ArchiveRecord]:
-        """Yield the record, if it has an id; all rows that it brings are counted."""
+        """Count all rows of a record, and yield it if it has an id."""
         where = f"{table} {str(record.get('id'))[:40]}"
         tidy = normalize_record(
             table, record, lambda nested, reason: self._leave_out(nested, reason, where)
@@ -239,7 +239,7 @@ class _Dump:
         return {"id": number}
 
     def _columns(self, name: str) -> list[str]:
-        """Return the columns of a table that are known and there."""
+        """Return the known columns that a table has."""
         known = _COLUMNS["comment" if name == self._comments else name]
         there = self._database.columns(name)
         return [column for column in known if column in there]
@@ -250,7 +250,7 @@ class _Dump:
         self._name_unknown_columns(name, table)
         if order not in columns:
             raise sqlite3.DatabaseError(f"{name} has no {order}")
-        # by id among equals, where there is one
+        # rows of the same parent are ordered by id, if they have one
         order = f"{order}, id" if "id" in columns else order
         query = f"SELECT {', '.join(columns)} FROM {name} ORDER BY {order}"
         yield from self._texts(self._database.rows(query), name, table)
@@ -262,13 +262,11 @@ class _Dump:
             self._accounting.drop_value(self._source, table, reason, name)
 
     def _texts(self, rows: Iterator[Record], name: str, table: str) -> Iterator[Record]:
-        """Yield the rows without bytes that stand where a text or a number should."""
+        """Yield the rows without bytes in columns of texts or numbers."""
         for row in rows:
             for column in [c for c, value in row.items() if isinstance(value, bytes)]:
                 where = f"{name} {str(row.get('id'))[:40]}"
-                self._accounting.drop_value(
-                    self._source, table, "bytes where a text should be", where
-                )
+                self._accounting.drop_value(self._source, table, "bytes instead of a text", where)
                 del row[column]
             yield row
 
@@ -314,7 +312,7 @@ class _Dump:
             for ids, attachment in attachments_in(found):
                 blob = blobs.get(attachment["id"])
                 if blob:
-                    self._attachments.drop(attachment["id"], "the database holds the same")
+                    self._attachments.drop(attachment["id"], "the database contains the same")
                     yield from self._content(ids | described(attachment), blob)
             yield from self._attachments.of(found)
 
@@ -324,7 +322,7 @@ class _Dump:
         rows = {"story_label": self._label_rows, "story_owner": self._owner_rows}.get(name)
         kind = "comment" if name == self._comments else name
         found = rows() if rows else self._rows_of_kind(name, kind, table)
-        reason = "the database does not hold the story that it belongs to"
+        reason = "the database does not contain the story that it belongs to"
         return ChildRowCursor(
             found,
             ("story_id",),
@@ -339,7 +337,7 @@ class _Dump:
             yield {"kind": kind, **row}
 
     def _label_rows(self) -> Iterator[Record]:
-        """Yield the labels of stories, as far as the table of labels tells of them."""
+        """Yield the labels of stories, with what the table of labels has about them."""
         columns = ", ".join(self._columns("label")) if self._database.has("label") else ""
         labels = f"(SELECT {columns} FROM label GROUP BY id)" if columns else "(SELECT NULL AS id)"
         query = (
@@ -358,7 +356,7 @@ class _Dump:
 
     def _attachments_of_comments(self) -> ChildRowCursor:
         table = "stories__comments__file_attachments"
-        reason = "the database does not hold the comment that it belongs to"
+        reason = "the database does not contain the comment that it belongs to"
 
         def leave_out(row: Record) -> None:
             self._leave_out(table, reason, f"file_attachment {str(row.get('id'))[:40]}")
@@ -375,7 +373,7 @@ class _Dump:
         )
 
     def _attachment_rows(self, table: str) -> Iterator[Record]:
-        """The descriptions of attachments in the order of comments, with where their bytes are."""
+        """Yield attachments in the order of comments, with the position of their content."""
         columns = ", ".join(f"a.{column}" for column in self._columns("file_attachment"))
         query = (
             f"SELECT story_id, {columns} FROM file_attachment AS a LEFT JOIN "
@@ -393,7 +391,7 @@ class _Dump:
         return next(self._database.blobs(query, (number,)), None)
 
     def _content(self, record: Record, blob: Blob) -> Iterator[ArchiveRecord]:
-        """Yield the bytes of an attachment; what is too large is left out."""
+        """Yield the content of an attachment, unless it is too large."""
         self._blobs_seen += 1
         self._accounting.read(self._source, ATTACHMENT_FILES)
         if blob.size > MAX_BYTES_OF_AN_ATTACHMENT:
@@ -406,7 +404,7 @@ class _Dump:
         yield ArchiveRecord(ATTACHMENT_FILES, record, self._source, content)
 
     def _blobs_of_nothing(self) -> Iterator[ArchiveRecord]:
-        """Bytes that nothing describes; then those that are none, or have their id twice."""
+        """Yield contents without a description, and count invalid and repeated ones as left out."""
         if not self._database.has("file_attachment_file"):
             return
         described_ids = "SELECT id FROM file_attachment WHERE id IS NOT NULL"
@@ -423,12 +421,12 @@ class _Dump:
             last = blob.id
         left = self._database.count("file_attachment_file") - self._blobs_seen
         if left > 0:
-            reason = "it is no file, or another has the same id"
+            reason = "it is not a file, or another one has the same id"
             self._leave_out(ATTACHMENT_FILES, reason, "file_attachment_file", left)
 
     def _leave_other_tables_out(self) -> None:
         known = {*_COLUMNS, self._comments} - ({"comment"} - {self._comments})
         for name in self._database.names:
             if name not in known and not _NOT_OF_TRACKER.match(name):
-                reason = "a table that is not known"
+                reason = "an unknown table"
                 self._leave_out(FILES, reason, f"{self._source}: {name[:40]!r}")

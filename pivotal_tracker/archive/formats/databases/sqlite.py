@@ -1,4 +1,4 @@
-"""SQLite files that may come from anyone: opened for reading, and nothing in them is obeyed."""
+"""Read untrusted SQLite files: read-only, and without running any SQL that they contain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ...limits import (
 )
 
 BROKEN_DATABASE = (sqlite3.Error, UnicodeDecodeError)
-"""What reading a damaged file may raise; the second where SQLite's complaint quotes it."""
+"""The exceptions of a damaged file; the second one if SQLite's message quotes invalid bytes."""
 
 MAGIC = b"SQLite format 3\0"
 
@@ -35,12 +35,12 @@ _PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON", "
 
 
 class Blob(NamedTuple):
-    """Where the bytes of an attachment are.
+    """The position of an attachment's content.
 
     Attributes:
-        id: Of the attachment.
-        row: The row that holds them.
-        size: How many there are.
+        id: The id of the attachment.
+        row: The rowid of the row that contains it.
+        size: The number of bytes.
     """
 
     id: int
@@ -49,17 +49,17 @@ class Blob(NamedTuple):
 
 
 class Database:
-    """A database of which only tables that hold their rows themselves are read.
+    """Reads the ordinary tables of a database.
 
-    Views, virtual tables and computed columns would have SQLite run what the file says; a table
-    whose pages lie in each other can be made to go on for ever, so the work is limited.
+    Views, virtual tables and computed columns would make SQLite run code from the file, so they are
+    not read. A table whose pages refer to each other can be endless, so the work is limited.
 
     Args:
-        path: Where it lies.
-        name: What errors call it.
+        path: The file.
+        name: Its name in errors.
 
     Attributes:
-        replaced: How many characters of the rows read so far were none, U+FFFD in their place.
+        replaced: The number of invalid characters that were replaced by U+FFFD so far.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -73,7 +73,7 @@ class Database:
         self._connection = _connected(path)
         self._connection.text_factory = self._text
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BYTES_OF_A_RECORD)
-        # of blobs only the size is asked for, which the limit would forbid
+        # queries for the size of a blob would fail if the blob is larger than the limit
         self._sizes = _connected(path)
         for connection in (self._connection, self._sizes):
             connection.set_progress_handler(self._is_too_much, _STEPS_AT_ONCE)
@@ -86,7 +86,7 @@ class Database:
             ) from error
 
     def close(self) -> None:
-        """Close it."""
+        """Close the database."""
         self._connection.close()
         self._sizes.close()
 
@@ -102,45 +102,45 @@ class Database:
 
     @property
     def names(self) -> list[str]:
-        """The names of all that could be read from, whether it will be or not."""
+        """The names of all tables and views."""
         return list(self._tables)
 
     def has(self, table: str) -> bool:
-        """Check whether it has a table.
+        """Check whether there is a table.
 
         Raises:
-            ArchiveError: There is something else of that name.
+            ArchiveError: Something other than an ordinary table has this name.
         """
         if self._tables.get(table) == 0:
-            raise ArchiveError(f"{self.name} is refused: its {table} is no table of plain rows.")
+            raise ArchiveError(f"{self.name} is refused: its {table} is not an ordinary table.")
         return table in self._tables
 
     def columns(self, table: str) -> list[str]:
-        """Return the columns whose values the rows of a table hold themselves."""
+        """Return the columns of a table, without computed ones."""
         found = self._connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (table,))
         return [name for name, hidden in found if not hidden]
 
     def count(self, table: str) -> int:
-        """Return how many rows a table has."""
+        """Count the rows of a table."""
         ((count,),) = self._connection.execute(f'SELECT count(*) FROM "{_quoted(table)}"')  # noqa: S608
         return int(count)
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
-        """Yield the rows of one of our own queries, without their nulls.
+        """Yield the rows of one of our own queries, without nulls.
 
         Raises:
-            BROKEN_DATABASE: The file is damaged, or takes more work than it can be worth.
+            BROKEN_DATABASE: The file is damaged, or needs too much work for its size.
         """
         cursor = self._connection.execute(query, parameters)
         names = [column[0] for column in cursor.description]
         for row in cursor:
             self._rows_left -= 1
             if self._rows_left < 0:
-                raise sqlite3.DatabaseError("it gives more rows than have room in it")
+                raise sqlite3.DatabaseError("it has more rows than fit into its size")
             yield {n: v for n, v in zip(names, row, strict=True) if v is not None}
 
     def blobs(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[Blob]:
-        """Yield the blobs that one of our own queries gives by id, row and size.
+        """Yield the blobs of one of our own queries, which selects id, row and size.
 
         Raises:
             BROKEN_DATABASE: As for `rows`.
@@ -148,7 +148,7 @@ class Database:
         yield from map(Blob._make, self._sizes.execute(query, parameters))
 
     def opener(self, table: str, column: str, row: int) -> Callable[[], BinaryIO]:
-        """Return what opens the bytes in a row for reading, without holding them in memory."""
+        """Return a function that opens the blob in a row as a stream."""
 
         def opened() -> BinaryIO:
             connection = _connected(self._path)
@@ -163,7 +163,7 @@ class Database:
 
 
 class _BlobStream(io.RawIOBase):
-    """The bytes of a blob as a stream that closes the connection it has to itself."""
+    """A stream of a blob that closes its own connection."""
 
     def __init__(self, blob: sqlite3.Blob, connection: sqlite3.Connection) -> None:
         self._blob, self._connection = blob, connection
@@ -188,7 +188,7 @@ class _BlobStream(io.RawIOBase):
 
 def _connected(path: Path) -> sqlite3.Connection:
     try:
-        # immutable: neither a lock nor a journal beside the file is touched
+        # immutable: SQLite then uses neither a lock nor a journal beside the file
         connection = sqlite3.connect(
             f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1",
             uri=True,
@@ -209,10 +209,10 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def opened(file: File) -> Iterator[Database]:
-    """Open a database of an archive; one that lies in a ZIP is unpacked for the time.
+    """Open a database of an archive; one inside a ZIP is unpacked to a temporary folder.
 
     Raises:
-        ArchiveError: It is none, or is damaged.
+        ArchiveError: It is not a database, or it is damaged.
     """
     if file.path:
         with closing(Database(file.path, file.name)) as database:
@@ -227,13 +227,13 @@ def opened(file: File) -> Iterator[Database]:
 
 
 def is_sqlite(file: File) -> bool:
-    """Check whether a file begins as all SQLite files do."""
+    """Check whether a file begins like a SQLite file."""
     with closing(file.open()) as stream:
         return stream.read(len(MAGIC)) == MAGIC
 
 
 def in_a_line(error: Exception) -> str:
-    """Return an error of SQLite, which may quote the file."""
+    """Return an error of SQLite as one short line, because it may quote the file."""
     if isinstance(error, UnicodeDecodeError):
         return "its schema is broken"
     return " ".join(str(error).split())[:100]

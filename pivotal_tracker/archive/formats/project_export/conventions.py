@@ -1,4 +1,4 @@
-"""How one file of an export writes dates and numbers, decided once from all of its cells."""
+"""Decide how a file of an export writes dates and numbers, once, from all of its cells."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ DecimalSeparator = Literal[".", ",", ""]
 
 @dataclass(frozen=True)
 class _Decision:
-    """What was decided for a file.
+    """How a file writes dates and numbers.
 
     Attributes:
-        orders: Of dates.
-        decimal_separator: Empty where the file does not tell.
+        orders: The order of dates.
+        decimal_separator: Empty if the file does not show it.
     """
 
     orders: DateOrders
@@ -37,9 +37,10 @@ class _Decision:
 
 
 class Conventions:
-    """Reads the dates and numbers of one file by what the whole file shows.
+    """Reads the dates and numbers of one file as the whole file writes them.
 
-    The file is looked at when the first cell asks for it: what Tracker wrote never does.
+    The whole file is read when the first ambiguous cell is. In a file as Tracker wrote it, no cell
+    is ambiguous.
 
     Args:
         sheet: The file.
@@ -55,11 +56,11 @@ class Conventions:
 
     @property
     def assumption(self) -> str:
-        """What was assumed to read the file; empty where nothing had to be."""
+        """What was assumed to read the file; empty if nothing was."""
         return self._decision.orders.assumption if "_decision" in self.__dict__ else ""
 
     def number(self, text: str) -> float | None:
-        """Return a number with the decimal separator of the file; None if it is none."""
+        """Parse a number with the decimal separator of the file; None if it is not a number."""
         if text not in self._numbers:
             if len(self._numbers) >= MAX_REMEMBERED:
                 self._numbers.clear()
@@ -78,7 +79,7 @@ class Conventions:
         return number if math.isfinite(number) else None
 
     def _with_separator(self, found: re.Match[str], separator: DecimalSeparator) -> float | None:
-        """Return a number with a point or a comma, before which three digits may be a group."""
+        """Parse a number with one separator, which may separate decimals or thousands."""
         whole, rest = found.groups()
         is_group = len(rest) == _DIGITS_OF_A_GROUP
         decimal = (self._decision.decimal_separator or None) if is_group else separator
@@ -108,7 +109,7 @@ class Conventions:
         return _Decision(dates.decide(is_foreign=is_foreign), decimal)
 
     def _columns(self, header: list[str]) -> tuple[Sequence[int], int]:
-        """The columns that hold dates, and the one of estimates, behind the last for none."""
+        """Return the columns of dates and that of estimates, which is `len(header)` if missing."""
         if self._sheet.holds == "history":
             return [history_columns(header)[-1]], len(header)
         columns = Columns(header)
@@ -116,7 +117,7 @@ class Conventions:
 
 
 def _decimals(text: str) -> str:
-    """The decimal separator of a number that can have no other; empty for what does not tell."""
+    """Return the decimal separator of a number; empty if the number is ambiguous or has none."""
     text = text.strip()
     for pattern, separator in ((_WITH_COMMA, ","), (_WITH_POINT, ".")):
         found = pattern.fullmatch(text)
@@ -126,9 +127,9 @@ def _decimals(text: str) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """Return an id or a number of an iteration, also as a spreadsheet writes it: `11.0`."""
+    """Parse an id or the number of an iteration; a spreadsheet may write it as `11.0`."""
     if len(text) <= _MAX_DIGITS and text.isdecimal() and text.isascii():
-        # nearly all of them; a match takes ten times as long
+        # most numbers are like this; the regular expression takes ten times as long
         return int(text)
     found = _WHOLE.fullmatch(text.strip())
     return int(found[1]) if found else None

@@ -1,7 +1,7 @@
-"""What is nested in a story or an epic: comments, tasks, blockers, reviews, and links to code.
+"""Parse the nested records of stories and epics: comments, tasks, blockers, reviews, code links.
 
-Each has columns, or pairs or triples of them, as many as the busiest story needs. A pair of which
-one cell is empty is a pair all the same: dropping empty cells first is how readers mixed them up.
+Each kind has columns, or pairs or triples of columns, as many as the story with most of them needs.
+A pair with one empty cell is still a pair: empty cells must not be dropped before pairing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .people import PeopleByName
 
 
 class CsvChildParser:
-    """Makes the nested records of one parent after the other.
+    """Parses the nested records of one parent at a time.
 
     Args:
-        project: The parents'.
-        people: Who has been met by name.
-        accounting: Of the file that is read.
-        dates: Reads its dates.
+        project: The project of the parents.
+        people: The people named so far.
+        accounting: The accounting of the file.
+        dates: Reads the dates of the file.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class CsvChildParser:
         self._accounting = accounting
 
     def of_story(self, story_id: int, columns: Columns, cells: Sequence[str]) -> Record:
-        """Return the lists of a story that are not empty, by the attribute that holds them."""
+        """Return the nonempty lists of a story, by attribute."""
         siblings = SiblingKeys()
         lists: Record = {}
         if any(group := columns.comments(cells)):
@@ -65,9 +65,9 @@ class CsvChildParser:
 
         Args:
             parent: `story_id` or `epic_id`.
-            parent_id: Its value.
-            cells: Of the Comment or Note columns.
-            siblings: Gives keys.
+            parent_id: The value of that attribute.
+            cells: The cells of the Comment or Note columns.
+            siblings: Makes the keys of the comments.
         """
         comments = []
         for cell in filter(str.strip, filter(None, cells)):
@@ -106,7 +106,7 @@ class CsvChildParser:
         attribute: str,
         statuses: Mapping[str, bool],
     ) -> list[Record]:
-        """Return the records of pairs of a description and a status."""
+        """Return the records in pairs of a description and a status."""
         records: list[Record] = []
         for text, status in zip(cells[::2], cells[1::2], strict=True):
             if not (text or status):
@@ -156,7 +156,7 @@ def _linked(
     cells: Sequence[str],
     siblings: SiblingKeys,
 ) -> list[Record]:
-    """Return the pull requests or branches that cells name by their address or name."""
+    """Return the pull requests or branches in cells with URLs or names."""
     return [
         {"kind": kind, "id": siblings.key(kind, story_id, text), "story_id": story_id, **read(text)}
         for cell in cells

@@ -1,4 +1,4 @@
-"""Tracker's own project export: a CSV, alone or in a folder or ZIP with attachments and history."""
+"""Read Tracker's project export: a CSV, perhaps with attachments and history in a folder or ZIP."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _OWNERS_ID = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class ProjectExport:
-    """The exports that Tracker made: see `Format` for the protocol.
+    """Reads the exports that Tracker made: see `Format` for the interface.
 
-    The CSV of stories may lie in any folder. The files in a folder beside it that is named by an id
-    are the attachments of that story, or epic.
+    The CSV of stories may be in any folder. If a folder beside it has an id as its name, its files
+    are the attachments of the story or epic with that id.
     """
 
     name = "Tracker's project export"
@@ -46,21 +46,21 @@ class ProjectExport:
     gives_people = True
 
     def recognizes(self, files: Files) -> bool:
-        """Whether there is a CSV or a workbook with the header of stories, or of a history."""
+        """Check whether a CSV or a workbook has the header of stories or of a history."""
         contents = _contents(files)
         if contents.unreadable and len(files) == 1:
-            # nothing else that it could be
+            # it cannot be of another format
             raise next(iter(contents.unreadable.values()))
         return bool(contents.sheets)
 
     def claims(self, files: Files) -> Collection[str]:
-        """The sheets, what is attached to their stories, and workbooks that cannot be opened."""
+        """Return the sheets, the attachments, and the workbooks that cannot be opened."""
         contents = _contents(files)
         sheets = {sheet.file.name for sheet in contents.sheets}
         return sheets | {one.file.name for one in contents.attachments} | contents.unreadable.keys()
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """Give projects, stories, iterations, …, and then the people and labels they name."""
+        """Yield projects, stories, iterations, …, and then the people and labels they name."""
         contents = _contents(files)
         for error in contents.unreadable.values():
             accounting.failures[files.label] = str(error)
@@ -70,7 +70,7 @@ class ProjectExport:
 
 
 class _Attachment(NamedTuple):
-    """A file in a folder that is named by the id of a story or an epic."""
+    """A file in a folder whose name is the id of a story or an epic."""
 
     owner_id: int
     name: str
@@ -79,12 +79,12 @@ class _Attachment(NamedTuple):
 
 @dataclass
 class _Contents:
-    """What the files of an export are.
+    """The files of an export.
 
     Attributes:
-        sheets: Of stories, the latest export first; then of history.
-        attachments: The files of their stories.
-        unreadable: What is wrong with workbooks that may be part of it, by name.
+        sheets: The sheets of stories, the latest export first; then those of history.
+        attachments: The attachments of stories and epics.
+        unreadable: Why a workbook that may be part of the export cannot be read, by name.
     """
 
     sheets: list[Sheet] = field(default_factory=list)
@@ -103,7 +103,7 @@ def _contents(files: Files) -> _Contents:
         if attachment := _attachment_in(homes, files[name]):
             contents.attachments.append(attachment)
         else:
-            # a folder that is called by a number, a year perhaps
+            # the name of the folder is another number, such as a year
             _look_for_sheet(files[name], contents)
     contents.sheets.sort(key=lambda sheet: _of_name(sheet.file)["stamp"] or "", reverse=True)
     contents.sheets.sort(key=lambda sheet: sheet.holds == "history")
@@ -120,7 +120,7 @@ def _look_for_sheet(file: File, contents: _Contents) -> None:
 
 
 def _attachment_in(homes: Collection[PurePosixPath], file: File) -> _Attachment | None:
-    """Return a file in a folder that is named by an id and lies beside a sheet."""
+    """Return a file as an attachment if its folder has an id as its name and is beside a sheet."""
     path = PurePosixPath(file.name)
     for folder in path.parents:
         if _OWNERS_ID.fullmatch(folder.name) and folder.parent in homes:
@@ -133,7 +133,7 @@ def _folder_of(sheet: Sheet) -> PurePosixPath:
 
 
 def _of_name(file: File) -> dict[str, str | None]:
-    """Return the project and the time in `<project>_<YYYYMMDD>_<HHMM>.csv`."""
+    """Split a file name into project and time: `<project>_<YYYYMMDD>_<HHMM>.csv`."""
     stem = PurePosixPath(file.name).stem
     found = _STAMP.fullmatch(stem)
     return found.groupdict() if found else {"project": stem, "stamp": None}
@@ -168,7 +168,7 @@ class _Reading:
             yield self._attachment(attachment)
 
     def _project_of(self, sheet: Sheet) -> tuple[Project, bool]:
-        """The project of a sheet, by the file's name, and whether it is met for the first time."""
+        """Return the project of a sheet by the file's name, and whether it is a new one."""
         folder = _folder_of(sheet)
         if sheet.holds == "history" and len(self._in_folder[folder]) == 1:
             return self._in_folder[folder][0], False
@@ -180,9 +180,9 @@ class _Reading:
         return project, is_new
 
     def _name_of(self, sheet: Sheet) -> str:
-        """The name of a project: that of its file, or of the folder where others are called alike.
+        """Return the project's name: that in the file name, or in the folder's name.
 
-        Files that say when they were exported are called by their project.
+        The folder is used if files in several folders have the same name, without a time in it.
         """
         named = _of_name(sheet.file)
         name = named["project"] or sheet.file.name
@@ -219,7 +219,7 @@ class _Reading:
         accounting.assume("activity", conventions.assumption)
 
     def _attachment(self, attachment: _Attachment) -> ArchiveRecord:
-        """Return a file that was attached to a story, or an epic; to which comment is not known."""
+        """Return the record of an attachment; its comment is not known."""
         owner_id = attachment.owner_id
         projects = list(self._projects.values())
         of_story = [one for one in projects if owner_id in one.story_ids]

@@ -1,4 +1,4 @@
-"""The project-history file of Tracker's export: `ID, Type, Message, Performed By, Occurred At`."""
+"""Read the history in Tracker's export: `ID, Type, Message, Performed By, Occurred At`."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _KINDS = {"story": "story", "epic": "epic"} | dict.fromkeys(
 
 
 class HistoryRows:
-    """Makes records of the rows of one file.
+    """Converts the rows of one file to records.
 
-    What ID numbers is not written down anywhere: it is taken as the activity's own where it has
-    the shape of a guid, else as that of the story or epic that the message is about.
+    The meaning of ID is not documented. If it looks like a guid, it is taken as that of the
+    activity, else as the id of the story or epic that the message is about.
 
     Args:
-        header: Its first row.
-        project: Whose history it is, its stories known already.
-        people: Who has been met by name.
-        accounting: Of the file.
-        dates: Reads its dates.
+        header: The first row.
+        project: The project; its stories must have been read before.
+        people: The people named so far.
+        accounting: The accounting of the file.
+        dates: Reads the dates of the file.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class HistoryRows:
         people.accounting = accounting
 
     def records(self, line: int, cells: list[str]) -> Iterator[ArchiveRecord]:
-        """Yield the activity that a row tells of."""
+        """Yield the activity in a row."""
         self._accounting.line = line
         texts = [cells[i] if i < len(cells) else "" for i in self._indices]
         if not any(texts):
@@ -69,7 +69,7 @@ class HistoryRows:
             self.decide()
 
     def decide(self) -> None:
-        """Take in whom rows name, as far as they are loaded."""
+        """Decide which rows are loaded, and confirm the people that they name."""
         self._accounting.decide()
         for found, people in self._undecided:
             if not found.is_rejected:
@@ -112,7 +112,7 @@ class HistoryRows:
             activity["primary_resources"] = [resource]
             self._accounting.read("activity__primary_resources", 1)
         elif about:
-            self._accounting.drop_value("activity", "an ID that is no number", about)
+            self._accounting.drop_value("activity", "an ID that is not a number", about)
 
     def _kind_of(self, number: int, kind: str) -> str | None:
         if number in self._project.story_ids:

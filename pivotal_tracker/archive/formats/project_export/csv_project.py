@@ -1,4 +1,4 @@
-"""A project as its export tells of it: by its name, with labels and review types by theirs."""
+"""A project in an export, which identifies it, its labels and its review types by name only."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _LONGEST_REMEMBERED = 1_000
 
 
 class Project:
-    """A project, and what has been met of it.
+    """A project, and what has been read of it so far.
 
     Args:
-        name: As the name of its file has it.
+        name: The name in the file name.
 
     Attributes:
         id: A stable negative key.
-        story_ids: Of its stories so far.
-        epic_ids: The same of its epics.
+        story_ids: The ids of its stories.
+        epic_ids: The ids of its epics.
         named: The labels and review types that its rows name.
     """
 
@@ -35,7 +35,7 @@ class Project:
         self.named = Named()
 
     def labels(self, cell: str) -> list[Record]:
-        """Return the labels that a Labels cell names; shared by all stories with that cell."""
+        """Return the labels in a Labels cell; stories with the same cell share the records."""
         if not cell:
             return []
         known = self._labels_by_cell.get(cell)
@@ -48,7 +48,7 @@ class Project:
         return known
 
     def review_type(self, name: str) -> Record:
-        """Return the type of review of that name."""
+        """Return the review type with a name."""
         record = self._named("review_type", "review_types", self._review_types, name)
         self.named.name(record["id"])
         return record

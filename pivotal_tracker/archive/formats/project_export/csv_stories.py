@@ -1,4 +1,4 @@
-"""The rows of Tracker's export as records: stories, epics, releases, and what they tell beside."""
+"""Convert the rows of Tracker's export to records: stories, epics, releases, iterations."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _RELEASE_HAS = (
 
 
 class _Undecided(NamedTuple):
-    """A row of which it is not known whether it is loaded.
+    """A row that may or may not be loaded; that is not decided yet.
 
     Attributes:
-        line: Where it ends in the file.
+        line: The number of its last line in the file.
         record_id: The id of the story or epic.
         found: Its records.
-        iteration: The number, start and end of its iteration.
+        iteration: The number, first day and last day of its iteration.
         people: The keys of people that it names.
         others: The keys of labels and review types that it names.
     """
@@ -59,14 +59,14 @@ class _Undecided(NamedTuple):
 
 
 class StoryRows:
-    """Makes records of the rows of one file.
+    """Converts the rows of one file to records.
 
     Args:
-        header: Its first row.
-        project: Whose stories they are.
-        people: Who has been met by name.
-        accounting: Of the file.
-        conventions: Reads its dates and numbers.
+        header: The first row.
+        project: The project of the stories.
+        people: The people named so far.
+        accounting: The accounting of the file.
+        conventions: Reads the dates and numbers of the file.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class StoryRows:
         people.accounting = project.named.accounting = accounting
 
     def records(self, line: int, cells: list[str]) -> Iterator[ArchiveRecord]:
-        """Yield what a row holds.
+        """Yield the records in a row.
 
         Args:
-            line: Where the row ends in the file.
-            cells: Of the row; they may be fewer or more than the header has.
+            line: The number of the row's last line in the file.
+            cells: The cells of the row; they may be fewer or more than the header has.
         """
         self._accounting.line = line
         columns = self._columns
@@ -124,7 +124,7 @@ class StoryRows:
             self._decide()
 
     def _decide(self) -> None:
-        """Take in what rows say of others, as far as they are loaded."""
+        """Decide which rows are loaded, and add the iterations, people and labels they name."""
         self._accounting.decide()
         for row in self._undecided:
             is_rejected = any(one.is_rejected for one in row.found)
@@ -146,9 +146,9 @@ class StoryRows:
             yield found
 
     def _without_id(self, cells: list[str]) -> None:
-        """A row that is no story: it is told what it is instead, and what follows is read."""
+        """Handle a row that is not a story: a repeated header, a conflict mark, or a bad row."""
         if is_of_stories(cells):
-            # files that were put one behind the other
+            # several files were concatenated
             self._columns = Columns(cells)
             return
         text = " ".join(filter(None, cells))
@@ -159,10 +159,13 @@ class StoryRows:
             self._accounting.reject_row("stories", "no id of a story or an epic", text)
 
     def _bring_to_width(self, cells: list[str]) -> bool:
-        """Bring a row to the width of the header; False if its cells cannot be trusted.
+        """Pad or cut a row to the width of the header.
 
-        In a row with more cells than the header, only those are trusted that stand before the
-        first one that does not fit its column.
+        If it has more cells than the header, only the cells before the first one that does not fit
+        its column are kept.
+
+        Returns:
+            False if the row cannot be used at all.
         """
         width = self._columns.width - 1
         if len(cells) > width:
@@ -179,7 +182,7 @@ class StoryRows:
         return True
 
     def _is_first(self, record_id: int, kind: str) -> bool:
-        """Whether a row is the first with its id; any other is left out with all that it tells."""
+        """Check whether a row is the first with its id; if not, count it as left out."""
         is_epic = kind == "epic"
         seen = self._project.epic_ids if is_epic else self._project.story_ids
         if record_id not in seen:
@@ -230,7 +233,7 @@ class StoryRows:
         return epic
 
     def _release(self, story: Record) -> Record:
-        """Return the same as a release, which is what the API has it as too, under the same id."""
+        """Return the release record of a story; in the API it has the same id."""
         self._accounting.read("releases__labels", len(story["labels"]))
         return {"kind": "release"} | {name: story[name] for name in _RELEASE_HAS if name in story}
 
@@ -251,7 +254,7 @@ class StoryRows:
                     self._accounting.drop_value(table, reason, f"{column.header}: {text}")
 
     def _choices(self, story: Record, story_type: str, cells: list[str]) -> None:
-        """The attributes of which Tracker has a list of values."""
+        """Add the attributes with a fixed set of values: type, state and priority."""
         columns = self._columns
         texts = (
             story_type,
@@ -274,9 +277,9 @@ class StoryRows:
     def _estimate(self, story: Record, text: str) -> None:
         estimate = self._conventions.number(text)
         if estimate is None:
-            self._accounting.drop_value("stories", "an estimate that is no number", text)
+            self._accounting.drop_value("stories", "an estimate that is not a number", text)
         elif estimate >= 0:
-            # -1 says that there is none
+            # -1 means no estimate
             story["estimate"] = int(estimate) if estimate.is_integer() else estimate
 
     def _times(self, table: str, record: Record, cells: list[str]) -> None:
@@ -309,14 +312,14 @@ class StoryRows:
             self._accounting.leave_out("stories__owner_ids", "named twice", "", again)
 
     def _iteration_of(self, cells: list[str]) -> tuple[int, str, str] | None:
-        """Return the number of a row's iteration, its start and its end."""
+        """Return the number, first day and last day of a row's iteration; None if it has none."""
         columns = self._columns
         text = cells[columns.iteration]
         if not text:
             return None
         number = whole_number(text)
         if number is None:
-            self._accounting.drop_value("stories", "an iteration that is no number", text)
+            self._accounting.drop_value("stories", "an iteration that is not a number", text)
             return None
         return number, cells[columns.iteration_start], cells[columns.iteration_end]
 

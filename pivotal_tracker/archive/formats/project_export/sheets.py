@@ -1,4 +1,4 @@
-"""Files that hold a table of Tracker's export: told by the header, read row by row."""
+"""Recognize the tables of Tracker's export by their header, and read them row by row."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _IS_HEADER: dict[Holds, Callable[[Sequence[str]], bool]] = {
 }
 
 _DELIMITERS = ",;\t|"
-"""Tracker writes commas; spreadsheets save again with the others."""
+"""Tracker writes commas; spreadsheets may save the file with one of the others."""
 
 _WORKBOOKS = frozenset({".xlsx", ".xlsm"})
 _HEAD = 2**16
-"""So many bytes are looked at for the header."""
+"""The number of bytes that are searched for the header."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Sheet:
     """A table in a file.
 
     Attributes:
-        file: Where it is.
-        holds: What its header says it holds.
-        delimiter: Between the cells of a CSV; empty for a workbook.
+        file: The file.
+        holds: Its contents, by its header.
+        delimiter: The character between the cells of a CSV; empty for a workbook.
     """
 
     file: File
@@ -48,7 +48,7 @@ class Sheet:
     delimiter: str
 
     def rows(self, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
-        """The rows with their numbers, the header first: see `csv_rows.rows`, `xlsx.rows`."""
+        """Yield the rows with their numbers, the header first: see `csv_rows.rows`, `xlsx.rows`."""
         is_header = _IS_HEADER[self.holds]
         if not self.delimiter:
             return xlsx.rows(self.file, is_header, drop_value)
@@ -63,10 +63,10 @@ class Sheet:
 
 
 def sheet_in(file: File) -> Sheet | None:
-    """Recognize a table of an export by its header, whatever the file is called.
+    """Recognize a table of an export by its header, under any file name.
 
     Raises:
-        ArchiveError: It is a workbook that cannot be opened, or there is nothing to open one with.
+        ArchiveError: It is a workbook that cannot be opened, or openpyxl is not installed.
     """
     if PurePosixPath(file.name).suffix.lower() in _WORKBOOKS:
         return _sheet_of_workbook(file)
@@ -92,7 +92,7 @@ def _what_it_holds(header: list[str]) -> Holds | None:
 
 
 def _first_rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    """Yield the rows among which the header is."""
+    """Yield the first rows, one of which must be the header."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     with suppress(csv.Error):
         yield from islice(filter(any, reader), ROWS_ABOVE_HEADER)
