@@ -17,7 +17,7 @@ from .formats.pivotaltrackerdump import PivotalTrackerDump
 from .formats.project_export.csv_export import ProjectExport
 from .formats.pt_backup import PtBackup
 from .formats.pt_backup_tree import PtBackupTree
-from .limits import MAX_ARCHIVES_IN_EACH_OTHER
+from .limits import MAX_ZIP_NESTING
 from .unrecognized import refusal, why_unknown
 from .zips import is_zip, open_zip
 
@@ -115,9 +115,9 @@ def _archives_in(files: Files, prefix: str, level: int = 0) -> OpenedArchives:
     """
     opened = OpenedArchives()
     rest = files
-    while rest and (form := _format_of(rest)):
-        claimed = form.claims(rest)
-        opened.archives.append(Archive(rest.only(claimed), form))
+    while rest and (file_format := _format_of(rest)):
+        claimed = file_format.claims(rest)
+        opened.archives.append(Archive(rest.only(claimed), file_format))
         rest = rest.only(rest.keys() - set(claimed))
     whole = [archive.files for archive in opened.archives]
     for top, entry in sorted(rest.entries(prefix).items()):
@@ -139,9 +139,13 @@ def _archives_in_entry(name: str, entry: Files, level: int) -> OpenedArchives:
     try:
         packed = open_zip(entry[name], entry.label) if is_zip(entry[name]) else None
         if packed is None:
-            form = _format_of(entry)
-            return OpenedArchives([Archive(entry, form)]) if form else OpenedArchives(ignored=[""])
-        if level == MAX_ARCHIVES_IN_EACH_OTHER:
+            file_format = _format_of(entry)
+            return (
+                OpenedArchives([Archive(entry, file_format)])
+                if file_format
+                else OpenedArchives(ignored=[""])
+            )
+        if level == MAX_ZIP_NESTING:
             return OpenedArchives(unread={"": "it lies in too many ZIPs: unpack them"})
         inside = _archives_in(packed, f"{entry.label}/", level + 1)
         return inside if inside.archives or inside.unread else OpenedArchives(ignored=[""])
@@ -159,7 +163,7 @@ def _format_of(files: Files) -> Format | None:
         ArchiveError: There is only one file, and it is damaged.
     """
     try:
-        return next((form for form in FORMATS if form.recognizes(files)), None)
+        return next((file_format for file_format in FORMATS if file_format.recognizes(files)), None)
     except ArchiveError:
         if len(files) == 1:
             raise
@@ -177,10 +181,10 @@ def open_archive(path: Path) -> Archive:
         ArchiveError: It does not exist or cannot be read.
     """
     files = open_files(path)
-    form = _format_of(files)
-    if form is None:
+    file_format = _format_of(files)
+    if file_format is None:
         raise UnknownArchiveError(refusal(files))
-    archive = Archive(files.only(form.claims(files)), form)
+    archive = Archive(files.only(file_format.claims(files)), file_format)
     archive.files.refused |= files.refused
     archive.files.unclaimed |= _reasons(files, sorted(files.keys() - archive.files.keys()))
     return archive

@@ -90,21 +90,21 @@ class LoadAccounting:
 
     def leave_out(self, source: str, table: str, reason: str, where: str, rows: int = 1) -> None:
         """Count rows that are not loaded, with the reason."""
-        noted = self.left_out[source, table, reason]
-        noted.rows += rows
-        noted.where = noted.where or where
+        rejection = self.left_out[source, table, reason]
+        rejection.rows += rows
+        rejection.where = rejection.where or where
 
     def drop_value(self, source: str, table: str, reason: str, where: str, values: int = 1) -> None:
         """Count values that are missing from the loaded row, or changed in it."""
-        noted = self.lost_values[source, table, reason]
-        noted.rows += values
-        noted.where = noted.where or where
+        rejection = self.lost_values[source, table, reason]
+        rejection.rows += values
+        rejection.where = rejection.where or where
 
     def totals(self) -> dict[tuple[str, str], RowTotals]:
         """Return the counts of each file and table."""
         left_out = Counter[tuple[str, str]]()
-        for (source, table, _), noted in self.left_out.items():
-            left_out[source, table] += noted.rows
+        for (source, table, _), rejection in self.left_out.items():
+            left_out[source, table] += rejection.rows
         return {
             kind: RowTotals(self.read_rows[kind], self.loaded_rows[kind], left_out[kind])
             for kind in sorted({*self.read_rows, *self.loaded_rows, *left_out})

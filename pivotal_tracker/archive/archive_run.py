@@ -36,7 +36,7 @@ from .files import ArchiveError
 from .format import Archive, ArchiveRecord
 from .load_report import report_records
 from .merging.projects_by_name import ProjectsByName
-from .table_loader import NO_KEY, ArchiveTableLoader, DuplicateResolver, name_of, reject
+from .table_loader import MISSING_KEY, ArchiveTableLoader, DuplicateResolver, name_of, reject
 
 Emitted = tuple[str, list[Record]]
 """The name of a resource, and the records that it yields."""
@@ -84,9 +84,9 @@ class ArchiveExtraction(Extraction):
         names = self.selected or ARCHIVE_TABLES.keys()
         self._names = [name for name in ARCHIVE_TABLES if name in names]
         self.metrics: dict[str, dict[str, Any]] = {name: {} for name in self._names}
-        self._named: dict[int, str] = {}
+        self._referenced_projects: dict[int, str] = {}
         """The ids of projects that records refer to, with the first file that does."""
-        self._described: set[int] = set()
+        self._defined_projects: set[int] = set()
         """The ids of projects that have a record."""
         self._opened = opened
         self._unread = dict(opened.unread)
@@ -119,12 +119,14 @@ class ArchiveExtraction(Extraction):
         if accounting is None:
             return
         loader = self._loaders.get(name)
-        found = loader.found_in_parts(record) if loader is not None else None
-        found = found or ArchiveRecord(name, record, source)
-        for its_source, table, rows in found.by_source(count_rows(ARCHIVE_TABLES[name], [record])):
+        entry = loader.multi_file_entry(record) if loader is not None else None
+        entry = entry or ArchiveRecord(name, record, source)
+        for its_source, table, rows in entry.rows_by_source(
+            count_rows(ARCHIVE_TABLES[name], [record])
+        ):
             accounting.loaded(its_source, table, -rows)
-            reason_text = f"it fits no table: {' '.join(reason.split())[:_MAX_REASON]}"
-            accounting.leave_out(its_source, table, reason_text, name_of(record), rows)
+            text = f"it fits no table: {' '.join(reason.split())[:_MAX_REASON]}"
+            accounting.leave_out(its_source, table, text, name_of(record), rows)
         accounting.unreadable[source] += 1
         self._unread |= accounting.incomplete
 
@@ -160,39 +162,39 @@ class ArchiveExtraction(Extraction):
         archives = self._opened.archives
         several = len(archives) > 1
         for number, archive in enumerate(archives):
-            if several or archive.form.may_contain_duplicates:
+            if several or archive.format.may_contain_duplicates:
                 self._index_copies(archive, number)
         for number, archive in enumerate(archives):
-            is_noted = several or archive.form.may_contain_duplicates
-            chooser = DuplicateResolver(self._copies, number) if is_noted else None
-            yield from self._read_archive(archive, chooser)
+            is_indexed = several or archive.format.may_contain_duplicates
+            resolver = DuplicateResolver(self._copies, number) if is_indexed else None
+            yield from self._read_archive(archive, resolver)
         if self._unread and not any(accounting.read_rows for _, accounting in self._accountings):
             raise ArchiveError(next(iter(self._unread.values())))
 
     def _read_archive(
-        self, archive: Archive, chooser: DuplicateResolver | None
+        self, archive: Archive, resolver: DuplicateResolver | None
     ) -> Iterator[Emitted]:
         accounting = LoadAccounting(decide=self._decide_all)
         by_name = ProjectsByName(self.loaded, self._copies)
         self._accountings.append((archive, accounting))
-        self._format_gives_people = archive.form.gives_people
-        self._may_contain_duplicates = chooser is None
+        self._format_gives_people = archive.format.gives_people
+        self._may_contain_duplicates = resolver is None
         without_id: list[tuple[int, ArchiveRecord]] = []
-        problem, place = "", 0
+        problem, position = "", 0
         try:
-            for place, found in enumerate(archive.read(accounting), start=1):
-                if found.table == "stories":
-                    by_name.note(found.record)
-                elif found.table == "projects" and _has_no_id(found.record):
+            for position, entry in enumerate(archive.read(accounting), start=1):
+                if entry.table == "stories":
+                    by_name.add_story(entry.record)
+                elif entry.table == "projects" and _has_no_id(entry.record):
                     # wait for its stories, which may tell which project it is
-                    without_id.append((place, found))
+                    without_id.append((position, entry))
                     continue
-                self._add_record(found, accounting, chooser, place)
+                self._add_record(entry, accounting, resolver, position)
                 yield from self._ready()
         except ArchiveError as error:
             problem = accounting.failures[archive.name] = str(error)
-        for place, found in without_id:
-            self._add_record(by_name.joined(found), accounting, chooser, place)
+        for position, entry in without_id:
+            self._add_record(by_name.with_match(entry), accounting, resolver, position)
         self._decide_all()
         yield from self._ready()
         self._unread |= accounting.incomplete
@@ -212,7 +214,7 @@ class ArchiveExtraction(Extraction):
     def _decide(self, loader: ArchiveTableLoader, name: str) -> None:
         """Decide about the records waiting for a table, and derive records from the loaded ones."""
         accepted, changed = loader.decide(may_contain_duplicates=self._may_contain_duplicates)
-        self._note_projects(name, accepted)
+        self._collect_projects(name, accepted)
         names_people = name in _NAMES_PEOPLE and not self._format_gives_people
         if names_people and "people" in self._names:
             for record in changed:
@@ -232,74 +234,74 @@ class ArchiveExtraction(Extraction):
         self.compare_with(name, row_ids)
         return name, records
 
-    def _note_projects(self, name: str, records: list[Record]) -> None:
+    def _collect_projects(self, name: str, records: list[Record]) -> None:
         if name == "projects":
-            self._described.update(record["id"] for record in records)
+            self._defined_projects.update(record["id"] for record in records)
             return
         for record in records:
             if isinstance(record.get("project_id"), int):
-                self._named.setdefault(record["project_id"], record["_source"])
+                self._referenced_projects.setdefault(record["project_id"], record["_source"])
 
     def _index_copies(self, archive: Archive, number: int) -> None:
         """Read an archive to find the best copy of each record."""
-        place = number << 40
+        position = number << 40
         try:
-            for found in archive.read(LoadAccounting()):
-                place += 1
-                loader = self._loaders.get(found.table)
-                key = record_key(loader.table, found.record) if loader is not None else None
+            for entry in archive.read(LoadAccounting()):
+                position += 1
+                loader = self._loaders.get(entry.table)
+                key = record_key(loader.table, entry.record) if loader is not None else None
                 if key is not None:
-                    rank = rank_of(found.record, found.source)
-                    of_project = found.record.get("project_id")
+                    rank = rank_of(entry.record, entry.source)
+                    of_project = entry.record.get("project_id")
                     project_id = of_project if is_id(of_project) else None
-                    self._copies.note(found.table, key, rank, place, found.source, project_id)
+                    self._copies.add(entry.table, key, rank, position, entry.source, project_id)
         except ArchiveError:
             # the same error is reported when the archive is loaded
             return
 
     def _add_record(
         self,
-        found: ArchiveRecord,
+        entry: ArchiveRecord,
         accounting: LoadAccounting,
-        chooser: DuplicateResolver | None,
-        place: int,
+        resolver: DuplicateResolver | None,
+        position: int,
     ) -> None:
         """Add a record to its table, or count it as left out."""
-        if found.is_withdrawn:
+        if entry.is_withdrawn:
             reason = "only rows that are not loaded refer to it"
-            reject(accounting, found, ARCHIVE_TABLES[found.table], reason)
+            reject(accounting, entry, ARCHIVE_TABLES[entry.table], reason)
             return
-        if found.table == "people":
-            self._add_person(found, accounting)
-        loader = self._loaders.get(found.table)
+        if entry.table == "people":
+            self._add_person(entry, accounting)
+        loader = self._loaders.get(entry.table)
         if loader is None:
             return
-        record = _whole(found)
+        record = _with_source(entry)
         key = record_key(loader.table, record)
-        reason = NO_KEY if key is None else self._not_asked_for(found.table, record)
-        if not reason and chooser is not None:
-            reason = chooser.reason(found, key, place)
+        reason = MISSING_KEY if key is None else self._reason_not_requested(entry.table, record)
+        if not reason and resolver is not None:
+            reason = resolver.rejection_reason(entry, key, position)
         if reason:
-            reject(accounting, found, loader.table, reason)
+            reject(accounting, entry, loader.table, reason)
             return
-        if found.table == "attachment_files":
-            record = with_file_metadata(record, found.content, self._options.attachments)
-        loader.add(key, record, found, accounting)
+        if entry.table == "attachment_files":
+            record = with_file_metadata(record, entry.content, self._options.attachments)
+        loader.add(key, record, entry, accounting)
         if len(loader) >= BATCH_SIZE:
-            self._decide(loader, found.table)
+            self._decide(loader, entry.table)
 
-    def _add_person(self, found: ArchiveRecord, accounting: LoadAccounting) -> None:
-        if not is_id(found.record.get("id")):
-            accounting.leave_out(found.source, "people", NO_KEY, name_of(found.record))
+    def _add_person(self, entry: ArchiveRecord, accounting: LoadAccounting) -> None:
+        if not is_id(entry.record.get("id")):
+            accounting.leave_out(entry.source, "people", MISSING_KEY, name_of(entry.record))
             return
         if "people" in self._names:
-            self.people.collect("people", _whole(found))
-        accounting.loaded(found.source, "people")
+            self.people.collect("people", _with_source(entry))
+        accounting.loaded(entry.source, "people")
 
-    def _not_asked_for(self, name: str, record: Record) -> str:
-        wanted = self._options.project_ids
+    def _reason_not_requested(self, name: str, record: Record) -> str:
+        requested = self._options.project_ids
         project_id = record.get("id" if name == "projects" else "project_id")
-        if wanted is None or project_id is None or project_id in wanted:
+        if requested is None or project_id is None or project_id in requested:
             return ""
         return "of a project that was not asked for"
 
@@ -325,11 +327,11 @@ class ArchiveExtraction(Extraction):
 
     def _projects_without_record(self) -> list[Record]:
         """Return records to join on for projects that others refer to and no file describes."""
-        existing = self.loaded.row_ids(self.table("projects"), "id", self._named)
+        existing = self.loaded.row_ids(self.table("projects"), "id", self._referenced_projects)
         return [
             {"id": one, "_source": source}
-            for one, source in self._named.items()
-            if one not in existing and one not in self._described
+            for one, source in self._referenced_projects.items()
+            if one not in existing and one not in self._defined_projects
         ]
 
     def _report(self, report: list[Record], not_loaded: set[str]) -> Iterator[Emitted]:
@@ -347,14 +349,14 @@ class ArchiveExtraction(Extraction):
         yield "load_report", tombstones(table, [key for key in known if key not in listed])
 
 
-def _whole(found: ArchiveRecord) -> Record:
+def _with_source(entry: ArchiveRecord) -> Record:
     """Return the record with Tracker's names, its file, and for activity its project's id."""
-    record = from_litetracker(found.record)
-    if found.table == "activity" and "project_id" not in record:
+    record = from_litetracker(entry.record)
+    if entry.table == "activity" and "project_id" not in record:
         project = record.get("project")
         if isinstance(project, dict) and "id" in project:
             record["project_id"] = project["id"]
-    record["_source"] = found.source
+    record["_source"] = entry.source
     return record
 
 

@@ -50,7 +50,7 @@ _WEEKDAYS = (
     "sexta-feira lunedì martedì mercoledì giovedì venerdì sabato domenica "
     "maandag dinsdag woensdag donderdag vrijdag zaterdag zondag"
 )
-_SHORTEST_NAME = 3
+_MIN_NAME_LENGTH = 3
 
 _WORD = r"[^\W\d_]+"
 _DAY_MONTH_YEAR = re.compile(
@@ -77,7 +77,7 @@ _CLOCK = re.compile(
     re.ASCII,
 )
 _LEADING_WORD = re.compile(rf"({_WORD}(?:-feira)?)\.?,?\s+(?=\S)")
-_LONGEST_TIME = 60
+_MAX_TIME_LENGTH = 60
 _SECONDS_OF_A_WEEK = 7 * 86_400
 _CLOCK_CHANGE = 3_600
 _SHORT_YEARS = range(5, 36)
@@ -98,7 +98,7 @@ def _month_numbers() -> dict[str, int]:
     meanings: dict[str, set[int]] = {}
     for names in _MONTHS_BY_LANGUAGE:
         for number, name in enumerate(map(_plain, names.split()), start=1):
-            for length in range(_SHORTEST_NAME, len(name) + 1):
+            for length in range(_MIN_NAME_LENGTH, len(name) + 1):
                 meanings.setdefault(name[:length], set()).add(number)
     known = {name: numbers.pop() for name, numbers in meanings.items() if len(numbers) == 1}
     return known | {_plain(name): number for name, number in _OTHER_ABBREVIATIONS.items()}
@@ -108,7 +108,7 @@ _MONTHS = _month_numbers()
 _ENGLISH_MONTHS = frozenset(
     name[:length]
     for name in _MONTHS_BY_LANGUAGE[0].split()
-    for length in range(_SHORTEST_NAME, len(name) + 1)
+    for length in range(_MIN_NAME_LENGTH, len(name) + 1)
 )
 _WEEKDAY_NAMES = frozenset(
     name[:length]
@@ -166,16 +166,16 @@ class DateEvidence:
 
     def add(self, text: str) -> None:
         """Add one cell."""
-        if not text or text in self._seen or len(text) > _LONGEST_TIME:
+        if not text or text in self._seen or len(text) > _MAX_TIME_LENGTH:
             return
         if len(self._seen) < MAX_REMEMBERED:
             self._seen.add(text)
-        day = _without_clock(_simplified(text))
+        day = _without_clock(_simplify(text))
         numbers = _numbers(day)
         if isinstance(numbers, _Numbers):
             self._add_numbers(numbers, text)
-        elif found := _DAY_MONTH_YEAR.fullmatch(day):
-            self.is_foreign |= found["month"] not in _ENGLISH_MONTHS and _month(found) is not None
+        elif match := _DAY_MONTH_YEAR.fullmatch(day):
+            self.is_foreign |= match["month"] not in _ENGLISH_MONTHS and _month(match) is not None
 
     def _add_numbers(self, numbers: _Numbers, text: str) -> None:
         if not numbers.dates:
@@ -206,7 +206,7 @@ class DateEvidence:
         orders: dict[str, Order] = {}
         assumptions = []
         for separator in sorted(self._separators):
-            order, is_assumed = self._decided(separator, is_foreign=is_foreign)
+            order, is_assumed = self._decide_order(separator, is_foreign=is_foreign)
             if order is not None:
                 orders[separator] = order
                 if is_assumed and separator in self._ambiguous:
@@ -214,7 +214,7 @@ class DateEvidence:
                     assumptions.append(f"dates such as {example!r} are {order}")
         return DateOrders(orders, "; ".join(assumptions))
 
-    def _decided(self, separator: str, *, is_foreign: bool) -> tuple[Order | None, bool]:
+    def _decide_order(self, separator: str, *, is_foreign: bool) -> tuple[Order | None, bool]:
         """Return the order of dates with a separator, and whether it is an assumption."""
         possible = self._possible[separator == "."]
         if len(possible) == 1:
@@ -247,7 +247,7 @@ class DateReader:
         """The order of the file's dates."""
         return self._decide()
 
-    def time(self, text: str) -> str | None:
+    def parse(self, text: str) -> str | None:
         """Return a date or time as the API writes it: `2014-11-22T00:00:00Z`.
 
         Accepted are `Nov 22, 2014` (the export), dates with the name of a month in the languages
@@ -259,14 +259,14 @@ class DateReader:
         """
         if text in self._times:
             return self._times[text]
-        time = self._time(text) if len(text) <= _LONGEST_TIME else None
+        parse = self._parse_time(text) if len(text) <= _MAX_TIME_LENGTH else None
         if len(self._times) < MAX_REMEMBERED:
-            self._times[text] = time
-        return time
+            self._times[text] = parse
+        return parse
 
     def problem(self, text: str) -> str:
         """Return what is wrong with a text for which `time` returned None."""
-        numbers = _numbers(_without_clock(_simplified(text[:_LONGEST_TIME])))
+        numbers = _numbers(_without_clock(_simplify(text[:_MAX_TIME_LENGTH])))
         is_ambiguous = isinstance(numbers, _Numbers) and len(set(numbers.dates.values())) > 1
         return (
             "may be two dates: nothing in the file shows the order of day and month"
@@ -276,32 +276,32 @@ class DateReader:
 
     def day_of_comment(self, text: str) -> str | None:
         """Return the date at the end of a comment, where a number alone is not a date."""
-        return None if text.strip().isdecimal() else self.time(text)
+        return None if text.strip().isdecimal() else self.parse(text)
 
-    def _time(self, text: str) -> str | None:
+    def _parse_time(self, text: str) -> str | None:
         text = text.strip()
         with suppress(ValueError, OverflowError):
             if _ISO.match(text):
-                return _written(datetime.fromisoformat(text.removesuffix(" UTC")))
+                return _format_utc(datetime.fromisoformat(text.removesuffix(" UTC")))
         with suppress(ValueError, OverflowError):
-            return self._time_of_people(_simplified(text))
+            return self._parse_human_time(_simplify(text))
         return None
 
-    def _time_of_people(self, text: str) -> str | None:
-        if found := _SERIAL.fullmatch(text):
-            seconds = round(float(f"0.{found[2] or 0}") * 86_400)
-            return _written(_FIRST_OF_SERIALS + timedelta(days=int(found[1]), seconds=seconds))
-        if day := self._day(text):
-            return _written(datetime(day.year, day.month, day.day))
-        if (clock := _CLOCK.fullmatch(text)) and (day := self._day(clock["day"])):
+    def _parse_human_time(self, text: str) -> str | None:
+        if match := _SERIAL.fullmatch(text):
+            seconds = round(float(f"0.{match[2] or 0}") * 86_400)
+            return _format_utc(_FIRST_OF_SERIALS + timedelta(days=int(match[1]), seconds=seconds))
+        if day := self._parse_day(text):
+            return _format_utc(datetime(day.year, day.month, day.day))
+        if (clock := _CLOCK.fullmatch(text)) and (day := self._parse_day(clock["day"])):
             hour = int(clock["hour"])
             if half := clock["half"]:
                 hour = hour % 12 + (12 if half == "p" else 0)
             at = datetime(day.year, day.month, day.day, hour, int(clock["minute"]))
-            return _written(at + timedelta(seconds=int(clock["second"] or 0)))
+            return _format_utc(at + timedelta(seconds=int(clock["second"] or 0)))
         return None
 
-    def _day(self, text: str) -> date | None:
+    def _parse_day(self, text: str) -> date | None:
         numbers = _numbers(text)
         if isinstance(numbers, _Numbers):
             if len(set(numbers.dates.values())) == 1:
@@ -311,15 +311,15 @@ class DateReader:
         return numbers or _named_day(text)
 
 
-def _simplified(text: str) -> str:
+def _simplify(text: str) -> str:
     """Return the text in lower case without accents, the weekday's name and extra spaces."""
     text = " ".join(_plain(text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
-    found = _LEADING_WORD.match(text)
-    if not found or found[1] not in _WEEKDAY_NAMES:
+    match = _LEADING_WORD.match(text)
+    if not match or match[1] not in _WEEKDAY_NAMES:
         return text
-    rest = text[found.end() :]
+    rest = text[match.end() :]
     # `mar` is Tuesday in `mar. 9 mars 2021`, and March in `Mar 9, 2021`
-    return rest if found[1] not in _MONTHS or _named_day(_without_clock(rest)) else text
+    return rest if match[1] not in _MONTHS or _named_day(_without_clock(rest)) else text
 
 
 def _without_clock(text: str) -> str:
@@ -329,12 +329,12 @@ def _without_clock(text: str) -> str:
 
 def _numbers(text: str) -> _Numbers | date | None:
     """Return a numeric date: the date itself if the year comes first, else what it may mean."""
-    if found := _EAST_ASIAN.fullmatch(text) or _COMPACT.fullmatch(text):
-        return _date(*map(int, found.groups()))
-    found = _NUMBERS.fullmatch(text)
-    if not found:
+    if match := _EAST_ASIAN.fullmatch(text) or _COMPACT.fullmatch(text):
+        return _date(*map(int, match.groups()))
+    match = _NUMBERS.fullmatch(text)
+    if not match:
         return None
-    first, separator, second, third = found.groups()
+    first, separator, second, third = match.groups()
     if len(first) > 2:
         is_year_first = len(first) == 4 and len(third) <= 2
         return _date(int(first), int(second), int(third)) if is_year_first else None
@@ -352,9 +352,9 @@ def _readings(first: str, second: str, third: str) -> Iterator[tuple[Order, date
     if is_short and len(first) == 2:
         orders.append((YEAR_FIRST, first, second, third))
     for order, year, month, day in orders:
-        found = _date(_year(year), int(month), int(day))
-        if found and (not is_short or len(year) == 2):
-            yield order, found
+        day_date = _date(_year(year), int(month), int(day))
+        if day_date and (not is_short or len(year) == 2):
+            yield order, day_date
 
 
 def _year(text: str) -> int:
@@ -375,17 +375,17 @@ def _date(year: int, month: int, day: int) -> date | None:
 def _named_day(text: str) -> date | None:
     """Return a date with the name of a month."""
     for pattern in (_MONTH_DAY_YEAR, _DAY_MONTH_YEAR, _YEAR_MONTH_DAY):
-        found = pattern.fullmatch(text)
-        if found and (month := _month(found)) is not None:
-            return _date(_year(found["year"]), month, int(found["day"]))
+        match = pattern.fullmatch(text)
+        if match and (month := _month(match)) is not None:
+            return _date(_year(match["year"]), month, int(match["day"]))
     return None
 
 
-def _month(found: re.Match[str]) -> int | None:
-    return _MONTHS.get(found["month"])
+def _month(match: re.Match[str]) -> int | None:
+    return _MONTHS.get(match["month"])
 
 
-def _written(at: datetime) -> str:
+def _format_utc(at: datetime) -> str:
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return at.isoformat().replace("+00:00", "Z")
 
@@ -398,7 +398,7 @@ def is_day(at: str) -> bool:
 def day_after(at: str) -> str | None:
     """Return the day after one that `DateReader` returned; None after the last possible day."""
     try:
-        return _written(datetime.fromisoformat(at) + timedelta(days=1))
+        return _format_utc(datetime.fromisoformat(at) + timedelta(days=1))
     except OverflowError:
         return None
 

@@ -14,7 +14,7 @@ from .format import Record
 _EXPORTED_AT = re.compile(r"_(\d{8}_\d{4})(?!\d)")
 """The time in the name of an export by Tracker: `my_project_20151117_1439.csv`."""
 
-_MEMORY = 64 * 1024
+_CACHE_KIB = 64 * 1024
 """The KiB of the index that are kept in memory; the rest goes to a temporary file."""
 
 
@@ -24,12 +24,12 @@ class Rank(NamedTuple):
     Attributes:
         updated_at: In microseconds since 1970; `NO_TIME` if the copy has none.
         exported_at: The time in the file's name; empty if it is not needed or not known.
-        knows: The number of values in the copy.
+        value_count: The number of values in the copy.
     """
 
     updated_at: int
     exported_at: str
-    knows: int
+    value_count: int
 
 
 NO_TIME = -(2**62)
@@ -44,12 +44,12 @@ def rank_of(record: Record, source: str) -> Rank:
         source: The file that it came from. Records in Tracker's CSV have no `updated_at`; there,
             the later export has the later copy.
     """
-    updated_at = moment(record.get("updated_at"))
+    updated_at = to_epoch_micros(record.get("updated_at"))
     exported_at = export_timestamp(source) if updated_at == NO_TIME else ""
     return Rank(updated_at, exported_at, count_values(record))
 
 
-def moment(value: Any) -> int:
+def to_epoch_micros(value: Any) -> int:
     """Convert a time of the API or a database to microseconds since 1970, else `NO_TIME`."""
     try:
         if isinstance(value, str):
@@ -72,25 +72,25 @@ def export_timestamp(source: str) -> str:
 
 def count_values(record: Record) -> int:
     """Count the values of a record, and the elements of its lists at any depth."""
-    known = 0
+    count = 0
     for name, value in record.items():
         if value is None or name in NEVER_LOADED or name.startswith("_"):
             continue
         if isinstance(value, dict):
-            known += count_values(value)
+            count += count_values(value)
         elif isinstance(value, list):
-            known += sum(1 + _known_in_lists(v) for v in value if v is not None)
+            count += sum(1 + _count_in_lists(v) for v in value if v is not None)
         else:
-            known += 1
-    return known
+            count += 1
+    return count
 
 
-def _known_in_lists(value: Any) -> int:
+def _count_in_lists(value: Any) -> int:
     """Count the elements of the lists inside an element of a list."""
     if not isinstance(value, dict):
         return 0
     return sum(
-        1 + _known_in_lists(v)
+        1 + _count_in_lists(v)
         for inner in value.values()
         if isinstance(inner, list)
         for v in inner
@@ -109,10 +109,10 @@ class DuplicateIndex:
         self._index = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._index.execute("PRAGMA journal_mode = OFF")
         self._index.execute("PRAGMA synchronous = OFF")
-        self._index.execute(f"PRAGMA cache_size = -{_MEMORY}")
+        self._index.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._index.execute(
-            "CREATE TABLE copies (kind TEXT, key, place INTEGER, source INTEGER, "
-            "updated_at INTEGER, exported_at TEXT, knows INTEGER, project_id INTEGER, "
+            "CREATE TABLE copies (kind TEXT, key, position INTEGER, source INTEGER, "
+            "updated_at INTEGER, exported_at TEXT, value_count INTEGER, project_id INTEGER, "
             "PRIMARY KEY (kind, key)) "
             "WITHOUT ROWID"
         )
@@ -122,24 +122,25 @@ class DuplicateIndex:
         self._numbers: dict[str, int] = {}
         self._batches = 0
 
-    def note(
+    def add(
         self,
         table: str,
         key: Any,
         rank: Rank,
-        place: int,
+        position: int,
         source: str,
         project_id: int | None = None,
     ) -> None:
         """Add a copy; it replaces one of a lower rank. Of equal ones the first stays."""
         self._index.execute(
             "INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "place = excluded.place, source = excluded.source, updated_at = excluded.updated_at, "
-            "exported_at = excluded.exported_at, knows = excluded.knows, "
+            "position = excluded.position, source = excluded.source, "
+            "updated_at = excluded.updated_at, "
+            "exported_at = excluded.exported_at, value_count = excluded.value_count, "
             "project_id = excluded.project_id WHERE "
-            "(excluded.updated_at, excluded.exported_at, excluded.knows) "
-            "> (updated_at, exported_at, knows)",
-            (table, _as_text(key), place, self._number(source), *rank, project_id),
+            "(excluded.updated_at, excluded.exported_at, excluded.value_count) "
+            "> (updated_at, exported_at, value_count)",
+            (table, _as_text(key), position, self._number(source), *rank, project_id),
         )
 
     def add_keys(self, table: str, keys: Collection[Any]) -> list[Any]:
@@ -151,7 +152,7 @@ class DuplicateIndex:
         """
         self._batches += 1
         added = self._index.executemany(
-            "INSERT OR IGNORE INTO copies (kind, key, place) VALUES (?, ?, ?)",
+            "INSERT OR IGNORE INTO copies (kind, key, position) VALUES (?, ?, ?)",
             [(table, _as_text(key), self._batches) for key in keys],
         )
         if added.rowcount == len(keys):
@@ -160,17 +161,17 @@ class DuplicateIndex:
 
     def best_place(self, table: str, key: Any) -> int:
         """Return the position of the best copy, or the number of the call that added its key."""
-        query = "SELECT place FROM copies WHERE kind = ? AND key = ?"
-        ((place,),) = self._index.execute(query, (table, _as_text(key)))
-        return int(place)
+        query = "SELECT position FROM copies WHERE kind = ? AND key = ?"
+        ((position,),) = self._index.execute(query, (table, _as_text(key)))
+        return int(position)
 
     def best(self, table: str, key: Any) -> tuple[int, int, str]:
         """Return the position of the best copy of a record, when it was updated, and its file."""
-        place, updated_at, source = self._index.execute(
-            "SELECT place, updated_at, source FROM copies WHERE kind = ? AND key = ?",
+        position, updated_at, source = self._index.execute(
+            "SELECT position, updated_at, source FROM copies WHERE kind = ? AND key = ?",
             (table, _as_text(key)),
         ).fetchone()
-        return place, updated_at, self._sources[source]
+        return position, updated_at, self._sources[source]
 
     def project_of(self, table: str, key: Any) -> int | None:
         """Return the project id of the best copy of a record; None if there is no copy."""

@@ -27,12 +27,12 @@ def open_files(path: Path) -> Files:
             too large.
     """
     try:
-        return _opened(path)
+        return _list_files(path)
     except OSError as error:
         raise ArchiveError(f"{path} cannot be opened: {error.strerror or error}.") from error
 
 
-def _opened(path: Path) -> Files:
+def _list_files(path: Path) -> Files:
     if path.is_dir():
         return _in_folder(path)
     if not path.is_file():
@@ -41,15 +41,15 @@ def _opened(path: Path) -> Files:
             if path.exists()
             else f"{path} does not exist."
         )
-    one = _on_disk(path, path.name)
-    unpacked = open_zip(one) if is_zip(one) else None
-    return Files(path, {one.name: one}) if unpacked is None else unpacked
+    file = _file_on_disk(path, path.name)
+    unpacked = open_zip(file) if is_zip(file) else None
+    return Files(path, {file.name: file}) if unpacked is None else unpacked
 
 
 def _in_folder(root: Path) -> Files:
     files: dict[str, File] = {}
     refused: dict[str, str] = {}
-    for path in _below(root, refused):
+    for path in _walk(root, refused):
         # a name that is not UTF-8 could not be stored in a table
         name = path.relative_to(root).as_posix().encode("utf-8", "replace").decode()
         if is_os_metadata(name):
@@ -61,11 +61,11 @@ def _in_folder(root: Path) -> Files:
         elif name in files:
             refused[name] = "a second file of that name"
         else:
-            files[name] = _on_disk(path, name)
+            files[name] = _file_on_disk(path, name)
     return Files(root, files, refused)
 
 
-def _below(root: Path, refused: dict[str, str]) -> Iterator[Path]:
+def _walk(root: Path, refused: dict[str, str]) -> Iterator[Path]:
     """Yield all files and links in a folder at any depth, without following links, by name."""
 
     def unreadable(error: OSError) -> None:
@@ -86,7 +86,7 @@ def _below(root: Path, refused: dict[str, str]) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted([*names, *links]))
 
 
-def _on_disk(path: Path, name: str) -> File:
+def _file_on_disk(path: Path, name: str) -> File:
     size = path.stat().st_size
     # a size of 0 is also that of files such as those in /proc, which may be endless
     return File(name, size, partial(_open, path) if size else io.BytesIO, path)

@@ -25,8 +25,8 @@ class ArchiveRecord:
             not contain is absent. `_date_precision` is `day` if its times are only dates.
         source: The file that it came from, for the column `_source`.
         content: For `attachment_files`: opens the bytes of the file, while the archive is read.
-        elsewhere: The number of nested rows that came from other files than `source`, by file and
-            table: for example, comments in a file beside that of the stories.
+        rows_from_other_files: The number of nested rows that came from other files than `source`,
+            by file and table: for example, comments in a file beside that of the stories.
         is_rejected: Whether the record is not loaded; final after `LoadAccounting.decide`. Then
             nothing is derived from it.
         is_withdrawn: Whether only rejected records refer to this one, so that it is not loaded.
@@ -36,11 +36,11 @@ class ArchiveRecord:
     record: Record
     source: str
     content: Callable[[], BinaryIO] | None = None
-    elsewhere: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    rows_from_other_files: Mapping[tuple[str, str], int] = field(default_factory=dict)
     is_rejected: bool = False
     is_withdrawn: bool = False
 
-    def by_source(self, rows: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
+    def rows_by_source(self, rows: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
         """Divide the record's rows among the files that they came from.
 
         Args:
@@ -50,7 +50,7 @@ class ArchiveRecord:
             File, table and number of rows, without zeros.
         """
         left = dict(rows)
-        for (source, table), count in self.elsewhere.items():
+        for (source, table), count in self.rows_from_other_files.items():
             left[table] = left.get(table, 0) - count
             yield source, table, count
         yield from ((self.source, table, count) for table, count in left.items() if count)
@@ -98,7 +98,7 @@ class Archive:
     """An archive whose format is known."""
 
     files: Files
-    form: Format
+    format: Format
 
     @property
     def name(self) -> str:
@@ -110,4 +110,4 @@ class Archive:
         for name, reason in (self.files.refused | self.files.unclaimed).items():
             accounting.read(self.files.label, FILES)
             accounting.leave_out(self.files.label, FILES, reason, name)
-        return self.form.read(self.files, accounting)
+        return self.format.read(self.files, accounting)

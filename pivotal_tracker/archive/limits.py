@@ -17,7 +17,7 @@ MAX_BYTES_OF_A_DIRECTORY = 64 * 2**20
 MAX_BYTES_OF_AN_INNER_ZIP = 4 * 2**30
 """The size of a ZIP inside another ZIP, which has to be unpacked."""
 
-MAX_ARCHIVES_IN_EACH_OTHER = 3
+MAX_ZIP_NESTING = 3
 """How deep ZIPs may be nested."""
 
 MAX_CHARACTERS_IN_A_ROW = 16 * 2**20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .accounting import LoadAccounting
 from .format import ArchiveRecord, Record
 
-_SHOWN = 60
+_MAX_SHOWN = 60
 
 
 class LineAccounting:
@@ -25,7 +25,7 @@ class LineAccounting:
         self._accounting = accounting
         self._read_rows = accounting.read_rows
 
-    def found(self, table: str, record: Record) -> ArchiveRecord:
+    def add_record(self, table: str, record: Record) -> ArchiveRecord:
         """Count a record as read, and return it with its file."""
         self._read_rows[self.source, table] += 1
         return ArchiveRecord(table, record, self.source)
@@ -66,4 +66,4 @@ class LineAccounting:
         self._accounting.drop_value(self.source, table, reason, self._where(text), values)
 
     def _where(self, text: str) -> str:
-        return f"line {self.line:,}: {text[:_SHOWN]!r}"
+        return f"line {self.line:,}: {text[:_MAX_SHOWN]!r}"

@@ -14,10 +14,10 @@ from ..load.destination_rows import DestinationReader
 from ..records import Key, Record, count_rows, key_of, record_key, row_id
 from ..tables import Table
 from .accounting import LoadAccounting
-from .duplicates import DuplicateIndex, count_values, export_timestamp, moment
+from .duplicates import DuplicateIndex, count_values, export_timestamp, to_epoch_micros
 from .format import ArchiveRecord
 
-NO_KEY = "it has no key"
+MISSING_KEY = "it has no key"
 
 
 class DuplicateResolver:
@@ -32,18 +32,18 @@ class DuplicateResolver:
         self._first_place = number << 40
         self._copies = copies
 
-    def reason(self, found: ArchiveRecord, key: Key, place: int) -> str:
+    def rejection_reason(self, entry: ArchiveRecord, key: Key, position: int) -> str:
         """Return why a record is not loaded; empty if it is.
 
         Args:
-            found: The record.
+            entry: The record.
             key: Its key.
-            place: Its position in the archive, from 1.
+            position: Its position in the archive, from 1.
         """
-        best, updated_at, source = self._copies.best(found.table, key)
-        if best == self._first_place + place:
+        best, updated_at, source = self._copies.best(entry.table, key)
+        if best == self._first_place + position:
             return ""
-        if updated_at > moment(found.record.get("updated_at")):
+        if updated_at > to_epoch_micros(entry.record.get("updated_at")):
             return f"another copy is newer: {source}"
         return f"another copy has as many values or more: {source}"
 
@@ -89,7 +89,7 @@ class ArchiveTableLoader:
         self._emitted_in_parts, self._in_parts = self._in_parts, {}
         return emitted
 
-    def found_in_parts(self, record: Record) -> ArchiveRecord | None:
+    def multi_file_entry(self, record: Record) -> ArchiveRecord | None:
         """Return the archive record of an emitted one if parts of it came from other files."""
         return self._emitted_in_parts.get(record_key(self.table, record))
 
@@ -98,20 +98,20 @@ class ArchiveTableLoader:
         return len(self._waiting)
 
     def add(
-        self, key: Key, record: Record, found: ArchiveRecord, accounting: LoadAccounting
+        self, key: Key, record: Record, entry: ArchiveRecord, accounting: LoadAccounting
     ) -> None:
         """Keep a record until `decide`; reject it if one with the same key is waiting.
 
         Args:
             key: Its key.
             record: The record as it will be loaded.
-            found: The record as it was read.
+            entry: The record as it was read.
             accounting: The accounting of its archive.
         """
         if key in self._waiting:
-            reject(accounting, found, self.table, _came_before(found))
+            reject(accounting, entry, self.table, _duplicate_reason(entry))
         else:
-            self._waiting[key] = (record, found, accounting)
+            self._waiting[key] = (record, entry, accounting)
 
     def decide(self, *, may_contain_duplicates: bool) -> tuple[list[Record], list[Record]]:
         """Accept waiting records that are new or newer than in the destination; reject the rest.
@@ -126,28 +126,28 @@ class ArchiveTableLoader:
         if may_contain_duplicates:
             self._reject_repeated(waiting)
         existing = self._existing_rows(waiting)
-        knows = self._known_there(self._ties(waiting, existing))
+        value_counts = self._count_existing_values(self._ties(waiting, existing))
         accepted: list[Record] = []
         changed: list[Record] = []
-        found_by_tally: defaultdict[int, list[ArchiveRecord]] = defaultdict(list)
+        entries_by_accounting: defaultdict[int, list[ArchiveRecord]] = defaultdict(list)
         accountings: dict[int, LoadAccounting] = {}
-        for key, (record, found, accounting) in waiting.items():
+        for key, (record, entry, accounting) in waiting.items():
             row = existing.get(key)
             if row is None:
                 changed.append(record)
             else:
-                now = row_id(record)
-                reason = self._reason_against(record, now, row, knows.get(key, 0))
+                new_row_id = row_id(record)
+                reason = self._reason_against(record, new_row_id, row, value_counts.get(key, 0))
                 if reason:
-                    reject(accounting, found, self.table, reason)
+                    reject(accounting, entry, self.table, reason)
                     continue
                 self._row_ids[key] = row.row_id
-                if row.row_id != now:
+                if row.row_id != new_row_id:
                     changed.append(record)
             accepted.append(record)
             accountings[id(accounting)] = accounting
-            found_by_tally[id(accounting)].append(found)
-        for number, loaded in found_by_tally.items():
+            entries_by_accounting[id(accounting)].append(entry)
+        for number, loaded in entries_by_accounting.items():
             self._count_loaded(loaded, accountings[number])
         self.records += accepted
         return accepted, changed
@@ -156,29 +156,31 @@ class ArchiveTableLoader:
         self, waiting: dict[Key, tuple[Record, ArchiveRecord, LoadAccounting]]
     ) -> None:
         for key in self._copies.add_keys(self.table.name, waiting):
-            _, found, accounting = waiting.pop(key)
-            reject(accounting, found, self.table, _came_before(found))
+            _, entry, accounting = waiting.pop(key)
+            reject(accounting, entry, self.table, _duplicate_reason(entry))
 
     def _count_loaded(self, loaded: Iterable[ArchiveRecord], accounting: LoadAccounting) -> None:
         """Count the rows of records as loaded; most records come from one file."""
         by_source: defaultdict[str, list[Record]] = defaultdict(list)
-        for found in loaded:
-            if found.elsewhere:
-                self._in_parts[record_key(self.table, found.record)] = found
-                counted = count_rows(self.table, [found.record])
-                for source, name, rows in found.by_source(counted):
+        for entry in loaded:
+            if entry.rows_from_other_files:
+                self._in_parts[record_key(self.table, entry.record)] = entry
+                counted = count_rows(self.table, [entry.record])
+                for source, name, rows in entry.rows_by_source(counted):
                     accounting.loaded(source, name, rows)
             else:
-                by_source[found.source].append(found.record)
+                by_source[entry.source].append(entry.record)
         for source, records in by_source.items():
             for name, rows in count_rows(self.table, records).items():
                 accounting.loaded(source, name, rows)
 
-    def _reason_against(self, record: Record, now: str, row: _ExistingRow, knows: int) -> str:
+    def _reason_against(
+        self, record: Record, new_row_id: str, row: _ExistingRow, value_count: int
+    ) -> str:
         """Return why a record does not replace an existing row; empty if it does or equals it."""
-        if row.row_id == now:
+        if row.row_id == new_row_id:
             return ""
-        updated_at = moment(record.get("updated_at"))
+        updated_at = to_epoch_micros(record.get("updated_at"))
         name = row.source or "the one from the API"
         if updated_at != row.updated_at:
             is_newer = updated_at > row.updated_at
@@ -189,7 +191,7 @@ class ArchiveTableLoader:
             stamps = [export_timestamp(s) for s in (record["_source"], row.source)]
             if stamps[0] != stamps[1]:
                 return "" if stamps[0] > stamps[1] else f"another copy is newer: {name}"
-            if count_values(record) > knows:
+            if count_values(record) > value_count:
                 return ""
         return f"another copy has as many values or more: {name}"
 
@@ -204,7 +206,7 @@ class ArchiveTableLoader:
             self.table.name, columns, self.table.key[0], _first_parts(waiting)
         ):
             row_hash, source, *updated_at = row[width:]
-            updated = moment(*updated_at or [None])
+            updated = to_epoch_micros(*updated_at or [None])
             existing[key_of(row[:width])] = _ExistingRow(row_hash, updated, source)
         return {key: existing[key] for key in waiting.keys() & existing.keys()}
 
@@ -214,34 +216,34 @@ class ArchiveTableLoader:
             key
             for key, row in existing.items()
             if row.source not in (None, waiting[key][0]["_source"])
-            and row.updated_at == moment(waiting[key][0].get("updated_at"))
+            and row.updated_at == to_epoch_micros(waiting[key][0].get("updated_at"))
             and row.row_id != row_id(waiting[key][0])
         ]
 
-    def _known_there(self, keys: list[Key]) -> Counter[Key]:
+    def _count_existing_values(self, keys: list[Key]) -> Counter[Key]:
         """Count the values in the rows with these keys, and in the rows nested in them."""
-        known = Counter[Key]()
+        counts = Counter[Key]()
         if not keys:
-            return known
+            return counts
         first, names = self.table.key[0], self.table.key
         for record in self._loaded.records(self.table, _first_parts(keys), first):
-            known[key_of([record[n] for n in names])] = count_values(record)
+            counts[key_of([record[n] for n in names])] = count_values(record)
         inherited = [self.table.inherited_columns.get(n, n) for n in names]
         for member in list(self.table.family())[1:]:
             for row in self._loaded.rows(member.name, inherited, inherited[0], _first_parts(keys)):
-                known[key_of(row)] += 1
-        return known
+                counts[key_of(row)] += 1
+        return counts
 
 
-def reject(accounting: LoadAccounting, found: ArchiveRecord, table: Table, reason: str) -> None:
+def reject(accounting: LoadAccounting, entry: ArchiveRecord, table: Table, reason: str) -> None:
     """Count a record, and the rows nested in it, as left out."""
-    found.is_rejected = True
-    for source, name, rows in found.by_source(count_rows(table, [found.record])):
-        accounting.leave_out(source, name, reason, name_of(found.record), rows)
+    entry.is_rejected = True
+    for source, name, rows in entry.rows_by_source(count_rows(table, [entry.record])):
+        accounting.leave_out(source, name, reason, name_of(entry.record), rows)
 
 
-def _came_before(found: ArchiveRecord) -> str:
-    return f"it came before: {found.source}"
+def _duplicate_reason(entry: ArchiveRecord) -> str:
+    return f"it came before: {entry.source}"
 
 
 def name_of(record: Record) -> str:

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import PurePosixPath
 
 from .files import ArchiveError, File, Files
-from .formats.databases.sqlite import is_sqlite, opened
+from .formats.databases.sqlite import is_sqlite, open_database
 
 _HEAD = 4096
 _SUPPORTED = (
@@ -44,8 +44,8 @@ def refusal(files: Files) -> str:
         return f"{files.path} is no archive that is known. Found: {what}. {hint}"
     names = sorted(files)
     more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
-    found = f"{', '.join(names[:_MAX_NAMES])}{more}" if names else "nothing"
-    return f"{files.path} is no archive that is known. Found: {found}. {_SUPPORTED}"
+    shown = f"{', '.join(names[:_MAX_NAMES])}{more}" if names else "nothing"
+    return f"{files.path} is no archive that is known. Found: {shown}. {_SUPPORTED}"
 
 
 def why_unknown(file: File) -> str:
@@ -66,7 +66,7 @@ def why_unknown(file: File) -> str:
 def _database(file: File) -> str:
     """Describe a database of another program by its tables."""
     try:
-        with opened(file) as database:
+        with open_database(file) as database:
             names = sorted(name for name in database.names if not name.startswith("sqlite_"))
     except ArchiveError as error:
         return str(error).rstrip(".")

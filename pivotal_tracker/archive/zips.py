@@ -44,12 +44,14 @@ _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile
 _END, _END_SIZE, _END64, _END64_SIZE, _LOCATOR_SIZE = b"PK\5\6", 22, b"PK\6\6", 56, 20
 _ENCRYPTED, _UTF_8 = 0x1, 0x800
 _WORKBOOK = "[Content_Types].xml"
-_LITTER = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+_OS_METADATA = re.compile(
+    r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE
+)
 
 
 def is_os_metadata(name: str) -> bool:
     """Check whether a file is metadata of a desktop system, such as `.DS_Store`."""
-    return _LITTER.search(name) is not None
+    return _OS_METADATA.search(name) is not None
 
 
 def is_zip(file: File) -> bool:
@@ -84,10 +86,10 @@ def open_zip(file: File, label: str = "") -> Files | None:
         name = _name_of(info)
         if is_os_metadata(name):
             continue
-        if why_not := _why_not(info, name):
-            refused[name] = why_not
+        if reason := _rejection_reason(info, name):
+            refused[name] = reason
             continue
-        name = _unused(name, files, numbers)
+        name = _unique_name(name, files, numbers)
         files[name] = File(name, info.file_size, partial(_open, archive, info, path.name))
     return Files(Path(path), files, refused, label)
 
@@ -105,13 +107,13 @@ def _unpacked(file: File) -> IO[bytes]:
     return copy
 
 
-def open_checked(file: Path | IO[bytes], called: str, most_bytes: int) -> zipfile.ZipFile:
+def open_checked(file: Path | IO[bytes], label: str, max_bytes: int) -> zipfile.ZipFile:
     """Open a ZIP after checking that it is complete and not a ZIP bomb.
 
     Args:
         file: Its path, or its bytes.
-        called: Its name for error messages.
-        most_bytes: The largest unpacked size.
+        label: Its name for error messages.
+        max_bytes: The largest unpacked size.
 
     Raises:
         ArchiveError: It is damaged or too large.
@@ -120,15 +122,15 @@ def open_checked(file: Path | IO[bytes], called: str, most_bytes: int) -> zipfil
         directory = _directory_size(_tail(file))
         if directory > MAX_BYTES_OF_A_DIRECTORY:
             raise ArchiveError(
-                f"{called} is a ZIP whose list of files has {directory / 2**20:,.0f} MB; at most "
+                f"{label} is a ZIP whose list of files has {directory / 2**20:,.0f} MB; at most "
                 f"{MAX_BYTES_OF_A_DIRECTORY / 2**20:,.0f} MB are read."
             )
         archive = zipfile.ZipFile(file)
     except _BROKEN as error:
         raise ArchiveError(
-            f"{called} is a ZIP that is damaged or incomplete: {error}. Get a complete copy of it."
+            f"{label} is a ZIP that is damaged or incomplete: {error}. Get a complete copy of it."
         ) from error
-    _check_size(archive.infolist(), called, most_bytes)
+    _check_size(archive.infolist(), label, max_bytes)
     return archive
 
 
@@ -154,18 +156,18 @@ def _directory_size(tail: bytes) -> int:
     return size
 
 
-def _check_size(members: Sequence[zipfile.ZipInfo], called: str, most_bytes: int) -> None:
+def _check_size(members: Sequence[zipfile.ZipInfo], label: str, max_bytes: int) -> None:
     """Refuse a ZIP bomb by the sizes that the ZIP states: zipfile reads no more bytes than that."""
     unpacked = sum(info.file_size for info in members)
     packed = sum(info.compress_size for info in members)
-    if unpacked > most_bytes:
+    if unpacked > max_bytes:
         raise ArchiveError(
-            f"{called} would unpack to {unpacked / 2**30:,.1f} GB; at most "
-            f"{most_bytes / 2**30:,.0f} GB are read. Unpack it and give the folder."
+            f"{label} would unpack to {unpacked / 2**30:,.1f} GB; at most "
+            f"{max_bytes / 2**30:,.0f} GB are read. Unpack it and give the folder."
         )
     if unpacked > RATIO_EXEMPT_BYTES and unpacked > MAX_RATIO * packed:
         raise ArchiveError(
-            f"{called} would unpack to {unpacked // max(packed, 1):,} times its size; at most "
+            f"{label} would unpack to {unpacked // max(packed, 1):,} times its size; at most "
             f"{MAX_RATIO} times are read. If you trust it, unpack it and give the folder."
         )
 
@@ -179,7 +181,7 @@ def _name_of(info: zipfile.ZipInfo) -> str:
     return PurePosixPath(name.replace("\\", "/")).as_posix()
 
 
-def _unused(name: str, files: Mapping[str, File], numbers: Counter[str]) -> str:
+def _unique_name(name: str, files: Mapping[str, File], numbers: Counter[str]) -> str:
     """Return the name, with a number if it is in use: a ZIP may contain a name twice.
 
     Args:
@@ -187,14 +189,14 @@ def _unused(name: str, files: Mapping[str, File], numbers: Counter[str]) -> str:
         files: The files so far.
         numbers: The last number used for each name, so that none is tried twice.
     """
-    path, unused = PurePosixPath(name), name
-    while unused in files:
+    path, unique = PurePosixPath(name), name
+    while unique in files:
         numbers[name] += 1
-        unused = path.with_name(f"{path.stem} ({numbers[name] + 1}){path.suffix}").as_posix()
-    return unused
+        unique = path.with_name(f"{path.stem} ({numbers[name] + 1}){path.suffix}").as_posix()
+    return unique
 
 
-def _why_not(info: zipfile.ZipInfo, name: str) -> str:
+def _rejection_reason(info: zipfile.ZipInfo, name: str) -> str:
     """Return why a file of a ZIP is not read; empty if it is."""
     kind = stat.S_IFMT(info.external_attr >> 16)
     if not PurePosixPath(name).name:
@@ -213,23 +215,23 @@ def _why_not(info: zipfile.ZipInfo, name: str) -> str:
 
 
 def _open(archive: zipfile.ZipFile, info: zipfile.ZipInfo, archive_name: str) -> BinaryIO:
-    called = f"{info.filename} in {archive_name}"
+    label = f"{info.filename} in {archive_name}"
     try:
-        return cast(BinaryIO, io.BufferedReader(_Member(archive.open(info), called)))
+        return cast(BinaryIO, io.BufferedReader(_Member(archive.open(info), label)))
     except _BROKEN as error:
-        raise _damaged(called, error) from error
+        raise _damaged(label, error) from error
 
 
-def _damaged(called: str, error: BaseException) -> ArchiveError:
-    return ArchiveError(f"{called} is damaged and cannot be read: {error or type(error).__name__}.")
+def _damaged(label: str, error: BaseException) -> ArchiveError:
+    return ArchiveError(f"{label} is damaged and cannot be read: {error or type(error).__name__}.")
 
 
 class _Member(io.RawIOBase):
     """A file in a ZIP that raises `ArchiveError` if it is damaged."""
 
-    def __init__(self, stream: IO[bytes], called: str) -> None:
+    def __init__(self, stream: IO[bytes], label: str) -> None:
         self._stream = stream
-        self._called = called
+        self._label = label
 
     def readable(self) -> bool:
         return True
@@ -238,7 +240,7 @@ class _Member(io.RawIOBase):
         try:
             data = self._stream.read(len(buffer))
         except _BROKEN as error:
-            raise _damaged(self._called, error) from error
+            raise _damaged(self._label, error) from error
         buffer[: len(data)] = data
         return len(data)
 

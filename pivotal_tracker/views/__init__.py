@@ -169,10 +169,12 @@ def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
     # DuckDB lists the schemas of all attached databases
     condition = " AND t.table_catalog = %s" if catalog else ""
     rows = client.execute_sql(query + condition, dataset, *catalog) or ()
-    found = {name.lower(): (sql or "").lower() for name, sql in rows}
+    definitions = {name.lower(): (sql or "").lower() for name, sql in rows}
     # a destination may have the names in capitals, or with the dataset's name before them
     return {
-        name: found[path[-1].lower()] for name, path in paths.items() if path[-1].lower() in found
+        name: definitions[path[-1].lower()]
+        for name, path in paths.items()
+        if path[-1].lower() in definitions
     }
 
 

@@ -70,11 +70,11 @@ def _schema_of_functions(client: SqlClientBase[Any]) -> tuple[str, bool]:
     """
     dataset = client.make_qualified_table_name_path(None, quote=False)[-1]
     private = f"_pivotal_tracker_{dataset}"[:63]
-    found = client.execute_sql(
+    rows = client.execute_sql(
         "SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = %s", private
     )
-    if found:
-        return (private, True) if found[0][0] else (dataset, False)
+    if rows:
+        return (private, True) if rows[0][0] else (dataset, False)
     try:
         client.execute_sql(f"CREATE SCHEMA {client.capabilities.escape_identifier(private)}")
     except DestinationException:

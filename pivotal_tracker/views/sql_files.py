@@ -52,9 +52,9 @@ class Template:
     def rewritten(self, rename: Callable[[str], str]) -> str:
         """Return the query with other names for the tables, views and helpers that it reads."""
 
-        def replace(found: re.Match[str]) -> str:
-            name = found["name"]
-            return f"{found['keyword']} {rename(name) if name in self.reads else name}"
+        def replace(match: re.Match[str]) -> str:
+            name = match["name"]
+            return f"{match['keyword']} {rename(name) if name in self.reads else name}"
 
         return _RELATION.sub(replace, self.sql)
 
@@ -82,7 +82,7 @@ def parse(texts: dict[str, str]) -> dict[str, Template]:
 
 def _reads(query: str) -> frozenset[str]:
     own = set(_CTE.findall(query))
-    return frozenset(found["name"] for found in _RELATION.finditer(query)) - own
+    return frozenset(match["name"] for match in _RELATION.finditer(query)) - own
 
 
 def inlined(template: Template, is_inlined: Callable[[Template], bool]) -> list[Template]:

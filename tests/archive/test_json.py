@@ -214,7 +214,7 @@ def test_archives_beside_each_other_are_taken_one_by_one(
     write_json(tmp_path / "all" / "more.json", [story(1)])
     write_json(tmp_path / "all" / "tree" / "projects" / "P" / "stories.json", [story(2)])
     opened = open_archives([tmp_path / "all"])
-    assert [(archive.files.path.name, archive.form.name) for archive in opened.archives] == [
+    assert [(archive.files.path.name, archive.format.name) for archive in opened.archives] == [
         ("backup", "pt_backup.py"),
         ("more.json", "API answers"),
         ("out", "pivotaltrackerdump"),
@@ -322,7 +322,7 @@ def test_a_stream_cleans_alike_however_it_is_cut(chunk: int, text: str) -> None:
 
     stream = json_text.JsonText(InPieces())  # type: ignore[arg-type]
     clean = b"".join(iter(lambda: stream.read(chunk), b""))
-    assert (clean, stream.replaced) == json_text.repaired(text.encode())
+    assert (clean, stream.replaced) == json_text.repair_escapes(text.encode())
 
 
 def test_lists_that_other_records_hold(tmp_path: Path) -> None:
@@ -876,7 +876,7 @@ def test_files_that_a_backup_tool_did_not_write_are_read_too(tmp_path: Path) -> 
     (folder / "garden.csv").write_text("Id,Title,Type,Current State\n22,Two,feature,accepted\n")
     (folder / "notes.txt").write_text("mine")
     opened = open_archives([folder])
-    assert [archive.form.name for archive in opened.archives] == [
+    assert [archive.format.name for archive in opened.archives] == [
         "pt_backup.py",
         "Tracker's project export",
     ]

@@ -23,50 +23,50 @@ class Attachments:
     """
 
     def __init__(self, files: Mapping[int, File], source: str, accounting: LoadAccounting) -> None:
-        self._left = dict(files)
+        self._remaining = dict(files)
         self._source = source
         self._accounting = accounting
         if files:
             accounting.read(source, TABLE, len(files))
 
-    def of(self, found: ArchiveRecord) -> Iterator[ArchiveRecord]:
+    def of(self, entry: ArchiveRecord) -> Iterator[ArchiveRecord]:
         """Yield the files of the attachments of a story or an epic."""
-        for ids, attachment in attachments_in(found):
-            file = self._left.pop(attachment["id"], None)
+        for ids, attachment in attachments_in(entry):
+            file = self._remaining.pop(attachment["id"], None)
             if file:
-                yield self._found(file, ids | described(attachment))
+                yield self._entry(file, ids | attachment_attributes(attachment))
 
     def drop(self, number: int, reason: str) -> None:
         """Leave the file of an attachment out, if there is one."""
-        file = self._left.pop(number, None)
+        file = self._remaining.pop(number, None)
         if file:
             self._accounting.leave_out(self._source, TABLE, reason, file.name)
 
     def rest(self) -> Iterator[ArchiveRecord]:
         """Yield the files that no comment in the archive refers to."""
-        for number, file in self._left.items():
-            yield self._found(file, {"id": number})
+        for number, file in self._remaining.items():
+            yield self._entry(file, {"id": number})
 
-    def _found(self, file: File, record: Record) -> ArchiveRecord:
+    def _entry(self, file: File, record: Record) -> ArchiveRecord:
         record.setdefault("filename", PurePosixPath(file.name).name)
         record["size"] = file.size
         return ArchiveRecord(TABLE, record, self._source, file.open)
 
 
-def attachments_in(found: ArchiveRecord) -> Iterator[tuple[Record, Record]]:
+def attachments_in(entry: ArchiveRecord) -> Iterator[tuple[Record, Record]]:
     """Yield the attachments of a record, each with the ids of its comment, parent and project."""
-    column = ID_COLUMNS.get(found.table)
+    column = ID_COLUMNS.get(entry.table)
     if column is None:
         return
-    ids = {column: found.record["id"]}
-    if "project_id" in found.record:
-        ids["project_id"] = found.record["project_id"]
-    for comment in found.record.get("comments", ()):
+    ids = {column: entry.record["id"]}
+    if "project_id" in entry.record:
+        ids["project_id"] = entry.record["project_id"]
+    for comment in entry.record.get("comments", ()):
         for attachment in comment.get("file_attachments", ()):
             yield ids | {"comment_id": comment["id"]}, attachment
 
 
-def described(attachment: Record) -> Record:
+def attachment_attributes(attachment: Record) -> Record:
     """Return the attributes of an attachment that `attachment_files` has too."""
     names = ("id", "filename", "content_type")
     return {name: attachment[name] for name in names if name in attachment}

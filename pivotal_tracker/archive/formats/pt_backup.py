@@ -49,9 +49,9 @@ class PtBackup:
         attached = set(names.values())
         contents = {number: files[name] for number, name in names.items()}
         attachments = Attachments(contents, files.source("attachments"), accounting)
-        for found in merged_responses(files, [n for n in files if n not in attached], accounting):
-            yield found
-            yield from attachments.of(found)
+        for entry in merged_responses(files, [n for n in files if n not in attached], accounting):
+            yield entry
+            yield from attachments.of(entry)
         yield from attachments.rest()
 
 

@@ -42,10 +42,10 @@ class PtBackupTree:
             for name in files
             if (project_id := _project_of(files, name)) is not None
         }
-        for found in merged_responses(files, list(files), accounting):
-            if found.table == "projects" and found.record["id"] in project_names:
-                found.record.setdefault("name", project_names[found.record["id"]])
-            yield found
+        for entry in merged_responses(files, list(files), accounting):
+            if entry.table == "projects" and entry.record["id"] in project_names:
+                entry.record.setdefault("name", project_names[entry.record["id"]])
+            yield entry
 
 
 def _is_json(name: str) -> bool:

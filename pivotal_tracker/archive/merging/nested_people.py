@@ -17,15 +17,15 @@ _ATTRIBUTES = frozenset(
 )
 _LISTS = ("owners", "followers")
 _KINDS = frozenset({"person", "me"})
-_TOLD_OF_A_PERSON = ("id", "name", "initials", "username", "email")
-_STAYS_AN_OBJECT = {
+_PUBLIC_ATTRIBUTES = ("id", "name", "initials", "username", "email")
+_KEPT_PERSON = {
     "project_memberships": "person",
     "account_memberships": "person",
     "activity": "performed_by",
 }
 """The attribute whose nested person is kept, by table: these tables have columns for it."""
 
-_NOT_LOOKED_INTO = frozenset({"changes", "primary_resources", "secondary_resources"})
+_UNCHANGED_ATTRIBUTES = frozenset({"changes", "primary_resources", "secondary_resources"})
 """The attributes of an activity that are kept unchanged."""
 
 
@@ -37,7 +37,7 @@ def add_person_ids(table: str, record: Record) -> None:
         record: The record, which is changed.
     """
     for name, value in list(record.items()):
-        if name in _NOT_LOOKED_INTO:
+        if name in _UNCHANGED_ATTRIBUTES:
             continue
         if isinstance(value, list):
             for item in value:
@@ -46,7 +46,7 @@ def add_person_ids(table: str, record: Record) -> None:
         elif isinstance(value, dict):
             if not _is_person(name, value):
                 add_person_ids("", value)
-            elif name != _STAYS_AN_OBJECT.get(table):
+            elif name != _KEPT_PERSON.get(table):
                 column = "owned_by_id" if name == "owner" and table == "stories" else f"{name}_id"
                 if record.get(column) is None:
                     record[column] = person_id(value)
@@ -62,26 +62,26 @@ def pop_people(table: str, record: Record) -> list[Record]:
     Returns:
         The records of people who have a name.
     """
-    return list(_popped_people(record, _STAYS_AN_OBJECT.get(table, "")))
+    return list(_pop_people(record, _KEPT_PERSON.get(table, "")))
 
 
-def _popped_people(record: Record, kept: str) -> Iterator[Record]:
+def _pop_people(record: Record, kept_attribute: str) -> Iterator[Record]:
     for name, value in list(record.items()):
-        if name in _NOT_LOOKED_INTO:
+        if name in _UNCHANGED_ATTRIBUTES:
             continue
         if _is_person(name, value):
-            if name != kept:
+            if name != kept_attribute:
                 del record[name]
-                yield from _named(value)
+                yield from _named_person(value)
         elif name in _LISTS and isinstance(value, list):
             del record[name]
             for person in value:
-                yield from _named(person) if isinstance(person, dict) else ()
+                yield from _named_person(person) if isinstance(person, dict) else ()
         elif isinstance(value, dict):
-            yield from _popped_people(value, "")
+            yield from _pop_people(value, "")
         elif isinstance(value, list):
             for item in value:
-                yield from _popped_people(item, "") if isinstance(item, dict) else ()
+                yield from _pop_people(item, "") if isinstance(item, dict) else ()
 
 
 def _is_person(name: str, value: Any) -> bool:
@@ -96,7 +96,7 @@ def person_id(person: Record) -> int | None:
     return whole_number(person.get("user_id", person.get("id")))
 
 
-def _named(person: Record) -> Iterator[Record]:
+def _named_person(person: Record) -> Iterator[Record]:
     """Yield the record of a person, if the name is known."""
     number = person_id(person)
     if number is not None and "name" in person:
@@ -105,5 +105,5 @@ def _named(person: Record) -> Iterator[Record]:
 
 def person_record(person: Record, number: Any) -> Record:
     """Return the public attributes of a person: `/me` has private ones about the token's owner."""
-    known = {name: person[name] for name in _TOLD_OF_A_PERSON if name in person}
+    known = {name: person[name] for name in _PUBLIC_ATTRIBUTES if name in person}
     return {**known, "id": number, "kind": "person"}

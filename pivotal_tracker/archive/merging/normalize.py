@@ -12,7 +12,7 @@ from ..format import Record
 from ..keys import SiblingKeys
 from ..records import LISTS, Nested, whole_number
 
-LeaveOut = Callable[[str, str], None]
+OnReject = Callable[[str, str], None]
 """Called for each row that is left out, with its table and the reason."""
 
 _SECRETS = tuple(f'"{name}"'.encode() for name in NEVER_LOADED)
@@ -29,7 +29,7 @@ _IDENTIFYING_ATTRIBUTES = (
 _IDENTIFYING_A_TRANSITION = ("occurred_at", "performed_by_id")
 
 
-def normalize_record(table: str, record: Record, leave_out: LeaveOut) -> Record:
+def normalize_record(table: str, record: Record, leave_out: OnReject) -> Record:
     """Return a copy of a record, or of a part of one, without invalid items.
 
     Args:
@@ -59,7 +59,7 @@ def _without_secrets(value: Any) -> Any:
     return value
 
 
-def _normalized(record: Record, lists: Mapping[str, Nested], leave_out: LeaveOut) -> Record:
+def _normalized(record: Record, lists: Mapping[str, Nested], leave_out: OnReject) -> Record:
     tidy = {name: value for name, value in record.items() if value is not None}
     for name in ("id", "project_id"):
         number = whole_number(tidy.get(name))
@@ -93,7 +93,7 @@ def _sort_attachments(comment: Record) -> None:
         comment[name] = [*comment.get(name, ()), attachment]
 
 
-def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: LeaveOut) -> list[Any]:
+def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: OnReject) -> list[Any]:
     """Return the items of a list without duplicates and without those of another kind."""
     tidy: list[Any] = []
     seen: set[Any] = set()
@@ -121,7 +121,7 @@ def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: LeaveOut
 
 
 def _item(
-    item: Any, nested: Nested, parent_id: Any, siblings: SiblingKeys, leave_out: LeaveOut
+    item: Any, nested: Nested, parent_id: Any, siblings: SiblingKeys, leave_out: OnReject
 ) -> Any:
     if nested.is_scalar_list:
         return whole_number(item)
@@ -145,7 +145,7 @@ def _is_transition(value: Record, parent_id: Any, siblings: SiblingKeys) -> bool
     return isinstance(value.get("state"), str)
 
 
-def _leave_out_whole(nested: Nested, item: Any, reason: str, leave_out: LeaveOut) -> None:
+def _leave_out_whole(nested: Nested, item: Any, reason: str, leave_out: OnReject) -> None:
     leave_out(nested.table, reason)
     for name, inner in nested.lists.items():
         for _ in item.get(name, ()):

@@ -16,20 +16,20 @@ class Part(NamedTuple):
         tbl: The table of the record.
         key: The key of the record, as a text.
         record: The number of the record in the database.
-        sort: `WHOLE`, `DERIVED`, `WITHDRAWN` or `FRAGMENT`.
+        kind: `WHOLE`, `DERIVED`, `WITHDRAWN` or `FRAGMENT`.
         source: The file that it was read from.
         updated_at: As a text that sorts; empty if the part has none.
         body: The part as JSON.
-        place: The position in the order of reading.
+        position: The position in the order of reading.
         seen_at: When the API returned it; empty if that is not known.
     """
 
     tbl: str
     key: str
     record: int
-    sort: int
+    kind: int
     source: str
     updated_at: str
     body: bytes
-    place: int
+    position: int
     seen_at: str

@@ -28,7 +28,7 @@ class ProjectsByName:
         self._copies = copies
         self._stories: defaultdict[int, set[int]] = defaultdict(set)
 
-    def note(self, story: Record) -> None:
+    def add_story(self, story: Record) -> None:
         """Record a story, if its project has no id."""
         project_id, story_id = story.get("project_id"), story.get("id")
         if isinstance(project_id, int) and project_id < 0 and isinstance(story_id, int):
@@ -36,12 +36,12 @@ class ProjectsByName:
             if len(stories) < _MAX_STORIES:
                 stories.add(story_id)
 
-    def joined(self, found: ArchiveRecord) -> ArchiveRecord:
+    def with_match(self, entry: ArchiveRecord) -> ArchiveRecord:
         """Return a project's record with `same_as_id`: the project with the same stories."""
-        same_as_id = self._same_as(found.record["id"])
+        same_as_id = self._same_as(entry.record["id"])
         if same_as_id is None:
-            return found
-        return replace(found, record={**found.record, "same_as_id": same_as_id})
+            return entry
+        return replace(entry, record={**entry.record, "same_as_id": same_as_id})
 
     def _same_as(self, project_id: int) -> int | None:
         stories = self._stories.get(project_id, set())

@@ -63,7 +63,7 @@ class RecordMerger:
             PRAGMA cache_size = -{_CACHE_IN_KIB};
             CREATE TABLE records (no INTEGER PRIMARY KEY, tbl TEXT, key TEXT, UNIQUE (tbl, key));
             CREATE TABLE parts (
-                place INTEGER PRIMARY KEY, record INTEGER, sort INTEGER, updated_at TEXT,
+                position INTEGER PRIMARY KEY, record INTEGER, kind INTEGER, updated_at TEXT,
                 seen_at TEXT, attributes INTEGER, source TEXT, body BLOB
             );
             BEGIN;
@@ -94,7 +94,9 @@ class RecordMerger:
         """
         self._add(WHOLE, table, key, record, source, seen_at)
 
-    def add_to(self, table: str, key: Key, part: Record, source: str, seen_at: str = "") -> None:
+    def add_fragment(
+        self, table: str, key: Key, part: Record, source: str, seen_at: str = ""
+    ) -> None:
         """Add a part of a record that is in another file, such as its comments."""
         self._add(FRAGMENT, table, key, part, source, seen_at)
 
@@ -114,11 +116,11 @@ class RecordMerger:
             source: The file with the request that deleted it.
             seen_at: When it was deleted; empty if that is not known.
         """
-        ((place,),) = self._database.execute("SELECT coalesce(max(place), 0) FROM parts")
-        self._deletions.add(deleted, place, source, seen_at)
+        ((position,),) = self._database.execute("SELECT coalesce(max(position), 0) FROM parts")
+        self._deletions.add(deleted, position, source, seen_at)
 
-    def _derive(self, derived: Derived, source: str, sort: int) -> None:
-        fingerprint = hash((derived.table, sort, repr(derived.record)))
+    def _derive(self, derived: Derived, source: str, kind: int) -> None:
+        fingerprint = hash((derived.table, kind, repr(derived.record)))
         if fingerprint in self._derived:
             return
         if len(self._derived) >= MAX_REMEMBERED:
@@ -126,10 +128,10 @@ class RecordMerger:
         self._derived.add(fingerprint)
         # if it cannot be stored, neither can the record that it is derived from: that is reported
         with suppress(ValueError):
-            self._add(sort, derived.table, derived.key, derived.record, source, "")
+            self._add(kind, derived.table, derived.key, derived.record, source, "")
 
     def _add(
-        self, sort: int, table: str, key: Key, record: Record, source: str, seen_at: str
+        self, kind: int, table: str, key: Key, record: Record, source: str, seen_at: str
     ) -> None:
         try:
             body = orjson.dumps(record)
@@ -141,9 +143,17 @@ class RecordMerger:
             (table, str(key)),
         )
         self._database.execute(
-            "INSERT INTO parts (record, sort, updated_at, seen_at, attributes, source, body)"
+            "INSERT INTO parts (record, kind, updated_at, seen_at, attributes, source, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (number, sort, moment(record.get("updated_at")), seen_at, len(record), source, body),
+            (
+                number,
+                kind,
+                to_sortable_time(record.get("updated_at")),
+                seen_at,
+                len(record),
+                source,
+                body,
+            ),
         )
 
     def records(self) -> Iterator[ArchiveRecord]:
@@ -165,18 +175,18 @@ class RecordMerger:
     def _records_of(self, table: str) -> Iterator[ArchiveRecord]:
         query = f"""
             SELECT {", ".join(Part._fields)} FROM records JOIN parts ON record = no WHERE tbl = ?
-            ORDER BY record, sort = ?, updated_at DESC, seen_at DESC, sort, attributes DESC
+            ORDER BY record, kind = ?, updated_at DESC, seen_at DESC, kind, attributes DESC
             """  # noqa: S608 - the names are our own
         with closing(self._database.execute(query, (table, FRAGMENT))) as rows:
             undecided: list[tuple[ArchiveRecord, list[Derived]]] = []
             for _, parts in groupby(map(Part._make, rows), key=attrgetter("record")):
-                found = self._joined(self._deletions.applied(parts))
-                if found:
-                    derived = list(pop_derived(table, found.record))
+                entry = self._merge(self._deletions.apply(parts))
+                if entry:
+                    derived = list(pop_derived(table, entry.record))
                     if table == "iterations":
-                        self._add_length(found.record)
-                    yield found
-                    undecided.append((found, derived))
+                        self._add_length(entry.record)
+                    yield entry
+                    undecided.append((entry, derived))
                     if len(undecided) >= BATCH_SIZE:
                         self._derive_from(undecided)
             self._derive_from(undecided)
@@ -184,10 +194,10 @@ class RecordMerger:
     def _derive_from(self, undecided: list[tuple[ArchiveRecord, list[Derived]]]) -> None:
         """Add the records derived from others, as withdrawn if those are not loaded."""
         self._accounting.decide()
-        for found, derived_from_it in undecided:
-            is_lost = found.is_rejected or found.is_withdrawn
+        for entry, derived_from_it in undecided:
+            is_lost = entry.is_rejected or entry.is_withdrawn
             for derived in derived_from_it:
-                self._derive(derived, found.source, WITHDRAWN if is_lost else DERIVED)
+                self._derive(derived, entry.source, WITHDRAWN if is_lost else DERIVED)
         undecided.clear()
 
     def _add_length(self, iteration: Record) -> None:
@@ -210,22 +220,22 @@ class RecordMerger:
             self._lengths[project_id] = next(filter(None, lengths), None)
         return self._lengths[project_id]
 
-    def _joined(self, parts: Iterator[Part]) -> ArchiveRecord | None:
-        joined: _MergedRecord | None = None
+    def _merge(self, parts: Iterator[Part]) -> ArchiveRecord | None:
+        merged: _MergedRecord | None = None
         is_withdrawn = True
         for part in parts:
-            is_withdrawn &= part.sort in (WITHDRAWN, FRAGMENT)
+            is_withdrawn &= part.kind in (WITHDRAWN, FRAGMENT)
             record = orjson.loads(part.body)
-            if joined is None and part.sort == FRAGMENT:
+            if merged is None and part.kind == FRAGMENT:
                 self._leave_orphans(part.tbl, part.key, record, part.source)
-            elif joined is None:
-                joined = _MergedRecord(
+            elif merged is None:
+                merged = _MergedRecord(
                     self._accounting, part.tbl, part.key, record, part.source, part.updated_at
                 )
-                joined.begin(counted=part.sort == WHOLE)
+                merged.begin(counted=part.kind == WHOLE)
             else:
-                joined.add(record, part.source, part.sort, part.updated_at)
-        return replace(joined.found(), is_withdrawn=is_withdrawn) if joined else None
+                merged.add(record, part.source, part.kind, part.updated_at)
+        return replace(merged.result(), is_withdrawn=is_withdrawn) if merged else None
 
     def _leave_orphans(self, table: str, key: str, part: Record, source: str) -> None:
         """Count a part as left out whose record is not in the archive."""
@@ -260,19 +270,19 @@ class _MergedRecord:
         self._lists = LISTS.get(table, {})
         self._items: dict[str, dict[Any, Record]] = {}
         self._uncounted: Counter[str] = Counter()
-        self._elsewhere: Counter[tuple[str, str]] = Counter()
+        self._rows_from_other_files: Counter[tuple[str, str]] = Counter()
 
     def begin(self, *, counted: bool) -> None:
         """Begin with the first copy; if it was not counted, count its rows later."""
         if not counted:
             self._uncounted = rows_of(self._table, self._record)
 
-    def add(self, part: Record, source: str, sort: int, updated_at: str) -> None:
+    def add(self, part: Record, source: str, kind: int, updated_at: str) -> None:
         """Add the attributes and items of another part that the record lacks."""
         added: Counter[str] = Counter()
-        is_older = sort != FRAGMENT and "" != updated_at != self._updated_at
+        is_older = kind != FRAGMENT and "" != updated_at != self._updated_at
         # a copy without `updated_at` may be out of date: it only adds missing attributes
-        unites = sort == FRAGMENT or updated_at != ""
+        can_merge = kind == FRAGMENT or updated_at != ""
         for name, value in part.items():
             nested = self._lists.get(name)
             # a missing attribute may be null in a newer copy; a missing list was not requested
@@ -280,19 +290,19 @@ class _MergedRecord:
                 self._record[name] = value
                 if nested:
                     added += nested_rows_of(self._table, {name: value})
-            elif is_older or not unites:
+            elif is_older or not can_merge:
                 continue
             elif nested and nested.key:
                 self._merge_lists(name, nested, value, added)
             elif isinstance(value, dict):
                 self._complete_object(name, value)
-        if sort in (DERIVED, WITHDRAWN):
+        if kind in (DERIVED, WITHDRAWN):
             self._uncounted += added
             return
         rows = rows_of(self._table, part)
-        if sort == FRAGMENT:
+        if kind == FRAGMENT:
             del rows[self._table]
-        self._credit(rows, added, source, NEWER if is_older else SAME)
+        self._account(rows, added, source, NEWER if is_older else SAME)
 
     def _complete_object(self, name: str, other: Record) -> None:
         """Add missing attributes to a nested object, which may have been requested in part."""
@@ -307,26 +317,31 @@ class _MergedRecord:
             self._items[name] = {_item_key(nested, item): item for item in self._record[name]}
         merge_lists(nested, self._record[name], self._items[name], items, added)
 
-    def _credit(
+    def _account(
         self, rows: Mapping[str, int], added: Counter[str], source: str, reason: str
     ) -> None:
         """Account for the rows of a part: they are in the record, or left out."""
         for table, count in rows.items():
-            owed = min(count - added[table], self._uncounted[table])
-            self._uncounted[table] -= owed
-            kept = added[table] + owed
+            uncounted = min(count - added[table], self._uncounted[table])
+            self._uncounted[table] -= uncounted
+            kept = added[table] + uncounted
             if kept and source != self._source:
-                self._elsewhere[source, table] += kept
+                self._rows_from_other_files[source, table] += kept
             if count > kept:
                 where = f"{self._table} {self._key}"
                 self._accounting.leave_out(source, table, reason, where, count - kept)
 
-    def found(self) -> ArchiveRecord:
+    def result(self) -> ArchiveRecord:
         """Return the merged record."""
         for table, count in self._uncounted.items():
             if count:
                 self._accounting.read(self._source, table, count)
-        return ArchiveRecord(self._table, self._record, self._source, elsewhere=self._elsewhere)
+        return ArchiveRecord(
+            self._table,
+            self._record,
+            self._source,
+            rows_from_other_files=self._rows_from_other_files,
+        )
 
 
 def merge_lists(
@@ -359,7 +374,7 @@ def merge_lists(
 
 def _complete(nested: Nested, existing: Record, other: Record, added: Counter[str]) -> None:
     """Merge another copy into an item: the newer one's values win, missing ones are added."""
-    if moment(other.get("updated_at")) > moment(existing.get("updated_at")):
+    if to_sortable_time(other.get("updated_at")) > to_sortable_time(existing.get("updated_at")):
         existing |= {name: value for name, value in other.items() if name not in nested.lists}
     for name, value in other.items():
         inner = nested.lists.get(name)
@@ -380,7 +395,7 @@ def _item_key(nested: Nested, item: Any) -> Any:
     return item if nested.is_scalar_list else tuple(str(item.get(n)) for n in nested.key)
 
 
-def moment(value: Any) -> str:
+def to_sortable_time(value: Any) -> str:
     """Convert a time to a text that sorts; empty if there is none. Numbers are milliseconds."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:

@@ -46,12 +46,12 @@ class YamlText(Utf8):
         return clean
 
 
-class NoAnswerError(Exception):
+class NoResponseError(Exception):
     """An interaction without a response of the API; the message says why."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class RecordedResponse:
     """A response of the API.
 
     Attributes:
@@ -67,7 +67,7 @@ class Answer:
     is_deletion: bool = False
 
 
-def answer(interaction: Record) -> Answer:
+def parse_response(interaction: Record) -> RecordedResponse:
     """Return the response in a recorded interaction.
 
     Raises:
@@ -76,19 +76,21 @@ def answer(interaction: Record) -> Answer:
     request, response = _record(interaction.get("request")), _record(interaction.get("response"))
     match = _API_PATH.search(_address(request))
     if not match:
-        raise NoAnswerError("it is not a response of API v5")
+        raise NoResponseError("it is not a response of API v5")
     status = response.get("status")
     code = str(status.get("code") if isinstance(status, dict) else status or "200")
     if not code.startswith("2"):
-        raise NoAnswerError(f"the server answered {code[:20]}")
+        raise NoResponseError(f"the server answered {code[:20]}")
     headers = _headers(response.get("headers"))
     recorded_at = interaction.get("recorded_at") or interaction.get("startedDateTime")
     seen_at = _seen_at(recorded_at or headers.get("date"))
     method = str(request.get("method") or "").lower()
     if method == "delete":
-        return Answer(match[1], b"", seen_at, is_deletion=True)
+        return RecordedResponse(match[1], b"", seen_at, is_deletion=True)
     body = _body(response["content"] if "content" in response else response.get("body"))
-    return Answer(match[1], _unpacked(body, str(headers.get("content-encoding") or "")), seen_at)
+    return RecordedResponse(
+        match[1], _decompress(body, str(headers.get("content-encoding") or "")), seen_at
+    )
 
 
 def _headers(headers: Any) -> Record:
@@ -127,10 +129,10 @@ def _from_base64(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise NoAnswerError("its base64 is broken") from error
+        raise NoResponseError("its base64 is broken") from error
 
 
-def _unpacked(body: bytes, encoding: str) -> bytes:
+def _decompress(body: bytes, encoding: str) -> bytes:
     """Decompress the body; recorders keep the header even if they have decompressed it."""
     if body[:2] == b"\x1f\x8b":
         windows = [zlib.MAX_WBITS | 16]
@@ -145,10 +147,10 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
         except zlib.error:
             continue
         if unpacker.unconsumed_tail:
-            raise NoAnswerError(f"it decompresses to more than {MAX_BYTES_OF_A_RECORD:,} bytes")
+            raise NoResponseError(f"it decompresses to more than {MAX_BYTES_OF_A_RECORD:,} bytes")
         if unpacker.eof:
             return text
-    raise NoAnswerError("its compression is broken")
+    raise NoResponseError("its compression is broken")
 
 
 def _seen_at(date: Any) -> str:
@@ -171,7 +173,7 @@ def interactions(text: Utf8) -> Iterator[Any]:
     """
     reader = _Yaml(yaml.parse(text, Loader=_LOADER))
     for interaction in reader.items():
-        text.record_ends()
+        text.reset_record_size()
         yield interaction
 
 

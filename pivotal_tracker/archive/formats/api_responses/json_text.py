@@ -69,7 +69,7 @@ class Utf8:
         self._since_record = 0
         self.replaced = 0
 
-    def record_ends(self) -> None:
+    def reset_record_size(self) -> None:
         """Reset the size of the current record: it has ended."""
         self._since_record = 0
 
@@ -116,14 +116,14 @@ class JsonText(Utf8):
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream)
-        self._held = b""
+        self._pending = b""
         self._digits = b""
 
     def _clean(self, chunk: bytes, *, is_last: bool) -> bytes:
-        text = self._held + super()._clean(chunk, is_last=is_last)
-        end = len(text) if is_last else _before_unfinished_escape(text)
-        self._held = text[end:]
-        clean, replaced = repaired(text[:end])
+        text = self._pending + super()._clean(chunk, is_last=is_last)
+        end = len(text) if is_last else _safe_cut(text)
+        self._pending = text[end:]
+        clean, replaced = repair_escapes(text[:end])
         self.replaced += replaced
         self._check_digits(clean)
         return clean
@@ -135,7 +135,7 @@ class JsonText(Utf8):
         self._digits = text[len(text.rstrip(b"0123456789")) :]
 
 
-def _before_unfinished_escape(text: bytes) -> int:
+def _safe_cut(text: bytes) -> int:
     """Return where to cut a text without splitting an escape."""
     cut = text.find(b"\\", max(len(text) - _LONGEST_ESCAPE, 0))
     if cut < 0:
@@ -145,7 +145,7 @@ def _before_unfinished_escape(text: bytes) -> int:
     return cut
 
 
-def repaired(text: bytes) -> tuple[bytes, int]:
+def repair_escapes(text: bytes) -> tuple[bytes, int]:
     """Replace invalid escapes in JSON, and return it with the number of replacements."""
     if not any(escape in text for escape in _ESCAPES_TO_LOOK_AT):
         return text, 0
@@ -161,7 +161,7 @@ def repaired(text: bytes) -> tuple[bytes, int]:
     return _ESCAPES.sub(repair, text), replaced
 
 
-def parsed(text: bytes) -> tuple[Any, int]:
+def parse(text: bytes) -> tuple[Any, int]:
     """Parse a small JSON value, and return it with the number of replaced characters.
 
     Integers of more than 64 bits become texts: no column can store them, and a float would lose
@@ -170,7 +170,7 @@ def parsed(text: bytes) -> tuple[Any, int]:
     Raises:
         ValueError: It is not JSON, or nested too deep.
     """
-    clean, replaced = repaired(text)
+    clean, replaced = repair_escapes(text)
     value = orjson.loads(clean)
     _check_depth(value)
     if _LONG_NUMBER.search(clean):
@@ -210,9 +210,9 @@ def values(text: Utf8) -> Iterator[Value]:
     """
     events: Events = ijson.basic_parse(text, multiple_values=True)
     for event, value in events:
-        for found in _values(events, event, value, {}, 0):
-            text.record_ends()
-            yield found
+        for item in _values(events, event, value, {}, 0):
+            text.reset_record_size()
+            yield item
 
 
 def _values(events: Events, event: str, value: Any, wrapper: Record, level: int) -> Iterator[Value]:
@@ -247,7 +247,7 @@ def _object(events: Events, wrapper: Record, level: int) -> Iterator[Value]:
                 is_wrapper = True
                 yield from _values(events, event, value, wrapper | record, level + 1)
                 continue
-        record[key] = _built(events, event, value, level + 1)
+        record[key] = _build(events, event, value, level + 1)
     if not is_wrapper or _has_more(record):
         yield wrapper, record
 
@@ -258,7 +258,7 @@ def _has_more(record: Record) -> bool:
     return any(isinstance(record[name], dict | list) for name in names)
 
 
-def _built(events: Events, event: str, value: Any, level: int) -> Any:
+def _build(events: Events, event: str, value: Any, level: int) -> Any:
     """Build the value that begins with an event."""
     _check_level(level)
     if event == "start_map":
@@ -267,14 +267,14 @@ def _built(events: Events, event: str, value: Any, level: int) -> Any:
             if event == "end_map":
                 break
             event, value = next(events)
-            record[key] = _built(events, event, value, level + 1)
+            record[key] = _build(events, event, value, level + 1)
         return record
     if event == "start_array":
         items = []
         for event, value in events:
             if event == "end_array":
                 break
-            items.append(_built(events, event, value, level + 1))
+            items.append(_build(events, event, value, level + 1))
         return items
     return _number(value) if event == "number" else value
 

@@ -9,7 +9,7 @@ from ...accounting import LoadAccounting
 from ...format import Record
 from ...merging.deletions import deleted_by
 from ...merging.nested_people import add_person_ids, person_id, person_record
-from ...merging.normalize import LeaveOut, normalize_record, without_secrets
+from ...merging.normalize import OnReject, normalize_record, without_secrets
 from ...merging.record_merger import RecordMerger
 from ...records import (
     CHILDREN,
@@ -21,11 +21,13 @@ from ...records import (
     whole_number,
 )
 from . import cassettes
-from .json_text import parsed
+from .json_text import parse
 from .provenance import UNKNOWN, Provenance, record_replaced
-from .wrappers import is_answer, is_empty, is_history, is_interaction, is_record, unwrapped
+from .wrappers import is_empty, is_history, is_interaction, is_record, is_response, unwrap_envelope
 
-_OF_NO_PROJECT = frozenset({"projects", "people", "workspaces", "accounts", "account_memberships"})
+_TABLES_WITHOUT_PROJECT = frozenset(
+    {"projects", "people", "workspaces", "accounts", "account_memberships"}
+)
 _REFERENCE = frozenset({"kind", "id", "name"})
 """The attributes of a project in another record that refers to it."""
 
@@ -44,49 +46,49 @@ class ResponseSorter:
         self._merger = merger
         self._accounting = accounting
 
-    def place(self, value: Any, origin: Provenance) -> None:
+    def add(self, value: Any, origin: Provenance) -> None:
         """Add a value of a JSON file: a record, a list, an envelope or an interaction."""
         if isinstance(value, list):
             for item in value:
-                self.place(item, origin)
+                self.add(item, origin)
         elif isinstance(value, dict):
-            self._place_object(value, origin)
+            self._add_object(value, origin)
         elif value is not None:
             self._leave_out(origin, UNKNOWN, "it is not a record")
 
-    def _place_object(self, value: Record, origin: Provenance) -> None:
+    def _add_object(self, value: Record, origin: Provenance) -> None:
         if is_interaction(value):
             self._interaction(value, origin)
         elif is_history(value):
             self._history(value, origin)
         elif is_record(value, origin):
             self._record(value, origin)
-        elif not is_answer(value, origin):
+        elif not is_response(value, origin):
             if not is_empty(value):
                 self._record(value, origin)
         else:
-            for item, its_origin in unwrapped(value, origin):
-                self.place(item, its_origin)
+            for item, its_origin in unwrap_envelope(value, origin):
+                self.add(item, its_origin)
 
     def _interaction(self, interaction: Record, origin: Provenance) -> None:
         try:
-            answer = cassettes.answer(interaction)
-            here = origin.with_request_path(answer.path, answer.seen_at)
-            here = here.at(f"{origin.where}, {answer.path.split('?')[0]}")
-            if answer.is_deletion:
-                self._delete(answer.path, here)
+            response = cassettes.parse_response(interaction)
+            here = origin.with_request_path(response.path, response.seen_at)
+            here = here.at(f"{origin.where}, {response.path.split('?')[0]}")
+            if response.is_deletion:
+                self._delete(response.path, here)
                 return
-            if not answer.body.strip():
+            if not response.body.strip():
                 return
-            body, replaced = parsed(answer.body)
-        except cassettes.NoAnswerError as error:
+            body, replaced = parse(response.body)
+        except cassettes.NoResponseError as error:
             self._leave_out(origin, "answers", str(error))
         except ValueError:
             self._leave_out(origin, "answers", "its body is not JSON")
             self._accounting.unreadable[origin.source] += 1
         else:
             record_replaced(self._accounting, origin, replaced)
-            self.place(body, here)
+            self.add(body, here)
 
     def _delete(self, path: str, origin: Provenance) -> None:
         """Remove what a recorded request deleted from the records added before."""
@@ -100,20 +102,20 @@ class ResponseSorter:
         self._accounting.read(origin.source, table)
         self._accounting.leave_out(origin.source, table, reason, origin.where)
 
-    def _leaver(self, origin: Provenance) -> LeaveOut:
+    def _on_reject(self, origin: Provenance) -> OnReject:
         return lambda table, reason: self._leave_out(origin, table, reason)
 
     def _record(self, record: Record, origin: Provenance) -> None:
         kind = record.get("kind")
-        place = table_for_record(record)
+        target = table_for_record(record)
         is_of_story = origin.expected in ("owner_ids", "labels") and "stories" in origin.ids
         # owners outside of a story cannot be assigned to one
-        if is_of_story or not (place or kind or origin.expected == "owner_ids"):
-            place = origin.expected
-        if is_of_story or place in CHILDREN:
-            self._child(place, record, origin)
-        elif place:
-            self._root(place, record, origin)
+        if is_of_story or not (target or kind or origin.expected == "owner_ids"):
+            target = origin.expected
+        if is_of_story or target in CHILDREN:
+            self._child(target, record, origin)
+        elif target:
+            self._root(target, record, origin)
         else:
             reason = f"no table has a {str(kind)[:40]!r}" if kind else "its kind is not known"
             self._leave_out(origin, UNKNOWN, reason)
@@ -132,11 +134,11 @@ class ResponseSorter:
 
     def _root(self, table: str, record: Record, origin: Provenance) -> None:
         record = _with_project(table, record, origin)
-        expand = _EXPANDED.get(table)
+        expand = _EXPANDERS.get(table)
         if expand:
             expand(self, record, origin)
         add_person_ids(table, record)
-        record = normalize_record(table, record, self._leaver(origin))
+        record = normalize_record(table, record, self._on_reject(origin))
         key = key_of(table, record)
         if key is None:
             self._leave_out(origin, table, "it has no id")
@@ -181,15 +183,15 @@ class ResponseSorter:
         for name in _ROOT_LISTS:
             if isinstance(project.get(name), list | dict):
                 lists = {name: project.pop(name)}
-                for items, its_origin in unwrapped(lists, here):
-                    self.place(items, its_origin)
+                for items, its_origin in unwrap_envelope(lists, here):
+                    self.add(items, its_origin)
 
     def _expand_stories(self, record: Record, origin: Provenance) -> None:
         """Add the stories in an iteration or a release as records, and keep their ids in it."""
         stories = record.pop("stories", None)
         if isinstance(stories, list):
             here = _within("projects", record.get("project_id"), origin)
-            self.place(stories, replace(here, expected="stories"))
+            self.add(stories, replace(here, expected="stories"))
             record.setdefault("story_ids", [s.get("id") for s in stories if isinstance(s, dict)])
 
     def _expand_workspace(self, workspace: Record, origin: Provenance) -> None:
@@ -201,7 +203,7 @@ class ResponseSorter:
                 if project.keys() <= _REFERENCE:
                     self._merger.derive_project(project, origin.source)
                 else:
-                    self.place(project, replace(origin, expected="projects"))
+                    self.add(project, replace(origin, expected="projects"))
 
     def _expand_activity(self, activity: Record, origin: Provenance) -> None:
         project = activity.get("project")
@@ -250,20 +252,20 @@ class ResponseSorter:
             items = [record.get("id")] if attribute == "owner_ids" else [record]
             # the parent's id is part of the key of an item without an id
             part = normalize_record(
-                table, {"id": parent_id, attribute: items}, self._leaver(origin)
+                table, {"id": parent_id, attribute: items}, self._on_reject(origin)
             )
             del part["id"]
         rows = nested_rows_of(table, part)
         for nested, count in rows.items():
             self._accounting.read(origin.source, nested, count)
         try:
-            self._merger.add_to(table, parent_id, part, origin.source, origin.seen_at)
+            self._merger.add_fragment(table, parent_id, part, origin.source, origin.seen_at)
         except ValueError as error:
             for nested, count in rows.items():
                 self._accounting.leave_out(origin.source, nested, str(error), origin.where, count)
 
 
-_EXPANDED = {
+_EXPANDERS = {
     "stories": ResponseSorter._expand_story,
     "projects": ResponseSorter._expand_project,
     "iterations": ResponseSorter._expand_stories,
@@ -283,7 +285,7 @@ def _within(collection: str, number: Any, origin: Provenance) -> Provenance:
 
 def _with_project(table: str, record: Record, origin: Provenance) -> Record:
     """Return a copy of a record with the id of its project, if that is known."""
-    if table in _OF_NO_PROJECT or record.get("project_id") is not None:
+    if table in _TABLES_WITHOUT_PROJECT or record.get("project_id") is not None:
         return dict(record)
     project = record.get("project")
     inside = project.get("id") if isinstance(project, dict) else None

@@ -20,10 +20,10 @@ from ...limits import MAX_BYTES_OF_A_RECORD
 from ...merging.record_merger import RecordMerger
 from ...records import COLLECTIONS
 from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interactions
-from .json_text import BROKEN_JSON, JsonText, Utf8, parsed, values
+from .json_text import BROKEN_JSON, JsonText, Utf8, parse, values
 from .provenance import UNKNOWN, Provenance, record_replaced
 from .response_sorter import ResponseSorter
-from .wrappers import is_answer, wrapped
+from .wrappers import envelope_provenance, is_response
 
 _YAML = frozenset({".yaml", ".yml"})
 _SUFFIXES = _YAML | {".json", ".jsonl", ".ndjson", ".har"}
@@ -64,7 +64,7 @@ class ApiResponses:
         suffixes = {PurePosixPath(name).suffix.lower() for name in files}
         if suffixes & (_DATABASES | _PACKED) or self._contains_other_archive(files):
             return False
-        return any(_holds_answers(file) for file in _candidates(files))
+        return any(_contains_responses(file) for file in _candidates(files))
 
     def claims(self, files: Files) -> Collection[str]:
         """Return the files that may contain responses."""
@@ -97,13 +97,13 @@ def _is_cassette(file: File) -> bool:
         return LOOKS_LIKE_A_CASSETTE.search(stream.read(_HEAD)) is not None
 
 
-def _holds_answers(file: File) -> bool:
+def _contains_responses(file: File) -> bool:
     origin, accounting = Provenance("").with_request_path(_hint(file.name)), LoadAccounting()
     is_empty = True
-    with closing(read_responses(file, origin, accounting)) as answers:
-        for value, its_origin in islice(answers, _TRIED_VALUES):
+    with closing(read_responses(file, origin, accounting)) as responses:
+        for value, its_origin in islice(responses, _TRIED_VALUES):
             is_empty = False
-            if is_answer(value, its_origin):
+            if is_response(value, its_origin):
                 return True
     return bool(is_empty and file.size and origin.expected and not accounting.left_out)
 
@@ -134,11 +134,11 @@ def merged_responses(
     """
     try:
         with RecordMerger(accounting) as merger:
-            answers = ResponseSorter(merger, accounting)
+            sorter = ResponseSorter(merger, accounting)
             for name in names:
                 origin = Provenance(files.source(name)).with_request_path(_hint(name))
                 for value, its_origin in read_responses(files[name], origin, accounting):
-                    answers.place(value, its_origin)
+                    sorter.add(value, its_origin)
             yield from merger.records()
     except sqlite3.Error as error:
         # for example, the disk is full: the database is not the user's
@@ -184,7 +184,7 @@ def _in_json(
     try:
         for wrapper, value in values(text):
             number += 1
-            yield value, wrapped(wrapper, origin).at(f"record {number:,}")
+            yield value, envelope_provenance(wrapper, origin).at(f"record {number:,}")
     except (*BROKEN_JSON, ArchiveError) as error:
         _leave_rest_out(origin, f"after record {number:,}", error, accounting)
     record_replaced(accounting, origin, text.replaced)
@@ -229,23 +229,23 @@ def _in_lines(
 
 def _line(line: bytes) -> tuple[Any, int]:
     try:
-        return parsed(line)
+        return parse(line)
     except ValueError:
         text = Utf8(BytesIO(line))
-        value, replaced = parsed(b"".join(iter(text.read, b"")))
+        value, replaced = parse(b"".join(iter(text.read, b"")))
         return value, replaced + text.replaced
 
 
 def _leave_rest_out(
     origin: Provenance, where: str, error: Exception, accounting: LoadAccounting
 ) -> None:
-    reason = f"the file breaks off: {_in_a_line(error)}"
+    reason = f"the file breaks off: {_one_line(error)}"
     accounting.failures[origin.source] = reason
     accounting.read(origin.source, UNKNOWN)
     accounting.leave_out(origin.source, UNKNOWN, reason, where)
 
 
-def _in_a_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """Return a parser's error as one line, without the part of the file that it quotes."""
     problem = getattr(error, "problem", None) or str(error)
     return problem.strip().partition("\n")[0][:100]

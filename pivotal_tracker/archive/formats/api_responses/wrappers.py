@@ -13,7 +13,7 @@ from ...records import CHILDREN, COLLECTIONS, KEYS, SINGULARS, table_for_record,
 from .json_text import TRANSPORT
 from .provenance import Provenance
 
-Placed = tuple[Any, Provenance]
+Located = tuple[Any, Provenance]
 """A value and its provenance."""
 
 _ENVELOPE = frozenset(
@@ -40,15 +40,15 @@ def is_record(value: Record, origin: Provenance) -> bool:
     return bool(origin.expected) and key in value and not isinstance(value.get("kind"), str)
 
 
-def is_answer(value: Any, origin: Provenance) -> bool:
+def is_response(value: Any, origin: Provenance) -> bool:
     """Check whether a value is or contains a record of the API."""
     if isinstance(value, list):
-        return any(is_answer(item, origin) for item in value)
+        return any(is_response(item, origin) for item in value)
     if not isinstance(value, dict):
         return False
     if is_interaction(value) or is_record(value, origin) or is_history(value):
         return True
-    return any(is_answer(item, its_origin) for item, its_origin in unwrapped(value, origin))
+    return any(is_response(item, its_origin) for item, its_origin in unwrap_envelope(value, origin))
 
 
 def is_empty(value: Record) -> bool:
@@ -63,7 +63,7 @@ def is_history(value: Record) -> bool:
     return value.get("kind") == "daily_history_container"
 
 
-def unwrapped(value: Record, origin: Provenance) -> Iterator[Placed]:
+def unwrap_envelope(value: Record, origin: Provenance) -> Iterator[Located]:
     """Yield the values in a wrapper, with their provenance.
 
     Args:
@@ -73,7 +73,7 @@ def unwrapped(value: Record, origin: Provenance) -> Iterator[Placed]:
     if isinstance(value.get("PathTemplate"), str) or isinstance(value.get("path"), str):
         body = value.get("Data", value.get("response"))
         if body is not None:
-            yield body, wrapped(value, origin)
+            yield body, envelope_provenance(value, origin)
             return
     has_kind = isinstance(value.get("kind"), str)
     origin = _with_ids_in(value, origin)
@@ -81,8 +81,10 @@ def unwrapped(value: Record, origin: Provenance) -> Iterator[Placed]:
         if name in TRANSPORT:
             continue
         if isinstance(inner, str) and name in _ENVELOPE:
-            inner = _parsed(inner)
-        for item, its_origin in _under_name(name, inner, origin) if _holds_more(inner) else ():
+            inner = _parse_if_json(inner)
+        for item, its_origin in (
+            _under_name(name, inner, origin) if _may_contain_records(inner) else ()
+        ):
             # an object with a kind only refers to single records; its lists contain records
             if not (has_kind and isinstance(item, dict) and is_record(item, its_origin)):
                 yield item, its_origin
@@ -101,14 +103,14 @@ def _with_ids_in(value: Record, origin: Provenance) -> Provenance:
     return replace(origin, ids=ids)
 
 
-def _holds_more(value: Any) -> bool:
+def _may_contain_records(value: Any) -> bool:
     """Check whether a value may contain records."""
     if isinstance(value, list):
         return any(isinstance(item, dict | list) for item in value)
     return isinstance(value, dict) and bool(value)
 
 
-def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Placed]:
+def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Located]:
     """Yield the value under a name, which may be a path, a collection, or an id."""
     number = whole_number(name)
     if "/services/v5/" in name:
@@ -125,7 +127,7 @@ def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Placed]:
         yield inner, origin
 
 
-def _parsed(text: str) -> Any:
+def _parse_if_json(text: str) -> Any:
     """Parse a text that may be JSON; return the text if it is not."""
     if not text.lstrip().startswith(("{", "[")):
         return text
@@ -135,10 +137,12 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def wrapped(wrapper: Record, origin: Provenance) -> Provenance:
+def envelope_provenance(wrapper: Record, origin: Provenance) -> Provenance:
     """Return the provenance of a value with the path that its wrapper names."""
     if isinstance(wrapper.get("PathTemplate"), str):
-        return origin.with_request_path(_filled(wrapper["PathTemplate"], wrapper.get("Keys")))
+        return origin.with_request_path(
+            _fill_template(wrapper["PathTemplate"], wrapper.get("Keys"))
+        )
     return (
         origin.with_request_path(wrapper["path"])
         if isinstance(wrapper.get("path"), str)
@@ -146,7 +150,7 @@ def wrapped(wrapper: Record, origin: Provenance) -> Provenance:
     )
 
 
-def _filled(template: str, keys: Any) -> str:
+def _fill_template(template: str, keys: Any) -> str:
     """Fill the keys into a template of a path."""
     for name, key in keys.items() if isinstance(keys, dict) else ():
         template = template.replace(f"{{{name}}}", str(key))

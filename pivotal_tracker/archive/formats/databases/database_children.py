@@ -18,46 +18,46 @@ class ChildRowCursor:
     Args:
         rows: The child rows, in the order of their parents' keys.
         key: The columns with the parent's key, which are removed from the rows.
-        orphan: Called for each row without a parent.
-        failures: Called with the error that ended the rows too early.
+        on_orphan: Called for each row without a parent.
+        on_error: Called with the error that ended the rows too early.
     """
 
     def __init__(
         self,
         rows: Iterator[Record],
         key: tuple[str, ...],
-        orphan: Callable[[Record], None],
-        failures: Callable[[Exception], None],
+        on_orphan: Callable[[Record], None],
+        on_error: Callable[[Exception], None],
     ) -> None:
         self._rows = rows
         self._key = key
-        self._orphan = orphan
-        self._broken = failures
-        self._next = self._following()
+        self._on_orphan = on_orphan
+        self._on_error = on_error
+        self._next = self._next_row()
 
     def of(self, key: tuple[int, ...]) -> Iterator[Any]:
         """Yield the rows of one parent; each call must have a higher key than the one before."""
         while self._next and self._next[0] <= key:
             its_key, row = self._next
-            self._next = self._following()
+            self._next = self._next_row()
             if its_key == key:
                 yield row.get(VALUE, row)
             else:
-                self._orphan(row)
+                self._on_orphan(row)
 
     def rest(self) -> None:
         """Report the rows after the last parent as orphans."""
         while self._next:
-            self._orphan(self._next[1])
-            self._next = self._following()
+            self._on_orphan(self._next[1])
+            self._next = self._next_row()
 
-    def _following(self) -> tuple[tuple[int, ...], Record] | None:
+    def _next_row(self) -> tuple[tuple[int, ...], Record] | None:
         try:
             for row in self._rows:
                 key = tuple(row.pop(name, None) for name in self._key)
                 if all(isinstance(part, int) for part in key):
                     return key, row
-                self._orphan(row)
+                self._on_orphan(row)
         except BROKEN_DATABASE as error:
-            self._broken(error)
+            self._on_error(error)
         return None

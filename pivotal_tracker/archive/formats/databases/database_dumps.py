@@ -20,9 +20,9 @@ from ...merging.normalize import normalize_record
 from ...records import release_of, rows_of
 from ..api_responses.saved_responses import could_be_archives
 from ..attachments import TABLE as ATTACHMENT_FILES
-from ..attachments import Attachments, attachments_in, described
+from ..attachments import Attachments, attachment_attributes, attachments_in
 from .database_children import VALUE, ChildRowCursor
-from .sqlite import BROKEN_DATABASE, Blob, Database, in_a_line, is_sqlite, opened
+from .sqlite import BROKEN_DATABASE, Blob, Database, is_sqlite, one_line, open_database
 
 _SUFFIXES = frozenset({"", ".db", ".db3", ".sqlite", ".sqlite3"})
 _ON_DISK = re.compile(r"^(\d{1,18})_.")
@@ -64,10 +64,10 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 """The columns that are read, by table; all but the keys are attributes in the API."""
 
 _PLAIN = {"project": "projects", "person": "people", "label": "labels", "epic": "epics"}
-_NOT_OF_THE_API = {"story_label": {"_id"}, "story_owner": {"_id"}, "label": {"description"}}
+_IGNORED_COLUMNS = {"story_label": {"_id"}, "story_owner": {"_id"}, "label": {"description"}}
 """Columns that contain nothing from Tracker."""
 
-_NOT_OF_TRACKER = re.compile(r"sqlite_|__|libsql_")
+_IGNORED_TABLES = re.compile(r"sqlite_|__|libsql_")
 _BLOBS = (
     "SELECT file_attachment_id, rowid, length(blob) FROM file_attachment_file "
     "WHERE typeof(file_attachment_id) = 'integer' AND typeof(blob) = 'blob' AND "
@@ -91,28 +91,28 @@ class DatabaseDump:
 
         Attachments do not count as other archives, even if they look like one.
         """
-        databases = {name for name, file in files.items() if self._is_of_this(file)}
+        databases = {name for name, file in files.items() if self._matches(file)}
         on_disk = set(_attachments_on_disk(files).values())
         return bool(databases) and not could_be_archives(files.keys() - databases - on_disk)
 
-    def _is_of_this(self, file: File) -> bool:
+    def _matches(self, file: File) -> bool:
         if PurePosixPath(file.name).suffix.lower() not in _SUFFIXES or not is_sqlite(file):
             return False
         try:
-            with opened(file) as database:
+            with open_database(file) as database:
                 return self._signature <= set(database.names)
         except ArchiveError:
             return False
 
     def claims(self, files: Files) -> Collection[str]:
         """Return the databases, their journals, and the attachments in files."""
-        databases = [name for name, file in files.items() if self._is_of_this(file)]
+        databases = [name for name, file in files.items() if self._matches(file)]
         journals = [name for name in files if name.endswith(("-wal", "-journal"))]
         return {*databases, *journals, *_attachments_on_disk(files).values()}
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """Yield all records, database by database, and then the attachments in files."""
-        databases = {name: file for name, file in files.items() if self._is_of_this(file)}
+        databases = {name: file for name, file in files.items() if self._matches(file)}
         on_disk = _attachments_on_disk(files)
         for name in files:
             if name.endswith(("-wal", "-journal")) and files[name].size:
@@ -123,7 +123,7 @@ class DatabaseDump:
         contents = {number: files[name] for number, name in on_disk.items()}
         attachments = Attachments(contents, files.source(folder), accounting)
         for name, file in databases.items():
-            with opened(file) as database:
+            with open_database(file) as database:
                 dump = _Dump(database, self.comments, files.source(name), accounting, attachments)
                 yield from dump.records()
         yield from attachments.rest()
@@ -135,12 +135,12 @@ PIVOTAL_TRACKER_DUMP = DatabaseDump("pivotal-tracker-dump", "story_comment", fro
 
 def _attachments_on_disk(files: Files) -> dict[int, str]:
     """Return the names of attachments that were saved as `<id>_<filename>`, by id."""
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for name in files:
         match = _ON_DISK.match(PurePosixPath(name).name)
         if match:
-            found.setdefault(int(match[1]), name)
-    return found
+            names.setdefault(int(match[1]), name)
+    return names
 
 
 class _Dump:
@@ -177,7 +177,7 @@ class _Dump:
         for name, table in _PLAIN.items():
             yield from self._guarded(table, self._plain(name, table))
         yield from self._guarded("stories", self._stories())
-        yield from self._guarded(ATTACHMENT_FILES, self._blobs_of_nothing())
+        yield from self._guarded(ATTACHMENT_FILES, self._orphan_blobs())
         self._leave_other_tables_out()
         if self._database.replaced:
             reason = "invalid characters, loaded as U+FFFD"
@@ -185,15 +185,15 @@ class _Dump:
                 self._source, "unknown", reason, "", self._database.replaced
             )
 
-    def _guarded(self, table: str, found: Iterator[ArchiveRecord]) -> Iterator[ArchiveRecord]:
+    def _guarded(self, table: str, records: Iterator[ArchiveRecord]) -> Iterator[ArchiveRecord]:
         """Yield the records of a table until a damaged page."""
         try:
-            yield from found
+            yield from records
         except BROKEN_DATABASE as error:
             self._leave_rest_out(table, error)
 
     def _leave_rest_out(self, table: str, error: Exception) -> None:
-        reason = f"the database is damaged, the rest is lost: {in_a_line(error)}"
+        reason = f"the database is damaged, the rest is lost: {one_line(error)}"
         self._accounting.failures[self._source] = reason
         self._leave_out(table, reason, "")
 
@@ -213,9 +213,9 @@ class _Dump:
             if name == "person" and record.get("username") == f"unknown-{record.get('id')}":
                 # storyexporter makes up a person for an id that it cannot find
                 record = {"kind": name, "id": record["id"]}
-            yield from self._found(table, record)
+            yield from self._counted(table, record)
 
-    def _found(self, table: str, record: Record) -> Iterator[ArchiveRecord]:
+    def _counted(self, table: str, record: Record) -> Iterator[ArchiveRecord]:
         """Count all rows of a record, and yield it if it has an id."""
         where = f"{table} {str(record.get('id'))[:40]}"
         tidy = normalize_record(
@@ -241,13 +241,13 @@ class _Dump:
     def _columns(self, name: str) -> list[str]:
         """Return the known columns that a table has."""
         known = _COLUMNS["comment" if name == self._comments else name]
-        there = self._database.columns(name)
-        return [column for column in known if column in there]
+        existing = self._database.columns(name)
+        return [column for column in known if column in existing]
 
     def _rows(self, name: str, table: str, order: str) -> Iterator[Record]:
         """Yield the rows of a table as attributes."""
         columns = self._columns(name)
-        self._name_unknown_columns(name, table)
+        self._count_unknown_columns(name, table)
         if order not in columns:
             raise sqlite3.DatabaseError(f"{name} has no {order}")
         # rows of the same parent are ordered by id, if they have one
@@ -255,8 +255,8 @@ class _Dump:
         query = f"SELECT {', '.join(columns)} FROM {name} ORDER BY {order}"
         yield from self._texts(self._database.rows(query), name, table)
 
-    def _name_unknown_columns(self, name: str, table: str) -> None:
-        known = {*self._columns(name), *_NOT_OF_THE_API.get(name, ())}
+    def _count_unknown_columns(self, name: str, table: str) -> None:
+        known = {*self._columns(name), *_IGNORED_COLUMNS.get(name, ())}
         for column in set(self._database.columns(name)) - known:
             reason = f"the column {column[:40]!r} of {name} is not known"
             self._accounting.drop_value(self._source, table, reason, name)
@@ -287,13 +287,13 @@ class _Dump:
         for row in self._rows("story", "stories", "id"):
             story = {"kind": "story", **row}
             if isinstance(story.get("id"), int):
-                for attribute, theirs in children.items():
-                    story[attribute] = list(theirs.of((story["id"],)))
+                for attribute, cursor in children.items():
+                    story[attribute] = list(cursor.of((story["id"],)))
                 yield from self._with_attachments(story, attachments)
             else:
-                yield from self._found("stories", story)
-        for theirs in (*children.values(), attachments):
-            theirs.rest()
+                yield from self._counted("stories", story)
+        for cursor in (*children.values(), attachments):
+            cursor.rest()
         yield from self._unattached
 
     def _with_attachments(
@@ -302,29 +302,29 @@ class _Dump:
         """Yield a story, the release that it may be, and the files of its comments."""
         blobs: dict[int, Blob] = {}
         for comment in story.get("comments", ()):
-            theirs = list(attachments.of((story["id"], comment.get("id", 0))))
-            blobs |= {a["id"]: a.pop("blob") for a in theirs if "blob" in a}
-            comment["file_attachments"] = theirs
-        for found in self._found("stories", story):
-            yield found
-            if found.record.get("story_type") == "release":
-                yield from self._found("releases", release_of(found.record))
-            for ids, attachment in attachments_in(found):
+            cursor = list(attachments.of((story["id"], comment.get("id", 0))))
+            blobs |= {a["id"]: a.pop("blob") for a in cursor if "blob" in a}
+            comment["file_attachments"] = cursor
+        for entry in self._counted("stories", story):
+            yield entry
+            if entry.record.get("story_type") == "release":
+                yield from self._counted("releases", release_of(entry.record))
+            for ids, attachment in attachments_in(entry):
                 blob = blobs.get(attachment["id"])
                 if blob:
                     self._attachments.drop(attachment["id"], "the database contains the same")
-                    yield from self._content(ids | described(attachment), blob)
-            yield from self._attachments.of(found)
+                    yield from self._content(ids | attachment_attributes(attachment), blob)
+            yield from self._attachments.of(entry)
 
     def _children(self, name: str, attribute: str) -> ChildRowCursor:
         table = f"stories__{attribute}"
-        self._name_unknown_columns(name, table)
+        self._count_unknown_columns(name, table)
         rows = {"story_label": self._label_rows, "story_owner": self._owner_rows}.get(name)
         kind = "comment" if name == self._comments else name
-        found = rows() if rows else self._rows_of_kind(name, kind, table)
+        child_rows = rows() if rows else self._rows_of_kind(name, kind, table)
         reason = "the database does not contain the story that it belongs to"
         return ChildRowCursor(
-            found,
+            child_rows,
             ("story_id",),
             lambda row: self._leave_out(table, reason, f"{name} {str(row.get('id'))[:40]}"),
             lambda error: self._leave_rest_out(table, error),
@@ -362,7 +362,7 @@ class _Dump:
             self._leave_out(table, reason, f"file_attachment {str(row.get('id'))[:40]}")
             blob = row.pop("blob", None)
             if blob:
-                self._unattached += self._content(described(row), blob)
+                self._unattached += self._content(attachment_attributes(row), blob)
 
         has = self._database.has("file_attachment") and self._database.has(self._comments)
         return ChildRowCursor(
@@ -403,7 +403,7 @@ class _Dump:
         record = record | {"size": blob.size}
         yield ArchiveRecord(ATTACHMENT_FILES, record, self._source, content)
 
-    def _blobs_of_nothing(self) -> Iterator[ArchiveRecord]:
+    def _orphan_blobs(self) -> Iterator[ArchiveRecord]:
         """Yield contents without a description, and count invalid and repeated ones as left out."""
         if not self._database.has("file_attachment_file"):
             return
@@ -427,6 +427,6 @@ class _Dump:
     def _leave_other_tables_out(self) -> None:
         known = {*_COLUMNS, self._comments} - ({"comment"} - {self._comments})
         for name in self._database.names:
-            if name not in known and not _NOT_OF_TRACKER.match(name):
+            if name not in known and not _IGNORED_TABLES.match(name):
                 reason = "an unknown table"
                 self._leave_out(FILES, reason, f"{self._source}: {name[:40]!r}")

@@ -70,27 +70,25 @@ class Database:
         self._rows_left = size // MIN_BYTES_OF_A_ROW
         steps = MAX_STEPS_PER_BYTE * size + STEPS_OF_ANY_DATABASE
         self._steps_left = steps // _STEPS_AT_ONCE
-        self._connection = _connected(path)
+        self._connection = _connect(path)
         self._connection.text_factory = self._text
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BYTES_OF_A_RECORD)
         # queries for the size of a blob would fail if the blob is larger than the limit
-        self._sizes = _connected(path)
+        self._sizes = _connect(path)
         for connection in (self._connection, self._sizes):
-            connection.set_progress_handler(self._is_too_much, _STEPS_AT_ONCE)
+            connection.set_progress_handler(self._exceeds_limit, _STEPS_AT_ONCE)
         try:
             self._tables = dict(self._connection.execute(_NAMES, (_MAX_NAMES,)))
         except BROKEN_DATABASE as error:
             self.close()
-            raise ArchiveError(
-                f"{name} cannot be read as a database: {in_a_line(error)}"
-            ) from error
+            raise ArchiveError(f"{name} cannot be read as a database: {one_line(error)}") from error
 
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
         self._sizes.close()
 
-    def _is_too_much(self) -> bool:
+    def _exceeds_limit(self) -> bool:
         self._steps_left -= 1
         return self._steps_left < 0
 
@@ -117,8 +115,8 @@ class Database:
 
     def columns(self, table: str) -> list[str]:
         """Return the columns of a table, without computed ones."""
-        found = self._connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (table,))
-        return [name for name, hidden in found if not hidden]
+        rows = self._connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (table,))
+        return [name for name, hidden in rows if not hidden]
 
     def count(self, table: str) -> int:
         """Count the rows of a table."""
@@ -150,16 +148,16 @@ class Database:
     def opener(self, table: str, column: str, row: int) -> Callable[[], BinaryIO]:
         """Return a function that opens the blob in a row as a stream."""
 
-        def opened() -> BinaryIO:
-            connection = _connected(self._path)
+        def open_blob() -> BinaryIO:
+            connection = _connect(self._path)
             try:
                 blob = connection.blobopen(table, column, row, readonly=True)
             except BROKEN_DATABASE as error:
                 connection.close()
-                raise ArchiveError(f"{self.name} is damaged: {in_a_line(error)}") from error
+                raise ArchiveError(f"{self.name} is damaged: {one_line(error)}") from error
             return io.BufferedReader(_BlobStream(blob, connection))
 
-        return opened
+        return open_blob
 
 
 class _BlobStream(io.RawIOBase):
@@ -175,7 +173,7 @@ class _BlobStream(io.RawIOBase):
         try:
             chunk = self._blob.read(len(buffer))
         except BROKEN_DATABASE as error:
-            raise ArchiveError(f"an attachment is damaged: {in_a_line(error)}") from error
+            raise ArchiveError(f"an attachment is damaged: {one_line(error)}") from error
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
@@ -186,7 +184,7 @@ class _BlobStream(io.RawIOBase):
         super().close()
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     try:
         # immutable: SQLite then uses neither a lock nor a journal beside the file
         connection = sqlite3.connect(
@@ -196,7 +194,7 @@ def _connected(path: Path) -> sqlite3.Connection:
             check_same_thread=False,
         )
     except BROKEN_DATABASE as error:
-        raise ArchiveError(f"{path.name} cannot be opened: {in_a_line(error)}") from error
+        raise ArchiveError(f"{path.name} cannot be opened: {one_line(error)}") from error
     for pragma in (
         "trusted_schema = OFF",
         "cell_size_check = ON",
@@ -208,7 +206,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def opened(file: File) -> Iterator[Database]:
+def open_database(file: File) -> Iterator[Database]:
     """Open a database of an archive; one inside a ZIP is unpacked to a temporary folder.
 
     Raises:
@@ -232,7 +230,7 @@ def is_sqlite(file: File) -> bool:
         return stream.read(len(MAGIC)) == MAGIC
 
 
-def in_a_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Return an error of SQLite as one short line, because it may quote the file."""
     if isinstance(error, UnicodeDecodeError):
         return "its schema is broken"

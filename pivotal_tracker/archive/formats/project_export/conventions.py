@@ -68,19 +68,19 @@ class Conventions:
         return self._numbers[text]
 
     def _number(self, text: str) -> float | None:
-        if found := _WITH_COMMA.fullmatch(text):
-            return self._with_separator(found, ",")
-        if (found := _WITH_POINT.fullmatch(text)) and len(found[2]) == _DIGITS_OF_A_GROUP:
-            return self._with_separator(found, ".")
+        if match := _WITH_COMMA.fullmatch(text):
+            return self._with_separator(match, ",")
+        if (match := _WITH_POINT.fullmatch(text)) and len(match[2]) == _DIGITS_OF_A_GROUP:
+            return self._with_separator(match, ".")
         try:
             number = float(text)
         except ValueError:
             return None
         return number if math.isfinite(number) else None
 
-    def _with_separator(self, found: re.Match[str], separator: DecimalSeparator) -> float | None:
+    def _with_separator(self, match: re.Match[str], separator: DecimalSeparator) -> float | None:
         """Parse a number with one separator, which may separate decimals or thousands."""
-        whole, rest = found.groups()
+        whole, rest = match.groups()
         is_group = len(rest) == _DIGITS_OF_A_GROUP
         decimal = (self._decision.decimal_separator or None) if is_group else separator
         if decimal is None:
@@ -100,8 +100,8 @@ class Conventions:
                 for index in indices:
                     if index < len(cells):
                         dates.add(cells[index])
-                if estimate < len(cells) and (found := _decimals(cells[estimate])):
-                    separators.add(found)
+                if estimate < len(cells) and (separator := _decimals(cells[estimate])):
+                    separators.add(separator)
         is_foreign = self._sheet.delimiter == ";" or "," in separators
         decimal: DecimalSeparator = "," if is_foreign and separators <= {","} else "."
         if not separators and not is_foreign:
@@ -110,7 +110,7 @@ class Conventions:
 
     def _columns(self, header: list[str]) -> tuple[Sequence[int], int]:
         """Return the columns of dates and that of estimates, which is `len(header)` if missing."""
-        if self._sheet.holds == "history":
+        if self._sheet.kind == "history":
             return [history_columns(header)[-1]], len(header)
         columns = Columns(header)
         return columns.dates, columns.estimate
@@ -120,8 +120,8 @@ def _decimals(text: str) -> str:
     """Return the decimal separator of a number; empty if the number is ambiguous or has none."""
     text = text.strip()
     for pattern, separator in ((_WITH_COMMA, ","), (_WITH_POINT, ".")):
-        found = pattern.fullmatch(text)
-        if found and len(found[2]) != _DIGITS_OF_A_GROUP:
+        match = pattern.fullmatch(text)
+        if match and len(match[2]) != _DIGITS_OF_A_GROUP:
             return separator
     return ""
 
@@ -131,5 +131,5 @@ def whole_number(text: str) -> int | None:
     if len(text) <= _MAX_DIGITS and text.isdecimal() and text.isascii():
         # most numbers are like this; the regular expression takes ten times as long
         return int(text)
-    found = _WHOLE.fullmatch(text.strip())
-    return int(found[1]) if found else None
+    match = _WHOLE.fullmatch(text.strip())
+    return int(match[1]) if match else None

@@ -140,33 +140,33 @@ def _opening(cell: str, dash: int) -> int:
 
 def commit(text: str) -> dict[str, Any]:
     """Return the API's attributes of a comment made by a commit: `Commit by X`, then its URL."""
-    if not text.startswith("Commit by ") or not (found := _COMMIT.match(text)):
+    if not text.startswith("Commit by ") or not (match := _COMMIT.match(text)):
         return {}
-    said = {"commit_identifier": found[2]}
-    if "://github.com/" in found[1]:
-        said["commit_type"] = "github"
-    return said
+    attributes = {"commit_identifier": match[2]}
+    if "://github.com/" in match[1]:
+        attributes["commit_type"] = "github"
+    return attributes
 
 
-def names(cell: str) -> tuple[str, ...]:
+def parse_labels(cell: str) -> tuple[str, ...]:
     """Return the names in a Labels cell, each once; they are separated by commas."""
     return tuple(dict.fromkeys(name for part in cell.split(",") if (name := part.strip())))
 
 
 def pull_request(cell: str) -> dict[str, Any]:
     """Return the parts of a pull request's URL; only the URL if its form is unknown."""
-    found = _PULL_REQUEST.fullmatch(cell)
-    parts = {**found.groupdict(), "number": int(found["number"])} if found else {}
+    match = _PULL_REQUEST.fullmatch(cell)
+    parts = {**match.groupdict(), "number": int(match["number"])} if match else {}
     return {**parts, "original_url": cell}
 
 
 def branch(cell: str) -> dict[str, Any]:
     """Return a branch, which is given by name or URL."""
-    if found := _BRANCH.fullmatch(cell):
-        return {**found.groupdict(), "original_url": cell}
+    if match := _BRANCH.fullmatch(cell):
+        return {**match.groupdict(), "original_url": cell}
     return {"name": cell}
 
 
-def free_text(cell: str) -> str:
+def unescape_formula(cell: str) -> str:
     """Return a cell without the apostrophe that marks `=` as text for spreadsheets."""
     return cell[1:] if cell.startswith("'=") else cell

@@ -71,7 +71,7 @@ class CsvChildParser:
         """
         comments = []
         for cell in filter(str.strip, filter(None, cells)):
-            text, author, day = csv_cells.comment(csv_cells.free_text(cell), self._dates)
+            text, author, day = csv_cells.comment(csv_cells.unescape_formula(cell), self._dates)
             key = siblings.key("comment", parent_id, text, author, day)
             comment: Record = {"kind": "comment", "id": key, parent: parent_id}
             if text:
@@ -111,7 +111,7 @@ class CsvChildParser:
         for text, status in zip(cells[::2], cells[1::2], strict=True):
             if not (text or status):
                 continue
-            description = csv_cells.free_text(text)
+            description = csv_cells.unescape_formula(text)
             key = siblings.key(kind, story_id, description)
             record: Record = {"kind": kind, "id": key, "story_id": story_id}
             if description:

@@ -66,7 +66,7 @@ class ProjectExport:
             accounting.failures[files.label] = str(error)
             accounting.read(files.label, FILES)
             accounting.leave_out(files.label, FILES, "cannot be read", str(error))
-        yield from _Reading(files, contents, accounting).found()
+        yield from _ExportReader(files, contents, accounting).records()
 
 
 class _Attachment(NamedTuple):
@@ -98,15 +98,15 @@ def _contents(files: Files) -> _Contents:
     for name in files:
         if name not in inside:
             _look_for_sheet(files[name], contents)
-    homes = {_folder_of(sheet) for sheet in contents.sheets}
+    sheet_folders = {_folder_of(sheet) for sheet in contents.sheets}
     for name in filter(inside.__contains__, files):
-        if attachment := _attachment_in(homes, files[name]):
+        if attachment := _attachment_in(sheet_folders, files[name]):
             contents.attachments.append(attachment)
         else:
             # the name of the folder is another number, such as a year
             _look_for_sheet(files[name], contents)
-    contents.sheets.sort(key=lambda sheet: _of_name(sheet.file)["stamp"] or "", reverse=True)
-    contents.sheets.sort(key=lambda sheet: sheet.holds == "history")
+    contents.sheets.sort(key=lambda sheet: _parse_name(sheet.file)["stamp"] or "", reverse=True)
+    contents.sheets.sort(key=lambda sheet: sheet.kind == "history")
     return contents
 
 
@@ -119,11 +119,11 @@ def _look_for_sheet(file: File, contents: _Contents) -> None:
         contents.sheets += [sheet] if sheet else []
 
 
-def _attachment_in(homes: Collection[PurePosixPath], file: File) -> _Attachment | None:
+def _attachment_in(sheet_folders: Collection[PurePosixPath], file: File) -> _Attachment | None:
     """Return a file as an attachment if its folder has an id as its name and is beside a sheet."""
     path = PurePosixPath(file.name)
     for folder in path.parents:
-        if _OWNERS_ID.fullmatch(folder.name) and folder.parent in homes:
+        if _OWNERS_ID.fullmatch(folder.name) and folder.parent in sheet_folders:
             return _Attachment(int(folder.name), str(path.relative_to(folder)), file)
     return None
 
@@ -132,14 +132,14 @@ def _folder_of(sheet: Sheet) -> PurePosixPath:
     return PurePosixPath(sheet.file.name).parent
 
 
-def _of_name(file: File) -> dict[str, str | None]:
+def _parse_name(file: File) -> dict[str, str | None]:
     """Split a file name into project and time: `<project>_<YYYYMMDD>_<HHMM>.csv`."""
     stem = PurePosixPath(file.name).stem
-    found = _STAMP.fullmatch(stem)
-    return found.groupdict() if found else {"project": stem, "stamp": None}
+    match = _STAMP.fullmatch(stem)
+    return match.groupdict() if match else {"project": stem, "stamp": None}
 
 
-class _Reading:
+class _ExportReader:
     """One reading of an export."""
 
     def __init__(self, files: Files, contents: _Contents, accounting: LoadAccounting) -> None:
@@ -151,26 +151,26 @@ class _Reading:
         self._projects: dict[str, Project] = {}
         self._in_folder: defaultdict[PurePosixPath, list[Project]] = defaultdict(list)
 
-    def found(self) -> Iterator[ArchiveRecord]:
+    def records(self) -> Iterator[ArchiveRecord]:
         for sheet in self._contents.sheets:
             project, is_new = self._project_of(sheet)
             if is_new:
                 record: Record = {"kind": "project", "id": project.id, "name": project.name}
-                yield self._line_tally(sheet).found("projects", record)
-            if sheet.holds == "stories":
+                yield self._line_accounting(sheet).add_record("projects", record)
+            if sheet.kind == "stories":
                 yield from self._stories(sheet, project)
             else:
                 yield from self._history(sheet, project)
-        yield from self._people.found()
+        yield from self._people.records()
         for project in self._projects.values():
-            yield from project.named.found()
+            yield from project.named.records()
         for attachment in self._contents.attachments:
             yield self._attachment(attachment)
 
     def _project_of(self, sheet: Sheet) -> tuple[Project, bool]:
         """Return the project of a sheet by the file's name, and whether it is a new one."""
         folder = _folder_of(sheet)
-        if sheet.holds == "history" and len(self._in_folder[folder]) == 1:
+        if sheet.kind == "history" and len(self._in_folder[folder]) == 1:
             return self._in_folder[folder][0], False
         name = self._name_of(sheet)
         is_new = name.lower() not in self._projects
@@ -184,23 +184,23 @@ class _Reading:
 
         The folder is used if files in several folders have the same name, without a time in it.
         """
-        named = _of_name(sheet.file)
+        named = _parse_name(sheet.file)
         name = named["project"] or sheet.file.name
         folders = {
             _folder_of(other)
             for other in self._contents.sheets
-            if other.holds == "stories" and (_of_name(other.file)["project"] or "") == name
+            if other.kind == "stories" and (_parse_name(other.file)["project"] or "") == name
         }
         if named["stamp"] or len(folders) < 2 or not _folder_of(sheet).name:
             return name
-        found = _STAMP.fullmatch(_folder_of(sheet).name)
-        return (found and found["project"]) or name
+        match = _STAMP.fullmatch(_folder_of(sheet).name)
+        return (match and match["project"]) or name
 
-    def _line_tally(self, sheet: Sheet) -> LineAccounting:
+    def _line_accounting(self, sheet: Sheet) -> LineAccounting:
         return LineAccounting(self._accounting, self._files.source(sheet.file.name))
 
     def _stories(self, sheet: Sheet, project: Project) -> Iterator[ArchiveRecord]:
-        accounting = self._line_tally(sheet)
+        accounting = self._line_accounting(sheet)
         rows = sheet.rows(partial(self._accounting.drop_value, accounting.source, "stories"))
         conventions = Conventions(sheet)
         stories = StoryRows(next(rows)[1], project, self._people, accounting, conventions)
@@ -209,7 +209,7 @@ class _Reading:
         yield from stories.iterations()
 
     def _history(self, sheet: Sheet, project: Project) -> Iterator[ArchiveRecord]:
-        accounting = self._line_tally(sheet)
+        accounting = self._line_accounting(sheet)
         rows = sheet.rows(partial(self._accounting.drop_value, accounting.source, "activity"))
         conventions = Conventions(sheet)
         history = HistoryRows(next(rows)[1], project, self._people, accounting, conventions.dates)

@@ -62,17 +62,17 @@ class HistoryRows:
             reason = "nothing in the columns of a history"
             self._accounting.leave_out("activity", reason, " ".join(filter(None, cells)))
             return
-        found = self._accounting.found("activity", self._activity(*texts))
-        yield found
-        self._undecided.append((found, self._people.end_row()))
+        entry = self._accounting.add_record("activity", self._activity(*texts))
+        yield entry
+        self._undecided.append((entry, self._people.end_row()))
         if len(self._undecided) >= BATCH_SIZE:
             self.decide()
 
     def decide(self) -> None:
         """Decide which rows are loaded, and confirm the people that they name."""
         self._accounting.decide()
-        for found, people in self._undecided:
-            if not found.is_rejected:
+        for entry, people in self._undecided:
+            if not entry.is_rejected:
                 self._people.confirm(people)
         self._undecided.clear()
 
@@ -87,10 +87,10 @@ class HistoryRows:
         if kind:
             activity["kind"] = kind
         if message:
-            activity["message"] = csv_cells.free_text(message)
+            activity["message"] = csv_cells.unescape_formula(message)
         if (person_id := self._people.id_of(who)) is not None:
             activity["performed_by"] = {"kind": "person", "id": person_id, "name": who.strip()}
-        if occurred_at := self._dates.time(at):
+        if occurred_at := self._dates.parse(at):
             activity["occurred_at"] = occurred_at
             if is_day(occurred_at):
                 activity["_date_precision"] = "day"
@@ -98,10 +98,10 @@ class HistoryRows:
             self._accounting.drop_value(
                 "activity", f"an occurred_at that {self._dates.problem(at)}", at
             )
-        self._note_what_it_is_about(activity, about.strip(), kind)
+        self._add_primary_resource(activity, about.strip(), kind)
         return activity
 
-    def _note_what_it_is_about(self, activity: Record, about: str, kind: str) -> None:
+    def _add_primary_resource(self, activity: Record, about: str, kind: str) -> None:
         if guid := _GUID.fullmatch(about):
             activity["guid"] = about
             activity["project_version"] = int(guid[1])

@@ -43,10 +43,10 @@ class Iterations:
         iteration = self._iteration(number)
         iteration.story_ids.append(story_id)
         if iteration.start is None and first_day:
-            iteration.start = self._dates.time(first_day)
+            iteration.start = self._dates.parse(first_day)
         if iteration.finish is None and last_day:
             # the API's finish is the day after the last one
-            end = self._dates.time(last_day)
+            end = self._dates.parse(last_day)
             iteration.finish = day_after(end) if end else None
         if first_day and not iteration.start:
             return first_day

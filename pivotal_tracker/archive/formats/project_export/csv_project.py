@@ -6,7 +6,7 @@ from ...format import Record
 from ...keys import stable_key
 from ...limits import MAX_REMEMBERED
 from . import csv_cells
-from .people import Named
+from .people import NamedRecords
 
 _LONGEST_REMEMBERED = 1_000
 
@@ -32,7 +32,7 @@ class Project:
         self._labels: dict[str, Record] = {}
         self._labels_by_cell: dict[str, list[Record]] = {}
         self._review_types: dict[str, Record] = {}
-        self.named = Named()
+        self.named = NamedRecords()
 
     def labels(self, cell: str) -> list[Record]:
         """Return the labels in a Labels cell; stories with the same cell share the records."""
@@ -40,17 +40,20 @@ class Project:
             return []
         known = self._labels_by_cell.get(cell)
         if known is None:
-            known = [self._named("label", "labels", self._labels, n) for n in csv_cells.names(cell)]
+            known = [
+                self._named("label", "labels", self._labels, n)
+                for n in csv_cells.parse_labels(cell)
+            ]
             if len(cell) <= _LONGEST_REMEMBERED and len(self._labels_by_cell) < MAX_REMEMBERED:
                 self._labels_by_cell[cell] = known
         for label in known:
-            self.named.name(label["id"])
+            self.named.mark_named(label["id"])
         return known
 
     def review_type(self, name: str) -> Record:
         """Return the review type with a name."""
         record = self._named("review_type", "review_types", self._review_types, name)
-        self.named.name(record["id"])
+        self.named.mark_named(record["id"])
         return record
 
     def _named(self, kind: str, table: str, known: dict[str, Record], name: str) -> Record:

@@ -34,11 +34,11 @@ class Dialect:
     encoding: str
 
 
-Lose = Callable[[str, str, int], None]
+OnDrop = Callable[[str, str, int], None]
 """Called for dropped values, with what was dropped, where, and how many times."""
 
 
-def rows(file: File, dialect: Dialect, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
+def rows(file: File, dialect: Dialect, drop_value: OnDrop) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV that are not empty, including the header.
 
     NULs and invalid bytes become U+FFFD. In UTF-8, invalid bytes are read as Windows-1252: they
@@ -83,10 +83,10 @@ def rows(file: File, dialect: Dialect, drop_value: Lose) -> Iterator[tuple[int, 
 class _Lines(Iterator[str]):
     """The lines of a file, with line ends, for the csv module."""
 
-    def __init__(self, name: str, stream: IO[bytes], encoding: str, drop_value: Lose) -> None:
+    def __init__(self, name: str, stream: IO[bytes], encoding: str, drop_value: OnDrop) -> None:
         self.number = 0
         self._name = name
-        self._lose = drop_value
+        self._drop_value = drop_value
         self._encoding = encoding
         errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
         self._text = io.TextIOWrapper(stream, self._encoding, errors, newline="")
@@ -116,17 +116,19 @@ class _Lines(Iterator[str]):
     def _storable(self, line: str) -> str:
         where = f"line {self.number}"
         if nuls := line.count("\0"):
-            self._lose("NUL characters, now U+FFFD", where, nuls)
+            self._drop_value("NUL characters, now U+FFFD", where, nuls)
             line = line.replace("\0", _REPLACEMENT)
         if self._encoding != "utf-8-sig":
             if failures := line.count(_REPLACEMENT) - nuls:
-                self._lose(f"characters that are not {self._encoding}, now U+FFFD", where, failures)
+                self._drop_value(
+                    f"characters that are not {self._encoding}, now U+FFFD", where, failures
+                )
             return line
         line, failures = _ESCAPED_BYTES.subn(_windows_1252, line)
         if failures:
-            self._lose("bytes that are not UTF-8, read as Windows-1252", where, failures)
+            self._drop_value("bytes that are not UTF-8, read as Windows-1252", where, failures)
         return line
 
 
-def _windows_1252(found: re.Match[str]) -> str:
-    return bytes([ord(found[0]) - 0xDC00]).decode("cp1252", "replace")
+def _windows_1252(match: re.Match[str]) -> str:
+    return bytes([ord(match[0]) - 0xDC00]).decode("cp1252", "replace")

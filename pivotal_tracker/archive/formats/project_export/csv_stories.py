@@ -44,7 +44,7 @@ class _Undecided(NamedTuple):
     Attributes:
         line: The number of its last line in the file.
         record_id: The id of the story or epic.
-        found: Its records.
+        entries: Its records.
         iteration: The number, first day and last day of its iteration.
         people: The keys of people that it names.
         others: The keys of labels and review types that it names.
@@ -52,7 +52,7 @@ class _Undecided(NamedTuple):
 
     line: int
     record_id: int
-    found: list[ArchiveRecord]
+    entries: list[ArchiveRecord]
     iteration: tuple[int, str, str] | None
     people: Collection[int]
     others: Collection[int]
@@ -110,16 +110,16 @@ class StoryRows:
         if not self._is_first(record_id, kind):
             return
         if kind == "epic":
-            found = [self._accounting.found("epics", self._epic(record_id, cells))]
+            entries = [self._accounting.add_record("epics", self._epic(record_id, cells))]
         else:
             story = self._story(record_id, kind, cells)
-            found = [self._accounting.found("stories", story)]
+            entries = [self._accounting.add_record("stories", story)]
             if kind == "release":
-                found.append(self._accounting.found("releases", self._release(story)))
-        yield from found
+                entries.append(self._accounting.add_record("releases", self._release(story)))
+        yield from entries
         iteration = self._iteration_of(cells) if kind != "epic" else None
         people, others = self._people.end_row(), self._project.named.end_row()
-        self._undecided.append(_Undecided(line, record_id, found, iteration, people, others))
+        self._undecided.append(_Undecided(line, record_id, entries, iteration, people, others))
         if len(self._undecided) >= BATCH_SIZE:
             self._decide()
 
@@ -127,7 +127,7 @@ class StoryRows:
         """Decide which rows are loaded, and add the iterations, people and labels they name."""
         self._accounting.decide()
         for row in self._undecided:
-            is_rejected = any(one.is_rejected for one in row.found)
+            is_rejected = any(one.is_rejected for one in row.entries)
             if row.iteration is not None:
                 self._add_iteration(row, *row.iteration, is_rejected=is_rejected)
             if not is_rejected:
@@ -141,9 +141,9 @@ class StoryRows:
         self._accounting.assume("stories", self._conventions.assumption)
         for record in self._iterations.records(self._project.id):
             self._accounting.read("iterations__story_ids", len(record["story_ids"]))
-            found = self._accounting.found("iterations", record)
-            found.is_withdrawn = not record["story_ids"]
-            yield found
+            entry = self._accounting.add_record("iterations", record)
+            entry.is_withdrawn = not record["story_ids"]
+            yield entry
 
     def _without_id(self, cells: list[str]) -> None:
         """Handle a row that is not a story: a repeated header, a conflict mark, or a bad row."""
@@ -240,9 +240,9 @@ class StoryRows:
     def _texts(self, table: str, record: Record, cells: list[str]) -> None:
         columns = self._columns
         if text := cells[columns.title]:
-            record["name"] = csv_cells.free_text(text)
+            record["name"] = csv_cells.unescape_formula(text)
         if text := cells[columns.description]:
-            record["description"] = csv_cells.free_text(text)
+            record["description"] = csv_cells.unescape_formula(text)
         if text := cells[columns.url]:
             record["url"] = text
         if columns.others and any(texts := columns.other_cells(cells)):
@@ -288,7 +288,7 @@ class StoryRows:
             text = cells[index]
             if not text:
                 continue
-            at = self._dates.time(text)
+            at = self._dates.parse(text)
             if at is None:
                 if text.strip():
                     reason = f"{_AN_OR_A[attribute]} {attribute} that {self._dates.problem(text)}"

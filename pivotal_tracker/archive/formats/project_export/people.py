@@ -12,7 +12,7 @@ UNKNOWN = "Unknown"
 """The name in Tracker's export for a person who is not known."""
 
 
-class Named:
+class NamedRecords:
     """Records that rows refer to by name, each yielded once at the end.
 
     A record is withdrawn if only rejected rows name it.
@@ -32,7 +32,7 @@ class Named:
         if self.accounting is not None:
             self._records[record["id"]] = (table, record, self.accounting)
 
-    def name(self, key: int) -> None:
+    def mark_named(self, key: int) -> None:
         """Record that the current row names a record."""
         if key not in self._confirmed:
             self._by_row.add(key)
@@ -48,16 +48,16 @@ class Named:
         """Mark records as named by a loaded row."""
         self._confirmed.update(keys)
 
-    def found(self) -> Iterator[ArchiveRecord]:
+    def records(self) -> Iterator[ArchiveRecord]:
         """Yield all records in the order in which they were first named."""
         for key, (table, record, accounting) in self._records.items():
             # a copy: rows share the record
-            found = accounting.found(table, dict(record))
-            found.is_withdrawn = key not in self._confirmed
-            yield found
+            entry = accounting.add_record(table, dict(record))
+            entry.is_withdrawn = key not in self._confirmed
+            yield entry
 
 
-class PeopleByName(Named):
+class PeopleByName(NamedRecords):
     """Makes keys for people from their names."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class PeopleByName(Named):
             if known is None:
                 return None
             self._ids[name] = known
-        self.name(known)
+        self.mark_named(known)
         return known
 
     def _new_id_of(self, name: str) -> int | None:

@@ -15,12 +15,12 @@ from typing import Literal
 from ...files import File
 from . import csv_rows, xlsx
 from .csv_columns import is_of_history, is_of_stories
-from .csv_rows import ROWS_ABOVE_HEADER, Lose
+from .csv_rows import ROWS_ABOVE_HEADER, OnDrop
 from .encodings import encoding_by_mark, encoding_of
 
-Holds = Literal["stories", "history"]
+SheetKind = Literal["stories", "history"]
 
-_IS_HEADER: dict[Holds, Callable[[Sequence[str]], bool]] = {
+_IS_HEADER: dict[SheetKind, Callable[[Sequence[str]], bool]] = {
     "stories": is_of_stories,
     "history": is_of_history,
 }
@@ -39,17 +39,17 @@ class Sheet:
 
     Attributes:
         file: The file.
-        holds: Its contents, by its header.
+        kind: Its contents, by its header.
         delimiter: The character between the cells of a CSV; empty for a workbook.
     """
 
     file: File
-    holds: Holds
+    kind: SheetKind
     delimiter: str
 
-    def rows(self, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
+    def rows(self, drop_value: OnDrop) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows with their numbers, the header first: see `csv_rows.rows`, `xlsx.rows`."""
-        is_header = _IS_HEADER[self.holds]
+        is_header = _IS_HEADER[self.kind]
         if not self.delimiter:
             return xlsx.rows(self.file, is_header, drop_value)
         dialect = csv_rows.Dialect(self.delimiter, self._encoding)
@@ -75,20 +75,20 @@ def sheet_in(file: File) -> Sheet | None:
     text = head.decode(encoding_by_mark(head) or "utf-8", "replace").replace("\0", "\ufffd")
     for delimiter in _DELIMITERS:
         for cells in _first_rows(text, delimiter):
-            if holds := _what_it_holds(cells):
-                return Sheet(file, holds, delimiter)
+            if kind := _kind_of(cells):
+                return Sheet(file, kind, delimiter)
     return None
 
 
 def _sheet_of_workbook(file: File) -> Sheet | None:
-    for holds, is_header in _IS_HEADER.items():
+    for kind, is_header in _IS_HEADER.items():
         if next(xlsx.rows(file, is_header, lambda *_: None), None):
-            return Sheet(file, holds, "")
+            return Sheet(file, kind, "")
     return None
 
 
-def _what_it_holds(header: list[str]) -> Holds | None:
-    return next((holds for holds, is_header in _IS_HEADER.items() if is_header(header)), None)
+def _kind_of(header: list[str]) -> SheetKind | None:
+    return next((kind for kind, is_header in _IS_HEADER.items() if is_header(header)), None)
 
 
 def _first_rows(text: str, delimiter: str) -> Iterator[list[str]]:

@@ -17,14 +17,14 @@ from typing import IO, Any
 from ...files import ArchiveError, File
 from ...limits import MAX_BYTES_OF_A_WORKBOOK, MAX_COLUMNS, MAX_ROWS_OF_A_SHEET
 from ...zips import open_checked
-from .csv_rows import ROWS_ABOVE_HEADER, Lose
+from .csv_rows import ROWS_ABOVE_HEADER, OnDrop
 
 _IN_MEMORY = 16 * 2**20
-_MISTAKES = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
+_ERROR_VALUES = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
 
 
 def rows(
-    file: File, is_header: Callable[[Sequence[str]], bool], drop_value: Lose
+    file: File, is_header: Callable[[Sequence[str]], bool], drop_value: OnDrop
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of the first sheet with a known header that are not empty, as of a CSV.
 
@@ -53,7 +53,7 @@ def rows(
             yield from cells
 
 
-def _cells(file: File, sheet: Any, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
+def _cells(file: File, sheet: Any, drop_value: OnDrop) -> Iterator[tuple[int, list[str]]]:
     # the size that a sheet states is often wrong
     sheet.reset_dimensions()
     for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
@@ -63,8 +63,8 @@ def _cells(file: File, sheet: Any, drop_value: Lose) -> Iterator[tuple[int, list
                 f"{MAX_COLUMNS:,} columns, which no spreadsheet makes."
             )
         cells = [_text(value) for value in values]
-        if mistakes := sum(cell in _MISTAKES for cell in cells):
-            drop_value("error values such as #REF! instead of texts", f"row {number:,}", mistakes)
+        if errors := sum(cell in _ERROR_VALUES for cell in cells):
+            drop_value("error values such as #REF! instead of texts", f"row {number:,}", errors)
         if any(cells):
             yield number, cells
 
@@ -89,8 +89,8 @@ def _workbook(file: File) -> Iterator[Any]:
             raise
         except Exception as error:
             # a hostile workbook can raise any exception, as observed
-            said = " ".join(str(error).split()) or type(error).__name__
-            raise ArchiveError(f"{file.name} is a damaged workbook: {said}.") from error
+            message = " ".join(str(error).split()) or type(error).__name__
+            raise ArchiveError(f"{file.name} is a damaged workbook: {message}.") from error
 
 
 @contextmanager
