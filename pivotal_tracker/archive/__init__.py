@@ -146,7 +146,7 @@ def _archives_in_entry(name: str, entry: Files, level: int) -> OpenedArchives:
                 else OpenedArchives(ignored=[""])
             )
         if level == MAX_ZIP_NESTING:
-            return OpenedArchives(unread={"": "it lies in too many ZIPs: unpack them"})
+            return OpenedArchives(unread={"": "it is inside too many ZIPs: unpack them"})
         inside = _archives_in(packed, f"{entry.label}/", level + 1)
         return inside if inside.archives or inside.unread else OpenedArchives(ignored=[""])
     except ArchiveError as error:
@@ -192,8 +192,4 @@ def open_archive(path: Path) -> Archive:
 
 def _reasons(files: Files, names: Iterable[str]) -> dict[str, str]:
     """Return why files are not read, by name."""
-    return {
-        name: f"nothing that is known: {why_unknown(files[name])}"
-        for name in names
-        if name in files
-    }
+    return {name: f"not recognized: {why_unknown(files[name])}" for name in names if name in files}

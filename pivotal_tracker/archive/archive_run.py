@@ -41,7 +41,7 @@ from .table_loader import MISSING_KEY, ArchiveTableLoader, DuplicateResolver, na
 Emitted = tuple[str, list[Record]]
 """The name of a resource, and the records that it yields."""
 
-_WRITTEN_AT_ONCE = 4 * BATCH_SIZE
+_OUTPUT_BATCH_SIZE = 4 * BATCH_SIZE
 """Records yielded together: dlt has a cost per batch, and no server is waiting."""
 
 _MAX_WAITS = 1_000
@@ -114,7 +114,7 @@ class ArchiveExtraction(Extraction):
         """Count a record as left out that was counted as loaded, but fits no table."""
         source = record.get("_source", "")
         accounting = next(
-            (t for _, t in self._accountings if (source, name) in t.loaded_rows), None
+            (one for _, one in self._accountings if (source, name) in one.loaded_rows), None
         )
         if accounting is None:
             return
@@ -225,7 +225,7 @@ class ArchiveExtraction(Extraction):
             ]
             known = self.look_up_rows("deleted_records", deleted)
             self._emitted.append(("deleted_records", known))
-        if len(loader.records) >= _WRITTEN_AT_ONCE:
+        if len(loader.records) >= _OUTPUT_BATCH_SIZE:
             self._emitted.append(self._emit(loader, name))
 
     def _emit(self, loader: ArchiveTableLoader, name: str) -> Emitted:
@@ -303,7 +303,7 @@ class ArchiveExtraction(Extraction):
         project_id = record.get("id" if name == "projects" else "project_id")
         if requested is None or project_id is None or project_id in requested:
             return ""
-        return "of a project that was not asked for"
+        return "of a project that was not requested"
 
     def _derived_tables(self) -> Iterator[Emitted]:
         for name, loader in self._loaders.items():

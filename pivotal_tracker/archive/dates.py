@@ -271,7 +271,7 @@ class DateReader:
         return (
             "may be two dates: nothing in the file shows the order of day and month"
             if is_ambiguous
-            else "is no date"
+            else "is not a date"
         )
 
     def day_of_comment(self, text: str) -> str | None:

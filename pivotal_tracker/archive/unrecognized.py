@@ -41,11 +41,11 @@ def refusal(files: Files) -> str:
         (name,) = files
         what = why_unknown(files[name])
         hint = "Save it as XLSX or CSV." if ".xls)" in what else _SUPPORTED
-        return f"{files.path} is no archive that is known. Found: {what}. {hint}"
+        return f"{files.path} is not a known archive. Found: {what}. {hint}"
     names = sorted(files)
     more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
     shown = f"{', '.join(names[:_MAX_NAMES])}{more}" if names else "nothing"
-    return f"{files.path} is no archive that is known. Found: {shown}. {_SUPPORTED}"
+    return f"{files.path} is not a known archive. Found: {shown}. {_SUPPORTED}"
 
 
 def why_unknown(file: File) -> str:

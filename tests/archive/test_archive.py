@@ -552,7 +552,7 @@ def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path:
         (
             "notes.txt",
             b"hello",
-            "no archive that is known. Found: a text of another kind. ",
+            "not a known archive. Found: a text of another kind. ",
         ),
         ("a.zip", b"PK\x03\x04 cut short", "a.zip"),
         ("empty.json", b"", "empty.json"),

@@ -136,7 +136,7 @@ def test_what_else_was_recorded(originals: Read) -> None:
     assert {k: v for k, v in originals.by_id("people").items() if k in owners} == owners
     assert all(set(p) <= {"id", "kind", "name", "initials", "username", "email"}
                for p in originals.records["people"])  # fmt: skip
-    assert any(r.startswith("nothing that is known: ") for r in originals.reasons("files"))
+    assert any(r.startswith("not recognized: ") for r in originals.reasons("files"))
     assert originals.reasons("unknown") == originals.reasons("answers") == set()
 
 

@@ -558,7 +558,7 @@ def test_what_is_none_of_the_export_is_named(tmp_path: Path) -> None:
     files = {NAME: as_csv(table(ROWS)).encode(), "readme.txt": b"hello", "old.zip": b"PK"}
     found = read(in_folder(tmp_path / "x", files))
     assert {key: (noted.rows, noted.where) for key, noted in found.accounting.left_out.items()} == {
-        ("x", "files", "nothing that is known: a text of another kind"): (2, "old.zip"),
+        ("x", "files", "not recognized: a text of another kind"): (2, "old.zip"),
     }
 
 
@@ -819,10 +819,10 @@ def test_values_that_make_no_sense_are_named_and_the_rest_is_loaded(tmp_path: Pa
         "a current_state that Tracker does not know": 1,
         "a story_priority that Tracker does not know": 1,
         "an estimate that is not a number": 2,
-        "a created_at that is no date": 1,
-        "a deadline that is no date": 1,
+        "a created_at that is not a date": 1,
+        "a deadline that is not a date": 1,
         "an iteration that is not a number": 1,
-        "a start or an end that is no date": 1,
+        "a start or an end that is not a date": 1,
         "a status of a task that Tracker does not know": 1,
         "a status of a blocker that Tracker does not know": 1,
         "a status of a review that Tracker does not know": 1,
@@ -1255,7 +1255,7 @@ def test_what_is_no_archive_is_refused_with_what_it_is(
     with pytest.raises(ArchiveError) as refused:
         open_archives([tmp_path / "x.csv"])
     assert str(refused.value) == (
-        f"{tmp_path / 'x.csv'} is no archive that is known. Found: {found}. Supported are "
+        f"{tmp_path / 'x.csv'} is not a known archive. Found: {found}. Supported are "
         "Tracker's exports (CSV, XLSX, ZIP), JSON of API v5, recordings (VCR, vcrpy, HAR) and the "
         "backups that docs/archives.md lists."
     )

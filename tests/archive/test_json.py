@@ -148,7 +148,7 @@ def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) 
     assert [task["id"] for task in result.records["stories"][0]["tasks"]] == [5]
     reason = "the archive does not contain the story that it belongs to"
     assert {key: noted.rows for key, noted in result.accounting.left_out.items()} == {
-        ("b", "files", "nothing that is known: a text of another kind"): 1,
+        ("b", "files", "not recognized: a text of another kind"): 1,
         ("b/tasks.json", "stories__tasks", reason): 1,
         ("b/comments.json", "stories__comments", reason): 1,
         ("b/comments.json", "stories__comments__file_attachments", reason): 1,
@@ -203,7 +203,7 @@ def test_the_tree_of_pt_backup(tmp_path: Path, get: Get) -> None:
             p["id"]: {"id": p["id"], "kind": "project", "name": p["name"]} for p in projects
         }
         older_xml = "XML of Tracker's API v3 or v4, which is not supported"
-        assert result.reasons("files") == {f"nothing that is known: {older_xml}"}
+        assert result.reasons("files") == {f"not recognized: {older_xml}"}
 
 
 def test_archives_beside_each_other_are_taken_one_by_one(
@@ -884,5 +884,5 @@ def test_files_that_a_backup_tool_did_not_write_are_read_too(tmp_path: Path) -> 
     assert result.records["projects"][0]["iteration_length"] == 2
     assert len(result.records["project_memberships"]) == 1
     assert opened.archives[0].files.unclaimed == {
-        "notes.txt": "nothing that is known: a text of another kind"
+        "notes.txt": "not recognized: a text of another kind"
     }

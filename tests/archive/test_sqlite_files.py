@@ -318,7 +318,7 @@ def test_a_file_that_is_cut_off_or_no_database(database: Path) -> None:
         database.write_bytes(whole[:cut])
         try_to_read(database, STORYEXPORTER)
     database.write_bytes(b"SQLite format 3\0" + b"\xff" * 5_000)
-    with pytest.raises(ArchiveError, match="no archive that is known"):
+    with pytest.raises(ArchiveError, match="not a known archive"):
         read(database)
 
 

@@ -299,12 +299,12 @@ class _Dump:
     def _with_attachments(
         self, story: Record, attachments: ChildRowCursor
     ) -> Iterator[ArchiveRecord]:
-        """Yield a story, the release that it may be, and the files of its comments."""
+        """Yield a story, its release record if it is a release, and the files of its comments."""
         blobs: dict[int, Blob] = {}
         for comment in story.get("comments", ()):
-            cursor = list(attachments.of((story["id"], comment.get("id", 0))))
-            blobs |= {a["id"]: a.pop("blob") for a in cursor if "blob" in a}
-            comment["file_attachments"] = cursor
+            files = list(attachments.of((story["id"], comment.get("id", 0))))
+            blobs |= {a["id"]: a.pop("blob") for a in files if "blob" in a}
+            comment["file_attachments"] = files
         for entry in self._counted("stories", story):
             yield entry
             if entry.record.get("story_type") == "release":

@@ -100,17 +100,7 @@ class Columns:
 
     def __init__(self, header: Sequence[str]) -> None:
         self.width = len(header) + 1
-        names = header_names(header)
-        groups: defaultdict[str, list[int]] = defaultdict(list)
-        single: dict[str, int] = {}
-        others: list[int] = []
-        for index, name in enumerate(names):
-            if name in _REPEATED:
-                groups[_REPEATED[name]].append(index)
-            elif (called := _SINGLE_COLUMNS.get(name)) and called not in single:
-                single[called] = index
-            else:
-                others.append(index)
+        single, groups, others = _classify(header)
         none = self.width - 1
         self.id = single.get("id", none)
         self.title = single.get("title", none)
@@ -162,6 +152,23 @@ class Columns:
                 *(i for name, group in groups.items() if name != "comment" for i in group),
             ]
         )
+
+
+def _classify(
+    header: Sequence[str],
+) -> tuple[dict[str, int], Mapping[str, list[int]], list[int]]:
+    """Return the positions of single columns by name, of repeated ones by name, and of others."""
+    single: dict[str, int] = {}
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    others: list[int] = []
+    for index, name in enumerate(header_names(header)):
+        if name in _REPEATED:
+            groups[_REPEATED[name]].append(index)
+        elif (single_name := _SINGLE_COLUMNS.get(name)) and single_name not in single:
+            single[single_name] = index
+        else:
+            others.append(index)
+    return single, groups, others
 
 
 def _interleave(none: int, *groups: list[int]) -> list[int]:

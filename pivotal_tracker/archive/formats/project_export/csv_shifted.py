@@ -86,4 +86,4 @@ def _is_url(text: str) -> bool:
 
 
 def _is_date(text: str) -> bool:
-    return _DATES.parse(text) is not None or _DATES.problem(text) != "is no date"
+    return _DATES.parse(text) is not None or _DATES.problem(text) != "is not a date"
