@@ -73,8 +73,8 @@ class OpenedArchives:
     def add(self, name: str, inside: OpenedArchives) -> None:
         """Add the contents of a folder, a ZIP or a file with this name."""
         self.archives += inside.archives
-        self.unread |= {f"{name}/{one}".rstrip("/"): why for one, why in inside.unread.items()}
-        self.ignored += [f"{name}/{one}".rstrip("/") for one in inside.ignored]
+        self.unread |= {f"{name}/{inner}".rstrip("/"): why for inner, why in inside.unread.items()}
+        self.ignored += [f"{name}/{inner}".rstrip("/") for inner in inside.ignored]
 
 
 def open_archives(paths: Iterable[str | Path]) -> OpenedArchives:
@@ -88,7 +88,7 @@ def open_archives(paths: Iterable[str | Path]) -> OpenedArchives:
         ArchiveError: A path does not exist, or none of them contains an archive.
     """
     opened = OpenedArchives()
-    for path in dict.fromkeys(Path(one).resolve() for one in paths):
+    for path in dict.fromkeys(Path(path).resolve() for path in paths):
         try:
             files = open_files(path)
         except ArchiveError as error:

@@ -221,7 +221,8 @@ class ArchiveExtraction(Extraction):
                 self.people.collect(name, record)
         if name == "activity" and "deleted_records" in self._names:
             deleted = [
-                {**one, "found_at": self._found_at} for one in deletions_from_activity(changed)
+                {**record, "found_at": self._found_at}
+                for record in deletions_from_activity(changed)
             ]
             known = self.look_up_rows("deleted_records", deleted)
             self._emitted.append(("deleted_records", known))
@@ -329,9 +330,9 @@ class ArchiveExtraction(Extraction):
         """Return records to join on for projects that others refer to and no file describes."""
         existing = self.loaded.row_ids(self.table("projects"), "id", self._referenced_projects)
         return [
-            {"id": one, "_source": source}
-            for one, source in self._referenced_projects.items()
-            if one not in existing and one not in self._defined_projects
+            {"id": project_id, "_source": source}
+            for project_id, source in self._referenced_projects.items()
+            if project_id not in existing and project_id not in self._defined_projects
         ]
 
     def _report(self, report: list[Record], not_loaded: set[str]) -> Iterator[Emitted]:

@@ -60,7 +60,7 @@ class Files(Mapping[str, File]):
         self.refused = dict(refused or {})
         self.unclaimed: dict[str, str] = {}
         self._files = files
-        self._is_one = len(files) == 1
+        self._is_single_file = len(files) == 1
 
     def __getitem__(self, name: str) -> File:
         return self._files[name]
@@ -73,13 +73,15 @@ class Files(Mapping[str, File]):
 
     def source(self, name: str) -> str:
         """Return the name of a file for the column `_source` and the load report."""
-        return self.label if self._is_one and name in self._files else f"{self.label}/{name}"
+        return (
+            self.label if self._is_single_file and name in self._files else f"{self.label}/{name}"
+        )
 
     def only(self, names: Collection[str]) -> Files:
         """Return some of the files, under the same label."""
         chosen = {name: file for name, file in self._files.items() if name in names}
         files = Files(self.path, chosen, label=self.label)
-        files._is_one = self._is_one
+        files._is_single_file = self._is_single_file
         return files
 
     def entries(self, prefix: str) -> dict[str, Files]:

@@ -22,13 +22,13 @@ class SiblingKeys:
     """Makes unique keys for the children of one parent, even if two children are equal."""
 
     def __init__(self) -> None:
-        self._given: set[int] = set()
+        self._used: set[int] = set()
 
     def key(self, *parts: object) -> int:
         """Return the `stable_key` of the parts; equal children get their number as another part."""
         key, occurrence = stable_key(*parts), 0
-        while key in self._given:
+        while key in self._used:
             occurrence += 1
             key = stable_key(*parts, occurrence)
-        self._given.add(key)
+        self._used.add(key)
         return key

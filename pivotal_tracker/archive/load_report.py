@@ -29,7 +29,7 @@ def report_records(
             if kind not in not_loaded:
                 if totals.missing:
                     raise ArchiveError(_accounting_error(source, kind, totals))
-                record = _record(records, source, kind, archive)
+                record = _report_record(records, source, kind, archive)
                 record["rows_read"] += totals.read
                 record["rows_loaded"] += totals.loaded
                 record["rows_left_out"] += totals.left_out
@@ -40,18 +40,18 @@ def report_records(
             for (source, kind, reason), rejection in losses.items():
                 if kind not in not_loaded and rejection.rows:
                     _add_rejection(
-                        _record(records, source, kind, archive), reason, column, rejection
+                        _report_record(records, source, kind, archive), reason, column, rejection
                     )
         for (source, kind), assumption in accounting.assumptions.items():
             if kind not in not_loaded:
-                record = _record(records, source, kind, archive)
+                record = _report_record(records, source, kind, archive)
                 _add_rejection(record, f"assumed: {assumption}", "rows", Rejection())
     return [
         {**record, "left_out": list(record["left_out"].values())} for record in records.values()
     ]
 
 
-def _record(
+def _report_record(
     records: dict[tuple[str, str], dict[str, Any]], source: str, kind: str, archive: Archive
 ) -> dict[str, Any]:
     rows = ("rows_read", "rows_loaded", "rows_left_out")

@@ -244,7 +244,7 @@ def release_of(story: Record) -> Record:
     return {"kind": "release", **{name: story[name] for name in _OF_A_RELEASE if name in story}}
 
 
-def whole_number(value: Any) -> int | None:
+def parse_id(value: Any) -> int | None:
     """Return an id, which may be written as a text or a float; None if it is not an id."""
     if isinstance(value, bool):
         return None
@@ -260,8 +260,8 @@ def key_of(table: str, record: Record) -> Key | None:
     values: list[int | str] = []
     for name in KEYS.get(table, ("id",)):
         value = record.get(name)
-        wanted = str if name in _TEXT_KEYS else int
-        if not isinstance(value, wanted) or isinstance(value, bool) or value == "":
+        key_type = str if name in _TEXT_KEYS else int
+        if not isinstance(value, key_type) or isinstance(value, bool) or value == "":
             return None
         values.append(value)
     return values[0] if len(values) == 1 else tuple(values)

@@ -87,12 +87,12 @@ def _reads(query: str) -> frozenset[str]:
 
 def inlined(template: Template, is_inlined: Callable[[Template], bool]) -> list[Template]:
     """Return the templates whose queries become part of a view, each after those that it reads."""
-    wanted = {template.name: template}
+    parts = {template.name: template}
     for other in reversed(templates().values()):
-        if is_inlined(other) and any(other.name in reader.reads for reader in wanted.values()):
-            wanted[other.name] = other
-    del wanted[template.name]
-    return list(reversed(wanted.values()))
+        if is_inlined(other) and any(other.name in reader.reads for reader in parts.values()):
+            parts[other.name] = other
+    del parts[template.name]
+    return list(reversed(parts.values()))
 
 
 def relations(template: Template, is_inlined: Callable[[Template], bool]) -> frozenset[str]:

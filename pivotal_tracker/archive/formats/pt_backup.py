@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from ..accounting import LoadAccounting
 from ..files import Files
 from ..format import ArchiveRecord
-from ..records import whole_number
+from ..records import parse_id
 from .api_responses.saved_responses import candidates, is_whole, merged_responses
 from .attachments import Attachments
 
@@ -70,7 +70,7 @@ def _contents(files: Files, folder: PurePosixPath) -> dict[int, str]:
     contents: dict[int, str] = {}
     for name in files:
         path = PurePosixPath(name)
-        number = whole_number(path.parent.name)
+        number = parse_id(path.parent.name)
         if path.parent.parent == folder and number is not None:
             contents.setdefault(number, name)
     return contents

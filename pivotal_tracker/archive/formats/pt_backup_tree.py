@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from ..accounting import LoadAccounting
 from ..files import Files
 from ..format import ArchiveRecord
-from ..records import whole_number
+from ..records import parse_id
 from .api_responses.provenance import Provenance
 from .api_responses.saved_responses import could_be_archives, merged_responses, read_responses
 
@@ -61,5 +61,5 @@ def _stories(files: Files) -> list[str]:
 def _project_of(files: Files, name: str) -> int | None:
     """Return the project id of the first story in a file."""
     for story, _ in islice(read_responses(files[name], Provenance(""), LoadAccounting()), 1):
-        return whole_number(story.get("project_id")) if isinstance(story, dict) else None
+        return parse_id(story.get("project_id")) if isinstance(story, dict) else None
     return None

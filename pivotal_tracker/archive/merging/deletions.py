@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..accounting import LoadAccounting
-from ..records import CHILDREN, COLLECTIONS, LISTS, nested_rows_of, rows_of, whole_number
+from ..records import CHILDREN, COLLECTIONS, LISTS, nested_rows_of, parse_id, rows_of
 from .parts import DERIVED, FRAGMENT, WITHDRAWN, Part
 
 _REASON = "it was deleted later in the recording"
@@ -49,9 +49,9 @@ def deleted_by(path: str) -> Deleted | None:
     ids = [
         (_table_or_attribute(name), number)
         for name, following in pairwise(segments)
-        if (number := whole_number(following)) is not None
+        if (number := parse_id(following)) is not None
     ]
-    if not ids or not ids[-1][0] or whole_number(segments[-1]) is None:
+    if not ids or not ids[-1][0] or parse_id(segments[-1]) is None:
         return None
     attribute, number = ids[-1]
     parent = ids[-2] if len(ids) > 1 else ("", 0)
@@ -115,7 +115,7 @@ class Deletions:
     def _remaining(self, part: Part) -> Part | None:
         record = orjson.loads(part.body)
         count = nested_rows_of if part.kind == FRAGMENT else rows_of
-        if self._is_deleted(part, Deleted(part.tbl, whole_number(part.key) or 0)):
+        if self._is_deleted(part, Deleted(part.tbl, parse_id(part.key) or 0)):
             self._leave_out(count(part.tbl, record), part)
             return None
         before = rows_of(part.tbl, record)
@@ -131,12 +131,12 @@ class Deletions:
         return part._replace(body=orjson.dumps(record))
 
     def _is_item_deleted(self, part: Part, attribute: str, item: Any) -> bool:
-        number = whole_number(item.get("id") if isinstance(item, dict) else item)
+        number = parse_id(item.get("id") if isinstance(item, dict) else item)
         if number is None:
             return False
         if attribute == "labels" and self._is_deleted(part, Deleted("labels", number)):
             return True
-        record_id = whole_number(part.key) or 0
+        record_id = parse_id(part.key) or 0
         return self._is_deleted(part, Deleted(part.tbl, record_id, attribute, number))
 
     def _is_deleted(self, part: Part, deleted: Deleted) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..format import Record
-from ..records import whole_number
+from ..records import parse_id
 
 _ATTRIBUTES = frozenset(
     {"person", "reviewer", "performed_by", "uploader", "requested_by", "owned_by", "owner"}
@@ -93,7 +93,7 @@ def _is_person(name: str, value: Any) -> bool:
 
 def person_id(person: Record) -> int | None:
     """Return the id of a person; in LiteTracker's owners it is `user_id`, not `id`."""
-    return whole_number(person.get("user_id", person.get("id")))
+    return parse_id(person.get("user_id", person.get("id")))
 
 
 def _named_person(person: Record) -> Iterator[Record]:

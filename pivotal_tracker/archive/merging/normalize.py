@@ -10,7 +10,7 @@ import orjson
 from ...settings import NEVER_LOADED
 from ..format import Record
 from ..keys import SiblingKeys
-from ..records import LISTS, Nested, whole_number
+from ..records import LISTS, Nested, parse_id
 
 OnReject = Callable[[str, str], None]
 """Called for each row that is left out, with its table and the reason."""
@@ -62,7 +62,7 @@ def _without_secrets(value: Any) -> Any:
 def _normalized(record: Record, lists: Mapping[str, Nested], leave_out: OnReject) -> Record:
     tidy = {name: value for name, value in record.items() if value is not None}
     for name in ("id", "project_id"):
-        number = whole_number(tidy.get(name))
+        number = parse_id(tidy.get(name))
         if number is not None:
             tidy[name] = number
     if "attachments" in tidy and "file_attachments" in lists:
@@ -124,11 +124,11 @@ def _item(
     item: Any, nested: Nested, parent_id: Any, siblings: SiblingKeys, leave_out: OnReject
 ) -> Any:
     if nested.is_scalar_list:
-        return whole_number(item)
+        return parse_id(item)
     if not isinstance(item, dict):
         return None
     value = _normalized(item, nested.lists, leave_out)
-    if nested.key == ("id",) and whole_number(value.get("id")) is None:
+    if nested.key == ("id",) and parse_id(value.get("id")) is None:
         value["id"] = siblings.key(
             nested.table, parent_id, *map(value.get, _IDENTIFYING_ATTRIBUTES)
         )
@@ -137,7 +137,7 @@ def _item(
 
 def _is_transition(value: Record, parent_id: Any, siblings: SiblingKeys) -> bool:
     """Check whether a transition has a state; add a stable `project_version` if it has none."""
-    version = whole_number(value.get("project_version"))
+    version = parse_id(value.get("project_version"))
     if version is None:
         identity = map(value.get, _IDENTIFYING_A_TRANSITION)
         version = siblings.key("transition", parent_id, value.get("state"), *identity)

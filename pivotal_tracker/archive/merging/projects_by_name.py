@@ -45,11 +45,11 @@ class ProjectsByName:
 
     def _same_as(self, project_id: int) -> int | None:
         stories = self._stories.get(project_id, set())
-        places = Counter(self._copies.project_of("stories", one) for one in stories)
+        places = Counter(self._copies.project_of("stories", story_id) for story_id in stories)
         columns = ("id", "project_id")
         places.update(row[1] for row in self._loaded.rows("stories", columns, "id", stories))
-        known = {one: count for one, count in places.items() if one is not None and one > 0}
+        known = {project: count for project, count in places.items() if project and project > 0}
         if known:
-            return max(known, key=lambda one: known[one])
+            return max(known, key=lambda project: known[project])
         project_rows = self._loaded.records(tables.PROJECTS, [project_id])
         return project_rows[0].get("same_as_id") if project_rows else None

@@ -25,7 +25,7 @@ from ..accounting import LoadAccounting
 from ..dates import weeks_between
 from ..format import ArchiveRecord, Record
 from ..limits import MAX_REMEMBERED
-from ..records import LISTS, Key, Nested, nested_rows_of, rows_of, whole_number
+from ..records import LISTS, Key, Nested, nested_rows_of, parse_id, rows_of
 from .deletions import Deleted, Deletions
 from .derived_records import Derived, pop_derived, project_of
 from .parts import DERIVED, FRAGMENT, WHOLE, WITHDRAWN, Part
@@ -216,7 +216,7 @@ class RecordMerger:
                 WHERE tbl = 'projects' AND key = ? ORDER BY updated_at DESC, seen_at DESC
                 """
             bodies = self._database.execute(query, (str(project_id),))
-            lengths = (whole_number(orjson.loads(b).get("iteration_length")) for (b,) in bodies)
+            lengths = (parse_id(orjson.loads(b).get("iteration_length")) for (b,) in bodies)
             self._lengths[project_id] = next(filter(None, lengths), None)
         return self._lengths[project_id]
 

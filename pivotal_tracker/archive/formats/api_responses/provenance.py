@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ...accounting import LoadAccounting
-from ...records import COLLECTIONS, whole_number
+from ...records import COLLECTIONS, parse_id
 
 UNKNOWN = "unknown"
 """The name in the accounting for rows whose table is not known."""
@@ -41,7 +41,7 @@ class Provenance:
         for name, following in zip(segments, [*segments[1:], ""], strict=False):
             if name in COLLECTIONS:
                 expected = COLLECTIONS[name]
-                number = whole_number(following)
+                number = parse_id(following)
                 if number is not None:
                     ids[name] = number
         return replace(self, expected=expected, ids=ids, seen_at=seen_at or self.seen_at)

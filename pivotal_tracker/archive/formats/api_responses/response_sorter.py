@@ -16,9 +16,9 @@ from ...records import (
     ID_COLUMNS,
     key_of,
     nested_rows_of,
+    parse_id,
     rows_of,
     table_for_record,
-    whole_number,
 )
 from . import cassettes
 from .json_text import parse
@@ -171,8 +171,8 @@ class ResponseSorter:
         for name in ("owner", "follower"):
             people = story.get(f"{name}s")
             if isinstance(people, list):
-                ids = [person_id(one) for one in people if isinstance(one, dict)]
-                # LiteTracker's own `owner_ids` are wrong; its owners are right
+                ids = [person_id(person) for person in people if isinstance(person, dict)]
+                # LiteTracker's own `owner_ids` are not reliable; its `owners` are
                 story[f"{name}_ids"] = [number for number in ids if number is not None]
 
     def _expand_project(self, project: Record, origin: Provenance) -> None:
@@ -231,7 +231,7 @@ class ResponseSorter:
             ids = {"projects": origin.ids["projects"]} if "projects" in origin.ids else {}
             self._root("labels", record, replace(origin, expected="labels", ids=ids))
         if attribute.endswith("_attachments"):
-            comment_id = origin.ids.get("comments", whole_number(record.get("comment_id")))
+            comment_id = origin.ids.get("comments", parse_id(record.get("comment_id")))
             if comment_id is None:
                 reason = "it does not name the comment that it belongs to"
                 self._leave_out(origin, f"{table}__comments__{attribute}", reason)
@@ -279,7 +279,7 @@ _EXPANDERS = {
 
 def _within(collection: str, number: Any, origin: Provenance) -> Provenance:
     """Return the provenance of records inside another record, by its id."""
-    known = whole_number(number)
+    known = parse_id(number)
     return origin if known is None else replace(origin, ids={**origin.ids, collection: known})
 
 
@@ -299,7 +299,7 @@ def _parent(record: Record, origin: Provenance) -> tuple[str, int | None]:
     for table, column in ID_COLUMNS.items():
         parent = record.get(column.removesuffix("_id"))
         inside = parent.get("id") if isinstance(parent, dict) else None
-        number = whole_number(record.get(column, inside))
+        number = parse_id(record.get(column, inside))
         if number is not None:
             return table, number
     for table in ("epics", "stories"):

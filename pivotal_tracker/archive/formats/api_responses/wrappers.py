@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from ...format import Record
-from ...records import CHILDREN, COLLECTIONS, KEYS, SINGULARS, table_for_record, whole_number
+from ...records import CHILDREN, COLLECTIONS, KEYS, SINGULARS, parse_id, table_for_record
 from .json_text import TRANSPORT
 from .provenance import Provenance
 
@@ -95,9 +95,7 @@ def _with_ids_in(value: Record, origin: Provenance) -> Provenance:
     ids = dict(origin.ids)
     for name, collection in _PARENTS.items():
         beside = value.get(name)
-        number = whole_number(
-            beside.get("id") if isinstance(beside, dict) else value.get(f"{name}_id")
-        )
+        number = parse_id(beside.get("id") if isinstance(beside, dict) else value.get(f"{name}_id"))
         if number is not None:
             ids[collection] = number
     return replace(origin, ids=ids)
@@ -112,7 +110,7 @@ def _may_contain_records(value: Any) -> bool:
 
 def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Located]:
     """Yield the value under a name, which may be a path, a collection, or an id."""
-    number = whole_number(name)
+    number = parse_id(name)
     if "/services/v5/" in name:
         yield inner, origin.with_request_path(name)
     elif name in COLLECTIONS or name in SINGULARS:

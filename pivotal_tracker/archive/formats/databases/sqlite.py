@@ -73,7 +73,7 @@ class Database:
         self._connection = _connect(path)
         self._connection.text_factory = self._text
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BYTES_OF_A_RECORD)
-        # queries for the size of a blob would fail if the blob is larger than the limit
+        # the limit would also forbid queries for the size of a larger blob: these use another one
         self._sizes = _connect(path)
         for connection in (self._connection, self._sizes):
             connection.set_progress_handler(self._exceeds_limit, _STEPS_AT_ONCE)

@@ -126,7 +126,7 @@ def _decimals(text: str) -> str:
     return ""
 
 
-def whole_number(text: str) -> int | None:
+def parse_integer(text: str) -> int | None:
     """Parse an id or the number of an iteration; a spreadsheet may write it as `11.0`."""
     if len(text) <= _MAX_DIGITS and text.isdecimal() and text.isascii():
         # most numbers are like this; the regular expression takes ten times as long

@@ -57,7 +57,8 @@ class ProjectExport:
         """Return the sheets, the attachments, and the workbooks that cannot be opened."""
         contents = _contents(files)
         sheets = {sheet.file.name for sheet in contents.sheets}
-        return sheets | {one.file.name for one in contents.attachments} | contents.unreadable.keys()
+        attachments = {attachment.file.name for attachment in contents.attachments}
+        return sheets | attachments | contents.unreadable.keys()
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """Yield projects, stories, iterations, …, and then the people and labels they name."""
@@ -144,7 +145,7 @@ class _ExportReader:
 
     def __init__(self, files: Files, contents: _Contents, accounting: LoadAccounting) -> None:
         self._files = files
-        self._attached = files.source("attachments")
+        self._attachments_source = files.source("attachments")
         self._contents = contents
         self._accounting = accounting
         self._people = PeopleByName()
@@ -222,8 +223,8 @@ class _ExportReader:
         """Return the record of an attachment; its comment is not known."""
         owner_id = attachment.owner_id
         projects = list(self._projects.values())
-        of_story = [one for one in projects if owner_id in one.story_ids]
-        of_epic = [] if of_story else [one for one in projects if owner_id in one.epic_ids]
+        of_story = [p for p in projects if owner_id in p.story_ids]
+        of_epic = [] if of_story else [p for p in projects if owner_id in p.epic_ids]
         record: Record = {
             "id": stable_key("attachment", owner_id, attachment.name),
             "epic_id" if of_epic else "story_id": owner_id,
@@ -234,5 +235,7 @@ class _ExportReader:
             iter(of_story or of_epic or (projects if len(projects) == 1 else ())), None
         ):
             record["project_id"] = project.id
-        self._accounting.read(self._attached, "attachment_files")
-        return ArchiveRecord("attachment_files", record, self._attached, attachment.file.open)
+        self._accounting.read(self._attachments_source, "attachment_files")
+        return ArchiveRecord(
+            "attachment_files", record, self._attachments_source, attachment.file.open
+        )

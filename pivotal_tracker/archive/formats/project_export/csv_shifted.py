@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...dates import DateReader
-from .conventions import whole_number
+from .conventions import parse_integer
 from .csv_cells import BLOCKER_STATUSES, REVIEW_STATUSES, STATES, TASK_STATUSES, TYPES
 from .csv_columns import Columns
 
@@ -66,7 +66,7 @@ def _statuses_fit(columns: Columns, cells: Sequence[str]) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    return whole_number(text) is not None
+    return parse_integer(text) is not None
 
 
 def _is_estimate(text: str) -> bool:

@@ -12,7 +12,7 @@ from ...keys import SiblingKeys
 from ...limits import MAX_REMEMBERED
 from ...line_accounting import LineAccounting
 from . import csv_cells
-from .conventions import Conventions, whole_number
+from .conventions import Conventions, parse_integer
 from .csv_children import CsvChildParser
 from .csv_columns import Columns, is_of_stories
 from .csv_iterations import Iterations
@@ -99,7 +99,7 @@ class StoryRows:
         """
         self._accounting.line = line
         columns = self._columns
-        record_id = whole_number(cells[columns.id]) if columns.id < len(cells) else None
+        record_id = parse_integer(cells[columns.id]) if columns.id < len(cells) else None
         if record_id is None:
             self._without_id(cells)
             return
@@ -127,7 +127,7 @@ class StoryRows:
         """Decide which rows are loaded, and add the iterations, people and labels they name."""
         self._accounting.decide()
         for row in self._undecided:
-            is_rejected = any(one.is_rejected for one in row.entries)
+            is_rejected = any(entry.is_rejected for entry in row.entries)
             if row.iteration is not None:
                 self._add_iteration(row, *row.iteration, is_rejected=is_rejected)
             if not is_rejected:
@@ -317,7 +317,7 @@ class StoryRows:
         text = cells[columns.iteration]
         if not text:
             return None
-        number = whole_number(text)
+        number = parse_integer(text)
         if number is None:
             self._accounting.drop_value("stories", "an iteration that is not a number", text)
             return None
