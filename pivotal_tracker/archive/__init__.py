@@ -73,7 +73,9 @@ class OpenedArchives:
     def add(self, name: str, inside: OpenedArchives) -> None:
         """Add the contents of a folder, a ZIP or a file with this name."""
         self.archives += inside.archives
-        self.unread |= {f"{name}/{inner}".rstrip("/"): why for inner, why in inside.unread.items()}
+        self.unread |= {
+            f"{name}/{inner}".rstrip("/"): reason for inner, reason in inside.unread.items()
+        }
         self.ignored += [f"{name}/{inner}".rstrip("/") for inner in inside.ignored]
 
 

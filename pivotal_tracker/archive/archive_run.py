@@ -199,7 +199,7 @@ class ArchiveExtraction(Extraction):
         yield from self._ready()
         self._unread |= accounting.incomplete
         if problem:
-            _leave_out_the_rest(accounting, problem)
+            _leave_out_rest(accounting, problem)
 
     def _ready(self) -> list[Emitted]:
         """Return the batches that can be yielded now, and clear the list."""
@@ -366,7 +366,7 @@ def _has_no_id(project: Record) -> bool:
     return is_id(project.get("id")) and project["id"] < 0
 
 
-def _leave_out_the_rest(accounting: LoadAccounting, problem: str) -> None:
+def _leave_out_rest(accounting: LoadAccounting, problem: str) -> None:
     """Count rows as left out that were read before a file broke off, but not yielded."""
     for (source, table), totals in accounting.totals().items():
         if totals.missing > 0:

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from .limits import MAX_REMEMBERED
+from .limits import MAX_CACHE_ENTRIES
 
 Order = Literal["month/day/year", "day/month/year", "year/month/day"]
 
@@ -69,7 +69,7 @@ _EAST_ASIAN = re.compile(
     r"(\d{4}) ?[年년] ?(\d{1,2}) ?[月월] ?(\d{1,2}) ?[日일](?: ?\(?\w{1,3}\)?)?"
 )
 _SERIAL = re.compile(r"([3-6]\d{4})(?:[.,](\d+))?", re.ASCII)
-_FIRST_OF_SERIALS = datetime(1899, 12, 30)
+_SERIAL_EPOCH = datetime(1899, 12, 30)
 _ISO = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _CLOCK = re.compile(
     r"(?P<day>.+?),? (?P<hour>\d{1,2}):(?P<minute>\d\d)(:(?P<second>\d\d)(?:[.,]\d+)?)?"
@@ -168,7 +168,7 @@ class DateEvidence:
         """Add one cell."""
         if not text or text in self._seen or len(text) > _MAX_TIME_LENGTH:
             return
-        if len(self._seen) < MAX_REMEMBERED:
+        if len(self._seen) < MAX_CACHE_ENTRIES:
             self._seen.add(text)
         day = _without_clock(_simplify(text))
         numbers = _numbers(day)
@@ -260,7 +260,7 @@ class DateReader:
         if text in self._times:
             return self._times[text]
         parse = self._parse_time(text) if len(text) <= _MAX_TIME_LENGTH else None
-        if len(self._times) < MAX_REMEMBERED:
+        if len(self._times) < MAX_CACHE_ENTRIES:
             self._times[text] = parse
         return parse
 
@@ -290,7 +290,7 @@ class DateReader:
     def _parse_human_time(self, text: str) -> str | None:
         if match := _SERIAL.fullmatch(text):
             seconds = round(float(f"0.{match[2] or 0}") * 86_400)
-            return _format_utc(_FIRST_OF_SERIALS + timedelta(days=int(match[1]), seconds=seconds))
+            return _format_utc(_SERIAL_EPOCH + timedelta(days=int(match[1]), seconds=seconds))
         if day := self._parse_day(text):
             return _format_utc(datetime(day.year, day.month, day.day))
         if (clock := _CLOCK.fullmatch(text)) and (day := self._parse_day(clock["day"])):
@@ -338,11 +338,11 @@ def _numbers(text: str) -> _Numbers | date | None:
     if len(first) > 2:
         is_year_first = len(first) == 4 and len(third) <= 2
         return _date(int(first), int(second), int(third)) if is_year_first else None
-    readings = dict(_readings(first, second, third))
+    readings = dict(_possible_dates(first, second, third))
     return _Numbers(separator, (int(first), int(third)), len(third) <= 2, readings)
 
 
-def _readings(first: str, second: str, third: str) -> Iterator[tuple[Order, date]]:
+def _possible_dates(first: str, second: str, third: str) -> Iterator[tuple[Order, date]]:
     """Yield the possible dates of three numbers, with their order."""
     is_short = len(third) <= 2
     orders: list[tuple[Order, str, str, str]] = [

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from ..records import Record
 from ..settings import NEVER_LOADED
-from .format import Record
 
 _EXPORTED_AT = re.compile(r"_(\d{8}_\d{4})(?!\d)")
 """The time in the name of an export by Tracker: `my_project_20151117_1439.csv`."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
+from ..records import Record
 from .accounting import LoadAccounting
 from .files import Files
-
-Record = dict[str, Any]
 
 FILES = "files"
 """Used instead of a table's name to count files that are left out."""

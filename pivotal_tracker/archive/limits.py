@@ -35,7 +35,7 @@ MAX_BYTES_OF_A_WORKBOOK = 1 * 2**30
 MAX_OTHER_COLUMNS = 100
 """The number of columns beyond Tracker's own that are loaded."""
 
-MAX_REMEMBERED = 100_000
+MAX_CACHE_ENTRIES = 100_000
 """The number of entries in a cache of parsed values."""
 
 MAX_BYTES_OF_A_RECORD = 64 * 2**20
@@ -53,5 +53,5 @@ MIN_BYTES_OF_A_ROW = 12
 MAX_STEPS_PER_BYTE = 50
 """The number of SQLite steps to read a database, relative to its size; more are hostile."""
 
-STEPS_OF_ANY_DATABASE = 10_000_000
+BASE_STEPS = 10_000_000
 """The number of SQLite steps allowed for any database; they take less than a second."""

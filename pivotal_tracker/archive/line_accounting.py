@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..records import Record
 from .accounting import LoadAccounting
-from .format import ArchiveRecord, Record
+from .format import ArchiveRecord
 
 _MAX_SHOWN = 60
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..records import Record
 from ..tables import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
@@ -24,7 +25,6 @@ from ..tables import (
     WORKSPACES,
     Table,
 )
-from .format import Record
 
 Key = int | str | tuple[int | str, ...]
 
@@ -130,8 +130,8 @@ SINGULARS: dict[str, str] = {**_TABLE_OF_KIND, **_CHILD_OF_KIND}
 """The table or attribute of a record, by its kind."""
 
 _SHAPE_RULES: tuple[tuple[frozenset[str], str], ...] = tuple(
-    (frozenset(attributes.split()), table_for_record)
-    for attributes, table_for_record in (
+    (frozenset(attributes.split()), table)
+    for attributes, table in (
         ("guid project_version", "activity"),
         ("number start finish", "iterations"),
         ("role person", "project_memberships"),
@@ -157,7 +157,7 @@ _SHAPE_RULES: tuple[tuple[frozenset[str], str], ...] = tuple(
 )
 """The table or attribute of a record without a kind, by its attributes; the first match counts."""
 
-_OF_A_RELEASE = (
+_RELEASE_ATTRIBUTES = (
     "id",
     "project_id",
     "name",
@@ -207,10 +207,10 @@ def table_for_record(record: Record) -> str:
         return _TABLE_OF_KIND.get(kind) or _CHILD_OF_KIND.get(kind, "")
     attributes = record.keys()
     by_shape = next((place for shape, place in _SHAPE_RULES if shape <= attributes), "")
-    return by_shape or _belongs_by_columns(record) or _belongs_by_children(record)
+    return by_shape or _table_by_attributes(record) or _table_by_children(record)
 
 
-def _belongs_by_columns(record: Record) -> str:
+def _table_by_attributes(record: Record) -> str:
     """Return a record's table by attributes that no other table has; empty if it is ambiguous.
 
     The table must also have at least half of the record's attributes.
@@ -226,7 +226,7 @@ def _belongs_by_columns(record: Record) -> str:
     return fitting[0] if len(fitting) == 1 else ""
 
 
-def _belongs_by_children(record: Record) -> str:
+def _table_by_children(record: Record) -> str:
     """Return the table of a record whose nested records refer to its id."""
     number = record.get("id")
     if number is None:
@@ -241,7 +241,10 @@ def _belongs_by_children(record: Record) -> str:
 
 def release_of(story: Record) -> Record:
     """Return the release record of a story of type `release`."""
-    return {"kind": "release", **{name: story[name] for name in _OF_A_RELEASE if name in story}}
+    return {
+        "kind": "release",
+        **{name: story[name] for name in _RELEASE_ATTRIBUTES if name in story},
+    }
 
 
 def parse_id(value: Any) -> int | None:

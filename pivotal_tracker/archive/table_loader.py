@@ -137,7 +137,7 @@ class ArchiveTableLoader:
                 changed.append(record)
             else:
                 new_row_id = row_id(record)
-                reason = self._reason_against(record, new_row_id, row, value_counts.get(key, 0))
+                reason = self._reason_to_keep(record, new_row_id, row, value_counts.get(key, 0))
                 if reason:
                     reject(accounting, entry, self.table, reason)
                     continue
@@ -174,7 +174,7 @@ class ArchiveTableLoader:
             for name, rows in count_rows(self.table, records).items():
                 accounting.loaded(source, name, rows)
 
-    def _reason_against(
+    def _reason_to_keep(
         self, record: Record, new_row_id: str, row: _ExistingRow, value_count: int
     ) -> str:
         """Return why a record does not replace an existing row; empty if it does or equals it."""

@@ -188,9 +188,9 @@ def _duckdb_sql(template: Template, client: SqlClientBase[Any]) -> str:
         path = client.make_qualified_table_name_path(name)[-2:]
         return name if name in names else ".".join(path)
 
-    parts = [f"{part.name} AS (\n{part.rewritten(complete_name)}\n)" for part in helpers]
+    parts = [f"{part.name} AS (\n{part.rewrite(complete_name)}\n)" for part in helpers]
     first = f"WITH {', '.join(parts)}\n" if parts else ""
-    query = template.rewritten(complete_name)
+    query = template.rewrite(complete_name)
     return (
         f"CREATE OR REPLACE VIEW {complete_name(template.name)} AS\n"  # noqa: S608 - ours
         f"{first}SELECT * FROM (\n{query}\n) AS {template.stamp}"

@@ -30,7 +30,7 @@ def create_view(client: SqlClientBase[Any], template: Template, former: str | No
         template: The template of the view.
         former: The SQL of the existing view; None if there is none.
     """
-    query = dialects.to_sql(dialects.translated(template, client, lambda _: True), client)
+    query = dialects.to_sql(dialects.translate(template, client, lambda _: True), client)
     schema, is_private = _schema_of_functions(client)
     function = f"_pivotal_tracker_{template.name}_{template.fingerprint}"
     view = client.make_qualified_table_name(template.name)

@@ -49,7 +49,7 @@ class Template:
         """The name that identifies this version of the view in its SQL in the database."""
         return f"pivotal_tracker_{self.fingerprint}"
 
-    def rewritten(self, rename: Callable[[str], str]) -> str:
+    def rewrite(self, rename: Callable[[str], str]) -> str:
         """Return the query with other names for the tables, views and helpers that it reads."""
 
         def replace(match: re.Match[str]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
+from ...records import Record
 from ..accounting import LoadAccounting
 from ..files import File
-from ..format import ArchiveRecord, Record
+from ..format import ArchiveRecord
 from ..records import ID_COLUMNS
 
 TABLE = "attachment_files"

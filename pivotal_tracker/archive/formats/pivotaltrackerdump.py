@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from ..accounting import LoadAccounting
 from ..files import Files
 from ..format import FILES, ArchiveRecord
-from .api_responses.saved_responses import candidates, is_whole, merged_responses
+from .api_responses.saved_responses import candidates, is_whole, merge_responses
 
 _ANSWERS = re.compile(r"(?:^|/)projects_project_id(?:_\w+)?\.json$")
 _CACHE = re.compile(r"(?:^|/)cache\.json$")
@@ -43,7 +43,7 @@ class PivotalTrackerDump:
         for name in caches:
             accounting.read(files.label, FILES)
             accounting.leave_out(files.label, FILES, "the files beside it contain the same", name)
-        yield from merged_responses(
+        yield from merge_responses(
             files, [name for name in files if name not in caches], accounting
         )
 

@@ -9,7 +9,7 @@ from ..accounting import LoadAccounting
 from ..files import Files
 from ..format import ArchiveRecord
 from ..records import parse_id
-from .api_responses.saved_responses import candidates, is_whole, merged_responses
+from .api_responses.saved_responses import candidates, is_whole, merge_responses
 from .attachments import Attachments
 
 _NAMES = ("memberships", "epics", "stories", "tasks", "comments", "activities")
@@ -49,7 +49,7 @@ class PtBackup:
         attached = set(names.values())
         contents = {number: files[name] for number, name in names.items()}
         attachments = Attachments(contents, files.source("attachments"), accounting)
-        for entry in merged_responses(files, [n for n in files if n not in attached], accounting):
+        for entry in merge_responses(files, [n for n in files if n not in attached], accounting):
             yield entry
             yield from attachments.of(entry)
         yield from attachments.rest()

@@ -12,7 +12,7 @@ from ..files import Files
 from ..format import ArchiveRecord
 from ..records import parse_id
 from .api_responses.provenance import Provenance
-from .api_responses.saved_responses import could_be_archives, merged_responses, read_responses
+from .api_responses.saved_responses import could_be_archives, merge_responses, read_responses
 
 _STORIES = re.compile(r"(?:^|/)projects/[^/]+/stories\.(json|xml)$")
 
@@ -42,7 +42,7 @@ class PtBackupTree:
             for name in files
             if (project_id := _project_of(files, name)) is not None
         }
-        for entry in merged_responses(files, list(files), accounting):
+        for entry in merge_responses(files, list(files), accounting):
             if entry.table == "projects" and entry.record["id"] in project_names:
                 entry.record.setdefault("name", project_names[entry.record["id"]])
             yield entry

@@ -15,7 +15,7 @@ from .parts import DERIVED, FRAGMENT, WITHDRAWN, Part
 
 _REASON = "it was deleted later in the recording"
 
-_OF_STORIES = CHILDREN | {"owner_ids", "follower_ids", "labels"}
+_STORY_LISTS = CHILDREN | {"owner_ids", "follower_ids", "labels"}
 _FOLLOWERS = "followers"
 
 
@@ -55,7 +55,7 @@ def deleted_by(path: str) -> Deleted | None:
         return None
     attribute, number = ids[-1]
     parent = ids[-2] if len(ids) > 1 else ("", 0)
-    if attribute in _OF_STORIES and parent[0] in ("stories", "epics"):
+    if attribute in _STORY_LISTS and parent[0] in ("stories", "epics"):
         return Deleted(*parent, attribute, number)
     return (
         None if attribute in CHILDREN or attribute.endswith("_ids") else Deleted(attribute, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..format import Record
+from ...records import Record
 from ..records import parse_id, release_of
 from .nested_people import pop_people
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..format import Record
+from ...records import Record
 from ..records import parse_id
 
 _ATTRIBUTES = frozenset(

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
+from ...records import Record
 from ...settings import NEVER_LOADED
-from ..format import Record
 from ..keys import SiblingKeys
 from ..records import LISTS, Nested, parse_id
 
@@ -37,7 +37,7 @@ def normalize_record(table: str, record: Record, leave_out: OnReject) -> Record:
         record: The record as it was read.
         leave_out: Called for every item of a nested list that is not in the copy.
     """
-    return _normalized(without_secrets(record), LISTS.get(table, {}), leave_out)
+    return _normalize(without_secrets(record), LISTS.get(table, {}), leave_out)
 
 
 def without_secrets(record: Record) -> Record:
@@ -59,29 +59,29 @@ def _without_secrets(value: Any) -> Any:
     return value
 
 
-def _normalized(record: Record, lists: Mapping[str, Nested], leave_out: OnReject) -> Record:
-    tidy = {name: value for name, value in record.items() if value is not None}
+def _normalize(record: Record, lists: Mapping[str, Nested], leave_out: OnReject) -> Record:
+    normalized = {name: value for name, value in record.items() if value is not None}
     for name in ("id", "project_id"):
-        number = parse_id(tidy.get(name))
+        number = parse_id(normalized.get(name))
         if number is not None:
-            tidy[name] = number
-    if "attachments" in tidy and "file_attachments" in lists:
-        _sort_attachments(tidy)
+            normalized[name] = number
+    if "attachments" in normalized and "file_attachments" in lists:
+        _sort_attachments(normalized)
     for name, nested in lists.items():
-        if name not in tidy:
+        if name not in normalized:
             continue
-        items = tidy[name]
+        items = normalized[name]
         if isinstance(items, list):
-            tidy[name] = _items(items, nested, tidy.get("id"), leave_out)
+            normalized[name] = _items(items, nested, normalized.get("id"), leave_out)
             if not nested.is_scalar_list:
                 # the same information again: `label_ids` beside `labels`
-                tidy.pop(f"{name.removesuffix('s')}_ids", None)
+                normalized.pop(f"{name.removesuffix('s')}_ids", None)
                 if name.endswith("_attachments"):
-                    tidy.pop("attachment_ids", None)
+                    normalized.pop("attachment_ids", None)
         else:
-            del tidy[name]
+            del normalized[name]
             leave_out(nested.table, "it is not a list")
-    return tidy
+    return normalized
 
 
 def _sort_attachments(comment: Record) -> None:
@@ -95,7 +95,7 @@ def _sort_attachments(comment: Record) -> None:
 
 def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: OnReject) -> list[Any]:
     """Return the items of a list without duplicates and without those of another kind."""
-    tidy: list[Any] = []
+    normalized: list[Any] = []
     seen: set[Any] = set()
     siblings = SiblingKeys()
     for item in items:
@@ -116,8 +116,8 @@ def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: OnReject
                 _leave_out_whole(nested, value, "it is in the list twice", leave_out)
                 continue
             seen.add(key)
-        tidy.append(value)
-    return tidy
+        normalized.append(value)
+    return normalized
 
 
 def _item(
@@ -127,7 +127,7 @@ def _item(
         return parse_id(item)
     if not isinstance(item, dict):
         return None
-    value = _normalized(item, nested.lists, leave_out)
+    value = _normalize(item, nested.lists, leave_out)
     if nested.key == ("id",) and parse_id(value.get("id")) is None:
         value["id"] = siblings.key(
             nested.table, parent_id, *map(value.get, _IDENTIFYING_ATTRIBUTES)

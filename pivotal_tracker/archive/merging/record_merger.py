@@ -20,11 +20,12 @@ from typing import Any, Self
 
 import orjson
 
+from ...records import Record
 from ...settings import BATCH_SIZE
 from ..accounting import LoadAccounting
 from ..dates import weeks_between
-from ..format import ArchiveRecord, Record
-from ..limits import MAX_REMEMBERED
+from ..format import ArchiveRecord
+from ..limits import MAX_CACHE_ENTRIES
 from ..records import LISTS, Key, Nested, nested_rows_of, parse_id, rows_of
 from .deletions import Deleted, Deletions
 from .derived_records import Derived, pop_derived, project_of
@@ -123,7 +124,7 @@ class RecordMerger:
         fingerprint = hash((derived.table, kind, repr(derived.record)))
         if fingerprint in self._derived:
             return
-        if len(self._derived) >= MAX_REMEMBERED:
+        if len(self._derived) >= MAX_CACHE_ENTRIES:
             self._derived.clear()
         self._derived.add(fingerprint)
         # if it cannot be stored, neither can the record that it is derived from: that is reported

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
+from ....records import Record
 from ...files import ArchiveError
-from ...format import Record
 from ...limits import MAX_BYTES_OF_A_RECORD, MAX_LEVELS
 from .json_text import REPLACEMENT, Utf8
 

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import ijson
 import orjson
 
+from ....records import Record
 from ...files import ArchiveError
-from ...format import Record
 from ...limits import MAX_BYTES_OF_A_RECORD, MAX_LEVELS
 
 Events = Iterator[tuple[str, Any]]
@@ -43,10 +43,10 @@ _ESCAPES = re.compile(
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2}|u0000)|.)",
     re.DOTALL,
 )
-_ESCAPES_TO_LOOK_AT = (b"\\ud", b"\\uD", b"\\u0000")
-_LONGEST_ESCAPE = 12
+_ESCAPE_PREFIXES = (b"\\ud", b"\\uD", b"\\u0000")
+_MAX_ESCAPE_LENGTH = 12
 _LONG_NUMBER = re.compile(rb"\d{19}")
-_LONGEST_INTEGER = 20
+_MAX_INTEGER_LENGTH = 20
 MAX_DIGITS = 4_000
 """Python refuses integers of more than 4,300 digits, and the parser crashes on the error."""
 _TOO_MANY_DIGITS = re.compile(rb"\d{%d}" % MAX_DIGITS)
@@ -137,7 +137,7 @@ class JsonText(Utf8):
 
 def _safe_cut(text: bytes) -> int:
     """Return where to cut a text without splitting an escape."""
-    cut = text.find(b"\\", max(len(text) - _LONGEST_ESCAPE, 0))
+    cut = text.find(b"\\", max(len(text) - _MAX_ESCAPE_LENGTH, 0))
     if cut < 0:
         return len(text)
     while cut and text[cut - 1] == ord("\\"):
@@ -147,7 +147,7 @@ def _safe_cut(text: bytes) -> int:
 
 def repair_escapes(text: bytes) -> tuple[bytes, int]:
     """Replace invalid escapes in JSON, and return it with the number of replacements."""
-    if not any(escape in text for escape in _ESCAPES_TO_LOOK_AT):
+    if not any(escape in text for escape in _ESCAPE_PREFIXES):
         return text, 0
     replaced = 0
 
@@ -180,7 +180,7 @@ def parse(text: bytes) -> tuple[Any, int]:
 
 def _integer(digits: str) -> int | str:
     """Return an integer, or its digits as a text if no column can store it."""
-    return digits if len(digits) > _LONGEST_INTEGER else _number(int(digits))
+    return digits if len(digits) > _MAX_INTEGER_LENGTH else _number(int(digits))
 
 
 def _check_depth(value: Any) -> None:
@@ -248,11 +248,11 @@ def _object(events: Events, wrapper: Record, level: int) -> Iterator[Value]:
                 yield from _values(events, event, value, wrapper | record, level + 1)
                 continue
         record[key] = _build(events, event, value, level + 1)
-    if not is_wrapper or _has_more(record):
+    if not is_wrapper or _has_other_content(record):
         yield wrapper, record
 
 
-def _has_more(record: Record) -> bool:
+def _has_other_content(record: Record) -> bool:
     """Check whether a wrapper contains other objects or lists besides its records."""
     names = record.keys() - TRANSPORT
     return any(isinstance(record[name], dict | list) for name in names)

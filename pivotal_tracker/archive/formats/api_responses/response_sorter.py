@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ....records import Record
 from ...accounting import LoadAccounting
-from ...format import Record
 from ...merging.deletions import deleted_by
 from ...merging.nested_people import add_person_ids, person_id, person_record
 from ...merging.normalize import OnReject, normalize_record, without_secrets

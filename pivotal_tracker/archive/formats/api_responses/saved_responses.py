@@ -31,8 +31,8 @@ _DATABASES = frozenset({".db", ".db3", ".sqlite", ".sqlite3"})
 _PACKED = frozenset({".zip"})
 _EXPORTS = _PACKED | {".csv", ".xlsx"}
 _HEAD = 64 * 1024
-_TRIED_VALUES = 1_000
-_LONGEST_FIRST = sorted(COLLECTIONS, key=len, reverse=True)
+_MAX_TRIED_VALUES = 1_000
+_COLLECTIONS_BY_LENGTH = sorted(COLLECTIONS, key=len, reverse=True)
 
 ParsedValue = tuple[Any, Provenance]
 """A value and its provenance."""
@@ -72,7 +72,7 @@ class ApiResponses:
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """Yield all records of all files, each once."""
-        yield from merged_responses(files, list(files), accounting)
+        yield from merge_responses(files, list(files), accounting)
 
 
 def candidates(files: Files) -> list[str]:
@@ -101,7 +101,7 @@ def _contains_responses(file: File) -> bool:
     origin, accounting = Provenance("").with_request_path(_hint(file.name)), LoadAccounting()
     is_empty = True
     with closing(read_responses(file, origin, accounting)) as responses:
-        for value, its_origin in islice(responses, _TRIED_VALUES):
+        for value, its_origin in islice(responses, _MAX_TRIED_VALUES):
             is_empty = False
             if is_response(value, its_origin):
                 return True
@@ -119,7 +119,7 @@ def is_whole(files: Files, folder: PurePosixPath) -> bool:
     return not could_be_archives(n for n in files if not PurePosixPath(n).is_relative_to(folder))
 
 
-def merged_responses(
+def merge_responses(
     files: Files, names: Iterable[str], accounting: LoadAccounting
 ) -> Iterator[ArchiveRecord]:
     """Read files with responses and yield their merged records.
@@ -149,7 +149,9 @@ def merged_responses(
 def _hint(name: str) -> str:
     """Return the collection in a file's name, as in `out/projects_project_id_labels.json`."""
     stem = PurePosixPath(name).stem.lower()
-    return next((n for n in _LONGEST_FIRST if stem == n or stem.endswith((f"_{n}", f"-{n}"))), "")
+    return next(
+        (n for n in _COLLECTIONS_BY_LENGTH if stem == n or stem.endswith((f"_{n}", f"-{n}"))), ""
+    )
 
 
 def read_responses(

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ...format import Record
+from ....records import Record
 from ...records import CHILDREN, COLLECTIONS, KEYS, SINGULARS, parse_id, table_for_record
 from .json_text import TRANSPORT
 from .provenance import Provenance

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ...format import Record
+from ....records import Record
 from .sqlite import BROKEN_DATABASE
 
 VALUE = "value"

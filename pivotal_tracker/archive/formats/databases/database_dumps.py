@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from ....records import Record
 from ...accounting import LoadAccounting
 from ...files import ArchiveError, File, Files
-from ...format import FILES, ArchiveRecord, Record
+from ...format import FILES, ArchiveRecord
 from ...limits import MAX_BYTES_OF_AN_ATTACHMENT
 from ...merging.normalize import normalize_record
 from ...records import release_of, rows_of
@@ -218,14 +219,14 @@ class _Dump:
     def _counted(self, table: str, record: Record) -> Iterator[ArchiveRecord]:
         """Count all rows of a record, and yield it if it has an id."""
         where = f"{table} {str(record.get('id'))[:40]}"
-        tidy = normalize_record(
+        normalized = normalize_record(
             table, record, lambda nested, reason: self._leave_out(nested, reason, where)
         )
-        rows = rows_of(table, tidy)
+        rows = rows_of(table, normalized)
         for nested, count in rows.items():
             self._accounting.read(self._source, nested, count)
-        if isinstance(tidy.get("id"), int):
-            yield ArchiveRecord(table, tidy, self._source)
+        if isinstance(normalized.get("id"), int):
+            yield ArchiveRecord(table, normalized, self._source)
         else:
             for nested, count in rows.items():
                 self._accounting.leave_out(self._source, nested, "it has no id", where, count)

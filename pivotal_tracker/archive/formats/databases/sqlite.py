@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from ...files import ArchiveError, File
 from ...limits import (
+    BASE_STEPS,
     MAX_BYTES_OF_A_RECORD,
     MAX_STEPS_PER_BYTE,
     MIN_BYTES_OF_A_ROW,
-    STEPS_OF_ANY_DATABASE,
 )
 
 BROKEN_DATABASE = (sqlite3.Error, UnicodeDecodeError)
@@ -25,7 +25,7 @@ BROKEN_DATABASE = (sqlite3.Error, UnicodeDecodeError)
 
 MAGIC = b"SQLite format 3\0"
 
-_STEPS_AT_ONCE = 1_000_000
+_STEPS_PER_CHECK = 1_000_000
 _MAX_NAMES = 10_000
 _NAMES = (
     "SELECT name, type = 'table' AND rootpage > 0 FROM sqlite_master "
@@ -68,15 +68,15 @@ class Database:
         self.replaced = 0
         size = path.stat().st_size
         self._rows_left = size // MIN_BYTES_OF_A_ROW
-        steps = MAX_STEPS_PER_BYTE * size + STEPS_OF_ANY_DATABASE
-        self._steps_left = steps // _STEPS_AT_ONCE
+        steps = MAX_STEPS_PER_BYTE * size + BASE_STEPS
+        self._steps_left = steps // _STEPS_PER_CHECK
         self._connection = _connect(path)
         self._connection.text_factory = self._text
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BYTES_OF_A_RECORD)
         # the limit would also forbid queries for the size of a larger blob: these use another one
         self._sizes = _connect(path)
         for connection in (self._connection, self._sizes):
-            connection.set_progress_handler(self._exceeds_limit, _STEPS_AT_ONCE)
+            connection.set_progress_handler(self._exceeds_limit, _STEPS_PER_CHECK)
         try:
             self._tables = dict(self._connection.execute(_NAMES, (_MAX_NAMES,)))
         except BROKEN_DATABASE as error:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 from ...dates import DateEvidence, DateOrders, DateReader
-from ...limits import MAX_REMEMBERED
+from ...limits import MAX_CACHE_ENTRIES
 from .csv_columns import Columns, history_columns, is_of_stories
 from .sheets import Sheet
 
@@ -62,7 +62,7 @@ class Conventions:
     def number(self, text: str) -> float | None:
         """Parse a number with the decimal separator of the file; None if it is not a number."""
         if text not in self._numbers:
-            if len(self._numbers) >= MAX_REMEMBERED:
+            if len(self._numbers) >= MAX_CACHE_ENTRIES:
                 self._numbers.clear()
             self._numbers[text] = self._number(text.strip())
         return self._numbers[text]

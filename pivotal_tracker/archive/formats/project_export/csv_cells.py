@@ -38,7 +38,7 @@ _BRANCH = re.compile(
     r"(?P<host_url>https?://[^/\s]+/)(?P<owner>[^\s]+?)/(?P<repo>[^/\s]+)"
     r"(?:/-)?/(?:tree|branch|src)/(?P<name>[^\s?#]+)"
 )
-_LONGEST_NAME = 300
+_MAX_NAME_LENGTH = 300
 
 
 class Choices(NamedTuple):
@@ -123,7 +123,7 @@ def _opening(cell: str, dash: int) -> int:
     if last >= 0 and ")" not in cell[last:dash] and cell[last + 1 : dash].strip():
         return last
     depth = 0
-    first = max(0, dash - _LONGEST_NAME)
+    first = max(0, dash - _MAX_NAME_LENGTH)
     for at in range(dash - 1, first - 1, -1):
         if cell[at] == ")":
             depth += 1

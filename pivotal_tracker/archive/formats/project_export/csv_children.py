@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ....records import Record
 from ...dates import DateReader
-from ...format import Record
 from ...keys import SiblingKeys
 from ...line_accounting import LineAccounting
 from . import csv_cells
@@ -49,11 +49,11 @@ class CsvChildParser:
         if any(group := columns.reviews(cells)):
             lists["reviews"] = self._reviews(story_id, group, siblings)
         if any(group := columns.pull_requests(cells)):
-            lists["pull_requests"] = _linked(
+            lists["pull_requests"] = _code_links(
                 "pull_request", csv_cells.pull_request, story_id, group, siblings
             )
         if any(group := columns.branches(cells)):
-            lists["branches"] = _linked("branch", csv_cells.branch, story_id, group, siblings)
+            lists["branches"] = _code_links("branch", csv_cells.branch, story_id, group, siblings)
         for attribute, children in lists.items():
             self._accounting.read(f"stories__{attribute}", len(children))
         return lists
@@ -85,7 +85,7 @@ class CsvChildParser:
         return comments
 
     def _tasks(self, story_id: int, cells: Sequence[str], siblings: SiblingKeys) -> list[Record]:
-        tasks = self._described(
+        tasks = self._children_with_status(
             "task", story_id, cells, siblings, "complete", csv_cells.TASK_STATUSES
         )
         for position, task in enumerate(tasks, start=1):
@@ -93,11 +93,11 @@ class CsvChildParser:
         return tasks
 
     def _blockers(self, story_id: int, cells: Sequence[str], siblings: SiblingKeys) -> list[Record]:
-        return self._described(
+        return self._children_with_status(
             "blocker", story_id, cells, siblings, "resolved", csv_cells.BLOCKER_STATUSES
         )
 
-    def _described(
+    def _children_with_status(
         self,
         kind: str,
         story_id: int,
@@ -149,7 +149,7 @@ class CsvChildParser:
         return reviews
 
 
-def _linked(
+def _code_links(
     kind: str,
     read: Callable[[str], Record],
     story_id: int,

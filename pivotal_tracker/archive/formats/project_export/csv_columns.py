@@ -145,7 +145,7 @@ class Columns:
             _interleave(none, groups["review type"], groups["reviewer"], groups["review status"])
         )
         """Type, reviewer, status, …"""
-        self.not_of_epics = _pick(
+        self.story_only = _pick(
             [
                 *(self.iteration, self.estimate, self.priority, self.current_state),
                 self.requested_by,

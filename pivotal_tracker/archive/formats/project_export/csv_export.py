@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from ....records import Record
 from ...accounting import LoadAccounting
 from ...files import ArchiveError, File, Files
-from ...format import FILES, ArchiveRecord, Record
+from ...format import FILES, ArchiveRecord
 from ...keys import stable_key
 from ...line_accounting import LineAccounting
 from .conventions import Conventions

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 
+from ....records import Record
 from ....settings import BATCH_SIZE
 from ...dates import DateReader, is_day
-from ...format import ArchiveRecord, Record
+from ...format import ArchiveRecord
 from ...keys import SiblingKeys
 from ...line_accounting import LineAccounting
 from . import csv_cells

@@ -6,8 +6,8 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ....records import Record
 from ...dates import DateReader, day_after, weeks_between
-from ...format import Record
 
 
 @dataclass

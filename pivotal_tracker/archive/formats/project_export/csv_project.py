@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ...format import Record
+from ....records import Record
 from ...keys import stable_key
-from ...limits import MAX_REMEMBERED
+from ...limits import MAX_CACHE_ENTRIES
 from . import csv_cells
 from .people import NamedRecords
 
-_LONGEST_REMEMBERED = 1_000
+_MAX_CACHED_LENGTH = 1_000
 
 
 class Project:
@@ -41,10 +41,10 @@ class Project:
         known = self._labels_by_cell.get(cell)
         if known is None:
             known = [
-                self._named("label", "labels", self._labels, n)
+                self._get_or_add("label", "labels", self._labels, n)
                 for n in csv_cells.parse_labels(cell)
             ]
-            if len(cell) <= _LONGEST_REMEMBERED and len(self._labels_by_cell) < MAX_REMEMBERED:
+            if len(cell) <= _MAX_CACHED_LENGTH and len(self._labels_by_cell) < MAX_CACHE_ENTRIES:
                 self._labels_by_cell[cell] = known
         for label in known:
             self.named.mark_named(label["id"])
@@ -52,11 +52,11 @@ class Project:
 
     def review_type(self, name: str) -> Record:
         """Return the review type with a name."""
-        record = self._named("review_type", "review_types", self._review_types, name)
+        record = self._get_or_add("review_type", "review_types", self._review_types, name)
         self.named.mark_named(record["id"])
         return record
 
-    def _named(self, kind: str, table: str, known: dict[str, Record], name: str) -> Record:
+    def _get_or_add(self, kind: str, table: str, known: dict[str, Record], name: str) -> Record:
         record = known.get(name)
         if record is None:
             key = stable_key(kind, self.id, name)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
+from ....records import Record
 from ....settings import BATCH_SIZE
 from ...dates import is_day
-from ...format import ArchiveRecord, Record
+from ...format import ArchiveRecord
 from ...keys import SiblingKeys
-from ...limits import MAX_REMEMBERED
+from ...limits import MAX_CACHE_ENTRIES
 from ...line_accounting import LineAccounting
 from . import csv_cells
 from .conventions import Conventions, parse_integer
@@ -23,7 +24,7 @@ from .people import PeopleByName
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
 _AN_OR_A = {"created_at": "a", "accepted_at": "an", "deadline": "a"}
 _TOO_MANY_CELLS = "more cells than the header has, so that they may be shifted"
-_RELEASE_HAS = (
+_RELEASE_ATTRIBUTES = (
     "id",
     "project_id",
     "name",
@@ -103,7 +104,7 @@ class StoryRows:
         if record_id is None:
             self._without_id(cells)
             return
-        if not self._bring_to_width(cells):
+        if not self._fit_to_width(cells):
             self._accounting.reject_row("stories", _TOO_MANY_CELLS, " ".join(filter(None, cells)))
             return
         kind = cells[columns.type].strip().lower()
@@ -158,7 +159,7 @@ class StoryRows:
         else:
             self._accounting.reject_row("stories", "no id of a story or an epic", text)
 
-    def _bring_to_width(self, cells: list[str]) -> bool:
+    def _fit_to_width(self, cells: list[str]) -> bool:
         """Pad or cut a row to the width of the header.
 
         If it has more cells than the header, only the cells before the first one that does not fit
@@ -226,7 +227,7 @@ class StoryRows:
         if any(group := columns.comments(cells)):
             epic["comments"] = self._children.comments("epic_id", epic_id, group, SiblingKeys())
             self._accounting.read("epics__comments", len(epic["comments"]))
-        if filled := [cell for cell in columns.not_of_epics(cells) if cell]:
+        if filled := [cell for cell in columns.story_only(cells) if cell]:
             self._accounting.drop_value(
                 "epics", "cells that epics do not have", filled[0], len(filled)
             )
@@ -235,7 +236,9 @@ class StoryRows:
     def _release(self, story: Record) -> Record:
         """Return the release record of a story; in the API it has the same id."""
         self._accounting.read("releases__labels", len(story["labels"]))
-        return {"kind": "release"} | {name: story[name] for name in _RELEASE_HAS if name in story}
+        return {"kind": "release"} | {
+            name: story[name] for name in _RELEASE_ATTRIBUTES if name in story
+        }
 
     def _texts(self, table: str, record: Record, cells: list[str]) -> None:
         columns = self._columns
@@ -265,7 +268,7 @@ class StoryRows:
         choices = self._choices_by_text.get(texts)
         if choices is None:
             choices = csv_cells.choices(*texts)
-            if len(self._choices_by_text) < MAX_REMEMBERED:
+            if len(self._choices_by_text) < MAX_CACHE_ENTRIES:
                 self._choices_by_text[texts] = choices
         known, unknown = choices
         story.update(known)

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from charset_normalizer import from_bytes
 
 _CHUNK = 1 << 20
-_SAMPLE = 1 << 18
+_MAX_SAMPLE = 1 << 18
 """The number of bytes, from lines that are not ASCII, that are examined."""
 
 _UTF_16 = {(False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be"}
@@ -45,7 +45,7 @@ _MISPLACED_CAPITAL = re.compile(
 _BESIDE_LETTERS = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f]|[^\x00-\x7f](?=[A-Za-z])")
 _HALF_WIDTH_KANA = re.compile("[\uff61-\uff9f]")
 _RUN = re.compile(rb"[\x80-\xff]+")
-_SHORTEST_RUN = 4
+_MIN_RUN = 4
 # with two bytes only Latin, Greek and Cyrillic letters: others are more likely two Mac Roman ones
 _MULTIBYTE = re.compile(
     rb"[\xc2-\xc5\xcd-\xd1][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
@@ -71,12 +71,12 @@ def encoding_of(stream: BinaryIO) -> str:
     while chunk:
         if not chunk.isascii():
             is_utf_8 = is_utf_8 and _decodes(decoder, chunk)
-            if len(sample) < _SAMPLE:
+            if len(sample) < _MAX_SAMPLE:
                 sample += b"\n".join(line for line in chunk.split(b"\n") if not line.isascii())
         elif is_utf_8:
             is_utf_8 = _decodes(decoder, chunk)
         chunk = stream.read(_CHUNK)
-    return "utf-8-sig" if is_utf_8 else _of_sample(sample[:_SAMPLE])
+    return "utf-8-sig" if is_utf_8 else _of_sample(sample[:_MAX_SAMPLE])
 
 
 def encoding_by_mark(head: bytes) -> str:
@@ -114,7 +114,7 @@ def _of_sample(sample: bytes) -> str:
 def _is_of_other_script(sample: bytes) -> bool:
     """Check whether most non-ASCII bytes are next to each other, unlike accented letters."""
     runs = [len(run) for run in _RUN.findall(sample)]
-    return 2 * sum(run for run in runs if run >= _SHORTEST_RUN) > sum(runs)
+    return 2 * sum(run for run in runs if run >= _MIN_RUN) > sum(runs)
 
 
 def _is_shift_jis(sample: bytes) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from ...format import ArchiveRecord, Record
+from ....records import Record
+from ...format import ArchiveRecord
 from ...keys import stable_key
 from ...line_accounting import LineAccounting
 
