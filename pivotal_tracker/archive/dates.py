@@ -265,7 +265,7 @@ class DateReader:
         return parse
 
     def problem(self, text: str) -> str:
-        """Return what is wrong with a text for which `time` returned None."""
+        """Return what is wrong with a text for which `parse` returned None."""
         numbers = _numbers(_without_clock(_simplify(text[:_MAX_TIME_LENGTH])))
         is_ambiguous = isinstance(numbers, _Numbers) and len(set(numbers.dates.values())) > 1
         return (

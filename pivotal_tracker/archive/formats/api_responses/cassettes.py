@@ -71,7 +71,7 @@ def parse_response(interaction: Record) -> RecordedResponse:
     """Return the response in a recorded interaction.
 
     Raises:
-        NoAnswerError: It is an error, comes from another host, or cannot be read.
+        NoResponseError: It is an error, comes from another host, or cannot be read.
     """
     request, response = _record(interaction.get("request")), _record(interaction.get("response"))
     match = _API_PATH.search(_address(request))

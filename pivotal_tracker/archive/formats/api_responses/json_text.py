@@ -202,7 +202,7 @@ def values(text: Utf8) -> Iterator[Value]:
     """Yield the values of a JSON file one by one; it may contain several after each other.
 
     Lists, also nested ones, are yielded item by item. So are the records in a wrapper, each with
-    the attributes of the wrapper that came before them. Numbers are as in `parsed`.
+    the attributes of the wrapper that came before them. Numbers are as in `parse`.
 
     Raises:
         ijson.JSONError: The rest of the file is not JSON.
