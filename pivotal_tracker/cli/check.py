@@ -235,7 +235,7 @@ def check_archives(paths: Sequence[str]) -> Findings:
 
     opened = open_archives(paths)
     lines = [
-        f"{one.name}: {one.form.name}, {len(one.files):,} file{'s' * (len(one.files) != 1)}"
+        f"{one.name}: {one.format.name}, {len(one.files):,} file{'s' * (len(one.files) != 1)}"
         for one in opened.archives
     ]
     lines += [f"{name}: {reason}" for name, reason in opened.unread.items()]
