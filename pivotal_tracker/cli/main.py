@@ -48,7 +48,7 @@ from .telemetry import trace_runs
 from .terminal import replace_unprintable_characters, write_error, write_summary
 
 ALL_LOADED, FAILED, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 3, 4
-_INTERRUPTED = "Interrupted. Run the same command again: it completes what was begun."
+_INTERRUPTED = "Interrupted. Run the same command again: it continues this run."
 
 _WARNINGS_OF_EVERY_TABLE = (
     "native writer",  # Postgres, which loads as fast that way

@@ -525,8 +525,8 @@ def test_a_setting_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__API_TOKEN", "a" * 32)
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__BASE_URL", "http://localhost/services/v5")
     for name, value, said in (
-        ("project_ids", "7", "The setting project_ids cannot be understood"),
-        ("requests_per_second", "often", "The setting requests_per_second cannot be understood"),
+        ("project_ids", "7", "The setting project_ids is not valid"),
+        ("requests_per_second", "often", "The setting requests_per_second is not valid"),
         ("project_ids", '["all"]', "project_ids must be ids of projects"),
     ):
         with monkeypatch.context() as setting:
