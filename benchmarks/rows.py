@@ -61,9 +61,9 @@ def _pages(
 
 def _records(endpoint: Any, body: Any) -> list[Any]:
     """The records in an answer, also where it is one object: a container of days, or a project."""
-    if endpoint.inside:
-        body = body[endpoint.inside]
-    return list(body["data"] if endpoint.is_one else body)
+    if endpoint.data_key:
+        body = body[endpoint.data_key]
+    return list(body["data"] if endpoint.is_single_record else body)
 
 
 def _count(rows: Rows, name: str, records: Iterable[Any]) -> None:

@@ -94,7 +94,7 @@ def pivotal_tracker_source(
             Run,
             SERVER_TABLES,
             TrackerClient(base_url, api_token, requests_per_second),
-            Shard.parsed(shard),
+            Shard.parse(shard),
             full_refresh=full_refresh,
             comments_one_by_one=comments_one_by_one,
             max_commented_stories=max_commented_stories,
@@ -148,7 +148,7 @@ def pivotal_tracker_attachments(
         TrackerError: The token or the URL is not valid.
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
-    own_shard = Shard.parsed(shard)
+    own_shard = Shard.parse(shard)
     selected_ids = _parse_project_ids(project_ids)
     table = tables.ATTACHMENT_FILES
     runs: list[Run] = []

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from ..settings import NEVER_LOADED
+from ..settings import SECRET_ATTRIBUTES
 from .format import Record
 
 _EXPORTED_AT = re.compile(r"_(\d{8}_\d{4})(?!\d)")
@@ -74,7 +74,7 @@ def count_values(record: Record) -> int:
     """Return how much a record knows: its values, and the elements of its lists at any depth."""
     known = 0
     for name, value in record.items():
-        if value is None or name in NEVER_LOADED or name.startswith("_"):
+        if value is None or name in SECRET_ATTRIBUTES or name.startswith("_"):
             continue
         if isinstance(value, dict):
             known += count_values(value)

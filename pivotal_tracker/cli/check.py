@@ -107,7 +107,7 @@ def _look_at_projects(
     """The projects that can be read, and lines about the server, the token and all projects."""
     lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
     metrics: dict[str, Any] = {}
-    projects, _ = select_projects(client, project_ids, Shard.parsed(""), metrics)
+    projects, _ = select_projects(client, project_ids, Shard.parse(""), metrics)
     names = [f"{project.get('name')} ({project['id']})" for project in projects]
     lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
     lines += [f"Project {one} cannot be read: {why}" for one, why in metrics["skipped"].items()]

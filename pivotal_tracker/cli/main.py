@@ -143,7 +143,7 @@ def _set_up_dlt(options: argparse.Namespace) -> None:
     if options.shard is None:
         is_other_source = options.archive or options.sample
         shard = None if is_other_source else dlt.config.get("sources.pivotal_tracker.shard")
-        options.shard = Shard.parsed(shard or "")
+        options.shard = Shard.parse(shard or "")
     keep_variables_from_sentry()
     logger = logging.getLogger("dlt")
     logger.addFilter(

@@ -68,7 +68,7 @@ class _PrintCompletion(argparse.Action):
 
 def _shard(text: str) -> Shard:
     try:
-        return Shard.parsed(text)
+        return Shard.parse(text)
     except TrackerError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

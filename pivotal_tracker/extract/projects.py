@@ -30,10 +30,10 @@ def fetch_projects(client: TrackerClient) -> list[Record]:
     try:
         listed = client.records(client.page(PROJECTS))
     except FailedRequestError as error:
-        raise TrackerError(f"{error} {client.server.advice}") from error
+        raise TrackerError(f"{error} {client.server.hint}") from error
     except UnreadableError as error:
         raise TrackerError(
-            f"{error} base_url must go up to and including /services/v5. {client.server.advice}"
+            f"{error} base_url must go up to and including /services/v5. {client.server.hint}"
         ) from error
     projects = []
     for record in listed:

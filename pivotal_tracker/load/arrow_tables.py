@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..settings import NEVER_LOADED
+from ..settings import SECRET_ATTRIBUTES
 from ..tables import ColumnType, Table
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
@@ -70,7 +70,7 @@ class _Shape:
     @property
     def attributes(self) -> frozenset[str]:
         """Everything that a record of this shape may have."""
-        return frozenset({*self.values, *self.objects, *self.lists, *NEVER_LOADED})
+        return frozenset({*self.values, *self.objects, *self.lists, *SECRET_ATTRIBUTES})
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dlt.common.data_types import coerce_value, py_type_to_sc_type
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from ..records import Record, is_key, without_secrets
-from ..settings import NEVER_LOADED
+from ..settings import SECRET_ATTRIBUTES
 from ..tables import ColumnType, Table
 
 Row = dict[str, Any]
@@ -101,7 +101,7 @@ class RowBuilder:
         lists: list[tuple[Table, list[Any]]] = []
         for name in sorted(record.keys() - table.non_json_columns):
             value = row.pop(name)
-            if name in NEVER_LOADED:
+            if name in SECRET_ATTRIBUTES:
                 continue
             if name in DLT_COLUMNS:
                 # a server's `_deleted` would have dlt delete the row
@@ -153,7 +153,7 @@ def _merge(ids: Row, record: Record, keys: Row) -> Row:
 
 def _flatten(row: Row, prefix: str, value: Record) -> None:
     for name, inner in value.items():
-        if name in NEVER_LOADED:
+        if name in SECRET_ATTRIBUTES:
             continue
         if isinstance(inner, dict):
             _flatten(row, f"{prefix}__{name}", inner)

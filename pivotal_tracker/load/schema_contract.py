@@ -17,7 +17,7 @@ from dlt.common.schema.typing import TSchemaContractDict, TSchemaEvolutionMode
 from dlt.extract import DltResource
 
 from ..records import Record
-from ..settings import NEVER_LOADED
+from ..settings import SECRET_ATTRIBUTES
 from ..tables import Table
 from .destination_rows import DestinationReader
 
@@ -83,7 +83,7 @@ class Contract:
         for name, value in record.items():
             column = f"{prefix}{name}"
             child = table.nested.get(column)
-            if name in NEVER_LOADED or value is None:
+            if name in SECRET_ATTRIBUTES or value is None:
                 admitted[name] = value
             elif child is not None and isinstance(value, list):
                 elements = (v if isinstance(v, dict) else {"value": v} for v in value)

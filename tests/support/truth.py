@@ -170,7 +170,7 @@ def served_tables(url: str, api_token: str) -> Tables:
             body = session.get(address, params=params, timeout=30).json()
             if endpoint.path.endswith("history/days"):
                 return [dict(zip(body["header"], day, strict=True)) for day in body["data"]]
-            return list(body[endpoint.inside] if endpoint.inside else body)
+            return list(body[endpoint.data_key] if endpoint.data_key else body)
         found: list[Record] = []
         while page := session.get(
             address, params=params | {"limit": 50, "offset": len(found)}, timeout=30
