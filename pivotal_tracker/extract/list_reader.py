@@ -71,7 +71,7 @@ class ProjectListReader:
 
     def known(self) -> dict[Key, str]:
         """Return the `_dlt_id` of the list's rows in the destination, by key."""
-        return self.reading.known.of(self.project_id)
+        return self.reading.known.pop(self.project_id)
 
     def mark_missing(self, keys: Iterable[Key]) -> None:
         """Mark records as missing from the project."""

@@ -570,7 +570,7 @@ def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
     result = command("--resource", "project_memberships", "stories")
     assert result.returncode == 3, result.stderr
 
-    assert "2 characters that no database can hold" in result.stdout
+    assert "2 characters that no database can store" in result.stdout
     tables = command.tables()
     rows = {row["id"]: row for row in tables["stories"]}
     assert rows[stories[0]["id"]]["name"] == "before\N{REPLACEMENT CHARACTER}after"
@@ -608,7 +608,7 @@ def test_litetracker_fills_the_same_columns(
     result = command("--resource", "projects", "stories", "project_memberships", "releases")
     assert result.returncode == 0, result.stderr
     assert "Not offered by this server: releases\n" in result.stdout
-    (not_given,) = re.findall("Asked for, and not given by this server: (.*)", result.stdout)
+    (not_given,) = re.findall("Requested, and not returned by this server: (.*)", result.stdout)
     assert {"stories.blockers", "stories.tasks"} <= set(not_given.split(", "))
     given = {"stories.labels", "stories.owner_ids", "stories.comments"}
     assert not given & set(not_given.split(", "))
