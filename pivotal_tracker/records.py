@@ -14,7 +14,7 @@ from .settings import SECRET_ATTRIBUTES
 from .tables import ColumnType, Table
 
 Record = dict[str, Any]
-"""One record as API v5 gives it."""
+"""A record as API v5 sends it."""
 
 
 Key = Any
@@ -22,7 +22,7 @@ Key = Any
 
 
 _contains_signed_url = re.compile(rb'"(?:big_url|thumbnail_url|api_token)"').search
-"""Finds attributes that are signed again for each response, so that equal records would differ."""
+"""Finds URLs that are signed again for each response, so that equal records would differ."""
 
 
 class Tombstones(list[Record]):
@@ -80,7 +80,7 @@ def row_id(record: Record) -> str:
 
 
 def is_key(value: Any, kind: ColumnType | None = None) -> bool:
-    """Check whether a value can be a key: a text, or a number that a column holds.
+    """Check whether a value can be a key: a text, or a number that fits a column.
 
     Args:
         value: The value.

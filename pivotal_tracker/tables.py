@@ -187,8 +187,9 @@ PROJECTS = Table(
     | _PROVENANCE_COLUMNS,
     kind="project",
 )
-"""`_not_seen_since` is null, or when a project was first missing from the list of projects.
-`same_as_id` is the id of one that an archive knew by name only, once its stories were met there."""
+"""`_not_seen_since` is null, or the time when a project was first missing from the list.
+For a project that an archive knows only by name, `same_as_id` is the id of the server's project
+with its stories."""
 
 STORIES = Table(
     "stories",
@@ -287,11 +288,11 @@ STORIES = Table(
     },
     inherited_columns={"id": "story_id", "project_id": "project_id"},
     kind="story",
-    # whatever happened to a story since a day, it was updated since
+    # every change of a story also changes `updated_at`
     partition=Partition("updated_at"),
 )
-"""`_position` is the place among the stories of Tracker's export, whose order is the priority; the
-API tells the order of what is scheduled by the story ids of iterations, and so does the export."""
+"""`_position` is the position in Tracker's export, which is ordered by priority. The order of
+scheduled stories is also in the story ids of iterations, from the API and from the export."""
 
 EPICS = Table(
     "epics",
@@ -468,7 +469,8 @@ ACCOUNT_MEMBERSHIPS = Table(
 )
 
 PEOPLE = Table("people", ("id",), _PERSON | {"same_as_id": "bigint"} | _PROVENANCE_COLUMNS)
-"""`same_as_id` is the id of whom an archive knew by name only, once the name was met with an id."""
+"""For a person that an archive knows only by name, `same_as_id` is the id of the person with that
+name, if there is only one."""
 
 DELETED_RECORDS = Table(
     "deleted_records",
@@ -479,7 +481,7 @@ DELETED_RECORDS = Table(
         timestamp="deleted_at found_at",
     ),
 )
-"""`change` is `deleted`, or `moved` where the feed says that it is in another project now."""
+"""`change` is `deleted`, or `moved` if the record is in another project now."""
 
 ATTACHMENT_FILES = Table(
     "attachment_files",
@@ -489,7 +491,7 @@ ATTACHMENT_FILES = Table(
         text="filename content_type path sha256 problem _source",
     ),
 )
-"""`path` says where the file lies, with its `size` in bytes and `sha256`; or `problem` why not."""
+"""`path` is the file, with its `size` in bytes and `sha256`; or `problem` is why there is none."""
 
 LOAD_REPORT = Table(
     "load_report",
@@ -504,7 +506,7 @@ LOAD_REPORT = Table(
     },
     inherited_columns={"source": "source", "kind": "kind"},
 )
-"""What became of the rows of each file and table: `rows_read` = `rows_loaded` + `rows_left_out`.
+"""The numbers of rows of each file and table: `rows_read` = `rows_loaded` + `rows_left_out`.
 
 For each `reason`, `rows` were left out, or `lost_values` are missing from rows that were loaded;
 `where` names the first. `kind` is the table, or `files`.

@@ -207,10 +207,10 @@ def _kept(outcome: Outcome) -> list[str]:
 def _incomplete(outcome: Outcome) -> list[str]:
     """List the lists with fewer rows than the server announced."""
     return [
-        f"Incomplete: {one['table']} of project {one['project_id']}: the server announced "
-        f"{one['total']:,} rows and gave {one['rows']:,}; nothing was deleted"
-        + (", the next run reads it again." if one["is_new"] else ", as in the last run.")
-        for one in outcome.incomplete
+        f"Incomplete: {counts['table']} of project {counts['project_id']}: the server announced "
+        f"{counts['total']:,} rows and gave {counts['rows']:,}; nothing was deleted"
+        + (", the next run reads it again." if counts["is_new"] else ", as in the last run.")
+        for counts in outcome.incomplete
     ]
 
 
@@ -264,10 +264,10 @@ def _load_report(outcome: Outcome) -> list[str]:
     metrics = outcome.metrics.get("load_report", {})
     report = metrics.get("report", ())
     reasons = [
-        f"{_left_out_counts(one)} of {record['kind']} in {record['source']}: "
-        f"{one['reason']}{', first ' + one['where'] if one['where'] else ''}."
+        f"{_left_out_counts(rows)} of {record['kind']} in {record['source']}: "
+        f"{rows['reason']}{', first ' + rows['where'] if rows['where'] else ''}."
         for record in report
-        for one in record["left_out"]
+        for rows in record["left_out"]
     ]
     others = [f"Ignored, not an archive: {name}" for name in metrics.get("ignored", ())]
     where = "the table load_report"

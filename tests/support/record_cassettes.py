@@ -1,4 +1,4 @@
-"""Records the cassettes anew from `tracker_server` (`make cassettes`); CI only plays them."""
+"""Record the cassettes from `tracker_server` (`make cassettes`); CI only replays them."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def small_shop() -> Workspace:
             "data": [["2025-03-06", 2.0, 0.0, 1, 0], ["2025-03-07", 2.0, 1.0, 2, 1]],
         },
     )
-    people = {one: {"kind": "person", "id": one, "name": name} for one, name in NAMES.items()}
+    people = {key: {"kind": "person", "id": key, "name": name} for key, name in NAMES.items()}
     return Workspace(
         me=generate_workspace(projects=0).me, now=NOW, people=people, projects={SHOP: project}
     )
