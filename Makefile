@@ -87,8 +87,8 @@ orchestrator:      ## run the example for NAME (airflow, dagster, prefect) in an
 	@# skipped is not passed
 	@grep -q "1 passed" build/$(NAME).txt
 
-screenshots: setup-dev system  ## take the pictures of the dashboard again
-	SCREENSHOTS=docs/images $(BIN)/python -m pytest tests/dashboard/test_pages.py -k screenshots
+screenshots: setup-dev system  ## all pages of the dashboard in all widths, and the README's pictures
+	SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/dashboard/test_pages.py -k screenshots
 
 lint: setup-dev    ## ruff, mypy, codespell, and the workflows: what .pre-commit-config.yaml lists
 	$(BIN)/pre-commit run --all-files

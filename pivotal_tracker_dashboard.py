@@ -16,5 +16,5 @@ if __name__ == "__main__":
     main()
 else:
     app = st.App(__file__, routes=ROUTES, middleware=MIDDLEWARE)
-    # so that nobody waits for the import on the first page
-    Thread(target=import_module, args=("tracker_dashboard.app",), daemon=True).start()
+    # so that nobody waits for the imports and the data on the first page
+    Thread(target=lambda: import_module("tracker_dashboard.app").warm_up(), daemon=True).start()

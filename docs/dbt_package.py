@@ -237,7 +237,7 @@ def _metric_model(template: Template) -> str:
         "{%- elif target.type == 'bigquery' %}",
         _translated(template, "bigquery"),
         "{%- else %}",
-        template.rewritten(_reference),
+        template.rewrite(_reference),
         "{%- endif %}",
     ]
     return "\n".join(parts) + "\n"
@@ -250,7 +250,7 @@ def _translated(template: Template, dialect: str) -> str:
         make_qualified_table_name_path=lambda name, quote: ["dbt_reference", name],
     )
     sql_client = cast(SqlClientBase[Any], client)
-    query = dialects.translated(template, sql_client, lambda _: False)
+    query = dialects.translate(template, sql_client, lambda _: False)
     sql = query.sql(dialect, comments=False, pretty=True, unsupported_level=ErrorLevel.IGNORE)
     return re.sub(r'["`]dbt_reference["`]\.["`](\w+)["`]', lambda m: _reference(m[1]), sql)
 

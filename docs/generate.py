@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import os
 import subprocess
 import sys
 import tempfile
@@ -196,7 +197,9 @@ def main() -> None:
         path.write_text(text)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(ROOT / "pivotal_tracker_pipeline.py"), "--sample"]
-        subprocess.run(command, cwd=folder, check=True)  # noqa: S603 - our own command
+        # dlt would load into the file of an earlier run otherwise
+        environment = os.environ | {"DLT_DATA_DIR": str(Path(folder) / "dlt")}
+        subprocess.run(command, cwd=folder, env=environment, check=True)  # noqa: S603 - our own
         page = example_queries.page(Path(folder) / "pivotal_tracker_sample.duckdb")
         (ROOT / "docs" / "queries.md").write_text(page)
         notebook.save_executed(Path(folder))

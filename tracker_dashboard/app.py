@@ -26,7 +26,7 @@ from .pages import board, flow, inspect, iteration, people, progress, project, s
 from .queries import metrics
 from .queries import projects as project_queries
 from .queries.build import Scope
-from .session import index, load_id, prefetch, rows
+from .session import current_load, index, prefetch, rows
 
 # Streamlit collects garbage after each page: what is imported by now need not be looked at again
 gc.freeze()
@@ -62,6 +62,14 @@ def main() -> None:
     st.navigation(pages, position="hidden").run()
 
 
+def warm_up() -> None:
+    """Read what the first page needs, before anybody opens it."""
+    # whoever opens a page sees the error
+    with suppress(DashboardError):
+        current_load()
+        prefetch(_first_queries)
+
+
 def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callable[[], None]:
     """Return a page that explains what keeps it from being shown."""
 
@@ -71,7 +79,7 @@ def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callabl
             # an address of earlier versions
             go_to(page_url("story", id=st.query_params["story"]))
         try:
-            load_id()
+            current_load()
             selection = show_header(name)
             render(selection)
             st.caption(data_note(selection))
@@ -108,7 +116,7 @@ def _explain(title: str, error: DashboardError) -> None:
 
 
 def _first_queries() -> Iterator[Sequence[exp.Query]]:
-    """Yield what the pages of the latest project ask for, and what takes longest."""
+    """Return what the pages of the latest project ask for, and what takes longest."""
     (projects,) = rows(project_queries.projects())
     for latest in projects["id"].head(1):
         yield project.queries_for(Scope((int(latest),)))

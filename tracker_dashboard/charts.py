@@ -41,6 +41,7 @@ STATE_COLOURS = dict(
 """Each has a contrast of 3:1 or more with white and with the dark background."""
 
 TYPE_COLOURS = dict(zip(STORY_TYPES, ("#c08a00", "#d1495b", "#78838f", "#3b7dd8"), strict=True))
+_TYPE_SHAPES = dict(zip(STORY_TYPES, ("circle", "triangle-up", "square", "diamond"), strict=True))
 _MAIN = "#3b7dd8"
 _SECOND = "#c77700"
 _DONE = "#2e8b57"
@@ -50,7 +51,7 @@ _ITERATION: Spec = {
     "field": "iteration_number",
     "type": "ordinal",
     "title": "iteration",
-    "axis": {"labelOverlap": "greedy", "labelAngle": 0},
+    "axis": {"labelOverlap": "greedy", "labelAngle": 0, "labelBound": True},
 }
 
 
@@ -67,7 +68,7 @@ class Chart:
     spec: Spec
 
     def standalone(self) -> Spec:
-        """The specification with the data, a width and a background, to be saved as a picture."""
+        """Return the specification with data, width and background, to be saved as a picture."""
         values = json.loads(self.rows.to_json(orient="records", date_format="iso"))
         return {
             "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -100,7 +101,8 @@ def _name(field: str, title: str | None = None, **more: Any) -> Spec:
 
 
 def _day(field: str, title: str | None = None, **more: Any) -> Spec:
-    axis = {"format": "%-d %b %Y", "labelOverlap": "greedy", "labelFlush": True}
+    # a label that does not fit into the picture is left out
+    axis = {"format": "%-d %b %Y", "labelOverlap": "greedy", "labelFlush": True, "labelBound": True}
     return {"field": field, "type": "temporal", "title": title, "axis": axis, **more}
 
 
@@ -134,7 +136,7 @@ _FADE_OTHERS: Spec = {"condition": {"param": "pick", "value": 1}, "value": 0.35}
 
 
 def velocity(iterations: DataFrame) -> Chart:
-    """Accepted points as a bar per iteration, and the velocity as a line.
+    """Draw accepted points as a bar per iteration, and the velocity as a line.
 
     Args:
         iterations: `iteration_number`, `start` (a day), `status` (`done` or `in progress`),
@@ -169,7 +171,7 @@ def velocity(iterations: DataFrame) -> Chart:
 
 
 def throughput(weeks: DataFrame, unit: str) -> Chart:
-    """Stories accepted as bars, stories created as a line, by week or month.
+    """Draw stories accepted as bars, stories created as a line, by week or month.
 
     Args:
         weeks: `period` (its first day), `first_day`, `last_day`, `accepted`, `created`,
@@ -205,7 +207,7 @@ def throughput(weeks: DataFrame, unit: str) -> Chart:
 
 
 def durations(iterations: DataFrame, kind: str) -> Chart:
-    """Return the median cycle or lead time of each iteration as a line, the 85th percentile dashed.
+    """Draw the median cycle or lead time of each iteration as a line, the 85th percentile dashed.
 
     Args:
         iterations: `iteration_number`, `start`, `median_days`, `p85_days`.
@@ -239,7 +241,7 @@ def durations(iterations: DataFrame, kind: str) -> Chart:
 
 
 def rejection_rate(iterations: DataFrame) -> Chart:
-    """Return the share of accepted stories that were rejected at least once, a bar per iteration.
+    """Draw the share of accepted stories that were rejected at least once, a bar per iteration.
 
     Args:
         iterations: `iteration_number`, `start`, `rejection_rate` from 0 to 1, `rejected_stories`.
@@ -263,7 +265,7 @@ def rejection_rate(iterations: DataFrame) -> Chart:
 
 
 def iteration_burn_up(days: DataFrame) -> Chart:
-    """Return what was accepted by the end of each day of an iteration, and its scope.
+    """Draw what was accepted by the end of each day of an iteration, and its scope.
 
     Args:
         days: `date`, `accepted`, `scope`: points.
@@ -301,7 +303,7 @@ def iteration_burn_up(days: DataFrame) -> Chart:
 
 
 def points_by_type(types: DataFrame) -> Chart:
-    """Points and stories of an iteration by type.
+    """Draw points and stories of an iteration by type.
 
     Args:
         types: `story_type`, `status` (`accepted` or `not accepted`), `points`, `stories`.
@@ -327,15 +329,12 @@ def points_by_type(types: DataFrame) -> Chart:
 
 
 def story_durations(stories: DataFrame, kind: str) -> Chart:
-    """Return the cycle or lead time of each story as a dot on the day of its acceptance.
+    """Draw the cycle or lead time of each story as a dot on the day of its acceptance.
 
     Args:
         stories: `id`, `name`, `story_type`, `accepted_on`, `days`.
         kind: `cycle time` or `lead time`.
     """
-    types = [name for name in STORY_TYPES if name in set(stories["story_type"])]
-    shapes = {"feature": "circle", "bug": "triangle-up", "chore": "square", "release": "diamond"}
-    legend = _legend(4)
     spec = {
         "mark": {"type": "point", "filled": True, "size": 90, "cursor": "pointer"},
         "params": _click("id"),
@@ -345,32 +344,42 @@ def story_durations(stories: DataFrame, kind: str) -> Chart:
                 "type": "ordinal",
                 "timeUnit": "utcyearmonthdate",
                 "title": "accepted",
-                "axis": {"format": "%a %-d %b", "labelAngle": 0, "labelOverlap": "greedy"},
+                "axis": {
+                    "format": "%a %-d %b",
+                    "labelAngle": 0,
+                    "labelOverlap": "greedy",
+                    "labelBound": True,
+                },
             },
-            "y": _number("days", f"{kind}, days"),
-            "color": _name(
-                "story_type",
-                scale={"domain": types, "range": [TYPE_COLOURS[name] for name in types]},
-                legend=legend,
-            ),
-            "shape": _name(
-                "story_type",
-                scale={"domain": types, "range": [shapes[name] for name in types]},
-                legend=legend,
-            ),
-            "tooltip": [
-                _name("name", "story"),
-                _name("story_type", "type"),
-                _day_tooltip("accepted_on", "accepted"),
-                _number("days", f"{kind}, days", format=".1f"),
-            ],
+            **_days_and_types(stories, kind),
         },
     }
     return _chart(stories, spec, 260)
 
 
+def _days_and_types(stories: DataFrame, kind: str) -> Spec:
+    """Return encodings of a dot per story: its days, and its type as colour and shape."""
+    types = [name for name in STORY_TYPES if name in set(stories["story_type"])]
+    legend = _legend(2)
+    colours, shapes = (
+        {"domain": types, "range": [values[name] for name in types]}
+        for values in (TYPE_COLOURS, _TYPE_SHAPES)
+    )
+    return {
+        "y": _number("days", f"{kind}, days"),
+        "color": _name("story_type", scale=colours, legend=legend),
+        "shape": _name("story_type", scale=shapes, legend=legend),
+        "tooltip": [
+            _name("name", "story"),
+            _name("story_type", "type"),
+            _day_tooltip("accepted_on", "accepted"),
+            _number("days", f"{kind}, days", format=".1f"),
+        ],
+    }
+
+
 def cumulative_flow(days: DataFrame, unit: str) -> Chart:
-    """Return how much is in which state by day, with what is accepted at the bottom.
+    """Draw how much is in which state by day, with what is accepted at the bottom.
 
     Args:
         days: `date`, `state`, and a column named like the unit.
@@ -384,7 +393,7 @@ def cumulative_flow(days: DataFrame, unit: str) -> Chart:
         "encoding": {
             "x": _day("date"),
             "y": _number(unit),
-            "color": _colours("state", colours, present, 4),
+            "color": _colours("state", colours, present, 2),
             "order": {"field": "order", "type": "quantitative", "sort": "ascending"},
         },
     }
@@ -404,7 +413,7 @@ def cumulative_flow(days: DataFrame, unit: str) -> Chart:
 
 
 def burn_up(lines: DataFrame) -> Chart:
-    """Return what was accepted, the scope, and the forecast.
+    """Draw what was accepted, the scope, and the forecast.
 
     Args:
         lines: `date`, `line`, `points`.
@@ -417,7 +426,7 @@ def burn_up(lines: DataFrame) -> Chart:
         "latest": (_SECOND, [4, 4]),
     }
     names = list(styles)
-    legend = _legend(5)
+    legend = _legend(2)
     spec = {
         "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
         "encoding": {
@@ -440,28 +449,17 @@ def burn_up(lines: DataFrame) -> Chart:
 
 
 def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) -> Chart:
-    """Return the cycle or lead time of each story as a dot, with percentiles as lines.
+    """Draw the cycle or lead time of each story as a dot, with percentiles as lines.
 
     Args:
         stories: `id`, `name`, `story_type`, `accepted_on`, `days`.
         levels: Days by the name of the percentile.
         kind: `cycle time` or `lead time`.
     """
-    types = [name for name in STORY_TYPES if name in set(stories["story_type"])]
     dots: Spec = {
         "mark": {"type": "point", "filled": True, "size": 45, "cursor": "pointer"},
         "params": _click("id"),
-        "encoding": {
-            "x": _day("accepted_on", "accepted"),
-            "y": _number("days", f"{kind}, days"),
-            "color": _colours("story_type", TYPE_COLOURS, types, 4),
-            "tooltip": [
-                _name("name", "story"),
-                _name("story_type", "type"),
-                _day_tooltip("accepted_on", "accepted"),
-                _number("days", f"{kind}, days", format=".1f"),
-            ],
-        },
+        "encoding": {"x": _day("accepted_on", "accepted"), **_days_and_types(stories, kind)},
     }
     values = [{"level": name, "at": days} for name, days in levels.items() if days == days]
     rules: Spec = {
@@ -482,7 +480,7 @@ def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) ->
 
 
 def time_in_states(states: DataFrame) -> Chart:
-    """Return the median time in each state, and the 85th percentile as a line.
+    """Draw the median time in each state, and the 85th percentile as a line.
 
     Args:
         states: `state`, `median_days`, `p85_days`, `stories`.
@@ -506,7 +504,7 @@ def time_in_states(states: DataFrame) -> Chart:
 
 
 def ages(stories: DataFrame) -> Chart:
-    """Return the age of each story in progress as a dot, by state.
+    """Draw the age of each story in progress as a dot, by state.
 
     Args:
         stories: `id`, `name`, `story_type`, `current_state`, `age_days`, `days_in_state`.
@@ -531,7 +529,7 @@ def ages(stories: DataFrame) -> Chart:
 
 
 def by_person(people: DataFrame) -> Chart:
-    """Return how many stories each person accepted.
+    """Draw how many stories each person accepted.
 
     Args:
         people: `person`, `stories_accepted`, `points_accepted`.
@@ -554,7 +552,7 @@ def by_person(people: DataFrame) -> Chart:
 
 
 def sparkline(values: list[float], summary: str) -> str:
-    """HTML of a small line chart for a row of a table.
+    """Return HTML of a small line chart for a row of a table.
 
     It is an image, because Streamlit removes SVG from HTML.
     """

@@ -140,7 +140,7 @@ def _data_and_downloads(title: str, key: str, chart: Chart, table: DataFrame) ->
 
 
 def show_table(title: str, table: DataFrame, with_download: bool = True) -> None:
-    """A table to sort and look around in, with a button to download it as CSV."""
+    """Show a table to sort and look around in, with a button to download it as CSV."""
     config = {name: _COLUMN_FORMATS.get(name) for name in table.columns if name in _COLUMN_FORMATS}
     shown = table.rename(columns={name: str(name).replace("_", " ") for name in table.columns})
     config = {name.replace("_", " "): column for name, column in config.items()}
@@ -151,7 +151,7 @@ def show_table(title: str, table: DataFrame, with_download: bool = True) -> None
 
 
 def download(label: str, key: str, content: Callable[[], bytes], extension: str, mime: str) -> None:
-    """A button whose file is made when it is clicked."""
+    """Show a button whose file is made when it is clicked."""
     st.download_button(
         label,
         content,
@@ -165,7 +165,7 @@ def download(label: str, key: str, content: Callable[[], bytes], extension: str,
 
 
 def note(reason: Any) -> None:
-    """A line that says what is not known, and why; nothing if there is no reason."""
+    """Show a line that says what is not known, and why; nothing if there is no reason."""
     if isinstance(reason, str) and reason:
         st.caption(text.label(reason))
 
@@ -187,7 +187,7 @@ def local_day(moment: Any, time_zone: Any) -> str:
 
 
 def local_time(moment: Any, time_zone: Any, has_time: bool = True) -> text.Html:
-    """HTML of a moment in a time zone, with UTC on hover."""
+    """Return HTML of a moment in a time zone, with UTC on hover."""
     if pd.isna(moment):
         return text.Html("")
     if not has_time:

@@ -7,6 +7,8 @@ options, and parameters are lost when another page is opened.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -15,7 +17,7 @@ Option = TypeVar("Option")
 
 
 def set_param(name: str, value: Any, drops: Sequence[str] = ()) -> None:
-    """Put a value into the address, or removes an empty one, and removes those it outdates."""
+    """Put a value into the address, or remove an empty one, and remove those it outdates."""
     for other in drops:
         st.query_params.pop(other, None)
     if value in (None, "", []):
@@ -35,7 +37,7 @@ def _bind(name: str, value: Any, drops: Sequence[str]) -> dict[str, Any]:
 
 
 def text_param(label: str, name: str, drops: Sequence[str] = ("page",), **options: Any) -> str:
-    """Return a text field."""
+    """Show a text field."""
     value = st.query_params.get(name, "")
     st.text_input(label, **_bind(name, value, drops), **options)
     return value
@@ -51,7 +53,7 @@ def choice_param(
     widget: Callable[..., Any] = st.selectbox,
     **more: Any,
 ) -> Option:
-    """A choice of one option; the address holds `str(option)`, and nothing for the default."""
+    """Show a choice of one option; the address holds `str(option)`, and nothing for the default."""
     by_text = {str(option): option for option in options}
     value = by_text.get(st.query_params.get(name, ""), default)
     bound = _bind(name, value, drops)
@@ -74,7 +76,7 @@ def choices_param(
     drops: Sequence[str] = ("page",),
     **more: Any,
 ) -> list[str]:
-    """Return a choice of several options."""
+    """Show a choice of several options."""
     given = [value for value in st.query_params.get_all(name) if value in options]
     value = given or list(default)
     bound = _bind(name, value, drops)
@@ -88,8 +90,20 @@ def choices_param(
     return value
 
 
+def date_param(label: str, name: str, default: date, earliest: date, latest: date) -> date:
+    """Show a choice of a day."""
+    value = default
+    with suppress(ValueError):
+        value = date.fromisoformat(st.query_params.get(name, ""))
+    value = min(max(value, earliest), latest)
+    st.date_input(
+        label, **_bind(name, value, ()), min_value=earliest, max_value=latest, format="YYYY-MM-DD"
+    )
+    return value
+
+
 def page_param(pages: int) -> int:
-    """Return a choice of a page of a list, which starts with 1."""
+    """Show a choice of a page of a list, which starts with 1."""
     typed = st.query_params.get("page", "1")
     value = min(max(int(typed), 1), pages) if typed.isdecimal() and len(typed) < 9 else 1
     # a key of its own for each page, as the state must not override the default of `st.pagination`

@@ -25,7 +25,13 @@ from dlt.pipeline.trace import PipelineTrace
 from pandas import DataFrame
 from sqlglot import exp
 
-from .errors import DashboardError, DatabaseLockedError, MissingTableError, NothingLoadedError
+from .errors import (
+    DashboardError,
+    DatabaseLockedError,
+    MissingTableError,
+    NothingLoadedError,
+    first_line,
+)
 from .read_only import READ_ONLY_SESSION, parse_select, with_row_limit
 
 PIPELINES = ("pivotal_tracker", "pivotal_tracker_sample")
@@ -91,7 +97,7 @@ class Dataset:
     """
 
     def __init__(self, name: str) -> None:
-        """Attaches to the pipeline's working directory.
+        """Attach to the pipeline's working directory.
 
         Raises:
             NothingLoadedError: There is none, or it belongs to a pipeline that never ran.
@@ -107,7 +113,7 @@ class Dataset:
         self.schema: dlt.Schema = self.pipeline.default_schema.clone()
 
     def _readable_destination(self) -> Any:
-        """The pipeline's destination; a DuckDB file is opened read-only, without other files."""
+        """Return the pipeline's destination; a DuckDB file is read-only, and cannot read others."""
         config = self.pipeline.destination_client().config
         self.location = str(config)
         self.is_isolated = isinstance(config.credentials, DuckDbCredentials)
@@ -211,13 +217,13 @@ class Dataset:
                     dataset.sql_client.execute_sql(READ_ONLY_SESSION[dataset.destination_dialect])
                 yield dataset
         except (DestinationUndefinedEntity, LineageFailedException) as error:
-            raise MissingTableError(_first_line(error)) from error
+            raise MissingTableError(first_line(error)) from error
         except SqlClientNotAvailable as error:
             raise DashboardError(f"{self.destination_name} cannot be queried with SQL.") from error
         except (DestinationException, ConfigurationException) as error:
             if "Could not set lock on file" in str(error):
                 raise DatabaseLockedError("A load is writing to the database.") from error
-            raise DashboardError(_first_line(error)) from error
+            raise DashboardError(first_line(error)) from error
 
 
 @contextmanager
@@ -248,7 +254,3 @@ def _time_limit(dataset: dlt.Dataset) -> Iterator[None]:
         raise
     finally:
         timer.cancel()
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -21,3 +21,8 @@ class MissingTableError(DashboardError):
 
 class MissingViewError(DashboardError):
     """A page needs a metric view that the dataset does not have."""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type if it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -6,21 +6,18 @@ background, as a DuckDB file of its own in the pipeline's working directory.
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import rmtree
 from threading import Lock, Thread
-from urllib.parse import quote
 
 import duckdb
 from pandas import DataFrame
 
 from .data import Dataset
 from .errors import DashboardError, DatabaseLockedError
+from .load_files import load_file, new_load_file
 from .queries import stories as story_queries
 
 _WORD_SEPARATORS = r"[^\p{L}\p{N}]+"
@@ -45,9 +42,6 @@ _BATCH_ROWS = 20_000
 _PARTITIONS = 32
 """Texts are concatenated for a part of the stories at a time: DuckDB does it in memory."""
 
-_ABANDONED_SECONDS = 3600.0
-"""An unfinished file that is older belongs to a process that was killed."""
-
 _MISSING_EXTENSION = (
     "DuckDB's extension fts is missing for this version of DuckDB "
     '(`pip install "duckdb-extension-fts<2"` installs both)'
@@ -62,7 +56,7 @@ class Index:
     """The texts of the stories of one load. Finds words by their stems."""
 
     def __init__(self, path: Path) -> None:
-        """Opens an index file; queries on it can read nothing else.
+        """Open an index file; queries on it can read nothing else.
 
         Raises:
             IndexUnavailableError: The extension is missing.
@@ -119,7 +113,7 @@ class Index:
             return [form for (form,) in cursor.execute(query, values).fetchall()]
 
     def knows(self, word: str) -> bool:
-        """Check whether any story has a form of a word."""
+        """Return whether any story has a form of a word."""
         return bool(len(self.scores([word])))
 
     def similar_words(self, word: str, limit: int) -> list[str]:
@@ -136,7 +130,7 @@ class Index:
         return [similar for (similar,) in found]
 
     def _tokens(self, words: Sequence[str]) -> list[str]:
-        """Words as the index stores them: without accents, split where there is no letter."""
+        """Return words as the index stores them: no accents, split where there is no letter."""
         query = "SELECT unnest(fts_main_documents.tokenize($words))"
         with self._connection.cursor() as cursor:
             found = cursor.execute(query, {"words": " ".join(words)}).fetchall()
@@ -160,7 +154,7 @@ class IndexManager:
         """
         if dataset.destination_name != "duckdb":
             raise IndexUnavailableError("a full-text index exists for DuckDB only")
-        path = _index_path(dataset, load_id)
+        path = load_file(dataset, "full_text", load_id, _FILE_VERSION)
         with self._lock:
             if self._index is None or self._index.path != path:
                 self._index = self._open(path)
@@ -194,13 +188,8 @@ class IndexManager:
             self._problems[path] = f"the full-text index could not be made: {error}"
 
 
-def _index_path(dataset: Dataset, load_id: str) -> Path:
-    name = f"{quote(load_id, safe='')}-{_FILE_VERSION}.duckdb"
-    return Path(dataset.pipeline.working_dir) / "full_text" / name
-
-
 def build_index(dataset: Dataset, path: Path) -> None:
-    """Make an index of the texts of all stories and removes the indexes of earlier loads.
+    """Make an index of the texts of all stories and remove the indexes of earlier loads.
 
     Args:
         dataset: Where the texts are.
@@ -210,21 +199,16 @@ def build_index(dataset: Dataset, path: Path) -> None:
         DashboardError: The texts cannot be read, or the extension is missing.
         OSError: The file cannot be written.
     """
-    path.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
-        unfinished = Path(folder) / "index.duckdb"
-        with _connect(unfinished) as connection:
-            _copy_texts(dataset, connection)
-            _make_vocabulary(connection)
-            _make_documents(connection)
-            connection.execute(
-                "PRAGMA create_fts_index('documents', 'story_id', 'texts', "
-                f"stemmer = '{_STEMMER}', stopwords = 'none', ignore = '{_WORD_SEPARATORS}', "
-                "strip_accents = 1, lower = 1)"
-            )
-            connection.execute("DROP TABLE documents")
-        unfinished.replace(path)
-    _remove_other_indexes(path)
+    with new_load_file(path) as unfinished, _connect(unfinished) as connection:
+        _copy_texts(dataset, connection)
+        _make_vocabulary(connection)
+        _make_documents(connection)
+        connection.execute(
+            "PRAGMA create_fts_index('documents', 'story_id', 'texts', "
+            f"stemmer = '{_STEMMER}', stopwords = 'none', ignore = '{_WORD_SEPARATORS}', "
+            "strip_accents = 1, lower = 1)"
+        )
+        connection.execute("DROP TABLE documents")
 
 
 @contextmanager
@@ -244,7 +228,7 @@ def _copy_texts(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> None
 
 
 def _make_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
-    """The words to suggest for one that no story has."""
+    """Store the words to suggest for one that no story has."""
     connection.execute(
         r"""
         CREATE TABLE vocabulary AS
@@ -257,7 +241,7 @@ def _make_vocabulary(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _make_documents(connection: duckdb.DuckDBPyConnection) -> None:
-    """One document per story, in which each text is repeated according to its weight."""
+    """Store one document per story, in which each text is repeated according to its weight."""
     connection.execute("CREATE TABLE documents (story_id BIGINT, texts VARCHAR)")
     for partition in range(_PARTITIONS):
         connection.execute(
@@ -286,14 +270,3 @@ def _load_extension(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"LOAD '{name}'" if name else "LOAD fts")
     except duckdb.Error as error:
         raise IndexUnavailableError(_MISSING_EXTENSION) from error
-
-
-def _remove_other_indexes(path: Path) -> None:
-    """Remove the indexes of earlier loads, and unfinished ones."""
-    for other in path.parent.iterdir():
-        # another dashboard may remove it at the same time, or have it open
-        with suppress(OSError):
-            if other.is_dir() and other.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
-                rmtree(other)
-            elif other.is_file() and other != path:
-                other.unlink()

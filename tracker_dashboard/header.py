@@ -65,7 +65,7 @@ def show_header(page: str) -> Selection:
     """
     projects = _projects(page)
     with st.container(key="header"):
-        choice, search, manual = st.columns([4, 8, 1], vertical_alignment="bottom")
+        choice, search, manual = st.columns([5, 7, 1], vertical_alignment="bottom")
         with choice:
             project = _choose_project(projects, page)
         with search:
@@ -77,7 +77,7 @@ def show_header(page: str) -> Selection:
 
 
 def _projects(page: str) -> DataFrame:
-    """Return every project; ends the page if there are none, unless it can do without."""
+    """Return every project; end the page if there are none, unless it can do without."""
     try:
         (projects,) = rows(project_queries.projects())
     except MissingTableError:
@@ -117,7 +117,7 @@ def _choose_project(projects: DataFrame, page: str) -> int | None:
 
 
 def _search_field(page: str) -> None:
-    """On the Stories page it changes what is listed; elsewhere it opens that page."""
+    """Show the search field, which filters the Stories page and opens it from elsewhere."""
     typed = controls.text_param(
         "Search stories",
         "q",

@@ -23,14 +23,14 @@ HOME = "project"
 
 
 def page_url(page: str, /, **params: Any) -> str:
-    """The address of a page, relative to any other. Parameters that are `None` are left out."""
+    """Return the address of a page, relative to any other. Leave out parameters that are `None`."""
     given = {name: value for name, value in params.items() if value not in (None, "", ())}
     path = "./" if page == HOME else page
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
 def link(page: str, shown: str, title: str = "", /, **params: Any) -> text.Html:
-    """HTML of a link to a page.
+    """Return HTML of a link to a page.
 
     Args:
         page: The page's name.
@@ -45,13 +45,13 @@ def link(page: str, shown: str, title: str = "", /, **params: Any) -> text.Html:
 
 
 def story_link(story_id: int, name: Any) -> text.Html:
-    """HTML of a link to a story by its name."""
+    """Return HTML of a link to a story by its name."""
     shown = name if isinstance(name, str) and name.strip() else f"#{story_id}"
     return link("story", text.isolated(shown), id=story_id)
 
 
 def search_link(query: str, shown: Any, project: int | None = None) -> text.Html:
-    """HTML of a link to the stories that a search finds."""
+    """Return HTML of a link to the stories that a search finds."""
     return link("stories", text.isolated(shown), f"Stories: {query}", q=query, project=project)
 
 
@@ -61,7 +61,7 @@ def follow_links() -> None:
 
 
 def go_to(url: str) -> None:
-    """Open another page in place of this one, to which Back does not return, and ends this run.
+    """Open another page in place of this one, to which Back does not return, and end this run.
 
     `st.switch_page` adds addresses to the browser's history that mix two pages, to which the Back
     button would return.

@@ -1,4 +1,4 @@
-"""Periods of whole weeks up to the last known day, which pages compare."""
+"""Periods, which pages compare with the one before: weeks up to the last known day, or any days."""
 
 from __future__ import annotations
 
@@ -13,62 +13,79 @@ from pandas import DataFrame, Series
 from . import controls
 
 ALL = "all"
+DATES = "dates"
 SPARKLINE_WEEKS = 26
 
 _WEEKS = {"4w": 4, "13w": 13, "26w": 26, "52w": 52}
-_NAMES = {"4w": "4 weeks", "13w": "3 months", "26w": "6 months", "52w": "1 year", ALL: "All"}
+_NAMES = {
+    "4w": "4 weeks",
+    "13w": "3 months",
+    "26w": "6 months",
+    "52w": "1 year",
+    ALL: "All",
+    DATES: "Dates",
+}
+_EARLIEST = date(2000, 1, 1)
+"""Before Pivotal Tracker began."""
 
 
 @dataclass(frozen=True)
 class Period:
-    """Whole weeks up to the last known day.
+    """Some days.
 
     Attributes:
+        start: The first day; `None` for all days up to the last one.
         end: The last day.
-        weeks: How many weeks; `None` for all.
     """
 
+    start: date | None
     end: date
-    weeks: int | None
-
-    @property
-    def start(self) -> date | None:
-        """The first day, `None` if the period has no start."""
-        return self.end - timedelta(days=7 * self.weeks - 1) if self.weeks else None
 
     def contains(self, days: Series[Any]) -> Series[bool]:
-        """Which days are in the period."""
+        """Return which days are in the period."""
         return between(days, self.start, self.end)
 
     def previous_contains(self, days: Series[Any]) -> Series[bool]:
-        """Which days are in the period of the same length before it."""
-        if self.start is None or self.weeks is None:
+        """Return which days are in the period of the same length before it."""
+        if self.start is None:
             return Series(False, index=days.index)
-        return between(
-            days, self.start - timedelta(days=7 * self.weeks), self.start - timedelta(days=1)
-        )
+        before = self.start - timedelta(days=1)
+        return between(days, before - (self.end - self.start), before)
 
 
 def between(days: Series[Any], first: date | None, last: date) -> Series[bool]:
-    """Which days are in a range; without a first day, all up to the last one."""
+    """Return which days are in a range; without a first day, all up to the last one."""
     moments = pd.to_datetime(days)
     mask = moments <= pd.Timestamp(last)
     return mask & (moments >= pd.Timestamp(first)) if first else mask
 
 
 def choose_period(end: date) -> Period:
-    """Ask for a period that ends on a day."""
+    """Ask for a period that ends on a day, or for other days."""
     chosen = controls.choice_param(
         "Period",
         "period",
         list(_NAMES),
         "13w",
         _NAMES.__getitem__,
+        drops=("from", "until"),
         widget=st.segmented_control,
         required=True,
         wrap=True,
     )
-    return Period(end, _WEEKS.get(chosen))
+    if chosen == DATES:
+        return _choose_dates(end)
+    weeks = _WEEKS.get(chosen)
+    return Period(end - timedelta(days=7 * weeks - 1) if weeks else None, end)
+
+
+def _choose_dates(end: date) -> Period:
+    left, right = st.columns(2)
+    with left:
+        first = controls.date_param("From", "from", end - timedelta(days=90), _EARLIEST, end)
+    with right:
+        last = controls.date_param("Until", "until", end, _EARLIEST, end)
+    return Period(*sorted((first, last)))
 
 
 def last_day(as_of: DataFrame) -> date | None:
@@ -78,7 +95,7 @@ def last_day(as_of: DataFrame) -> date | None:
 
 
 def weekly_sums(days: Series[Any], values: Series[Any], end: date) -> list[float]:
-    """Sum of values by week for the last weeks, the oldest first."""
+    """Sum values by week for the last weeks, the oldest first."""
     age = (pd.Timestamp(end) - pd.to_datetime(days)).dt.days // 7
     sums = values.astype(float).groupby(age).sum()
     return [float(sums.get(week, 0)) for week in range(SPARKLINE_WEEKS - 1, -1, -1)]

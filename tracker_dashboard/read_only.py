@@ -66,7 +66,7 @@ def parse_select(statement: str, dialect: str, *, is_isolated: bool = False) -> 
 
 
 def with_row_limit(query: exp.Query, rows: int) -> exp.Query:
-    """Limits a query to a number of rows."""
+    """Limit a query to a number of rows."""
     limit = query.args.get("limit")
     if limit is None:
         return query.limit(rows)

@@ -70,7 +70,7 @@ def search(
 
 
 def can_be_indexed(query: Query) -> bool:
-    """Check whether the index can answer: it knows words that are separated by spaces."""
+    """Return whether the index can answer: it knows words that are separated by spaces."""
     words = [word for word in query.words() if not _is_literal(word)]
     return bool(words) and not any(
         unicodedata.name(character, "").startswith(_SCRIPTS_WITHOUT_SPACES)
@@ -80,7 +80,7 @@ def can_be_indexed(query: Query) -> bool:
 
 
 def _is_literal(word: Word) -> bool:
-    """Whether a word is looked for as it is typed: a phrase, or more than letters and digits."""
+    """Return whether to look for a word as typed: a phrase, or more than letters and digits."""
     characters = unicodedata.normalize("NFC", word.text)
     # vowels of some scripts are marks
     return word.is_phrase or not all(
@@ -137,7 +137,7 @@ def _leaves(node: Node) -> Iterator[Node]:
 def _mask(
     node: Node, found: DataFrame, flags: Sequence[Node], scores: dict[Word, Series[float]]
 ) -> Series[bool]:
-    """Which rows match a term."""
+    """Return which rows match a term."""
     if isinstance(node, Not):
         return ~_mask(node.term, found, flags, scores)
     if isinstance(node, And | Or):
@@ -152,7 +152,7 @@ def _mask(
 
 
 def _sorted_ids(found: DataFrame, sort: str) -> list[int]:
-    """The best match, or the latest date, first; names and equal matches in a steady order."""
+    """Sort the best match, or the latest date, first; equal ones in a steady order."""
     # rounded: the order in which scores are added up must not separate equal ones
     found = found.assign(score=found["score"].round(6))
     if sort == RELEVANCE:

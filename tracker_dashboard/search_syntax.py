@@ -166,7 +166,7 @@ def story_reference(text: str) -> int | None:
 
 
 def quote(value: str) -> str:
-    """Write a value so that `field:value` finds it."""
+    """Quote a value so that `field:value` finds it."""
     cleaned = " ".join(value.replace('"', " ").replace("\0", " ").split())
     return cleaned if re.fullmatch(r"[^\s():-][^\s():]*", cleaned) else f'"{cleaned}"'
 
@@ -337,7 +337,7 @@ def _any_of(terms: list[Node]) -> Node:
 
 
 def _parse_range(value: str) -> tuple[date | None, date | None] | None:
-    """The first and the last day of `2024`, `2024-03..2024-05`, `>=2024-03-01` and the like."""
+    """Return the first and last day of `2024`, `2024-03..2024-05`, `>=2024-03-01` and the like."""
     if ".." in value:
         start, _, end = value.partition("..")
         first, last = _parse_days(start), _parse_days(end)

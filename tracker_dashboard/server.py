@@ -58,7 +58,7 @@ def _home(request: Request) -> RedirectResponse:
 
 
 def _redirect(request: Request, target: str) -> RedirectResponse:
-    """Redirects to a page, relative to the address, as the dashboard may not be at its root."""
+    """Redirect to a page, relative to the address, as the dashboard may not be at its root."""
     depth = len(re.findall("/", request.url.path.removeprefix(request.scope.get("root_path", ""))))
     return RedirectResponse("../" * (depth - 1) + target if target else "../" * (depth - 1) or "./")
 

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from threading import Thread
 from typing import TypeVar
 
@@ -19,6 +21,7 @@ from .errors import DashboardError, DatabaseLockedError
 from .full_text import Index, IndexManager, IndexUnavailableError
 from .search import SearchResult, search
 from .search_syntax import parse
+from .snapshot import Snapshot, open_snapshot
 
 Result = TypeVar("Result")
 
@@ -49,33 +52,75 @@ def dataset() -> Dataset:
 
 
 @st.cache_data(ttl=15, show_spinner=False)
-def _load_id(directory: WorkingDirectory) -> str:
-    return _wait_for_lock(_dataset(directory).load_id)
+def _load_id(directory: WorkingDirectory, _seconds: float) -> str:
+    return _wait_for_lock(_dataset(directory).load_id, _seconds)
 
 
-def load_id() -> str:
-    """Return the id of the last load, by which rows are cached. It is looked up every few seconds.
+@dataclass(frozen=True)
+class Load:
+    """What the pages show: the rows of one load.
+
+    Attributes:
+        directory: The working directory of the pipeline.
+        id: The id of the load.
+        day: The day on which it is shown, as the ages of stories grow.
+    """
+
+    directory: WorkingDirectory
+    id: str
+    day: date
+
+
+@st.cache_resource(max_entries=4, show_spinner="Preparing the metrics of this load…")
+def _snapshot(load: Load) -> Snapshot | None:
+    return _wait_for_lock(lambda: open_snapshot(_dataset(load.directory), load.id, load.day))
+
+
+@st.cache_resource(show_spinner=False)
+def _shown_loads() -> dict[str, Load]:
+    """Return the load that was shown last, by the name of the pipeline."""
+    return {}
+
+
+def current_load() -> Load:
+    """Return the last load, which is looked up every few seconds.
+
+    While another load is writing, it is the one that was shown before, if its rows were copied.
 
     Raises:
         NothingLoadedError: No load was completed yet.
+        DatabaseLockedError: A load is writing and did not finish soon.
     """
-    return _load_id(last_loaded(_pipeline_names()))
+    directory = last_loaded(_pipeline_names())
+    shown = _shown_loads().get(directory.name)
+    try:
+        load_id = _load_id(directory, 0 if shown else _LOCK_TIMEOUT)
+        load = Load(directory, load_id, datetime.now(UTC).date())
+        if _snapshot(load):
+            _shown_loads()[directory.name] = load
+    except DatabaseLockedError:
+        if shown is None:
+            raise
+        return shown
+    return load
 
 
 @st.cache_data(ttl=3600, max_entries=300, show_spinner=False)
-def _rows(directory: WorkingDirectory, load_id: str, queries: Sequence[str]) -> list[DataFrame]:
-    return _wait_for_lock(lambda: _dataset(directory).rows(queries))
+def _rows(load: Load, queries: Sequence[str]) -> list[DataFrame]:
+    if snapshot := _snapshot(load):
+        return snapshot.rows(queries)
+    return _wait_for_lock(lambda: _dataset(load.directory).rows(queries))
 
 
 def rows(*queries: exp.Query) -> list[DataFrame]:
-    """Return the rows of queries, read over one connection, or cached since the last load.
+    """Return the rows of queries, cached since the last load.
 
     Raises:
         MissingTableError: A table or a view is missing.
         DatabaseLockedError: A load is writing and did not finish soon.
     """
-    sql = [query.sql("duckdb") for query in queries]
-    return _rows(last_loaded(_pipeline_names()), load_id(), sql)
+    load = current_load()
+    return _rows(load, [query.sql("duckdb") for query in queries])
 
 
 def search_stories(
@@ -95,8 +140,7 @@ def search_stories(
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _prefetch(
-    directory: WorkingDirectory,
-    load_id: str,
+    load: Load,
     _queries: Callable[[], Iterable[Sequence[exp.Query]]],
 ) -> Thread:
     def read() -> None:
@@ -112,7 +156,7 @@ def _prefetch(
 
 def prefetch(queries: Callable[[], Iterable[Sequence[exp.Query]]]) -> None:
     """Read in the background, once per load, what pages are going to ask for."""
-    _prefetch(last_loaded(_pipeline_names()), load_id(), queries)
+    _prefetch(current_load(), queries)
 
 
 @st.cache_resource(show_spinner=False)
@@ -126,11 +170,12 @@ def index() -> Index:
     Raises:
         IndexUnavailableError: There is none, or it is not ready.
     """
-    return _index_manager().get(dataset(), load_id())
+    load = current_load()
+    return _index_manager().get(_dataset(load.directory), load.id)
 
 
-def _wait_for_lock(read: Callable[[], Result]) -> Result:
-    deadline = time.monotonic() + _LOCK_TIMEOUT
+def _wait_for_lock(read: Callable[[], Result], seconds: float = _LOCK_TIMEOUT) -> Result:
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return read()

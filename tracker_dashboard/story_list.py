@@ -28,10 +28,11 @@ class Details:
     owners: Mapping[int, list[tuple[str, str]]] = field(default_factory=dict)
 
 
-def details(story_ids: Sequence[int]) -> Details:
-    """Read the labels and owners of stories."""
+def details(story_ids: Sequence[int], project: int | None = None) -> Details:
+    """Read the labels and owners of stories, or of all stories of a project."""
+    ids = story_ids if project is None else None
     owners, labels = rows(
-        story_queries.owner_names(story_ids), story_queries.label_names(story_ids)
+        story_queries.owner_names(ids, project), story_queries.label_names(ids, project)
     )
     labels_of: dict[int, list[str]] = defaultdict(list)
     owners_of: dict[int, list[tuple[str, str]]] = defaultdict(list)
@@ -50,7 +51,7 @@ def initials(name: str, given: Any = None) -> str:
 
 
 def type_sign(story_type: Any) -> Html:
-    """HTML of the sign of a story's type."""
+    """Return HTML of the sign of a story's type."""
     name = story_type if isinstance(story_type, str) else "story"
     shown = text.plain(name)
     known = name if name in _TYPE_SIGNS else ""
@@ -61,7 +62,7 @@ def type_sign(story_type: Any) -> Html:
 
 
 def state_badge(state: Any) -> Html:
-    """HTML of a story's state, which is written out and coloured."""
+    """Return HTML of a story's state, which is written out and coloured."""
     if not isinstance(state, str):
         return Html("")
     return Html(f'<span class="state {text.plain(state)}">{text.plain(state)}</span>')
@@ -80,7 +81,7 @@ def story_list(
     show_project: bool = False,
     show_state: bool = True,
 ) -> Html:
-    """HTML of a list of stories.
+    """Return HTML of a list of stories.
 
     Args:
         stories: `id`, `name`, `story_type`, `current_state`, `estimate`; `project_name` if shown.

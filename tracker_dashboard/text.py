@@ -46,24 +46,27 @@ _MARKDOWN = _make_markdown()
 
 
 def markdown(text: str | None) -> str:
-    """HTML of a Markdown text. HTML in it is shown as typed, and an image becomes a link."""
+    """Return HTML of a Markdown text. HTML in it is shown as typed, and an image becomes a link."""
     return f'<div dir="auto">{_MARKDOWN.render(text or "")}</div>' if text else ""
 
 
 def plain(text: Any) -> str:
-    """HTML that shows a text as it is."""
+    """Return HTML that shows a text as it is."""
     return html.escape(str(text))
 
 
 def isolated(text: Any) -> str:
-    """HTML of a text whose direction does not affect the text around it."""
+    """Return HTML of a text whose direction does not affect the text around it."""
     return f"<bdi>{plain(text)}</bdi>"
 
 
 def table(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    """HTML of a table; cells that are `Html` are inserted as they are."""
+    """Return HTML of a table; cells that are `Html` are inserted as they are.
+
+    On a phone each row becomes a list, in which cells have the names of their columns.
+    """
     heads = "".join(f'<th scope="col">{plain(name)}</th>' for name in columns)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_cell, columns, row))}</tr>" for row in rows)
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -73,16 +76,17 @@ class Html(str):
     __slots__ = ()
 
 
-def _cell(value: Any) -> str:
+def _cell(column: str, value: Any) -> str:
+    name = f'data-column="{plain(column)}"'
     if isna(value):
-        return "<td></td>"
+        return f"<td {name}></td>"
     if isinstance(value, Html):
-        return f"<td>{value}</td>"
+        return f"<td {name}>{value}</td>"
     if isinstance(value, float | Decimal):
-        return f'<td class="number">{number(float(value))}</td>'
+        return f'<td {name} class="number">{number(float(value))}</td>'
     if isinstance(value, Integral) and not isinstance(value, bool):
-        return f'<td class="number">{value:,}</td>'
-    return f"<td>{isolated(value)}</td>"
+        return f'<td {name} class="number">{value:,}</td>'
+    return f"<td {name}>{isolated(value)}</td>"
 
 
 def number(value: float) -> str:
@@ -91,14 +95,14 @@ def number(value: float) -> str:
 
 
 def label(text: Any) -> str:
-    """Escapes a text for Streamlit's labels, which are Markdown, and puts it on one line."""
+    """Escape a text for Streamlit's labels, which are Markdown, and put it on one line."""
     escaped = re.sub(r"([!-/;-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
     # Streamlit looks for emoji codes after it resolved escapes: an invisible mark breaks them
     return escaped.replace(":", ":\N{WORD JOINER}")
 
 
 def external_link(url: Any, shown: Any) -> str:
-    """HTML of a link to another site, or only of its text if the address is not safe."""
+    """Return HTML of a link to another site, or only of its text if the address is not safe."""
     if not isinstance(url, str) or not re.match(r"https?://", url, re.IGNORECASE):
         return isolated(shown)
     return (
@@ -124,7 +128,7 @@ def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
 
 
 def excerpt(text: str, pattern: re.Pattern[str]) -> str | None:
-    """HTML of the text around the first match, `None` if there is none."""
+    """Return HTML of the text around the first match, `None` if there is none."""
     match = pattern.search(text)
     if match is None:
         return None

@@ -85,8 +85,8 @@ class ArchiveWorkspace:
     def _read(self, archive: Archive, builder: WorkspaceBuilder) -> None:
         accounting = LoadAccounting()
         try:
-            for found in archive.read(accounting):
-                builder.add(found)
+            for entry in archive.read(accounting):
+                builder.add(entry)
         except ArchiveError as error:
             if not builder.records:
                 raise
@@ -147,18 +147,18 @@ class WorkspaceBuilder:
         self._attachments = attachments
         self._ranks: dict[tuple[str, Key], Rank] = {}
 
-    def add(self, found: ArchiveRecord) -> None:
+    def add(self, entry: ArchiveRecord) -> None:
         """Add a record if it is the best copy so far."""
-        key: Key = tuple(found.record.get(name) for name in _KEYS.get(found.table, ("id",)))
-        rank = rank_of(found.record, found.source)
-        if rank <= self._ranks.get((found.table, key), Rank(-(2**63), "", -1)):
+        key: Key = tuple(entry.record.get(name) for name in _KEYS.get(entry.table, ("id",)))
+        rank = rank_of(entry.record, entry.source)
+        if rank <= self._ranks.get((entry.table, key), Rank(-(2**63), "", -1)):
             return
-        if found.content is not None and not self._copy(int(found.record["id"]), found.content):
+        if entry.content is not None and not self._copy(int(entry.record["id"]), entry.content):
             return
-        self._ranks[found.table, key] = rank
-        self.records[found.table][key] = {
+        self._ranks[entry.table, key] = rank
+        self.records[entry.table][key] = {
             name: valid
-            for name, value in found.record.items()
+            for name, value in entry.record.items()
             if (name == "_position" or not name.startswith("_"))
             and (valid := _valid_value(name, value)) is not None
         }
@@ -203,7 +203,7 @@ class WorkspaceBuilder:
         yield from self.records[table].values()
 
     def _now(self) -> datetime:
-        """Return the time of the latest event: in an archive, time stands still."""
+        """Return the time of the latest event, which is the current time of an archive."""
         times = (r.get(n) for rs in self.records.values() for r in rs.values() for n in _TIMES)
         last = max((t for t in times if isinstance(t, str)), default="")
         try:
@@ -261,7 +261,7 @@ def _project_of(record: Record) -> int | None:
 
 
 def _with_label_ids(record: Record, labels: dict[int, Record]) -> Record:
-    """Add the ids of a record's labels; keep the nested labels only if they say something else."""
+    """Add the ids of a record's labels; keep the nested labels only if they differ from those."""
     nested = record.get("labels")
     if not isinstance(nested, list):
         return {"label_ids": [], **record}

@@ -2,8 +2,8 @@
 
 Observed: stories and projects have a `title` and no `name`; `owners` name the person as `user_id`;
 labels have three attributes; stories may lack `project_id`, and projects have no `version`; every
-comment names its author as a nested person; only a few endpoints exist. What the server does not
-know about a request it ignores. A `filter` of several clauses finds nothing, and on a large project
+comment names its author as a nested person; only a few endpoints exist. The server ignores what it
+does not know in a request. A `filter` of several clauses finds nothing, and on a large project
 every `filter` ends with 504.
 """
 
@@ -26,7 +26,7 @@ LITETRACKER_ENDPOINTS: dict[str, frozenset[str]] = {
     "/projects/{id}/memberships": frozenset(),
     "/projects/{id}/activity": _PAGING | {"occurred_after"},
 }
-"""The endpoints that are known to work and that this server has, with the parameters they heed."""
+"""The endpoints of this server that are known to work there, with their working parameters."""
 
 _OMITTED = {
     "project": {"version"},

@@ -34,7 +34,7 @@ def is_accepted_host(header: str, listening_on: str) -> bool:
 
 
 def is_every_address(host: str) -> bool:
-    """Check whether a host stands for all addresses of the machine."""
+    """Check whether a host means all addresses of the machine."""
     try:
         return ip_address(host).is_unspecified
     except ValueError:

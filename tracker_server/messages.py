@@ -24,7 +24,7 @@ class Request:
         path: The path of the URL: `/services/v5/projects`.
         query: The parameters.
         headers: As sent, the token included; names are case-insensitive.
-        endpoint: The name of the endpoint, such as `stories`; empty if there is none at the path.
+        endpoint: The name of the endpoint, such as `stories`; empty if the path has none.
         template: The path below `/services/v5` with `{id}` for numbers:
             `/projects/{id}/stories`.
         project_id: The project that the request is about; None if it is about no single one.

@@ -240,7 +240,7 @@ class TrackerServer:
         path, query = request.path.removeprefix(ROOT), dict(request.query)
         if any(fault.changes_data for fault in faults):
             return handle_request(self.workspace, behaviour, path, query, faults)
-        # records can be edited directly too; then their project's version or the clock may tell
+        # records can also be edited directly: then their project's version or the clock may change
         key = (
             request.path_qs,
             repr(behaviour),

@@ -1,4 +1,4 @@
-"""Files that former users of Tracker hold: one module a format, each giving API-shaped records."""
+"""Read the files that former Tracker users have: one module per format, yielding API records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .formats.pivotaltrackerdump import PivotalTrackerDump
 from .formats.project_export.csv_export import ProjectExport
 from .formats.pt_backup import PtBackup
 from .formats.pt_backup_tree import PtBackupTree
-from .limits import MAX_ARCHIVES_IN_EACH_OTHER
+from .limits import MAX_ZIP_NESTING
 from .unrecognized import refusal, why_unknown
 from .zips import is_zip, open_zip
 
@@ -49,21 +49,21 @@ FORMATS: tuple[Format, ...] = (
     PIVOTAL_TRACKER_DUMP,
     ApiResponses(PtBackup().is_contained_in),
 )
-"""Every format that is read, in the order in which they are tried."""
+"""All formats, in the order in which they are tried."""
 
 
 class UnknownArchiveError(ArchiveError):
-    """Something that is no archive of any format."""
+    """A file or folder that no format recognizes."""
 
 
 @dataclass
 class OpenedArchives:
-    """What was given, as far as it is known.
+    """The archives recognized at some paths, and what could not be read there.
 
     Attributes:
-        archives: What can be read, in the order given.
-        unread: Why a path that was given cannot, by its name.
-        ignored: What lies in a folder beside archives and is none.
+        archives: The archives that can be read, in the order of the paths.
+        unread: Why a path or an archive in it cannot be read, by its name.
+        ignored: Files that are beside archives in a folder and are not archives.
     """
 
     archives: list[Archive] = field(default_factory=list)
@@ -71,24 +71,26 @@ class OpenedArchives:
     ignored: list[str] = field(default_factory=list)
 
     def add(self, name: str, inside: OpenedArchives) -> None:
-        """Add what lies in a folder, a ZIP or a file of a name."""
+        """Add the contents of a folder, a ZIP or a file with this name."""
         self.archives += inside.archives
-        self.unread |= {f"{name}/{one}".rstrip("/"): why for one, why in inside.unread.items()}
-        self.ignored += [f"{name}/{one}".rstrip("/") for one in inside.ignored]
+        self.unread |= {
+            f"{name}/{inner}".rstrip("/"): reason for inner, reason in inside.unread.items()
+        }
+        self.ignored += [f"{name}/{inner}".rstrip("/") for inner in inside.ignored]
 
 
 def open_archives(paths: Iterable[str | Path]) -> OpenedArchives:
-    """Recognize files and folders; each may be one archive, or hold several.
+    """Recognize files and folders; each may be one archive or contain several.
 
     Args:
-        paths: Each is looked at as a whole; what is not known as a whole, folder by folder and
-            file by file, ZIPs included.
+        paths: Each is tried as one archive first. If no format recognizes it, its folders, files
+            and ZIPs are tried one by one.
 
     Raises:
-        ArchiveError: There is nothing at one of the paths, or nothing known at any of them.
+        ArchiveError: A path does not exist, or none of them contains an archive.
     """
     opened = OpenedArchives()
-    for path in dict.fromkeys(Path(one).resolve() for one in paths):
+    for path in dict.fromkeys(Path(path).resolve() for path in paths):
         try:
             files = open_files(path)
         except ArchiveError as error:
@@ -106,18 +108,18 @@ def open_archives(paths: Iterable[str | Path]) -> OpenedArchives:
 
 
 def _archives_in(files: Files, prefix: str, level: int = 0) -> OpenedArchives:
-    """Recognize files as a whole, and one by one those that no archive claims.
+    """Recognize files together, then those that no archive claims one by one.
 
     Args:
-        files: What was found in one place.
-        prefix: What the archives in there are called by, before their own name.
-        level: How many ZIPs it lies in.
+        files: The files of one folder or ZIP.
+        prefix: The start of the names of the archives in it.
+        level: The number of ZIPs that contain it.
     """
     opened = OpenedArchives()
     rest = files
-    while rest and (form := _format_of(rest)):
-        claimed = form.claims(rest)
-        opened.archives.append(Archive(rest.only(claimed), form))
+    while rest and (file_format := _format_of(rest)):
+        claimed = file_format.claims(rest)
+        opened.archives.append(Archive(rest.only(claimed), file_format))
         rest = rest.only(rest.keys() - set(claimed))
     whole = [archive.files for archive in opened.archives]
     for top, entry in sorted(rest.entries(prefix).items()):
@@ -133,16 +135,20 @@ def _archives_in(files: Files, prefix: str, level: int = 0) -> OpenedArchives:
 
 
 def _archives_in_entry(name: str, entry: Files, level: int) -> OpenedArchives:
-    """Return the same of a folder, a ZIP, or a file by itself."""
+    """Recognize a folder, a ZIP, or a single file."""
     if list(entry) != [name]:
         return _archives_in(entry, f"{entry.label}/", level)
     try:
         packed = open_zip(entry[name], entry.label) if is_zip(entry[name]) else None
         if packed is None:
-            form = _format_of(entry)
-            return OpenedArchives([Archive(entry, form)]) if form else OpenedArchives(ignored=[""])
-        if level == MAX_ARCHIVES_IN_EACH_OTHER:
-            return OpenedArchives(unread={"": "it lies in too many ZIPs: unpack them"})
+            file_format = _format_of(entry)
+            return (
+                OpenedArchives([Archive(entry, file_format)])
+                if file_format
+                else OpenedArchives(ignored=[""])
+            )
+        if level == MAX_ZIP_NESTING:
+            return OpenedArchives(unread={"": "it is inside too many ZIPs: unpack them"})
         inside = _archives_in(packed, f"{entry.label}/", level + 1)
         return inside if inside.archives or inside.unread else OpenedArchives(ignored=[""])
     except ArchiveError as error:
@@ -150,9 +156,16 @@ def _archives_in_entry(name: str, entry: Files, level: int) -> OpenedArchives:
 
 
 def _format_of(files: Files) -> Format | None:
-    """The format of files as a whole; of several files some of which are damaged, perhaps none."""
+    """Return the format of files taken together.
+
+    Returns:
+        None if no format recognizes them, or if one of several files is damaged.
+
+    Raises:
+        ArchiveError: There is only one file, and it is damaged.
+    """
     try:
-        return next((form for form in FORMATS if form.recognizes(files)), None)
+        return next((file_format for file_format in FORMATS if file_format.recognizes(files)), None)
     except ArchiveError:
         if len(files) == 1:
             raise
@@ -160,29 +173,25 @@ def _format_of(files: Files) -> Format | None:
 
 
 def open_archive(path: Path) -> Archive:
-    """Recognize what a file or a folder holds, as a whole, by what is in it.
+    """Recognize a file or folder as one archive, by its contents.
 
     Args:
         path: A file or a folder.
 
     Raises:
-        UnknownArchiveError: No format recognizes what is there.
-        ArchiveError: There is nothing there, or it cannot be read.
+        UnknownArchiveError: No format recognizes it.
+        ArchiveError: It does not exist or cannot be read.
     """
     files = open_files(path)
-    form = _format_of(files)
-    if form is None:
+    file_format = _format_of(files)
+    if file_format is None:
         raise UnknownArchiveError(refusal(files))
-    archive = Archive(files.only(form.claims(files)), form)
+    archive = Archive(files.only(file_format.claims(files)), file_format)
     archive.files.refused |= files.refused
     archive.files.unclaimed |= _reasons(files, sorted(files.keys() - archive.files.keys()))
     return archive
 
 
 def _reasons(files: Files, names: Iterable[str]) -> dict[str, str]:
-    """Why files are not read, by name."""
-    return {
-        name: f"nothing that is known: {why_unknown(files[name])}"
-        for name in names
-        if name in files
-    }
+    """Return why files are not read, by name."""
+    return {name: f"not recognized: {why_unknown(files[name])}" for name in names if name in files}

@@ -1,4 +1,4 @@
-"""What became of the rows of an archive, by file and table: nothing is lost without a word."""
+"""Count what happens to each row of an archive, by file and table, so that no loss is silent."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 @dataclass
 class Rejection:
-    """Rows that were left out for one reason.
+    """Rows that were left out for the same reason.
 
     Attributes:
-        rows: How many.
-        where: The first of them: a line, a record, a name.
+        rows: The number of rows.
+        where: Where the first of them is: a line, a record, a name.
     """
 
     rows: int = 0
@@ -30,20 +30,20 @@ class RowTotals(NamedTuple):
 
     @property
     def missing(self) -> int:
-        """Rows of which nothing was said: 0 where all is well."""
+        """The number of rows that are neither loaded nor left out: 0 unless there is a bug."""
         return self.read - self.loaded - self.left_out
 
 
 @dataclass
 class LoadAccounting:
-    """Counts rows read, loaded and left out; in the end read = loaded + left out.
+    """Counts of the rows read, loaded and left out; at the end, read = loaded + left out.
 
-    A row is a row of a table: a comment in a cell is one row of `stories__comments`.
+    A row is a row of a table: a comment in a CSV cell is one row of `stories__comments`.
     """
 
     decide: Callable[[], None] = lambda: None
-    """Decides which of the records that were given so far are loaded: `is_rejected` of each is
-    final then. Called before what they tell of others is given."""
+    """Decides which of the records yielded so far are loaded, and sets `is_rejected` on the others.
+    Called before records that are derived from them are yielded."""
 
     read_rows: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By file and table."""
@@ -56,20 +56,20 @@ class LoadAccounting:
     lost_values: defaultdict[tuple[str, str, str], Rejection] = field(
         default_factory=lambda: defaultdict(Rejection)
     )
-    """Values, not rows, by file, table and reason: their rows are loaded without them."""
+    """Dropped values (not rows), by file, table and reason: their rows are loaded without them."""
 
     failures: dict[str, str] = field(default_factory=dict)
-    """Files that could not be read to their end, with the reason."""
+    """The reason why a file could not be read to its end, by file."""
 
     unreadable: Counter[str] = field(default_factory=Counter)
-    """Rows that were left out because they could not be read, by file."""
+    """The number of rows that could not be read, by file."""
 
     assumptions: dict[tuple[str, str], str] = field(default_factory=dict)
-    """What was assumed to read a file without evidence, by file and table."""
+    """What was assumed without evidence to read a file, by file and table."""
 
     @property
     def incomplete(self) -> dict[str, str]:
-        """The files that could not be read as a whole, with the reason."""
+        """The reason why a file could not be read completely, by file."""
         rows = {
             source: f"{count:,} {'row' if count == 1 else 'rows'} could not be read"
             for source, count in self.unreadable.items()
@@ -77,34 +77,34 @@ class LoadAccounting:
         return rows | self.failures
 
     def assume(self, source: str, table: str, assumption: str) -> None:
-        """Names an assumption by which values of a file were read."""
+        """Record an assumption that was made to read the values of a file."""
         self.assumptions[source, table] = assumption
 
     def read(self, source: str, table: str, rows: int = 1) -> None:
-        """Count rows that a file holds."""
+        """Count rows that a file contains."""
         self.read_rows[source, table] += rows
 
     def loaded(self, source: str, table: str, rows: int = 1) -> None:
-        """Count rows that the destination holds now."""
+        """Count rows that were loaded."""
         self.loaded_rows[source, table] += rows
 
     def leave_out(self, source: str, table: str, reason: str, where: str, rows: int = 1) -> None:
-        """Count rows that a file holds and the destination will not, for a reason."""
-        noted = self.left_out[source, table, reason]
-        noted.rows += rows
-        noted.where = noted.where or where
+        """Count rows that are not loaded, with the reason."""
+        rejection = self.left_out[source, table, reason]
+        rejection.rows += rows
+        rejection.where = rejection.where or where
 
     def drop_value(self, source: str, table: str, reason: str, where: str, values: int = 1) -> None:
-        """Count values that a file holds and the loaded row does not, or not as it was."""
-        noted = self.lost_values[source, table, reason]
-        noted.rows += values
-        noted.where = noted.where or where
+        """Count values that are missing from the loaded row, or changed in it."""
+        rejection = self.lost_values[source, table, reason]
+        rejection.rows += values
+        rejection.where = rejection.where or where
 
     def totals(self) -> dict[tuple[str, str], RowTotals]:
         """Return the counts of each file and table."""
         left_out = Counter[tuple[str, str]]()
-        for (source, table, _), noted in self.left_out.items():
-            left_out[source, table] += noted.rows
+        for (source, table, _), rejection in self.left_out.items():
+            left_out[source, table] += rejection.rows
         return {
             kind: RowTotals(self.read_rows[kind], self.loaded_rows[kind], left_out[kind])
             for kind in sorted({*self.read_rows, *self.loaded_rows, *left_out})

@@ -1,7 +1,7 @@
-"""Loads archives: one reading of their files feeds all tables, and every row is accounted for.
+"""Load archives: their files are read once for all tables, and every row is accounted for.
 
-The records of all archives come in one stream, of which each table takes its own. What is loaded
-of several copies of a record is decided here, against the other files and the destination.
+The records of all archives come in one stream and are distributed to their tables. If there are
+several copies of a record, in the files or in the destination, the best one is loaded.
 """
 
 from __future__ import annotations
@@ -36,34 +36,35 @@ from .files import ArchiveError
 from .format import Archive, ArchiveRecord
 from .load_report import report_records
 from .merging.projects_by_name import ProjectsByName
-from .table_loader import NO_KEY, ArchiveTableLoader, DuplicateResolver, name_of, reject
+from .table_loader import MISSING_KEY, ArchiveTableLoader, DuplicateResolver, name_of, reject
 
 Emitted = tuple[str, list[Record]]
 """The name of a resource, and the records that it yields."""
 
-_WRITTEN_AT_ONCE = 4 * BATCH_SIZE
-"""So many records are yielded together: dlt takes its time for each turn, and no server waits."""
+_OUTPUT_BATCH_SIZE = 4 * BATCH_SIZE
+"""Records yielded together: dlt has a cost per batch, and no server is waiting."""
 
 _MAX_WAITS = 1_000
-"""So many times dlt is asked to go on before the report is written: it waits 10 ms for nothing."""
+"""How often dlt is asked to continue before the report is written; it waits 10 ms each time."""
 
 _MAX_REASON = 200
-"""Characters of the reason why a record fits no table."""
+"""The number of characters shown of the reason why a record fits no table."""
 
 _NAMES_PEOPLE = ("stories", "activity", "project_memberships", "account_memberships")
 """The tables whose records name people."""
 
 _DERIVED_TABLES = frozenset({"people", "deleted_records", "load_report"})
-"""The tables whose rows are gathered from all records."""
+"""The tables whose rows are derived from the records of other tables."""
 
 
 @dataclass(frozen=True)
 class ArchiveOptions:
-    """What is read of the archives, and where the files in them go.
+    """Which records of the archives are read, and where their files are written.
 
     Attributes:
-        project_ids: Only records of these projects, and those of none; all if None.
-        attachments: The folder that files are written to; None where they stay where they are.
+        project_ids: Load only records of these projects, and those without a project; None for
+            all.
+        attachments: The folder that attachments are written to; None to leave them where they are.
     """
 
     project_ids: frozenset[int] | None = None
@@ -71,10 +72,10 @@ class ArchiveOptions:
 
 
 class ArchiveExtraction(Extraction):
-    """One extraction of archives.
+    """One run of the archive source.
 
     Attributes:
-        metrics: What is noted of each table, by its name, for dlt's trace.
+        metrics: The custom metrics of each resource, by name, for dlt's trace.
     """
 
     def __init__(self, opened: OpenedArchives, options: ArchiveOptions) -> None:
@@ -83,10 +84,10 @@ class ArchiveExtraction(Extraction):
         names = self.selected or ARCHIVE_TABLES.keys()
         self._names = [name for name in ARCHIVE_TABLES if name in names]
         self.metrics: dict[str, dict[str, Any]] = {name: {} for name in self._names}
-        self._named: dict[int, str] = {}
-        """The projects that records name, with the file of the first that did."""
-        self._described: set[int] = set()
-        """The projects that have a record."""
+        self._referenced_projects: dict[int, str] = {}
+        """The ids of projects that records refer to, with the first file that does."""
+        self._defined_projects: set[int] = set()
+        """The ids of projects that have a record."""
         self._opened = opened
         self._unread = dict(opened.unread)
         self._accountings: list[tuple[Archive, LoadAccounting]] = []
@@ -110,28 +111,30 @@ class ArchiveExtraction(Extraction):
         return writer
 
     def _reject_loaded(self, name: str, record: Record, reason: str) -> None:
-        """Count a record as left out that was counted as loaded, and turns out to fit no table."""
+        """Count a record as left out that was counted as loaded, but fits no table."""
         source = record.get("_source", "")
         accounting = next(
-            (t for _, t in self._accountings if (source, name) in t.loaded_rows), None
+            (one for _, one in self._accountings if (source, name) in one.loaded_rows), None
         )
         if accounting is None:
             return
         loader = self._loaders.get(name)
-        found = loader.found_in_parts(record) if loader is not None else None
-        found = found or ArchiveRecord(name, record, source)
-        for its_source, table, rows in found.by_source(count_rows(ARCHIVE_TABLES[name], [record])):
+        entry = loader.multi_file_entry(record) if loader is not None else None
+        entry = entry or ArchiveRecord(name, record, source)
+        for its_source, table, rows in entry.rows_by_source(
+            count_rows(ARCHIVE_TABLES[name], [record])
+        ):
             accounting.loaded(its_source, table, -rows)
-            reason_text = f"it fits no table: {' '.join(reason.split())[:_MAX_REASON]}"
-            accounting.leave_out(its_source, table, reason_text, name_of(record), rows)
+            text = f"it fits no table: {' '.join(reason.split())[:_MAX_REASON]}"
+            accounting.leave_out(its_source, table, text, name_of(record), rows)
         accounting.unreadable[source] += 1
         self._unread |= accounting.incomplete
 
     def emitted(self) -> Iterator[Emitted | None]:
-        """Yield everything that the resources are to yield, in order.
+        """Yield the items of all resources, in order.
 
         Yields:
-            None to have dlt go on with what was yielded before.
+            None lets dlt process what was yielded before.
         """
         missing_tables: list[Emitted] = [(name, Tombstones()) for name in self._names]
         try:
@@ -145,11 +148,11 @@ class ArchiveExtraction(Extraction):
             self.loaded.close()
 
     def end_emission(self) -> None:
-        """Record that a resource has written what it was to yield."""
+        """Record that a resource has yielded its items."""
         self._in_flight -= 1
 
     def _wait(self) -> Iterator[None]:
-        """Wait until all records are written, as far as users' functions do not keep them."""
+        """Wait until all records are written, unless a user's function holds them back."""
         for _ in range(_MAX_WAITS):
             if self._in_flight <= 0 or self.load_id is None:
                 return
@@ -159,47 +162,47 @@ class ArchiveExtraction(Extraction):
         archives = self._opened.archives
         several = len(archives) > 1
         for number, archive in enumerate(archives):
-            if several or archive.form.may_contain_duplicates:
+            if several or archive.format.may_contain_duplicates:
                 self._index_copies(archive, number)
         for number, archive in enumerate(archives):
-            is_noted = several or archive.form.may_contain_duplicates
-            chooser = DuplicateResolver(self._copies, number) if is_noted else None
-            yield from self._read_archive(archive, chooser)
+            is_indexed = several or archive.format.may_contain_duplicates
+            resolver = DuplicateResolver(self._copies, number) if is_indexed else None
+            yield from self._read_archive(archive, resolver)
         if self._unread and not any(accounting.read_rows for _, accounting in self._accountings):
             raise ArchiveError(next(iter(self._unread.values())))
 
     def _read_archive(
-        self, archive: Archive, chooser: DuplicateResolver | None
+        self, archive: Archive, resolver: DuplicateResolver | None
     ) -> Iterator[Emitted]:
         accounting = LoadAccounting(decide=self._decide_all)
         by_name = ProjectsByName(self.loaded, self._copies)
         self._accountings.append((archive, accounting))
-        self._format_gives_people = archive.form.gives_people
-        self._may_contain_duplicates = chooser is None
+        self._format_gives_people = archive.format.gives_people
+        self._may_contain_duplicates = resolver is None
         without_id: list[tuple[int, ArchiveRecord]] = []
-        problem, place = "", 0
+        problem, position = "", 0
         try:
-            for place, found in enumerate(archive.read(accounting), start=1):
-                if found.table == "stories":
-                    by_name.note(found.record)
-                elif found.table == "projects" and _has_no_id(found.record):
-                    # its stories come after it
-                    without_id.append((place, found))
+            for position, entry in enumerate(archive.read(accounting), start=1):
+                if entry.table == "stories":
+                    by_name.add_story(entry.record)
+                elif entry.table == "projects" and _has_no_id(entry.record):
+                    # wait for its stories, which may tell which project it is
+                    without_id.append((position, entry))
                     continue
-                self._add_record(found, accounting, chooser, place)
+                self._add_record(entry, accounting, resolver, position)
                 yield from self._ready()
         except ArchiveError as error:
             problem = accounting.failures[archive.name] = str(error)
-        for place, found in without_id:
-            self._add_record(by_name.joined(found), accounting, chooser, place)
+        for position, entry in without_id:
+            self._add_record(by_name.with_match(entry), accounting, resolver, position)
         self._decide_all()
         yield from self._ready()
         self._unread |= accounting.incomplete
         if problem:
-            _leave_out_the_rest(accounting, problem)
+            _leave_out_rest(accounting, problem)
 
     def _ready(self) -> list[Emitted]:
-        """Return what is to be yielded now."""
+        """Return the batches that can be yielded now, and clear the list."""
         ready, self._emitted = self._emitted, []
         return ready
 
@@ -209,98 +212,99 @@ class ArchiveExtraction(Extraction):
                 self._decide(loader, name)
 
     def _decide(self, loader: ArchiveTableLoader, name: str) -> None:
-        """Decide about what waits for a table, and note what its loaded records say of others."""
+        """Decide about the records waiting for a table, and derive records from the loaded ones."""
         accepted, changed = loader.decide(may_contain_duplicates=self._may_contain_duplicates)
-        self._note_projects(name, accepted)
+        self._collect_projects(name, accepted)
         names_people = name in _NAMES_PEOPLE and not self._format_gives_people
         if names_people and "people" in self._names:
             for record in changed:
                 self.people.collect(name, record)
         if name == "activity" and "deleted_records" in self._names:
             deleted = [
-                {**one, "found_at": self._found_at} for one in deletions_from_activity(changed)
+                {**record, "found_at": self._found_at}
+                for record in deletions_from_activity(changed)
             ]
             known = self.look_up_rows("deleted_records", deleted)
             self._emitted.append(("deleted_records", known))
-        if len(loader.records) >= _WRITTEN_AT_ONCE:
+        if len(loader.records) >= _OUTPUT_BATCH_SIZE:
             self._emitted.append(self._emit(loader, name))
 
     def _emit(self, loader: ArchiveTableLoader, name: str) -> Emitted:
-        """Return the records of a table that are to be loaded."""
+        """Return the records of a table that are loaded."""
         records, row_ids = loader.emit()
         self.compare_with(name, row_ids)
         return name, records
 
-    def _note_projects(self, name: str, records: list[Record]) -> None:
+    def _collect_projects(self, name: str, records: list[Record]) -> None:
         if name == "projects":
-            self._described.update(record["id"] for record in records)
+            self._defined_projects.update(record["id"] for record in records)
             return
         for record in records:
             if isinstance(record.get("project_id"), int):
-                self._named.setdefault(record["project_id"], record["_source"])
+                self._referenced_projects.setdefault(record["project_id"], record["_source"])
 
     def _index_copies(self, archive: Archive, number: int) -> None:
-        """Read an archive to learn which copy of each record is the best."""
-        place = number << 40
+        """Read an archive to find the best copy of each record."""
+        position = number << 40
         try:
-            for found in archive.read(LoadAccounting()):
-                place += 1
-                loader = self._loaders.get(found.table)
-                key = record_key(loader.table, found.record) if loader is not None else None
+            for entry in archive.read(LoadAccounting()):
+                position += 1
+                loader = self._loaders.get(entry.table)
+                key = record_key(loader.table, entry.record) if loader is not None else None
                 if key is not None:
-                    rank = rank_of(found.record, found.source)
-                    of_project = found.record.get("project_id")
+                    rank = rank_of(entry.record, entry.source)
+                    of_project = entry.record.get("project_id")
                     project_id = of_project if is_id(of_project) else None
-                    self._copies.note(found.table, key, rank, place, found.source, project_id)
+                    self._copies.add(entry.table, key, rank, position, entry.source, project_id)
         except ArchiveError:
-            # it is met again, and told, when the archive is loaded
+            # the same error is reported when the archive is loaded
             return
 
     def _add_record(
         self,
-        found: ArchiveRecord,
+        entry: ArchiveRecord,
         accounting: LoadAccounting,
-        chooser: DuplicateResolver | None,
-        place: int,
+        resolver: DuplicateResolver | None,
+        position: int,
     ) -> None:
-        """Give a record to its table, or counts it as left out."""
-        if found.is_withdrawn:
-            reason = "only rows that are not loaded tell of it"
-            reject(accounting, found, ARCHIVE_TABLES[found.table], reason)
+        """Add a record to its table, or count it as left out."""
+        if entry.is_withdrawn:
+            reason = "only rows that are not loaded refer to it"
+            reject(accounting, entry, ARCHIVE_TABLES[entry.table], reason)
             return
-        if found.table == "people":
-            self._add_person(found, accounting)
-        loader = self._loaders.get(found.table)
+        if entry.table == "people":
+            self._add_person(entry, accounting)
+        loader = self._loaders.get(entry.table)
         if loader is None:
             return
-        record = _whole(found)
+        record = _with_source(entry)
         key = record_key(loader.table, record)
-        reason = NO_KEY if key is None else self._not_asked_for(found.table, record)
-        if not reason and chooser is not None:
-            reason = chooser.reason(found, key, place)
+        reason = MISSING_KEY if key is None else self._reason_not_requested(entry.table, record)
+        if not reason and resolver is not None:
+            reason = resolver.rejection_reason(entry, key, position)
         if reason:
-            reject(accounting, found, loader.table, reason)
+            reject(accounting, entry, loader.table, reason)
             return
-        if found.table == "attachment_files":
-            record = with_file_metadata(record, found.content, self._options.attachments)
-        loader.add(key, record, found, accounting)
+        if entry.table == "attachment_files":
+            record = with_file_metadata(record, entry.content, self._options.attachments)
+        loader.add(key, record, entry, accounting)
         if len(loader) >= BATCH_SIZE:
-            self._decide(loader, found.table)
+            self._decide(loader, entry.table)
 
-    def _add_person(self, found: ArchiveRecord, accounting: LoadAccounting) -> None:
-        if not is_id(found.record.get("id")):
-            accounting.leave_out(found.source, "people", NO_KEY, name_of(found.record))
+    def _add_person(self, entry: ArchiveRecord, accounting: LoadAccounting) -> None:
+        if not is_id(entry.record.get("id")):
+            accounting.leave_out(entry.source, "people", MISSING_KEY, name_of(entry.record))
             return
         if "people" in self._names:
-            self.people.collect("people", _whole(found))
-        accounting.loaded(found.source, "people")
+            self.people.collect("people", _with_source(entry))
+        accounting.loaded(entry.source, "people")
 
-    def _not_asked_for(self, name: str, record: Record) -> str:
-        wanted = self._options.project_ids
+    def _reason_not_requested(self, name: str, record: Record) -> str:
+        requested = self._options.project_ids
         project_id = record.get("id" if name == "projects" else "project_id")
-        if wanted is None or project_id is None or project_id in wanted:
+        if requested is None or project_id is None or project_id in requested:
             return ""
-        return "of a project that was not asked for"
+        return "of a project that was not requested"
 
     def _derived_tables(self) -> Iterator[Emitted]:
         for name, loader in self._loaders.items():
@@ -323,16 +327,16 @@ class ArchiveExtraction(Extraction):
             yield from self._report(report, not_loaded)
 
     def _projects_without_record(self) -> list[Record]:
-        """Return a record for each project that records name and no file describes, to join on."""
-        existing = self.loaded.row_ids(self.table("projects"), "id", self._named)
+        """Return records to join on for projects that others refer to and no file describes."""
+        existing = self.loaded.row_ids(self.table("projects"), "id", self._referenced_projects)
         return [
-            {"id": one, "_source": source}
-            for one, source in self._named.items()
-            if one not in existing and one not in self._described
+            {"id": project_id, "_source": source}
+            for project_id, source in self._referenced_projects.items()
+            if project_id not in existing and project_id not in self._defined_projects
         ]
 
     def _report(self, report: list[Record], not_loaded: set[str]) -> Iterator[Emitted]:
-        """Yield the report; what an earlier one said of the same files is replaced."""
+        """Yield the report; it replaces that of an earlier run on the same files."""
         table = self.table("load_report")
         sources = {record["source"] for record in report}
         known = {
@@ -346,24 +350,24 @@ class ArchiveExtraction(Extraction):
         yield "load_report", tombstones(table, [key for key in known if key not in listed])
 
 
-def _whole(found: ArchiveRecord) -> Record:
-    """The record in Tracker's words, with its file, and an activity with its project's id."""
-    record = from_litetracker(found.record)
-    if found.table == "activity" and "project_id" not in record:
+def _with_source(entry: ArchiveRecord) -> Record:
+    """Return the record with Tracker's names, its file, and for activity its project's id."""
+    record = from_litetracker(entry.record)
+    if entry.table == "activity" and "project_id" not in record:
         project = record.get("project")
         if isinstance(project, dict) and "id" in project:
             record["project_id"] = project["id"]
-    record["_source"] = found.source
+    record["_source"] = entry.source
     return record
 
 
 def _has_no_id(project: Record) -> bool:
-    """Check whether a project has the key of a name, which is negative."""
+    """Check whether a project's id is negative: then it is a key made from its name."""
     return is_id(project.get("id")) and project["id"] < 0
 
 
-def _leave_out_the_rest(accounting: LoadAccounting, problem: str) -> None:
-    """Where a file broke off, what had been read but not handed over is lost with it."""
+def _leave_out_rest(accounting: LoadAccounting, problem: str) -> None:
+    """Count rows as left out that were read before a file broke off, but not yielded."""
     for (source, table), totals in accounting.totals().items():
         if totals.missing > 0:
             accounting.leave_out(source, table, problem, "", totals.missing)

@@ -1,8 +1,8 @@
-"""Dates as Tracker, people and the spreadsheets of many countries write them.
+"""Parse dates as Tracker, people and the spreadsheets of many countries write them.
 
-`03/08/2021` is 8 March in one country and 3 August in the next. `DateEvidence` looks at every date
-of a file and decides once which order the file uses; `DateReader` then reads its cells. A date that
-the file leaves ambiguous is not guessed: see `DateEvidence.decide`.
+`03/08/2021` is 8 March in one country and 3 August in another. `DateEvidence` collects every date
+of a file and decides once which order the file uses; `DateReader` then reads its cells. If a date
+stays ambiguous, it is not guessed: see `DateEvidence.decide`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from .limits import MAX_REMEMBERED
+from .limits import MAX_CACHE_ENTRIES
 
 Order = Literal["month/day/year", "day/month/year", "year/month/day"]
 
@@ -50,7 +50,7 @@ _WEEKDAYS = (
     "sexta-feira lunedì martedì mercoledì giovedì venerdì sabato domenica "
     "maandag dinsdag woensdag donderdag vrijdag zaterdag zondag"
 )
-_SHORTEST_NAME = 3
+_MIN_NAME_LENGTH = 3
 
 _WORD = r"[^\W\d_]+"
 _DAY_MONTH_YEAR = re.compile(
@@ -69,7 +69,7 @@ _EAST_ASIAN = re.compile(
     r"(\d{4}) ?[年년] ?(\d{1,2}) ?[月월] ?(\d{1,2}) ?[日일](?: ?\(?\w{1,3}\)?)?"
 )
 _SERIAL = re.compile(r"([3-6]\d{4})(?:[.,](\d+))?", re.ASCII)
-_FIRST_OF_SERIALS = datetime(1899, 12, 30)
+_SERIAL_EPOCH = datetime(1899, 12, 30)
 _ISO = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _CLOCK = re.compile(
     r"(?P<day>.+?),? (?P<hour>\d{1,2}):(?P<minute>\d\d)(:(?P<second>\d\d)(?:[.,]\d+)?)?"
@@ -77,11 +77,11 @@ _CLOCK = re.compile(
     re.ASCII,
 )
 _LEADING_WORD = re.compile(rf"({_WORD}(?:-feira)?)\.?,?\s+(?=\S)")
-_LONGEST_TIME = 60
+_MAX_TIME_LENGTH = 60
 _SECONDS_OF_A_WEEK = 7 * 86_400
 _CLOCK_CHANGE = 3_600
 _SHORT_YEARS = range(5, 36)
-"""Two-digit years that are read: Tracker began in 2006; a deadline may lie ahead."""
+"""The two-digit years that are accepted: Tracker began in 2006; a deadline may be in the future."""
 
 
 def _plain(text: str) -> str:
@@ -94,11 +94,11 @@ def _plain(text: str) -> str:
 
 
 def _month_numbers() -> dict[str, int]:
-    """The numbers of months by their names and by every abbreviation that means one month only."""
+    """Return month numbers by name, and by every abbreviation that means one month only."""
     meanings: dict[str, set[int]] = {}
     for names in _MONTHS_BY_LANGUAGE:
         for number, name in enumerate(map(_plain, names.split()), start=1):
-            for length in range(_SHORTEST_NAME, len(name) + 1):
+            for length in range(_MIN_NAME_LENGTH, len(name) + 1):
                 meanings.setdefault(name[:length], set()).add(number)
     known = {name: numbers.pop() for name, numbers in meanings.items() if len(numbers) == 1}
     return known | {_plain(name): number for name, number in _OTHER_ABBREVIATIONS.items()}
@@ -108,7 +108,7 @@ _MONTHS = _month_numbers()
 _ENGLISH_MONTHS = frozenset(
     name[:length]
     for name in _MONTHS_BY_LANGUAGE[0].split()
-    for length in range(_SHORTEST_NAME, len(name) + 1)
+    for length in range(_MIN_NAME_LENGTH, len(name) + 1)
 )
 _WEEKDAY_NAMES = frozenset(
     name[:length]
@@ -119,13 +119,13 @@ _WEEKDAY_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class _Numbers:
-    """A date of three numbers whose order its file decides, such as `03/08/21`.
+    """A date of three numbers, such as `03/08/21`, whose order depends on the file.
 
     Attributes:
-        separator: What stands between the numbers.
+        separator: The character between the numbers.
         ends: The first and the last number.
         is_short: Whether the year has two digits.
-        dates: The dates that it may mean, by order.
+        dates: The possible dates, by order.
     """
 
     separator: str
@@ -136,11 +136,11 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class DateOrders:
-    """In which order a file writes dates of numbers.
+    """The order in which a file writes numeric dates.
 
     Attributes:
-        by_separator: The order of dates with each separator; absent where it is not known.
-        assumption: What was assumed without evidence, for the load report; empty for nothing.
+        by_separator: The order of dates with each separator; absent if it is not known.
+        assumption: What was assumed without evidence, for the load report; empty if nothing.
     """
 
     by_separator: dict[str, Order] = field(default_factory=dict)
@@ -148,10 +148,10 @@ class DateOrders:
 
 
 class DateEvidence:
-    """Looks at the dates of a file to decide in which order it writes them.
+    """Collects the dates of a file to decide in which order it writes them.
 
     Attributes:
-        is_foreign: Whether a date is written as no American spreadsheet does.
+        is_foreign: Whether a date is written in a way that no American spreadsheet uses.
     """
 
     def __init__(self) -> None:
@@ -162,20 +162,20 @@ class DateEvidence:
         """The first ambiguous date with each separator."""
         self._separators: set[str] = set()
         self._short: tuple[set[int], set[int]] = (set(), set())
-        """The first and the last numbers of dates with two digits in each."""
+        """The first numbers, and the last numbers, of dates with a two-digit year."""
 
     def add(self, text: str) -> None:
-        """Look at one cell."""
-        if not text or text in self._seen or len(text) > _LONGEST_TIME:
+        """Add one cell."""
+        if not text or text in self._seen or len(text) > _MAX_TIME_LENGTH:
             return
-        if len(self._seen) < MAX_REMEMBERED:
+        if len(self._seen) < MAX_CACHE_ENTRIES:
             self._seen.add(text)
-        day = _without_clock(_simplified(text))
+        day = _without_clock(_simplify(text))
         numbers = _numbers(day)
         if isinstance(numbers, _Numbers):
             self._add_numbers(numbers, text)
-        elif found := _DAY_MONTH_YEAR.fullmatch(day):
-            self.is_foreign |= found["month"] not in _ENGLISH_MONTHS and _month(found) is not None
+        elif match := _DAY_MONTH_YEAR.fullmatch(day):
+            self.is_foreign |= match["month"] not in _ENGLISH_MONTHS and _month(match) is not None
 
     def _add_numbers(self, numbers: _Numbers, text: str) -> None:
         if not numbers.dates:
@@ -194,18 +194,19 @@ class DateEvidence:
     def decide(self, *, is_foreign: bool) -> DateOrders:
         """Decide the order of the file's dates.
 
-        Dates that can only mean one order decide for all of them. Without such evidence, dotted
-        dates begin with the day, as everywhere, and slashed ones with the month, as Tracker's do:
-        an assumption, which is not made in a file with signs of another country's spreadsheet.
+        A date that is possible in one order only decides for all of them. Without such evidence,
+        dates with dots begin with the day, as everywhere, and dates with slashes with the month, as
+        Tracker's do. The latter is an assumption, which is not made if the file shows signs of
+        another country's spreadsheet.
 
         Args:
-            is_foreign: Whether the file has such signs beside its dates.
+            is_foreign: Whether the file shows such signs apart from its dates.
         """
         is_foreign |= self.is_foreign
         orders: dict[str, Order] = {}
         assumptions = []
         for separator in sorted(self._separators):
-            order, is_assumed = self._decided(separator, is_foreign=is_foreign)
+            order, is_assumed = self._decide_order(separator, is_foreign=is_foreign)
             if order is not None:
                 orders[separator] = order
                 if is_assumed and separator in self._ambiguous:
@@ -213,7 +214,7 @@ class DateEvidence:
                     assumptions.append(f"dates such as {example!r} are {order}")
         return DateOrders(orders, "; ".join(assumptions))
 
-    def _decided(self, separator: str, *, is_foreign: bool) -> tuple[Order | None, bool]:
+    def _decide_order(self, separator: str, *, is_foreign: bool) -> tuple[Order | None, bool]:
         """Return the order of dates with a separator, and whether it is an assumption."""
         possible = self._possible[separator == "."]
         if len(possible) == 1:
@@ -224,7 +225,7 @@ class DateEvidence:
             return (MONTH_FIRST if separator == "/" and not is_foreign else None), True
         firsts, lasts = map(len, self._short)
         if possible and max(firsts, lasts) >= 2 * min(firsts, lasts):
-            # of few years, many days
+            # the numbers that vary more are days: a project has more days than years
             return (DAY_FIRST if lasts < firsts else YEAR_FIRST), True
         return None, False
 
@@ -233,8 +234,8 @@ class DateReader:
     """Reads the dates of one file.
 
     Args:
-        decide: Gives the order of its dates; asked when the first date depends on it, so that a
-            file as Tracker wrote it is not read twice.
+        decide: Returns the order of the file's dates. It is called when the first date depends on
+            it, so that a file as Tracker wrote it is not read twice.
     """
 
     def __init__(self, decide: Callable[[], DateOrders] = DateOrders) -> None:
@@ -246,58 +247,61 @@ class DateReader:
         """The order of the file's dates."""
         return self._decide()
 
-    def time(self, text: str) -> str | None:
-        """A date or a time as the API writes it, `2014-11-22T00:00:00Z`; None if it is neither.
+    def parse(self, text: str) -> str | None:
+        """Return a date or time as the API writes it: `2014-11-22T00:00:00Z`.
 
-        Read are `Nov 22, 2014` (the export), dates with the name of a month in the languages that
-        spreadsheets are saved in, dates of numbers in the order of the file, ISO 8601, and the
-        serial numbers of spreadsheets (days since 1899-12-30). A time without a zone is UTC.
+        Accepted are `Nov 22, 2014` (the export), dates with the name of a month in the languages
+        that spreadsheets are saved in, numeric dates in the order of the file, ISO 8601, and serial
+        numbers of spreadsheets (days since 1899-12-30). A time without a zone is UTC.
+
+        Returns:
+            None if the text is neither a date nor a time.
         """
         if text in self._times:
             return self._times[text]
-        time = self._time(text) if len(text) <= _LONGEST_TIME else None
-        if len(self._times) < MAX_REMEMBERED:
-            self._times[text] = time
-        return time
+        parse = self._parse_time(text) if len(text) <= _MAX_TIME_LENGTH else None
+        if len(self._times) < MAX_CACHE_ENTRIES:
+            self._times[text] = parse
+        return parse
 
     def problem(self, text: str) -> str:
-        """Return what is wrong with a text that `time` gave nothing for."""
-        numbers = _numbers(_without_clock(_simplified(text[:_LONGEST_TIME])))
+        """Return what is wrong with a text for which `parse` returned None."""
+        numbers = _numbers(_without_clock(_simplify(text[:_MAX_TIME_LENGTH])))
         is_ambiguous = isinstance(numbers, _Numbers) and len(set(numbers.dates.values())) > 1
         return (
             "may be two dates: nothing in the file shows the order of day and month"
             if is_ambiguous
-            else "is no date"
+            else "is not a date"
         )
 
     def day_of_comment(self, text: str) -> str | None:
-        """Return the same of the end of a comment, where a number alone is not a date."""
-        return None if text.strip().isdecimal() else self.time(text)
+        """Return the date at the end of a comment, where a number alone is not a date."""
+        return None if text.strip().isdecimal() else self.parse(text)
 
-    def _time(self, text: str) -> str | None:
+    def _parse_time(self, text: str) -> str | None:
         text = text.strip()
         with suppress(ValueError, OverflowError):
             if _ISO.match(text):
-                return _written(datetime.fromisoformat(text.removesuffix(" UTC")))
+                return _format_utc(datetime.fromisoformat(text.removesuffix(" UTC")))
         with suppress(ValueError, OverflowError):
-            return self._time_of_people(_simplified(text))
+            return self._parse_human_time(_simplify(text))
         return None
 
-    def _time_of_people(self, text: str) -> str | None:
-        if found := _SERIAL.fullmatch(text):
-            seconds = round(float(f"0.{found[2] or 0}") * 86_400)
-            return _written(_FIRST_OF_SERIALS + timedelta(days=int(found[1]), seconds=seconds))
-        if day := self._day(text):
-            return _written(datetime(day.year, day.month, day.day))
-        if (clock := _CLOCK.fullmatch(text)) and (day := self._day(clock["day"])):
+    def _parse_human_time(self, text: str) -> str | None:
+        if match := _SERIAL.fullmatch(text):
+            seconds = round(float(f"0.{match[2] or 0}") * 86_400)
+            return _format_utc(_SERIAL_EPOCH + timedelta(days=int(match[1]), seconds=seconds))
+        if day := self._parse_day(text):
+            return _format_utc(datetime(day.year, day.month, day.day))
+        if (clock := _CLOCK.fullmatch(text)) and (day := self._parse_day(clock["day"])):
             hour = int(clock["hour"])
             if half := clock["half"]:
                 hour = hour % 12 + (12 if half == "p" else 0)
             at = datetime(day.year, day.month, day.day, hour, int(clock["minute"]))
-            return _written(at + timedelta(seconds=int(clock["second"] or 0)))
+            return _format_utc(at + timedelta(seconds=int(clock["second"] or 0)))
         return None
 
-    def _day(self, text: str) -> date | None:
+    def _parse_day(self, text: str) -> date | None:
         numbers = _numbers(text)
         if isinstance(numbers, _Numbers):
             if len(set(numbers.dates.values())) == 1:
@@ -307,15 +311,15 @@ class DateReader:
         return numbers or _named_day(text)
 
 
-def _simplified(text: str) -> str:
-    """The text in lower case, without accents, the name of a weekday, and needless blanks."""
+def _simplify(text: str) -> str:
+    """Return the text in lower case without accents, the weekday's name and extra spaces."""
     text = " ".join(_plain(text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
-    found = _LEADING_WORD.match(text)
-    if not found or found[1] not in _WEEKDAY_NAMES:
+    match = _LEADING_WORD.match(text)
+    if not match or match[1] not in _WEEKDAY_NAMES:
         return text
-    rest = text[found.end() :]
+    rest = text[match.end() :]
     # `mar` is Tuesday in `mar. 9 mars 2021`, and March in `Mar 9, 2021`
-    return rest if found[1] not in _MONTHS or _named_day(_without_clock(rest)) else text
+    return rest if match[1] not in _MONTHS or _named_day(_without_clock(rest)) else text
 
 
 def _without_clock(text: str) -> str:
@@ -324,22 +328,22 @@ def _without_clock(text: str) -> str:
 
 
 def _numbers(text: str) -> _Numbers | date | None:
-    """Return a date of numbers: itself where the year comes first, else what it may mean."""
-    if found := _EAST_ASIAN.fullmatch(text) or _COMPACT.fullmatch(text):
-        return _date(*map(int, found.groups()))
-    found = _NUMBERS.fullmatch(text)
-    if not found:
+    """Return a numeric date: the date itself if the year comes first, else what it may mean."""
+    if match := _EAST_ASIAN.fullmatch(text) or _COMPACT.fullmatch(text):
+        return _date(*map(int, match.groups()))
+    match = _NUMBERS.fullmatch(text)
+    if not match:
         return None
-    first, separator, second, third = found.groups()
+    first, separator, second, third = match.groups()
     if len(first) > 2:
         is_year_first = len(first) == 4 and len(third) <= 2
         return _date(int(first), int(second), int(third)) if is_year_first else None
-    readings = dict(_readings(first, second, third))
+    readings = dict(_possible_dates(first, second, third))
     return _Numbers(separator, (int(first), int(third)), len(third) <= 2, readings)
 
 
-def _readings(first: str, second: str, third: str) -> Iterator[tuple[Order, date]]:
-    """Yield the dates that three numbers may mean."""
+def _possible_dates(first: str, second: str, third: str) -> Iterator[tuple[Order, date]]:
+    """Yield the possible dates of three numbers, with their order."""
     is_short = len(third) <= 2
     orders: list[tuple[Order, str, str, str]] = [
         (MONTH_FIRST, third, first, second),
@@ -348,13 +352,13 @@ def _readings(first: str, second: str, third: str) -> Iterator[tuple[Order, date
     if is_short and len(first) == 2:
         orders.append((YEAR_FIRST, first, second, third))
     for order, year, month, day in orders:
-        found = _date(_year(year), int(month), int(day))
-        if found and (not is_short or len(year) == 2):
-            yield order, found
+        day_date = _date(_year(year), int(month), int(day))
+        if day_date and (not is_short or len(year) == 2):
+            yield order, day_date
 
 
 def _year(text: str) -> int:
-    """Return a year of four or two digits; 0 for what is none."""
+    """Return a year of four or two digits; 0 if it is not a plausible one."""
     year = int(text)
     if len(text) > 2:
         return year
@@ -371,38 +375,38 @@ def _date(year: int, month: int, day: int) -> date | None:
 def _named_day(text: str) -> date | None:
     """Return a date with the name of a month."""
     for pattern in (_MONTH_DAY_YEAR, _DAY_MONTH_YEAR, _YEAR_MONTH_DAY):
-        found = pattern.fullmatch(text)
-        if found and (month := _month(found)) is not None:
-            return _date(_year(found["year"]), month, int(found["day"]))
+        match = pattern.fullmatch(text)
+        if match and (month := _month(match)) is not None:
+            return _date(_year(match["year"]), month, int(match["day"]))
     return None
 
 
-def _month(found: re.Match[str]) -> int | None:
-    return _MONTHS.get(found["month"])
+def _month(match: re.Match[str]) -> int | None:
+    return _MONTHS.get(match["month"])
 
 
-def _written(at: datetime) -> str:
+def _format_utc(at: datetime) -> str:
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return at.isoformat().replace("+00:00", "Z")
 
 
 def is_day(at: str) -> bool:
-    """Check whether a time that `DateReader` gave may be a date only."""
+    """Check whether a time that `DateReader` returned may be only a date."""
     return at.endswith("T00:00:00Z")
 
 
 def day_after(at: str) -> str | None:
-    """Return the day after one that `DateReader` gave; None after the last day that there is."""
+    """Return the day after one that `DateReader` returned; None after the last possible day."""
     try:
-        return _written(datetime.fromisoformat(at) + timedelta(days=1))
+        return _format_utc(datetime.fromisoformat(at) + timedelta(days=1))
     except OverflowError:
         return None
 
 
 def weeks_between(start: str | None, finish: str | None) -> int | None:
-    """Return the whole weeks of an iteration, from its start to that of the next.
+    """Return the length of an iteration in whole weeks, from its start to that of the next.
 
-    Clocks may be put forward or back in between.
+    Daylight saving time may begin or end in between.
     """
     if not start or not finish:
         return None

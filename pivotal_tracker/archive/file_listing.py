@@ -1,4 +1,4 @@
-"""Opening what was given: a folder, a ZIP, or one file."""
+"""List the files of a folder, a ZIP, or a single file."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from .files import ArchiveError, File, Files
 from .zips import is_os_metadata, is_zip, open_zip
 
 MAX_FOLDER_DEPTH = 100
-"""Folders in more folders than that are not looked into."""
+"""Folders that are nested deeper are not read."""
 
 
 def open_files(path: Path) -> Files:
-    """List the files of a folder, of a ZIP, or of one file, and opens none of a folder's.
+    """List the files of a folder, a ZIP, or a single file, without opening those of a folder.
 
-    Of a folder, no link is followed: what it leads to may be anything of the reader's own. A ZIP
-    within is one file; so is a workbook, though it is a ZIP.
+    Links in a folder are not followed: they may lead to any private file of the user. A ZIP in a
+    folder is one file. So is a workbook, although it is a ZIP.
 
     Raises:
-        ArchiveError: There is nothing there, or it cannot be read, or it is a ZIP that is damaged
-            or too large.
+        ArchiveError: The path does not exist or cannot be read, or it is a ZIP that is damaged or
+            too large.
     """
     try:
-        return _opened(path)
+        return _list_files(path)
     except OSError as error:
         raise ArchiveError(f"{path} cannot be opened: {error.strerror or error}.") from error
 
 
-def _opened(path: Path) -> Files:
+def _list_files(path: Path) -> Files:
     if path.is_dir():
         return _in_folder(path)
     if not path.is_file():
@@ -41,16 +41,16 @@ def _opened(path: Path) -> Files:
             if path.exists()
             else f"{path} does not exist."
         )
-    one = _on_disk(path, path.name)
-    unpacked = open_zip(one) if is_zip(one) else None
-    return Files(path, {one.name: one}) if unpacked is None else unpacked
+    file = _file_on_disk(path, path.name)
+    unpacked = open_zip(file) if is_zip(file) else None
+    return Files(path, {file.name: file}) if unpacked is None else unpacked
 
 
 def _in_folder(root: Path) -> Files:
     files: dict[str, File] = {}
     refused: dict[str, str] = {}
-    for path in _below(root, refused):
-        # a name that is not UTF-8 could not be written down
+    for path in _walk(root, refused):
+        # a name that is not UTF-8 could not be stored in a table
         name = path.relative_to(root).as_posix().encode("utf-8", "replace").decode()
         if is_os_metadata(name):
             continue
@@ -61,12 +61,12 @@ def _in_folder(root: Path) -> Files:
         elif name in files:
             refused[name] = "a second file of that name"
         else:
-            files[name] = _on_disk(path, name)
+            files[name] = _file_on_disk(path, name)
     return Files(root, files, refused)
 
 
-def _below(root: Path, refused: dict[str, str]) -> Iterator[Path]:
-    """Everything in a folder at whatever depth, but for what links lead to, in order of name."""
+def _walk(root: Path, refused: dict[str, str]) -> Iterator[Path]:
+    """Yield all files and links in a folder at any depth, without following links, by name."""
 
     def unreadable(error: OSError) -> None:
         if Path(str(error.filename)) == root:
@@ -86,9 +86,9 @@ def _below(root: Path, refused: dict[str, str]) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted([*names, *links]))
 
 
-def _on_disk(path: Path, name: str) -> File:
+def _file_on_disk(path: Path, name: str) -> File:
     size = path.stat().st_size
-    # the system says so of files such as those in /proc, which may have no end
+    # a size of 0 is also that of files such as those in /proc, which may be endless
     return File(name, size, partial(_open, path) if size else io.BytesIO, path)
 
 

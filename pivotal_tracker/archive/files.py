@@ -1,4 +1,4 @@
-"""The files of an archive, whether they lie in a folder, in a ZIP, or the archive is one file."""
+"""The files of an archive, which may be a folder, a ZIP, or a single file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import TrackerError
 
 
 class ArchiveError(TrackerError):
-    """An archive that cannot be read; its text says which, and what is wrong with it."""
+    """An archive that cannot be read. The message names it and says what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,10 @@ class File:
     """One file of an archive.
 
     Attributes:
-        name: Relative to the archive, with `/` between folders; never `..`, never absolute.
+        name: Relative to the archive, with `/` between folders; never contains `..`.
         size: In bytes.
-        open: Opens it for reading from its beginning. What cannot be opened, or read on, is an
-            ArchiveError.
-        path: Where it lies on disk; None where it lies in a ZIP.
+        open: Opens it for reading from its beginning; opening or reading may raise ArchiveError.
+        path: Where it is on disk; None if it is in a ZIP.
     """
 
     name: str
@@ -36,17 +35,17 @@ class Files(Mapping[str, File]):
     """The files of one archive, by name.
 
     Args:
-        path: The folder or file that was given, or where it lies in one.
-        files: By name.
-        refused: See below.
-        label: What it is called; the name of `path` by default.
+        path: The folder or file.
+        files: The files by name.
+        refused: Files that are not read: see below.
+        label: The name of the archive; that of `path` by default.
 
     Attributes:
         path: The folder or file.
-        label: What the column `_source` and the load report call it.
-        refused: What else is in there and is not read, by name, with the reason: links, names
-            that lead out of the archive, what is encrypted.
-        unclaimed: The names of files that are none of the archive's, with the reason.
+        label: The name of the archive in the column `_source` and the load report.
+        refused: Why a file is not read, by name: a link, a name that leads out of the archive, an
+            encrypted file.
+        unclaimed: Why a file does not belong to the archive, by name.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Files(Mapping[str, File]):
         self.refused = dict(refused or {})
         self.unclaimed: dict[str, str] = {}
         self._files = files
-        self._is_one = len(files) == 1
+        self._is_single_file = len(files) == 1
 
     def __getitem__(self, name: str) -> File:
         return self._files[name]
@@ -73,21 +72,23 @@ class Files(Mapping[str, File]):
         return len(self._files)
 
     def source(self, name: str) -> str:
-        """What the column `_source` and the load report call a file: wherever the archive lies."""
-        return self.label if self._is_one and name in self._files else f"{self.label}/{name}"
+        """Return the name of a file for the column `_source` and the load report."""
+        return (
+            self.label if self._is_single_file and name in self._files else f"{self.label}/{name}"
+        )
 
     def only(self, names: Collection[str]) -> Files:
-        """Return some of the files, called as here."""
+        """Return some of the files, under the same label."""
         chosen = {name: file for name, file in self._files.items() if name in names}
         files = Files(self.path, chosen, label=self.label)
-        files._is_one = self._is_one
+        files._is_single_file = self._is_single_file
         return files
 
     def entries(self, prefix: str) -> dict[str, Files]:
         """Return the files and folders at the top, each as an archive of its own.
 
         Args:
-            prefix: What their labels begin with.
+            prefix: The start of their labels.
         """
         tops: dict[str, dict[str, File]] = {}
         for name, file in self._files.items():

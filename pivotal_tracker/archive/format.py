@@ -1,69 +1,68 @@
-"""What every format of archive has to offer."""
+"""The interface that each archive format implements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
+from ..records import Record
 from .accounting import LoadAccounting
 from .files import Files
 
-Record = dict[str, Any]
-
 FILES = "files"
-"""Stands for the table in an accounting, where whole files are left out."""
+"""Used instead of a table's name to count files that are left out."""
 
 
 @dataclass
 class ArchiveRecord:
-    """One record that an archive holds.
+    """One record of an archive.
 
     Attributes:
-        table: The table that it belongs to: `stories`, `activity`, `people`, …
-        record: In the API's shape, with everything nested in it that the archive knows; what it
-            does not know is absent. `_date_precision` is `day` where its times are only dates.
+        table: Its table: `stories`, `activity`, `people`, …
+        record: The record as API v5 would return it, with its nested records; what the archive does
+            not contain is absent. `_date_precision` is `day` if its times are only dates.
         source: The file that it came from, for the column `_source`.
         content: For `attachment_files`: opens the bytes of the file, while the archive is read.
-        elsewhere: How many of the record's nested rows came from another file than `source`, by
-            that file and their table: comments that lie beside the stories, say.
-        is_rejected: Whether the record is not loaded, final after `Tally.decide`: what it says of
-            others does not count then.
-        is_withdrawn: Whether only rejected records tell of this one, so that it is not loaded.
+        rows_from_other_files: The number of nested rows that came from other files than `source`,
+            by file and table: for example, comments in a file beside that of the stories.
+        is_rejected: Whether the record is not loaded; final after `LoadAccounting.decide`. Then
+            nothing is derived from it.
+        is_withdrawn: Whether only rejected records refer to this one, so that it is not loaded.
     """
 
     table: str
     record: Record
     source: str
     content: Callable[[], BinaryIO] | None = None
-    elsewhere: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    rows_from_other_files: Mapping[tuple[str, str], int] = field(default_factory=dict)
     is_rejected: bool = False
     is_withdrawn: bool = False
 
-    def by_source(self, rows: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
-        """Shares the record's rows out to the files they came from, for the accounting.
+    def rows_by_source(self, rows: Mapping[str, int]) -> Iterator[tuple[str, str, int]]:
+        """Divide the record's rows among the files that they came from.
 
         Args:
-            rows: How many rows the record brings to each table.
+            rows: The number of rows that the record has in each table.
 
         Yields:
-            File, table and the number of rows, where there are any.
+            File, table and number of rows, without zeros.
         """
         left = dict(rows)
-        for (source, table), count in self.elsewhere.items():
+        for (source, table), count in self.rows_from_other_files.items():
             left[table] = left.get(table, 0) - count
             yield source, table, count
         yield from ((self.source, table, count) for table, count in left.items() if count)
 
 
 class Format(Protocol):
-    """One format: how it is recognised, and how it is read.
+    """One format: how it is recognized and read.
 
     Attributes:
-        name: As the load report calls it.
-        signature: What is looked for, for the error that says nothing was found.
-        may_contain_duplicates: Whether one record may come several times in one archive.
-        gives_people: Whether it gives a record of everyone whom its records name.
+        name: Its name in the load report.
+        signature: What identifies it, for the error that no archive was found.
+        may_contain_duplicates: Whether an archive may yield the same record several times.
+        gives_people: Whether it yields a record for each person that its records name.
     """
 
     name: str
@@ -72,23 +71,23 @@ class Format(Protocol):
     gives_people: bool
 
     def recognizes(self, files: Files) -> bool:
-        """Check whether files are of this format, told by as little of them as will do."""
+        """Check whether files are of this format, reading as little as possible."""
         ...
 
     def claims(self, files: Files) -> Collection[str]:
-        """Return the names of the files that are read, of those that were recognised."""
+        """Return the names of the files that belong to the archive."""
         ...
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """Give all records, file by file, in memory that does not grow with the archive.
+        """Yield all records, file by file; memory does not grow with the archive.
 
         Args:
             files: The archive.
-            accounting: Counts what is read, by file and table (nested tables too), as the file
-                holds it, and takes what is left out with the reason.
+            accounting: Counts the rows read and left out, by file and table, including nested
+                tables.
 
         Raises:
-            ArchiveError: It cannot be read on.
+            ArchiveError: The rest of the archive cannot be read.
         """
         ...
 
@@ -98,16 +97,16 @@ class Archive:
     """An archive whose format is known."""
 
     files: Files
-    form: Format
+    format: Format
 
     @property
     def name(self) -> str:
-        """Its own name, without the folders that it lies in."""
+        """The name of the archive, without the folders that contain it."""
         return self.files.label
 
     def read(self, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """All records: see `Format.read`; files that are not read are told to the accounting."""
+        """Yield all records: see `Format.read`; count the files that are not read as left out."""
         for name, reason in (self.files.refused | self.files.unclaimed).items():
             accounting.read(self.files.label, FILES)
             accounting.leave_out(self.files.label, FILES, reason, name)
-        return self.form.read(self.files, accounting)
+        return self.format.read(self.files, accounting)

@@ -1,57 +1,57 @@
-"""How large an archive, and what is in it, may be: archives come from anyone."""
+"""Limits for archives and their contents, which are untrusted input."""
 
 from __future__ import annotations
 
 MAX_BYTES = 64 * 2**30
-"""A ZIP that holds more than this when unpacked is refused."""
+"""The unpacked size of a ZIP; a larger one is refused."""
 
 MAX_RATIO = 200
-"""So is one that unpacks to more than this many times its size: text packs to a tenth or so."""
+"""The unpacked size of a ZIP, relative to its own; text usually compresses to a tenth."""
 
 RATIO_EXEMPT_BYTES = 50 * 2**20
-"""Below this, the ratio does not matter: what is small does no harm."""
+"""The unpacked size below which the ratio does not matter, because it does no harm."""
 
 MAX_BYTES_OF_A_DIRECTORY = 64 * 2**20
-"""Of a ZIP: the list of what is in it, read whole; this is half a million files or more."""
+"""The size of a ZIP's directory, which is read at once; enough for half a million files."""
 
 MAX_BYTES_OF_AN_INNER_ZIP = 4 * 2**30
-"""Of a ZIP that lies in another one, and has to be unpacked."""
+"""The size of a ZIP inside another ZIP, which has to be unpacked."""
 
-MAX_ARCHIVES_IN_EACH_OTHER = 3
-"""So deep may ZIPs lie in each other."""
+MAX_ZIP_NESTING = 3
+"""How deep ZIPs may be nested."""
 
 MAX_CHARACTERS_IN_A_ROW = 16 * 2**20
-"""Of a CSV: a row, and so a cell, that goes on for longer is a quote that was never closed."""
+"""The size of a CSV row; a longer one means a quote that was never closed."""
 
 MAX_COLUMNS = 16_384
-"""As many as a spreadsheet has; the widest export known has 118."""
+"""The number of columns in a spreadsheet; the widest known export has 118."""
 
 MAX_ROWS_OF_A_SHEET = 1_048_576
-"""As many as a spreadsheet has."""
+"""The number of rows in a spreadsheet."""
 
 MAX_BYTES_OF_A_WORKBOOK = 1 * 2**30
-"""Unpacked: its texts are held in memory."""
+"""The unpacked size of a workbook, whose texts are kept in memory."""
 
 MAX_OTHER_COLUMNS = 100
-"""So many columns that are not Tracker's are taken over."""
+"""The number of columns beyond Tracker's own that are loaded."""
 
-MAX_REMEMBERED = 100_000
-"""So many parsed values are kept for when they come again."""
+MAX_CACHE_ENTRIES = 100_000
+"""The number of entries in a cache of parsed values."""
 
 MAX_BYTES_OF_A_RECORD = 64 * 2**20
-"""Of JSON or YAML: what goes on for longer without a record coming to its end is none."""
+"""The size of a JSON or YAML record; a longer one is rejected."""
 
 MAX_LEVELS = 100
-"""How deep lists and objects may lie in each other; Tracker's own go seven deep."""
+"""How deep lists and objects may be nested; Tracker's own records are seven levels deep."""
 
 MAX_BYTES_OF_AN_ATTACHMENT = 2**30
-"""Of one in a database; Tracker took files of up to 100 MB."""
+"""The size of an attachment in a database; Tracker accepted files of up to 100 MB."""
 
 MIN_BYTES_OF_A_ROW = 12
-"""Of a database: if it gives more rows than have room in it, it was made to never end."""
+"""The size of a database row; a file that yields more rows than fit into it is hostile."""
 
 MAX_STEPS_PER_BYTE = 50
-"""So is one that takes SQLite more steps to read, for its size."""
+"""The number of SQLite steps to read a database, relative to its size; more are hostile."""
 
-STEPS_OF_ANY_DATABASE = 10_000_000
-"""So many are allowed however small a database is: less than a second."""
+BASE_STEPS = 10_000_000
+"""The number of SQLite steps allowed for any database; they take less than a second."""

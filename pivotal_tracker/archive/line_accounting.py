@@ -1,22 +1,23 @@
-"""Counting the rows of one file, with the line that is being read."""
+"""Count the rows of one file, with the line being read."""
 
 from __future__ import annotations
 
+from ..records import Record
 from .accounting import LoadAccounting
-from .format import ArchiveRecord, Record
+from .format import ArchiveRecord
 
-_SHOWN = 60
+_MAX_SHOWN = 60
 
 
 class LineAccounting:
-    """Counts what one file holds, line by line.
+    """Counts the rows of one file, line by line.
 
     Args:
-        accounting: Takes the counts.
-        source: The file.
+        accounting: Receives the counts.
+        source: The name of the file.
 
     Attributes:
-        line: Where the row ends that is being read.
+        line: The number of the last line of the row being read.
     """
 
     def __init__(self, accounting: LoadAccounting, source: str) -> None:
@@ -25,38 +26,45 @@ class LineAccounting:
         self._accounting = accounting
         self._read_rows = accounting.read_rows
 
-    def found(self, table: str, record: Record) -> ArchiveRecord:
-        """Count a record, and says where it is from."""
+    def add_record(self, table: str, record: Record) -> ArchiveRecord:
+        """Count a record as read, and return it with its file."""
         self._read_rows[self.source, table] += 1
         return ArchiveRecord(table, record, self.source)
 
     def decide(self) -> None:
-        """Have it decided which of the records that were given so far are loaded."""
+        """Decide which of the records yielded so far are loaded."""
         self._accounting.decide()
 
     def read(self, table: str, rows: int) -> None:
-        """Count nested rows."""
+        """Count nested rows as read."""
         if rows:
             self._read_rows[self.source, table] += rows
 
     def leave_out(self, table: str, reason: str, text: str, rows: int = 1) -> None:
-        """Count rows that will not be loaded; the text says which."""
+        """Count rows as left out.
+
+        Args:
+            table: Their table.
+            reason: Why they are left out.
+            text: An excerpt to find them by.
+            rows: The number of rows.
+        """
         self._accounting.leave_out(self.source, table, reason, self._where(text), rows)
 
     def reject_row(self, table: str, reason: str, text: str) -> None:
-        """Count a row that could not be read, whose file is not loaded as a whole then."""
+        """Count a row that could not be read, so that its file counts as incomplete."""
         self._accounting.read(self.source, table)
         self._accounting.leave_out(self.source, table, reason, self._where(text))
         self._accounting.unreadable[self.source] += 1
 
     def assume(self, table: str, assumption: str) -> None:
-        """Names an assumption by which the file was read."""
+        """Record an assumption that was made to read the file; nothing if it is empty."""
         if assumption:
             self._accounting.assume(self.source, table, assumption)
 
     def drop_value(self, table: str, reason: str, text: str, values: int = 1) -> None:
-        """Count values that the loaded row will lack; the text says which."""
+        """Count values that the loaded row lacks; the text is an excerpt to find them by."""
         self._accounting.drop_value(self.source, table, reason, self._where(text), values)
 
     def _where(self, text: str) -> str:
-        return f"line {self.line:,}: {text[:_SHOWN]!r}"
+        return f"line {self.line:,}: {text[:_MAX_SHOWN]!r}"

@@ -1,4 +1,4 @@
-"""What became of every row of the archives that were loaded."""
+"""Make the load report: what happened to every row of the archives."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def report_records(
     """Return the records of `load_report`, one for each file and table.
 
     Args:
-        accountings: What was counted of each archive.
-        not_loaded: The tables that were not asked for, of which nothing is told.
+        accountings: The counts of each archive.
+        not_loaded: The tables that were not selected; they are left out of the report.
 
     Raises:
-        ArchiveError: Rows were read of which nothing is known: a mistake of the program.
+        ArchiveError: Some rows are neither loaded nor left out, which is a bug.
     """
     records: dict[tuple[str, str], dict[str, Any]] = {}
     for archive, accounting in accountings:
         for (source, kind), totals in accounting.totals().items():
             if kind not in not_loaded:
                 if totals.missing:
-                    raise ArchiveError(_mistake(source, kind, totals))
-                record = _record(records, source, kind, archive)
+                    raise ArchiveError(_accounting_error(source, kind, totals))
+                record = _report_record(records, source, kind, archive)
                 record["rows_read"] += totals.read
                 record["rows_loaded"] += totals.loaded
                 record["rows_left_out"] += totals.left_out
@@ -37,35 +37,37 @@ def report_records(
             ("rows", accounting.left_out),
             ("lost_values", accounting.lost_values),
         ):
-            for (source, kind, reason), noted in losses.items():
-                if kind not in not_loaded and noted.rows:
-                    _note(_record(records, source, kind, archive), reason, column, noted)
+            for (source, kind, reason), rejection in losses.items():
+                if kind not in not_loaded and rejection.rows:
+                    _add_rejection(
+                        _report_record(records, source, kind, archive), reason, column, rejection
+                    )
         for (source, kind), assumption in accounting.assumptions.items():
             if kind not in not_loaded:
-                record = _record(records, source, kind, archive)
-                _note(record, f"assumed: {assumption}", "rows", Rejection())
+                record = _report_record(records, source, kind, archive)
+                _add_rejection(record, f"assumed: {assumption}", "rows", Rejection())
     return [
         {**record, "left_out": list(record["left_out"].values())} for record in records.values()
     ]
 
 
-def _record(
+def _report_record(
     records: dict[tuple[str, str], dict[str, Any]], source: str, kind: str, archive: Archive
 ) -> dict[str, Any]:
     rows = ("rows_read", "rows_loaded", "rows_left_out")
-    empty = {"source": source, "format": archive.form.name, "kind": kind, "left_out": {}}
+    empty = {"source": source, "format": archive.format.name, "kind": kind, "left_out": {}}
     return records.setdefault((source, kind), {**empty, **dict.fromkeys(rows, 0)})
 
 
-def _note(record: dict[str, Any], reason: str, column: str, noted: Rejection) -> None:
-    """Add rows, or values of rows that were loaded without them, to those lost for a reason."""
-    empty = {"reason": reason, "where": noted.where, "rows": 0, "lost_values": 0}
-    record["left_out"].setdefault(reason, empty)[column] += noted.rows
+def _add_rejection(record: dict[str, Any], reason: str, column: str, rejection: Rejection) -> None:
+    """Add rows or values to those left out for a reason."""
+    empty = {"reason": reason, "where": rejection.where, "rows": 0, "lost_values": 0}
+    record["left_out"].setdefault(reason, empty)[column] += rejection.rows
 
 
-def _mistake(source: str, kind: str, totals: RowTotals) -> str:
+def _accounting_error(source: str, kind: str, totals: RowTotals) -> str:
     return (
         f"{source}: of {kind} {totals.read:,} rows were read, but {totals.loaded:,} loaded and "
-        f"{totals.left_out:,} left out. This is a mistake of the program: nothing was loaded. "
+        f"{totals.left_out:,} left out. This is a bug: nothing was loaded. "
         "Please report it."
     )

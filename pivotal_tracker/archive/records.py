@@ -1,4 +1,4 @@
-"""What archives have to know of API v5's records: where each belongs, and what is in it."""
+"""Describe API v5's records for the archive readers: the table of each, its lists, its key."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..records import Record
 from ..tables import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
@@ -24,20 +25,19 @@ from ..tables import (
     WORKSPACES,
     Table,
 )
-from .format import Record
 
 Key = int | str | tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
 class Nested:
-    """A list in a record: the rows of a nested table.
+    """A list in a record, whose items are the rows of a nested table.
 
     Attributes:
-        table: Its name.
-        key: The attributes that tell its items apart; none where items are kept as they come.
-        of_values: Whether its items are ids.
-        lists: The lists in its items, by attribute.
+        table: The name of the nested table.
+        key: The attributes that identify an item; empty if items may repeat.
+        is_scalar_list: Whether the items are ids.
+        lists: The lists in the items, by attribute.
     """
 
     table: str
@@ -53,11 +53,11 @@ _TABLES = (
 
 
 def _nested_lists(table: Table, inherited: frozenset[str] = frozenset()) -> dict[str, Nested]:
-    """Derive the lists in a table's records.
+    """Return the lists in a table's records, by attribute.
 
     Args:
         table: The table.
-        inherited: The columns that its rows have from their parents.
+        inherited: The columns that its rows inherit from their parents.
     """
     inherited |= set(table.inherited_columns.values())
     lists = {}
@@ -110,7 +110,7 @@ _CHILD_OF_KIND = {
     "google_attachment": "google_attachments",
 }
 CHILDREN = frozenset(_CHILD_OF_KIND.values())
-"""The attributes of a story that the API also gives by themselves; epics have comments too."""
+"""The attributes of a story that have endpoints of their own; epics have comments too."""
 
 COLLECTIONS: dict[str, str] = {
     **{table: table for table in _TABLE_OF_KIND.values()},
@@ -124,14 +124,14 @@ COLLECTIONS: dict[str, str] = {
     "story_transitions": "transitions",
     "days": "history_days",
 }
-"""The table or the attribute that the API's lists feed, by what they are called in its paths."""
+"""The table or attribute of the API's lists, by the name of the list in a path."""
 
 SINGULARS: dict[str, str] = {**_TABLE_OF_KIND, **_CHILD_OF_KIND}
-"""The table or the attribute of one record that is called by its kind."""
+"""The table or attribute of a record, by its kind."""
 
 _SHAPE_RULES: tuple[tuple[frozenset[str], str], ...] = tuple(
-    (frozenset(attributes.split()), table_for_record)
-    for attributes, table_for_record in (
+    (frozenset(attributes.split()), table)
+    for attributes, table in (
         ("guid project_version", "activity"),
         ("number start finish", "iterations"),
         ("role person", "project_memberships"),
@@ -155,9 +155,9 @@ _SHAPE_RULES: tuple[tuple[frozenset[str], str], ...] = tuple(
         ("username name", "people"),
     )
 )
-"""What a record without a kind is, by the attributes that it has; the first that fits."""
+"""The table or attribute of a record without a kind, by its attributes; the first match counts."""
 
-_OF_A_RELEASE = (
+_RELEASE_ATTRIBUTES = (
     "id",
     "project_id",
     "name",
@@ -172,11 +172,11 @@ _OF_A_RELEASE = (
 )
 
 ID_COLUMNS = {"stories": "story_id", "epics": "epic_id"}
-"""What children call the id of what they belong to."""
+"""The attribute of a child that is its parent's id, by the parent's table."""
 
 
 def _attributes_of(table: Table) -> frozenset[str]:
-    """The attributes of the records of a table, those that hold objects and lists included."""
+    """Return the attributes of a table's records, including objects and lists."""
     columns = (name.partition("__")[0] for name in table.columns if not name.startswith("_"))
     return frozenset((*columns, *table.nested))
 
@@ -186,20 +186,20 @@ _OWN_ATTRIBUTES = {
     table: attributes.difference(*(a for t, a in _ATTRIBUTES.items() if t != table))
     for table, attributes in _ATTRIBUTES.items()
 }
-"""The attributes that the records of no other table have."""
+"""The attributes that only the records of one table have."""
 
 _COMMON_WORDS = frozenset(
     {"admin", "counts", "date", "email", "finish", "hidden", "highlight", "label", "length"}
     | {"message", "number", "owner", "person_id", "plan", "points", "project", "public", "role"}
     | {"start", "version"}
 )
-"""Attributes that records of anything else may have too: one alone tells nothing."""
+"""Attributes that unrelated objects may have too: one alone does not identify a table."""
 
 _PARENTS = {"story_id": "stories", "epic_id": "epics", "project_id": "projects"}
 
 
 def table_for_record(record: Record) -> str:
-    """The table of a record, or its attribute in another; empty where that cannot be told."""
+    """Return the table of a record, or its attribute in a parent record; empty if not known."""
     kind = record.get("kind")
     if isinstance(kind, str):
         if kind.endswith("_activity"):
@@ -207,11 +207,14 @@ def table_for_record(record: Record) -> str:
         return _TABLE_OF_KIND.get(kind) or _CHILD_OF_KIND.get(kind, "")
     attributes = record.keys()
     by_shape = next((place for shape, place in _SHAPE_RULES if shape <= attributes), "")
-    return by_shape or _belongs_by_columns(record) or _belongs_by_children(record)
+    return by_shape or _table_by_attributes(record) or _table_by_children(record)
 
 
-def _belongs_by_columns(record: Record) -> str:
-    """Return the one table that alone has some of the attributes, and has at least half of them."""
+def _table_by_attributes(record: Record) -> str:
+    """Return a record's table by attributes that no other table has; empty if it is ambiguous.
+
+    The table must also have at least half of the record's attributes.
+    """
     attributes = record.keys()
     fitting = [
         table
@@ -223,8 +226,8 @@ def _belongs_by_columns(record: Record) -> str:
     return fitting[0] if len(fitting) == 1 else ""
 
 
-def _belongs_by_children(record: Record) -> str:
-    """Return the table of a record to whose id the records inside it refer."""
+def _table_by_children(record: Record) -> str:
+    """Return the table of a record whose nested records refer to its id."""
     number = record.get("id")
     if number is None:
         return ""
@@ -237,12 +240,15 @@ def _belongs_by_children(record: Record) -> str:
 
 
 def release_of(story: Record) -> Record:
-    """Return the release that a story of type `release` is, as far as the story tells."""
-    return {"kind": "release", **{name: story[name] for name in _OF_A_RELEASE if name in story}}
+    """Return the release record of a story of type `release`."""
+    return {
+        "kind": "release",
+        **{name: story[name] for name in _RELEASE_ATTRIBUTES if name in story},
+    }
 
 
-def whole_number(value: Any) -> int | None:
-    """Return an id, also where it was written as a text or a float; None for what can be none."""
+def parse_id(value: Any) -> int | None:
+    """Return an id, which may be written as a text or a float; None if it is not an id."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -253,26 +259,26 @@ def whole_number(value: Any) -> int | None:
 
 
 def key_of(table: str, record: Record) -> Key | None:
-    """Return the key of a record whose ids are whole numbers; None where it has none."""
+    """Return the key of a record, whose ids must be integers; None if it has none."""
     values: list[int | str] = []
     for name in KEYS.get(table, ("id",)):
         value = record.get(name)
-        wanted = str if name in _TEXT_KEYS else int
-        if not isinstance(value, wanted) or isinstance(value, bool) or value == "":
+        key_type = str if name in _TEXT_KEYS else int
+        if not isinstance(value, key_type) or isinstance(value, bool) or value == "":
             return None
         values.append(value)
     return values[0] if len(values) == 1 else tuple(values)
 
 
 def rows_of(table: str, record: Record) -> Counter[str]:
-    """Return how many rows a record brings to its table and to those nested in it."""
+    """Count the rows of a record in its table and in nested tables."""
     rows = Counter({table: 1})
     _count(LISTS.get(table, {}), record, rows)
     return rows
 
 
 def nested_rows_of(table: str, record: Record) -> Counter[str]:
-    """Return how many rows a part of a record brings to the tables nested in the record's."""
+    """Count the rows of a part of a record in the nested tables of the record's table."""
     rows: Counter[str] = Counter()
     _count(LISTS.get(table, {}), record, rows)
     return rows

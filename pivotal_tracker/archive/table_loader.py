@@ -1,6 +1,7 @@
-"""Decides which records of archives are loaded, and counts what becomes of every row.
+"""Decide which records of archives are loaded, and count what happens to every row.
 
-Of several copies of a record the best is taken: among the files, then against the destination.
+If there are several copies of a record, the best of those in the files is compared with the one in
+the destination.
 """
 
 from __future__ import annotations
@@ -13,42 +14,42 @@ from ..load.destination_rows import DestinationReader
 from ..records import Key, Record, count_rows, key_of, record_key, row_id
 from ..tables import Table
 from .accounting import LoadAccounting
-from .duplicates import DuplicateIndex, count_values, export_timestamp, moment
+from .duplicates import DuplicateIndex, count_values, export_timestamp, to_epoch_micros
 from .format import ArchiveRecord
 
-NO_KEY = "it has no key"
+MISSING_KEY = "it has no key"
 
 
 class DuplicateResolver:
-    """Says of each record of an archive whether it is the copy to load.
+    """Decides whether a record of an archive is the copy to load.
 
     Args:
-        copies: All copies in all archives.
-        number: Of the archive.
+        copies: The copies in all archives.
+        number: The number of the archive.
     """
 
     def __init__(self, copies: DuplicateIndex, number: int) -> None:
         self._first_place = number << 40
         self._copies = copies
 
-    def reason(self, found: ArchiveRecord, key: Key, place: int) -> str:
-        """Why a record is not loaded; empty where it is.
+    def rejection_reason(self, entry: ArchiveRecord, key: Key, position: int) -> str:
+        """Return why a record is not loaded; empty if it is.
 
         Args:
-            found: The record.
+            entry: The record.
             key: Its key.
-            place: Where it comes in the archive, from 1.
+            position: Its position in the archive, from 1.
         """
-        best, updated_at, source = self._copies.best(found.table, key)
-        if best == self._first_place + place:
+        best, updated_at, source = self._copies.best(entry.table, key)
+        if best == self._first_place + position:
             return ""
-        if updated_at > moment(found.record.get("updated_at")):
+        if updated_at > to_epoch_micros(entry.record.get("updated_at")):
             return f"another copy is newer: {source}"
-        return f"another copy knows as much or more: {source}"
+        return f"another copy has as many values or more: {source}"
 
 
 class _ExistingRow(NamedTuple):
-    """What the destination holds of a record."""
+    """A row of the destination that a record is compared with."""
 
     row_id: str
     updated_at: int
@@ -56,15 +57,15 @@ class _ExistingRow(NamedTuple):
 
 
 class ArchiveTableLoader:
-    """Takes the records of one table: those that the destination does not hold, or holds older.
+    """Selects the records of one table that are new, or newer than those in the destination.
 
     Attributes:
-        records: Those that are to be loaded.
+        records: The records to load.
 
     Args:
-        table: Where they belong.
+        table: Their table.
         loaded: The destination.
-        copies: Knows the records that came before, in this archive.
+        copies: Has the records that came before in this archive.
     """
 
     def __init__(self, table: Table, loaded: DestinationReader, copies: DuplicateIndex) -> None:
@@ -79,71 +80,74 @@ class ArchiveTableLoader:
         self._waiting: dict[Key, tuple[Record, ArchiveRecord, LoadAccounting]] = {}
 
     def emit(self) -> tuple[list[Record], dict[Key, str]]:
-        """The records that are to be loaded, and the `_dlt_id` of their rows, where they have."""
+        """Return the records to load, and the `_dlt_id` of rows that they replace, by key.
+
+        The loader is empty afterwards.
+        """
         emitted = self.records, self._row_ids
         self.records, self._row_ids = [], {}
         self._emitted_in_parts, self._in_parts = self._in_parts, {}
         return emitted
 
-    def found_in_parts(self, record: Record) -> ArchiveRecord | None:
-        """How a record was found that was emitted last, if parts of it came from other files."""
+    def multi_file_entry(self, record: Record) -> ArchiveRecord | None:
+        """Return the archive record of an emitted one if parts of it came from other files."""
         return self._emitted_in_parts.get(record_key(self.table, record))
 
     def __len__(self) -> int:
-        """How many records wait for being looked up."""
+        """Return how many records wait for `decide`."""
         return len(self._waiting)
 
     def add(
-        self, key: Key, record: Record, found: ArchiveRecord, accounting: LoadAccounting
+        self, key: Key, record: Record, entry: ArchiveRecord, accounting: LoadAccounting
     ) -> None:
-        """Have a record wait until `decide`; one whose key waits already is rejected.
+        """Keep a record until `decide`; reject it if one with the same key is waiting.
 
         Args:
             key: Its key.
-            record: As it will be loaded.
-            found: As it was found.
-            accounting: Of its archive.
+            record: The record as it will be loaded.
+            entry: The record as it was read.
+            accounting: The accounting of its archive.
         """
         if key in self._waiting:
-            reject(accounting, found, self.table, _came_before(found))
+            reject(accounting, entry, self.table, _duplicate_reason(entry))
         else:
-            self._waiting[key] = (record, found, accounting)
+            self._waiting[key] = (record, entry, accounting)
 
     def decide(self, *, may_contain_duplicates: bool) -> tuple[list[Record], list[Record]]:
-        """Accept what waits and is new or newer than in the destination, and reject the rest.
+        """Accept waiting records that are new or newer than in the destination; reject the rest.
 
         Args:
-            may_contain_duplicates: Whether a record may have come before, unnoticed.
+            may_contain_duplicates: Whether a record may have come before without being rejected.
 
         Returns:
-            The records that the destination will hold, and those of them that differ from its own.
+            The accepted records, and those of them that differ from the destination's.
         """
         waiting, self._waiting = self._waiting, {}
         if may_contain_duplicates:
             self._reject_repeated(waiting)
         existing = self._existing_rows(waiting)
-        knows = self._known_there(self._ties(waiting, existing))
+        value_counts = self._count_existing_values(self._ties(waiting, existing))
         accepted: list[Record] = []
         changed: list[Record] = []
-        found_by_tally: defaultdict[int, list[ArchiveRecord]] = defaultdict(list)
+        entries_by_accounting: defaultdict[int, list[ArchiveRecord]] = defaultdict(list)
         accountings: dict[int, LoadAccounting] = {}
-        for key, (record, found, accounting) in waiting.items():
+        for key, (record, entry, accounting) in waiting.items():
             row = existing.get(key)
             if row is None:
                 changed.append(record)
             else:
-                now = row_id(record)
-                reason = self._reason_against(record, now, row, knows.get(key, 0))
+                new_row_id = row_id(record)
+                reason = self._reason_to_keep(record, new_row_id, row, value_counts.get(key, 0))
                 if reason:
-                    reject(accounting, found, self.table, reason)
+                    reject(accounting, entry, self.table, reason)
                     continue
                 self._row_ids[key] = row.row_id
-                if row.row_id != now:
+                if row.row_id != new_row_id:
                     changed.append(record)
             accepted.append(record)
             accountings[id(accounting)] = accounting
-            found_by_tally[id(accounting)].append(found)
-        for number, loaded in found_by_tally.items():
+            entries_by_accounting[id(accounting)].append(entry)
+        for number, loaded in entries_by_accounting.items():
             self._count_loaded(loaded, accountings[number])
         self.records += accepted
         return accepted, changed
@@ -152,29 +156,31 @@ class ArchiveTableLoader:
         self, waiting: dict[Key, tuple[Record, ArchiveRecord, LoadAccounting]]
     ) -> None:
         for key in self._copies.add_keys(self.table.name, waiting):
-            _, found, accounting = waiting.pop(key)
-            reject(accounting, found, self.table, _came_before(found))
+            _, entry, accounting = waiting.pop(key)
+            reject(accounting, entry, self.table, _duplicate_reason(entry))
 
     def _count_loaded(self, loaded: Iterable[ArchiveRecord], accounting: LoadAccounting) -> None:
-        """Count the rows of records, which mostly come from one file."""
+        """Count the rows of records as loaded; most records come from one file."""
         by_source: defaultdict[str, list[Record]] = defaultdict(list)
-        for found in loaded:
-            if found.elsewhere:
-                self._in_parts[record_key(self.table, found.record)] = found
-                counted = count_rows(self.table, [found.record])
-                for source, name, rows in found.by_source(counted):
+        for entry in loaded:
+            if entry.rows_from_other_files:
+                self._in_parts[record_key(self.table, entry.record)] = entry
+                counted = count_rows(self.table, [entry.record])
+                for source, name, rows in entry.rows_by_source(counted):
                     accounting.loaded(source, name, rows)
             else:
-                by_source[found.source].append(found.record)
+                by_source[entry.source].append(entry.record)
         for source, records in by_source.items():
             for name, rows in count_rows(self.table, records).items():
                 accounting.loaded(source, name, rows)
 
-    def _reason_against(self, record: Record, now: str, row: _ExistingRow, knows: int) -> str:
-        """Why a record does not replace the row that is there; empty where it does, or is it."""
-        if row.row_id == now:
+    def _reason_to_keep(
+        self, record: Record, new_row_id: str, row: _ExistingRow, value_count: int
+    ) -> str:
+        """Return why a record does not replace an existing row; empty if it does or equals it."""
+        if row.row_id == new_row_id:
             return ""
-        updated_at = moment(record.get("updated_at"))
+        updated_at = to_epoch_micros(record.get("updated_at"))
         name = row.source or "the one from the API"
         if updated_at != row.updated_at:
             is_newer = updated_at > row.updated_at
@@ -185,9 +191,9 @@ class ArchiveTableLoader:
             stamps = [export_timestamp(s) for s in (record["_source"], row.source)]
             if stamps[0] != stamps[1]:
                 return "" if stamps[0] > stamps[1] else f"another copy is newer: {name}"
-            if count_values(record) > knows:
+            if count_values(record) > value_count:
                 return ""
-        return f"another copy knows as much or more: {name}"
+        return f"another copy has as many values or more: {name}"
 
     def _existing_rows(self, waiting: dict[Key, Any]) -> dict[Key, _ExistingRow]:
         if self._is_new or not waiting:
@@ -200,48 +206,48 @@ class ArchiveTableLoader:
             self.table.name, columns, self.table.key[0], _first_parts(waiting)
         ):
             row_hash, source, *updated_at = row[width:]
-            updated = moment(*updated_at or [None])
+            updated = to_epoch_micros(*updated_at or [None])
             existing[key_of(row[:width])] = _ExistingRow(row_hash, updated, source)
         return {key: existing[key] for key in waiting.keys() & existing.keys()}
 
     def _ties(self, waiting: dict[Key, Any], existing: dict[Key, _ExistingRow]) -> list[Key]:
-        """Return the keys of rows from other files that are as new as the record that waits."""
+        """Return the keys of rows from other files that are as new as the waiting record."""
         return [
             key
             for key, row in existing.items()
             if row.source not in (None, waiting[key][0]["_source"])
-            and row.updated_at == moment(waiting[key][0].get("updated_at"))
+            and row.updated_at == to_epoch_micros(waiting[key][0].get("updated_at"))
             and row.row_id != row_id(waiting[key][0])
         ]
 
-    def _known_there(self, keys: list[Key]) -> Counter[Key]:
-        """Return how many values the rows of these keys and those nested in them have."""
-        known = Counter[Key]()
+    def _count_existing_values(self, keys: list[Key]) -> Counter[Key]:
+        """Count the values in the rows with these keys, and in the rows nested in them."""
+        counts = Counter[Key]()
         if not keys:
-            return known
+            return counts
         first, names = self.table.key[0], self.table.key
         for record in self._loaded.records(self.table, _first_parts(keys), first):
-            known[key_of([record[n] for n in names])] = count_values(record)
+            counts[key_of([record[n] for n in names])] = count_values(record)
         inherited = [self.table.inherited_columns.get(n, n) for n in names]
         for member in list(self.table.family())[1:]:
             for row in self._loaded.rows(member.name, inherited, inherited[0], _first_parts(keys)):
-                known[key_of(row)] += 1
-        return known
+                counts[key_of(row)] += 1
+        return counts
 
 
-def reject(accounting: LoadAccounting, found: ArchiveRecord, table: Table, reason: str) -> None:
+def reject(accounting: LoadAccounting, entry: ArchiveRecord, table: Table, reason: str) -> None:
     """Count a record, and the rows nested in it, as left out."""
-    found.is_rejected = True
-    for source, name, rows in found.by_source(count_rows(table, [found.record])):
-        accounting.leave_out(source, name, reason, name_of(found.record), rows)
+    entry.is_rejected = True
+    for source, name, rows in entry.rows_by_source(count_rows(table, [entry.record])):
+        accounting.leave_out(source, name, reason, name_of(entry.record), rows)
 
 
-def _came_before(found: ArchiveRecord) -> str:
-    return f"it came before: {found.source}"
+def _duplicate_reason(entry: ArchiveRecord) -> str:
+    return f"it came before: {entry.source}"
 
 
 def name_of(record: Record) -> str:
-    """Return what a person would look for a record by."""
+    """Return an attribute that helps a person to find a record, such as `id 5`."""
     names = (f"{n} {record[n]}" for n in ("id", "guid", "number", "name") if n in record)
     return next(names, "")[:100]
 

@@ -1,4 +1,4 @@
-"""What to say of files that are no archive: what they seem to be, and what is supported."""
+"""Explain why files are not an archive: what they seem to be, and what is supported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import PurePosixPath
 
 from .files import ArchiveError, File, Files
-from .formats.databases.sqlite import is_sqlite, opened
+from .formats.databases.sqlite import is_sqlite, open_database
 
 _HEAD = 4096
 _SUPPORTED = (
@@ -33,23 +33,23 @@ _MAX_NAMES = 5
 
 
 def refusal(files: Files) -> str:
-    """One line for a path that holds nothing that is known: what it is, and what is supported."""
+    """Return one line for a path without an archive: what it is, and what is supported."""
     if not files and files.refused:
         name, reason = next(iter(files.refused.items()))
-        return f"{files.path} holds nothing that can be read: {name}: {reason}."
+        return f"{files.path} contains nothing that can be read: {name}: {reason}."
     if len(files) == 1:
         (name,) = files
         what = why_unknown(files[name])
         hint = "Save it as XLSX or CSV." if ".xls)" in what else _SUPPORTED
-        return f"{files.path} is no archive that is known. Found: {what}. {hint}"
+        return f"{files.path} is not a known archive. Found: {what}. {hint}"
     names = sorted(files)
     more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
-    found = f"{', '.join(names[:_MAX_NAMES])}{more}" if names else "nothing"
-    return f"{files.path} is no archive that is known. Found: {found}. {_SUPPORTED}"
+    shown = f"{', '.join(names[:_MAX_NAMES])}{more}" if names else "nothing"
+    return f"{files.path} is not a known archive. Found: {shown}. {_SUPPORTED}"
 
 
 def why_unknown(file: File) -> str:
-    """Return what a file seems to be that no format claims."""
+    """Return what a file that no format claims seems to be."""
     try:
         if is_sqlite(file):
             return _database(file)
@@ -64,9 +64,9 @@ def why_unknown(file: File) -> str:
 
 
 def _database(file: File) -> str:
-    """Return the tables of a database that another program made."""
+    """Describe a database of another program by its tables."""
     try:
-        with opened(file) as database:
+        with open_database(file) as database:
             names = sorted(name for name in database.names if not name.startswith("sqlite_"))
     except ArchiveError as error:
         return str(error).rstrip(".")

@@ -1,4 +1,4 @@
-"""The files of a ZIP, read where they lie: nothing is ever unpacked to a name that it gives."""
+"""Read the files of a ZIP in place: nothing is unpacked to a path that the ZIP names."""
 
 from __future__ import annotations
 
@@ -38,38 +38,40 @@ _BROKEN = (
     lzma.LZMAError,
     struct.error,
 )
-"""What reading a damaged ZIP was seen to raise."""
+"""The exceptions that reading a damaged ZIP can raise, as observed."""
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _END, _END_SIZE, _END64, _END64_SIZE, _LOCATOR_SIZE = b"PK\5\6", 22, b"PK\6\6", 56, 20
 _ENCRYPTED, _UTF_8 = 0x1, 0x800
 _WORKBOOK = "[Content_Types].xml"
-_LITTER = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+_OS_METADATA = re.compile(
+    r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE
+)
 
 
 def is_os_metadata(name: str) -> bool:
-    """Check whether a name is of the notes that a desktop leaves in folders and ZIPs."""
-    return _LITTER.search(name) is not None
+    """Check whether a file is metadata of a desktop system, such as `.DS_Store`."""
+    return _OS_METADATA.search(name) is not None
 
 
 def is_zip(file: File) -> bool:
-    """Check whether a file begins as a ZIP does, whole or not."""
+    """Check whether a file begins like a ZIP, complete or not."""
     with file.open() as stream:
         return stream.read(4) in (b"PK\3\4", _END)
 
 
 def open_zip(file: File, label: str = "") -> Files | None:
-    """List what is in a ZIP; one that lies in another ZIP is unpacked to a temporary file.
+    """List the files of a ZIP; one inside another ZIP is unpacked to a temporary file.
 
     Args:
         file: The ZIP.
-        label: What the load report calls it; its name by default.
+        label: Its name in the load report; that of the file by default.
 
     Returns:
-        None for a workbook, which is a ZIP too, but one thing to a person.
+        None for a workbook: it is a ZIP too, but a single file to a person.
 
     Raises:
-        ArchiveError: It is damaged, or would unpack to too much.
+        ArchiveError: It is damaged, or too large when unpacked.
     """
     path = file.path or PurePath(file.name)
     archive = open_checked(file.path or _unpacked(file), str(path), MAX_BYTES)
@@ -84,16 +86,16 @@ def open_zip(file: File, label: str = "") -> Files | None:
         name = _name_of(info)
         if is_os_metadata(name):
             continue
-        if why_not := _why_not(info, name):
-            refused[name] = why_not
+        if reason := _rejection_reason(info, name):
+            refused[name] = reason
             continue
-        name = _unused(name, files, numbers)
+        name = _unique_name(name, files, numbers)
         files[name] = File(name, info.file_size, partial(_open, archive, info, path.name))
     return Files(Path(path), files, refused, label)
 
 
 def _unpacked(file: File) -> IO[bytes]:
-    """Return a ZIP that lies in another one, as a file that is gone when it is closed."""
+    """Copy a ZIP inside another one to a temporary file, which is deleted when it is closed."""
     if file.size > MAX_BYTES_OF_AN_INNER_ZIP:
         raise ArchiveError(
             f"{file.name} is a ZIP in a ZIP, of {file.size / 2**30:,.1f} GB; at most "
@@ -105,35 +107,35 @@ def _unpacked(file: File) -> IO[bytes]:
     return copy
 
 
-def open_checked(file: Path | IO[bytes], called: str, most_bytes: int) -> zipfile.ZipFile:
-    """Open a ZIP that is whole, and no bomb.
+def open_checked(file: Path | IO[bytes], label: str, max_bytes: int) -> zipfile.ZipFile:
+    """Open a ZIP after checking that it is complete and not a ZIP bomb.
 
     Args:
-        file: Where it lies, or its bytes.
-        called: What a person calls it.
-        most_bytes: How much it may unpack to.
+        file: Its path, or its bytes.
+        label: Its name for error messages.
+        max_bytes: The largest unpacked size.
 
     Raises:
-        ArchiveError: It is not.
+        ArchiveError: It is damaged or too large.
     """
     try:
         directory = _directory_size(_tail(file))
         if directory > MAX_BYTES_OF_A_DIRECTORY:
             raise ArchiveError(
-                f"{called} is a ZIP with a list of files of {directory / 2**20:,.0f} MB; at most "
+                f"{label} is a ZIP whose list of files has {directory / 2**20:,.0f} MB; at most "
                 f"{MAX_BYTES_OF_A_DIRECTORY / 2**20:,.0f} MB are read."
             )
         archive = zipfile.ZipFile(file)
     except _BROKEN as error:
         raise ArchiveError(
-            f"{called} is a ZIP that is damaged or was cut short: {error}. Get a whole copy of it."
+            f"{label} is a ZIP that is damaged or incomplete: {error}. Get a complete copy of it."
         ) from error
-    _check_size(archive.infolist(), called, most_bytes)
+    _check_size(archive.infolist(), label, max_bytes)
     return archive
 
 
 def _tail(file: Path | IO[bytes]) -> bytes:
-    """The last bytes of a ZIP: its end record may be followed by a comment of up to 64 KB."""
+    """Read the end of a ZIP; a comment of up to 64 KB may follow its end record."""
     if isinstance(file, Path):
         with file.open("rb") as stream:
             return _tail(stream)
@@ -143,7 +145,7 @@ def _tail(file: Path | IO[bytes]) -> bytes:
 
 
 def _directory_size(tail: bytes) -> int:
-    """The size of a ZIP's list of files, by its end record: zipfile reads as much unasked."""
+    """Return the size of a ZIP's list of files by its end record; zipfile would read all of it."""
     end = tail.rfind(_END)
     if end < 0 or end + _END_SIZE > len(tail):
         raise zipfile.BadZipFile("its end is missing")
@@ -154,49 +156,48 @@ def _directory_size(tail: bytes) -> int:
     return size
 
 
-def _check_size(members: Sequence[zipfile.ZipInfo], called: str, most_bytes: int) -> None:
-    """Refuses a bomb, by the sizes that the ZIP states: zipfile gives no more bytes than those."""
+def _check_size(members: Sequence[zipfile.ZipInfo], label: str, max_bytes: int) -> None:
+    """Refuse a ZIP bomb by the sizes that the ZIP states: zipfile reads no more bytes than that."""
     unpacked = sum(info.file_size for info in members)
     packed = sum(info.compress_size for info in members)
-    if unpacked > most_bytes:
+    if unpacked > max_bytes:
         raise ArchiveError(
-            f"{called} would unpack to {unpacked / 2**30:,.1f} GB; at most "
-            f"{most_bytes / 2**30:,.0f} GB are read. Unpack it and give the folder."
+            f"{label} would unpack to {unpacked / 2**30:,.1f} GB; at most "
+            f"{max_bytes / 2**30:,.0f} GB are read. Unpack it and give the folder."
         )
     if unpacked > RATIO_EXEMPT_BYTES and unpacked > MAX_RATIO * packed:
         raise ArchiveError(
-            f"{called} would unpack to {unpacked // max(packed, 1):,} times its size; at most "
-            f"{MAX_RATIO} times are read. If you know it to be harmless, unpack it and give the "
-            f"folder."
+            f"{label} would unpack to {unpacked // max(packed, 1):,} times its size; at most "
+            f"{MAX_RATIO} times are read. If you trust it, unpack it and give the folder."
         )
 
 
 def _name_of(info: zipfile.ZipInfo) -> str:
     name = info.filename
     if not info.flag_bits & _UTF_8:
-        # many programs write UTF-8 and do not say so
+        # many programs write UTF-8 without setting the flag for it
         with contextlib.suppress(UnicodeError):
             name = name.encode("cp437").decode()
     return PurePosixPath(name.replace("\\", "/")).as_posix()
 
 
-def _unused(name: str, files: Mapping[str, File], numbers: Counter[str]) -> str:
-    """The name, or with a number if there is one already: two screenshots may be called alike.
+def _unique_name(name: str, files: Mapping[str, File], numbers: Counter[str]) -> str:
+    """Return the name, with a number if it is in use: a ZIP may contain a name twice.
 
     Args:
-        name: As the ZIP has it.
-        files: Those before.
-        numbers: The last number that each name was given, so that none is tried twice.
+        name: The name in the ZIP.
+        files: The files so far.
+        numbers: The last number used for each name, so that none is tried twice.
     """
-    path, unused = PurePosixPath(name), name
-    while unused in files:
+    path, unique = PurePosixPath(name), name
+    while unique in files:
         numbers[name] += 1
-        unused = path.with_name(f"{path.stem} ({numbers[name] + 1}){path.suffix}").as_posix()
-    return unused
+        unique = path.with_name(f"{path.stem} ({numbers[name] + 1}){path.suffix}").as_posix()
+    return unique
 
 
-def _why_not(info: zipfile.ZipInfo, name: str) -> str:
-    """Why a file of a ZIP is not read; empty where it is."""
+def _rejection_reason(info: zipfile.ZipInfo, name: str) -> str:
+    """Return why a file of a ZIP is not read; empty if it is."""
     kind = stat.S_IFMT(info.external_attr >> 16)
     if not PurePosixPath(name).name:
         return "it has no name"
@@ -209,28 +210,28 @@ def _why_not(info: zipfile.ZipInfo, name: str) -> str:
     if info.flag_bits & _ENCRYPTED:
         return "encrypted: unpack the ZIP with its password and give the folder"
     if info.compress_type not in _METHODS:
-        return "packed in a way that is not known here: unpack the ZIP and give the folder"
+        return "compressed in a way that is not supported: unpack the ZIP and give the folder"
     return ""
 
 
 def _open(archive: zipfile.ZipFile, info: zipfile.ZipInfo, archive_name: str) -> BinaryIO:
-    called = f"{info.filename} in {archive_name}"
+    label = f"{info.filename} in {archive_name}"
     try:
-        return cast(BinaryIO, io.BufferedReader(_Member(archive.open(info), called)))
+        return cast(BinaryIO, io.BufferedReader(_Member(archive.open(info), label)))
     except _BROKEN as error:
-        raise _damaged(called, error) from error
+        raise _damaged(label, error) from error
 
 
-def _damaged(called: str, error: BaseException) -> ArchiveError:
-    return ArchiveError(f"{called} is damaged and cannot be read: {error or type(error).__name__}.")
+def _damaged(label: str, error: BaseException) -> ArchiveError:
+    return ArchiveError(f"{label} is damaged and cannot be read: {error or type(error).__name__}.")
 
 
 class _Member(io.RawIOBase):
-    """A file in a ZIP, whose damages are told in words for people."""
+    """A file in a ZIP that raises `ArchiveError` if it is damaged."""
 
-    def __init__(self, stream: IO[bytes], called: str) -> None:
+    def __init__(self, stream: IO[bytes], label: str) -> None:
         self._stream = stream
-        self._called = called
+        self._label = label
 
     def readable(self) -> bool:
         return True
@@ -239,7 +240,7 @@ class _Member(io.RawIOBase):
         try:
             data = self._stream.read(len(buffer))
         except _BROKEN as error:
-            raise _damaged(self._called, error) from error
+            raise _damaged(self._label, error) from error
         buffer[: len(data)] = data
         return len(data)
 

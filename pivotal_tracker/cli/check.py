@@ -235,7 +235,7 @@ def check_archives(paths: Sequence[str]) -> Findings:
 
     opened = open_archives(paths)
     lines = [
-        f"{archive.name}: {archive.form.name}, {len(archive.files):,} "
+        f"{archive.name}: {archive.format.name}, {len(archive.files):,} "
         f"file{'s' * (len(archive.files) != 1)}"
         for archive in opened.archives
     ]

@@ -20,25 +20,25 @@ class Difference:
         said: The server's total; None if it reports none. It may be more than the server sends, or
             the list has changed during the reading.
         read: How many rows were read.
-        existing: How many rows are in the destination.
+        held: How many rows are in the destination.
     """
 
     table: str
     project_id: int
     said: int | None
     read: int
-    existing: int
+    held: int
 
     @property
     def is_data_loss(self) -> bool:
         """Whether rows that were read are missing in the destination."""
-        return self.existing < self.read
+        return self.held < self.read
 
     def __str__(self) -> str:
         said = "" if self.said is None else f"the server reported {self.said:,}, "
         return (
             f"{self.table} of project {self.project_id}: {said}{self.read:,} were read, "
-            f"{self.existing:,} are in the database."
+            f"{self.held:,} are in the database."
         )
 
 
@@ -54,14 +54,14 @@ def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Diffe
     with contextlib.closing(DestinationReader(pipeline)) as loaded:
         for table, resource_metrics in metrics.items():
             counted = resource_metrics.get("counted", {})
-            existing = loaded.counts(table, from_server=True) if counted else {}
+            held = loaded.counts(table, from_server=True) if counted else {}
             for project, list_counts in counted.items():
                 difference = Difference(
                     table,
                     int(project),
                     list_counts["said"],
                     list_counts["read"],
-                    existing.get(int(project), 0),
+                    held.get(int(project), 0),
                 )
                 if _is_reported(difference):
                     found.append(difference)
@@ -69,7 +69,7 @@ def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Diffe
 
 
 def _is_reported(difference: Difference) -> bool:
-    read, existing = difference.read, difference.existing
+    read, held = difference.read, difference.held
     # activity that the server does not keep stays in its table
-    has_more = existing > read and difference.table != tables.ACTIVITY.name
+    has_more = held > read and difference.table != tables.ACTIVITY.name
     return has_more or difference.is_data_loss or difference.said not in (None, read)

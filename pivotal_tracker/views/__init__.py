@@ -52,7 +52,7 @@ class Views:
 
 
 def create_views(pipeline: dlt.Pipeline) -> Views:
-    """Create the views in the dataset of a pipeline that has run, and replaces outdated ones.
+    """Create the views in the dataset of a pipeline that has run, and replace outdated ones.
 
     If all views are up to date, it only reads the database's catalog.
 
@@ -67,7 +67,7 @@ def create_views(pipeline: dlt.Pipeline) -> Views:
     if not isinstance(client, SqlJobClientBase) or not client.capabilities.sqlglot_dialect:
         return Views(problem=f"{pipeline.destination.destination_name} has none")
     if client.capabilities.sqlglot_dialect == "sqlite":
-        # it accepts views with functions that it does not have, and fails when they are read
+        # it accepts views with functions that it lacks, and fails when they are read
         return Views(problem="SQLite lacks the date functions that they use")
     try:
         with client:
@@ -113,7 +113,7 @@ def _create_all(client: SqlClientBase[Any]) -> Views:
 def _create(
     client: SqlClientBase[Any], template: Template, former: str | None, missing: frozenset[str]
 ) -> str:
-    """Create or replaces a view if need be; gives the reason why it cannot be."""
+    """Create or replace a view if needed; return the reason if that is not possible."""
     if former is not None and not _is_ours(template.name, former):
         return "something else has this name and was left alone"
     try:
@@ -152,7 +152,7 @@ def _is_ours(name: str, definition: str) -> bool:
 
 
 def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
-    """The SQL of the views that are there, by name; empty for a table, or if it is not told."""
+    """Return the SQL of the existing views by name; empty for a table, or if it is not visible."""
     reads = (template.reads for template in templates().values())
     names = frozenset(templates()).union(*reads)
     paths = {name: client.make_qualified_table_name_path(name, quote=False) for name in names}
@@ -169,10 +169,12 @@ def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
     # DuckDB lists the schemas of all attached databases
     condition = " AND t.table_catalog = %s" if catalog else ""
     rows = client.execute_sql(query + condition, dataset, *catalog) or ()
-    found = {name.lower(): (sql or "").lower() for name, sql in rows}
+    definitions = {name.lower(): (sql or "").lower() for name, sql in rows}
     # a destination may have the names in capitals, or with the dataset's name before them
     return {
-        name: found[path[-1].lower()] for name, path in paths.items() if path[-1].lower() in found
+        name: definitions[path[-1].lower()]
+        for name, path in paths.items()
+        if path[-1].lower() in definitions
     }
 
 
@@ -186,9 +188,9 @@ def _duckdb_sql(template: Template, client: SqlClientBase[Any]) -> str:
         path = client.make_qualified_table_name_path(name)[-2:]
         return name if name in names else ".".join(path)
 
-    parts = [f"{part.name} AS (\n{part.rewritten(complete_name)}\n)" for part in helpers]
+    parts = [f"{part.name} AS (\n{part.rewrite(complete_name)}\n)" for part in helpers]
     first = f"WITH {', '.join(parts)}\n" if parts else ""
-    query = template.rewritten(complete_name)
+    query = template.rewrite(complete_name)
     return (
         f"CREATE OR REPLACE VIEW {complete_name(template.name)} AS\n"  # noqa: S608 - ours
         f"{first}SELECT * FROM (\n{query}\n) AS {template.stamp}"

@@ -36,7 +36,7 @@ _QUERIES = {
         WHERE c.relkind = 'r'
     """,
 }
-"""What is commented now: table, column (null for the table itself), comment."""
+"""The existing comments: table, column (null for the table itself), comment."""
 
 _Comments = dict[tuple[str, str | None], str | None]
 """Comments by table and column; None as the column is the table itself."""
@@ -50,21 +50,21 @@ def write_comments(pipeline: dlt.Pipeline) -> int:
             comments.
 
     Returns:
-        How many comments were written. A database that refuses them is logged, and no error.
+        The number of comments written. If the database refuses them, that is logged.
     """
     client = pipeline.destination_client()
     if not isinstance(client, SqlJobClientBase) or client.capabilities.sqlglot_dialect not in (
         _QUERIES
     ):
         return 0
-    wanted = _described(client.schema)
+    descriptions = _descriptions(client.schema)
     try:
         with client:
-            present = _present(client.sql_client)
+            existing = _existing_comments(client.sql_client)
             changed = {
                 place: text
-                for place, text in wanted.items()
-                if place in present and present[place] != text
+                for place, text in descriptions.items()
+                if place in existing and existing[place] != text
             }
             _write(client.sql_client, changed)
     except DestinationException as error:
@@ -74,19 +74,19 @@ def write_comments(pipeline: dlt.Pipeline) -> int:
     return len(changed)
 
 
-def _described(schema: dlt.Schema) -> _Comments:
+def _descriptions(schema: dlt.Schema) -> _Comments:
     """Return the descriptions in dlt's schema."""
-    described: _Comments = {}
+    descriptions: _Comments = {}
     for name, table in schema.tables.items():
         if text := table.get("description"):
-            described[name, None] = text
+            descriptions[name, None] = text
         for column in table["columns"].values():
             if text := column.get("description"):
-                described[name, column["name"]] = text
-    return described
+                descriptions[name, column["name"]] = text
+    return descriptions
 
 
-def _present(client: SqlClientBase[Any]) -> _Comments:
+def _existing_comments(client: SqlClientBase[Any]) -> _Comments:
     """Return the comments in the database, with None where a table or column has none."""
     dataset = client.make_qualified_table_name_path(None, quote=False)[-1]
     query = _QUERIES[str(client.capabilities.sqlglot_dialect)]

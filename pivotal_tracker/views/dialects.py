@@ -1,4 +1,4 @@
-"""Translates the views into other dialects than DuckDB's.
+"""Translate the views into other dialects than DuckDB's.
 
 Importing this module imports sqlglot, which takes a while: nothing needs it for DuckDB.
 """
@@ -17,15 +17,15 @@ from sqlglot.errors import ErrorLevel
 from .sql_files import Template, inlined
 
 
-def translated(
+def translate(
     template: Template, client: SqlClientBase[Any], is_inlined: Callable[[Template], bool]
 ) -> exp.Select:
     """Return a view's query with complete table names.
 
     Args:
-        template: The view's.
-        client: Knows the destination's dialect and dataset.
-        is_inlined: Which of the templates that it reads become part of the query.
+        template: The template of the view.
+        client: The client of the destination, which has the dialect and the dataset.
+        is_inlined: Whether a template that it reads becomes part of the query.
     """
     parts = inlined(template, is_inlined)
     names = {part.name for part in parts}
@@ -40,7 +40,7 @@ def translated(
 
 def create_view_sql(template: Template, client: SqlClientBase[Any]) -> str:
     """Return the statement that creates or replaces a view."""
-    query = translated(template, client, lambda other: other.is_helper)
+    query = translate(template, client, lambda other: other.is_helper)
     # not around the query: not every database has recursive queries in a subquery
     query = _with_first(query, template.stamp, exp.select(exp.alias_("1", "one")))
     view = _complete_name(client, template.name)
@@ -55,14 +55,14 @@ def to_sql(statement: exp.Expression, client: SqlClientBase[Any]) -> str:
 
 
 @cache
-def _parsed(sql: str) -> exp.Select:
+def _parse(sql: str) -> exp.Select:
     return sqlglot.parse_one(sql, read="duckdb", into=exp.Select)
 
 
 def _with_complete_names(
     template: Template, client: SqlClientBase[Any], names_of_parts: set[str]
 ) -> exp.Select:
-    query = _parsed(template.sql).copy()
+    query = _parse(template.sql).copy()
     for table in list(query.find_all(exp.Table)):
         if table.name in template.reads - names_of_parts:
             name = _complete_name(client, table.name)
@@ -86,6 +86,6 @@ def _complete_name(client: SqlClientBase[Any], name: str) -> exp.Table:
 
 
 def _unix_seconds(extract: exp.Extract) -> exp.Expression:
-    """BigQuery has no `EXTRACT(EPOCH FROM …)`."""
+    """Replace `EXTRACT(EPOCH FROM …)`, which BigQuery does not have."""
     micros = exp.Anonymous(this="UNIX_MICROS", expressions=[extract.expression.copy()])
     return exp.paren(exp.Div(this=micros, expression=exp.Literal.number(1_000_000)))

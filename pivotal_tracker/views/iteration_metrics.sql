@@ -81,7 +81,7 @@ ranked AS (
     FROM duration
 ),
 
--- the quantile lies at a place between two values; each weighs more the nearer it is to that place
+-- a quantile is between two values; the nearer value has the larger weight
 quantile AS (
     SELECT
         project_id,

@@ -1,12 +1,12 @@
-"""Creates the views in Postgres so that they are in nobody's way.
+"""Create the views in Postgres so that they do not block changes to the tables.
 
 A view on the tables themselves would keep dlt from dropping and rebuilding them. So each view reads
 a function whose text contains the whole query: Postgres does not bind that to the tables.
 
-The function runs with the rights of its owner: who reads the view needs no right on the tables. It
-is in a schema of its own, which nobody else may use, so that it cannot be called but by the view.
-The name of the function contains the fingerprint of the query. A view that changes is replaced by
-one that reads another function: its grants and the views of other people on top of it stay.
+The function runs with the rights of its owner, so readers of the view need no rights on the tables.
+It is in a schema that nobody else may use, so that only the view can call it. The name of the
+function contains the fingerprint of the query. When a view changes, it is replaced by one that
+reads another function, so its grants and other people's views that read it are kept.
 
 Just-in-time compilation is off: it takes seconds for queries of this size, and gains nothing.
 """
@@ -23,14 +23,14 @@ from .sql_files import Template
 
 
 def create_view(client: SqlClientBase[Any], template: Template, former: str | None) -> None:
-    """Create or replaces a view.
+    """Create or replace a view.
 
     Args:
-        client: Of the dataset.
-        template: The view's.
-        former: The SQL of the view that is there; None if there is none.
+        client: The client of the dataset.
+        template: The template of the view.
+        former: The SQL of the existing view; None if there is none.
     """
-    query = dialects.to_sql(dialects.translated(template, client, lambda _: True), client)
+    query = dialects.to_sql(dialects.translate(template, client, lambda _: True), client)
     schema, is_private = _schema_of_functions(client)
     function = f"_pivotal_tracker_{template.name}_{template.fingerprint}"
     view = client.make_qualified_table_name(template.name)
@@ -63,18 +63,18 @@ def _columns(client: SqlClientBase[Any], query: str) -> str:
 
 
 def _schema_of_functions(client: SqlClientBase[Any]) -> tuple[str, bool]:
-    """Return the schema for the functions, and whether it is theirs alone.
+    """Return the schema for the functions, and whether it contains nothing else.
 
-    Who may not create schemas has the functions beside the views. There, everybody could call them:
-    they run with the rights of who reads the view.
+    Without the right to create schemas, the functions are in the dataset. Everybody could call them
+    there, so they run with the rights of whoever reads the view.
     """
     dataset = client.make_qualified_table_name_path(None, quote=False)[-1]
     private = f"_pivotal_tracker_{dataset}"[:63]
-    found = client.execute_sql(
+    rows = client.execute_sql(
         "SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = %s", private
     )
-    if found:
-        return (private, True) if found[0][0] else (dataset, False)
+    if rows:
+        return (private, True) if rows[0][0] else (dataset, False)
     try:
         client.execute_sql(f"CREATE SCHEMA {client.capabilities.escape_identifier(private)}")
     except DestinationException:

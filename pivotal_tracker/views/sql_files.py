@@ -1,4 +1,4 @@
-"""The views as they are written: one `.sql` file each, a query in DuckDB's dialect.
+"""Read the templates of the views: one `.sql` file each, with a query in DuckDB's dialect.
 
 A file whose name begins with `_` is a helper. It is no view of its own: its query becomes part of
 the views that read it. Tables, views and helpers are named after `FROM` or `JOIN`, without quotes.
@@ -15,7 +15,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 _GENERATION = "1"
-"""To be changed when the SQL around the queries, or its translation, changes."""
+"""Change this when the SQL around the queries, or its translation, changes."""
 
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 _CTE = re.compile(r"^(?:WITH (?:RECURSIVE )?)?(\w+) AS \($", re.MULTILINE)
@@ -46,15 +46,15 @@ class Template:
 
     @property
     def stamp(self) -> str:
-        """A name in the SQL of the view in the database, by which it is recognized there."""
+        """The name that identifies this version of the view in its SQL in the database."""
         return f"pivotal_tracker_{self.fingerprint}"
 
-    def rewritten(self, rename: Callable[[str], str]) -> str:
+    def rewrite(self, rename: Callable[[str], str]) -> str:
         """Return the query with other names for the tables, views and helpers that it reads."""
 
-        def replace(found: re.Match[str]) -> str:
-            name = found["name"]
-            return f"{found['keyword']} {rename(name) if name in self.reads else name}"
+        def replace(match: re.Match[str]) -> str:
+            name = match["name"]
+            return f"{match['keyword']} {rename(name) if name in self.reads else name}"
 
         return _RELATION.sub(replace, self.sql)
 
@@ -68,7 +68,7 @@ def templates() -> dict[str, Template]:
 
 
 def parse(texts: dict[str, str]) -> dict[str, Template]:
-    """Make templates of the texts of files."""
+    """Make templates from the texts of files, by name."""
     queries = {name: _COMMENT.sub("", text).strip() for name, text in texts.items()}
     reads = {name: _reads(query) for name, query in queries.items()}
     graph = {name: sorted(reads[name] & texts.keys()) for name in sorted(texts)}
@@ -82,17 +82,17 @@ def parse(texts: dict[str, str]) -> dict[str, Template]:
 
 def _reads(query: str) -> frozenset[str]:
     own = set(_CTE.findall(query))
-    return frozenset(found["name"] for found in _RELATION.finditer(query)) - own
+    return frozenset(match["name"] for match in _RELATION.finditer(query)) - own
 
 
 def inlined(template: Template, is_inlined: Callable[[Template], bool]) -> list[Template]:
     """Return the templates whose queries become part of a view, each after those that it reads."""
-    wanted = {template.name: template}
+    parts = {template.name: template}
     for other in reversed(templates().values()):
-        if is_inlined(other) and any(other.name in reader.reads for reader in wanted.values()):
-            wanted[other.name] = other
-    del wanted[template.name]
-    return list(reversed(wanted.values()))
+        if is_inlined(other) and any(other.name in reader.reads for reader in parts.values()):
+            parts[other.name] = other
+    del parts[template.name]
+    return list(reversed(parts.values()))
 
 
 def relations(template: Template, is_inlined: Callable[[Template], bool]) -> frozenset[str]:

@@ -31,7 +31,7 @@ from ..support.truth import Record, Tables, comparable, loaded_tables, served_ta
 ALL = tuple(ARCHIVE_TABLES)
 STORIES = ("stories", "load_report")
 OF_PROJECTS = ("projects", "stories", "iterations", "accounts", "people")
-NOT_LOADED = "only rows that are not loaded tell of it"
+NOT_LOADED = "only rows that are not loaded refer to it"
 JANUARY, MARCH = "2024-01-31T12:00:00Z", "2024-03-31T12:00:00Z"
 
 
@@ -552,7 +552,7 @@ def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path:
         (
             "notes.txt",
             b"hello",
-            "no archive that is known. Found: a text of another kind. ",
+            "not a known archive. Found: a text of another kind. ",
         ),
         ("a.zip", b"PK\x03\x04 cut short", "a.zip"),
         ("empty.json", b"", "empty.json"),

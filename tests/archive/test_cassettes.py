@@ -136,7 +136,7 @@ def test_what_else_was_recorded(originals: Read) -> None:
     assert {k: v for k, v in originals.by_id("people").items() if k in owners} == owners
     assert all(set(p) <= {"id", "kind", "name", "initials", "username", "email"}
                for p in originals.records["people"])  # fmt: skip
-    assert any(r.startswith("nothing that is known: ") for r in originals.reasons("files"))
+    assert any(r.startswith("not recognized: ") for r in originals.reasons("files"))
     assert originals.reasons("unknown") == originals.reasons("answers") == set()
 
 
@@ -319,12 +319,12 @@ def test_what_is_no_answer_is_left_out_and_named(tmp_path: Path) -> None:
         (table, reason): n.rows for (_, table, reason), n in result.accounting.left_out.items()
     } == {
         ("answers", "the server answered 404"): 1,
-        ("answers", "it is no answer of API v5"): 1,
-        ("answers", "its body is no JSON"): 1,
+        ("answers", "it is not a response of API v5"): 1,
+        ("answers", "its body is not JSON"): 1,
         ("answers", "its compression is broken"): 1,
         ("answers", "its base64 is broken"): 1,
-        ("unknown", "no table holds a 'error'"): 1,
-        ("unknown", "no table holds a 'notification'"): 1,
+        ("unknown", "no table has a 'error'"): 1,
+        ("unknown", "no table has a 'notification'"): 1,
     }
 
 
@@ -411,7 +411,7 @@ def test_an_upload_is_no_comment(tmp_path: Path) -> None:
     assert {(table, reason) for _, table, reason in result.accounting.left_out} == {
         (
             "stories__comments__file_attachments",
-            "it does not say which comment it belongs to",
+            "it does not name the comment that it belongs to",
         )
     }
 

@@ -558,7 +558,7 @@ def test_what_is_none_of_the_export_is_named(tmp_path: Path) -> None:
     files = {NAME: as_csv(table(ROWS)).encode(), "readme.txt": b"hello", "old.zip": b"PK"}
     found = read(in_folder(tmp_path / "x", files))
     assert {key: (noted.rows, noted.where) for key, noted in found.accounting.left_out.items()} == {
-        ("x", "files", "nothing that is known: a text of another kind"): (2, "old.zip"),
+        ("x", "files", "not recognized: a text of another kind"): (2, "old.zip"),
     }
 
 
@@ -818,11 +818,11 @@ def test_values_that_make_no_sense_are_named_and_the_rest_is_loaded(tmp_path: Pa
         "a story_type that Tracker does not know": 1,
         "a current_state that Tracker does not know": 1,
         "a story_priority that Tracker does not know": 1,
-        "an estimate that is no number": 2,
-        "a created_at that is no date": 1,
-        "a deadline that is no date": 1,
-        "an iteration that is no number": 1,
-        "a start or an end that is no date": 1,
+        "an estimate that is not a number": 2,
+        "a created_at that is not a date": 1,
+        "a deadline that is not a date": 1,
+        "an iteration that is not a number": 1,
+        "a start or an end that is not a date": 1,
         "a status of a task that Tracker does not know": 1,
         "a status of a blocker that Tracker does not know": 1,
         "a status of a review that Tracker does not know": 1,
@@ -969,7 +969,7 @@ def test_the_sheet_with_the_stories_is_found_and_mistakes_are_counted(tmp_path: 
     assert found.records["stories"][0]["estimate"] == 3
     assert lost(found) == {
         "sheets that are not read": 1,
-        "mistakes of a spreadsheet instead of texts": 1,
+        "error values such as #REF! instead of texts": 1,
     }
 
 
@@ -1163,7 +1163,7 @@ def test_a_zip_cut_anywhere_is_told_in_one_line(tmp_path: Path) -> None:
     whole = in_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode()}).read_bytes()
     for length in range(4, len(whole), 23):
         (tmp_path / "cut.zip").write_bytes(whole[:length])
-        with pytest.raises(ArchiveError, match=r"damaged or was cut short: [^\n]*$"):
+        with pytest.raises(ArchiveError, match=r"damaged or incomplete: [^\n]*$"):
             open_archive(tmp_path / "cut.zip")
 
 
@@ -1226,7 +1226,7 @@ def test_a_csv_that_ends_within_a_cell_is_read_and_told(tmp_path: Path) -> None:
     content = as_csv(table([Row(1, "One"), Row(2, "Two", description="a, b, c")]))
     found = as_read(tmp_path, content[: content.rindex(", c")])
     assert [s.get("description") for s in found.records["stories"]] == [None, "a, b"]
-    assert lost(found) == {"the file ends within a cell: it was cut short": 1}
+    assert lost(found) == {"the file ends within a cell: it is incomplete": 1}
 
 
 CSV = "a CSV without the columns Id, Title, Type and Current State"
@@ -1255,7 +1255,7 @@ def test_what_is_no_archive_is_refused_with_what_it_is(
     with pytest.raises(ArchiveError) as refused:
         open_archives([tmp_path / "x.csv"])
     assert str(refused.value) == (
-        f"{tmp_path / 'x.csv'} is no archive that is known. Found: {found}. Supported are "
+        f"{tmp_path / 'x.csv'} is not a known archive. Found: {found}. Supported are "
         "Tracker's exports (CSV, XLSX, ZIP), JSON of API v5, recordings (VCR, vcrpy, HAR) and the "
         "backups that docs/archives.md lists."
     )

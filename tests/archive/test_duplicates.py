@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotal_tracker.archive import DuplicateIndex, count_values, rank_of
-from pivotal_tracker.archive.duplicates import NO_TIME, moment
+from pivotal_tracker.archive.duplicates import NO_TIME, to_epoch_micros
 from pivotal_tracker.records import record_key
 from pivotal_tracker.tables import ACTIVITY, ITERATIONS, STORIES
 
@@ -35,7 +35,7 @@ def test_the_best_copy_is_found_however_they_come(
     best: dict[int, tuple[Any, int, str]] = {}
     for place, (key, updated_at, source, ids) in enumerate(copies):
         rank = rank_of({"id": key, "updated_at": updated_at, "owner_ids": ids}, source)
-        index.note("stories", key, rank, place, source)
+        index.add("stories", key, rank, place, source)
         if key not in best or rank > best[key][0]:
             best[key] = (rank, place, source)
     for key, (rank, place, source) in best.items():
@@ -64,7 +64,7 @@ def test_keys_of_any_kind_are_told_apart() -> None:
     ],
 )
 def test_times_in_any_form(written: Any, expected: int) -> None:
-    assert moment(written) == expected
+    assert to_epoch_micros(written) == expected
 
 
 def test_what_a_record_knows() -> None:

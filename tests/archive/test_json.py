@@ -146,9 +146,9 @@ def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) 
     (tmp_path / "b" / "notes.txt").write_text("mine")
     result = read(tmp_path / "b")
     assert [task["id"] for task in result.records["stories"][0]["tasks"]] == [5]
-    reason = "the archive does not hold the story that it belongs to"
+    reason = "the archive does not contain the story that it belongs to"
     assert {key: noted.rows for key, noted in result.accounting.left_out.items()} == {
-        ("b", "files", "nothing that is known: a text of another kind"): 1,
+        ("b", "files", "not recognized: a text of another kind"): 1,
         ("b/tasks.json", "stories__tasks", reason): 1,
         ("b/comments.json", "stories__comments", reason): 1,
         ("b/comments.json", "stories__comments__file_attachments", reason): 1,
@@ -203,7 +203,7 @@ def test_the_tree_of_pt_backup(tmp_path: Path, get: Get) -> None:
             p["id"]: {"id": p["id"], "kind": "project", "name": p["name"]} for p in projects
         }
         older_xml = "XML of Tracker's API v3 or v4, which is not supported"
-        assert result.reasons("files") == {f"nothing that is known: {older_xml}"}
+        assert result.reasons("files") == {f"not recognized: {older_xml}"}
 
 
 def test_archives_beside_each_other_are_taken_one_by_one(
@@ -214,7 +214,7 @@ def test_archives_beside_each_other_are_taken_one_by_one(
     write_json(tmp_path / "all" / "more.json", [story(1)])
     write_json(tmp_path / "all" / "tree" / "projects" / "P" / "stories.json", [story(2)])
     opened = open_archives([tmp_path / "all"])
-    assert [(archive.files.path.name, archive.form.name) for archive in opened.archives] == [
+    assert [(archive.files.path.name, archive.format.name) for archive in opened.archives] == [
         ("backup", "pt_backup.py"),
         ("more.json", "API answers"),
         ("out", "pivotaltrackerdump"),
@@ -322,7 +322,7 @@ def test_a_stream_cleans_alike_however_it_is_cut(chunk: int, text: str) -> None:
 
     stream = json_text.JsonText(InPieces())  # type: ignore[arg-type]
     clean = b"".join(iter(lambda: stream.read(chunk), b""))
-    assert (clean, stream.replaced) == json_text.repaired(text.encode())
+    assert (clean, stream.replaced) == json_text.repair_escapes(text.encode())
 
 
 def test_lists_that_other_records_hold(tmp_path: Path) -> None:
@@ -446,7 +446,7 @@ def test_a_broken_line_costs_one_line(tmp_path: Path) -> None:
     result = read(tmp_path / "x.jsonl")
     assert [s["id"] for s in result.records["stories"]] == [0, 1, 3, 4]
     ((key, noted),) = result.accounting.left_out.items()
-    assert (key, noted.where) == (("x.jsonl", "unknown", "the line is no JSON"), "line 3")
+    assert (key, noted.where) == (("x.jsonl", "unknown", "the line is not JSON"), "line 3")
     assert result.accounting.incomplete == {"x.jsonl": "1 row could not be read"}
 
 
@@ -525,7 +525,7 @@ def test_a_full_disk_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.Monke
         return self
 
     monkeypatch.setattr(record_merger.RecordMerger, "__enter__", enter)
-    with pytest.raises(ArchiveError, match=r"^x.json: its records cannot be put together on disk"):
+    with pytest.raises(ArchiveError, match=r"^x.json: its records cannot be merged on disk"):
         read(tmp_path / "x.json")
 
 
@@ -682,8 +682,8 @@ def test_what_is_not_recognised_is_counted(tmp_path: Path) -> None:
     result = read(tmp_path / "x.json")
     assert [story["id"] for story in result.records["stories"]] == [21]
     assert {reason: n.rows for (_, _, reason), n in result.accounting.left_out.items()} == {
-        "it is of no known kind": 3,
-        "no table holds a 'notification'": 1,
+        "its kind is not known": 3,
+        "no table has a 'notification'": 1,
     }
 
 
@@ -793,7 +793,7 @@ def test_a_copy_that_another_archive_has_newer_tells_nothing_of_others(
     assert [p["id"] for p in tables["people"]] == [2]
     assert tables["labels"] == []
     reasons = {(r["kind"], r["reason"]) for r in tables["load_report__left_out"]}
-    assert ("people", "only rows that are not loaded tell of it") in reasons
+    assert ("people", "only rows that are not loaded refer to it") in reasons
 
 
 def test_records_inside_others_are_in_their_project(tmp_path: Path) -> None:
@@ -876,7 +876,7 @@ def test_files_that_a_backup_tool_did_not_write_are_read_too(tmp_path: Path) -> 
     (folder / "garden.csv").write_text("Id,Title,Type,Current State\n22,Two,feature,accepted\n")
     (folder / "notes.txt").write_text("mine")
     opened = open_archives([folder])
-    assert [archive.form.name for archive in opened.archives] == [
+    assert [archive.format.name for archive in opened.archives] == [
         "pt_backup.py",
         "Tracker's project export",
     ]
@@ -884,5 +884,5 @@ def test_files_that_a_backup_tool_did_not_write_are_read_too(tmp_path: Path) -> 
     assert result.records["projects"][0]["iteration_length"] == 2
     assert len(result.records["project_memberships"]) == 1
     assert opened.archives[0].files.unclaimed == {
-        "notes.txt": "nothing that is known: a text of another kind"
+        "notes.txt": "not recognized: a text of another kind"
     }

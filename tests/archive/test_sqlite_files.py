@@ -154,7 +154,7 @@ def test_the_database_of_pivotal_tracker_dump(
     project = rows["project"][0]
     assert result.records["projects"] == [told(project, "id kind name")]
     assert_common_tables(result, rows, workspace)
-    doubled = {"the database holds the same"} if bytes_in == "both" else set()
+    doubled = {"the database contains the same"} if bytes_in == "both" else set()
     assert result.reasons("attachment_files") == doubled
 
 
@@ -177,14 +177,14 @@ def test_rows_whose_parent_is_missing_are_named(tmp_path: Path) -> None:
     assert stories[2]["labels"] == [{"id": 7}]
     assert stories[4]["comments"] == stories[4]["labels"] == []
     assert result.contents == {1: b"x", 2: b"xx", 6: b"x" * 6, 8: b"x" * 8}
-    no_story = "the database does not hold the story that it belongs to"
-    no_comment = "the database does not hold the comment that it belongs to"
+    no_story = "the database does not contain the story that it belongs to"
+    no_comment = "the database does not contain the comment that it belongs to"
     assert {k[1:]: noted.rows for k, noted in result.accounting.left_out.items()} == {
         ("stories__comments", no_story): 3,
         ("stories__labels", no_story): 2,
         ("stories__comments__file_attachments", no_comment): 2,
-        ("attachment_files", "it is no file, or another has the same id"): 2,
-        ("files", "a table that is not known"): 1,
+        ("attachment_files", "it is not a file, or another one has the same id"): 2,
+        ("files", "an unknown table"): 1,
     }
 
 
@@ -210,13 +210,13 @@ FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 @pytest.mark.parametrize("table", ["story", "comment", "label", "person", "file_attachment_file"])
 def test_a_view_in_the_place_of_a_table_is_refused(database: Path, table: str) -> None:
     execute(database, f"DROP TABLE {table}", f"CREATE VIEW {table} AS {FOREVER}")
-    with pytest.raises(ArchiveError, match=f"its {table} is no table of plain rows"):
+    with pytest.raises(ArchiveError, match=f"its {table} is not an ordinary table"):
         read(database)
 
 
 def test_a_virtual_table_is_refused(database: Path) -> None:
     execute(database, "DROP TABLE story", "CREATE VIRTUAL TABLE story USING fts5(id, name)")
-    with pytest.raises(ArchiveError, match="its story is no table of plain rows"):
+    with pytest.raises(ArchiveError, match="its story is not an ordinary table"):
         read(database)
 
 
@@ -255,8 +255,8 @@ def test_other_types_than_declared(database: Path) -> None:
     assert stories[-2]["name"] == "A\ufffd\ufffd"
     assert result.accounting.left_out["x.db", "stories", "it has no id"].rows == 4
     assert {key[2] for key in result.accounting.lost_values} == {
-        "bytes where a text should be",
-        "characters that no text may hold, loaded as U+FFFD",
+        "bytes instead of a text",
+        "invalid characters, loaded as U+FFFD",
     }
 
 
@@ -318,7 +318,7 @@ def test_a_file_that_is_cut_off_or_no_database(database: Path) -> None:
         database.write_bytes(whole[:cut])
         try_to_read(database, STORYEXPORTER)
     database.write_bytes(b"SQLite format 3\0" + b"\xff" * 5_000)
-    with pytest.raises(ArchiveError, match="no archive that is known"):
+    with pytest.raises(ArchiveError, match="not a known archive"):
         read(database)
 
 

@@ -728,7 +728,7 @@ def test_files_that_cannot_be_read_end_in_one_line(command: Command) -> None:
     os.close(folder)
     for path, words in (
         ("d", "more than 100 folders deep"),
-        ("/proc/self", "no archive that is known"),
+        ("/proc/self", "not a known archive"),
         ("caf\udce9.zip", ".zip does not exist"),
     ):
         assert_one_clear_line(command("--archive", path), words)

@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -41,14 +41,18 @@ from tracker_dashboard.queries import board, inspect, metrics, people, projects,
 from tracker_dashboard.queries.build import Scope
 from tracker_dashboard.read_only import parse_select, with_row_limit
 from tracker_dashboard.search_syntax import parse
+from tracker_dashboard.snapshot import open_snapshot
 from tracker_server import TrackerServer
 from tracker_server.workspace import Workspace
 
+from ..support.browser import locked
 from ..support.command import ROOT, Command, load_served, make_small_workspace, new_command
 from ..support.forking import Forking
 from ..support.postgres import postgres, postgres_server  # noqa: F401 - fixtures
 
 Read = Callable[..., Dataset]
+
+TODAY = datetime.now(UTC).date()
 
 RESOURCES = (
     "--resource",
@@ -398,25 +402,79 @@ def test_long_queries_of_a_person_are_stopped(
 def test_missing_tables_and_locked_databases_raise(loaded: Dataset) -> None:
     with duckdb.connect(loaded.location) as connection:
         connection.execute("DROP VIEW tracker.epic_progress")
-    with pytest.raises(MissingTableError):
-        loaded.rows([metrics.epics()])
-    with pytest.raises(MissingTableError):
-        loaded.rows([inspect.load_report()])
-    holding = (
-        "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", holding, loaded.location],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(DatabaseLockedError):
-            loaded.load_id()
-        holder.communicate("\n")
+    snapshot = open_snapshot(loaded, loaded.load_id(), TODAY)
+    assert snapshot is not None
+    for query in (metrics.epics(), inspect.load_report()):
+        with pytest.raises(MissingTableError):
+            loaded.rows([query])
+        with pytest.raises(MissingTableError):
+            snapshot.rows([query.sql("duckdb")])
+    load_id = loaded.load_id()
+    with locked(loaded.location), pytest.raises(DatabaseLockedError):
+        loaded.load_id()
+    with locked(loaded.location), pytest.raises(DatabaseLockedError):
+        open_snapshot(loaded, load_id, TODAY + timedelta(days=1))
     assert loaded.load_id()
+
+
+# copies of the database
+
+
+def test_every_query_gives_the_same_rows_from_the_copy_of_the_database(
+    loaded: Dataset, small_workspace: Workspace
+) -> None:
+    asked = _queries(small_workspace)
+    snapshot = open_snapshot(loaded, loaded.load_id(), TODAY)
+    assert snapshot is not None
+    sql = {name: query.sql("duckdb") for name, query in asked.items()}
+    views = "SELECT count(*) AS n FROM duckdb_views() WHERE NOT internal AND view_name IN "
+    assert (
+        snapshot.rows([f"{views} ('forecast', 'daily_states', 'story_measures')"])[0]["n"][0] == 0
+    )
+    copied = dict(zip(asked, snapshot.rows(list(sql.values())), strict=True))
+    direct = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
+    for name in asked:
+        assert list(copied[name].dtypes) == list(direct[name].dtypes), name
+        if name == "open_stories":
+            # ages grow from one question to the next
+            ages = ["age_days", "days_in_state"]
+            copied[name], direct[name] = (
+                frame.assign(**{age: frame[age].round(1) for age in ages})
+                for frame in (copied[name], direct[name])
+            )
+        assert _as_texts(copied[name]) == _as_texts(direct[name]), name
+
+
+def test_copy_is_made_again_after_a_load_or_new_views_or_the_next_day_and_replaces_others(
+    loaded: Dataset,
+) -> None:
+    folder = Path(loaded.pipeline.working_dir) / "snapshot"
+    load_id = loaded.load_id()
+    paths = [_snapshot_path(loaded, load_id, TODAY) for _ in range(2)]
+    written_at = paths[0].stat().st_mtime_ns
+    assert paths[0] == paths[1]
+    paths.append(_snapshot_path(loaded, f"{load_id}1", TODAY))
+    paths.append(_snapshot_path(loaded, load_id, TODAY + timedelta(days=1)))
+    with duckdb.connect(loaded.location) as connection:
+        connection.execute("DROP VIEW tracker.forecast")
+    paths.append(_snapshot_path(loaded, load_id, TODAY))
+    assert len(set(paths)) == 4
+    assert list(folder.iterdir()) == [paths[-1]]
+    assert paths[-1].stat().st_mtime_ns > written_at
+
+
+def _snapshot_path(dataset: Dataset, load_id: str, day: date) -> Path:
+    snapshot = open_snapshot(dataset, load_id, day)
+    assert snapshot is not None
+    return snapshot.path
+
+
+def test_without_room_for_a_copy_the_database_is_read(
+    loaded: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (Path(loaded.pipeline.working_dir) / "snapshot").write_text("a file where a folder should be")
+    assert open_snapshot(loaded, loaded.load_id(), TODAY) is None
+    _assert_pages_open()
 
 
 def test_schema_of_a_dataset_does_not_change(loaded: Dataset) -> None:
@@ -718,6 +776,18 @@ def test_forecast_continues_from_accepted_points() -> None:
         "expected": [3, 6, 7],
         "earliest": [3, 7],
     }
+
+
+def test_forecast_line_never_goes_back_in_time() -> None:
+    daily = DataFrame({"date": ["2024-01-09"], "state": ["accepted"], "points": [3.0]})
+    days = to_datetime(["2024-01-07", "2024-01-14"])
+    forecast = DataFrame(
+        {"points": [1.0, 2.0], "earliest_by": days, "expected_by": days, "latest_by": days}
+    )
+    lines = burn_up_lines(daily, forecast)
+    expected = lines[lines["line"] == "expected"]
+    assert list(expected["date"]) == ["2024-01-09", "2024-01-09", "2024-01-14"]
+    assert list(expected["points"]) == [3, 4, 6]
 
 
 def test_schema_changes_by_version() -> None:

@@ -22,12 +22,15 @@ from playwright.sync_api import expect
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
-from ..support.browser import TIMEOUT, BrowserSession, Dashboard, browser, serve, visit  # noqa: F401
+from ..support.browser import TIMEOUT, BrowserSession, Dashboard, browser, locked, serve, visit  # noqa: F401
 from ..support.command import ROOT, Command, load_served
 from ..support.exports import Row, as_csv, table
 from ..support.forking import Forking
 
 PAGES = ("Project", "Iteration", "Board", "Stories", "Flow", "Epics and releases", "People")
+
+WIDTHS = (390, 768, 1024, 1440)
+"""Of a phone, a tablet, a small and a usual window, in pixels."""
 
 SCRIPT = "<script>alert('script')</script>"
 IMAGE = "<img src=x onerror=\"alert('picture')\">"
@@ -91,6 +94,31 @@ def _latest_project(dashboard: Dashboard) -> tuple[int, str]:
     return int(str(number)), str(name)
 
 
+# a load that is writing
+
+
+def test_locked_database_is_explained_and_shown_as_it_was_once_it_was_read(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    """The first test, as nothing of the sample may have been shown before."""
+    heading = browser.page.get_by_role("heading", level=1)
+    with visit(browser) as session:
+        with locked(sample.database):
+            session.open(sample.url)
+            expect(session.page.get_by_role("alert")).to_contain_text(
+                "A load is writing to the database. Try again when it has finished."
+            )
+        session.page.get_by_role("button", name="Try again").click()
+        expect(heading).to_have_text(_latest_project(sample)[1])
+        _assert_no_error(session)
+        with locked(sample.database):
+            (sample.command.folder / "dlt/pipelines/pivotal_tracker_sample/state.json").touch()
+            for title in PAGES:
+                session.go_to(title)
+                _assert_no_error(session)
+                expect(session.page.get_by_role("alert")).to_have_count(0)
+
+
 # Project
 
 
@@ -145,6 +173,39 @@ def _assert_next_release(session: BrowserSession, sample: Dashboard, project: in
     expected = f"{late} days late" if int(str(late)) > 0 else "on time"
     assert session.metric("Next release") == expected
     expect(session.page.get_by_role("link", name=str(name))).to_be_visible()
+
+
+def test_period_of_any_dates_is_compared_with_as_many_days_before(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    project, _ = _latest_project(sample)
+
+    def accepted(first: str, last: str) -> int:
+        return sample.number(
+            "SELECT count(*) FROM stories s JOIN projects p ON p.id = s.project_id "
+            f"WHERE p.id = {project} AND s.story_type <> 'release' "
+            "AND CAST(s.accepted_at AT TIME ZONE p.time_zone__olson_name AS DATE) "
+            f"BETWEEN DATE '{first}' AND DATE '{last}'"
+        )
+
+    with visit(browser) as session:
+        session.open(sample.url)
+        session.page.get_by_role("radio", name="Dates", exact=True).click()
+        for label, day in (("From", "2024-04-01"), ("Until", "2024-06-30")):
+            field = session.page.get_by_test_id("stDateInput").filter(has_text=label)
+            field.get_by_role("spinbutton").first.click()
+            session.page.keyboard.type(day.replace("-", ""))
+            session.page.get_by_role("heading", level=1).click()
+            session.page.wait_for_url(f"**{label.lower()}={day}*")
+            session.wait_idle()
+        now, before = accepted("2024-04-01", "2024-06-30"), accepted("2024-01-01", "2024-03-31")
+        figure = session.page.get_by_test_id("stMetric").filter(has_text="Stories accepted")
+        expect(figure).to_contain_text(f"{now:,}")
+        expect(figure).to_contain_text(f"{now - before:+,} vs. before")
+        session.open(f"{sample.url}/flow?period=dates&from=2024-06-30&until=2024-04-01")
+        session.open_data_of("Cumulative flow")
+        days = [row["date"] for row in session.table("CSV")]
+        assert (days[0], days[-1]) == ("2024-06-30", "2024-04-01")
 
 
 def test_click_on_a_bar_shows_its_stories_and_downloads_show_its_data(
@@ -529,6 +590,30 @@ def _assert_history_names_people_once(session: BrowserSession) -> None:
         assert not what.startswith(who)
 
 
+def test_printed_story_has_its_facts_and_comments_and_no_controls(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    ((story, comments),) = sample.query(
+        "SELECT story_id, count(*) FROM stories__comments GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"
+    )
+    with visit(browser) as session:
+        session.open(f"{sample.url}/story?id={story}")
+        try:
+            session.page.emulate_media(media="print")
+            for control in ("nav.menu", "[data-testid=stDownloadButton]", ".st-key-step"):
+                expect(session.page.locator(control).first).to_be_hidden()
+            expect(session.search_field).to_be_hidden()
+            expect(session.page.locator("dl.facts")).to_be_visible()
+            assert session.page.locator(".comment").count() == comments
+            # the whole page, not only what a window shows
+            height, shown = session.page.locator("[data-testid=stMain]").evaluate(
+                "main => [main.scrollHeight, main.clientHeight]"
+            )
+            assert shown > height - 50 > 900
+        finally:
+            session.page.emulate_media(media="screen")
+
+
 def test_page_looks_dark_when_the_system_is(sample: Dashboard, browser: BrowserSession) -> None:
     background = "() => getComputedStyle(document.querySelector('.stApp')).backgroundColor"
     shades = []
@@ -544,33 +629,45 @@ def test_page_looks_dark_when_the_system_is(sample: Dashboard, browser: BrowserS
 def test_pages_fit_windows_of_all_widths_and_pass_axe(
     sample: Dashboard, browser: BrowserSession
 ) -> None:
-    """Sideways scrolling is left to tables and charts within the page."""
-    fits = (
-        "() => { const main = document.querySelector('[data-testid=stMain]');"
-        "return main.scrollWidth <= main.clientWidth; }"
-    )
-    ((story,),) = sample.query(
-        "SELECT story_id FROM stories__reviews r JOIN stories__comments c USING (story_id) "
-        "JOIN stories__tasks t USING (story_id) GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
-    )
-    paths = ("", "?project=all", "iteration", "board?panel=Current&panel=Done&panel=Epics")
-    paths += ("stories?q=customer", f"story?id={story}", "flow", "progress", "people", "inspect")
+    """Sideways scrolling is left to tables and charts within the page; no text is cut off."""
     with visit(browser) as session:
         try:
-            for number, path in enumerate(paths):
+            for number, path in enumerate(_paths_of_all_pages(sample)):
                 # every second page in the dark, the others next time
                 session.dark(number % 2 == 1)
                 session.open(f"{sample.url}/{path}")
-                for width in (390, 768, 1024, 1440):
+                for width in WIDTHS:
                     session.page.set_viewport_size({"width": width, "height": 900})
                     # charts are drawn again
-                    session.page.wait_for_function(fits)
+                    session.page.wait_for_function(FITS)
                 assert not _axe_violations(session, "light" if number % 2 == 0 else "dark"), path
                 session.dark(number % 2 == 0)
                 session.page.wait_for_timeout(300)
                 assert not _axe_violations(session, "dark" if number % 2 == 0 else "light"), path
         finally:
             session.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+FITS = """() => {
+    const main = document.querySelector('[data-testid=stMain]');
+    const within = (inner, outer) => inner.left >= outer.left - 3 && inner.right <= outer.right + 3;
+    const isCut = (text) => text.textContent && getComputedStyle(text).opacity > 0
+        && !within(text.getBoundingClientRect(), text.closest('svg').getBoundingClientRect());
+    const overflows = (element) => element.scrollWidth > element.clientWidth + 1;
+    return main.scrollWidth <= main.clientWidth
+        && ![...main.querySelectorAll('svg.marks text')].some(isCut)
+        && ![...main.querySelectorAll('[data-testid=stMetric] p, input')].some(overflows);
+}"""
+
+
+def _paths_of_all_pages(sample: Dashboard) -> tuple[str, ...]:
+    ((story,),) = sample.query(
+        "SELECT story_id FROM stories__reviews r JOIN stories__comments c USING (story_id) "
+        "JOIN stories__tasks t USING (story_id) GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+    )
+    paths = ("", "?project=all", "iteration", "board?panel=Current&panel=Done&panel=Epics")
+    paths += ("stories?q=customer", f"story?id={story}", "flow", "progress", "people", "inspect")
+    return paths
 
 
 def _axe_violations(session: BrowserSession, scheme: str) -> list[str]:
@@ -605,6 +702,60 @@ def test_flow_epics_and_releases_show_what_queries_give(
         "ON l.id = e.label__id GROUP BY e.id, e.name ORDER BY e.name, 2"
     )
     assert sorted((row["name"], int(row["stories"])) for row in epics) == sorted(expected)
+
+
+def test_people_page_counts_what_queries_count(sample: Dashboard, browser: BrowserSession) -> None:
+    project, _ = _latest_project(sample)
+    accepted = sample.query(
+        "SELECT p.name, count(*), coalesce(sum(CASE WHEN s.story_type = 'feature' OR "
+        "j.bugs_and_chores_are_estimatable THEN s.estimate END), 0) FROM stories s "
+        "JOIN stories__owner_ids o ON o.story_id = s.id JOIN people p ON p.id = o.value "
+        f"JOIN projects j ON j.id = s.project_id WHERE s.project_id = {project} "
+        "AND s.current_state = 'accepted' AND s.story_type <> 'release' GROUP BY ALL"
+    )
+    comments, reviews = (
+        dict(
+            sample.query(
+                f"SELECT p.name, count(*) FROM {table} x JOIN people p ON p.id = x.{person} "
+                f"WHERE x.project_id = {project} GROUP BY ALL"
+            )
+        )
+        for table, person in (
+            (
+                "(SELECT project_id, person_id FROM stories__comments UNION ALL "
+                "SELECT project_id, person_id FROM epics__comments)",
+                "person_id",
+            ),
+            ("stories__reviews", "reviewer_id"),
+        )
+    )
+    open_work = sample.query(
+        "SELECT p.name, count(*) FILTER (WHERE s.current_state IN ('started', 'finished', "
+        "'delivered')), count(*) FILTER (WHERE s.current_state = 'rejected'), count(*) FILTER "
+        "(WHERE s.current_state = 'unstarted'), coalesce(sum(s.estimate), 0) FROM stories s "
+        "JOIN stories__owner_ids o ON o.story_id = s.id JOIN people p ON p.id = o.value "
+        f"WHERE s.project_id = {project} AND s.current_state NOT IN ('accepted', 'unscheduled') "
+        "GROUP BY ALL ORDER BY p.name"
+    )
+    with visit(browser) as session:
+        session.open(f"{sample.url}/people?period=all")
+        tables = session.page.locator("table")
+        shown = [
+            [cell.replace(",", "") for cell in row.locator("td").all_inner_texts()]
+            for row in tables.last.locator("tbody tr").all()
+        ]
+        session.open_data_of("Stories accepted by person")
+        rows = session.table("CSV")
+    columns = ("stories_accepted", "points_accepted", "comments", "reviews")
+    assert {row["person"]: [float(row[name]) for name in columns] for row in rows} == {
+        str(name): [float(str(value)) for value in (stories, points, comments[name])]
+        + [float(str(reviews.get(name, 0)))]
+        for name, stories, points in accepted
+    }
+    assert [[name, *map(float, counts)] for name, *counts in shown] == [
+        [name, *(float(str(count)) for count in counts)] for name, *counts in open_work
+    ]
+    assert open_work
 
 
 def test_inspect_shows_tables_sql_runs_and_the_pipeline(
@@ -903,28 +1054,55 @@ def test_responses_carry_security_headers(sample: Dashboard, browser: BrowserSes
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-# pictures for the README
+# pictures
 
 
-SCREENSHOTS = {
+README_PICTURES = {
     "overview": "?period=52w",
-    "board": "board?panel=Current&panel=Backlog&panel=Icebox&panel=Done&panel=Epics",
+    "board": "board?panel=Current&panel=Backlog&panel=Icebox",
     "stories": "stories?q=flat+tyre",
     "iteration": "iteration",
 }
 
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="only on request: make screenshots")
-def test_screenshots(sample: Dashboard, browser: BrowserSession) -> None:
-    folder = ROOT / os.environ["SCREENSHOTS"]
-    folder.mkdir(parents=True, exist_ok=True)
+def test_screenshots_for_the_readme(sample: Dashboard, browser: BrowserSession) -> None:
     with visit(browser) as session:
         open_once_indexed(session, f"{sample.url}/stories?q=tyre")
-        for name, path in SCREENSHOTS.items():
+        for name, path in README_PICTURES.items():
             session.open(f"{sample.url}/{path}")
             session.page.wait_for_timeout(1500)  # charts are drawn after the page
             with Image.open(io.BytesIO(session.page.screenshot())) as taken:
-                taken.convert("RGB").quantize(128).save(folder / f"dashboard-{name}.png")
+                picture = ROOT / "docs" / "images" / f"dashboard-{name}.png"
+                taken.convert("RGB").quantize(128).save(picture)
+
+
+@pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="only on request: make screenshots")
+def test_screenshots_of_all_pages(sample: Dashboard, browser: BrowserSession) -> None:
+    """In all widths, light and dark."""
+    folder = ROOT / os.environ["SCREENSHOTS"]
+    folder.mkdir(parents=True, exist_ok=True)
+    with visit(browser) as session:
+        for dark in (False, True):
+            session.dark(dark)
+            for path in _paths_of_all_pages(sample):
+                session.open(f"{sample.url}/{path}")
+                name = re.split(r"\W", path)[0] or ("project-all" if path else "project")
+                for width in WIDTHS:
+                    _whole_page(session, width)
+                    picture = folder / f"{name}-{width}{'-dark' if dark else ''}.png"
+                    session.page.screenshot(path=picture)
+        session.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def _whole_page(session: BrowserSession, width: int) -> None:
+    """Makes the window as high as the page."""
+    height = 900
+    for _ in range(2):
+        session.page.set_viewport_size({"width": width, "height": height})
+        session.wait_idle()
+        session.page.wait_for_timeout(700)
+        height = session.page.locator("[data-testid=stMain]").evaluate("main => main.scrollHeight")
 
 
 def test_log_of_the_server_has_no_traceback(dashboard: Dashboard) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import dlt
 import pytest
 
-import pivotal_tracker
 from pivotal_tracker import pivotal_tracker_source
 from pivotal_tracker.api.client import TrackerClient
 from pivotal_tracker.settings import Endpoint
@@ -73,8 +72,7 @@ def test_what_the_original_answered_is_loaded(
 ) -> None:
     """Whole lists as they were recorded, with the queries of those days."""
     monkeypatch.setattr(
-        pivotal_tracker.projects,
-        "PROJECTS",
+        "pivotal_tracker.extract.projects.PROJECTS",
         Endpoint(
             "projects",
             (
@@ -87,8 +85,7 @@ def test_what_the_original_answered_is_loaded(
         ),
     )
     monkeypatch.setattr(
-        pivotal_tracker,
-        "PROJECT_ENDPOINTS",
+        "pivotal_tracker.sources.PROJECT_ENDPOINTS",
         {
             "stories": Endpoint("projects/{id}/stories", limit=300),
             "epics": Endpoint("projects/{id}/epics"),

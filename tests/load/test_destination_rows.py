@@ -28,7 +28,7 @@ def test_columns_stay_known_while_dlt_reads_its_schema_anew(tmp_path: Path) -> N
 
 
 def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaded, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(loaded, "MAX_PREFETCHED_ROWS", 10)
     sizes = {1: 4, 2: 4, 3: 4, 4: 40, 5: 1, 6: 0}
 
     class Destination:

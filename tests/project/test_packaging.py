@@ -289,8 +289,9 @@ def test_settings_that_suit_the_source_yield_to_those_of_a_person(
     script = bare.folder / "script.py"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-        "from pivotal_tracker.load.dlt_defaults import set_defaults; import dlt; set_defaults(); "
-        "set_defaults(); print(dlt.config['extract.workers'], dlt.config['load.workers'], "
+        "from pivotal_tracker.load.dlt_defaults import apply_dlt_defaults; import dlt; "
+        "apply_dlt_defaults(); "
+        "apply_dlt_defaults(); print(dlt.config['extract.workers'], dlt.config['load.workers'], "
         "dlt.config['extract.max_parallel_items'], dlt.config['runtime.request_max_attempts'])"
     )
     (bare.folder / ".dlt").mkdir()

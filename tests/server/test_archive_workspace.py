@@ -285,7 +285,7 @@ def test_unknown_files_are_reported_in_one_line(
     monkeypatch.setattr(sys, "argv", ["tracker_server", str(path)])
     assert main() == 1
     output = capsys.readouterr()
-    assert re.fullmatch(r".*notes\.txt is no archive that is known\. .*\n", output.err)
+    assert re.fullmatch(r".*notes\.txt is not a known archive\. .*\n", output.err)
     assert output.out == ""
 
 

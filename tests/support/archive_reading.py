@@ -79,7 +79,7 @@ def read(path: Path, form: Format | None = None) -> Read:
             with found.content() as stream:
                 contents[found.record["id"]] = stream.read()
     assert_accounted_for(accounting)
-    return Read(dict(records), contents, accounting, archive.form.name)
+    return Read(dict(records), contents, accounting, archive.format.name)
 
 
 def _archive_of(path: Path, form: Format) -> Archive:
@@ -93,7 +93,7 @@ def count_loaded(found: ArchiveRecord, accounting: LoadAccounting) -> None:
     """Count the rows of a record, by the declared tables."""
     rows: Counter[str] = Counter()
     _count(TABLES[found.table], found.record, rows)
-    for source, table, count in found.by_source(rows):
+    for source, table, count in found.rows_by_source(rows):
         assert count > 0
         accounting.loaded(source, table, count)
 

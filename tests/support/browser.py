@@ -91,6 +91,24 @@ def serve(command: Command) -> Iterator[Dashboard]:
         process.wait(10)
 
 
+@contextmanager
+def locked(database: Path | str) -> Iterator[None]:
+    """Another process writes to a DuckDB file."""
+    holding = (
+        "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield
+        holder.communicate("\n")
+
+
 def _wait_until_healthy(url: str) -> None:
     deadline = time.monotonic() + TIMEOUT / 1000
     while True:

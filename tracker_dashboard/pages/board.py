@@ -25,6 +25,8 @@ PANELS = ("Current", "Backlog", "Icebox", "Done", "Epics")
 _DEFAULT_PANELS = ("Current", "Backlog", "Icebox")
 _DONE_ITERATIONS = 8
 """How many iterations the Done panel shows at a time."""
+_MAX_STORIES = 100
+"""How many stories the Backlog and the Icebox show at first."""
 
 
 def render(selection: Selection) -> None:
@@ -83,7 +85,7 @@ def with_forecast(stories: DataFrame, forecast: DataFrame) -> DataFrame:
 
 
 def _filters(project: int) -> tuple[list[str], set[int] | None]:
-    """Ask for panels and filters; returns the panels and the ids of the matching stories."""
+    """Ask for panels and filters; return the panels and the ids of the matching stories."""
     labels, owners = query_views(
         project_queries.label_names(project), project_queries.owner_names(project)
     )
@@ -161,7 +163,7 @@ class _Board:
         self._stories = stories
         self._accepted = accepted
         self._done = done
-        self._details = details([int(n) for n in [*stories["id"], *accepted["id"]]])
+        self._details = details((), project)
         self._current = next(
             (n for n, row in self._iterations.items() if row.iteration_state == "current"), None
         )
@@ -193,21 +195,34 @@ class _Board:
         planned = self._stories["planned_iteration"]
         scheduled = self._stories["current_state"] != "unscheduled"
         later = self._stories[scheduled & ~self._is_current(planned)]
-        parts = [
-            self._iteration_heading(int(number), group) + self._list(group)
-            for number, group in later.dropna(subset=["planned_iteration"]).groupby(
-                "planned_iteration", sort=True
+        shown, more = self._first_stories("Backlog", later)
+        parts = []
+        for number, group in later.groupby("planned_iteration", sort=True, dropna=False):
+            listed = group[group["id"].isin(shown["id"])]
+            if listed.empty:
+                continue
+            heading = (
+                '<h3 class="iteration">Not planned</h3>'
+                if pd.isna(number)
+                else self._iteration_heading(int(number), group)
             )
-        ]
-        unplanned = later[later["planned_iteration"].isna()]
-        if len(unplanned):
-            parts.append('<h3 class="iteration">Not planned</h3>' + self._list(unplanned))
-        return _panel("Backlog", len(later), "".join(parts))
+            parts.append(heading + self._list(listed))
+        return _panel("Backlog", len(later), "".join(parts) + more)
 
     def icebox(self) -> str:
         """Return what is not scheduled."""
         unscheduled = self._stories[self._stories["current_state"] == "unscheduled"]
-        return _panel("Icebox", len(unscheduled), self._list(unscheduled, show_state=False))
+        shown, more = self._first_stories("Icebox", unscheduled)
+        return _panel("Icebox", len(unscheduled), self._list(shown, show_state=False) + more)
+
+    def _first_stories(self, panel: str, stories: DataFrame) -> tuple[DataFrame, str]:
+        """Return the stories to show of a panel, and a link that shows all."""
+        if len(stories) <= _MAX_STORIES or panel in st.query_params.get_all("all"):
+            return stories, ""
+        params: dict[str, Any] = {name: st.query_params.get_all(name) for name in st.query_params}
+        params["all"] = [*params.get("all", []), panel]
+        anchor = link("board", f"Show all {text.plural(len(stories), 'story')}", **params)
+        return stories.head(_MAX_STORIES), f'<p class="empty">{anchor}</p>'
 
     def done(self) -> str:
         """Return what was accepted, by iteration, the latest first."""

@@ -48,7 +48,8 @@ def render(selection: Selection) -> None:
     daily = daily[period.contains(daily["date"])]
     daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
     _cumulative_flow(daily)
-    _burn_up(daily, forecast)
+    # a forecast begins where the data ends
+    _burn_up(daily, forecast if period.end == end else forecast.head(0))
     stories = stories[period.contains(stories["accepted_on"])]
     _durations(stories, has_transitions, selection.project)
     if has_transitions:
@@ -58,7 +59,7 @@ def render(selection: Selection) -> None:
 
 
 def sum_projects(daily: DataFrame) -> DataFrame:
-    """Return the stories and points of all projects; after its last day, a project stays as it was.
+    """Add up all projects; after its last day, a project stays as it was.
 
     Args:
         daily: `project_id`, `date`, `state`, `stories`, `points`, with all states of each day.
@@ -148,7 +149,9 @@ def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
 
 def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> DataFrame:
     known = forecast.dropna(subset=[f"{name}_by"])
-    known = known.assign(date=pd.to_datetime(known[f"{name}_by"]).dt.strftime("%Y-%m-%d"))
+    days = pd.to_datetime(known[f"{name}_by"]).dt.strftime("%Y-%m-%d")
+    # an iteration may have ended before the last day
+    known = known.assign(date=days.where(days > last, last))
     added = known.groupby("date")["points"].sum().cumsum() + points
     ahead = DataFrame({"date": added.index, "line": name, "points": added.to_numpy()})
     begin = DataFrame({"date": [last], "line": [name], "points": [points]})
@@ -156,7 +159,7 @@ def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> 
 
 
 def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -> None:
-    """A dot per story, and the percentiles as lines."""
+    """Show a dot per story, and the percentiles as lines."""
     kind = "cycle" if has_transitions else "lead"
     measured = stories.assign(days=stories[f"{kind}_time_hours"].astype(float) / 24).dropna(
         subset=["days"]
@@ -206,7 +209,7 @@ def _ages(ages: DataFrame, project: int | None) -> None:
         "Age of work in progress",
         charts.ages(dots),
         dots,
-        f"{text.plural(len(dots), 'story')} in progress. Ages end at the last change in the data.",
+        f"{text.plural(len(dots), 'story')} in progress. Ages end at the last known day.",
         lambda picked: f"id:{int(picked['id'])}",
         project,
         "Nothing is in progress.",

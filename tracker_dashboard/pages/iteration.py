@@ -51,7 +51,7 @@ def render(selection: Selection) -> None:
 
 
 def _chosen(iterations: DataFrame) -> Any:
-    """The iteration of the address, or else the current or last one that is not only planned."""
+    """Return the iteration of the address, or else the last one that has begun."""
     typed = st.query_params.get("number", "")
     rows = list(iterations.itertuples())
     for row in rows:
@@ -127,10 +127,10 @@ def _figures(iteration: Any, stories: DataFrame, has_transitions: bool) -> None:
         rejections = iteration.rejected_stories
         known = not pd.isna(rejections) and not pd.isna(iteration.rejection_rate)
         st.metric(
-            "Rejected at least once",
+            "Rejected",
             f"{int(rejections)} of {int(iteration.stories_accepted)}" if known else "unknown",
             border=True,
-            help="Accepted stories that had been rejected before.",
+            help="Accepted stories that had been rejected at least once.",
         )
         note(iteration.rejection_rate_reason)
 

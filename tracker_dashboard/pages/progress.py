@@ -48,7 +48,7 @@ def _section(
     name: Callable[[Any], Html],
     stories_of: Callable[[int], exp.Select],
 ) -> None:
-    """The open ones as a table, the burn-up of one, the completed ones collapsed."""
+    """Show the open ones as a table, the burn-up of one, the completed ones collapsed."""
     st.header(title, anchor=False)
     if found.empty:
         st.caption(f"There are no {title.lower()}.")
@@ -108,7 +108,7 @@ def _counts(accepted: Any, total: Any) -> str:
 
 
 def _expected(row: Any, zone: Any) -> Html:
-    """When it was completed, or is expected, with the range of the forecast."""
+    """Return when it was completed, or is expected, with the range of the forecast."""
     if not pd.isna(row.completed_at):
         return Html(f"completed {local_day(row.completed_at, zone)}")
     if pd.isna(row.projected_completion):
@@ -128,7 +128,7 @@ def _day(value: Any) -> str:
 
 
 def _lateness(row: Any) -> Html:
-    """Check whether it is on time, in words and with a sign."""
+    """Return whether it is on time, in words and with a sign."""
     late = getattr(row, "days_late", None)
     if not pd.isna(row.completed_at) and (late is None or pd.isna(late)):
         return Html("✓ completed")
@@ -140,7 +140,7 @@ def _lateness(row: Any) -> Html:
 
 
 def _burn_up(title: str, found: DataFrame, stories_of: Callable[[int], exp.Select]) -> None:
-    """The burn-up of the one that a person chooses."""
+    """Show the burn-up of the one that a person chooses."""
     noun = title[:-1].lower()
     names = {str(row.id): f"{row.name} ({row.project_name})" for row in found.itertuples()}
     chosen = controls.choice_param(

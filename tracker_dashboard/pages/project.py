@@ -53,9 +53,8 @@ def render(selection: Selection) -> None:
     note_missing_history(bool(known.has_transitions))
     iterations = _with_days(iterations, selection.only.time_zone)
     _figures(period, velocities, iterations, durations, releases, known)
-    shown = iterations[
-        period.contains(iterations["finish_day"]) | (iterations["status"] == "in progress")
-    ]
+    is_current = (iterations["status"] == "in progress") & (period.end == end)
+    shown = iterations[period.contains(iterations["finish_day"]) | is_current]
     _velocity_chart(shown, selection.project)
     _throughput_chart(period, weeks, selection.project)
     _durations_chart(shown, bool(known.has_transitions), selection.project)
@@ -76,13 +75,16 @@ def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
 
 def _explain_period(period: Period, known: Any) -> None:
     first = f"{period.start:%-d %b %Y}" if period.start else "From the first story"
-    reason = "today" if known.as_of_source == "now" else "the last change in the data"
+    reason = "today" if known.as_of_source == "now" else "the last known day"
+    is_last = period.end == pd.Timestamp(known.as_of_date).date()
     compared = " Before: the same time before that." if period.start else ""
-    st.caption(f"{first} to {period.end:%-d %b %Y}, which is {reason}.{compared}")
+    st.caption(
+        f"{first} to {period.end:%-d %b %Y}{f', which is {reason}' if is_last else ''}.{compared}"
+    )
 
 
 def _with_days(iterations: DataFrame, time_zone: Any) -> DataFrame:
-    """The iterations with their days in the project's time zone, and their status in words."""
+    """Add the days in the project's time zone, and the status in words."""
     zone = time_zone if isinstance(time_zone, str) else "UTC"
     start = pd.to_datetime(iterations["start"], utc=True)
     finish = pd.to_datetime(iterations["finish"], utc=True)
@@ -153,7 +155,7 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
     st.metric(
         "Stories accepted",
         f"{now:,}",
-        f"{now - before:+,} vs. before" if period.weeks else None,
+        f"{now - before:+,} vs. before" if period.start else None,
         delta_color="off" if now == before else "normal",
         delta_arrow="off" if now == before else "auto",
         chart_data=weekly or None,
@@ -165,7 +167,7 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
         float(durations[mask]["points"].astype(float).sum())
         for mask in (period.contains(accepted), period.previous_contains(accepted))
     )
-    change = f", {points_now - points_before:+g} vs. before" if period.weeks else ""
+    change = f", {points_now - points_before:+g} vs. before" if period.start else ""
     st.caption(f"{text.number(points_now)} points{change}")
 
 
@@ -217,31 +219,22 @@ def _release_figure(releases: DataFrame, known: Any) -> None:
     else:
         value = "on time"
         change, colour = (f"+{-int(late)} days in hand" if late else None), "normal"
-    accepted = (
-        f"{int(release.stories_accepted)} of {text.plural(int(release.stories), 'story')} accepted"
-        if not pd.isna(release.stories)
-        else ""
-    )
     st.metric("Next release", value, change, delta_color=colour, border=True)  # type: ignore[arg-type]
-    facts = [
-        release.name,
-        accepted,
-        f"target {local_day(release.deadline, known.time_zone)}"
-        if not pd.isna(release.deadline)
-        else "no target date",
-        f"expected {local_day(release.projected_completion, known.time_zone)}"
-        if not pd.isna(release.projected_completion)
-        else "",
-    ]
-    st.html(
-        '<p class="quiet">'
-        + " · ".join(
-            [link("story", text.isolated(facts[0]), id=int(release.release_id))]
-            + [text.plain(fact) for fact in facts[1:] if fact]
-        )
-        + "</p>"
-    )
+    st.html(f'<p class="quiet">{" · ".join(_release_facts(release, known.time_zone))}</p>')
     note(getattr(release, "days_late_reason", None) if pd.isna(late) else None)
+
+
+def _release_facts(release: Any, zone: Any) -> list[str]:
+    """Return HTML of the release's name, progress, and dates."""
+    facts = [link("story", text.isolated(release.name), id=int(release.release_id))]
+    if not pd.isna(release.stories):
+        count = text.plural(int(release.stories), "story")
+        facts.append(text.Html(f"{int(release.stories_accepted)} of {count} accepted"))
+    target, expected = (
+        local_day(day, zone) for day in (release.deadline, release.projected_completion)
+    )
+    facts.append(text.Html(f"target {target}" if target else "no target date"))
+    return [*facts, f"expected {expected}"] if expected else list(facts)
 
 
 # charts
@@ -401,7 +394,7 @@ def _all_projects(selection: Selection) -> None:
 
 
 def _last_weeks(weeks: DataFrame) -> list[float]:
-    """Accepted stories of the last weeks that are known, the oldest first."""
+    """Return accepted stories of the last weeks that are known, the oldest first."""
     if weeks.empty:
         return []
     by_week = Series(weeks["accepted"].to_numpy(), index=pd.to_datetime(weeks["week"]))

@@ -158,7 +158,7 @@ def _list(result: SearchResult, query: Query, selection: Selection) -> None:
 
 
 def _excerpts(texts: DataFrame, result: SearchResult, query: Query) -> dict[int, str]:
-    """HTML that shows where a word was found in a text other than the name, by story."""
+    """Return HTML that shows where a word was found in a text other than the name, by story."""
     others = texts[~texts["place"].isin(["name", "label"])]
     pattern = result.highlight(list(others["text"]), query)
     excerpts: dict[int, str] = {}

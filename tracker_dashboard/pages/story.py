@@ -107,7 +107,7 @@ class _StoryPage:
         self._history()
 
     def _steps(self) -> None:
-        """Previous and next: of the last search if the story is in it, else of the project."""
+        """Show previous and next: of the last search if the story is in it, else of the project."""
         results = st.session_state.get("results", [])
         if self._id in results:
             place = results.index(self._id)
@@ -332,7 +332,7 @@ def _section(title: str, content: str) -> None:
 
 
 def _attached_links(attached: DataFrame, files: DataFrame) -> str:
-    """Links to Google documents, and names of files that were not downloaded."""
+    """Link to Google documents, and names of files that were not downloaded."""
     items = []
     for row in attached.itertuples():
         if (files["id"] == row.id).any():

@@ -10,7 +10,7 @@ from .build import PEOPLE, select
 
 
 def iteration_list(project_id: int) -> exp.Select:
-    """Return every iteration of a project, in order, with its figures."""
+    """Select every iteration of a project, in order, with its figures."""
     return select(
         """
         SELECT i.iteration_number, i.start, i.finish, i.iteration_state, i.length_weeks,
@@ -26,7 +26,7 @@ def iteration_list(project_id: int) -> exp.Select:
 
 
 def iteration_stories(project_id: int, number: int) -> exp.Select:
-    """Return the stories of one iteration, in order, and when each was first scheduled."""
+    """Select the stories of one iteration, in order, and when each was first scheduled."""
     return select(
         """
         SELECT s.id, s.name, s.story_type, s.current_state, s.estimate, m.points, s.created_at,
@@ -49,7 +49,7 @@ def iteration_stories(project_id: int, number: int) -> exp.Select:
 
 
 def moved_on(project_id: int, number: int) -> exp.Select:
-    """Stories that were started or moved to the icebox in an iteration, and not finished in it.
+    """Select stories that were started or moved to the icebox in an iteration they are not in.
 
     `change` is `started` or `unscheduled`.
     """
@@ -75,7 +75,7 @@ def moved_on(project_id: int, number: int) -> exp.Select:
 
 
 def open_stories(project_id: int) -> exp.Select:
-    """The open stories of a project in their order, and the iteration that they are loaded with."""
+    """Select the open stories of a project in their order, and their planned iterations."""
     return select(
         """
         SELECT s.id, s.name, s.story_type, s.current_state, s.estimate, i.iteration_number
@@ -92,7 +92,7 @@ def open_stories(project_id: int) -> exp.Select:
 
 
 def stories_of_iterations(project_id: int, numbers: Sequence[int]) -> exp.Select:
-    """Return the accepted stories of some iterations, in order."""
+    """Select the accepted stories of some iterations, in order."""
     query = select(
         """
         SELECT i.iteration_number, s.id, s.name, s.story_type, s.current_state, s.estimate,
@@ -109,7 +109,7 @@ def stories_of_iterations(project_id: int, numbers: Sequence[int]) -> exp.Select
 
 
 def people_of_iteration(project_id: int, number: int) -> exp.Select:
-    """Who owns the accepted stories of an iteration; a story counts for each of its owners."""
+    """Select the owners of the accepted stories of an iteration; a story counts for each one."""
     return select(
         f"""
         SELECT coalesce(p.name, CAST(o.value AS VARCHAR)) AS name, count(*) AS stories,

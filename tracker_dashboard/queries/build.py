@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, cast
 
 from sqlglot import exp, parse_one
@@ -31,26 +32,32 @@ class Scope:
 
 
 def select(sql: str, **values: Any) -> exp.Select:
-    """Parse a query and replaces its `:name` placeholders."""
-    return cast(exp.Select, exp.replace_placeholders(parse_one(sql, dialect="duckdb"), **values))
+    """Parse a query and replace its `:name` placeholders."""
+    parsed = _parse(sql)
+    return cast(exp.Select, exp.replace_placeholders(parsed, **values) if values else parsed)
 
 
 def condition(sql: str, **values: Any) -> exp.Expression:
-    """Parse a condition and replaces its `:name` placeholders."""
-    return cast(
-        exp.Expression, exp.replace_placeholders(parse_one(sql, dialect="duckdb"), **values)
-    )
+    """Parse a condition and replace its `:name` placeholders."""
+    parsed = _parse(sql)
+    return cast(exp.Expression, exp.replace_placeholders(parsed, **values) if values else parsed)
+
+
+@cache
+def _parse(sql: str) -> exp.Expr:
+    """Return the syntax tree of a text of ours, which takes long to parse. Nobody may change it."""
+    return parse_one(sql, dialect="duckdb")
 
 
 def in_projects(query: exp.Select, scope: Scope, alias: str) -> exp.Select:
-    """Restricts a query to the projects of a scope."""
+    """Restrict a query to the projects of a scope."""
     if scope.projects:
         query = query.where(exp.column("project_id", alias).isin(*scope.projects))
     return query
 
 
 def in_days(query: exp.Select, scope: Scope, column: str, alias: str) -> exp.Select:
-    """Restricts a query to rows whose date is within the days of a scope."""
+    """Restrict a query to rows whose date is within the days of a scope."""
     if scope.first:
         query = query.where(exp.column(column, alias) >= date_literal(scope.first))
     if scope.last:
@@ -64,7 +71,7 @@ def date_literal(day: date) -> exp.Expression:
 
 
 def with_ids(query: exp.Select, column: str, alias: str, ids: Sequence[int]) -> exp.Select:
-    """Restricts a query to rows with one of some ids.
+    """Restrict a query to rows with one of some ids.
 
     A long list would take longer to parse than all rows take to read: then all are returned, and
     the caller looks up those it needs.
@@ -75,7 +82,7 @@ def with_ids(query: exp.Select, column: str, alias: str, ids: Sequence[int]) -> 
 
 
 def union(queries: Sequence[exp.Query]) -> exp.Query:
-    """Return all rows of several queries."""
+    """Select all rows of several queries."""
     first, *others = queries
     combined: exp.Query = first
     for other in others:

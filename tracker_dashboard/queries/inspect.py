@@ -10,7 +10,7 @@ from .build import select, union
 
 
 def row_counts(tables: Sequence[str]) -> exp.Query:
-    """Return how many rows each table has: `table_name`, `rows`."""
+    """Count the rows of each table: `table_name`, `rows`."""
     return union(
         [
             exp.select(
@@ -22,13 +22,13 @@ def row_counts(tables: Sequence[str]) -> exp.Query:
 
 
 def whole_table(table: str, columns: Sequence[str], limit: int) -> exp.Select:
-    """Return the first rows of a table."""
+    """Select the first rows of a table."""
     names = (exp.column(name) for name in columns)
     return exp.select(*names).from_(exp.to_table(table)).limit(limit)
 
 
 def rows_by_load(tables: Sequence[str]) -> exp.Query:
-    """How many rows of each table were written by which load: `load_id`, `table_name`, `rows`.
+    """Count the rows of each table by load: `load_id`, `table_name`, `rows`.
 
     A row that a later load has written again counts for the later one.
     """
@@ -45,7 +45,7 @@ def rows_by_load(tables: Sequence[str]) -> exp.Query:
 
 
 def loads() -> exp.Select:
-    """Return every completed load, the latest first."""
+    """Select every completed load, the latest first."""
     return select(
         """
         SELECT l.load_id, l.inserted_at, l.status, l.schema_name, l.schema_version_hash
@@ -55,7 +55,7 @@ def loads() -> exp.Select:
 
 
 def schema_versions() -> exp.Select:
-    """Return every version of the schema, the latest first, with the schema as JSON."""
+    """Select every version of the schema, the latest first, with the schema as JSON."""
     return select(
         """
         SELECT v.version, v.inserted_at, v.schema_name, v.version_hash, v.engine_version,
@@ -66,7 +66,7 @@ def schema_versions() -> exp.Select:
 
 
 def load_report() -> exp.Select:
-    """Return what happened to the rows of archive files."""
+    """Select what happened to the rows of archive files."""
     return select(
         """
         SELECT r.source, r.format, r.kind, r.rows_read, r.rows_loaded, r.rows_left_out
@@ -76,7 +76,7 @@ def load_report() -> exp.Select:
 
 
 def rejected_rows() -> exp.Select:
-    """Why rows of archive files were not loaded."""
+    """Select why rows of archive files were not loaded."""
     return select(
         """
         SELECT o.source, o.kind, o.reason, o.rows, o."where"

@@ -8,7 +8,7 @@ from .build import Scope, in_days, in_projects, select
 
 
 def as_of(scope: Scope) -> exp.Select:
-    """Return the last known day of each project, at which open ages and periods end."""
+    """Select the last known day of each project, at which open ages and periods end."""
     query = select(
         """
         SELECT a.project_id, a.project_name, a.time_zone, a.as_of, a.as_of_date, a.as_of_source,
@@ -20,7 +20,7 @@ def as_of(scope: Scope) -> exp.Select:
 
 
 def iterations(scope: Scope) -> exp.Select:
-    """Return the iterations that are done or current, with their figures."""
+    """Select the iterations that are done or current, with their figures."""
     query = select(
         """
         SELECT i.project_id, i.project_name, i.iteration_number, i.start, i.finish,
@@ -40,7 +40,7 @@ def iterations(scope: Scope) -> exp.Select:
 
 
 def velocities(scope: Scope) -> exp.Select:
-    """Return the current velocity of each project."""
+    """Select the current velocity of each project."""
     query = select(
         """
         SELECT v.project_id, v.project_name, v.velocity, v.volatility, v.iteration_length,
@@ -52,7 +52,7 @@ def velocities(scope: Scope) -> exp.Select:
 
 
 def throughput(scope: Scope) -> exp.Select:
-    """Stories created and accepted, and points accepted, by week; releases are not counted."""
+    """Count stories created and accepted, and points accepted, by week, without releases."""
     query = select(
         """
         SELECT t.project_id, t.week, CAST(sum(t.created) AS BIGINT) AS created,
@@ -66,7 +66,7 @@ def throughput(scope: Scope) -> exp.Select:
 
 
 def durations(scope: Scope) -> exp.Select:
-    """Return the cycle and lead time of each accepted story."""
+    """Select the cycle and lead time of each accepted story."""
     query = select(
         """
         SELECT m.project_id, m.story_id, m.accepted_on, m.points, m.cycle_time_hours,
@@ -80,7 +80,7 @@ def durations(scope: Scope) -> exp.Select:
 
 
 def next_releases() -> exp.Select:
-    """Return the releases to come of all projects, the next one first.
+    """Select the releases to come of all projects, the next one first.
 
     The forecast of one project takes as long as that of all, as it does for `epics`, `forecast`.
     """
@@ -97,7 +97,7 @@ def next_releases() -> exp.Select:
 
 
 def daily_states(scope: Scope) -> exp.Select:
-    """Return the stories and points of each project by day and state."""
+    """Select the stories and points of each project by day and state."""
     query = select(
         """
         SELECT d.project_id, d.date, d.state, CAST(d.stories AS DOUBLE) AS stories, d.points
@@ -108,7 +108,7 @@ def daily_states(scope: Scope) -> exp.Select:
 
 
 def forecast() -> exp.Select:
-    """Return the backlog of all projects in order, and when each story is expected."""
+    """Select the backlog of all projects in order, and when each story is expected."""
     return select(
         """
         SELECT f.project_id, f.position, f.story_id, f.points, f.iteration_number,
@@ -119,7 +119,7 @@ def forecast() -> exp.Select:
 
 
 def story_durations(scope: Scope) -> exp.Select:
-    """Return the cycle and lead time of each accepted story, with its name and type."""
+    """Select the cycle and lead time of each accepted story, with its name and type."""
     query = select(
         """
         SELECT m.project_id, m.story_id AS id, s.name, m.story_type, m.accepted_on,
@@ -133,7 +133,7 @@ def story_durations(scope: Scope) -> exp.Select:
 
 
 def time_in_states(scope: Scope) -> exp.Select:
-    """Return how long each accepted story was in each state on its way."""
+    """Select how long each accepted story was in each state on its way."""
     query = select(
         """
         SELECT c.story_id, c.state, c.hours, m.accepted_on
@@ -147,7 +147,7 @@ def time_in_states(scope: Scope) -> exp.Select:
 
 
 def open_stories(scope: Scope) -> exp.Select:
-    """Return every open story, the oldest first, with its age at the last known event."""
+    """Select every open story, the oldest first, with its age at the last known event."""
     query = select(
         """
         SELECT a.story_id AS id, a.name, a.project_name, a.story_type, a.current_state, a.estimate,
@@ -159,7 +159,7 @@ def open_stories(scope: Scope) -> exp.Select:
 
 
 def open_blockers(scope: Scope) -> exp.Select:
-    """Return the unresolved blockers of open stories, the oldest first."""
+    """Select the unresolved blockers of open stories, the oldest first."""
     query = select(
         """
         SELECT s.id, s.name, s.story_type, s.current_state, s.estimate, p.name AS project_name,
@@ -174,7 +174,7 @@ def open_blockers(scope: Scope) -> exp.Select:
 
 
 def epics() -> exp.Select:
-    """Return the progress of each epic of all projects."""
+    """Select the progress of each epic of all projects."""
     return select(
         """
         SELECT e.epic_id AS id, e.name, e.label_name, e.project_id, e.project_name, e.stories,
@@ -187,7 +187,7 @@ def epics() -> exp.Select:
 
 
 def releases() -> exp.Select:
-    """Return the progress of each release of all projects."""
+    """Select the progress of each release of all projects."""
     return select(
         """
         SELECT r.release_id AS id, r.name, r.project_id, r.project_name, r.deadline, r.stories,
@@ -201,7 +201,7 @@ def releases() -> exp.Select:
 
 
 def epic_stories(epic_id: int) -> exp.Select:
-    """Return the stories of an epic, with the days on which they were created and accepted."""
+    """Select the stories of an epic, with the days of their creation and acceptance."""
     return select(
         """
         SELECT DISTINCT m.story_id, coalesce(m.points, 0) AS points, m.created_on,
@@ -216,7 +216,7 @@ def epic_stories(epic_id: int) -> exp.Select:
 
 
 def release_stories(release_id: int) -> exp.Select:
-    """The stories before a release, with the days on which they were created and accepted."""
+    """Select the stories before a release, with the days of their creation and acceptance."""
     return select(
         """
         SELECT DISTINCT m.story_id, coalesce(m.points, 0) AS points, m.created_on,

@@ -8,7 +8,7 @@ from .build import PEOPLE, Scope, in_projects, select
 
 
 def weekly_activity(scope: Scope) -> exp.Select:
-    """What each person accepted and commented by week; a story counts for each of its owners."""
+    """Count what each person accepted and commented by week; a story counts for each owner."""
     query = select(
         """
         SELECT a.person_id, a.person_name, a.week,
@@ -23,7 +23,7 @@ def weekly_activity(scope: Scope) -> exp.Select:
 
 
 def reviews(scope: Scope) -> exp.Select:
-    """Return the reviews of each person, and when each was last changed."""
+    """Select the reviews of each person, and when each was last changed."""
     query = select(
         f"""
         SELECT p.person_id, r.updated_at FROM stories__reviews AS r
@@ -35,7 +35,7 @@ def reviews(scope: Scope) -> exp.Select:
 
 
 def open_work(scope: Scope) -> exp.Select:
-    """Return the open stories of each owner by state, without the icebox."""
+    """Select the open stories of each owner by state, without the icebox."""
     query = select(
         f"""
         SELECT p.person_id, p.name, s.current_state, count(*) AS stories,

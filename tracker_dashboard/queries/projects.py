@@ -8,7 +8,7 @@ from .build import select
 
 
 def projects() -> exp.Select:
-    """Return every project, the most recently active first."""
+    """Select every project, the most recently active first."""
     return select(
         """
         SELECT p.id, p.name, p.time_zone__olson_name AS time_zone, p._source AS source,
@@ -28,7 +28,7 @@ def projects() -> exp.Select:
 
 
 def label_names(project_id: int) -> exp.Select:
-    """Return the labels that stories of a project have, the most used first."""
+    """Select the labels that stories of a project have, the most used first."""
     return select(
         """
         SELECT l.name FROM stories__labels AS l
@@ -40,7 +40,7 @@ def label_names(project_id: int) -> exp.Select:
 
 
 def owner_names(project_id: int) -> exp.Select:
-    """Who owns stories of a project, the owner of most stories first."""
+    """Select who owns stories of a project, the owner of most stories first."""
     return select(
         """
         SELECT coalesce(q.name, p.name) AS name FROM stories__owner_ids AS o
@@ -53,7 +53,7 @@ def owner_names(project_id: int) -> exp.Select:
 
 
 def search_names() -> exp.Select:
-    """Return every name that `label:`, `owner:`, `epic:` and the like can find: `field`, `name`."""
+    """Select every name that `label:`, `owner:`, `epic:` and the like can find: `field`, `name`."""
     return select(
         """
         SELECT DISTINCT 'label' AS field, l.name FROM stories__labels AS l WHERE l.name IS NOT NULL

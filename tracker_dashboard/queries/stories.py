@@ -89,7 +89,7 @@ def _id_in(sql: str, **values: object) -> exp.Expression:
 
 
 def _within_days(span: DateRange) -> exp.Expression:
-    """Days are those of the project's time zone, or of UTC where dates have no time."""
+    """Compare days of the project's time zone, or of UTC where dates have no time."""
     day = condition(
         f"""
         CAST(s.{span.name}_at AT TIME ZONE CASE
@@ -147,7 +147,7 @@ def _field_matches(field: Field) -> exp.Expression:
 
 
 def _person_matches(name: str, value: str) -> exp.Expression:
-    """By a part of the name, by the initials or the user name; `none` finds stories without."""
+    """Match a part of the name, the initials or the user name; `none` finds stories without."""
     people = _PERSON_TABLES[name]
     if value == "none":
         return exp.not_(
@@ -176,7 +176,7 @@ def _number_matches(name: str, value: str) -> exp.Expression:
 def matching_stories(
     where: Node, flags: Sequence[Node], names: Sequence[str], projects: Sequence[int], sort: str
 ) -> exp.Select:
-    """Return the ids of matching stories, and what they are sorted by.
+    """Select the ids of matching stories, and what they are sorted by.
 
     Args:
         where: What every story must match.
@@ -207,7 +207,7 @@ def matching_stories(
 
 
 def stories(story_ids: Sequence[int]) -> exp.Select:
-    """Stories as a list shows them, in no order."""
+    """Select stories as a list shows them, in no order."""
     query = select(
         """
         SELECT s.id, s.project_id, s.name, s.story_type, s.current_state, s.estimate,
@@ -218,8 +218,8 @@ def stories(story_ids: Sequence[int]) -> exp.Select:
     return with_ids(query, "id", "s", story_ids)
 
 
-def owner_names(story_ids: Sequence[int]) -> exp.Select:
-    """Who owns stories, in order: `story_id`, `name`, `initials`."""
+def owner_names(story_ids: Sequence[int] | None, project: int | None = None) -> exp.Select:
+    """Select the owners of some stories, or of a project: `story_id`, `name`, `initials`."""
     query = select(
         f"""
         SELECT o.story_id, coalesce(p.name, CAST(o.value AS VARCHAR)) AS name, p.initials
@@ -227,35 +227,43 @@ def owner_names(story_ids: Sequence[int]) -> exp.Select:
         ORDER BY o.story_id, o._dlt_list_idx
         """  # noqa: S608 - a constant
     )
-    return with_ids(query, "story_id", "o", story_ids)
+    return _of_stories(query, "o", story_ids, project)
 
 
-def label_names(story_ids: Sequence[int]) -> exp.Select:
-    """Return the labels of stories: `story_id`, `name`."""
+def label_names(story_ids: Sequence[int] | None, project: int | None = None) -> exp.Select:
+    """Select the labels of some stories, or those of a project: `story_id`, `name`."""
     query = select(
         """
         SELECT DISTINCT l.story_id, l.name FROM stories__labels AS l
         WHERE l.name IS NOT NULL ORDER BY l.story_id, l.name
         """
     )
-    return with_ids(query, "story_id", "l", story_ids)
+    return _of_stories(query, "l", story_ids, project)
+
+
+def _of_stories(
+    query: exp.Select, alias: str, story_ids: Sequence[int] | None, project: int | None
+) -> exp.Select:
+    if project is not None:
+        query = query.where(exp.column("project_id", alias).eq(project))
+    return query if story_ids is None else with_ids(query, "story_id", alias, story_ids)
 
 
 def texts(story_ids: Sequence[int]) -> exp.Select:
-    """Return the texts of stories, the weightiest first: `story_id`, `place`, `text`."""
+    """Select the texts of stories, the weightiest first: `story_id`, `place`, `text`."""
     query = exp.select("t.story_id", "t.place", "t.text").from_(select(_TEXTS).subquery("t"))
     query = with_ids(query, "story_id", "t", story_ids)
     return query.where("t.text IS NOT NULL").order_by("t.weight DESC")
 
 
 def weighted_texts() -> exp.Select:
-    """Return every text of every story: `story_id`, `weight`, `text`."""
+    """Select every text of every story: `story_id`, `weight`, `text`."""
     query = exp.select("t.story_id", "t.weight", "t.text").from_(select(_TEXTS).subquery("t"))
     return query.where("t.text IS NOT NULL")
 
 
 def export(story_ids: Sequence[int], with_iterations: bool = True) -> exp.Select:
-    """Stories as they are exported, in no order; labels and owners are added by the caller."""
+    """Select stories as they are exported, in no order, without labels and owners."""
     iterations = """
         LEFT JOIN (
             SELECT value, min(iteration_number) AS iteration_number

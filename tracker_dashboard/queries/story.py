@@ -8,7 +8,7 @@ from .build import PEOPLE, select
 
 
 def story(story_id: int) -> exp.Select:
-    """Return the story, its project and its requester."""
+    """Select the story, its project and its requester."""
     return select(
         f"""
         SELECT s.id, s.project_id, s.name, s.description, s.story_type, s.current_state,
@@ -25,7 +25,7 @@ def story(story_id: int) -> exp.Select:
 
 
 def measures(story_id: int) -> exp.Select:
-    """Its cycle time, lead time and rejections."""
+    """Select its cycle time, lead time and rejections."""
     return select(
         """
         SELECT m.points, m.first_started_at, m.cycle_time_hours, m.lead_time_hours,
@@ -37,7 +37,7 @@ def measures(story_id: int) -> exp.Select:
 
 
 def followers(story_id: int) -> exp.Select:
-    """Who follows it."""
+    """Select who follows it."""
     return select(
         f"""
         SELECT DISTINCT coalesce(p.name, CAST(f.value AS VARCHAR)) AS name
@@ -49,7 +49,7 @@ def followers(story_id: int) -> exp.Select:
 
 
 def epics(story_id: int) -> exp.Select:
-    """Return the epics whose label it has."""
+    """Select the epics whose label it has."""
     return select(
         """
         SELECT DISTINCT e.name FROM epics AS e
@@ -61,7 +61,7 @@ def epics(story_id: int) -> exp.Select:
 
 
 def iteration(story_id: int) -> exp.Select:
-    """Return the iteration that holds it."""
+    """Select the iteration that holds it."""
     return select(
         """
         SELECT min(i.iteration_number) AS iteration_number FROM iterations__story_ids AS i
@@ -72,7 +72,7 @@ def iteration(story_id: int) -> exp.Select:
 
 
 def releases(story_id: int) -> exp.Select:
-    """Return the release that it precedes."""
+    """Select the release that it precedes."""
     return select(
         """
         SELECT r.id, r.name FROM releases AS r
@@ -84,7 +84,7 @@ def releases(story_id: int) -> exp.Select:
 
 
 def neighbours(project_id: int, story_id: int) -> exp.Select:
-    """Return the stories before and after it in its project, by id."""
+    """Select the stories before and after it in its project, by id."""
     return select(
         """
         SELECT max(CASE WHEN s.id < :id THEN s.id END) AS previous_id,
@@ -97,7 +97,7 @@ def neighbours(project_id: int, story_id: int) -> exp.Select:
 
 
 def comments(story_id: int) -> exp.Select:
-    """Its comments, oldest first."""
+    """Select its comments, oldest first."""
     return select(
         f"""
         SELECT c.id, c.text, c.created_at, coalesce(p.name, c.external_author) AS author,
@@ -110,7 +110,7 @@ def comments(story_id: int) -> exp.Select:
 
 
 def tasks(story_id: int) -> exp.Select:
-    """Its tasks, in order."""
+    """Select its tasks, in order."""
     return select(
         """
         SELECT t.description, t.complete FROM stories__tasks AS t
@@ -121,7 +121,7 @@ def tasks(story_id: int) -> exp.Select:
 
 
 def blockers(story_id: int) -> exp.Select:
-    """Return what blocks or blocked it."""
+    """Select what blocks or blocked it."""
     return select(
         f"""
         SELECT b.description, b.resolved, b.created_at, p.name AS person
@@ -133,7 +133,7 @@ def blockers(story_id: int) -> exp.Select:
 
 
 def reviews(story_id: int) -> exp.Select:
-    """Its reviews."""
+    """Select its reviews."""
     return select(
         f"""
         SELECT r.review_type__name AS review_type, r.status, r.updated_at, p.name AS reviewer
@@ -145,7 +145,7 @@ def reviews(story_id: int) -> exp.Select:
 
 
 def code(story_id: int) -> exp.Select:
-    """Its pull requests and branches: `kind`, `name`, `status`, `url`."""
+    """Select its pull requests and branches: `kind`, `name`, `status`, `url`."""
     return select(
         """
         SELECT 'pull request' AS kind,
@@ -161,7 +161,7 @@ def code(story_id: int) -> exp.Select:
 
 
 def history(story_id: int) -> exp.Select:
-    """What happened to it, oldest first: its activity, and changes of state that have none."""
+    """Select what happened to it, oldest first: activity, and changes of state without any."""
     return select(
         f"""
         SELECT h.occurred_at, h.who, h.what FROM (
@@ -185,7 +185,7 @@ def history(story_id: int) -> exp.Select:
 
 
 def attachments(story_id: int) -> exp.Select:
-    """Return what is attached to its comments: files and Google documents."""
+    """Select what is attached to its comments: files and Google documents."""
     return select(
         """
         SELECT f.id, f.comment_id, f.filename, f.content_type, f.size, NULL AS link
@@ -199,7 +199,7 @@ def attachments(story_id: int) -> exp.Select:
 
 
 def attachment_files(story_id: int) -> exp.Select:
-    """Return where its downloaded files are, or why they were not downloaded."""
+    """Select where its downloaded files are, or why they were not downloaded."""
     return select(
         """
         SELECT a.id, a.comment_id, a.filename, a.content_type, a.path, a.size, a.sha256, a.problem

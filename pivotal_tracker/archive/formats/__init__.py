@@ -1,1 +1,1 @@
-"""Readers, one module or package for each format: see `..format` for the protocol."""
+"""The readers, one module or package per format: see `archive.format` for the interface."""

@@ -1,4 +1,4 @@
-"""The `out` folder of `pivotaltrackerdump`: a file for each path of the API, a list of answers."""
+"""Read the `out` folder of `pivotaltrackerdump`: a file with a list of responses per API path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from ..accounting import LoadAccounting
 from ..files import Files
 from ..format import FILES, ArchiveRecord
-from .api_responses.saved_responses import candidates, is_whole, merged_responses
+from .api_responses.saved_responses import candidates, is_whole, merge_responses
 
 _ANSWERS = re.compile(r"(?:^|/)projects_project_id(?:_\w+)?\.json$")
 _CACHE = re.compile(r"(?:^|/)cache\.json$")
@@ -18,7 +18,7 @@ _HEAD = 4096
 
 
 class PivotalTrackerDump:
-    """One project; the files are copies of what `cache.json` holds, which may also be alone."""
+    """Reads one project; the files are copies of the contents of `cache.json`, which is enough."""
 
     name = "pivotaltrackerdump"
     signature = "the projects_project_id*.json or the cache.json of pivotaltrackerdump"
@@ -26,24 +26,24 @@ class PivotalTrackerDump:
     gives_people = False
 
     def recognizes(self, files: Files) -> bool:
-        """Check whether there are files named after paths, or a cache that tells of paths."""
+        """Check whether there are files named after paths, or a cache that contains paths."""
         answers = [name for name in files if _ANSWERS.search(name)]
         caches = [name for name in files if _is_cache(files, name)]
         folders = {PurePosixPath(name).parent for name in answers or caches}
         return len(folders) == 1 and is_whole(files, *folders)
 
     def claims(self, files: Files) -> Collection[str]:
-        """Return the saved answers, also those that `pivotaltrackerdump` did not write."""
+        """Return the files with responses, including those of other tools."""
         return candidates(files)
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """Yield all records once: stories are in the iterations too, activity in several files."""
+        """Yield all records once: stories are also in iterations, activity is in several files."""
         has_answers = any(_ANSWERS.search(name) for name in files)
         caches = {name for name in files if has_answers and _is_cache(files, name)}
         for name in caches:
             accounting.read(files.label, FILES)
-            accounting.leave_out(files.label, FILES, "the files beside it hold the same", name)
-        yield from merged_responses(
+            accounting.leave_out(files.label, FILES, "the files beside it contain the same", name)
+        yield from merge_responses(
             files, [name for name in files if name not in caches], accounting
         )
 

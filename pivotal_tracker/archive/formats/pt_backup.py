@@ -1,4 +1,4 @@
-"""The folder that `pt_backup.py` wrote: a JSON list a file, and attachments in `attachments/`."""
+"""Read the folder of `pt_backup.py`: files with JSON lists, and attachments in `attachments/`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import PurePosixPath
 from ..accounting import LoadAccounting
 from ..files import Files
 from ..format import ArchiveRecord
-from ..records import whole_number
-from .api_responses.saved_responses import candidates, is_whole, merged_responses
+from ..records import parse_id
+from .api_responses.saved_responses import candidates, is_whole, merge_responses
 from .attachments import Attachments
 
 _NAMES = ("memberships", "epics", "stories", "tasks", "comments", "activities")
-"""The files, in the order in which they were written; what a project had none of has no file."""
+"""The files in the order in which they were written; there is none for an empty list."""
 
 
 class PtBackup:
-    """One project: its records as the API gave them, tasks and comments beside the stories."""
+    """Reads one project: records as the API returned them, tasks and comments in other files."""
 
     name = "pt_backup.py"
     signature = "the stories.json of pt_backup.py beside its activities.json, tasks.json and so on"
@@ -25,23 +25,23 @@ class PtBackup:
     gives_people = False
 
     def recognizes(self, files: Files) -> bool:
-        """Check whether two of the files lie in one folder, the stories among them."""
+        """Check whether the stories and one of the other files are in the same folder."""
         folder = _folder(files)
         return folder is not None and is_whole(files, folder)
 
     def is_contained_in(self, files: Files) -> bool:
-        """Whether it is somewhere among the files, with attachments that no other format knows."""
+        """Check whether any of the folders is such a backup with attachments."""
         folder = _folder(files)
         return folder is not None and bool(_contents(files, folder / "attachments"))
 
     def claims(self, files: Files) -> Collection[str]:
-        """The saved answers, also those that `pt_backup.py` did not write, and the attachments."""
+        """Return the files with responses, including those of other tools, and the attachments."""
         folder = _folder(files)
         contents = _contents(files, folder / "attachments") if folder is not None else {}
         return {*candidates(files), *contents.values()}
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """All records, the tasks and comments in their stories, then what is attached to them."""
+        """Yield all records, with tasks and comments in their stories, and the attachments."""
         folder = _folder(files)
         if folder is None:
             return
@@ -49,14 +49,14 @@ class PtBackup:
         attached = set(names.values())
         contents = {number: files[name] for number, name in names.items()}
         attachments = Attachments(contents, files.source("attachments"), accounting)
-        for found in merged_responses(files, [n for n in files if n not in attached], accounting):
-            yield found
-            yield from attachments.of(found)
+        for entry in merge_responses(files, [n for n in files if n not in attached], accounting):
+            yield entry
+            yield from attachments.of(entry)
         yield from attachments.rest()
 
 
 def _folder(files: Files) -> PurePosixPath | None:
-    """Return the folder in which the files lie; a ZIP may hold it."""
+    """Return the folder of the files, which may be inside a ZIP; None if there is none."""
     for name in files:
         path = PurePosixPath(name)
         others = (str(path.with_name(f"{other}.json")) for other in _NAMES if other != "stories")
@@ -66,11 +66,11 @@ def _folder(files: Files) -> PurePosixPath | None:
 
 
 def _contents(files: Files, folder: PurePosixPath) -> dict[int, str]:
-    """Return the names of the files of attachments, by the id that their folder is named by."""
+    """Return the names of the attachments by id, which is the name of their folder."""
     contents: dict[int, str] = {}
     for name in files:
         path = PurePosixPath(name)
-        number = whole_number(path.parent.name)
+        number = parse_id(path.parent.name)
         if path.parent.parent == folder and number is not None:
             contents.setdefault(number, name)
     return contents

@@ -1,1 +1,1 @@
-"""Putting together the parts and copies of records that one archive holds."""
+"""Merge the parts and copies of records that one archive contains."""

@@ -1,4 +1,4 @@
-"""What recorded requests deleted, and is not loaded though it was read before."""
+"""Leave out records that a recorded request deleted after they were read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..accounting import LoadAccounting
-from ..records import CHILDREN, COLLECTIONS, LISTS, nested_rows_of, rows_of, whole_number
+from ..records import CHILDREN, COLLECTIONS, LISTS, nested_rows_of, parse_id, rows_of
 from .parts import DERIVED, FRAGMENT, WITHDRAWN, Part
 
 _REASON = "it was deleted later in the recording"
 
-_OF_STORIES = CHILDREN | {"owner_ids", "follower_ids", "labels"}
+_STORY_LISTS = CHILDREN | {"owner_ids", "follower_ids", "labels"}
 _FOLLOWERS = "followers"
 
 
@@ -24,10 +24,10 @@ class Deleted:
     """A record, or an item in a list of one, that was deleted.
 
     Attributes:
-        table: The record's.
-        record_id: The record's.
-        attribute: The list that the item is in; empty where the record itself is deleted.
-        item_id: The item's.
+        table: The table of the record.
+        record_id: The id of the record.
+        attribute: The list that contains the item; empty if the record itself is deleted.
+        item_id: The id of the item.
     """
 
     table: str
@@ -40,24 +40,26 @@ def deleted_by(path: str) -> Deleted | None:
     """Return what a request deletes.
 
     Args:
-        path: Of the request, below the API's root.
+        path: The path of the request below the API's root.
 
     Returns:
-        None where it is nothing that a table holds.
+        None if no table contains it.
     """
     segments = [segment for segment in path.split("?")[0].split("/") if segment]
     ids = [
         (_table_or_attribute(name), number)
         for name, following in pairwise(segments)
-        if (number := whole_number(following)) is not None
+        if (number := parse_id(following)) is not None
     ]
-    if not ids or not ids[-1][0] or whole_number(segments[-1]) is None:
+    if not ids or not ids[-1][0] or parse_id(segments[-1]) is None:
         return None
-    place, number = ids[-1]
+    attribute, number = ids[-1]
     parent = ids[-2] if len(ids) > 1 else ("", 0)
-    if place in _OF_STORIES and parent[0] in ("stories", "epics"):
-        return Deleted(*parent, place, number)
-    return None if place in CHILDREN or place.endswith("_ids") else Deleted(place, number)
+    if attribute in _STORY_LISTS and parent[0] in ("stories", "epics"):
+        return Deleted(*parent, attribute, number)
+    return (
+        None if attribute in CHILDREN or attribute.endswith("_ids") else Deleted(attribute, number)
+    )
 
 
 def _table_or_attribute(name: str) -> str:
@@ -65,92 +67,93 @@ def _table_or_attribute(name: str) -> str:
 
 
 class _Deletion(NamedTuple):
-    """When something was deleted.
+    """When a record or item was deleted.
 
     Attributes:
-        place: Of the last part that was read before.
-        source: The file that tells it.
-        seen_at: The time; empty where it is not known.
+        position: The position of the last part read before.
+        source: The file with the request.
+        seen_at: The time; empty if it is not known.
     """
 
-    place: int
+    position: int
     source: str
     seen_at: str
 
 
 class Deletions:
-    """Everything that was deleted.
+    """The records and items that were deleted.
 
     Args:
-        accounting: Is told of rows that are left out because of it.
+        accounting: Counts the rows that are left out.
     """
 
     def __init__(self, accounting: LoadAccounting) -> None:
         self._accounting = accounting
         self._deletions: dict[Deleted, _Deletion] = {}
 
-    def add(self, deleted: Deleted, place: int, source: str, seen_at: str) -> None:
+    def add(self, deleted: Deleted, position: int, source: str, seen_at: str) -> None:
         """Record a deletion.
 
         Args:
             deleted: What was deleted.
-            place: Of the last part that was read before.
-            source: The file that tells it.
-            seen_at: When; empty where it is not known.
+            position: The position of the last part read before.
+            source: The file with the request.
+            seen_at: The time; empty if it is not known.
         """
-        self._deletions[deleted] = _Deletion(place, source, seen_at)
+        self._deletions[deleted] = _Deletion(position, source, seen_at)
 
-    def applied(self, parts: Iterator[Part]) -> Iterator[Part]:
-        """Yield the parts that were not deleted, without the items that were."""
+    def apply(self, parts: Iterator[Part]) -> Iterator[Part]:
+        """Yield the parts that were not deleted, without deleted items."""
         if not self._deletions:
             yield from parts
             return
         for part in parts:
-            left = self._left_of(part)
-            if left is not None:
-                yield left
+            remaining = self._remaining(part)
+            if remaining is not None:
+                yield remaining
 
-    def _left_of(self, part: Part) -> Part | None:
+    def _remaining(self, part: Part) -> Part | None:
         record = orjson.loads(part.body)
-        count = nested_rows_of if part.sort == FRAGMENT else rows_of
-        if self._has_gone(part, Deleted(part.tbl, whole_number(part.key) or 0)):
+        count = nested_rows_of if part.kind == FRAGMENT else rows_of
+        if self._is_deleted(part, Deleted(part.tbl, parse_id(part.key) or 0)):
             self._leave_out(count(part.tbl, record), part)
             return None
         before = rows_of(part.tbl, record)
         for name in LISTS.get(part.tbl, {}):
             if name in record:
-                record[name] = [i for i in record[name] if not self._item_has_gone(part, name, i)]
-        gone = before - rows_of(part.tbl, record)
-        if not gone:
+                record[name] = [i for i in record[name] if not self._is_item_deleted(part, name, i)]
+        deleted_rows = before - rows_of(part.tbl, record)
+        if not deleted_rows:
             return part
-        self._leave_out(gone, part)
-        if part.sort == FRAGMENT and not any(record.values()):
+        self._leave_out(deleted_rows, part)
+        if part.kind == FRAGMENT and not any(record.values()):
             return None
         return part._replace(body=orjson.dumps(record))
 
-    def _item_has_gone(self, part: Part, attribute: str, item: Any) -> bool:
-        number = whole_number(item.get("id") if isinstance(item, dict) else item)
+    def _is_item_deleted(self, part: Part, attribute: str, item: Any) -> bool:
+        number = parse_id(item.get("id") if isinstance(item, dict) else item)
         if number is None:
             return False
-        if attribute == "labels" and self._has_gone(part, Deleted("labels", number)):
+        if attribute == "labels" and self._is_deleted(part, Deleted("labels", number)):
             return True
-        record_id = whole_number(part.key) or 0
-        return self._has_gone(part, Deleted(part.tbl, record_id, attribute, number))
+        record_id = parse_id(part.key) or 0
+        return self._is_deleted(part, Deleted(part.tbl, record_id, attribute, number))
 
-    def _has_gone(self, part: Part, deleted: Deleted) -> bool:
-        """Check whether a part was read before something in it was deleted.
+    def _is_deleted(self, part: Part, deleted: Deleted) -> bool:
+        """Check whether a part was read before a record or item in it was deleted.
 
-        What was read from elsewhere, at an unknown time, was: no id is used again.
+        A part of another file, read at an unknown time, counts as read before: ids are never
+        reused.
         """
         deletion = self._deletions.get(deleted)
         if deletion is None:
             return False
         if part.seen_at and deletion.seen_at and part.seen_at != deletion.seen_at:
             return part.seen_at < deletion.seen_at
-        return part.source != deletion.source or part.place <= deletion.place
+        return part.source != deletion.source or part.position <= deletion.position
 
     def _leave_out(self, rows: Mapping[str, int], part: Part) -> None:
-        if part.sort in (DERIVED, WITHDRAWN):
+        if part.kind in (DERIVED, WITHDRAWN):
             return
         for table, count in rows.items():
             where = f"{part.tbl} {part.key}"

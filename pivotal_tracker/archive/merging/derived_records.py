@@ -1,22 +1,22 @@
-"""Records that other records tell of: the labels, the review types and the project of a story."""
+"""Derive records from others: for example, the labels, review types and project of a story."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..format import Record
-from ..records import release_of, whole_number
+from ...records import Record
+from ..records import parse_id, release_of
 from .nested_people import pop_people
 
 
 class Derived(NamedTuple):
-    """What a record tells of another.
+    """A record that is derived from another.
 
     Attributes:
-        table: Of the other.
+        table: Its table.
         key: Its id.
-        record: As far as it is told.
+        record: The attributes that are known.
     """
 
     table: str
@@ -25,11 +25,11 @@ class Derived(NamedTuple):
 
 
 def pop_derived(table: str, record: Record) -> Iterator[Derived]:
-    """Give what a record that will be loaded tells of others.
+    """Yield the records that can be derived from a record.
 
     Args:
-        table: The record's.
-        record: It loses the objects of people and projects, which are rows of their own.
+        table: The table of the record.
+        record: The nested people and projects are removed from it; they are rows of their own.
     """
     for person in pop_people(table, record):
         yield Derived("people", person["id"], person)
@@ -52,8 +52,8 @@ def pop_derived(table: str, record: Record) -> Iterator[Derived]:
 
 
 def project_of(project: Any) -> Iterator[Derived]:
-    """Yield a project by what a record that refers to it says: the id, and perhaps the name."""
-    number = whole_number(project.get("id")) if isinstance(project, dict) else None
+    """Yield the project that a record refers to: its id, and perhaps its name."""
+    number = parse_id(project.get("id")) if isinstance(project, dict) else None
     if number is not None:
         named = {name: project[name] for name in ("name",) if name in project}
         yield Derived("projects", number, {"id": number, "kind": "project", **named})
@@ -61,14 +61,14 @@ def project_of(project: Any) -> Iterator[Derived]:
 
 def _account_of(project: Record) -> Iterator[Derived]:
     account = project.pop("account", None)
-    if isinstance(account, dict) and (number := whole_number(account.get("id"))) is not None:
+    if isinstance(account, dict) and (number := parse_id(account.get("id"))) is not None:
         project.setdefault("account_id", number)
         yield Derived("accounts", number, {**account, "id": number})
 
 
 def _labels(labels: list[Any], of: Record) -> Iterator[Derived]:
     for label in labels:
-        number = whole_number(label.get("id")) if isinstance(label, dict) else None
+        number = parse_id(label.get("id")) if isinstance(label, dict) else None
         if number is not None and number > 0:
             known = {"project_id": of["project_id"]} if "project_id" in of else {}
             yield Derived("labels", number, {**known, **label, "id": number})
@@ -77,6 +77,6 @@ def _labels(labels: list[Any], of: Record) -> Iterator[Derived]:
 def _review_types(reviews: list[Record]) -> Iterator[Derived]:
     for review in reviews:
         review_type = review.get("review_type")
-        number = whole_number(review_type.get("id")) if isinstance(review_type, dict) else None
+        number = parse_id(review_type.get("id")) if isinstance(review_type, dict) else None
         if number is not None:
             yield Derived("review_types", number, {**review_type, "id": number})  # type: ignore[dict-item]

@@ -1,7 +1,7 @@
-"""People who are told as objects inside other records, at whatever depth.
+"""Handle people who are nested in other records, at any depth.
 
-The API gives ids, or objects to who asks for them, and LiteTracker always gives both. The tables
-have an id column, and a row in `people`.
+The API returns ids, or objects if they are requested; LiteTracker always returns both. The tables
+have a column for the id, and a row in `people`.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..format import Record
-from ..records import whole_number
+from ...records import Record
+from ..records import parse_id
 
 _ATTRIBUTES = frozenset(
     {"person", "reviewer", "performed_by", "uploader", "requested_by", "owned_by", "owner"}
 )
 _LISTS = ("owners", "followers")
 _KINDS = frozenset({"person", "me"})
-_TOLD_OF_A_PERSON = ("id", "name", "initials", "username", "email")
-_STAYS_AN_OBJECT = {
+_PUBLIC_ATTRIBUTES = ("id", "name", "initials", "username", "email")
+_KEPT_PERSON = {
     "project_memberships": "person",
     "account_memberships": "person",
     "activity": "performed_by",
 }
-"""The attribute that holds a person in the tables that have columns for it."""
+"""The attribute whose nested person is kept, by table: these tables have columns for it."""
 
-_NOT_LOOKED_INTO = frozenset({"changes", "primary_resources", "secondary_resources"})
-"""What an activity says of values, which is kept as it was."""
+_UNCHANGED_ATTRIBUTES = frozenset({"changes", "primary_resources", "secondary_resources"})
+"""The attributes of an activity that are kept unchanged."""
 
 
 def add_person_ids(table: str, record: Record) -> None:
-    """Add an id to a record for each person in it, who stays there as an object.
+    """Add the id of each nested person to a record, which keeps the nested person too.
 
     Args:
-        table: Where it belongs; empty for a record inside another.
-        record: As it was found.
+        table: The table of the record; empty for a nested record.
+        record: The record, which is changed.
     """
     for name, value in list(record.items()):
-        if name in _NOT_LOOKED_INTO:
+        if name in _UNCHANGED_ATTRIBUTES:
             continue
         if isinstance(value, list):
             for item in value:
@@ -46,64 +46,64 @@ def add_person_ids(table: str, record: Record) -> None:
         elif isinstance(value, dict):
             if not _is_person(name, value):
                 add_person_ids("", value)
-            elif name != _STAYS_AN_OBJECT.get(table):
+            elif name != _KEPT_PERSON.get(table):
                 column = "owned_by_id" if name == "owner" and table == "stories" else f"{name}_id"
                 if record.get(column) is None:
                     record[column] = person_id(value)
 
 
 def pop_people(table: str, record: Record) -> list[Record]:
-    """Take the people out of a record, where they are objects beside their ids.
+    """Remove the nested people from a record, which has their ids too.
 
     Args:
-        table: Where it belongs.
-        record: It loses the objects.
+        table: The table of the record.
+        record: The record, which is changed.
 
     Returns:
-        The records of those who are named.
+        The records of people who have a name.
     """
-    return list(_popped_people(record, _STAYS_AN_OBJECT.get(table, "")))
+    return list(_pop_people(record, _KEPT_PERSON.get(table, "")))
 
 
-def _popped_people(record: Record, kept: str) -> Iterator[Record]:
+def _pop_people(record: Record, kept_attribute: str) -> Iterator[Record]:
     for name, value in list(record.items()):
-        if name in _NOT_LOOKED_INTO:
+        if name in _UNCHANGED_ATTRIBUTES:
             continue
         if _is_person(name, value):
-            if name != kept:
+            if name != kept_attribute:
                 del record[name]
-                yield from _named(value)
+                yield from _named_person(value)
         elif name in _LISTS and isinstance(value, list):
             del record[name]
             for person in value:
-                yield from _named(person) if isinstance(person, dict) else ()
+                yield from _named_person(person) if isinstance(person, dict) else ()
         elif isinstance(value, dict):
-            yield from _popped_people(value, "")
+            yield from _pop_people(value, "")
         elif isinstance(value, list):
             for item in value:
-                yield from _popped_people(item, "") if isinstance(item, dict) else ()
+                yield from _pop_people(item, "") if isinstance(item, dict) else ()
 
 
 def _is_person(name: str, value: Any) -> bool:
-    """Check whether an attribute holds a person: by its name, or by the kind of what it holds."""
+    """Check whether an attribute is a person, by its name or by the kind of its value."""
     if not isinstance(value, dict) or person_id(value) is None:
         return False
     return name in _ATTRIBUTES or value.get("kind") in _KINDS
 
 
 def person_id(person: Record) -> int | None:
-    """The id of a person; LiteTracker's owners have it as `user_id` beside one of their own."""
-    return whole_number(person.get("user_id", person.get("id")))
+    """Return the id of a person; in LiteTracker's owners it is `user_id`, not `id`."""
+    return parse_id(person.get("user_id", person.get("id")))
 
 
-def _named(person: Record) -> Iterator[Record]:
-    """Yield the record of a person, if more than the id is told."""
+def _named_person(person: Record) -> Iterator[Record]:
+    """Yield the record of a person, if the name is known."""
     number = person_id(person)
     if number is not None and "name" in person:
         yield person_record(person, number)
 
 
 def person_record(person: Record, number: Any) -> Record:
-    """What is public of a person; of oneself, `/me` tells much that is no one else's business."""
-    known = {name: person[name] for name in _TOLD_OF_A_PERSON if name in person}
+    """Return the public attributes of a person: `/me` has private ones about the token's owner."""
+    known = {name: person[name] for name in _PUBLIC_ATTRIBUTES if name in person}
     return {**known, "id": number, "kind": "person"}

@@ -1,4 +1,4 @@
-"""Records as rows can be made of them: ids that are numbers, lists that hold what they should."""
+"""Normalize records before they become rows: ids are numbers, lists contain items of their kind."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
+from ...records import Record
 from ...settings import SECRET_ATTRIBUTES
-from ..format import Record
 from ..keys import SiblingKeys
-from ..records import LISTS, Nested, whole_number
+from ..records import LISTS, Nested, parse_id
 
-LeaveOut = Callable[[str, str], None]
-"""Is told of a row that is left out: its table and the reason."""
+OnReject = Callable[[str, str], None]
+"""Called for each row that is left out, with its table and the reason."""
 
 _SECRETS = tuple(f'"{name}"'.encode() for name in SECRET_ATTRIBUTES)
 _IDENTIFYING_ATTRIBUTES = (
@@ -25,23 +25,23 @@ _IDENTIFYING_ATTRIBUTES = (
     "person_id",
     "created_at",
 )
-"""What tells an item without an id from others."""
+"""The attributes that identify an item without an id."""
 _IDENTIFYING_A_TRANSITION = ("occurred_at", "performed_by_id")
 
 
-def normalize_record(table: str, record: Record, leave_out: LeaveOut) -> Record:
-    """Return a copy of a record or a part of one, without what rows cannot be made of.
+def normalize_record(table: str, record: Record, leave_out: OnReject) -> Record:
+    """Return a copy of a record, or of a part of one, without invalid items.
 
     Args:
         table: The table of the record.
-        record: As it was found.
-        leave_out: Is told of every item of a nested list that is not in the copy.
+        record: The record as it was read.
+        leave_out: Called for every item of a nested list that is not in the copy.
     """
-    return _normalized(without_secrets(record), LISTS.get(table, {}), leave_out)
+    return _normalize(without_secrets(record), LISTS.get(table, {}), leave_out)
 
 
 def without_secrets(record: Record) -> Record:
-    """Return the record, or a copy without tokens, passwords and signed URLs where it holds any."""
+    """Return the record, or a copy without tokens, passwords and signed URLs if it has any."""
     try:
         text = orjson.dumps(record)
     except orjson.JSONEncodeError:
@@ -59,33 +59,33 @@ def _without_secrets(value: Any) -> Any:
     return value
 
 
-def _normalized(record: Record, lists: Mapping[str, Nested], leave_out: LeaveOut) -> Record:
-    tidy = {name: value for name, value in record.items() if value is not None}
+def _normalize(record: Record, lists: Mapping[str, Nested], leave_out: OnReject) -> Record:
+    normalized = {name: value for name, value in record.items() if value is not None}
     for name in ("id", "project_id"):
-        number = whole_number(tidy.get(name))
+        number = parse_id(normalized.get(name))
         if number is not None:
-            tidy[name] = number
-    if "attachments" in tidy and "file_attachments" in lists:
-        _sort_attachments(tidy)
+            normalized[name] = number
+    if "attachments" in normalized and "file_attachments" in lists:
+        _sort_attachments(normalized)
     for name, nested in lists.items():
-        if name not in tidy:
+        if name not in normalized:
             continue
-        items = tidy[name]
+        items = normalized[name]
         if isinstance(items, list):
-            tidy[name] = _items(items, nested, tidy.get("id"), leave_out)
+            normalized[name] = _items(items, nested, normalized.get("id"), leave_out)
             if not nested.is_scalar_list:
-                # the same, told once more: `label_ids` beside `labels`
-                tidy.pop(f"{name.removesuffix('s')}_ids", None)
+                # the same information again: `label_ids` beside `labels`
+                normalized.pop(f"{name.removesuffix('s')}_ids", None)
                 if name.endswith("_attachments"):
-                    tidy.pop("attachment_ids", None)
+                    normalized.pop("attachment_ids", None)
         else:
-            del tidy[name]
-            leave_out(nested.table, "there is something else where a list should be")
-    return tidy
+            del normalized[name]
+            leave_out(nested.table, "it is not a list")
+    return normalized
 
 
 def _sort_attachments(comment: Record) -> None:
-    """Put the attachments that one list holds into a list for each kind, as is the default."""
+    """Divide the list `attachments` into a list for each kind, as the API does by default."""
     attachments = comment.pop("attachments")
     for attachment in attachments if isinstance(attachments, list) else ():
         is_google = isinstance(attachment, dict) and attachment.get("kind") == "google_attachment"
@@ -93,9 +93,9 @@ def _sort_attachments(comment: Record) -> None:
         comment[name] = [*comment.get(name, ()), attachment]
 
 
-def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: LeaveOut) -> list[Any]:
-    """Return the items of a list once each; those that are none of its kind are left out."""
-    tidy: list[Any] = []
+def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: OnReject) -> list[Any]:
+    """Return the items of a list without duplicates and without those of another kind."""
+    normalized: list[Any] = []
     seen: set[Any] = set()
     siblings = SiblingKeys()
     for item in items:
@@ -103,30 +103,32 @@ def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: LeaveOut
             continue
         value = _item(item, nested, parent_id, siblings, leave_out)
         if value is None:
-            leave_out(nested.table, "it is no id" if nested.is_scalar_list else "it is no record")
+            leave_out(
+                nested.table, "it is not an id" if nested.is_scalar_list else "it is not a record"
+            )
             continue
         if "state" in nested.key and not _is_transition(value, parent_id, siblings):
-            leave_out(nested.table, "it does not say to which state")
+            leave_out(nested.table, "it has no state")
             continue
         if nested.key:
             key = value if nested.is_scalar_list else tuple(str(value.get(n)) for n in nested.key)
             if key in seen:
-                _leave_out_whole(nested, value, "it comes twice in one list", leave_out)
+                _leave_out_whole(nested, value, "it is in the list twice", leave_out)
                 continue
             seen.add(key)
-        tidy.append(value)
-    return tidy
+        normalized.append(value)
+    return normalized
 
 
 def _item(
-    item: Any, nested: Nested, parent_id: Any, siblings: SiblingKeys, leave_out: LeaveOut
+    item: Any, nested: Nested, parent_id: Any, siblings: SiblingKeys, leave_out: OnReject
 ) -> Any:
     if nested.is_scalar_list:
-        return whole_number(item)
+        return parse_id(item)
     if not isinstance(item, dict):
         return None
-    value = _normalized(item, nested.lists, leave_out)
-    if nested.key == ("id",) and whole_number(value.get("id")) is None:
+    value = _normalize(item, nested.lists, leave_out)
+    if nested.key == ("id",) and parse_id(value.get("id")) is None:
         value["id"] = siblings.key(
             nested.table, parent_id, *map(value.get, _IDENTIFYING_ATTRIBUTES)
         )
@@ -134,8 +136,8 @@ def _item(
 
 
 def _is_transition(value: Record, parent_id: Any, siblings: SiblingKeys) -> bool:
-    """Check whether it says to which state; what has no project's version is given a stable one."""
-    version = whole_number(value.get("project_version"))
+    """Check whether a transition has a state; add a stable `project_version` if it has none."""
+    version = parse_id(value.get("project_version"))
     if version is None:
         identity = map(value.get, _IDENTIFYING_A_TRANSITION)
         version = siblings.key("transition", parent_id, value.get("state"), *identity)
@@ -143,7 +145,7 @@ def _is_transition(value: Record, parent_id: Any, siblings: SiblingKeys) -> bool
     return isinstance(value.get("state"), str)
 
 
-def _leave_out_whole(nested: Nested, item: Any, reason: str, leave_out: LeaveOut) -> None:
+def _leave_out_whole(nested: Nested, item: Any, reason: str, leave_out: OnReject) -> None:
     leave_out(nested.table, reason)
     for name, inner in nested.lists.items():
         for _ in item.get(name, ()):

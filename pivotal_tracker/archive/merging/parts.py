@@ -1,12 +1,12 @@
-"""The parts that records are put together from."""
+"""The parts that records are merged from."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 WHOLE, DERIVED, WITHDRAWN, FRAGMENT = range(4)
-"""A copy of a record, what another record tells of it, the same where that other record was
-rejected, and what lies elsewhere: its comments."""
+"""The kinds of parts: a copy of a record; a record derived from another; the same if that other
+record was rejected; and nested lists from another file, such as comments."""
 
 
 class Part(NamedTuple):
@@ -14,22 +14,22 @@ class Part(NamedTuple):
 
     Attributes:
         tbl: The table of the record.
-        key: Its key, as a text.
-        record: A number of it.
-        sort: `WHOLE`, `DERIVED`, `WITHDRAWN` or `FRAGMENT`.
+        key: The key of the record, as a text.
+        record: The number of the record in the database.
+        kind: `WHOLE`, `DERIVED`, `WITHDRAWN` or `FRAGMENT`.
         source: The file that it was read from.
-        updated_at: As a text that sorts; empty where it does not say.
-        body: In JSON.
-        place: In the order of reading.
-        seen_at: When the API gave it; empty where that is not known.
+        updated_at: As a text that sorts; empty if the part has none.
+        body: The part as JSON.
+        position: The position in the order of reading.
+        seen_at: When the API returned it; empty if that is not known.
     """
 
     tbl: str
     key: str
     record: int
-    sort: int
+    kind: int
     source: str
     updated_at: str
     body: bytes
-    place: int
+    position: int
     seen_at: str

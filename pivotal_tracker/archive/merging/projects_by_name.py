@@ -1,4 +1,4 @@
-"""Projects that an archive knows by name only, told to be those that have an id elsewhere."""
+"""Match projects that have only a name in an archive with projects that have an id."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..duplicates import DuplicateIndex
 from ..format import ArchiveRecord
 
 _MAX_STORIES = 1_000
-"""So many stories of a project are looked for elsewhere: one alone would nearly do."""
+"""The number of stories of a project that are looked up; even one would nearly be enough."""
 
 
 class ProjectsByName:
-    """The projects of one archive that have no id, with some of their stories, which have.
+    """The projects of one archive that have no id, with some of their stories, which have ids.
 
     Args:
         loaded: The destination.
-        copies: The other archives, as far as they were noted.
+        copies: The records of the other archives.
     """
 
     def __init__(self, loaded: DestinationReader, copies: DuplicateIndex) -> None:
@@ -28,7 +28,7 @@ class ProjectsByName:
         self._copies = copies
         self._stories: defaultdict[int, set[int]] = defaultdict(set)
 
-    def note(self, story: Record) -> None:
+    def add_story(self, story: Record) -> None:
         """Record a story, if its project has no id."""
         project_id, story_id = story.get("project_id"), story.get("id")
         if isinstance(project_id, int) and project_id < 0 and isinstance(story_id, int):
@@ -36,20 +36,20 @@ class ProjectsByName:
             if len(stories) < _MAX_STORIES:
                 stories.add(story_id)
 
-    def joined(self, found: ArchiveRecord) -> ArchiveRecord:
-        """The record of a project, with the id of the one in which its stories are elsewhere."""
-        same_as_id = self._same_as(found.record["id"])
+    def with_match(self, entry: ArchiveRecord) -> ArchiveRecord:
+        """Return a project's record with `same_as_id`: the project with the same stories."""
+        same_as_id = self._same_as(entry.record["id"])
         if same_as_id is None:
-            return found
-        return replace(found, record={**found.record, "same_as_id": same_as_id})
+            return entry
+        return replace(entry, record={**entry.record, "same_as_id": same_as_id})
 
     def _same_as(self, project_id: int) -> int | None:
         stories = self._stories.get(project_id, set())
-        places = Counter(self._copies.project_of("stories", one) for one in stories)
+        places = Counter(self._copies.project_of("stories", story_id) for story_id in stories)
         columns = ("id", "project_id")
         places.update(row[1] for row in self._loaded.rows("stories", columns, "id", stories))
-        known = {one: count for one, count in places.items() if one is not None and one > 0}
+        known = {project: count for project, count in places.items() if project and project > 0}
         if known:
-            return max(known, key=lambda one: known[one])
+            return max(known, key=lambda project: known[project])
         project_rows = self._loaded.records(tables.PROJECTS, [project_id])
         return project_rows[0].get("same_as_id") if project_rows else None

@@ -1,9 +1,8 @@
-"""Records of which an archive holds several parts, put together: one record each.
+"""Merge the parts and copies of each record in an archive into one record.
 
-One record may be met many times, with more or less in it, and its comments somewhere else. All
-parts go into a temporary database on disk as they are met, and are taken out record by record: so
-memory holds one record at a time however large the archive, each file is read once, and the parts
-may come in any order.
+An archive may contain a record many times, more or less complete, with its comments in another
+file. All parts are stored in a temporary database as they are read, and merged record by record.
+So memory holds one record at a time, each file is read once, and parts may come in any order.
 """
 
 from __future__ import annotations
@@ -21,31 +20,32 @@ from typing import Any, Self
 
 import orjson
 
+from ...records import Record
 from ...settings import BATCH_SIZE
 from ..accounting import LoadAccounting
 from ..dates import weeks_between
-from ..format import ArchiveRecord, Record
-from ..limits import MAX_REMEMBERED
-from ..records import LISTS, Key, Nested, nested_rows_of, rows_of, whole_number
+from ..format import ArchiveRecord
+from ..limits import MAX_CACHE_ENTRIES
+from ..records import LISTS, Key, Nested, nested_rows_of, parse_id, rows_of
 from .deletions import Deleted, Deletions
 from .derived_records import Derived, pop_derived, project_of
 from .parts import DERIVED, FRAGMENT, WHOLE, WITHDRAWN, Part
 
 NEWER = "another copy of it is newer"
-SAME = "another copy of it holds the same"
+SAME = "another copy of it has the same values"
 
 _CACHE_IN_KIB = 32 * 1024
 _DERIVED_FROM_OTHERS = (
     *("releases", "labels", "review_types", "workspaces", "projects", "accounts", "people"),
 )
-"""The tables to whose records others add; each after those that do."""
+"""The tables with records derived from others; each comes after the tables they derive from."""
 
 
 class RecordMerger:
     """The parts of an archive's records, on disk.
 
     Args:
-        accounting: Counts rows that another copy makes superfluous, and what belongs nowhere.
+        accounting: Counts the rows of superfluous copies, and of parts without a record.
     """
 
     def __init__(self, accounting: LoadAccounting) -> None:
@@ -53,7 +53,7 @@ class RecordMerger:
         self._derived: set[int] = set()
         self._deletions = Deletions(accounting)
         self._lengths: dict[Any, int | None] = {}
-        # a database without a name is a file of SQLite's own, gone when it is closed
+        # with an empty name, SQLite makes a temporary file and deletes it on close
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
 
     def __enter__(self) -> Self:
@@ -64,7 +64,7 @@ class RecordMerger:
             PRAGMA cache_size = -{_CACHE_IN_KIB};
             CREATE TABLE records (no INTEGER PRIMARY KEY, tbl TEXT, key TEXT, UNIQUE (tbl, key));
             CREATE TABLE parts (
-                place INTEGER PRIMARY KEY, record INTEGER, sort INTEGER, updated_at TEXT,
+                position INTEGER PRIMARY KEY, record INTEGER, kind INTEGER, updated_at TEXT,
                 seen_at TEXT, attributes INTEGER, source TEXT, body BLOB
             );
             BEGIN;
@@ -84,53 +84,55 @@ class RecordMerger:
         """Add one copy of a record, whose rows are counted as read.
 
         Args:
-            table: The table that it belongs to.
-            key: Its key.
-            record: As far as this copy goes; people may be objects in it, beside their ids.
+            table: The table of the record.
+            key: The key of the record.
+            record: The copy; it may contain people as objects besides their ids.
             source: The file that it was read from.
-            seen_at: When the API gave it, where that is known: tells the later of two equally old.
+            seen_at: When the API returned it, if known: decides between copies of the same age.
 
         Raises:
-            ValueError: Something in it cannot be written down as JSON.
+            ValueError: A value cannot be stored as JSON.
         """
         self._add(WHOLE, table, key, record, source, seen_at)
 
-    def add_to(self, table: str, key: Key, part: Record, source: str, seen_at: str = "") -> None:
-        """Add a part of a record that the archive keeps elsewhere: its comments, say."""
+    def add_fragment(
+        self, table: str, key: Key, part: Record, source: str, seen_at: str = ""
+    ) -> None:
+        """Add a part of a record that is in another file, such as its comments."""
         self._add(FRAGMENT, table, key, part, source, seen_at)
 
     def derive_project(self, project: Record, source: str) -> None:
-        """Add what a record tells of a project that it refers to.
+        """Add the project that a record refers to.
 
-        The rows of the project count as read if no copy of it has them.
+        Its row counts as read if the archive has no copy of the project.
         """
         for derived in project_of(project):
             self._derive(derived, source, DERIVED)
 
     def delete(self, deleted: Deleted, source: str, seen_at: str) -> None:
-        """Remove a record, or an item of one, from what was recorded until now.
+        """Remove a record, or an item of one, from the parts added so far.
 
         Args:
-            deleted: Which.
-            source: The file that tells it.
-            seen_at: When it was deleted, where that is known.
+            deleted: The record or item.
+            source: The file with the request that deleted it.
+            seen_at: When it was deleted; empty if that is not known.
         """
-        ((place,),) = self._database.execute("SELECT coalesce(max(place), 0) FROM parts")
-        self._deletions.add(deleted, place, source, seen_at)
+        ((position,),) = self._database.execute("SELECT coalesce(max(position), 0) FROM parts")
+        self._deletions.add(deleted, position, source, seen_at)
 
-    def _derive(self, derived: Derived, source: str, sort: int) -> None:
-        fingerprint = hash((derived.table, sort, repr(derived.record)))
+    def _derive(self, derived: Derived, source: str, kind: int) -> None:
+        fingerprint = hash((derived.table, kind, repr(derived.record)))
         if fingerprint in self._derived:
             return
-        if len(self._derived) >= MAX_REMEMBERED:
+        if len(self._derived) >= MAX_CACHE_ENTRIES:
             self._derived.clear()
         self._derived.add(fingerprint)
-        # what cannot be written down is told of the record that tells it
+        # if it cannot be stored, neither can the record that it is derived from: that is reported
         with suppress(ValueError):
-            self._add(sort, derived.table, derived.key, derived.record, source, "")
+            self._add(kind, derived.table, derived.key, derived.record, source, "")
 
     def _add(
-        self, sort: int, table: str, key: Key, record: Record, source: str, seen_at: str
+        self, kind: int, table: str, key: Key, record: Record, source: str, seen_at: str
     ) -> None:
         try:
             body = orjson.dumps(record)
@@ -142,17 +144,25 @@ class RecordMerger:
             (table, str(key)),
         )
         self._database.execute(
-            "INSERT INTO parts (record, sort, updated_at, seen_at, attributes, source, body)"
+            "INSERT INTO parts (record, kind, updated_at, seen_at, attributes, source, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (number, sort, moment(record.get("updated_at")), seen_at, len(record), source, body),
+            (
+                number,
+                kind,
+                to_sortable_time(record.get("updated_at")),
+                seen_at,
+                len(record),
+                source,
+                body,
+            ),
         )
 
     def records(self) -> Iterator[ArchiveRecord]:
-        """Give each record once, put together from its parts.
+        """Yield each record once, merged from its parts.
 
-        Of copies the one updated last wins; one as old as it, or one that does not say how old it
-        is, adds what the winner does not tell. What lies elsewhere is added by id. What a record
-        tells of others counts only if it is in the end told by it: so those come later.
+        The copy updated last wins. A copy with the same `updated_at`, or without one, adds the
+        attributes that the winner lacks. Parts from other files are added by id. Records derived
+        from others come last, because they are derived from the merged records only.
         """
         self._database.execute("CREATE INDEX parts_by_record ON parts (record)")
         derived_from_others = [*_DERIVED_FROM_OTHERS]
@@ -166,33 +176,33 @@ class RecordMerger:
     def _records_of(self, table: str) -> Iterator[ArchiveRecord]:
         query = f"""
             SELECT {", ".join(Part._fields)} FROM records JOIN parts ON record = no WHERE tbl = ?
-            ORDER BY record, sort = ?, updated_at DESC, seen_at DESC, sort, attributes DESC
+            ORDER BY record, kind = ?, updated_at DESC, seen_at DESC, kind, attributes DESC
             """  # noqa: S608 - the names are our own
         with closing(self._database.execute(query, (table, FRAGMENT))) as rows:
             undecided: list[tuple[ArchiveRecord, list[Derived]]] = []
             for _, parts in groupby(map(Part._make, rows), key=attrgetter("record")):
-                found = self._joined(self._deletions.applied(parts))
-                if found:
-                    derived = list(pop_derived(table, found.record))
+                entry = self._merge(self._deletions.apply(parts))
+                if entry:
+                    derived = list(pop_derived(table, entry.record))
                     if table == "iterations":
-                        self._add_length(found.record)
-                    yield found
-                    undecided.append((found, derived))
+                        self._add_length(entry.record)
+                    yield entry
+                    undecided.append((entry, derived))
                     if len(undecided) >= BATCH_SIZE:
                         self._derive_from(undecided)
             self._derive_from(undecided)
 
     def _derive_from(self, undecided: list[tuple[ArchiveRecord, list[Derived]]]) -> None:
-        """Add what records tell of others; of those that are not loaded, as withdrawn."""
+        """Add the records derived from others, as withdrawn if those are not loaded."""
         self._accounting.decide()
-        for found, derived_from_it in undecided:
-            is_lost = found.is_rejected or found.is_withdrawn
+        for entry, derived_from_it in undecided:
+            is_lost = entry.is_rejected or entry.is_withdrawn
             for derived in derived_from_it:
-                self._derive(derived, found.source, WITHDRAWN if is_lost else DERIVED)
+                self._derive(derived, entry.source, WITHDRAWN if is_lost else DERIVED)
         undecided.clear()
 
     def _add_length(self, iteration: Record) -> None:
-        """Add the weeks of an iteration, which the API once left out."""
+        """Add the length of an iteration in weeks, which the API once left out."""
         if iteration.get("length") is None:
             length = weeks_between(iteration.get("start"), iteration.get("finish"))
             length = length or self._length_in(iteration.get("project_id"))
@@ -200,50 +210,50 @@ class RecordMerger:
                 iteration["length"] = length
 
     def _length_in(self, project_id: Any) -> int | None:
-        """Return the length of a project's iterations, by the newest record of it."""
+        """Return the iteration length of a project, by its newest copy."""
         if project_id not in self._lengths:
             query = """
                 SELECT body FROM records JOIN parts ON record = no
                 WHERE tbl = 'projects' AND key = ? ORDER BY updated_at DESC, seen_at DESC
                 """
             bodies = self._database.execute(query, (str(project_id),))
-            lengths = (whole_number(orjson.loads(b).get("iteration_length")) for (b,) in bodies)
+            lengths = (parse_id(orjson.loads(b).get("iteration_length")) for (b,) in bodies)
             self._lengths[project_id] = next(filter(None, lengths), None)
         return self._lengths[project_id]
 
-    def _joined(self, parts: Iterator[Part]) -> ArchiveRecord | None:
-        joined: _MergedRecord | None = None
+    def _merge(self, parts: Iterator[Part]) -> ArchiveRecord | None:
+        merged: _MergedRecord | None = None
         is_withdrawn = True
         for part in parts:
-            is_withdrawn &= part.sort in (WITHDRAWN, FRAGMENT)
+            is_withdrawn &= part.kind in (WITHDRAWN, FRAGMENT)
             record = orjson.loads(part.body)
-            if joined is None and part.sort == FRAGMENT:
+            if merged is None and part.kind == FRAGMENT:
                 self._leave_orphans(part.tbl, part.key, record, part.source)
-            elif joined is None:
-                joined = _MergedRecord(
+            elif merged is None:
+                merged = _MergedRecord(
                     self._accounting, part.tbl, part.key, record, part.source, part.updated_at
                 )
-                joined.begin(counted=part.sort == WHOLE)
+                merged.begin(counted=part.kind == WHOLE)
             else:
-                joined.add(record, part.source, part.sort, part.updated_at)
-        return replace(joined.found(), is_withdrawn=is_withdrawn) if joined else None
+                merged.add(record, part.source, part.kind, part.updated_at)
+        return replace(merged.result(), is_withdrawn=is_withdrawn) if merged else None
 
     def _leave_orphans(self, table: str, key: str, part: Record, source: str) -> None:
-        """A part of a record that the archive does not hold."""
+        """Count a part as left out whose record is not in the archive."""
         rows = nested_rows_of(table, part)
         if not rows:
-            # an object, which is no row of its own and so was not counted
+            # an object is not a row of its own, so it was not counted
             rows = Counter({f"{table}__{name}": 1 for name in part})
             for nested in rows:
                 self._accounting.read(source, nested)
         for nested, count in rows.items():
             what = table.removesuffix("s").replace("storie", "story")
-            reason = f"the archive does not hold the {what} that it belongs to"
+            reason = f"the archive does not contain the {what} that it belongs to"
             self._accounting.leave_out(source, nested, reason, f"{what} {key}", count)
 
 
 class _MergedRecord:
-    """One record being put together, and which of its rows came from where."""
+    """One record being merged, with the files that its rows came from."""
 
     def __init__(
         self,
@@ -261,42 +271,42 @@ class _MergedRecord:
         self._lists = LISTS.get(table, {})
         self._items: dict[str, dict[Any, Record]] = {}
         self._uncounted: Counter[str] = Counter()
-        self._elsewhere: Counter[tuple[str, str]] = Counter()
+        self._rows_from_other_files: Counter[tuple[str, str]] = Counter()
 
     def begin(self, *, counted: bool) -> None:
-        """Begin with the record itself; remember rows that nobody has counted."""
+        """Begin with the first copy; if it was not counted, count its rows later."""
         if not counted:
             self._uncounted = rows_of(self._table, self._record)
 
-    def add(self, part: Record, source: str, sort: int, updated_at: str) -> None:
-        """Add what a further part tells and the record does not."""
+    def add(self, part: Record, source: str, kind: int, updated_at: str) -> None:
+        """Add the attributes and items of another part that the record lacks."""
         added: Counter[str] = Counter()
-        is_older = sort != FRAGMENT and "" != updated_at != self._updated_at
-        # what does not say how old it is may be out of date in all that the record tells
-        unites = sort == FRAGMENT or updated_at != ""
+        is_older = kind != FRAGMENT and "" != updated_at != self._updated_at
+        # a copy without `updated_at` may be out of date: it only adds missing attributes
+        can_merge = kind == FRAGMENT or updated_at != ""
         for name, value in part.items():
             nested = self._lists.get(name)
-            # the API leaves out what is null, but a list only where nobody asked for it
+            # a missing attribute may be null in a newer copy; a missing list was not requested
             if name not in self._record and (nested or not is_older):
                 self._record[name] = value
                 if nested:
                     added += nested_rows_of(self._table, {name: value})
-            elif is_older or not unites:
+            elif is_older or not can_merge:
                 continue
             elif nested and nested.key:
                 self._merge_lists(name, nested, value, added)
             elif isinstance(value, dict):
                 self._complete_object(name, value)
-        if sort in (DERIVED, WITHDRAWN):
+        if kind in (DERIVED, WITHDRAWN):
             self._uncounted += added
             return
         rows = rows_of(self._table, part)
-        if sort == FRAGMENT:
+        if kind == FRAGMENT:
             del rows[self._table]
-        self._credit(rows, added, source, NEWER if is_older else SAME)
+        self._account(rows, added, source, NEWER if is_older else SAME)
 
     def _complete_object(self, name: str, other: Record) -> None:
-        """An object inside the record may have been asked for in part: a label by its name."""
+        """Add missing attributes to a nested object, which may have been requested in part."""
         existing = self._record.get(name)
         if isinstance(existing, dict) and existing.get("id") == other.get("id"):
             self._record[name] = {**other, **existing}
@@ -308,26 +318,31 @@ class _MergedRecord:
             self._items[name] = {_item_key(nested, item): item for item in self._record[name]}
         merge_lists(nested, self._record[name], self._items[name], items, added)
 
-    def _credit(
+    def _account(
         self, rows: Mapping[str, int], added: Counter[str], source: str, reason: str
     ) -> None:
-        """Accounts for the rows of a part: they are in the record, or left out."""
+        """Account for the rows of a part: they are in the record, or left out."""
         for table, count in rows.items():
-            owed = min(count - added[table], self._uncounted[table])
-            self._uncounted[table] -= owed
-            kept = added[table] + owed
+            uncounted = min(count - added[table], self._uncounted[table])
+            self._uncounted[table] -= uncounted
+            kept = added[table] + uncounted
             if kept and source != self._source:
-                self._elsewhere[source, table] += kept
+                self._rows_from_other_files[source, table] += kept
             if count > kept:
                 where = f"{self._table} {self._key}"
                 self._accounting.leave_out(source, table, reason, where, count - kept)
 
-    def found(self) -> ArchiveRecord:
-        """Return the record, whole."""
+    def result(self) -> ArchiveRecord:
+        """Return the merged record."""
         for table, count in self._uncounted.items():
             if count:
                 self._accounting.read(self._source, table, count)
-        return ArchiveRecord(self._table, self._record, self._source, elsewhere=self._elsewhere)
+        return ArchiveRecord(
+            self._table,
+            self._record,
+            self._source,
+            rows_from_other_files=self._rows_from_other_files,
+        )
 
 
 def merge_lists(
@@ -337,14 +352,14 @@ def merge_lists(
     items: list[Any],
     added: Counter[str],
 ) -> None:
-    """Add the items of a list to another; of two copies of one item the newer tells more.
+    """Add the items of a list to another, and merge two copies of the same item.
 
     Args:
-        nested: The table of the items.
-        into: The list that grows.
-        by_key: Its items, by their key.
-        items: Those to add.
-        added: Counts the rows that this brings to each table.
+        nested: Describes the items.
+        into: The list that items are added to.
+        by_key: Its items, by key.
+        items: The items to add.
+        added: Counts the rows added to each table.
     """
     for item in items:
         key = _item_key(nested, item)
@@ -359,8 +374,8 @@ def merge_lists(
 
 
 def _complete(nested: Nested, existing: Record, other: Record, added: Counter[str]) -> None:
-    """Add to an item what another copy of it tells; both are as old, or the newer one counts."""
-    if moment(other.get("updated_at")) > moment(existing.get("updated_at")):
+    """Merge another copy into an item: the newer one's values win, missing ones are added."""
+    if to_sortable_time(other.get("updated_at")) > to_sortable_time(existing.get("updated_at")):
         existing |= {name: value for name, value in other.items() if name not in nested.lists}
     for name, value in other.items():
         inner = nested.lists.get(name)
@@ -381,8 +396,8 @@ def _item_key(nested: Nested, item: Any) -> Any:
     return item if nested.is_scalar_list else tuple(str(item.get(n)) for n in nested.key)
 
 
-def moment(value: Any) -> str:
-    """Return a time as a text that sorts; empty where there is none. Numbers are milliseconds."""
+def to_sortable_time(value: Any) -> str:
+    """Convert a time to a text that sorts; empty if there is none. Numbers are milliseconds."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""Recorded HTTP: cassettes of vcrpy (YAML and JSON) and of Ruby's VCR, and HAR files."""
+"""Read recorded HTTP: cassettes of vcrpy (YAML and JSON) and of Ruby's VCR, and HAR files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
+from ....records import Record
 from ...files import ArchiveError
-from ...format import Record
 from ...limits import MAX_BYTES_OF_A_RECORD, MAX_LEVELS
 from .json_text import REPLACEMENT, Utf8
 
@@ -28,17 +28,17 @@ LOOKS_LIKE_A_CASSETTE = re.compile(
 BROKEN_YAML = (yaml.YAMLError, UnicodeDecodeError)
 
 _API_PATH = re.compile(r"/services/v5/(.*)")
-# control characters, byte order marks and what is no character, in UTF-8
+# control characters, byte order marks and noncharacters, in UTF-8
 _NOT_YAML = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x84\x86-\x9f]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]"
 )
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-# only events are asked of it, so nothing in the file is ever made into an object
+# only its events are used, so the file cannot create Python objects
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class YamlText(Utf8):
-    """A file as a parser of YAML takes it: what YAML forbids, for all of a file, is U+FFFD."""
+    """A stream for a YAML parser: characters that YAML forbids become U+FFFD."""
 
     def _clean(self, chunk: bytes, *, is_last: bool) -> bytes:
         clean, replaced = _NOT_YAML.subn(REPLACEMENT, super()._clean(chunk, is_last=is_last))
@@ -46,18 +46,18 @@ class YamlText(Utf8):
         return clean
 
 
-class NoAnswerError(Exception):
-    """An interaction that holds no answer of the API; its text says why."""
+class NoResponseError(Exception):
+    """An interaction without a response of the API; the message says why."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the API answered.
+class RecordedResponse:
+    """A response of the API.
 
     Attributes:
         path: Below the API's root, with the query.
-        body: As it was sent, unpacked; empty where there was none.
-        seen_at: When, as a text that sorts; empty where it is not known.
+        body: The decompressed body; empty if there was none.
+        seen_at: The time, as a text that sorts; empty if it is not known.
         is_deletion: Whether the request was a `DELETE`.
     """
 
@@ -67,32 +67,34 @@ class Answer:
     is_deletion: bool = False
 
 
-def answer(interaction: Record) -> Answer:
-    """Return the answer in a recorded interaction.
+def parse_response(interaction: Record) -> RecordedResponse:
+    """Return the response in a recorded interaction.
 
     Raises:
-        NoAnswerError: It is an error's, another host's, or cannot be read.
+        NoResponseError: It is an error, comes from another host, or cannot be read.
     """
     request, response = _record(interaction.get("request")), _record(interaction.get("response"))
     match = _API_PATH.search(_address(request))
     if not match:
-        raise NoAnswerError("it is no answer of API v5")
+        raise NoResponseError("it is not a response of API v5")
     status = response.get("status")
     code = str(status.get("code") if isinstance(status, dict) else status or "200")
     if not code.startswith("2"):
-        raise NoAnswerError(f"the server answered {code[:20]}")
+        raise NoResponseError(f"the server answered {code[:20]}")
     headers = _headers(response.get("headers"))
     recorded_at = interaction.get("recorded_at") or interaction.get("startedDateTime")
     seen_at = _seen_at(recorded_at or headers.get("date"))
     method = str(request.get("method") or "").lower()
     if method == "delete":
-        return Answer(match[1], b"", seen_at, is_deletion=True)
+        return RecordedResponse(match[1], b"", seen_at, is_deletion=True)
     body = _body(response["content"] if "content" in response else response.get("body"))
-    return Answer(match[1], _unpacked(body, str(headers.get("content-encoding") or "")), seen_at)
+    return RecordedResponse(
+        match[1], _decompress(body, str(headers.get("content-encoding") or "")), seen_at
+    )
 
 
 def _headers(headers: Any) -> Record:
-    """Return the headers by their names in lower case; HAR has a list of pairs."""
+    """Return the headers by their names in lower case; in HAR they are a list of pairs."""
     if isinstance(headers, list):
         pairs = filter(None, map(_record, headers))
         return {str(pair.get("name")).lower(): pair.get("value") for pair in pairs}
@@ -107,7 +109,7 @@ def _record(value: Any) -> Record:
 
 
 def _address(request: Record) -> str:
-    """Return where the request went; the first cassettes of vcrpy say the path by itself."""
+    """Return the URL of the request; early cassettes of vcrpy have only the path."""
     return str(request.get("uri") or request.get("url") or request.get("path") or "")
 
 
@@ -127,11 +129,11 @@ def _from_base64(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise NoAnswerError("its base64 is broken") from error
+        raise NoResponseError("its base64 is broken") from error
 
 
-def _unpacked(body: bytes, encoding: str) -> bytes:
-    """Return the body without its compression; recorders keep the header when they unpack."""
+def _decompress(body: bytes, encoding: str) -> bytes:
+    """Decompress the body; recorders keep the header even if they have decompressed it."""
     if body[:2] == b"\x1f\x8b":
         windows = [zlib.MAX_WBITS | 16]
     elif encoding == "deflate" and body[:1] not in b"[{":
@@ -145,14 +147,14 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
         except zlib.error:
             continue
         if unpacker.unconsumed_tail:
-            raise NoAnswerError(f"it unpacks to more than {MAX_BYTES_OF_A_RECORD:,} bytes")
+            raise NoResponseError(f"it decompresses to more than {MAX_BYTES_OF_A_RECORD:,} bytes")
         if unpacker.eof:
             return text
-    raise NoAnswerError("its compression is broken")
+    raise NoResponseError("its compression is broken")
 
 
 def _seen_at(date: Any) -> str:
-    """Return the time of an answer, as a header, Ruby's VCR or a HAR has it."""
+    """Parse the time of a response in a header, in Ruby's VCR or in a HAR."""
     if not date:
         return ""
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
@@ -163,23 +165,23 @@ def _seen_at(date: Any) -> str:
 
 
 def interactions(text: Utf8) -> Iterator[Any]:
-    """Give the interactions of a YAML cassette one by one.
+    """Yield the interactions of a YAML cassette one by one.
 
     Raises:
-        yaml.YAMLError: It is no YAML from here on.
+        yaml.YAMLError: The rest of the file is not YAML.
         ArchiveError: It is nested too deep, or one interaction is too large.
     """
     reader = _Yaml(yaml.parse(text, Loader=_LOADER))
     for interaction in reader.items():
-        text.record_ends()
+        text.reset_record_size()
         yield interaction
 
 
 class _Yaml:
-    """Plain values from the events of a YAML parser: texts, bytes, lists and mappings.
+    """Builds plain values from the events of a YAML parser: texts, bytes, lists and mappings.
 
-    Tags are not obeyed, but for base64. An alias is the value it stands for, not a copy, so that a
-    few bytes cannot stand for a great many.
+    Tags are ignored, except for base64. An alias is the same object as its anchor, not a copy, so
+    that a small file cannot expand to a large one.
     """
 
     def __init__(self, events: Iterator[Any]) -> None:
@@ -188,7 +190,7 @@ class _Yaml:
         self._anchored_size = 0
 
     def items(self) -> Iterator[Any]:
-        """Yield what the list of interactions holds, be it the document or an attribute of it."""
+        """Yield the items of the list of interactions: the document or an attribute of it."""
         for event in self._events:
             if isinstance(event, yaml.SequenceStartEvent):
                 yield from self._sequence()
@@ -214,7 +216,7 @@ class _Yaml:
 
     def _value(self, event: Any, level: int) -> Any:
         if level > MAX_LEVELS:
-            raise ArchiveError(f"lists and mappings lie more than {MAX_LEVELS} levels deep")
+            raise ArchiveError(f"lists and mappings are nested more than {MAX_LEVELS} levels deep")
         if isinstance(event, yaml.AliasEvent):
             return self._anchored.get(str(event.anchor))
         value, end = self._node(event, level)
@@ -222,13 +224,11 @@ class _Yaml:
             self._anchored[event.anchor] = value
             self._anchored_size += end.index - event.start_mark.index
             if self._anchored_size > MAX_BYTES_OF_A_RECORD:
-                raise ArchiveError(
-                    f"its anchors stand for more than {MAX_BYTES_OF_A_RECORD:,} bytes"
-                )
+                raise ArchiveError(f"its anchors have more than {MAX_BYTES_OF_A_RECORD:,} bytes")
         return value
 
     def _node(self, event: Any, level: int) -> tuple[Any, Any]:
-        """Return the value that an event begins, and where in the file it ends."""
+        """Return the value that begins with an event, and where in the file it ends."""
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event), event.end_mark
         if isinstance(event, yaml.SequenceStartEvent):

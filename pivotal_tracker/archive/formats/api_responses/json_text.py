@@ -1,4 +1,4 @@
-"""JSON of any size, read record by record; what is broken in it costs no more than it has to."""
+"""Read JSON of any size record by record, and recover as much as possible if it is broken."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from typing import Any, BinaryIO
 import ijson
 import orjson
 
+from ....records import Record
 from ...files import ArchiveError
-from ...format import Record
 from ...limits import MAX_BYTES_OF_A_RECORD, MAX_LEVELS
 
 Events = Iterator[tuple[str, Any]]
 Value = tuple[Record, Any]
-"""A value, and the attributes of what it was wrapped in, as far as they came before it."""
+"""The attributes of the wrapper that came before the value, and the value."""
 
 _WRAPPED = frozenset({"data", "Data", "response", "interactions", "http_interactions", "entries"})
-"""What holds the records where JSON is an envelope, a cassette, or another list of answers."""
+"""The attributes of envelopes, cassettes and other lists of responses that contain the records."""
 
 _HAR = "log"
-"""What holds the entries of the recordings that browsers save."""
+"""The attribute of a HAR file, which browsers save, that contains its entries."""
 
 TRANSPORT = frozenset(
     {"browser", "cache", "config", "cookies", "creator", "header", "headers", "meta", "options"}
     | {"pages", "pagination", "paging", "params", "parameters", "query", "request", "timings"}
     | {"Keys"}
 )
-"""Names under which an envelope tells of itself: no records of the API."""
+"""The attributes of envelopes that describe the request or response and contain no records."""
 
 BROKEN_JSON = (ijson.JSONError, UnicodeDecodeError)
 
@@ -43,23 +43,24 @@ _ESCAPES = re.compile(
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2}|u0000)|.)",
     re.DOTALL,
 )
-_ESCAPES_TO_LOOK_AT = (b"\\ud", b"\\uD", b"\\u0000")
-_LONGEST_ESCAPE = 12
+_ESCAPE_PREFIXES = (b"\\ud", b"\\uD", b"\\u0000")
+_MAX_ESCAPE_LENGTH = 12
 _LONG_NUMBER = re.compile(rb"\d{19}")
-_LONGEST_INTEGER = 20
+_MAX_INTEGER_LENGTH = 20
 MAX_DIGITS = 4_000
-"""Python makes no integer of more than 4,300 digits, and the parser dies of the error."""
+"""Python refuses integers of more than 4,300 digits, and the parser crashes on the error."""
 _TOO_MANY_DIGITS = re.compile(rb"\d{%d}" % MAX_DIGITS)
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 class Utf8:
-    """A file as clean UTF-8, whatever its encoding: a stream for parsers to read from.
+    """A stream that converts a file of any encoding to valid UTF-8 for a parser.
 
-    What is no text, or a NUL, becomes U+FFFD. A byte order mark tells UTF-16, and is dropped.
+    Invalid bytes and NULs become U+FFFD. UTF-16 is recognized by its byte order mark, which is
+    removed.
 
     Attributes:
-        replaced: How many characters U+FFFD has taken the place of.
+        replaced: The number of characters replaced by U+FFFD.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -68,15 +69,15 @@ class Utf8:
         self._since_record = 0
         self.replaced = 0
 
-    def record_ends(self) -> None:
-        """A record has come to its end, within the size that is allowed."""
+    def reset_record_size(self) -> None:
+        """Reset the size of the current record: it has ended."""
         self._since_record = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Give about so many bytes, at least one but at the end.
+        """Read about `size` bytes, and at least one except at the end.
 
         Raises:
-            ArchiveError: One record is larger than any may be.
+            ArchiveError: A record is too large.
         """
         if size == 0:
             return b""
@@ -84,7 +85,7 @@ class Utf8:
             self._since_record += len(chunk)
             if self._since_record > MAX_BYTES_OF_A_RECORD:
                 raise ArchiveError(
-                    f"a single record goes on for more than {MAX_BYTES_OF_A_RECORD:,} bytes"
+                    f"a single record is longer than {MAX_BYTES_OF_A_RECORD:,} bytes"
                 )
             if text := self._clean(chunk, is_last=False):
                 return text
@@ -98,7 +99,7 @@ class Utf8:
                 chunk = chunk[2:]
             chunk = chunk.removeprefix(codecs.BOM_UTF8)
         before = (self._decoder.getstate()[0] + chunk).count(REPLACEMENT)
-        # UTF-8 may hold halves of surrogate pairs no more than bytes of another encoding
+        # lone surrogates are as invalid in UTF-8 as bytes of another encoding
         text = self._decoder.decode(chunk, is_last)
         nuls = text.count("\0")
         clean = text.replace("\0", "\ufffd").encode("utf-8", "replace")
@@ -108,21 +109,21 @@ class Utf8:
 
 
 class JsonText(Utf8):
-    """The same of JSON: escaped NULs and halves of surrogate pairs become U+FFFD too.
+    """A stream of JSON: escaped NULs and lone surrogates become U+FFFD too.
 
-    It ends in an `ArchiveError` where thousands of digits stand in a row.
+    Reading raises `ArchiveError` at thousands of digits in a row.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream)
-        self._held = b""
+        self._pending = b""
         self._digits = b""
 
     def _clean(self, chunk: bytes, *, is_last: bool) -> bytes:
-        text = self._held + super()._clean(chunk, is_last=is_last)
-        end = len(text) if is_last else _before_unfinished_escape(text)
-        self._held = text[end:]
-        clean, replaced = repaired(text[:end])
+        text = self._pending + super()._clean(chunk, is_last=is_last)
+        end = len(text) if is_last else _safe_cut(text)
+        self._pending = text[end:]
+        clean, replaced = repair_escapes(text[:end])
         self.replaced += replaced
         self._check_digits(clean)
         return clean
@@ -130,13 +131,13 @@ class JsonText(Utf8):
     def _check_digits(self, text: bytes) -> None:
         text = self._digits + text
         if _TOO_MANY_DIGITS.search(text):
-            raise ArchiveError(f"more than {MAX_DIGITS:,} digits stand in a row")
+            raise ArchiveError(f"it has more than {MAX_DIGITS:,} digits in a row")
         self._digits = text[len(text.rstrip(b"0123456789")) :]
 
 
-def _before_unfinished_escape(text: bytes) -> int:
-    """Return where to cut a text so that no escape is cut in two."""
-    cut = text.find(b"\\", max(len(text) - _LONGEST_ESCAPE, 0))
+def _safe_cut(text: bytes) -> int:
+    """Return where to cut a text without splitting an escape."""
+    cut = text.find(b"\\", max(len(text) - _MAX_ESCAPE_LENGTH, 0))
     if cut < 0:
         return len(text)
     while cut and text[cut - 1] == ord("\\"):
@@ -144,9 +145,9 @@ def _before_unfinished_escape(text: bytes) -> int:
     return cut
 
 
-def repaired(text: bytes) -> tuple[bytes, int]:
-    """JSON without escapes of what no text may hold, and how many were replaced."""
-    if not any(escape in text for escape in _ESCAPES_TO_LOOK_AT):
+def repair_escapes(text: bytes) -> tuple[bytes, int]:
+    """Replace invalid escapes in JSON, and return it with the number of replacements."""
+    if not any(escape in text for escape in _ESCAPE_PREFIXES):
         return text, 0
     replaced = 0
 
@@ -160,15 +161,16 @@ def repaired(text: bytes) -> tuple[bytes, int]:
     return _ESCAPES.sub(repair, text), replaced
 
 
-def parsed(text: bytes) -> tuple[Any, int]:
-    """A JSON value that is small enough to be read at once, and how many characters were replaced.
+def parse(text: bytes) -> tuple[Any, int]:
+    """Parse a small JSON value, and return it with the number of replaced characters.
 
-    Integers of more than 64 bits are texts: no column takes them, and a float would lose digits.
+    Integers of more than 64 bits become texts: no column can store them, and a float would lose
+    digits.
 
     Raises:
-        ValueError: It is no JSON, or deeper than anything that Tracker gives.
+        ValueError: It is not JSON, or nested too deep.
     """
-    clean, replaced = repaired(text)
+    clean, replaced = repair_escapes(text)
     value = orjson.loads(clean)
     _check_depth(value)
     if _LONG_NUMBER.search(clean):
@@ -177,8 +179,8 @@ def parsed(text: bytes) -> tuple[Any, int]:
 
 
 def _integer(digits: str) -> int | str:
-    """Return an integer as JSON has it, or its digits where no column could take it."""
-    return digits if len(digits) > _LONGEST_INTEGER else _number(int(digits))
+    """Return an integer, or its digits as a text if no column can store it."""
+    return digits if len(digits) > _MAX_INTEGER_LENGTH else _number(int(digits))
 
 
 def _check_depth(value: Any) -> None:
@@ -197,21 +199,20 @@ def _check_depth(value: Any) -> None:
 
 
 def values(text: Utf8) -> Iterator[Value]:
-    """Give the values of a JSON file one by one; it may hold several after each other.
+    """Yield the values of a JSON file one by one; it may contain several after each other.
 
-    A list is never a value: its items are, at whatever depth. Of an object that wraps a list of
-    records, those come one by one too, each with what the object said before them. Numbers are as
-    `parsed` has them.
+    Lists, also nested ones, are yielded item by item. So are the records in a wrapper, each with
+    the attributes of the wrapper that came before them. Numbers are as in `parse`.
 
     Raises:
-        ijson.JSONError: It is no JSON from here on.
+        ijson.JSONError: The rest of the file is not JSON.
         ArchiveError: It is nested too deep, or one value is too large.
     """
     events: Events = ijson.basic_parse(text, multiple_values=True)
     for event, value in events:
-        for found in _values(events, event, value, {}, 0):
-            text.record_ends()
-            yield found
+        for item in _values(events, event, value, {}, 0):
+            text.reset_record_size()
+            yield item
 
 
 def _values(events: Events, event: str, value: Any, wrapper: Record, level: int) -> Iterator[Value]:
@@ -241,24 +242,24 @@ def _object(events: Events, wrapper: Record, level: int) -> Iterator[Value]:
         if event == "start_array" and key in _WRAPPED:
             first = next(events)
             events = chain([first], events)
-            # the days of a history are a list of lists under the same name
+            # a daily history is a list of lists under the same name
             if first[0] != "start_array":
                 is_wrapper = True
                 yield from _values(events, event, value, wrapper | record, level + 1)
                 continue
-        record[key] = _built(events, event, value, level + 1)
-    if not is_wrapper or _has_more(record):
+        record[key] = _build(events, event, value, level + 1)
+    if not is_wrapper or _has_other_content(record):
         yield wrapper, record
 
 
-def _has_more(record: Record) -> bool:
-    """Check whether a wrapper holds more than a list of records and what it tells of itself."""
+def _has_other_content(record: Record) -> bool:
+    """Check whether a wrapper contains other objects or lists besides its records."""
     names = record.keys() - TRANSPORT
     return any(isinstance(record[name], dict | list) for name in names)
 
 
-def _built(events: Events, event: str, value: Any, level: int) -> Any:
-    """Return the value that an event begins."""
+def _build(events: Events, event: str, value: Any, level: int) -> Any:
+    """Build the value that begins with an event."""
     _check_level(level)
     if event == "start_map":
         record: Record = {}
@@ -266,20 +267,20 @@ def _built(events: Events, event: str, value: Any, level: int) -> Any:
             if event == "end_map":
                 break
             event, value = next(events)
-            record[key] = _built(events, event, value, level + 1)
+            record[key] = _build(events, event, value, level + 1)
         return record
     if event == "start_array":
         items = []
         for event, value in events:
             if event == "end_array":
                 break
-            items.append(_built(events, event, value, level + 1))
+            items.append(_build(events, event, value, level + 1))
         return items
     return _number(value) if event == "number" else value
 
 
 def _number(value: int | Decimal) -> Any:
-    """Return a number as a column takes it, or its text where none could: nothing of it is lost."""
+    """Return a number, or its text if no column can store it, so that no digit is lost."""
     if isinstance(value, Decimal):
         number = float(value)
         return number if math.isfinite(number) else str(value)
@@ -288,4 +289,4 @@ def _number(value: int | Decimal) -> Any:
 
 def _check_level(level: int) -> None:
     if level > MAX_LEVELS:
-        raise ArchiveError(f"lists and objects lie more than {MAX_LEVELS} levels deep")
+        raise ArchiveError(f"lists and objects are nested more than {MAX_LEVELS} levels deep")

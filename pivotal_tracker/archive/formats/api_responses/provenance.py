@@ -1,4 +1,4 @@
-"""Where an answer of the API was found, and what is known of it by that and by its wrapping."""
+"""What is known of a response from its file, its request and its wrapper."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ...accounting import LoadAccounting
-from ...records import COLLECTIONS, whole_number
+from ...records import COLLECTIONS, parse_id
 
 UNKNOWN = "unknown"
-"""What the accounting calls rows whose table cannot be told."""
+"""The name in the accounting for rows whose table is not known."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an answer came from, and what is known of it by that.
+    """Where a response came from, and what follows from it.
 
     Attributes:
         source: The file.
-        where: Which record of it, for people.
-        expected: The table or attribute that the path of the request speaks of.
-        ids: The ids in that path, by the collection.
-        seen_at: When the API gave it.
+        where: The position in the file, for people.
+        expected: The table or attribute named by the path of the request.
+        ids: The ids in that path, by collection.
+        seen_at: When the API returned it.
     """
 
     source: str
@@ -31,26 +31,26 @@ class Provenance:
     seen_at: str = ""
 
     def at(self, where: str) -> Provenance:
-        """Return the same, at one record of the file."""
+        """Return a copy for one record of the file."""
         return Provenance(self.source, where, self.expected, self.ids, self.seen_at)
 
     def with_request_path(self, path: str, seen_at: str = "") -> Provenance:
-        """Return the same, knowing the path of the request."""
+        """Return a copy with what the path of the request says."""
         segments = [segment for segment in path.split("?")[0].split("/") if segment]
         expected, ids = "", dict(self.ids)
         for name, following in zip(segments, [*segments[1:], ""], strict=False):
             if name in COLLECTIONS:
                 expected = COLLECTIONS[name]
-                number = whole_number(following)
+                number = parse_id(following)
                 if number is not None:
                     ids[name] = number
         return replace(self, expected=expected, ids=ids, seen_at=seen_at or self.seen_at)
 
 
 def record_replaced(accounting: LoadAccounting, origin: Provenance, characters: int) -> None:
-    """Count the characters of a text in whose place U+FFFD is loaded."""
+    """Count the characters that were replaced by U+FFFD."""
     if characters:
-        reason = "characters that no text may hold, loaded as U+FFFD"
+        reason = "invalid characters, loaded as U+FFFD"
         accounting.drop_value(
             origin.source, origin.expected or UNKNOWN, reason, origin.where, characters
         )

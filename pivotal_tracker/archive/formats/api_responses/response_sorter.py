@@ -1,98 +1,100 @@
-"""Puts what the API answered where it belongs: records, parts of records, wrapped or bare."""
+"""Sort the contents of API responses into records and parts of records, wrapped or not."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+from ....records import Record
 from ...accounting import LoadAccounting
-from ...format import Record
 from ...merging.deletions import deleted_by
 from ...merging.nested_people import add_person_ids, person_id, person_record
-from ...merging.normalize import LeaveOut, normalize_record, without_secrets
+from ...merging.normalize import OnReject, normalize_record, without_secrets
 from ...merging.record_merger import RecordMerger
 from ...records import (
     CHILDREN,
     ID_COLUMNS,
     key_of,
     nested_rows_of,
+    parse_id,
     rows_of,
     table_for_record,
-    whole_number,
 )
 from . import cassettes
-from .json_text import parsed
+from .json_text import parse
 from .provenance import UNKNOWN, Provenance, record_replaced
-from .wrappers import is_answer, is_empty, is_history, is_interaction, is_record, unwrapped
+from .wrappers import is_empty, is_history, is_interaction, is_record, is_response, unwrap_envelope
 
-_OF_NO_PROJECT = frozenset({"projects", "people", "workspaces", "accounts", "account_memberships"})
+_TABLES_WITHOUT_PROJECT = frozenset(
+    {"projects", "people", "workspaces", "accounts", "account_memberships"}
+)
 _REFERENCE = frozenset({"kind", "id", "name"})
-"""All that is told of a project where another record refers to it."""
+"""The attributes of a project in another record that refers to it."""
 
 _ROOT_LISTS = ("epics", "labels", "memberships", "stories", "iterations", "releases")
 
 
 class ResponseSorter:
-    """Sorts the records of responses into a `RecordMerger`.
+    """Adds the records of responses to a `RecordMerger`.
 
     Args:
-        merger: Takes them.
-        accounting: Counts them, and what had to be left out.
+        merger: Receives the records.
+        accounting: Counts the rows read and left out.
     """
 
     def __init__(self, merger: RecordMerger, accounting: LoadAccounting) -> None:
         self._merger = merger
         self._accounting = accounting
 
-    def place(self, value: Any, origin: Provenance) -> None:
-        """Places whatever a JSON file may hold: a record, a list, an envelope, an interaction."""
+    def add(self, value: Any, origin: Provenance) -> None:
+        """Add a value of a JSON file: a record, a list, an envelope or an interaction."""
         if isinstance(value, list):
             for item in value:
-                self.place(item, origin)
+                self.add(item, origin)
         elif isinstance(value, dict):
-            self._place_object(value, origin)
+            self._add_object(value, origin)
         elif value is not None:
-            self._leave_out(origin, UNKNOWN, "it is no record")
+            self._leave_out(origin, UNKNOWN, "it is not a record")
 
-    def _place_object(self, value: Record, origin: Provenance) -> None:
+    def _add_object(self, value: Record, origin: Provenance) -> None:
         if is_interaction(value):
             self._interaction(value, origin)
         elif is_history(value):
             self._history(value, origin)
         elif is_record(value, origin):
             self._record(value, origin)
-        elif not is_answer(value, origin):
+        elif not is_response(value, origin):
             if not is_empty(value):
                 self._record(value, origin)
         else:
-            for item, its_origin in unwrapped(value, origin):
-                self.place(item, its_origin)
+            for item, its_origin in unwrap_envelope(value, origin):
+                self.add(item, its_origin)
 
     def _interaction(self, interaction: Record, origin: Provenance) -> None:
         try:
-            answer = cassettes.answer(interaction)
-            here = origin.with_request_path(answer.path, answer.seen_at)
-            here = here.at(f"{origin.where}, {answer.path.split('?')[0]}")
-            if answer.is_deletion:
-                self._delete(answer.path, here)
+            response = cassettes.parse_response(interaction)
+            here = origin.with_request_path(response.path, response.seen_at)
+            here = here.at(f"{origin.where}, {response.path.split('?')[0]}")
+            if response.is_deletion:
+                self._delete(response.path, here)
                 return
-            if not answer.body.strip():
+            if not response.body.strip():
                 return
-            body, replaced = parsed(answer.body)
-        except cassettes.NoAnswerError as error:
+            body, replaced = parse(response.body)
+        except cassettes.NoResponseError as error:
             self._leave_out(origin, "answers", str(error))
         except ValueError:
-            self._leave_out(origin, "answers", "its body is no JSON")
+            self._leave_out(origin, "answers", "its body is not JSON")
             self._accounting.unreadable[origin.source] += 1
         else:
             record_replaced(self._accounting, origin, replaced)
-            self.place(body, here)
+            self.add(body, here)
 
     def _delete(self, path: str, origin: Provenance) -> None:
-        """Remove what a recorded request deleted, as far as it was recorded before."""
+        """Remove what a recorded request deleted from the records added before."""
         deleted = deleted_by(path)
         if deleted is None:
-            self._leave_out(origin, "answers", "it deletes what no table holds")
+            self._leave_out(origin, "answers", "it deletes something that no table contains")
         else:
             self._merger.delete(deleted, origin.source, origin.seen_at)
 
@@ -100,26 +102,26 @@ class ResponseSorter:
         self._accounting.read(origin.source, table)
         self._accounting.leave_out(origin.source, table, reason, origin.where)
 
-    def _leaver(self, origin: Provenance) -> LeaveOut:
+    def _on_reject(self, origin: Provenance) -> OnReject:
         return lambda table, reason: self._leave_out(origin, table, reason)
 
     def _record(self, record: Record, origin: Provenance) -> None:
         kind = record.get("kind")
-        place = table_for_record(record)
+        target = table_for_record(record)
         is_of_story = origin.expected in ("owner_ids", "labels") and "stories" in origin.ids
-        # nobody knows whose owners those outside of a story are
-        if is_of_story or not (place or kind or origin.expected == "owner_ids"):
-            place = origin.expected
-        if is_of_story or place in CHILDREN:
-            self._child(place, record, origin)
-        elif place:
-            self._root(place, record, origin)
+        # owners outside of a story cannot be assigned to one
+        if is_of_story or not (target or kind or origin.expected == "owner_ids"):
+            target = origin.expected
+        if is_of_story or target in CHILDREN:
+            self._child(target, record, origin)
+        elif target:
+            self._root(target, record, origin)
         else:
-            reason = f"no table holds a {str(kind)[:40]!r}" if kind else "it is of no known kind"
+            reason = f"no table has a {str(kind)[:40]!r}" if kind else "its kind is not known"
             self._leave_out(origin, UNKNOWN, reason)
 
     def _history(self, container: Record, origin: Provenance) -> None:
-        """The rows of a `daily_history_container`: one record a day, by the names in its header."""
+        """Add the rows of a `daily_history_container`, one record per day."""
         header, days = container.get("header"), container.get("data")
         if not isinstance(header, list) or not isinstance(days, list):
             self._leave_out(origin, "history_days", "it has no header or no data")
@@ -132,15 +134,15 @@ class ResponseSorter:
 
     def _root(self, table: str, record: Record, origin: Provenance) -> None:
         record = _with_project(table, record, origin)
-        expand = _EXPANDED.get(table)
+        expand = _EXPANDERS.get(table)
         if expand:
             expand(self, record, origin)
         add_person_ids(table, record)
-        record = normalize_record(table, record, self._leaver(origin))
+        record = normalize_record(table, record, self._on_reject(origin))
         key = key_of(table, record)
         if key is None:
             self._leave_out(origin, table, "it has no id")
-            self._leave_out_nested(table, record, origin, "what it belongs to has no id")
+            self._leave_out_nested(table, record, origin, "the record that contains it has no id")
             return
         self._count(table, record, origin)
         try:
@@ -162,34 +164,34 @@ class ResponseSorter:
             self._accounting.leave_out(origin.source, nested, reason, origin.where, count)
 
     def _expand_story(self, story: Record, origin: Provenance) -> None:
-        """Ids in the place of the people that a request may have had embedded."""
+        """Add the ids of people that the request may have included as objects."""
         if "title" in story:
-            # LiteTracker's word
+            # LiteTracker's name for it
             story.setdefault("name", story.pop("title"))
         for name in ("owner", "follower"):
             people = story.get(f"{name}s")
             if isinstance(people, list):
-                ids = [person_id(one) for one in people if isinstance(one, dict)]
-                # LiteTracker's own `owner_ids` are not to be trusted beside its owners
+                ids = [person_id(person) for person in people if isinstance(person, dict)]
+                # LiteTracker's own `owner_ids` are not reliable; its `owners` are
                 story[f"{name}_ids"] = [number for number in ids if number is not None]
 
     def _expand_project(self, project: Record, origin: Provenance) -> None:
-        """The lists that a request may have had embedded become records of their own tables."""
+        """Add the records in lists that the request may have included in a project."""
         if "title" in project:
             project.setdefault("name", project.pop("title"))
         here = _within("projects", project.get("id"), origin)
         for name in _ROOT_LISTS:
             if isinstance(project.get(name), list | dict):
                 lists = {name: project.pop(name)}
-                for items, its_origin in unwrapped(lists, here):
-                    self.place(items, its_origin)
+                for items, its_origin in unwrap_envelope(lists, here):
+                    self.add(items, its_origin)
 
     def _expand_stories(self, record: Record, origin: Provenance) -> None:
-        """An iteration's, or a release's, stories are records too; it keeps their ids."""
+        """Add the stories in an iteration or a release as records, and keep their ids in it."""
         stories = record.pop("stories", None)
         if isinstance(stories, list):
             here = _within("projects", record.get("project_id"), origin)
-            self.place(stories, replace(here, expected="stories"))
+            self.add(stories, replace(here, expected="stories"))
             record.setdefault("story_ids", [s.get("id") for s in stories if isinstance(s, dict)])
 
     def _expand_workspace(self, workspace: Record, origin: Provenance) -> None:
@@ -201,18 +203,18 @@ class ResponseSorter:
                 if project.keys() <= _REFERENCE:
                     self._merger.derive_project(project, origin.source)
                 else:
-                    self.place(project, replace(origin, expected="projects"))
+                    self.add(project, replace(origin, expected="projects"))
 
     def _expand_activity(self, activity: Record, origin: Provenance) -> None:
         project = activity.get("project")
         if isinstance(project, dict):
             activity.setdefault("project_id", project.get("id"))
         if not activity.get("guid") and {"project_id", "project_version"} <= activity.keys():
-            # which is how Tracker makes them
+            # Tracker makes guids like this
             activity["guid"] = f"{activity['project_id']}_{activity['project_version']}"
 
     def _expand_person(self, person: Record, origin: Provenance) -> None:
-        """Of oneself, `/me` tells much that is no one else's business."""
+        """Keep only the public attributes of `/me`."""
         if person.get("kind") == "me":
             members = person_record(person, person.get("id"))
             person.clear()
@@ -229,14 +231,14 @@ class ResponseSorter:
             ids = {"projects": origin.ids["projects"]} if "projects" in origin.ids else {}
             self._root("labels", record, replace(origin, expected="labels", ids=ids))
         if attribute.endswith("_attachments"):
-            comment_id = origin.ids.get("comments", whole_number(record.get("comment_id")))
+            comment_id = origin.ids.get("comments", parse_id(record.get("comment_id")))
             if comment_id is None:
-                reason = "it does not say which comment it belongs to"
+                reason = "it does not name the comment that it belongs to"
                 self._leave_out(origin, f"{table}__comments__{attribute}", reason)
                 return
             attribute, record = "comments", {"id": comment_id, attribute: [record]}
         if parent_id is None:
-            reason = "it does not say what it belongs to"
+            reason = "it does not name the story or epic that it belongs to"
             self._leave_out(origin, f"{table}__{attribute}", reason)
             return
         self._part(table, parent_id, attribute, record, origin)
@@ -248,22 +250,22 @@ class ResponseSorter:
             part: Record = {attribute: without_secrets(record)}
         else:
             items = [record.get("id")] if attribute == "owner_ids" else [record]
-            # so that an item without an id is told from those of other parents
+            # the parent's id is part of the key of an item without an id
             part = normalize_record(
-                table, {"id": parent_id, attribute: items}, self._leaver(origin)
+                table, {"id": parent_id, attribute: items}, self._on_reject(origin)
             )
             del part["id"]
         rows = nested_rows_of(table, part)
         for nested, count in rows.items():
             self._accounting.read(origin.source, nested, count)
         try:
-            self._merger.add_to(table, parent_id, part, origin.source, origin.seen_at)
+            self._merger.add_fragment(table, parent_id, part, origin.source, origin.seen_at)
         except ValueError as error:
             for nested, count in rows.items():
                 self._accounting.leave_out(origin.source, nested, str(error), origin.where, count)
 
 
-_EXPANDED = {
+_EXPANDERS = {
     "stories": ResponseSorter._expand_story,
     "projects": ResponseSorter._expand_project,
     "iterations": ResponseSorter._expand_stories,
@@ -276,14 +278,14 @@ _EXPANDED = {
 
 
 def _within(collection: str, number: Any, origin: Provenance) -> Provenance:
-    """Return what is known of records inside another, whose ids they share."""
-    known = whole_number(number)
+    """Return the provenance of records inside another record, by its id."""
+    known = parse_id(number)
     return origin if known is None else replace(origin, ids={**origin.ids, collection: known})
 
 
 def _with_project(table: str, record: Record, origin: Provenance) -> Record:
-    """Return a copy of a record with the id of the project that it is in, where that is known."""
-    if table in _OF_NO_PROJECT or record.get("project_id") is not None:
+    """Return a copy of a record with the id of its project, if that is known."""
+    if table in _TABLES_WITHOUT_PROJECT or record.get("project_id") is not None:
         return dict(record)
     project = record.get("project")
     inside = project.get("id") if isinstance(project, dict) else None
@@ -293,11 +295,11 @@ def _with_project(table: str, record: Record, origin: Provenance) -> Record:
 
 
 def _parent(record: Record, origin: Provenance) -> tuple[str, int | None]:
-    """Return the table and the id of what a child belongs to: by what it says, or by its path."""
+    """Return the table and id of a child's parent, by its attributes or by the request's path."""
     for table, column in ID_COLUMNS.items():
         parent = record.get(column.removesuffix("_id"))
         inside = parent.get("id") if isinstance(parent, dict) else None
-        number = whole_number(record.get(column, inside))
+        number = parse_id(record.get(column, inside))
         if number is not None:
             return table, number
     for table in ("epics", "stories"):

@@ -1,4 +1,4 @@
-"""What the API answered, in files: JSON, JSON lines, and the cassettes of recorders."""
+"""Read files with API responses: JSON, JSON lines, and cassettes of HTTP recorders."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ...limits import MAX_BYTES_OF_A_RECORD
 from ...merging.record_merger import RecordMerger
 from ...records import COLLECTIONS
 from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interactions
-from .json_text import BROKEN_JSON, JsonText, Utf8, parsed, values
+from .json_text import BROKEN_JSON, JsonText, Utf8, parse, values
 from .provenance import UNKNOWN, Provenance, record_replaced
 from .response_sorter import ResponseSorter
-from .wrappers import is_answer, wrapped
+from .wrappers import envelope_provenance, is_response
 
 _YAML = frozenset({".yaml", ".yml"})
 _SUFFIXES = _YAML | {".json", ".jsonl", ".ndjson", ".har"}
@@ -31,19 +31,19 @@ _DATABASES = frozenset({".db", ".db3", ".sqlite", ".sqlite3"})
 _PACKED = frozenset({".zip"})
 _EXPORTS = _PACKED | {".csv", ".xlsx"}
 _HEAD = 64 * 1024
-_TRIED_VALUES = 1_000
-_LONGEST_FIRST = sorted(COLLECTIONS, key=len, reverse=True)
+_MAX_TRIED_VALUES = 1_000
+_COLLECTIONS_BY_LENGTH = sorted(COLLECTIONS, key=len, reverse=True)
 
 ParsedValue = tuple[Any, Provenance]
-"""A value, and what is known of it by where it was found."""
+"""A value and its provenance."""
 
 
 class ApiResponses:
-    """Answers of API v5 that someone saved, in whatever form.
+    """Reads responses of API v5 that someone saved, in any of several forms.
 
     Args:
-        contains_other_archive: Says of files whether they hold, somewhere, an archive of a format
-            that finds more in it.
+        contains_other_archive: Checks whether files contain an archive of a format that can read
+            more of it.
     """
 
     name = "API answers"
@@ -57,31 +57,31 @@ class ApiResponses:
         self._contains_other_archive = contains_other_archive
 
     def recognizes(self, files: Files) -> bool:
-        """Check whether one of the files holds a record, or a recorded request.
+        """Check whether one of the files contains a record or a recorded request.
 
-        A folder that holds archives of other formats too is none as a whole.
+        A folder that also contains archives of other formats is not one archive.
         """
         suffixes = {PurePosixPath(name).suffix.lower() for name in files}
         if suffixes & (_DATABASES | _PACKED) or self._contains_other_archive(files):
             return False
-        return any(_holds_answers(file) for file in _candidates(files))
+        return any(_contains_responses(file) for file in _candidates(files))
 
     def claims(self, files: Files) -> Collection[str]:
-        """Return the files that may hold answers."""
+        """Return the files that may contain responses."""
         return candidates(files)
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """Yield all records, of all files together, once each."""
-        yield from merged_responses(files, list(files), accounting)
+        """Yield all records of all files, each once."""
+        yield from merge_responses(files, list(files), accounting)
 
 
 def candidates(files: Files) -> list[str]:
-    """Return the names of files that may hold answers."""
+    """Return the names of files that may contain responses."""
     return [file.name for file in _candidates(files)]
 
 
 def _candidates(files: Files) -> list[File]:
-    """The files to look at, by their names; one that was given by itself is looked at anyway."""
+    """Return the files that may contain responses by their names; a single file always may."""
     if len(files) == 1:
         return list(files.values())
     return [
@@ -97,32 +97,32 @@ def _is_cassette(file: File) -> bool:
         return LOOKS_LIKE_A_CASSETTE.search(stream.read(_HEAD)) is not None
 
 
-def _holds_answers(file: File) -> bool:
+def _contains_responses(file: File) -> bool:
     origin, accounting = Provenance("").with_request_path(_hint(file.name)), LoadAccounting()
     is_empty = True
-    with closing(read_responses(file, origin, accounting)) as answers:
-        for value, its_origin in islice(answers, _TRIED_VALUES):
+    with closing(read_responses(file, origin, accounting)) as responses:
+        for value, its_origin in islice(responses, _MAX_TRIED_VALUES):
             is_empty = False
-            if is_answer(value, its_origin):
+            if is_response(value, its_origin):
                 return True
     return bool(is_empty and file.size and origin.expected and not accounting.left_out)
 
 
 def could_be_archives(names: Iterable[str]) -> bool:
-    """Check whether one of the files may be an archive of its own, by its name."""
+    """Check by the names whether one of the files may be an archive."""
     suffixes = _SUFFIXES | _DATABASES | _EXPORTS
     return any(PurePosixPath(name).suffix.lower() in suffixes for name in names)
 
 
 def is_whole(files: Files, folder: PurePosixPath) -> bool:
-    """Check whether a folder, which a ZIP may hold, has no other archive beside it."""
+    """Check whether there is no other archive outside of a folder."""
     return not could_be_archives(n for n in files if not PurePosixPath(n).is_relative_to(folder))
 
 
-def merged_responses(
+def merge_responses(
     files: Files, names: Iterable[str], accounting: LoadAccounting
 ) -> Iterator[ArchiveRecord]:
-    """Read files of answers and gives their records, put together.
+    """Read files with responses and yield their merged records.
 
     Args:
         files: The archive.
@@ -130,32 +130,34 @@ def merged_responses(
         accounting: As for `Format.read`.
 
     Raises:
-        ArchiveError: There is no room on disk for a copy of the records.
+        ArchiveError: The temporary copy of the records does not fit on the disk.
     """
     try:
         with RecordMerger(accounting) as merger:
-            answers = ResponseSorter(merger, accounting)
+            sorter = ResponseSorter(merger, accounting)
             for name in names:
                 origin = Provenance(files.source(name)).with_request_path(_hint(name))
                 for value, its_origin in read_responses(files[name], origin, accounting):
-                    answers.place(value, its_origin)
+                    sorter.add(value, its_origin)
             yield from merger.records()
     except sqlite3.Error as error:
-        # a full disk, say: the database is our own
-        problem = f"its records cannot be put together on disk: {error}"
+        # for example, the disk is full: the database is not the user's
+        problem = f"its records cannot be merged on disk: {error}"
         raise ArchiveError(f"{files.label}: {problem}") from error
 
 
 def _hint(name: str) -> str:
-    """Return the collection that a file is named after: `out/projects_project_id_labels.json`."""
+    """Return the collection in a file's name, as in `out/projects_project_id_labels.json`."""
     stem = PurePosixPath(name).stem.lower()
-    return next((n for n in _LONGEST_FIRST if stem == n or stem.endswith((f"_{n}", f"-{n}"))), "")
+    return next(
+        (n for n in _COLLECTIONS_BY_LENGTH if stem == n or stem.endswith((f"_{n}", f"-{n}"))), ""
+    )
 
 
 def read_responses(
     file: File, origin: Provenance, accounting: LoadAccounting
 ) -> Generator[ParsedValue]:
-    """Give what a file holds, value by value; where it is broken, the rest of it is left out."""
+    """Yield the values of a file one by one; if it is broken, the rest is left out."""
     with closing(file.open()) as stream:
         head = stream.read(_HEAD)
     with closing(file.open()) as stream:
@@ -168,7 +170,7 @@ def read_responses(
 
 
 def _holds_lines(head: bytes) -> bool:
-    """Check whether the first line is an object by itself, and not the last line."""
+    """Check whether the first line is a complete object, and there are more lines."""
     line, newline, rest = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
     try:
         return bool(newline and rest.strip() and isinstance(orjson.loads(line), dict))
@@ -184,7 +186,7 @@ def _in_json(
     try:
         for wrapper, value in values(text):
             number += 1
-            yield value, wrapped(wrapper, origin).at(f"record {number:,}")
+            yield value, envelope_provenance(wrapper, origin).at(f"record {number:,}")
     except (*BROKEN_JSON, ArchiveError) as error:
         _leave_rest_out(origin, f"after record {number:,}", error, accounting)
     record_replaced(accounting, origin, text.replaced)
@@ -218,7 +220,7 @@ def _in_lines(
                 value, replaced = _line(line)
             except ValueError:
                 accounting.read(here.source, UNKNOWN)
-                accounting.leave_out(here.source, UNKNOWN, "the line is no JSON", here.where)
+                accounting.leave_out(here.source, UNKNOWN, "the line is not JSON", here.where)
                 accounting.unreadable[here.source] += 1
             else:
                 record_replaced(accounting, here, replaced)
@@ -229,23 +231,23 @@ def _in_lines(
 
 def _line(line: bytes) -> tuple[Any, int]:
     try:
-        return parsed(line)
+        return parse(line)
     except ValueError:
         text = Utf8(BytesIO(line))
-        value, replaced = parsed(b"".join(iter(text.read, b"")))
+        value, replaced = parse(b"".join(iter(text.read, b"")))
         return value, replaced + text.replaced
 
 
 def _leave_rest_out(
     origin: Provenance, where: str, error: Exception, accounting: LoadAccounting
 ) -> None:
-    reason = f"the file breaks off: {_in_a_line(error)}"
+    reason = f"the file breaks off: {_one_line(error)}"
     accounting.failures[origin.source] = reason
     accounting.read(origin.source, UNKNOWN)
     accounting.leave_out(origin.source, UNKNOWN, reason, where)
 
 
-def _in_a_line(error: Exception) -> str:
-    """Return an error of a parser without the piece of the file that it quotes."""
+def _one_line(error: Exception) -> str:
+    """Return a parser's error as one line, without the part of the file that it quotes."""
     problem = getattr(error, "problem", None) or str(error)
     return problem.strip().partition("\n")[0][:100]

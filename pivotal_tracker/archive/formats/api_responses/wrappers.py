@@ -1,4 +1,4 @@
-"""What is wrapped around records of the API: envelopes, webhooks, searches, objects keyed by id."""
+"""Unwrap records of the API: from envelopes, webhooks, search results, objects keyed by id."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 
 import orjson
 
-from ...format import Record
-from ...records import CHILDREN, COLLECTIONS, KEYS, SINGULARS, table_for_record, whole_number
+from ....records import Record
+from ...records import CHILDREN, COLLECTIONS, KEYS, SINGULARS, parse_id, table_for_record
 from .json_text import TRANSPORT
 from .provenance import Provenance
 
-Placed = tuple[Any, Provenance]
-"""A value, and what is known of it."""
+Located = tuple[Any, Provenance]
+"""A value and its provenance."""
 
 _ENVELOPE = frozenset(
     {"body", "collection", "content", "data", "entity", "items", "list", "object", "payload"}
     | {"record", "records", "response", "result", "results", "value", "values"}
 )
-"""Names under which an envelope holds what was asked for."""
+"""The attributes of an envelope that may contain what was requested."""
 
 
 _PARENTS = {"project": "projects", "story": "stories", "epic": "epics"}
-"""What records belong to, by what one of them is called, and in paths of the API."""
+"""The collections of parents in paths of the API, by the name of a single parent."""
 
 
 def is_interaction(value: Record) -> bool:
@@ -33,47 +33,47 @@ def is_interaction(value: Record) -> bool:
 
 
 def is_record(value: Record, origin: Provenance) -> bool:
-    """Check whether an object is a record itself, and no wrapper."""
+    """Check whether an object is a record and not a wrapper."""
     if table_for_record(value):
         return True
     key = KEYS.get(origin.expected, ("id",))[-1]
     return bool(origin.expected) and key in value and not isinstance(value.get("kind"), str)
 
 
-def is_answer(value: Any, origin: Provenance) -> bool:
-    """Check whether a value is a record of the API, or has one in it."""
+def is_response(value: Any, origin: Provenance) -> bool:
+    """Check whether a value is or contains a record of the API."""
     if isinstance(value, list):
-        return any(is_answer(item, origin) for item in value)
+        return any(is_response(item, origin) for item in value)
     if not isinstance(value, dict):
         return False
     if is_interaction(value) or is_record(value, origin) or is_history(value):
         return True
-    return any(is_answer(item, its_origin) for item, its_origin in unwrapped(value, origin))
+    return any(is_response(item, its_origin) for item, its_origin in unwrap_envelope(value, origin))
 
 
 def is_empty(value: Record) -> bool:
-    """Check whether an object is an answer with nothing in it: `{"epics": [], "total_hits": 0}`."""
+    """Check whether an object is an empty response, such as `{"epics": [], "total_hits": 0}`."""
     return "id" not in value and any(
         name in COLLECTIONS and inner in ([], {}) for name, inner in value.items()
     )
 
 
 def is_history(value: Record) -> bool:
-    """Check whether an object holds the rows of a project's daily history."""
+    """Check whether an object contains the rows of a project's daily history."""
     return value.get("kind") == "daily_history_container"
 
 
-def unwrapped(value: Record, origin: Provenance) -> Iterator[Placed]:
-    """Give what an object holds that is no record itself, but has records in it.
+def unwrap_envelope(value: Record, origin: Provenance) -> Iterator[Located]:
+    """Yield the values in a wrapper, with their provenance.
 
     Args:
-        value: The object.
-        origin: What is known of it.
+        value: The wrapper.
+        origin: The provenance of the wrapper.
     """
     if isinstance(value.get("PathTemplate"), str) or isinstance(value.get("path"), str):
         body = value.get("Data", value.get("response"))
         if body is not None:
-            yield body, wrapped(value, origin)
+            yield body, envelope_provenance(value, origin)
             return
     has_kind = isinstance(value.get("kind"), str)
     origin = _with_ids_in(value, origin)
@@ -81,36 +81,36 @@ def unwrapped(value: Record, origin: Provenance) -> Iterator[Placed]:
         if name in TRANSPORT:
             continue
         if isinstance(inner, str) and name in _ENVELOPE:
-            inner = _parsed(inner)
-        for item, its_origin in _under_name(name, inner, origin) if _holds_more(inner) else ():
-            # what has a kind refers to single records, and holds lists of others
+            inner = _parse_if_json(inner)
+        for item, its_origin in (
+            _under_name(name, inner, origin) if _may_contain_records(inner) else ()
+        ):
+            # an object with a kind only refers to single records; its lists contain records
             if not (has_kind and isinstance(item, dict) and is_record(item, its_origin)):
                 yield item, its_origin
 
 
 def _with_ids_in(value: Record, origin: Provenance) -> Provenance:
-    """Return what is known of records by the ids, or the one record, that stand beside them."""
+    """Return the provenance of records with the ids that are beside them in the wrapper."""
     ids = dict(origin.ids)
     for name, collection in _PARENTS.items():
         beside = value.get(name)
-        number = whole_number(
-            beside.get("id") if isinstance(beside, dict) else value.get(f"{name}_id")
-        )
+        number = parse_id(beside.get("id") if isinstance(beside, dict) else value.get(f"{name}_id"))
         if number is not None:
             ids[collection] = number
     return replace(origin, ids=ids)
 
 
-def _holds_more(value: Any) -> bool:
-    """Check whether a value may have records in it."""
+def _may_contain_records(value: Any) -> bool:
+    """Check whether a value may contain records."""
     if isinstance(value, list):
         return any(isinstance(item, dict | list) for item in value)
     return isinstance(value, dict) and bool(value)
 
 
-def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Placed]:
-    """Yield what an object holds under a name, which may be a path, a collection, or an id."""
-    number = whole_number(name)
+def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Located]:
+    """Yield the value under a name, which may be a path, a collection, or an id."""
+    number = parse_id(name)
     if "/services/v5/" in name:
         yield inner, origin.with_request_path(name)
     elif name in COLLECTIONS or name in SINGULARS:
@@ -125,8 +125,8 @@ def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Placed]:
         yield inner, origin
 
 
-def _parsed(text: str) -> Any:
-    """Return the JSON that a text is, or the text."""
+def _parse_if_json(text: str) -> Any:
+    """Parse a text that may be JSON; return the text if it is not."""
     if not text.lstrip().startswith(("{", "[")):
         return text
     try:
@@ -135,10 +135,12 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def wrapped(wrapper: Record, origin: Provenance) -> Provenance:
-    """Return what is known of a value by what the object that it was wrapped in said before it."""
+def envelope_provenance(wrapper: Record, origin: Provenance) -> Provenance:
+    """Return the provenance of a value with the path that its wrapper names."""
     if isinstance(wrapper.get("PathTemplate"), str):
-        return origin.with_request_path(_filled(wrapper["PathTemplate"], wrapper.get("Keys")))
+        return origin.with_request_path(
+            _fill_template(wrapper["PathTemplate"], wrapper.get("Keys"))
+        )
     return (
         origin.with_request_path(wrapper["path"])
         if isinstance(wrapper.get("path"), str)
@@ -146,8 +148,8 @@ def wrapped(wrapper: Record, origin: Provenance) -> Provenance:
     )
 
 
-def _filled(template: str, keys: Any) -> str:
-    """Return the path that a template and its keys make."""
+def _fill_template(template: str, keys: Any) -> str:
+    """Fill the keys into a template of a path."""
     for name, key in keys.items() if isinstance(keys, dict) else ():
         template = template.replace(f"{{{name}}}", str(key))
     return template

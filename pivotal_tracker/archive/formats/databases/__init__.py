@@ -1,1 +1,1 @@
-"""The SQLite files of storyexporter and pivotal-tracker-dump."""
+"""Read the SQLite files of storyexporter and pivotal-tracker-dump."""

@@ -1,7 +1,7 @@
-"""The SQLite files that `storyexporter` and `pivotal-tracker-dump` wrote, attachments included.
+"""Read the SQLite files of `storyexporter` and `pivotal-tracker-dump`, including attachments.
 
-The children of stories are read in the order of their stories, beside them: memory holds those of
-one story at a time.
+The children of stories are read in the order of the stories, so that memory holds those of one
+story at a time.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from ....records import Record
 from ...accounting import LoadAccounting
 from ...files import ArchiveError, File, Files
-from ...format import FILES, ArchiveRecord, Record
+from ...format import FILES, ArchiveRecord
 from ...limits import MAX_BYTES_OF_AN_ATTACHMENT
 from ...merging.normalize import normalize_record
 from ...records import release_of, rows_of
 from ..api_responses.saved_responses import could_be_archives
 from ..attachments import TABLE as ATTACHMENT_FILES
-from ..attachments import Attachments, attachments_in, described
+from ..attachments import Attachments, attachment_attributes, attachments_in
 from .database_children import VALUE, ChildRowCursor
-from .sqlite import BROKEN_DATABASE, Blob, Database, in_a_line, is_sqlite, opened
+from .sqlite import BROKEN_DATABASE, Blob, Database, is_sqlite, one_line, open_database
 
 _SUFFIXES = frozenset({"", ".db", ".db3", ".sqlite", ".sqlite3"})
 _ON_DISK = re.compile(r"^(\d{1,18})_.")
@@ -61,13 +62,13 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "story_owner": ("story_id", "person_id"),
     "file_attachment_file": ("file_attachment_id", "blob"),
 }
-"""The columns of every table that is read; all but the keys are an attribute of the API's."""
+"""The columns that are read, by table; all but the keys are attributes in the API."""
 
 _PLAIN = {"project": "projects", "person": "people", "label": "labels", "epic": "epics"}
-_NOT_OF_THE_API = {"story_label": {"_id"}, "story_owner": {"_id"}, "label": {"description"}}
-"""Columns that hold nothing of Tracker's."""
+_IGNORED_COLUMNS = {"story_label": {"_id"}, "story_owner": {"_id"}, "label": {"description"}}
+"""Columns that contain nothing from Tracker."""
 
-_NOT_OF_TRACKER = re.compile(r"sqlite_|__|libsql_")
+_IGNORED_TABLES = re.compile(r"sqlite_|__|libsql_")
 _BLOBS = (
     "SELECT file_attachment_id, rowid, length(blob) FROM file_attachment_file "
     "WHERE typeof(file_attachment_id) = 'integer' AND typeof(blob) = 'blob' AND "
@@ -75,7 +76,7 @@ _BLOBS = (
 
 
 class DatabaseDump:
-    """One of the two layouts, which differ in what they call a comment and what else they have."""
+    """Reads one of the two layouts; they differ in the name of comments and in other tables."""
 
     may_contain_duplicates = False
     gives_people = False
@@ -87,43 +88,43 @@ class DatabaseDump:
         self._signature = {"story", comments, *others}
 
     def recognizes(self, files: Files) -> bool:
-        """Whether one of the files has the tables, whatever they are, and no other is an archive.
+        """Check whether one of the files has the tables, and there is no other archive.
 
-        Attachments may look like archives.
+        Attachments do not count as other archives, even if they look like one.
         """
-        databases = {name for name, file in files.items() if self._is_of_this(file)}
+        databases = {name for name, file in files.items() if self._matches(file)}
         on_disk = set(_attachments_on_disk(files).values())
         return bool(databases) and not could_be_archives(files.keys() - databases - on_disk)
 
-    def _is_of_this(self, file: File) -> bool:
+    def _matches(self, file: File) -> bool:
         if PurePosixPath(file.name).suffix.lower() not in _SUFFIXES or not is_sqlite(file):
             return False
         try:
-            with opened(file) as database:
+            with open_database(file) as database:
                 return self._signature <= set(database.names)
         except ArchiveError:
             return False
 
     def claims(self, files: Files) -> Collection[str]:
-        """Return the databases, their journals, and the attachments beside them."""
-        databases = [name for name, file in files.items() if self._is_of_this(file)]
+        """Return the databases, their journals, and the attachments in files."""
+        databases = [name for name, file in files.items() if self._matches(file)]
         journals = [name for name in files if name.endswith(("-wal", "-journal"))]
         return {*databases, *journals, *_attachments_on_disk(files).values()}
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
-        """All records, database by database, the files that lie in a folder beside it last."""
-        databases = {name: file for name, file in files.items() if self._is_of_this(file)}
+        """Yield all records, database by database, and then the attachments in files."""
+        databases = {name: file for name, file in files.items() if self._matches(file)}
         on_disk = _attachments_on_disk(files)
         for name in files:
             if name.endswith(("-wal", "-journal")) and files[name].size:
-                reason = "changes that the database has not taken in: open it with sqlite3 once"
+                reason = "changes that are not yet in the database: open it with sqlite3 once"
                 accounting.read(files.label, FILES)
                 accounting.leave_out(files.label, FILES, reason, name)
         folder = next((str(PurePosixPath(name).parent) for name in on_disk.values()), "")
         contents = {number: files[name] for number, name in on_disk.items()}
         attachments = Attachments(contents, files.source(folder), accounting)
         for name, file in databases.items():
-            with opened(file) as database:
+            with open_database(file) as database:
                 dump = _Dump(database, self.comments, files.source(name), accounting, attachments)
                 yield from dump.records()
         yield from attachments.rest()
@@ -134,24 +135,24 @@ PIVOTAL_TRACKER_DUMP = DatabaseDump("pivotal-tracker-dump", "story_comment", fro
 
 
 def _attachments_on_disk(files: Files) -> dict[int, str]:
-    """Return the names of attachments that were saved as `<id>_<filename>`, by their id."""
-    found: dict[int, str] = {}
+    """Return the names of attachments that were saved as `<id>_<filename>`, by id."""
+    names: dict[int, str] = {}
     for name in files:
         match = _ON_DISK.match(PurePosixPath(name).name)
         if match:
-            found.setdefault(int(match[1]), name)
-    return found
+            names.setdefault(int(match[1]), name)
+    return names
 
 
 class _Dump:
-    """One database.
+    """Reads one database.
 
     Args:
-        database: It.
-        comments: What it calls the table of comments.
-        source: What the accounting calls it.
+        database: The database.
+        comments: The name of its table of comments.
+        source: Its name in the accounting.
         accounting: Counts its rows.
-        attachments: Files beside it.
+        attachments: The attachments in files beside it.
     """
 
     def __init__(
@@ -177,23 +178,23 @@ class _Dump:
         for name, table in _PLAIN.items():
             yield from self._guarded(table, self._plain(name, table))
         yield from self._guarded("stories", self._stories())
-        yield from self._guarded(ATTACHMENT_FILES, self._blobs_of_nothing())
+        yield from self._guarded(ATTACHMENT_FILES, self._orphan_blobs())
         self._leave_other_tables_out()
         if self._database.replaced:
-            reason = "characters that no text may hold, loaded as U+FFFD"
+            reason = "invalid characters, loaded as U+FFFD"
             self._accounting.drop_value(
                 self._source, "unknown", reason, "", self._database.replaced
             )
 
-    def _guarded(self, table: str, found: Iterator[ArchiveRecord]) -> Iterator[ArchiveRecord]:
-        """Yield what can be had of a table until a page of it is damaged."""
+    def _guarded(self, table: str, records: Iterator[ArchiveRecord]) -> Iterator[ArchiveRecord]:
+        """Yield the records of a table until a damaged page."""
         try:
-            yield from found
+            yield from records
         except BROKEN_DATABASE as error:
             self._leave_rest_out(table, error)
 
     def _leave_rest_out(self, table: str, error: Exception) -> None:
-        reason = f"the database is damaged, the rest is lost: {in_a_line(error)}"
+        reason = f"the database is damaged, the rest is lost: {one_line(error)}"
         self._accounting.failures[self._source] = reason
         self._leave_out(table, reason, "")
 
@@ -211,21 +212,21 @@ class _Dump:
             if name == "epic" and "label_id" in record:
                 record["label"] = self._label(record.pop("label_id"))
             if name == "person" and record.get("username") == f"unknown-{record.get('id')}":
-                # whom storyexporter made up for an id that it could not find
+                # storyexporter makes up a person for an id that it cannot find
                 record = {"kind": name, "id": record["id"]}
-            yield from self._found(table, record)
+            yield from self._counted(table, record)
 
-    def _found(self, table: str, record: Record) -> Iterator[ArchiveRecord]:
-        """Yield the record, if it has an id; all rows that it brings are counted."""
+    def _counted(self, table: str, record: Record) -> Iterator[ArchiveRecord]:
+        """Count all rows of a record, and yield it if it has an id."""
         where = f"{table} {str(record.get('id'))[:40]}"
-        tidy = normalize_record(
+        normalized = normalize_record(
             table, record, lambda nested, reason: self._leave_out(nested, reason, where)
         )
-        rows = rows_of(table, tidy)
+        rows = rows_of(table, normalized)
         for nested, count in rows.items():
             self._accounting.read(self._source, nested, count)
-        if isinstance(tidy.get("id"), int):
-            yield ArchiveRecord(table, tidy, self._source)
+        if isinstance(normalized.get("id"), int):
+            yield ArchiveRecord(table, normalized, self._source)
         else:
             for nested, count in rows.items():
                 self._accounting.leave_out(self._source, nested, "it has no id", where, count)
@@ -239,36 +240,34 @@ class _Dump:
         return {"id": number}
 
     def _columns(self, name: str) -> list[str]:
-        """Return the columns of a table that are known and there."""
+        """Return the known columns that a table has."""
         known = _COLUMNS["comment" if name == self._comments else name]
-        there = self._database.columns(name)
-        return [column for column in known if column in there]
+        existing = self._database.columns(name)
+        return [column for column in known if column in existing]
 
     def _rows(self, name: str, table: str, order: str) -> Iterator[Record]:
         """Yield the rows of a table as attributes."""
         columns = self._columns(name)
-        self._name_unknown_columns(name, table)
+        self._count_unknown_columns(name, table)
         if order not in columns:
             raise sqlite3.DatabaseError(f"{name} has no {order}")
-        # by id among equals, where there is one
+        # rows of the same parent are ordered by id, if they have one
         order = f"{order}, id" if "id" in columns else order
         query = f"SELECT {', '.join(columns)} FROM {name} ORDER BY {order}"
         yield from self._texts(self._database.rows(query), name, table)
 
-    def _name_unknown_columns(self, name: str, table: str) -> None:
-        known = {*self._columns(name), *_NOT_OF_THE_API.get(name, ())}
+    def _count_unknown_columns(self, name: str, table: str) -> None:
+        known = {*self._columns(name), *_IGNORED_COLUMNS.get(name, ())}
         for column in set(self._database.columns(name)) - known:
             reason = f"the column {column[:40]!r} of {name} is not known"
             self._accounting.drop_value(self._source, table, reason, name)
 
     def _texts(self, rows: Iterator[Record], name: str, table: str) -> Iterator[Record]:
-        """Yield the rows without bytes that stand where a text or a number should."""
+        """Yield the rows without bytes in columns of texts or numbers."""
         for row in rows:
             for column in [c for c, value in row.items() if isinstance(value, bytes)]:
                 where = f"{name} {str(row.get('id'))[:40]}"
-                self._accounting.drop_value(
-                    self._source, table, "bytes where a text should be", where
-                )
+                self._accounting.drop_value(self._source, table, "bytes instead of a text", where)
                 del row[column]
             yield row
 
@@ -289,44 +288,44 @@ class _Dump:
         for row in self._rows("story", "stories", "id"):
             story = {"kind": "story", **row}
             if isinstance(story.get("id"), int):
-                for attribute, theirs in children.items():
-                    story[attribute] = list(theirs.of((story["id"],)))
+                for attribute, cursor in children.items():
+                    story[attribute] = list(cursor.of((story["id"],)))
                 yield from self._with_attachments(story, attachments)
             else:
-                yield from self._found("stories", story)
-        for theirs in (*children.values(), attachments):
-            theirs.rest()
+                yield from self._counted("stories", story)
+        for cursor in (*children.values(), attachments):
+            cursor.rest()
         yield from self._unattached
 
     def _with_attachments(
         self, story: Record, attachments: ChildRowCursor
     ) -> Iterator[ArchiveRecord]:
-        """Yield a story, the release that it may be, and the files of its comments."""
+        """Yield a story, its release record if it is a release, and the files of its comments."""
         blobs: dict[int, Blob] = {}
         for comment in story.get("comments", ()):
-            theirs = list(attachments.of((story["id"], comment.get("id", 0))))
-            blobs |= {a["id"]: a.pop("blob") for a in theirs if "blob" in a}
-            comment["file_attachments"] = theirs
-        for found in self._found("stories", story):
-            yield found
-            if found.record.get("story_type") == "release":
-                yield from self._found("releases", release_of(found.record))
-            for ids, attachment in attachments_in(found):
+            files = list(attachments.of((story["id"], comment.get("id", 0))))
+            blobs |= {a["id"]: a.pop("blob") for a in files if "blob" in a}
+            comment["file_attachments"] = files
+        for entry in self._counted("stories", story):
+            yield entry
+            if entry.record.get("story_type") == "release":
+                yield from self._counted("releases", release_of(entry.record))
+            for ids, attachment in attachments_in(entry):
                 blob = blobs.get(attachment["id"])
                 if blob:
-                    self._attachments.drop(attachment["id"], "the database holds the same")
-                    yield from self._content(ids | described(attachment), blob)
-            yield from self._attachments.of(found)
+                    self._attachments.drop(attachment["id"], "the database contains the same")
+                    yield from self._content(ids | attachment_attributes(attachment), blob)
+            yield from self._attachments.of(entry)
 
     def _children(self, name: str, attribute: str) -> ChildRowCursor:
         table = f"stories__{attribute}"
-        self._name_unknown_columns(name, table)
+        self._count_unknown_columns(name, table)
         rows = {"story_label": self._label_rows, "story_owner": self._owner_rows}.get(name)
         kind = "comment" if name == self._comments else name
-        found = rows() if rows else self._rows_of_kind(name, kind, table)
-        reason = "the database does not hold the story that it belongs to"
+        child_rows = rows() if rows else self._rows_of_kind(name, kind, table)
+        reason = "the database does not contain the story that it belongs to"
         return ChildRowCursor(
-            found,
+            child_rows,
             ("story_id",),
             lambda row: self._leave_out(table, reason, f"{name} {str(row.get('id'))[:40]}"),
             lambda error: self._leave_rest_out(table, error),
@@ -339,7 +338,7 @@ class _Dump:
             yield {"kind": kind, **row}
 
     def _label_rows(self) -> Iterator[Record]:
-        """Yield the labels of stories, as far as the table of labels tells of them."""
+        """Yield the labels of stories, with what the table of labels has about them."""
         columns = ", ".join(self._columns("label")) if self._database.has("label") else ""
         labels = f"(SELECT {columns} FROM label GROUP BY id)" if columns else "(SELECT NULL AS id)"
         query = (
@@ -358,13 +357,13 @@ class _Dump:
 
     def _attachments_of_comments(self) -> ChildRowCursor:
         table = "stories__comments__file_attachments"
-        reason = "the database does not hold the comment that it belongs to"
+        reason = "the database does not contain the comment that it belongs to"
 
         def leave_out(row: Record) -> None:
             self._leave_out(table, reason, f"file_attachment {str(row.get('id'))[:40]}")
             blob = row.pop("blob", None)
             if blob:
-                self._unattached += self._content(described(row), blob)
+                self._unattached += self._content(attachment_attributes(row), blob)
 
         has = self._database.has("file_attachment") and self._database.has(self._comments)
         return ChildRowCursor(
@@ -375,7 +374,7 @@ class _Dump:
         )
 
     def _attachment_rows(self, table: str) -> Iterator[Record]:
-        """The descriptions of attachments in the order of comments, with where their bytes are."""
+        """Yield attachments in the order of comments, with the position of their content."""
         columns = ", ".join(f"a.{column}" for column in self._columns("file_attachment"))
         query = (
             f"SELECT story_id, {columns} FROM file_attachment AS a LEFT JOIN "
@@ -393,7 +392,7 @@ class _Dump:
         return next(self._database.blobs(query, (number,)), None)
 
     def _content(self, record: Record, blob: Blob) -> Iterator[ArchiveRecord]:
-        """Yield the bytes of an attachment; what is too large is left out."""
+        """Yield the content of an attachment, unless it is too large."""
         self._blobs_seen += 1
         self._accounting.read(self._source, ATTACHMENT_FILES)
         if blob.size > MAX_BYTES_OF_AN_ATTACHMENT:
@@ -405,8 +404,8 @@ class _Dump:
         record = record | {"size": blob.size}
         yield ArchiveRecord(ATTACHMENT_FILES, record, self._source, content)
 
-    def _blobs_of_nothing(self) -> Iterator[ArchiveRecord]:
-        """Bytes that nothing describes; then those that are none, or have their id twice."""
+    def _orphan_blobs(self) -> Iterator[ArchiveRecord]:
+        """Yield contents without a description, and count invalid and repeated ones as left out."""
         if not self._database.has("file_attachment_file"):
             return
         described_ids = "SELECT id FROM file_attachment WHERE id IS NOT NULL"
@@ -423,12 +422,12 @@ class _Dump:
             last = blob.id
         left = self._database.count("file_attachment_file") - self._blobs_seen
         if left > 0:
-            reason = "it is no file, or another has the same id"
+            reason = "it is not a file, or another one has the same id"
             self._leave_out(ATTACHMENT_FILES, reason, "file_attachment_file", left)
 
     def _leave_other_tables_out(self) -> None:
         known = {*_COLUMNS, self._comments} - ({"comment"} - {self._comments})
         for name in self._database.names:
-            if name not in known and not _NOT_OF_TRACKER.match(name):
-                reason = "a table that is not known"
+            if name not in known and not _IGNORED_TABLES.match(name):
+                reason = "an unknown table"
                 self._leave_out(FILES, reason, f"{self._source}: {name[:40]!r}")

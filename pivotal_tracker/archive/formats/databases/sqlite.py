@@ -1,4 +1,4 @@
-"""SQLite files that may come from anyone: opened for reading, and nothing in them is obeyed."""
+"""Read untrusted SQLite files: read-only, and without running any SQL that they contain."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from urllib.parse import quote
 
 from ...files import ArchiveError, File
 from ...limits import (
+    BASE_STEPS,
     MAX_BYTES_OF_A_RECORD,
     MAX_STEPS_PER_BYTE,
     MIN_BYTES_OF_A_ROW,
-    STEPS_OF_ANY_DATABASE,
 )
 
 BROKEN_DATABASE = (sqlite3.Error, UnicodeDecodeError)
-"""What reading a damaged file may raise; the second where SQLite's complaint quotes it."""
+"""The exceptions of a damaged file; the second one if SQLite's message quotes invalid bytes."""
 
 MAGIC = b"SQLite format 3\0"
 
-_STEPS_AT_ONCE = 1_000_000
+_STEPS_PER_CHECK = 1_000_000
 _MAX_NAMES = 10_000
 _NAMES = (
     "SELECT name, type = 'table' AND rootpage > 0 FROM sqlite_master "
@@ -35,12 +35,12 @@ _PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON", "
 
 
 class Blob(NamedTuple):
-    """Where the bytes of an attachment are.
+    """The position of an attachment's content.
 
     Attributes:
-        id: Of the attachment.
-        row: The row that holds them.
-        size: How many there are.
+        id: The id of the attachment.
+        row: The rowid of the row that contains it.
+        size: The number of bytes.
     """
 
     id: int
@@ -49,17 +49,17 @@ class Blob(NamedTuple):
 
 
 class Database:
-    """A database of which only tables that hold their rows themselves are read.
+    """Reads the ordinary tables of a database.
 
-    Views, virtual tables and computed columns would have SQLite run what the file says; a table
-    whose pages lie in each other can be made to go on for ever, so the work is limited.
+    Views, virtual tables and computed columns would make SQLite run code from the file, so they are
+    not read. A table whose pages refer to each other can be endless, so the work is limited.
 
     Args:
-        path: Where it lies.
-        name: What errors call it.
+        path: The file.
+        name: Its name in errors.
 
     Attributes:
-        replaced: How many characters of the rows read so far were none, U+FFFD in their place.
+        replaced: The number of invalid characters that were replaced by U+FFFD so far.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -68,29 +68,27 @@ class Database:
         self.replaced = 0
         size = path.stat().st_size
         self._rows_left = size // MIN_BYTES_OF_A_ROW
-        steps = MAX_STEPS_PER_BYTE * size + STEPS_OF_ANY_DATABASE
-        self._steps_left = steps // _STEPS_AT_ONCE
-        self._connection = _connected(path)
+        steps = MAX_STEPS_PER_BYTE * size + BASE_STEPS
+        self._steps_left = steps // _STEPS_PER_CHECK
+        self._connection = _connect(path)
         self._connection.text_factory = self._text
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BYTES_OF_A_RECORD)
-        # of blobs only the size is asked for, which the limit would forbid
-        self._sizes = _connected(path)
+        # the limit would also forbid queries for the size of a larger blob: these use another one
+        self._sizes = _connect(path)
         for connection in (self._connection, self._sizes):
-            connection.set_progress_handler(self._is_too_much, _STEPS_AT_ONCE)
+            connection.set_progress_handler(self._exceeds_limit, _STEPS_PER_CHECK)
         try:
             self._tables = dict(self._connection.execute(_NAMES, (_MAX_NAMES,)))
         except BROKEN_DATABASE as error:
             self.close()
-            raise ArchiveError(
-                f"{name} cannot be read as a database: {in_a_line(error)}"
-            ) from error
+            raise ArchiveError(f"{name} cannot be read as a database: {one_line(error)}") from error
 
     def close(self) -> None:
-        """Close it."""
+        """Close the database."""
         self._connection.close()
         self._sizes.close()
 
-    def _is_too_much(self) -> bool:
+    def _exceeds_limit(self) -> bool:
         self._steps_left -= 1
         return self._steps_left < 0
 
@@ -102,45 +100,45 @@ class Database:
 
     @property
     def names(self) -> list[str]:
-        """The names of all that could be read from, whether it will be or not."""
+        """The names of all tables and views."""
         return list(self._tables)
 
     def has(self, table: str) -> bool:
-        """Check whether it has a table.
+        """Check whether there is a table.
 
         Raises:
-            ArchiveError: There is something else of that name.
+            ArchiveError: Something other than an ordinary table has this name.
         """
         if self._tables.get(table) == 0:
-            raise ArchiveError(f"{self.name} is refused: its {table} is no table of plain rows.")
+            raise ArchiveError(f"{self.name} is refused: its {table} is not an ordinary table.")
         return table in self._tables
 
     def columns(self, table: str) -> list[str]:
-        """Return the columns whose values the rows of a table hold themselves."""
-        found = self._connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (table,))
-        return [name for name, hidden in found if not hidden]
+        """Return the columns of a table, without computed ones."""
+        rows = self._connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (table,))
+        return [name for name, hidden in rows if not hidden]
 
     def count(self, table: str) -> int:
-        """Return how many rows a table has."""
+        """Count the rows of a table."""
         ((count,),) = self._connection.execute(f'SELECT count(*) FROM "{_quoted(table)}"')  # noqa: S608
         return int(count)
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
-        """Yield the rows of one of our own queries, without their nulls.
+        """Yield the rows of one of our own queries, without nulls.
 
         Raises:
-            BROKEN_DATABASE: The file is damaged, or takes more work than it can be worth.
+            BROKEN_DATABASE: The file is damaged, or needs too much work for its size.
         """
         cursor = self._connection.execute(query, parameters)
         names = [column[0] for column in cursor.description]
         for row in cursor:
             self._rows_left -= 1
             if self._rows_left < 0:
-                raise sqlite3.DatabaseError("it gives more rows than have room in it")
+                raise sqlite3.DatabaseError("it has more rows than fit into its size")
             yield {n: v for n, v in zip(names, row, strict=True) if v is not None}
 
     def blobs(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[Blob]:
-        """Yield the blobs that one of our own queries gives by id, row and size.
+        """Yield the blobs of one of our own queries, which selects id, row and size.
 
         Raises:
             BROKEN_DATABASE: As for `rows`.
@@ -148,22 +146,22 @@ class Database:
         yield from map(Blob._make, self._sizes.execute(query, parameters))
 
     def opener(self, table: str, column: str, row: int) -> Callable[[], BinaryIO]:
-        """Return what opens the bytes in a row for reading, without holding them in memory."""
+        """Return a function that opens the blob in a row as a stream."""
 
-        def opened() -> BinaryIO:
-            connection = _connected(self._path)
+        def open_blob() -> BinaryIO:
+            connection = _connect(self._path)
             try:
                 blob = connection.blobopen(table, column, row, readonly=True)
             except BROKEN_DATABASE as error:
                 connection.close()
-                raise ArchiveError(f"{self.name} is damaged: {in_a_line(error)}") from error
+                raise ArchiveError(f"{self.name} is damaged: {one_line(error)}") from error
             return io.BufferedReader(_BlobStream(blob, connection))
 
-        return opened
+        return open_blob
 
 
 class _BlobStream(io.RawIOBase):
-    """The bytes of a blob as a stream that closes the connection it has to itself."""
+    """A stream of a blob that closes its own connection."""
 
     def __init__(self, blob: sqlite3.Blob, connection: sqlite3.Connection) -> None:
         self._blob, self._connection = blob, connection
@@ -175,7 +173,7 @@ class _BlobStream(io.RawIOBase):
         try:
             chunk = self._blob.read(len(buffer))
         except BROKEN_DATABASE as error:
-            raise ArchiveError(f"an attachment is damaged: {in_a_line(error)}") from error
+            raise ArchiveError(f"an attachment is damaged: {one_line(error)}") from error
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
@@ -186,9 +184,9 @@ class _BlobStream(io.RawIOBase):
         super().close()
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     try:
-        # immutable: neither a lock nor a journal beside the file is touched
+        # immutable: SQLite then uses neither a lock nor a journal beside the file
         connection = sqlite3.connect(
             f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1",
             uri=True,
@@ -196,7 +194,7 @@ def _connected(path: Path) -> sqlite3.Connection:
             check_same_thread=False,
         )
     except BROKEN_DATABASE as error:
-        raise ArchiveError(f"{path.name} cannot be opened: {in_a_line(error)}") from error
+        raise ArchiveError(f"{path.name} cannot be opened: {one_line(error)}") from error
     for pragma in (
         "trusted_schema = OFF",
         "cell_size_check = ON",
@@ -208,11 +206,11 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def opened(file: File) -> Iterator[Database]:
-    """Open a database of an archive; one that lies in a ZIP is unpacked for the time.
+def open_database(file: File) -> Iterator[Database]:
+    """Open a database of an archive; one inside a ZIP is unpacked to a temporary folder.
 
     Raises:
-        ArchiveError: It is none, or is damaged.
+        ArchiveError: It is not a database, or it is damaged.
     """
     if file.path:
         with closing(Database(file.path, file.name)) as database:
@@ -227,13 +225,13 @@ def opened(file: File) -> Iterator[Database]:
 
 
 def is_sqlite(file: File) -> bool:
-    """Check whether a file begins as all SQLite files do."""
+    """Check whether a file begins like a SQLite file."""
     with closing(file.open()) as stream:
         return stream.read(len(MAGIC)) == MAGIC
 
 
-def in_a_line(error: Exception) -> str:
-    """Return an error of SQLite, which may quote the file."""
+def one_line(error: Exception) -> str:
+    """Return an error of SQLite as one short line, because it may quote the file."""
     if isinstance(error, UnicodeDecodeError):
         return "its schema is broken"
     return " ".join(str(error).split())[:100]

@@ -1,4 +1,4 @@
-"""How one file of an export writes dates and numbers, decided once from all of its cells."""
+"""Decide how a file of an export writes dates and numbers, once, from all of its cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Literal
 
 from ...dates import DateEvidence, DateOrders, DateReader
-from ...limits import MAX_REMEMBERED
+from ...limits import MAX_CACHE_ENTRIES
 from .csv_columns import Columns, history_columns, is_of_stories
 from .sheets import Sheet
 
@@ -25,11 +25,11 @@ DecimalSeparator = Literal[".", ",", ""]
 
 @dataclass(frozen=True)
 class _Decision:
-    """What was decided for a file.
+    """How a file writes dates and numbers.
 
     Attributes:
-        orders: Of dates.
-        decimal_separator: Empty where the file does not tell.
+        orders: The order of dates.
+        decimal_separator: Empty if the file does not show it.
     """
 
     orders: DateOrders
@@ -37,9 +37,10 @@ class _Decision:
 
 
 class Conventions:
-    """Reads the dates and numbers of one file by what the whole file shows.
+    """Reads the dates and numbers of one file as the whole file writes them.
 
-    The file is looked at when the first cell asks for it: what Tracker wrote never does.
+    The whole file is read when the first ambiguous cell is. In a file as Tracker wrote it, no cell
+    is ambiguous.
 
     Args:
         sheet: The file.
@@ -55,31 +56,31 @@ class Conventions:
 
     @property
     def assumption(self) -> str:
-        """What was assumed to read the file; empty where nothing had to be."""
+        """What was assumed to read the file; empty if nothing was."""
         return self._decision.orders.assumption if "_decision" in self.__dict__ else ""
 
     def number(self, text: str) -> float | None:
-        """Return a number with the decimal separator of the file; None if it is none."""
+        """Parse a number with the decimal separator of the file; None if it is not a number."""
         if text not in self._numbers:
-            if len(self._numbers) >= MAX_REMEMBERED:
+            if len(self._numbers) >= MAX_CACHE_ENTRIES:
                 self._numbers.clear()
             self._numbers[text] = self._number(text.strip())
         return self._numbers[text]
 
     def _number(self, text: str) -> float | None:
-        if found := _WITH_COMMA.fullmatch(text):
-            return self._with_separator(found, ",")
-        if (found := _WITH_POINT.fullmatch(text)) and len(found[2]) == _DIGITS_OF_A_GROUP:
-            return self._with_separator(found, ".")
+        if match := _WITH_COMMA.fullmatch(text):
+            return self._with_separator(match, ",")
+        if (match := _WITH_POINT.fullmatch(text)) and len(match[2]) == _DIGITS_OF_A_GROUP:
+            return self._with_separator(match, ".")
         try:
             number = float(text)
         except ValueError:
             return None
         return number if math.isfinite(number) else None
 
-    def _with_separator(self, found: re.Match[str], separator: DecimalSeparator) -> float | None:
-        """Return a number with a point or a comma, before which three digits may be a group."""
-        whole, rest = found.groups()
+    def _with_separator(self, match: re.Match[str], separator: DecimalSeparator) -> float | None:
+        """Parse a number with one separator, which may separate decimals or thousands."""
+        whole, rest = match.groups()
         is_group = len(rest) == _DIGITS_OF_A_GROUP
         decimal = (self._decision.decimal_separator or None) if is_group else separator
         if decimal is None:
@@ -99,8 +100,8 @@ class Conventions:
                 for index in indices:
                     if index < len(cells):
                         dates.add(cells[index])
-                if estimate < len(cells) and (found := _decimals(cells[estimate])):
-                    separators.add(found)
+                if estimate < len(cells) and (separator := _decimals(cells[estimate])):
+                    separators.add(separator)
         is_foreign = self._sheet.delimiter == ";" or "," in separators
         decimal: DecimalSeparator = "," if is_foreign and separators <= {","} else "."
         if not separators and not is_foreign:
@@ -108,27 +109,27 @@ class Conventions:
         return _Decision(dates.decide(is_foreign=is_foreign), decimal)
 
     def _columns(self, header: list[str]) -> tuple[Sequence[int], int]:
-        """The columns that hold dates, and the one of estimates, behind the last for none."""
-        if self._sheet.holds == "history":
+        """Return the columns of dates and that of estimates, which is `len(header)` if missing."""
+        if self._sheet.kind == "history":
             return [history_columns(header)[-1]], len(header)
         columns = Columns(header)
         return columns.dates, columns.estimate
 
 
 def _decimals(text: str) -> str:
-    """The decimal separator of a number that can have no other; empty for what does not tell."""
+    """Return the decimal separator of a number; empty if the number is ambiguous or has none."""
     text = text.strip()
     for pattern, separator in ((_WITH_COMMA, ","), (_WITH_POINT, ".")):
-        found = pattern.fullmatch(text)
-        if found and len(found[2]) != _DIGITS_OF_A_GROUP:
+        match = pattern.fullmatch(text)
+        if match and len(match[2]) != _DIGITS_OF_A_GROUP:
             return separator
     return ""
 
 
-def whole_number(text: str) -> int | None:
-    """Return an id or a number of an iteration, also as a spreadsheet writes it: `11.0`."""
+def parse_integer(text: str) -> int | None:
+    """Parse an id or the number of an iteration; a spreadsheet may write it as `11.0`."""
     if len(text) <= _MAX_DIGITS and text.isdecimal() and text.isascii():
-        # nearly all of them; a match takes ten times as long
+        # most numbers are like this; the regular expression takes ten times as long
         return int(text)
-    found = _WHOLE.fullmatch(text.strip())
-    return int(found[1]) if found else None
+    match = _WHOLE.fullmatch(text.strip())
+    return int(match[1]) if match else None

@@ -1,7 +1,7 @@
-"""What is in a cell of Tracker's export: comments, labels, pull requests, branches.
+"""Parse the cells of Tracker's export: comments, labels, pull requests, branches.
 
-The shapes are those of real exports and of the programs that read them; each function gives None,
-or less, where a text is of another shape, and never guesses.
+The formats are those of real exports and of programs that read them. For a text in another format,
+each function returns None or only the parts that are certain.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _BRANCH = re.compile(
     r"(?P<host_url>https?://[^/\s]+/)(?P<owner>[^\s]+?)/(?P<repo>[^/\s]+)"
     r"(?:/-)?/(?:tree|branch|src)/(?P<name>[^\s?#]+)"
 )
-_LONGEST_NAME = 300
+_MAX_NAME_LENGTH = 300
 
 
 class Choices(NamedTuple):
-    """What a story's cells say of which Tracker has a list of values.
+    """The attributes of a story that have a fixed set of values.
 
     Attributes:
-        known: By attribute.
-        unknown: The attributes and texts that Tracker does not have.
+        known: The valid values, by attribute.
+        unknown: Attributes and texts that are not valid values.
     """
 
     known: dict[str, str]
@@ -58,8 +58,8 @@ def choices(story_type: str, state: str, priority: str, is_in_icebox: bool) -> C
 
     Args:
         story_type: In lower case.
-        state: Its cell; stories of the icebox were written without one, too.
-        priority: Its cell: `p1 - High`.
+        state: The cell; it may be empty for a story in the icebox.
+        priority: The cell, such as `p1 - High`.
         is_in_icebox: Whether the story is in no iteration.
     """
     state = state.strip().lower() or ("unscheduled" if is_in_icebox else "")
@@ -77,12 +77,12 @@ def choices(story_type: str, state: str, priority: str, is_in_icebox: bool) -> C
 
 
 class Comment(NamedTuple):
-    """What a Comment or Note cell says.
+    """The parts of a Comment or Note cell.
 
     Attributes:
-        text: Without the author; empty where only files were attached.
-        author: The name as displayed; empty where the cell tells none.
-        day: As the API writes times; None where the cell tells none.
+        text: The text without the author; empty if only files were attached.
+        author: The name as displayed; empty if there is none.
+        day: As the API writes times; None if there is none.
     """
 
     text: str
@@ -91,10 +91,10 @@ class Comment(NamedTuple):
 
 
 def comment(cell: str, dates: DateReader) -> Comment:
-    """Take the author and the day off a comment: they are its last parenthesis.
+    """Split a comment into text, author and day; the last two are in parentheses at its end.
 
-    The author's name may hold parentheses and dashes, and the text may end in a parenthesis of the
-    same shape. Notes of the first years may have none.
+    The author's name may contain parentheses and dashes, and the text may end with similar
+    parentheses. Notes of the first years may have no author.
 
     Args:
         cell: The comment.
@@ -114,15 +114,16 @@ def comment(cell: str, dates: DateReader) -> Comment:
 
 
 def _opening(cell: str, dash: int) -> int:
-    """Where the parenthesis opens whose name ends at `dash`: the one that leaves a name balanced.
+    """Return the position of the parenthesis before the author's name, which ends at `dash`.
 
-    A name with a lone parenthesis (`Bo :(`) has none such; then it is the last with a name in it.
+    Parentheses in the name must be balanced. If they cannot be, as in `Bo :(`, it is the last
+    parenthesis with a name after it.
     """
     last = cell.rfind("(", 0, dash)
     if last >= 0 and ")" not in cell[last:dash] and cell[last + 1 : dash].strip():
         return last
     depth = 0
-    first = max(0, dash - _LONGEST_NAME)
+    first = max(0, dash - _MAX_NAME_LENGTH)
     for at in range(dash - 1, first - 1, -1):
         if cell[at] == ")":
             depth += 1
@@ -138,34 +139,34 @@ def _opening(cell: str, dash: int) -> int:
 
 
 def commit(text: str) -> dict[str, Any]:
-    """Return what the API says of a comment that a commit made: `Commit by X`, then its address."""
-    if not text.startswith("Commit by ") or not (found := _COMMIT.match(text)):
+    """Return the API's attributes of a comment made by a commit: `Commit by X`, then its URL."""
+    if not text.startswith("Commit by ") or not (match := _COMMIT.match(text)):
         return {}
-    said = {"commit_identifier": found[2]}
-    if "://github.com/" in found[1]:
-        said["commit_type"] = "github"
-    return said
+    attributes = {"commit_identifier": match[2]}
+    if "://github.com/" in match[1]:
+        attributes["commit_type"] = "github"
+    return attributes
 
 
-def names(cell: str) -> tuple[str, ...]:
-    """Return the names in a Labels cell, each once: no label holds a comma."""
+def parse_labels(cell: str) -> tuple[str, ...]:
+    """Return the names in a Labels cell, each once; they are separated by commas."""
     return tuple(dict.fromkeys(name for part in cell.split(",") if (name := part.strip())))
 
 
 def pull_request(cell: str) -> dict[str, Any]:
-    """Return the parts of the address of a pull request, as far as it has them."""
-    found = _PULL_REQUEST.fullmatch(cell)
-    parts = {**found.groupdict(), "number": int(found["number"])} if found else {}
+    """Return the parts of a pull request's URL; only the URL if its form is unknown."""
+    match = _PULL_REQUEST.fullmatch(cell)
+    parts = {**match.groupdict(), "number": int(match["number"])} if match else {}
     return {**parts, "original_url": cell}
 
 
 def branch(cell: str) -> dict[str, Any]:
-    """Return a branch, given by its name or its address."""
-    if found := _BRANCH.fullmatch(cell):
-        return {**found.groupdict(), "original_url": cell}
+    """Return a branch, which is given by name or URL."""
+    if match := _BRANCH.fullmatch(cell):
+        return {**match.groupdict(), "original_url": cell}
     return {"name": cell}
 
 
-def free_text(cell: str) -> str:
-    """Return a cell without the apostrophe that keeps spreadsheets from taking it for a formula."""
+def unescape_formula(cell: str) -> str:
+    """Return a cell without the apostrophe that marks `=` as text for spreadsheets."""
     return cell[1:] if cell.startswith("'=") else cell

@@ -1,15 +1,15 @@
-"""What is nested in a story or an epic: comments, tasks, blockers, reviews, and links to code.
+"""Parse the nested records of stories and epics: comments, tasks, blockers, reviews, code links.
 
-Each has columns, or pairs or triples of them, as many as the busiest story needs. A pair of which
-one cell is empty is a pair all the same: dropping empty cells first is how readers mixed them up.
+Each kind has columns, or pairs or triples of columns, as many as the story with most of them needs.
+A pair with one empty cell is still a pair: empty cells must not be dropped before pairing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ....records import Record
 from ...dates import DateReader
-from ...format import Record
 from ...keys import SiblingKeys
 from ...line_accounting import LineAccounting
 from . import csv_cells
@@ -19,13 +19,13 @@ from .people import PeopleByName
 
 
 class CsvChildParser:
-    """Makes the nested records of one parent after the other.
+    """Parses the nested records of one parent at a time.
 
     Args:
-        project: The parents'.
-        people: Who has been met by name.
-        accounting: Of the file that is read.
-        dates: Reads its dates.
+        project: The project of the parents.
+        people: The people named so far.
+        accounting: The accounting of the file.
+        dates: Reads the dates of the file.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class CsvChildParser:
         self._accounting = accounting
 
     def of_story(self, story_id: int, columns: Columns, cells: Sequence[str]) -> Record:
-        """Return the lists of a story that are not empty, by the attribute that holds them."""
+        """Return the nonempty lists of a story, by attribute."""
         siblings = SiblingKeys()
         lists: Record = {}
         if any(group := columns.comments(cells)):
@@ -49,11 +49,11 @@ class CsvChildParser:
         if any(group := columns.reviews(cells)):
             lists["reviews"] = self._reviews(story_id, group, siblings)
         if any(group := columns.pull_requests(cells)):
-            lists["pull_requests"] = _linked(
+            lists["pull_requests"] = _code_links(
                 "pull_request", csv_cells.pull_request, story_id, group, siblings
             )
         if any(group := columns.branches(cells)):
-            lists["branches"] = _linked("branch", csv_cells.branch, story_id, group, siblings)
+            lists["branches"] = _code_links("branch", csv_cells.branch, story_id, group, siblings)
         for attribute, children in lists.items():
             self._accounting.read(f"stories__{attribute}", len(children))
         return lists
@@ -65,13 +65,13 @@ class CsvChildParser:
 
         Args:
             parent: `story_id` or `epic_id`.
-            parent_id: Its value.
-            cells: Of the Comment or Note columns.
-            siblings: Gives keys.
+            parent_id: The value of that attribute.
+            cells: The cells of the Comment or Note columns.
+            siblings: Makes the keys of the comments.
         """
         comments = []
         for cell in filter(str.strip, filter(None, cells)):
-            text, author, day = csv_cells.comment(csv_cells.free_text(cell), self._dates)
+            text, author, day = csv_cells.comment(csv_cells.unescape_formula(cell), self._dates)
             key = siblings.key("comment", parent_id, text, author, day)
             comment: Record = {"kind": "comment", "id": key, parent: parent_id}
             if text:
@@ -85,7 +85,7 @@ class CsvChildParser:
         return comments
 
     def _tasks(self, story_id: int, cells: Sequence[str], siblings: SiblingKeys) -> list[Record]:
-        tasks = self._described(
+        tasks = self._children_with_status(
             "task", story_id, cells, siblings, "complete", csv_cells.TASK_STATUSES
         )
         for position, task in enumerate(tasks, start=1):
@@ -93,11 +93,11 @@ class CsvChildParser:
         return tasks
 
     def _blockers(self, story_id: int, cells: Sequence[str], siblings: SiblingKeys) -> list[Record]:
-        return self._described(
+        return self._children_with_status(
             "blocker", story_id, cells, siblings, "resolved", csv_cells.BLOCKER_STATUSES
         )
 
-    def _described(
+    def _children_with_status(
         self,
         kind: str,
         story_id: int,
@@ -106,12 +106,12 @@ class CsvChildParser:
         attribute: str,
         statuses: Mapping[str, bool],
     ) -> list[Record]:
-        """Return the records of pairs of a description and a status."""
+        """Return the records in pairs of a description and a status."""
         records: list[Record] = []
         for text, status in zip(cells[::2], cells[1::2], strict=True):
             if not (text or status):
                 continue
-            description = csv_cells.free_text(text)
+            description = csv_cells.unescape_formula(text)
             key = siblings.key(kind, story_id, description)
             record: Record = {"kind": kind, "id": key, "story_id": story_id}
             if description:
@@ -149,14 +149,14 @@ class CsvChildParser:
         return reviews
 
 
-def _linked(
+def _code_links(
     kind: str,
     read: Callable[[str], Record],
     story_id: int,
     cells: Sequence[str],
     siblings: SiblingKeys,
 ) -> list[Record]:
-    """Return the pull requests or branches that cells name by their address or name."""
+    """Return the pull requests or branches in cells with URLs or names."""
     return [
         {"kind": kind, "id": siblings.key(kind, story_id, text), "story_id": story_id, **read(text)}
         for cell in cells

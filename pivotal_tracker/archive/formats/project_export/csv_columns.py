@@ -1,4 +1,4 @@
-"""The columns of Tracker's export, found by name: their order changed with the years."""
+"""Find the columns of Tracker's export by name, because their order changed over the years."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from operator import itemgetter
 from ...limits import MAX_OTHER_COLUMNS
 
 CellSelector = Callable[[Sequence[str]], Sequence[str]]
-"""Takes the cells of a group of columns out of a row."""
+"""Returns the cells of a group of columns in a row."""
 
 _SINGLE_COLUMNS = {
     "id": "id",
@@ -53,12 +53,12 @@ _HISTORY = ("id", "type", "message", "performed by", "occurred at")
 
 
 def header_names(cells: Sequence[str]) -> list[str]:
-    """Return the texts of a header, as they are compared."""
+    """Return the column names of a header, normalized for comparison."""
     return [" ".join(cell.replace("\ufeff", "").split()).lower() for cell in cells]
 
 
 def is_of_stories(cells: Sequence[str]) -> bool:
-    """Check whether a row is the header of an export of stories, of whatever year."""
+    """Check whether a row is the header of an export of stories, of any year."""
     return {_SINGLE_COLUMNS.get(name) for name in header_names(cells)} >= _NEEDED
 
 
@@ -68,7 +68,7 @@ def is_of_history(cells: Sequence[str]) -> bool:
 
 
 def history_columns(cells: Sequence[str]) -> list[int]:
-    """Return where ID, Type, Message, Performed By and Occurred At stand."""
+    """Return the positions of ID, Type, Message, Performed By and Occurred At."""
     names = header_names(cells)
     return [names.index(name) for name in _HISTORY]
 
@@ -78,9 +78,9 @@ class OtherColumn:
     """A column that is not Tracker's.
 
     Attributes:
-        index: Where it stands.
-        header: What it is called.
-        attribute: Under which name its texts are loaded; empty where they are not.
+        index: Its position.
+        header: Its name in the header.
+        attribute: The attribute that its texts are loaded as; empty if they are not loaded.
     """
 
     index: int
@@ -89,10 +89,10 @@ class OtherColumn:
 
 
 class Columns:
-    """Where the columns stand that a header names.
+    """The positions of the columns in a header.
 
-    A row has to be brought to `width` cells with empty ones at its end; a column that the header
-    does not name stands at the last of them.
+    Rows must be padded with empty cells to `width`, which is one more than the header has. A column
+    that the header lacks is at the last, empty cell.
 
     Args:
         header: The cells of the header.
@@ -100,17 +100,7 @@ class Columns:
 
     def __init__(self, header: Sequence[str]) -> None:
         self.width = len(header) + 1
-        names = header_names(header)
-        groups: defaultdict[str, list[int]] = defaultdict(list)
-        single: dict[str, int] = {}
-        others: list[int] = []
-        for index, name in enumerate(names):
-            if name in _REPEATED:
-                groups[_REPEATED[name]].append(index)
-            elif (called := _SINGLE_COLUMNS.get(name)) and called not in single:
-                single[called] = index
-            else:
-                others.append(index)
+        single, groups, others = _classify(header)
         none = self.width - 1
         self.id = single.get("id", none)
         self.title = single.get("title", none)
@@ -134,7 +124,7 @@ class Columns:
             ("deadline", self.deadline),
         )
         self.times = [(attribute, index) for attribute, index in times if index < none]
-        """The attributes that are times, with their columns."""
+        """The attributes that are times, with the positions of their columns."""
         dates = (*(index for _, index in self.times), self.iteration_start, self.iteration_end)
         self.dates = [index for index in dates if index < none]
         self._pick_groups(none, groups)
@@ -142,7 +132,7 @@ class Columns:
         self.other_cells = _pick(others)
 
     def _pick_groups(self, none: int, groups: Mapping[str, list[int]]) -> None:
-        """Find the columns that are repeated, those that belong together side by side."""
+        """Find the repeated columns; pairs and triples are put side by side."""
         self.owned_by = _pick(groups["owned by"])
         self.comments = _pick(groups["comment"])
         self.pull_requests = _pick(groups["pull request"])
@@ -155,7 +145,7 @@ class Columns:
             _interleave(none, groups["review type"], groups["reviewer"], groups["review status"])
         )
         """Type, reviewer, status, …"""
-        self.not_of_epics = _pick(
+        self.story_only = _pick(
             [
                 *(self.iteration, self.estimate, self.priority, self.current_state),
                 self.requested_by,
@@ -164,8 +154,25 @@ class Columns:
         )
 
 
+def _classify(
+    header: Sequence[str],
+) -> tuple[dict[str, int], Mapping[str, list[int]], list[int]]:
+    """Return the positions of single columns by name, of repeated ones by name, and of others."""
+    single: dict[str, int] = {}
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    others: list[int] = []
+    for index, name in enumerate(header_names(header)):
+        if name in _REPEATED:
+            groups[_REPEATED[name]].append(index)
+        elif (single_name := _SINGLE_COLUMNS.get(name)) and single_name not in single:
+            single[single_name] = index
+        else:
+            others.append(index)
+    return single, groups, others
+
+
 def _interleave(none: int, *groups: list[int]) -> list[int]:
-    """The columns that belong together, the nth of each name, whichever of them come first."""
+    """Merge groups of columns: the first of each group, then the second of each, and so on."""
     longest = max(map(len, groups))
     padded = [group + [none] * (longest - len(group)) for group in groups]
     return [index for together in zip(*padded, strict=True) for index in together]
@@ -179,7 +186,7 @@ def _pick(indices: list[int]) -> CellSelector:
 
 
 def _other_columns(header: Sequence[str], indices: list[int]) -> list[OtherColumn]:
-    """Columns that are not Tracker's, with attributes that cannot meet one of the API's."""
+    """Return the columns that are not Tracker's, with attributes that the API does not use."""
     taken: set[str] = set()
     columns: list[OtherColumn] = []
     for index in indices:

@@ -1,13 +1,14 @@
-"""The project-history file of Tracker's export: `ID, Type, Message, Performed By, Occurred At`."""
+"""Read the history in Tracker's export: `ID, Type, Message, Performed By, Occurred At`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
 
+from ....records import Record
 from ....settings import BATCH_SIZE
 from ...dates import DateReader, is_day
-from ...format import ArchiveRecord, Record
+from ...format import ArchiveRecord
 from ...keys import SiblingKeys
 from ...line_accounting import LineAccounting
 from . import csv_cells
@@ -23,17 +24,17 @@ _KINDS = {"story": "story", "epic": "epic"} | dict.fromkeys(
 
 
 class HistoryRows:
-    """Makes records of the rows of one file.
+    """Converts the rows of one file to records.
 
-    What ID numbers is not written down anywhere: it is taken as the activity's own where it has
-    the shape of a guid, else as that of the story or epic that the message is about.
+    The meaning of ID is not documented. If it looks like a guid, it is taken as that of the
+    activity, else as the id of the story or epic that the message is about.
 
     Args:
-        header: Its first row.
-        project: Whose history it is, its stories known already.
-        people: Who has been met by name.
-        accounting: Of the file.
-        dates: Reads its dates.
+        header: The first row.
+        project: The project; its stories must have been read before.
+        people: The people named so far.
+        accounting: The accounting of the file.
+        dates: Reads the dates of the file.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class HistoryRows:
         people.accounting = accounting
 
     def records(self, line: int, cells: list[str]) -> Iterator[ArchiveRecord]:
-        """Yield the activity that a row tells of."""
+        """Yield the activity in a row."""
         self._accounting.line = line
         texts = [cells[i] if i < len(cells) else "" for i in self._indices]
         if not any(texts):
@@ -62,17 +63,17 @@ class HistoryRows:
             reason = "nothing in the columns of a history"
             self._accounting.leave_out("activity", reason, " ".join(filter(None, cells)))
             return
-        found = self._accounting.found("activity", self._activity(*texts))
-        yield found
-        self._undecided.append((found, self._people.end_row()))
+        entry = self._accounting.add_record("activity", self._activity(*texts))
+        yield entry
+        self._undecided.append((entry, self._people.end_row()))
         if len(self._undecided) >= BATCH_SIZE:
             self.decide()
 
     def decide(self) -> None:
-        """Take in whom rows name, as far as they are loaded."""
+        """Decide which rows are loaded, and confirm the people that they name."""
         self._accounting.decide()
-        for found, people in self._undecided:
-            if not found.is_rejected:
+        for entry, people in self._undecided:
+            if not entry.is_rejected:
                 self._people.confirm(people)
         self._undecided.clear()
 
@@ -87,10 +88,10 @@ class HistoryRows:
         if kind:
             activity["kind"] = kind
         if message:
-            activity["message"] = csv_cells.free_text(message)
+            activity["message"] = csv_cells.unescape_formula(message)
         if (person_id := self._people.id_of(who)) is not None:
             activity["performed_by"] = {"kind": "person", "id": person_id, "name": who.strip()}
-        if occurred_at := self._dates.time(at):
+        if occurred_at := self._dates.parse(at):
             activity["occurred_at"] = occurred_at
             if is_day(occurred_at):
                 activity["_date_precision"] = "day"
@@ -98,10 +99,10 @@ class HistoryRows:
             self._accounting.drop_value(
                 "activity", f"an occurred_at that {self._dates.problem(at)}", at
             )
-        self._note_what_it_is_about(activity, about.strip(), kind)
+        self._add_primary_resource(activity, about.strip(), kind)
         return activity
 
-    def _note_what_it_is_about(self, activity: Record, about: str, kind: str) -> None:
+    def _add_primary_resource(self, activity: Record, about: str, kind: str) -> None:
         if guid := _GUID.fullmatch(about):
             activity["guid"] = about
             activity["project_version"] = int(guid[1])
@@ -112,7 +113,7 @@ class HistoryRows:
             activity["primary_resources"] = [resource]
             self._accounting.read("activity__primary_resources", 1)
         elif about:
-            self._accounting.drop_value("activity", "an ID that is no number", about)
+            self._accounting.drop_value("activity", "an ID that is not a number", about)
 
     def _kind_of(self, number: int, kind: str) -> str | None:
         if number in self._project.story_ids:

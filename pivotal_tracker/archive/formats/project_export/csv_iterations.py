@@ -1,4 +1,4 @@
-"""The iterations that an export's stories are in, which have no rows of their own."""
+"""Collect the iterations of an export's stories, which have no rows of their own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ....records import Record
 from ...dates import DateReader, day_after, weeks_between
-from ...format import Record
 
 
 @dataclass
@@ -18,7 +18,7 @@ class _Iteration:
 
 
 class Iterations:
-    """Gathers the iterations of a project while its stories are read.
+    """Collects the iterations of a project while its stories are read.
 
     Args:
         dates: Reads the dates of the file.
@@ -29,31 +29,31 @@ class Iterations:
         self._by_number: dict[int, _Iteration] = {}
 
     def add(self, number: int, story_id: int, first_day: str, last_day: str) -> str:
-        """Put a story into an iteration, behind those before.
+        """Append a story to an iteration.
 
         Args:
-            number: The iteration's.
-            story_id: Whose row it was.
-            first_day: What the row says of the iteration's start; empty for nothing.
-            last_day: The same of its end; the export names the last day, not the one after.
+            number: The number of the iteration.
+            story_id: The id of the story.
+            first_day: The first day of the iteration, as written; may be empty.
+            last_day: The last day of the iteration, as written; may be empty.
 
         Returns:
-            The day that could not be read; empty where both could.
+            The day that could not be read; empty if both could.
         """
         iteration = self._iteration(number)
         iteration.story_ids.append(story_id)
         if iteration.start is None and first_day:
-            iteration.start = self._dates.time(first_day)
+            iteration.start = self._dates.parse(first_day)
         if iteration.finish is None and last_day:
-            # the API's finish is the first day that is no more of it
-            end = self._dates.time(last_day)
+            # the API's finish is the day after the last one
+            end = self._dates.parse(last_day)
             iteration.finish = day_after(end) if end else None
         if first_day and not iteration.start:
             return first_day
         return last_day if last_day and not iteration.finish else ""
 
     def add_empty(self, number: int) -> None:
-        """Add an iteration that a row names which is not loaded."""
+        """Add an iteration without a story, for a row that is not loaded."""
         self._iteration(number)
 
     def _iteration(self, number: int) -> _Iteration:
@@ -63,7 +63,7 @@ class Iterations:
         return iteration
 
     def records(self, project_id: int) -> Iterator[Record]:
-        """Yield the iterations in the order in which they were met."""
+        """Yield the iterations in the order in which they were added."""
         for number, iteration in self._by_number.items():
             record: Record = {
                 "kind": "iteration",

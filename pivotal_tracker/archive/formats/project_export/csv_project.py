@@ -1,26 +1,26 @@
-"""A project as its export tells of it: by its name, with labels and review types by theirs."""
+"""A project in an export, which identifies it, its labels and its review types by name only."""
 
 from __future__ import annotations
 
-from ...format import Record
+from ....records import Record
 from ...keys import stable_key
-from ...limits import MAX_REMEMBERED
+from ...limits import MAX_CACHE_ENTRIES
 from . import csv_cells
-from .people import Named
+from .people import NamedRecords
 
-_LONGEST_REMEMBERED = 1_000
+_MAX_CACHED_LENGTH = 1_000
 
 
 class Project:
-    """A project, and what has been met of it.
+    """A project, and what has been read of it so far.
 
     Args:
-        name: As the name of its file has it.
+        name: The name in the file name.
 
     Attributes:
         id: A stable negative key.
-        story_ids: Of its stories so far.
-        epic_ids: The same of its epics.
+        story_ids: The ids of its stories.
+        epic_ids: The ids of its epics.
         named: The labels and review types that its rows name.
     """
 
@@ -32,28 +32,31 @@ class Project:
         self._labels: dict[str, Record] = {}
         self._labels_by_cell: dict[str, list[Record]] = {}
         self._review_types: dict[str, Record] = {}
-        self.named = Named()
+        self.named = NamedRecords()
 
     def labels(self, cell: str) -> list[Record]:
-        """Return the labels that a Labels cell names; shared by all stories with that cell."""
+        """Return the labels in a Labels cell; stories with the same cell share the records."""
         if not cell:
             return []
         known = self._labels_by_cell.get(cell)
         if known is None:
-            known = [self._named("label", "labels", self._labels, n) for n in csv_cells.names(cell)]
-            if len(cell) <= _LONGEST_REMEMBERED and len(self._labels_by_cell) < MAX_REMEMBERED:
+            known = [
+                self._get_or_add("label", "labels", self._labels, n)
+                for n in csv_cells.parse_labels(cell)
+            ]
+            if len(cell) <= _MAX_CACHED_LENGTH and len(self._labels_by_cell) < MAX_CACHE_ENTRIES:
                 self._labels_by_cell[cell] = known
         for label in known:
-            self.named.name(label["id"])
+            self.named.mark_named(label["id"])
         return known
 
     def review_type(self, name: str) -> Record:
-        """Return the type of review of that name."""
-        record = self._named("review_type", "review_types", self._review_types, name)
-        self.named.name(record["id"])
+        """Return the review type with a name."""
+        record = self._get_or_add("review_type", "review_types", self._review_types, name)
+        self.named.mark_named(record["id"])
         return record
 
-    def _named(self, kind: str, table: str, known: dict[str, Record], name: str) -> Record:
+    def _get_or_add(self, kind: str, table: str, known: dict[str, Record], name: str) -> Record:
         record = known.get(name)
         if record is None:
             key = stable_key(kind, self.id, name)

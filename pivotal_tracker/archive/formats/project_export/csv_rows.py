@@ -1,4 +1,4 @@
-"""The rows of a CSV, as text, whatever its encoding and however broken."""
+"""Read the rows of a CSV as text, in any encoding, even if it is damaged."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ...limits import MAX_CHARACTERS_IN_A_ROW, MAX_COLUMNS
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
 ROWS_ABOVE_HEADER = 20
-"""So many rows with titles, or `sep=;`, may stand above the header."""
+"""The number of rows above the header that are skipped, such as titles or `sep=;`."""
 
 _END = "\0"
-"""Follows the last line. A file that ends within a quoted cell has it in that cell."""
+"""Added after the last line; if the file ends within a quoted cell, that cell ends with it."""
 
 
 @dataclass(frozen=True)
@@ -26,34 +26,34 @@ class Dialect:
     """How a CSV is written.
 
     Attributes:
-        delimiter: What stands between its cells.
-        encoding: Of its text.
+        delimiter: The character between its cells.
+        encoding: The encoding of its text.
     """
 
     delimiter: str
     encoding: str
 
 
-Lose = Callable[[str, str, int], None]
-"""Takes what was lost, where, and how many times."""
+OnDrop = Callable[[str, str, int], None]
+"""Called for dropped values, with what was dropped, where, and how many times."""
 
 
-def rows(file: File, dialect: Dialect, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
-    """Read the rows of a CSV that are not empty, the header included.
+def rows(file: File, dialect: Dialect, drop_value: OnDrop) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a CSV that are not empty, including the header.
 
-    NULs, and bytes that the encoding does not know, become U+FFFD. In UTF-8 such bytes are taken as
-    Windows-1252, each by itself: a few of them are texts that were pasted in.
+    NULs and invalid bytes become U+FFFD. In UTF-8, invalid bytes are read as Windows-1252: they
+    come from texts that were pasted in.
 
     Args:
         file: The CSV.
         dialect: How it is written.
-        drop_value: Told of what was not read as it was written.
+        drop_value: Called for what was changed or lost.
 
     Yields:
         The number of a row's last line, from 1, and its cells.
 
     Raises:
-        ArchiveError: A row or its number of cells is beyond all measure, or the file is damaged.
+        ArchiveError: A row is too long or has too many cells, or the file is damaged.
     """
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CHARACTERS_IN_A_ROW))
     with file.open() as stream:
@@ -72,7 +72,7 @@ def rows(file: File, dialect: Dialect, drop_value: Lose) -> Iterator[tuple[int, 
                     if not any(cells):
                         return
                     drop_value(
-                        "the file ends within a cell: it was cut short", f"line {lines.number}", 1
+                        "the file ends within a cell: it is incomplete", f"line {lines.number}", 1
                     )
                 if any(cells):
                     yield lines.number, cells
@@ -81,12 +81,12 @@ def rows(file: File, dialect: Dialect, drop_value: Lose) -> Iterator[tuple[int, 
 
 
 class _Lines(Iterator[str]):
-    """The lines of a file as the csv module takes them, with their ends."""
+    """The lines of a file, with line ends, for the csv module."""
 
-    def __init__(self, name: str, stream: IO[bytes], encoding: str, drop_value: Lose) -> None:
+    def __init__(self, name: str, stream: IO[bytes], encoding: str, drop_value: OnDrop) -> None:
         self.number = 0
         self._name = name
-        self._lose = drop_value
+        self._drop_value = drop_value
         self._encoding = encoding
         errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
         self._text = io.TextIOWrapper(stream, self._encoding, errors, newline="")
@@ -94,7 +94,7 @@ class _Lines(Iterator[str]):
         self._has_ended = False
 
     def start_row(self) -> None:
-        """Begin to count the characters of a row anew."""
+        """Start counting the characters of the next row."""
         self._left = MAX_CHARACTERS_IN_A_ROW
 
     def __next__(self) -> str:
@@ -109,24 +109,26 @@ class _Lines(Iterator[str]):
         if self._left <= 0:
             raise ArchiveError(
                 f"{self._name}, line {self.number:,}: a row of more than "
-                f"{MAX_CHARACTERS_IN_A_ROW:,} characters: is there a quote that is never closed?"
+                f"{MAX_CHARACTERS_IN_A_ROW:,} characters. Is a quote never closed?"
             )
         return line if line.isascii() and "\0" not in line else self._storable(line)
 
     def _storable(self, line: str) -> str:
         where = f"line {self.number}"
         if nuls := line.count("\0"):
-            self._lose("NUL characters, now U+FFFD", where, nuls)
+            self._drop_value("NUL characters, now U+FFFD", where, nuls)
             line = line.replace("\0", _REPLACEMENT)
         if self._encoding != "utf-8-sig":
             if failures := line.count(_REPLACEMENT) - nuls:
-                self._lose(f"characters that are not {self._encoding}, now U+FFFD", where, failures)
+                self._drop_value(
+                    f"characters that are not {self._encoding}, now U+FFFD", where, failures
+                )
             return line
         line, failures = _ESCAPED_BYTES.subn(_windows_1252, line)
         if failures:
-            self._lose("bytes that are not UTF-8, read as Windows-1252", where, failures)
+            self._drop_value("bytes that are not UTF-8, read as Windows-1252", where, failures)
         return line
 
 
-def _windows_1252(found: re.Match[str]) -> str:
-    return bytes([ord(found[0]) - 0xDC00]).decode("cp1252", "replace")
+def _windows_1252(match: re.Match[str]) -> str:
+    return bytes([ord(match[0]) - 0xDC00]).decode("cp1252", "replace")

@@ -1,7 +1,7 @@
-"""Rows with more cells than the header: which of their cells stand where the header says.
+"""Decide which cells are in the right column in rows with more cells than the header.
 
-A comma that should have been quoted, or two rows that ran into one, move the cells behind it into
-other columns. The columns with dates, numbers and known words show where that begins.
+A comma that is not quoted, or two rows merged into one, shift the cells after it into other
+columns. The columns with dates, numbers and fixed values show where that begins.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...dates import DateReader
-from .conventions import whole_number
+from .conventions import parse_integer
 from .csv_cells import BLOCKER_STATUSES, REVIEW_STATUSES, STATES, TASK_STATUSES, TYPES
 from .csv_columns import Columns
 
@@ -17,15 +17,15 @@ _DATES = DateReader()
 
 
 def trusted_cells(columns: Columns, cells: Sequence[str]) -> int:
-    """Count the first cells of a row that are known to stand in their columns.
+    """Count the cells at the start of a row that are in the right column.
 
     Args:
-        columns: By the header.
-        cells: Of a row with more cells than the header.
+        columns: The columns of the header.
+        cells: The cells of a row that has more of them than the header.
 
     Returns:
-        The number of cells up to the last one that fits its column, before the first that does not;
-        of all columns, where everything fits and the cells beyond them are empty.
+        The number of cells up to the last one that fits its column before the first that does not;
+        the width of the header if all cells fit and those beyond it are empty.
     """
     is_epic = cells[columns.type].strip().lower() == "epic" if columns.type < len(cells) else False
     checks: list[tuple[int, Callable[[str], bool], bool]] = [
@@ -66,7 +66,7 @@ def _statuses_fit(columns: Columns, cells: Sequence[str]) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    return whole_number(text) is not None
+    return parse_integer(text) is not None
 
 
 def _is_estimate(text: str) -> bool:
@@ -86,4 +86,4 @@ def _is_url(text: str) -> bool:
 
 
 def _is_date(text: str) -> bool:
-    return _DATES.time(text) is not None or _DATES.problem(text) != "is no date"
+    return _DATES.parse(text) is not None or _DATES.problem(text) != "is not a date"

@@ -1,18 +1,19 @@
-"""The rows of Tracker's export as records: stories, epics, releases, and what they tell beside."""
+"""Convert the rows of Tracker's export to records: stories, epics, releases, iterations."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
+from ....records import Record
 from ....settings import BATCH_SIZE
 from ...dates import is_day
-from ...format import ArchiveRecord, Record
+from ...format import ArchiveRecord
 from ...keys import SiblingKeys
-from ...limits import MAX_REMEMBERED
+from ...limits import MAX_CACHE_ENTRIES
 from ...line_accounting import LineAccounting
 from . import csv_cells
-from .conventions import Conventions, whole_number
+from .conventions import Conventions, parse_integer
 from .csv_children import CsvChildParser
 from .csv_columns import Columns, is_of_stories
 from .csv_iterations import Iterations
@@ -23,7 +24,7 @@ from .people import PeopleByName
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
 _AN_OR_A = {"created_at": "a", "accepted_at": "an", "deadline": "a"}
 _TOO_MANY_CELLS = "more cells than the header has, so that they may be shifted"
-_RELEASE_HAS = (
+_RELEASE_ATTRIBUTES = (
     "id",
     "project_id",
     "name",
@@ -39,34 +40,34 @@ _RELEASE_HAS = (
 
 
 class _Undecided(NamedTuple):
-    """A row of which it is not known whether it is loaded.
+    """A row that may or may not be loaded; that is not decided yet.
 
     Attributes:
-        line: Where it ends in the file.
+        line: The number of its last line in the file.
         record_id: The id of the story or epic.
-        found: Its records.
-        iteration: The number, start and end of its iteration.
+        entries: Its records.
+        iteration: The number, first day and last day of its iteration.
         people: The keys of people that it names.
         others: The keys of labels and review types that it names.
     """
 
     line: int
     record_id: int
-    found: list[ArchiveRecord]
+    entries: list[ArchiveRecord]
     iteration: tuple[int, str, str] | None
     people: Collection[int]
     others: Collection[int]
 
 
 class StoryRows:
-    """Makes records of the rows of one file.
+    """Converts the rows of one file to records.
 
     Args:
-        header: Its first row.
-        project: Whose stories they are.
-        people: Who has been met by name.
-        accounting: Of the file.
-        conventions: Reads its dates and numbers.
+        header: The first row.
+        project: The project of the stories.
+        people: The people named so far.
+        accounting: The accounting of the file.
+        conventions: Reads the dates and numbers of the file.
     """
 
     def __init__(
@@ -91,43 +92,43 @@ class StoryRows:
         people.accounting = project.named.accounting = accounting
 
     def records(self, line: int, cells: list[str]) -> Iterator[ArchiveRecord]:
-        """Yield what a row holds.
+        """Yield the records in a row.
 
         Args:
-            line: Where the row ends in the file.
-            cells: Of the row; they may be fewer or more than the header has.
+            line: The number of the row's last line in the file.
+            cells: The cells of the row; they may be fewer or more than the header has.
         """
         self._accounting.line = line
         columns = self._columns
-        record_id = whole_number(cells[columns.id]) if columns.id < len(cells) else None
+        record_id = parse_integer(cells[columns.id]) if columns.id < len(cells) else None
         if record_id is None:
             self._without_id(cells)
             return
-        if not self._bring_to_width(cells):
+        if not self._fit_to_width(cells):
             self._accounting.reject_row("stories", _TOO_MANY_CELLS, " ".join(filter(None, cells)))
             return
         kind = cells[columns.type].strip().lower()
         if not self._is_first(record_id, kind):
             return
         if kind == "epic":
-            found = [self._accounting.found("epics", self._epic(record_id, cells))]
+            entries = [self._accounting.add_record("epics", self._epic(record_id, cells))]
         else:
             story = self._story(record_id, kind, cells)
-            found = [self._accounting.found("stories", story)]
+            entries = [self._accounting.add_record("stories", story)]
             if kind == "release":
-                found.append(self._accounting.found("releases", self._release(story)))
-        yield from found
+                entries.append(self._accounting.add_record("releases", self._release(story)))
+        yield from entries
         iteration = self._iteration_of(cells) if kind != "epic" else None
         people, others = self._people.end_row(), self._project.named.end_row()
-        self._undecided.append(_Undecided(line, record_id, found, iteration, people, others))
+        self._undecided.append(_Undecided(line, record_id, entries, iteration, people, others))
         if len(self._undecided) >= BATCH_SIZE:
             self._decide()
 
     def _decide(self) -> None:
-        """Take in what rows say of others, as far as they are loaded."""
+        """Decide which rows are loaded, and add the iterations, people and labels they name."""
         self._accounting.decide()
         for row in self._undecided:
-            is_rejected = any(one.is_rejected for one in row.found)
+            is_rejected = any(entry.is_rejected for entry in row.entries)
             if row.iteration is not None:
                 self._add_iteration(row, *row.iteration, is_rejected=is_rejected)
             if not is_rejected:
@@ -141,14 +142,14 @@ class StoryRows:
         self._accounting.assume("stories", self._conventions.assumption)
         for record in self._iterations.records(self._project.id):
             self._accounting.read("iterations__story_ids", len(record["story_ids"]))
-            found = self._accounting.found("iterations", record)
-            found.is_withdrawn = not record["story_ids"]
-            yield found
+            entry = self._accounting.add_record("iterations", record)
+            entry.is_withdrawn = not record["story_ids"]
+            yield entry
 
     def _without_id(self, cells: list[str]) -> None:
-        """A row that is no story: it is told what it is instead, and what follows is read."""
+        """Handle a row that is not a story: a repeated header, a conflict mark, or a bad row."""
         if is_of_stories(cells):
-            # files that were put one behind the other
+            # several files were concatenated
             self._columns = Columns(cells)
             return
         text = " ".join(filter(None, cells))
@@ -158,11 +159,14 @@ class StoryRows:
         else:
             self._accounting.reject_row("stories", "no id of a story or an epic", text)
 
-    def _bring_to_width(self, cells: list[str]) -> bool:
-        """Bring a row to the width of the header; False if its cells cannot be trusted.
+    def _fit_to_width(self, cells: list[str]) -> bool:
+        """Pad or cut a row to the width of the header.
 
-        In a row with more cells than the header, only those are trusted that stand before the
-        first one that does not fit its column.
+        If it has more cells than the header, only the cells before the first one that does not fit
+        its column are kept.
+
+        Returns:
+            False if the row cannot be used at all.
         """
         width = self._columns.width - 1
         if len(cells) > width:
@@ -179,7 +183,7 @@ class StoryRows:
         return True
 
     def _is_first(self, record_id: int, kind: str) -> bool:
-        """Whether a row is the first with its id; any other is left out with all that it tells."""
+        """Check whether a row is the first with its id; if not, count it as left out."""
         is_epic = kind == "epic"
         seen = self._project.epic_ids if is_epic else self._project.story_ids
         if record_id not in seen:
@@ -223,23 +227,25 @@ class StoryRows:
         if any(group := columns.comments(cells)):
             epic["comments"] = self._children.comments("epic_id", epic_id, group, SiblingKeys())
             self._accounting.read("epics__comments", len(epic["comments"]))
-        if filled := [cell for cell in columns.not_of_epics(cells) if cell]:
+        if filled := [cell for cell in columns.story_only(cells) if cell]:
             self._accounting.drop_value(
                 "epics", "cells that epics do not have", filled[0], len(filled)
             )
         return epic
 
     def _release(self, story: Record) -> Record:
-        """Return the same as a release, which is what the API has it as too, under the same id."""
+        """Return the release record of a story; in the API it has the same id."""
         self._accounting.read("releases__labels", len(story["labels"]))
-        return {"kind": "release"} | {name: story[name] for name in _RELEASE_HAS if name in story}
+        return {"kind": "release"} | {
+            name: story[name] for name in _RELEASE_ATTRIBUTES if name in story
+        }
 
     def _texts(self, table: str, record: Record, cells: list[str]) -> None:
         columns = self._columns
         if text := cells[columns.title]:
-            record["name"] = csv_cells.free_text(text)
+            record["name"] = csv_cells.unescape_formula(text)
         if text := cells[columns.description]:
-            record["description"] = csv_cells.free_text(text)
+            record["description"] = csv_cells.unescape_formula(text)
         if text := cells[columns.url]:
             record["url"] = text
         if columns.others and any(texts := columns.other_cells(cells)):
@@ -251,7 +257,7 @@ class StoryRows:
                     self._accounting.drop_value(table, reason, f"{column.header}: {text}")
 
     def _choices(self, story: Record, story_type: str, cells: list[str]) -> None:
-        """The attributes of which Tracker has a list of values."""
+        """Add the attributes with a fixed set of values: type, state and priority."""
         columns = self._columns
         texts = (
             story_type,
@@ -262,7 +268,7 @@ class StoryRows:
         choices = self._choices_by_text.get(texts)
         if choices is None:
             choices = csv_cells.choices(*texts)
-            if len(self._choices_by_text) < MAX_REMEMBERED:
+            if len(self._choices_by_text) < MAX_CACHE_ENTRIES:
                 self._choices_by_text[texts] = choices
         known, unknown = choices
         story.update(known)
@@ -274,9 +280,9 @@ class StoryRows:
     def _estimate(self, story: Record, text: str) -> None:
         estimate = self._conventions.number(text)
         if estimate is None:
-            self._accounting.drop_value("stories", "an estimate that is no number", text)
+            self._accounting.drop_value("stories", "an estimate that is not a number", text)
         elif estimate >= 0:
-            # -1 says that there is none
+            # -1 means no estimate
             story["estimate"] = int(estimate) if estimate.is_integer() else estimate
 
     def _times(self, table: str, record: Record, cells: list[str]) -> None:
@@ -285,7 +291,7 @@ class StoryRows:
             text = cells[index]
             if not text:
                 continue
-            at = self._dates.time(text)
+            at = self._dates.parse(text)
             if at is None:
                 if text.strip():
                     reason = f"{_AN_OR_A[attribute]} {attribute} that {self._dates.problem(text)}"
@@ -309,14 +315,14 @@ class StoryRows:
             self._accounting.leave_out("stories__owner_ids", "named twice", "", again)
 
     def _iteration_of(self, cells: list[str]) -> tuple[int, str, str] | None:
-        """Return the number of a row's iteration, its start and its end."""
+        """Return the number, first day and last day of a row's iteration; None if it has none."""
         columns = self._columns
         text = cells[columns.iteration]
         if not text:
             return None
-        number = whole_number(text)
+        number = parse_integer(text)
         if number is None:
-            self._accounting.drop_value("stories", "an iteration that is no number", text)
+            self._accounting.drop_value("stories", "an iteration that is not a number", text)
             return None
         return number, cells[columns.iteration_start], cells[columns.iteration_end]
 

@@ -1,9 +1,9 @@
-"""The encoding of a text file, decided once from all of its bytes.
+"""Detect the encoding of a text file from all of its bytes.
 
-UTF-8 and UTF-16 are certain. Of the others, spreadsheets in Western Europe and America save
-Windows-1252, Mac Roman or the code page of MS-DOS, which no byte alone tells apart: `_score` counts
-in which of them the letters make sense. The encodings of other scripts are told apart by
-charset-normalizer.
+UTF-8 and UTF-16 can be recognized with certainty. Spreadsheets in Western Europe and America also
+save Windows-1252, Mac Roman or the code page of MS-DOS, which no single byte distinguishes:
+`_score` counts in which of them the letters make sense. charset-normalizer distinguishes the
+encodings of other scripts.
 """
 
 # ruff: noqa: RUF001 - texts of many languages
@@ -17,8 +17,8 @@ from typing import BinaryIO
 from charset_normalizer import from_bytes
 
 _CHUNK = 1 << 20
-_SAMPLE = 1 << 18
-"""So many bytes of lines that are not ASCII are looked at."""
+_MAX_SAMPLE = 1 << 18
+"""The number of bytes, from lines that are not ASCII, that are examined."""
 
 _UTF_16 = {(False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be"}
 _WESTERN = "äöüßÄÖÜéèêëàâçñáíóúãõåøæœîïôûùìòÉÈÊÀÇÑÁÍÓÚÅØÆŒÂÎÔ"
@@ -29,7 +29,7 @@ _LATIN = {
     "cp1250": "äöüßáéíóúýçąćęłńśźżĄĆĘŁŃŚŹŻčďěňřšťůžČĎĚŇŘŠŤŮŽőűŐŰÁÉÖÜăâîșțşţ",
     "cp1254": "çğışöüÇĞİŞÖÜâî",
 }
-"""Encodings of Latin script with the letters that are common in it; of equals the first."""
+"""Encodings of Latin script with their common letters; if two score the same, the first wins."""
 
 _OTHER_SCRIPTS = ["cp932", "euc_jp", "gb18030", "big5", "cp949", "cp1251", "koi8_r", "cp1253"]
 _OPENING = re.compile(r"(?<![^\W\d_])[“„‘«¿¡](?=\w)")
@@ -40,26 +40,26 @@ _CAPITALS = "".join(c for c in map(chr, range(0x80, 0x180)) if c.isupper())
 _MISPLACED_CAPITAL = re.compile(
     f"(?<=[^\\W\\d_{_CAPITALS}A-Z])[{_CAPITALS}]|(?<=[A-Z{_CAPITALS}])[{_CAPITALS}](?=[a-z])"
 )
-"""A capital letter after a small one, or between another and a small one."""
+"""A capital letter after a small one, or between a capital and a small one."""
 
 _BESIDE_LETTERS = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f]|[^\x00-\x7f](?=[A-Za-z])")
 _HALF_WIDTH_KANA = re.compile("[\uff61-\uff9f]")
 _RUN = re.compile(rb"[\x80-\xff]+")
-_SHORTEST_RUN = 4
-# of two bytes only Latin, Greek and Cyrillic letters: others are more likely two of Mac Roman
+_MIN_RUN = 4
+# with two bytes only Latin, Greek and Cyrillic letters: others are more likely two Mac Roman ones
 _MULTIBYTE = re.compile(
     rb"[\xc2-\xc5\xcd-\xd1][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
 
 
 def encoding_of(stream: BinaryIO) -> str:
-    """Decide the encoding of a text.
+    """Detect the encoding of a text.
 
     Args:
-        stream: The text, from its beginning; it is read to its end.
+        stream: The text; it is read to its end.
 
     Returns:
-        `utf-8-sig` also for UTF-8 in which a few bytes are broken.
+        The name of a codec; `utf-8-sig` also if a few bytes are not valid UTF-8.
     """
     head = stream.read(_CHUNK)
     marked = encoding_by_mark(head)
@@ -71,16 +71,16 @@ def encoding_of(stream: BinaryIO) -> str:
     while chunk:
         if not chunk.isascii():
             is_utf_8 = is_utf_8 and _decodes(decoder, chunk)
-            if len(sample) < _SAMPLE:
+            if len(sample) < _MAX_SAMPLE:
                 sample += b"\n".join(line for line in chunk.split(b"\n") if not line.isascii())
         elif is_utf_8:
             is_utf_8 = _decodes(decoder, chunk)
         chunk = stream.read(_CHUNK)
-    return "utf-8-sig" if is_utf_8 else _of_sample(sample[:_SAMPLE])
+    return "utf-8-sig" if is_utf_8 else _of_sample(sample[:_MAX_SAMPLE])
 
 
 def encoding_by_mark(head: bytes) -> str:
-    """UTF-16 or UTF-8 by the byte order mark or the zero bytes of ASCII letters; else empty."""
+    """Recognize UTF-16 or UTF-8 by a byte order mark or zero bytes; return empty if neither."""
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return "utf-16"
     if head.startswith(codecs.BOM_UTF8):
@@ -98,7 +98,7 @@ def _decodes(decoder: codecs.IncrementalDecoder, chunk: bytes) -> bool:
 
 
 def _of_sample(sample: bytes) -> str:
-    """Return the encoding of lines of which not all are UTF-8."""
+    """Detect the encoding of lines that are not all UTF-8."""
     rest, in_utf_8 = _MULTIBYTE.subn(b"", sample)
     if in_utf_8 and in_utf_8 >= len(re.findall(rb"[\x80-\xff]", rest)):
         return "utf-8-sig"
@@ -112,15 +112,15 @@ def _of_sample(sample: bytes) -> str:
 
 
 def _is_of_other_script(sample: bytes) -> bool:
-    """Check whether most bytes that are not ASCII stand together, as accented letters do not."""
+    """Check whether most non-ASCII bytes are next to each other, unlike accented letters."""
     runs = [len(run) for run in _RUN.findall(sample)]
-    return 2 * sum(run for run in runs if run >= _SHORTEST_RUN) > sum(runs)
+    return 2 * sum(run for run in runs if run >= _MIN_RUN) > sum(runs)
 
 
 def _is_shift_jis(sample: bytes) -> bool:
-    """Check whether the lines are Shift-JIS, in which kanji and kana stand by themselves.
+    """Check whether the lines are Shift-JIS, where kanji and kana are not among Latin letters.
 
-    Texts of other encodings may be read so too, but with kanji among Latin letters.
+    Texts in other encodings may also decode as Shift-JIS, but with kanji among Latin letters.
     """
     try:
         text = sample.decode("cp932")
@@ -132,7 +132,7 @@ def _is_shift_jis(sample: bytes) -> bool:
 
 
 def _score(sample: bytes, encoding: str) -> int:
-    """Return how much sense the characters make that are not ASCII, if read in an encoding."""
+    """Rate how plausible the non-ASCII characters are if decoded with an encoding."""
     text = sample.decode(encoding, "replace")
     letters = _LATIN[encoding]
     known = sum(text.count(letter) for letter in letters)

@@ -1,22 +1,25 @@
-"""People of whom a file knows no more than the name."""
+"""Collect people and other records that a file has only the names of."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from ...format import ArchiveRecord, Record
+from ....records import Record
+from ...format import ArchiveRecord
 from ...keys import stable_key
 from ...line_accounting import LineAccounting
 
 UNKNOWN = "Unknown"
-"""Whom Tracker's export names where it knows nobody."""
+"""The name in Tracker's export for a person who is not known."""
 
 
-class Named:
-    """Records that rows name, given once in the end; withdrawn if only rejected rows name them.
+class NamedRecords:
+    """Records that rows refer to by name, each yielded once at the end.
+
+    A record is withdrawn if only rejected rows name it.
 
     Attributes:
-        accounting: Of the file that is read.
+        accounting: The accounting of the file being read.
     """
 
     def __init__(self) -> None:
@@ -26,51 +29,51 @@ class Named:
         self._confirmed: set[int] = set()
 
     def add(self, table: str, record: Record) -> None:
-        """Add a record that a row is the first to name."""
+        """Add a record when it is named for the first time."""
         if self.accounting is not None:
             self._records[record["id"]] = (table, record, self.accounting)
 
-    def name(self, key: int) -> None:
-        """Record that the row that is read names a record."""
+    def mark_named(self, key: int) -> None:
+        """Record that the current row names a record."""
         if key not in self._confirmed:
             self._by_row.add(key)
 
     def end_row(self) -> Collection[int]:
-        """End the row that is read: gives the keys that it names and no loaded row has."""
+        """End the current row, and return the keys in it that are not confirmed yet."""
         if not self._by_row:
             return ()
         named, self._by_row = self._by_row, set()
         return named
 
     def confirm(self, keys: Collection[int]) -> None:
-        """Take in what a row names that is loaded."""
+        """Mark records as named by a loaded row."""
         self._confirmed.update(keys)
 
-    def found(self) -> Iterator[ArchiveRecord]:
-        """Yield all records, in the order in which they were first named."""
+    def records(self) -> Iterator[ArchiveRecord]:
+        """Yield all records in the order in which they were first named."""
         for key, (table, record, accounting) in self._records.items():
             # a copy: rows share the record
-            found = accounting.found(table, dict(record))
-            found.is_withdrawn = key not in self._confirmed
-            yield found
+            entry = accounting.add_record(table, dict(record))
+            entry.is_withdrawn = key not in self._confirmed
+            yield entry
 
 
-class PeopleByName(Named):
-    """Gives people keys by their names."""
+class PeopleByName(NamedRecords):
+    """Makes keys for people from their names."""
 
     def __init__(self) -> None:
         super().__init__()
         self._ids: dict[str, int] = {}
 
     def id_of(self, name: str) -> int | None:
-        """Return the key of a person; None for nobody."""
+        """Return the key of a person; None for an empty or unknown name."""
         known = self._ids.get(name)
         if known is None:
             known = self._new_id_of(name.strip())
             if known is None:
                 return None
             self._ids[name] = known
-        self.name(known)
+        self.mark_named(known)
         return known
 
     def _new_id_of(self, name: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Files that hold a table of Tracker's export: told by the header, read row by row."""
+"""Recognize the tables of Tracker's export by their header, and read them row by row."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from typing import Literal
 from ...files import File
 from . import csv_rows, xlsx
 from .csv_columns import is_of_history, is_of_stories
-from .csv_rows import ROWS_ABOVE_HEADER, Lose
+from .csv_rows import ROWS_ABOVE_HEADER, OnDrop
 from .encodings import encoding_by_mark, encoding_of
 
-Holds = Literal["stories", "history"]
+SheetKind = Literal["stories", "history"]
 
-_IS_HEADER: dict[Holds, Callable[[Sequence[str]], bool]] = {
+_IS_HEADER: dict[SheetKind, Callable[[Sequence[str]], bool]] = {
     "stories": is_of_stories,
     "history": is_of_history,
 }
 
 _DELIMITERS = ",;\t|"
-"""Tracker writes commas; spreadsheets save again with the others."""
+"""Tracker writes commas; spreadsheets may save the file with one of the others."""
 
 _WORKBOOKS = frozenset({".xlsx", ".xlsm"})
 _HEAD = 2**16
-"""So many bytes are looked at for the header."""
+"""The number of bytes that are searched for the header."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class Sheet:
     """A table in a file.
 
     Attributes:
-        file: Where it is.
-        holds: What its header says it holds.
-        delimiter: Between the cells of a CSV; empty for a workbook.
+        file: The file.
+        kind: Its contents, by its header.
+        delimiter: The character between the cells of a CSV; empty for a workbook.
     """
 
     file: File
-    holds: Holds
+    kind: SheetKind
     delimiter: str
 
-    def rows(self, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
-        """The rows with their numbers, the header first: see `csv_rows.rows`, `xlsx.rows`."""
-        is_header = _IS_HEADER[self.holds]
+    def rows(self, drop_value: OnDrop) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows with their numbers, the header first: see `csv_rows.rows`, `xlsx.rows`."""
+        is_header = _IS_HEADER[self.kind]
         if not self.delimiter:
             return xlsx.rows(self.file, is_header, drop_value)
         dialect = csv_rows.Dialect(self.delimiter, self._encoding)
@@ -63,10 +63,10 @@ class Sheet:
 
 
 def sheet_in(file: File) -> Sheet | None:
-    """Recognize a table of an export by its header, whatever the file is called.
+    """Recognize a table of an export by its header, under any file name.
 
     Raises:
-        ArchiveError: It is a workbook that cannot be opened, or there is nothing to open one with.
+        ArchiveError: It is a workbook that cannot be opened, or openpyxl is not installed.
     """
     if PurePosixPath(file.name).suffix.lower() in _WORKBOOKS:
         return _sheet_of_workbook(file)
@@ -75,24 +75,24 @@ def sheet_in(file: File) -> Sheet | None:
     text = head.decode(encoding_by_mark(head) or "utf-8", "replace").replace("\0", "\ufffd")
     for delimiter in _DELIMITERS:
         for cells in _first_rows(text, delimiter):
-            if holds := _what_it_holds(cells):
-                return Sheet(file, holds, delimiter)
+            if kind := _kind_of(cells):
+                return Sheet(file, kind, delimiter)
     return None
 
 
 def _sheet_of_workbook(file: File) -> Sheet | None:
-    for holds, is_header in _IS_HEADER.items():
+    for kind, is_header in _IS_HEADER.items():
         if next(xlsx.rows(file, is_header, lambda *_: None), None):
-            return Sheet(file, holds, "")
+            return Sheet(file, kind, "")
     return None
 
 
-def _what_it_holds(header: list[str]) -> Holds | None:
-    return next((holds for holds, is_header in _IS_HEADER.items() if is_header(header)), None)
+def _kind_of(header: list[str]) -> SheetKind | None:
+    return next((kind for kind, is_header in _IS_HEADER.items() if is_header(header)), None)
 
 
 def _first_rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    """Yield the rows among which the header is."""
+    """Yield the first rows, one of which must be the header."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     with suppress(csv.Error):
         yield from islice(filter(any, reader), ROWS_ABOVE_HEADER)

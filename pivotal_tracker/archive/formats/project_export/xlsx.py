@@ -1,7 +1,7 @@
-"""The rows of an export that a spreadsheet saved again as a workbook.
+"""Read the rows of an export that a spreadsheet program saved as a workbook.
 
-Read with openpyxl, which an extra installs: it streams rows, and a cell far out in an otherwise
-empty sheet costs it nothing, where faster readers lay out the whole rectangle until memory ends.
+This uses openpyxl, which an extra installs. It streams rows, and a single cell far away in an empty
+sheet costs nothing; faster readers allocate the whole rectangle until memory runs out.
 """
 
 from __future__ import annotations
@@ -17,28 +17,27 @@ from typing import IO, Any
 from ...files import ArchiveError, File
 from ...limits import MAX_BYTES_OF_A_WORKBOOK, MAX_COLUMNS, MAX_ROWS_OF_A_SHEET
 from ...zips import open_checked
-from .csv_rows import ROWS_ABOVE_HEADER, Lose
+from .csv_rows import ROWS_ABOVE_HEADER, OnDrop
 
 _IN_MEMORY = 16 * 2**20
-_MISTAKES = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
+_ERROR_VALUES = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
 
 
 def rows(
-    file: File, is_header: Callable[[Sequence[str]], bool], drop_value: Lose
+    file: File, is_header: Callable[[Sequence[str]], bool], drop_value: OnDrop
 ) -> Iterator[tuple[int, list[str]]]:
-    """Read the rows that are not empty of the first sheet with a known header, as a CSV's.
+    """Yield the rows of the first sheet with a known header that are not empty, as of a CSV.
 
     Args:
         file: The workbook.
-        is_header: Tells whether the first row of a sheet is the header that is looked for.
-        drop_value: Called for other sheets, and for cells in which a spreadsheet put an error of
-            its own.
+        is_header: Checks whether a row is the header.
+        drop_value: Called for other sheets, and for cells with an error value such as `#REF!`.
 
     Yields:
-        The number of a row, from 1, and its cells as text; dates are written as ISO 8601 has them.
+        The number of a row, from 1, and its cells as text; dates are in ISO 8601.
 
     Raises:
-        ArchiveError: openpyxl is not installed, or the workbook is damaged or beyond all measure.
+        ArchiveError: openpyxl is not installed, or the workbook is damaged or too large.
     """
     with _workbook(file) as book:
         is_found = False
@@ -54,8 +53,8 @@ def rows(
             yield from cells
 
 
-def _cells(file: File, sheet: Any, drop_value: Lose) -> Iterator[tuple[int, list[str]]]:
-    # what a sheet says of its own size is often wrong
+def _cells(file: File, sheet: Any, drop_value: OnDrop) -> Iterator[tuple[int, list[str]]]:
+    # the size that a sheet states is often wrong
     sheet.reset_dimensions()
     for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
         if number > MAX_ROWS_OF_A_SHEET or len(values) > MAX_COLUMNS:
@@ -64,15 +63,15 @@ def _cells(file: File, sheet: Any, drop_value: Lose) -> Iterator[tuple[int, list
                 f"{MAX_COLUMNS:,} columns, which no spreadsheet makes."
             )
         cells = [_text(value) for value in values]
-        if mistakes := sum(cell in _MISTAKES for cell in cells):
-            drop_value("mistakes of a spreadsheet instead of texts", f"row {number:,}", mistakes)
+        if errors := sum(cell in _ERROR_VALUES for cell in cells):
+            drop_value("error values such as #REF! instead of texts", f"row {number:,}", errors)
         if any(cells):
             yield number, cells
 
 
 @contextmanager
 def _workbook(file: File) -> Iterator[Any]:
-    """Open a workbook, and tells in words for people what is wrong with it, while it is read."""
+    """Open a workbook, and convert every error while it is read to an `ArchiveError`."""
     try:
         import openpyxl
     except ImportError as error:
@@ -89,9 +88,9 @@ def _workbook(file: File) -> Iterator[Any]:
         except ArchiveError:
             raise
         except Exception as error:
-            # a hostile workbook was seen to raise whatever Python has
-            said = " ".join(str(error).split()) or type(error).__name__
-            raise ArchiveError(f"{file.name} is a damaged workbook: {said}.") from error
+            # a hostile workbook can raise any exception, as observed
+            message = " ".join(str(error).split()) or type(error).__name__
+            raise ArchiveError(f"{file.name} is a damaged workbook: {message}.") from error
 
 
 @contextmanager
