@@ -24,9 +24,9 @@ class ActivityReader(ProjectListReader):
         """Collect the people in activity, and what new activity deleted."""
         super().on_new_records(records, existing)
         new = (record for record in records if record["guid"] not in existing)
-        self.reading.run.collect_deleted(deletions_from_activity(new))
+        self.reader.run.collect_deleted(deletions_from_activity(new))
 
     def _take_new(self, feed: list[Record]) -> Iterator[Any]:
-        self.take(feed)
-        yield from self.reading.write()
-        yield from self.skip()
+        self.add_records(feed)
+        yield from self.reader.write()
+        yield from self.skip_page()

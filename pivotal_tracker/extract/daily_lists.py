@@ -49,7 +49,7 @@ class IterationReader(DailyReader):
     def explained(self, missing: Collection[Key]) -> set[Key]:
         """Return all missing keys if settings changed, or stories did and the list is not empty."""
         touched = changes_from_activity(self.earlier_changes() or ())
-        is_explained = touched.settings_changed or (self.own and touched.stories)
+        is_explained = touched.settings_changed or (self.keys and touched.stories)
         return set(missing) if is_explained else set()
 
     def known(self) -> dict[Key, str]:
@@ -67,8 +67,8 @@ class IterationReader(DailyReader):
     def _read_on(self, touched: ChangeSet) -> Iterator[Any]:
         self.start = self._first_touched(touched) - 1
         self._pending_pages += 1
-        yield from self.reading.begin([partial(self._fetch_offset, self.start)])
-        yield from self.skip()
+        yield from self.reader.begin([partial(self._fetch_offset, self.start)])
+        yield from self.skip_page()
 
     def _first_touched(self, touched: ChangeSet) -> int:
         """Return the number of the first iteration to read."""
@@ -81,7 +81,7 @@ class IterationReader(DailyReader):
 
     def _iterations_of(self, touched: ChangeSet) -> Iterator[int]:
         """Yield the iterations of touched stories, as loaded or by the time of acceptance."""
-        loaded, name = self.reading.run.loaded, self.reading.table.name
+        loaded, name = self.reader.run.loaded, self.reader.table.name
         columns = ["project_id", "iteration_number"]
         rows = loaded.rows(f"{name}__story_ids", columns, "value", touched.stories)
         yield from (number for project_id, number in rows if project_id == self.project_id)

@@ -24,15 +24,15 @@ class ProjectListReader:
     """Read a complete list of a project, and compare it with the loaded rows.
 
     Args:
-        reading: The reader of the resource.
+        reader: The reader of the resource.
         project: The project's record, as the list of projects has it.
     """
 
     deletes_missing_rows = True
     """Whether rows that are missing from the server are deleted."""
 
-    def __init__(self, reading: ResourceReader, project: Record) -> None:
-        self.reading = reading
+    def __init__(self, reader: ResourceReader, project: Record) -> None:
+        self.reader = reader
         self.project_id: int = project["id"]
         self.project = project
         self.start = 0
@@ -45,9 +45,9 @@ class ProjectListReader:
         self._pending_pages = 1
         self._complete = True
         self._is_completed = False
-        self.own: set[Key] = set()
+        self.keys: set[Key] = set()
         """The keys of the list."""
-        self.taken: Counter[Any] = Counter()
+        self.new_counts: Counter[Any] = Counter()
         """The number of records of each project that were first seen in this list."""
         self._known: dict[Key, str] | None = None
         self.is_repeated = False
@@ -71,15 +71,15 @@ class ProjectListReader:
 
     def known(self) -> dict[Key, str]:
         """Return the `_dlt_id` of the list's rows in the destination, by key."""
-        return self.reading.known.pop(self.project_id)
+        return self.reader.known.pop(self.project_id)
 
     def mark_missing(self, keys: Iterable[Key]) -> None:
         """Mark records as missing from the project."""
-        self.reading.mark_missing(self.project_id, keys)
+        self.reader.mark_missing(self.project_id, keys)
 
-    def completed(self) -> Iterator[Any]:
+    def on_all_pages_read(self) -> Iterator[Any]:
         """Go on after all pages are read."""
-        yield from self.settle()
+        yield from self.finish_list()
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Have the next run read records again that could not be written."""
@@ -98,62 +98,62 @@ class ProjectListReader:
     @property
     def before(self) -> State:
         """The state of the last run."""
-        return self.reading.state.get(str(self.project_id), {})
+        return self.reader.state.get(str(self.project_id), {})
 
     def changes(self) -> list[Record] | None:
         """Return the activity since the last run; None if it may be incomplete."""
         run, version, now = (
-            self.reading.run,
+            self.reader.run,
             self.before.get("version"),
             self.project.get("version"),
         )
-        if version is None or now is None or run.full_refresh or not self.reading.compares:
+        if version is None or now is None or run.full_refresh or not self.reader.compares:
             return None
         return [] if version == now else run.feeds.since(self.project_id, version)
 
     @property
     def client(self) -> TrackerClient:
         """The server."""
-        return self.reading.run.client
+        return self.reader.run.client
 
     @property
     def existing(self) -> dict[Key, str]:
         """The `_dlt_id` of the list's existing rows, by key; only for dlt's own thread."""
         if self._known is None:
-            reading = self.reading
+            reader = self.reader
             # a full refresh also repairs tables, so it compares only with complete ones
-            knows = reading.compares and (
-                not reading.run.full_refresh
+            knows = reader.compares and (
+                not reader.run.full_refresh
                 or (
-                    reading.run.loaded.has_table_family(reading.table)
-                    and not reading.run.is_append_only
+                    reader.run.loaded.has_table_family(reader.table)
+                    and not reader.run.is_append_only
                 )
             )
             self._known = self.known() if knows else {}
-            reading.run.compare_with(reading.name, self._known)
+            reader.run.compare_with(reader.name, self._known)
         return self._known
 
     @property
     def is_accepted(self) -> bool:
         """Whether the user accepts that all missing rows of the list are deleted."""
-        return (self.project_id, self.reading.name) in self.reading.run.accepted
+        return (self.project_id, self.reader.name) in self.reader.run.accepted
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
         """Return the missing keys that activity says were deleted or moved."""
         return explained_by(
-            self.reading.table, missing, deletions_from_activity(self.earlier_changes() or ())
+            self.reader.table, missing, deletions_from_activity(self.earlier_changes() or ())
         )
 
     def earlier_changes(self) -> list[Record] | None:
         """Return the activity since the list was last read, also in a full refresh."""
         version = self.before.get("version") or self.before.get("read_version")
-        if version is None or not self.reading.compares:
+        if version is None or not self.reader.compares:
             return None
-        return self.reading.run.feeds.since(self.project_id, version)
+        return self.reader.run.feeds.since(self.project_id, version)
 
     def unexplained(self, missing: Collection[Key]) -> list[Key]:
         """Return the missing keys that must not be deleted: empty unless the list is doubtful."""
-        listed, existing = len(self.own), len(self.existing)
+        listed, existing = len(self.keys), len(self.existing)
         if self.is_accepted or not is_doubtful(existing, listed, len(missing)):
             return []
         explained = self.explained(missing)
@@ -163,44 +163,44 @@ class ProjectListReader:
     def repeat(self) -> Iterator[Any]:
         """Read the whole list again."""
         self.is_repeated, self._is_completed = True, False
-        self.own, self._seen_keys, self.versions = set(), set(), set()
+        self.keys, self._seen_keys, self.versions = set(), set(), set()
         self.pages, self._end_offset, self._total, self._unusable = 0, math.inf, None, 0
         self._pending_pages += 1
-        yield from self.reading.begin([partial(self._fetch_offset, self.start)])
+        yield from self.reader.begin([partial(self._fetch_offset, self.start)])
 
     @property
     def rows_missing(self) -> int:
         """The number of rows that the server announced and did not send."""
         if self._total is None or not self._is_unfiltered:
             return 0
-        return max(0, self._total - self.start - len(self.own) - self._unusable)
+        return max(0, self._total - self.start - len(self.keys) - self._unusable)
 
     def _leave_incomplete(self) -> None:
         """Delete nothing, and keep the old state unless the last run got the same rows.
 
         A server's total may be too large. If the list has the same rows again, there are no more.
         """
-        keys = sorted(map(str, self.own))
+        keys = sorted(map(str, self.keys))
         digest = hashlib.blake2b("\n".join(keys).encode(), digest_size=8).hexdigest()
         is_same = self.before.get("incomplete") == digest
         state = self.next_state() if is_same else self.before
-        self.reading.remember(self.project_id, {**state, "incomplete": digest})
-        self.reading.metrics.setdefault("incomplete", {})[str(self.project_id)] = {
-            "rows": len(self.own),
+        self.reader.remember(self.project_id, {**state, "incomplete": digest})
+        self.reader.metrics.setdefault("incomplete", {})[str(self.project_id)] = {
+            "rows": len(self.keys),
             "total": (self._total or 0) - self.start,
             "is_new": not is_same,
         }
 
     def keep(self, keys: Collection[Key]) -> None:
         """Record that rows are kept, and keep the old state of the list."""
-        state = self.reading.state.setdefault(str(self.project_id), {})
-        record_kept(state, self.reading.metrics, self.project_id, len(keys))
+        state = self.reader.state.setdefault(str(self.project_id), {})
+        record_kept(state, self.reader.metrics, self.project_id, len(keys))
 
     def missing(self) -> list[Key]:
         """Return the keys in the destination that are missing from this list."""
-        return [key for key in self.existing if key not in self.own]
+        return [key for key in self.existing if key not in self.keys]
 
-    def settle(self) -> Iterator[Any]:
+    def finish_list(self) -> Iterator[Any]:
         """Delete missing rows and save the state; keep rows if the list is doubtful."""
         if self._unusable:
             # a record without a valid key may be one of the missing rows
@@ -213,39 +213,39 @@ class ProjectListReader:
             if kept and not self.is_repeated:
                 yield from self.repeat()
                 return
-            self._settle(missing, kept)
-        yield from self.reading.write()
+            self._save_result(missing, kept)
+        yield from self.reader.write()
         # free memory: with hundreds of projects, these take most of it
-        self._known, self.own, self._seen_keys = {}, set(), set()
+        self._known, self.keys, self._seen_keys = {}, set(), set()
 
-    def _settle(self, missing: list[Key], kept: list[Key]) -> None:
+    def _save_result(self, missing: list[Key], kept: list[Key]) -> None:
         deleted = set(missing).difference(kept)
         if self.is_accepted:
-            record_accepted(self.reading.metrics, self.project_id, len(deleted))
+            record_accepted(self.reader.metrics, self.project_id, len(deleted))
         self.mark_missing(deleted)
         if kept:
             self.keep(kept)
             return
         if not self.start and self.pages:
             self._record_row_count()
-        self.reading.remember(self.project_id, self.next_state())
+        self.reader.remember(self.project_id, self.next_state())
 
     def _record_row_count(self) -> None:
         """Record the number of rows of the complete list, to check it after the load."""
-        self.reading.metrics.setdefault("counted", {})[str(self.project_id)] = {
+        self.reader.metrics.setdefault("counted", {})[str(self.project_id)] = {
             "said": self._total,
-            "read": self.taken[self.project_id],
+            "read": self.new_counts[self.project_id],
         }
 
     def read(self, offset: int) -> Page | None:
         """Fetch a page; None if it cannot be read, with the reason in the metrics."""
-        reading = self.reading
-        if "not_offered" in reading.metrics:
+        reader = self.reader
+        if "not_offered" in reader.metrics:
             return None
         try:
             return self.fetch(offset)
         except EndpointNotSupportedError as error:
-            reading.record_unsupported(self.project_id, error)
+            reader.record_unsupported(self.project_id, error)
         except UnreadableError as error:
             self.record_skipped(error)
         return None
@@ -257,12 +257,12 @@ class ProjectListReader:
             TrackerError: It cannot be read; see `api.errors` for the types.
         """
         get = self.client.page if offset == self.start else self.client.later_page
-        return get(self.reading.endpoint, offset, id=self.project_id)
+        return get(self.reader.endpoint, offset, id=self.project_id)
 
     def record_skipped(self, error: TrackerError) -> None:
         """Record an error, and leave the list to the next run without deleting rows."""
         self._complete = False
-        self.reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
+        self.reader.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
 
     def process_page(self, page: Page | None, until: int | None = None) -> Iterator[Any]:
         """Add the rows of a page, and yield the jobs for the next pages.
@@ -278,10 +278,10 @@ class ProjectListReader:
             records = self._records_of(page)
             following = self._next_jobs_after(page, len(records), until)
             yield from self.add_page(records)
-            yield from self.reading.begin(following)
+            yield from self.reader.begin(following)
         yield from self._end_job()
 
-    def skip(self) -> Iterator[Any]:
+    def skip_page(self) -> Iterator[Any]:
         """End a job for a page after the end of the list."""
         self._pending_pages -= 1
         yield from self._end_job()
@@ -290,29 +290,29 @@ class ProjectListReader:
         # the last page may end while dlt still iterates over the rows of another one
         if not self._pending_pages and not self._is_completed:
             self._is_completed = True
-            yield from self.completed()
-        yield from self.reading.job_done()
+            yield from self.on_all_pages_read()
+        yield from self.reader.job_done()
 
     def add_page(self, records: list[Record]) -> Iterator[Any]:
         """Add the rows of a page's records that are new or changed."""
-        self.take(records)
-        yield from self.reading.write()
+        self.add_records(records)
+        yield from self.reader.write()
 
-    def take(self, records: Iterable[Record]) -> None:
+    def add_records(self, records: Iterable[Record]) -> None:
         """Add the records that no list has had before."""
         existing, fresh = self.existing, []
         for record in self.normalize_records(records):
-            key = record_key(self.reading.table, record)
+            key = record_key(self.reader.table, record)
             if key is None:
-                self.reading.count_unusable()
+                self.reader.count_unusable()
                 self._unusable += 1
                 continue
-            self.own.add(key)
-            if key not in self.reading.seen:
-                self.reading.seen.add(key)
-                self.taken[record.get("project_id")] += 1
+            self.keys.add(key)
+            if key not in self.reader.seen:
+                self.reader.seen.add(key)
+                self.new_counts[record.get("project_id")] += 1
                 fresh.append(record)
-        self.reading.add(fresh)
+        self.reader.add(fresh)
         self.on_new_records(fresh, existing)
 
     def normalize_records(self, records: Iterable[Record]) -> Iterator[Record]:
@@ -326,7 +326,7 @@ class ProjectListReader:
             records: Records that no list has had before.
             existing: The keys of the list's rows in the destination.
         """
-        self.reading.run.collect_people(self.reading.name, records)
+        self.reader.run.collect_people(self.reader.name, records)
 
     def records(self, page: Page) -> list[Record]:
         """Return the records of a page."""
@@ -341,14 +341,14 @@ class ProjectListReader:
             records = self.records(page)
             self._unusable += len(self.client.rejected.get(page.path, ()))
         except EndpointNotSupportedError as error:
-            self.reading.metrics["not_offered"] = str(error)
+            self.reader.metrics["not_offered"] = str(error)
             self._complete = False
             return []
         except UnreadableError as error:
             self.record_skipped(error)
             return []
-        self.reading.answered = True
-        self.reading.record_attributes(records)
+        self.reader.answered = True
+        self.reader.record_attributes(records)
         self.versions.add(page.version)
         self.pages += 1
         if self._is_past_the_end(page, records):
@@ -366,7 +366,7 @@ class ProjectListReader:
 
     def _has_new_keys(self, records: list[Record]) -> bool:
         """Check whether one of the records was not in an earlier page."""
-        names = self.reading.table.key
+        names = self.reader.table.key
         keys = {tuple(str(record.get(name)) for name in names) for record in records}
         is_new = not keys <= self._seen_keys
         self._seen_keys |= keys
@@ -393,7 +393,7 @@ class ProjectListReader:
             if offset >= self._end_offset:
                 # the list has ended: one job stands for all that are left
                 self._pending_pages -= len(offsets) - done - 1
-                yield self.skip
+                yield self.skip_page
                 return
             yield partial(self._fetch_offset, offset, until)
 
@@ -403,7 +403,7 @@ class ProjectListReader:
             self.record_skipped(
                 TrackerError(f"The list has not ended after {MAX_LIST_ROWS:,} rows.")
             )
-            return self.skip()
+            return self.skip_page()
         if offset >= self._end_offset:
-            return self.skip()
+            return self.skip_page()
         return self.process_page(self.read(offset), until)

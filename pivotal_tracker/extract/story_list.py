@@ -32,8 +32,8 @@ MAX_RESCANS = 10
 class StoryReader(ProjectListReader):
     """Read the stories that activity names, or all stories if that is not enough."""
 
-    def __init__(self, reading: Any, project: Record) -> None:
-        super().__init__(reading, project)
+    def __init__(self, reader: Any, project: Record) -> None:
+        super().__init__(reader, project)
         until = self.before.get("until")
         self._until = until if is_iso_timestamp(until) else ""
         self._reads_all = True
@@ -49,7 +49,7 @@ class StoryReader(ProjectListReader):
     @property
     def comments(self) -> StoryComments:
         """Fetches the comments of stories that came without them."""
-        return self.reading.run.comments
+        return self.reader.run.comments
 
     def begin_reading(self) -> Iterator[Any]:
         """Read the stories that may have changed, or the first page of all stories."""
@@ -74,14 +74,14 @@ class StoryReader(ProjectListReader):
         yield from super().add_page(with_comments)
         batches = list(chunks(without_comments, COMMENT_BATCH_SIZE))
         self._pending_pages += len(batches)
-        yield from self.reading.begin(partial(self._fetch_comments, batch) for batch in batches)
+        yield from self.reader.begin(partial(self._fetch_comments, batch) for batch in batches)
 
-    def take(self, records: Iterable[Record]) -> None:
+    def add_records(self, records: Iterable[Record]) -> None:
         """Add stories, and record the time of the latest update."""
         stories = list(records)
         times = (story.get("updated_at") for story in stories)
         self._until = max([self._until, *filter(is_iso_timestamp, times)])
-        super().take(stories)
+        super().add_records(stories)
 
     def mark_missing(self, keys: Iterable[Key]) -> None:
         """Mark stories as missing from the project.
@@ -90,15 +90,15 @@ class StoryReader(ProjectListReader):
         rows; if it has done so already, deleting them here would delete the new rows.
         """
         keys = list(keys)
-        if self.reading.run.other_shard_project_ids:
-            self.reading.seen.update(self._moved_to_other_shard(keys))
+        if self.reader.run.other_shard_project_ids:
+            self.reader.seen.update(self._moved_to_other_shard(keys))
         super().mark_missing(keys)
 
-    def completed(self) -> Iterator[Any]:
+    def on_all_pages_read(self) -> Iterator[Any]:
         """Read missing stories by id before they are deleted: paging may have missed them."""
         has_shifted = self.may_have_shifted
         if not self._reads_all or not self._complete or (self.rows_missing and not has_shifted):
-            yield from self.settle()
+            yield from self.finish_list()
             return
         missing = self.missing()
         self._is_doubtful = bool(self.unexplained(missing))
@@ -107,9 +107,9 @@ class StoryReader(ProjectListReader):
             return
         ids = [*missing, *self.unlisted().difference(missing)]
         if ids or has_shifted:
-            yield from self.reading.begin([partial(self._verify_missing, ids, has_shifted)])
+            yield from self.reader.begin([partial(self._verify_missing, ids, has_shifted)])
         else:
-            yield from self.settle()
+            yield from self.finish_list()
 
     @property
     def may_have_shifted(self) -> bool:
@@ -128,16 +128,16 @@ class StoryReader(ProjectListReader):
         """Return the unexplained missing keys, without stories requested and not found."""
         return super().unexplained([key for key in missing if key not in self._not_found])
 
-    def settle(self) -> Iterator[Any]:
+    def finish_list(self) -> Iterator[Any]:
         """Delete missing rows and save the state; delete nothing if only some stories were read."""
         if error := self.comments.failed.pop(self.project_id, None):
             self.record_skipped(error)
         if self._reads_all:
-            yield from super().settle()
+            yield from super().finish_list()
             return
         if self._complete and not self._unusable:
-            self.reading.remember(self.project_id, self.next_state())
-        yield from self.reading.write()
+            self.reader.remember(self.project_id, self.next_state())
+        yield from self.reader.write()
 
     def _confirmed(self, missing: Collection[Key]) -> set[Key]:
         """Return the missing stories that were certainly deleted or moved."""
@@ -145,19 +145,19 @@ class StoryReader(ProjectListReader):
             return set(missing)
         return {key for key in missing if key in self._not_found} | self.explained(missing)
 
-    def _settle(self, missing: list[Key], kept: list[Key]) -> None:
+    def _save_result(self, missing: list[Key], kept: list[Key]) -> None:
         missing = sorted(self._confirmed(missing))
         # a list that lacks stories which exist may also lack new ones
-        super()._settle(missing, kept or (self._found_by_id if self._is_doubtful else []))
+        super()._save_result(missing, kept or (self._found_by_id if self._is_doubtful else []))
 
     def _fetch_comments(self, stories: Sequence[Record]) -> Iterator[Any]:
         return self._add_with_comments(self.comments.with_comments(stories, self.project_id))
 
     def _add_with_comments(self, stories: list[Record]) -> Iterator[Any]:
-        self.reading.record_attributes(stories)
-        self.take(stories)
-        yield from self.reading.write()
-        yield from self.skip()
+        self.reader.record_attributes(stories)
+        self.add_records(stories)
+        yield from self.reader.write()
+        yield from self.skip_page()
 
     def _fetch_updated(self) -> list[list[Record]] | None:
         """Fetch the stories updated since the last run, by page; None if this is not supported."""
@@ -170,7 +170,7 @@ class StoryReader(ProjectListReader):
         while offset is not None:
             try:
                 get = self.client.later_page if offset else self.client.page
-                page = get(self.reading.endpoint, offset, extra_params, id=self.project_id)
+                page = get(self.reader.endpoint, offset, extra_params, id=self.project_id)
                 pages.append(self.client.records(page))
             except UnreadableError:
                 return None
@@ -184,17 +184,17 @@ class StoryReader(ProjectListReader):
         """Add the updated stories, and yield jobs that read other touched stories by id."""
         ids = touched.stories | self._story_ids_referencing(touched)
         for stories in updated:
-            self.take(stories)
+            self.add_records(stories)
             ids -= {story.get("id") for story in stories}
-            yield from self.reading.write()
+            yield from self.reader.write()
         batches = list(chunks(sorted(ids), MAX_IDS_PER_REQUEST))
         self._pending_pages += len(batches)
-        yield from self.reading.begin(partial(self._refetch, batch) for batch in batches)
-        yield from self.skip()
+        yield from self.reader.begin(partial(self._refetch, batch) for batch in batches)
+        yield from self.skip_page()
 
     def _story_ids_referencing(self, touched: ChangeSet) -> set[int]:
         """Return the stories with a label or a review type that was touched: they show its name."""
-        loaded, name = self.reading.run.loaded, self.reading.table.name
+        loaded, name = self.reader.run.loaded, self.reader.table.name
         labelled = loaded.rows(f"{name}__labels", ["story_id"], "id", touched.labels)
         reviewed = loaded.rows(
             f"{name}__reviews", ["story_id"], "review_type_id", touched.review_types
@@ -208,27 +208,27 @@ class StoryReader(ProjectListReader):
             self.record_skipped(error)
             if isinstance(error, EndpointNotSupportedError):
                 # stories cannot be read by id: the next run reads the complete list
-                self.reading.state.pop(str(self.project_id), None)
-            return self.skip()
+                self.reader.state.pop(str(self.project_id), None)
+            return self.skip_page()
 
     def _add_refetched(self, ids: Sequence[int], stories: list[Record]) -> Iterator[Any]:
         """Add stories read by id; the others are missing from the project."""
         missing = set(ids) - {story.get("id") for story in stories}
         stories = [*stories, *self._fetch_still_existing(missing)]
-        self.take(stories)
+        self.add_records(stories)
         missing = self._confirmed(missing - {story.get("id") for story in stories})
-        loaded, name = self.reading.run.loaded, self.reading.table.name
+        loaded, name = self.reader.run.loaded, self.reader.table.name
         rows = loaded.rows(name, ["id", "project_id"], "id", missing)
         existing = [story_id for story_id, project_id in rows if project_id == self.project_id]
         without_row = missing - {story_id for story_id, _ in rows}
         self.mark_missing([*existing, *self._orphaned_children(without_row)])
-        yield from self.reading.write()
-        yield from self.skip()
+        yield from self.reader.write()
+        yield from self.skip_page()
 
     def _orphaned_children(self, ids: Iterable[int]) -> set[int]:
         """Return stories without a row that have child rows: a killed run may leave them."""
-        loaded = self.reading.run.loaded
-        nested = list(self.reading.table.family())[1:]
+        loaded = self.reader.run.loaded
+        nested = list(self.reader.table.family())[1:]
         return {
             story_id
             for member in nested
@@ -238,7 +238,7 @@ class StoryReader(ProjectListReader):
     def _fetch_by_ids(self, ids: Iterable[int]) -> list[Record]:
         """Fetch stories by id, in few requests; stories that do not exist are left out."""
         stories: list[Record] = []
-        server = self.reading.run.server
+        server = self.reader.run.server
         for chunk in chunks(sorted(ids), MAX_IDS_PER_REQUEST):
             if server.unsupported(STORIES_BY_ID.path):
                 stories += self._fetch_singly(chunk)
@@ -284,11 +284,11 @@ class StoryReader(ProjectListReader):
     @cached_property
     def _listed(self) -> set[Key]:
         """The ids of the stories that the server lists."""
-        return self.own if self._reads_all else self._scan_ids()[0]
+        return self.keys if self._reads_all else self._scan_ids()[0]
 
     def _moved_to_other_shard(self, ids: Iterable[int]) -> set[Key]:
         """Return the ids of stories that are in a project of another shard now."""
-        run = self.reading.run
+        run = self.reader.run
         deletions = deletions_from_activity(run.feeds.cached(self.project_id))
         deleted = {d["id"] for d in deletions if d["kind"] == "story" and d["change"] == "deleted"}
         stories = [s for key in ids if key not in deleted for s in self._fetch_any_project(key)]
@@ -313,16 +313,16 @@ class StoryReader(ProjectListReader):
             return self._finish_with([])
 
     def _finish_with(self, stories: list[Record]) -> Iterator[Any]:
-        self.take(stories)
-        yield from self.settle()
-        yield from self.reading.job_done()
+        self.add_records(stories)
+        yield from self.finish_list()
+        yield from self.reader.job_done()
 
     def _fetch_shifted(self) -> list[Record]:
         """Fetch stories that moved to a page already read, or that are new."""
         found: dict[int, Record] = {}
         for _ in range(MAX_RESCANS):
             ids, is_steady = self._scan_ids()
-            missing = ids - self.own - found.keys()
+            missing = ids - self.keys - found.keys()
             found |= {story["id"]: story for story in self._fetch_by_ids(missing)}
             if is_steady:
                 break

@@ -37,11 +37,11 @@ _TOO_LARGE = (500, 504)
 """The statuses of a request for a page that is too large for a server."""
 
 
-def list_of(reading: ResourceReader, project: Record) -> ProjectListReader:
+def list_of(reader: ResourceReader, project: Record) -> ProjectListReader:
     """Make the reader of a project's list."""
     kinds = READERS if project.get("version") is not None else _UNVERSIONED_READERS
     default = ProjectListReader if project.get("version") is not None else UnversionedList
-    return kinds.get(reading.name, default)(reading, project)
+    return kinds.get(reader.name, default)(reader, project)
 
 
 class UnversionedList(ProjectListReader):
@@ -58,15 +58,15 @@ class UnversionedList(ProjectListReader):
     def leave_unchanged(self) -> Iterator[Any]:
         """End without reading anything, and keep the state."""
         self._pending_pages, self._is_completed = 0, True
-        self.reading.metrics["unchanged"] += 1
-        yield from self.reading.job_done()
+        self.reader.metrics["unchanged"] += 1
+        yield from self.reader.job_done()
 
     def news(self) -> News:
         """Return the activity since the list was last read."""
         if self._news is None:
-            run = self.reading.run
+            run = self.reader.run
             cursor = _cursor(self.before)
-            is_first = run.full_refresh or not self.reading.compares
+            is_first = run.full_refresh or not self.reader.compares
             self._news = run.recent.since(self.project_id, None if is_first else cursor)
         return self._news
 
@@ -124,14 +124,14 @@ class UnversionedActivity(UnversionedList, ActivityReader):
     def fetch(self, offset: int) -> Page:
         """Request a page of a size that is known to work."""
         get = self.client.page if offset == self.start else self.client.later_page
-        endpoint = replace(self.reading.endpoint, limit=RECENT_ACTIVITY.limit)
+        endpoint = replace(self.reader.endpoint, limit=RECENT_ACTIVITY.limit)
         return get(endpoint, offset, id=self.project_id)
 
-    def take(self, records: Iterable[Record]) -> None:
+    def add_records(self, records: Iterable[Record]) -> None:
         """Add activities, and advance the cursor."""
         activities = list(records)
         self._cursor = self._cursor.advanced(activities)
-        super().take(activities)
+        super().add_records(activities)
 
     def next_state(self) -> State:
         """Return the cursor after the activity that was read."""
@@ -192,8 +192,8 @@ class _CommentState:
 class UnversionedStories(StoryReader):
     """Read all stories of a project, and the comments of those that may have changed."""
 
-    def __init__(self, reading: ResourceReader, project: Record) -> None:
-        super().__init__(reading, project)
+    def __init__(self, reader: ResourceReader, project: Record) -> None:
+        super().__init__(reader, project)
         self._comments = _CommentState.from_state(self.before.get("comments"))
         self._news: News | None = None
         self._news_lock = threading.Lock()
@@ -210,13 +210,13 @@ class UnversionedStories(StoryReader):
 
     def fetch(self, offset: int) -> Page:
         """Request a page of the largest size that the server can send."""
-        server = self.reading.run.server
+        server = self.reader.run.server
         # later runs request missing stories by id, so that they need not confirm an empty page
         get = self.client.later_page if offset and self.is_first else self.client.page
         while True:
             size = server.page_size
             try:
-                endpoint = replace(self.reading.endpoint, limit=size)
+                endpoint = replace(self.reader.endpoint, limit=size)
                 return get(endpoint, offset, id=self.project_id)
             except FailedRequestError as error:
                 if error.status not in _TOO_LARGE or size < 2 * MIN_PAGE_SIZE:
@@ -228,18 +228,18 @@ class UnversionedStories(StoryReader):
         without_comments = [story for story in records if self.comments.needs_fetch(story)]
         if without_comments:
             self._pending_pages += 1
-            yield from self.reading.begin([partial(self._read_news, without_comments)])
+            yield from self.reader.begin([partial(self._read_news, without_comments)])
             ids = {story["id"] for story in without_comments}
             records = [story for story in records if story.get("id") not in ids]
         yield from ProjectListReader.add_page(self, records)
 
-    def take(self, records: Iterable[Record]) -> None:
+    def add_records(self, records: Iterable[Record]) -> None:
         """Add stories, and record whose comments have been read."""
         stories = list(records)
         self._is_changed |= bool(stories)
         for story in stories if self._news else ():
             self._record_fingerprint(story)
-        super().take(stories)
+        super().add_records(stories)
 
     @property
     def may_have_shifted(self) -> bool:
@@ -248,15 +248,15 @@ class UnversionedStories(StoryReader):
 
     def unlisted(self) -> set[Key]:
         """Return the stories that activity names and the list lacks."""
-        return set() if self._news is None else self._named - self.own - self._handled
+        return set() if self._news is None else self._named - self.keys - self._handled
 
-    def settle(self) -> Iterator[Any]:
+    def finish_list(self) -> Iterator[Any]:
         """Save the state of comments in any case; then end as any list of stories."""
         if self._news is not None:
             self._remember_comments(self._news)
         if self._complete and not self._is_changed and not self._deferred and not self.missing():
-            self.reading.metrics["unchanged"] += 1
-        yield from super().settle()
+            self.reader.metrics["unchanged"] += 1
+        yield from super().finish_list()
 
     def next_state(self) -> State:
         """Return the state with the cursor of the activity and the state of comments."""
@@ -272,7 +272,7 @@ class UnversionedStories(StoryReader):
         return self._take_due(stories)
 
     def _first_news(self) -> News:
-        run, comments = self.reading.run, self._comments
+        run, comments = self.reader.run, self._comments
         cursor = _cursor(self.before)
         news = run.recent.since(self.project_id, cursor)
         self._named = changes_from_activity(news.activities).stories
@@ -286,20 +286,20 @@ class UnversionedStories(StoryReader):
     def _take_due(self, stories: list[Record]) -> Iterator[Any]:
         """Request comments that may have changed, up to the limit of this run."""
         if self._comments.fingerprints:
-            self.reading.record_attributes([{"comments": []}])
+            self.reader.record_attributes([{"comments": []}])
         due = [story for story in stories if self._is_due(story)]
         granted = self.comments.reserve(len(due))
         for story in due[granted:]:
             self._defer(story["id"])
         batches = list(chunks(due[:granted], COMMENT_BATCH_SIZE))
         self._pending_pages += len(batches)
-        yield from self.reading.begin(partial(self._fetch_comments, batch) for batch in batches)
-        yield from self.skip()
+        yield from self.reader.begin(partial(self._fetch_comments, batch) for batch in batches)
+        yield from self.skip_page()
 
     def _is_due(self, story: Record) -> bool:
         """Check whether to request the comments of a story; if not, its row is kept."""
         story_id = story["id"]
-        self.own.add(story_id)
+        self.keys.add(story_id)
         if story_id in self._handled:
             return False
         self._handled.add(story_id)
@@ -307,8 +307,8 @@ class UnversionedStories(StoryReader):
         if not is_same or story_id in self._due or not self.existing.get(story_id):
             return True
         self._count_unwritten(story_id)
-        if self.reading.run.load_id is not None:
-            self.reading.run.writer(self.reading.name).counts["unchanged"] += 1
+        if self.reader.run.load_id is not None:
+            self.reader.run.writer(self.reader.name).counts["unchanged"] += 1
         return False
 
     def _defer(self, story_id: int) -> None:
@@ -317,13 +317,13 @@ class UnversionedStories(StoryReader):
         self._comments.fingerprints.pop(story_id, None)
         if story_id in self.existing:
             self._count_unwritten(story_id)
-        self.reading.seen.add(story_id)
+        self.reader.seen.add(story_id)
 
     def _count_unwritten(self, story_id: int) -> None:
         """Count a story that is in the destination and is not written."""
-        if story_id not in self.reading.seen:
-            self.reading.seen.add(story_id)
-            self.taken[self.project_id] += 1
+        if story_id not in self.reader.seen:
+            self.reader.seen.add(story_id)
+            self.new_counts[self.project_id] += 1
 
     def _record_fingerprint(self, story: Record) -> None:
         story_id = story.get("id")
@@ -335,30 +335,30 @@ class UnversionedStories(StoryReader):
             self._comments.fingerprints.pop(story_id, None)
         if self._comments.rewrites and story_id in self.existing:
             # no row has this hash, so the story is written
-            self.reading.run.writer(self.reading.name).known[story_id] = ""
+            self.reader.run.writer(self.reader.name).known[story_id] = ""
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Have the next run read stories again that could not be written."""
         if self._news is not None:
             for key in keys:
                 self._comments.fingerprints.pop(key, None)
-            self.reading.state[str(self.project_id)]["comments"] = self._comments.as_state()
+            self.reader.state[str(self.project_id)]["comments"] = self._comments.as_state()
 
     def _remember_comments(self, news: News) -> None:
-        comments, reading = self._comments, self.reading
+        comments, reader = self._comments, self.reader
         # forget stories that were not read although activity names them
-        for story_id in self._due - self._handled - self.own:
+        for story_id in self._due - self._handled - self.keys:
             comments.fingerprints.pop(story_id, None)
         if self._complete and not self._unusable:
             known = comments.fingerprints.items()
-            comments.fingerprints = {key: value for key, value in known if key in self.own}
+            comments.fingerprints = {key: value for key, value in known if key in self.keys}
         comments.pending = self._deferred
         comments.checked_at = comments.checked_at or datetime.now(UTC).isoformat()
-        comments.rewrites = bool(self._deferred) and (comments.rewrites or reading.run.full_refresh)
-        state = reading.state.setdefault(str(self.project_id), {})
+        comments.rewrites = bool(self._deferred) and (comments.rewrites or reader.run.full_refresh)
+        state = reader.state.setdefault(str(self.project_id), {})
         state["comments"] = comments.as_state()
         state["activity"] = news.cursor and dict(news.cursor.seen)
-        reading.metrics.setdefault("pending", {})[str(self.project_id)] = self._deferred
+        reader.metrics.setdefault("pending", {})[str(self.project_id)] = self._deferred
 
 
 def _cursor(state: State) -> Cursor | None:
