@@ -107,8 +107,10 @@ def pivotal_tracker_source(
         project_list,
         _transformer(tables.PROJECTS, read_projects, project_list, run),
         *(
-            _transformer(SERVER_TABLES[name], partial(read_project_table, name), project_list, run)
-            for name in PROJECT_ENDPOINTS
+            _transformer(
+                SERVER_TABLES[name], partial(read_project_table, name, endpoint), project_list, run
+            )
+            for name, endpoint in PROJECT_ENDPOINTS.items()
         ),
         _resource(tables.WORKSPACES, read_workspaces, run),
         _resource(tables.ACCOUNTS, read_accounts, run),

@@ -8,17 +8,20 @@ from typing import Any
 import dlt
 
 from ..records import Record
-from ..settings import PROJECT_ENDPOINTS
+from ..settings import Endpoint
 from .resource_reader import ResourceReader
 from .run import Run
 from .unversioned import list_of
 
 
-def read_project_table(name: str, run: Run, projects: list[Record]) -> Iterator[Any]:
+def read_project_table(
+    name: str, endpoint: Endpoint, run: Run, projects: list[Record]
+) -> Iterator[Any]:
     """Yield what the resource of a table yields that is read project by project.
 
     Args:
         name: The resource.
+        endpoint: Its list.
         run: The run.
         projects: The projects to read.
     """
@@ -27,7 +30,7 @@ def read_project_table(name: str, run: Run, projects: list[Record]) -> Iterator[
     reader = ResourceReader(
         run=run,
         name=name,
-        endpoint=PROJECT_ENDPOINTS[name],
+        endpoint=endpoint,
         state=_project_states(run),
         metrics=metrics,
     )
