@@ -474,9 +474,9 @@ def test_hostile_yaml_costs_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for rest, reason in {
         "- " + "[" * 500: "levels deep",
         "- 'never closed": "breaks off",
-        "- request: *nobody": "no known kind",
-        "- \x07": "no record",
-        bomb.partition("\n")[2]: "unpacks to more",
+        "- request: *nobody": "kind is not known",
+        "- \x07": "not a record",
+        bomb.partition("\n")[2]: "decompresses to more",
         many_anchors: "anchors",
         "not: [a list": "breaks off",
     }.items():

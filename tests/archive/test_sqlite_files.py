@@ -329,7 +329,7 @@ def test_changes_in_a_journal_are_told(database: Path) -> None:
     (folder / "x.db-wal").write_bytes(b"changes")
     (folder / "x.db-shm").write_bytes(b"")
     result = read(folder)
-    assert any("not taken in" in reason for reason in result.reasons("files"))
+    assert any("not yet in the database" in reason for reason in result.reasons("files"))
     assert sorted(path.name for path in folder.iterdir()) == ["x.db", "x.db-shm", "x.db-wal"]
 
 
