@@ -66,7 +66,7 @@ def pivotal_tracker_source(
         shard: Load only one shard of the projects: `2/5` for the second of five. All shards may be
             loaded into one dataset at the same time, each with its own pipeline name and
             `staging_dataset_name_layout`. A project always belongs to the same shard; the first
-            shard also loads what belongs to no project. After each run, `gather_people` updates
+            shard also loads what belongs to no project. After each run, `refresh_people` updates
             `people`.
         comments_one_by_one: If the server returns stories without their comments, as LiteTracker
             does, request the comments of each story that is read: one request per story.
@@ -87,7 +87,7 @@ def pivotal_tracker_source(
         records of `people` and `deleted_records` come from the other selected resources.
 
     Raises:
-        TrackerError: The token or the URL is not valid. Reading raises more kinds of it.
+        TrackerError: The token or the URL is not valid. Extraction raises other subclasses of it.
     """
     run = _CurrentRun(
         partial(

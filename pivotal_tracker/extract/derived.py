@@ -13,7 +13,7 @@ def read_people(run: Run, projects: list[Record]) -> Iterator[Any]:
     """Yield what the resource `people` yields, once the other resources are read."""
     yield Tombstones()
     yield from run.wait_for_others("people")
-    # several shards may see the same people: `gather_people` adds them after the load
+    # several shards may see the same people: `refresh_people` adds them after the load
     if run.shard.is_whole:
         yield run.people_records()
     run.finish("people")
