@@ -61,8 +61,8 @@ def _pages(
 
 def _records(endpoint: Any, body: Any) -> list[Any]:
     """The records in an answer, also where it is one object: a container of days, or a project."""
-    if endpoint.inside:
-        body = body[endpoint.inside]
+    if endpoint.data_key:
+        body = body[endpoint.data_key]
     return list(body["data"] if endpoint.is_single_record else body)
 
 

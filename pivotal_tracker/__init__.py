@@ -1,4 +1,4 @@
-"""Loads Pivotal Tracker's data, from a server of its API v5 or from files, with dlt."""
+"""Load Pivotal Tracker's data, from a server of its API v5 or from files, with dlt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What activities say: which records they touch, and which were deleted."""
+"""Parse activities: which records they touch, and which were deleted."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _STORY_SCOPED_KINDS = (
     "project_update_",
     "project_membership_",
 )
-"""The beginnings of the kinds whose effect on stories is known: on those that they name, and those
-that carry a label or have a review of a type that they name."""
+"""The beginnings of the kinds whose effect on stories is known. They change the stories that they
+name, and the stories with a label, or a review of a type, that they name."""
 
 
 @dataclass
 class ChangeSet:
-    """What activities name.
+    """The records that activities may have changed.
 
     Attributes:
-        stories: Ids of stories that may have changed, or be gone.
-        labels: Ids of labels; the stories that carry them show their name.
+        stories: Ids of stories that may have changed or been deleted.
+        labels: Ids of labels; a story with such a label shows its name.
         review_types: Ids of review types; the reviews of a type show its name.
         iterations: Numbers of iterations that were overridden.
-        accepted_at: The times, ISO 8601, at which stories are or were said to be accepted.
-        everything: Whether an activity may have changed more than it names.
-        project: Whether the project's own settings changed, on which its iterations depend.
+        accepted_at: The times, ISO 8601, of acceptance of stories, new and previous.
+        affects_all: Whether an activity may have changed more than it names.
+        settings_changed: Whether the project's settings changed; its iterations depend on them.
     """
 
     stories: set[int] = field(default_factory=set)
@@ -52,18 +52,18 @@ class ChangeSet:
     review_types: set[int] = field(default_factory=set)
     iterations: set[int] = field(default_factory=set)
     accepted_at: list[str] = field(default_factory=list)
-    everything: bool = False
-    project: bool = False
+    affects_all: bool = False
+    settings_changed: bool = False
 
 
 def changes_from_activity(activities: Iterable[Record]) -> ChangeSet:
-    """Return what activities name; a kind that nobody has described may have changed everything."""
+    """Collect what activities name; an activity of an unknown kind may have changed everything."""
     touched = ChangeSet()
     for activity in activities:
         kind = str(activity.get("kind"))
         if not kind.startswith(_STORY_SCOPED_KINDS):
-            touched.everything = True
-        touched.project |= kind.startswith("project_update_")
+            touched.affects_all = True
+        touched.settings_changed |= kind.startswith("project_update_")
         for resource in [
             *_dicts(activity, "primary_resources"),
             *(r.get("resource") for r in _dicts(activity, "secondary_resources")),
@@ -95,7 +95,7 @@ def _add_resource(touched: ChangeSet, resource: Any) -> None:
 
 
 def is_iso_timestamp(value: Any) -> TypeGuard[str]:
-    """Check whether a value is a time as the API writes it, to be compared with others."""
+    """Check whether a value is a time as the API writes it, with a time zone."""
     try:
         return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
     except ValueError:
@@ -108,9 +108,10 @@ def _dicts(record: Record, name: str) -> list[Record]:
 
 
 def deletions_from_activity(activities: Iterable[Record]) -> list[Record]:
-    """Return what activities say was deleted or moved away: records of `deleted_records`.
+    """Return records of `deleted_records` for what activities deleted or moved away.
 
-    One activity may delete many; a story that moves to another project is a deletion here.
+    One activity may delete several records. A story that moves to another project counts as
+    deleted here.
     """
     return [
         {

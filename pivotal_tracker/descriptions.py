@@ -1,4 +1,4 @@
-"""What each table and column contains, in a sentence: for documents, schemas and databases.
+"""Descriptions of tables and columns: for documents, schemas and databases.
 
 `tables.py` says which tables and columns there are; a test compares the two. Texts have no
 quotation marks, because dlt writes them into diagrams without escaping.

@@ -1,7 +1,7 @@
-"""What is wrong for a person to mend."""
+"""The base class of errors that a person can fix."""
 
 from __future__ import annotations
 
 
 class TrackerError(Exception):
-    """Something that a person has to know; its text says what went wrong and what to do."""
+    """An error for people: its text says what went wrong and what to do."""

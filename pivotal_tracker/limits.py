@@ -1,4 +1,4 @@
-"""How much of a server's responses is accepted, with defaults that a configuration may change."""
+"""Limits on a server's responses, with defaults that a configuration may change."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .errors import TrackerError
 class Limits(BaseConfiguration):
     """The limits, set in `[sources.pivotal_tracker.limits]`.
 
-    Beyond one of them, the list of a project is skipped, or the record is rejected.
+    If a limit is exceeded, the list of the project is skipped, or the record is rejected.
 
     Attributes:
         max_response_bytes: The size of a response after decompression.
-        max_depth: How many lists and objects may be nested in an attribute that is not declared.
-        max_new_columns: How many attributes that are not declared get a column, or a table, of
-            their own, for each table; the others go to its JSON column `_undeclared`.
+        max_depth: How many lists and objects may be nested in an undeclared attribute.
+        max_new_columns: How many undeclared attributes of each table get a column or child table of
+            their own; the others go to the table's JSON column `_undeclared`.
         max_request_seconds: How long a response may take until its last byte.
-        max_attempts_seconds: How long a request is repeated, with the waits in between. Where
-            `Retry-After` asks for more, the request is not repeated; what it asks for is waited up
-            to `[runtime] request_max_retry_delay`.
+        max_attempts_seconds: How long a request is retried, including the waits. If `Retry-After`
+            asks for a longer wait, the request is not retried. A single wait is at most
+            `[runtime] request_max_retry_delay`.
     """
 
     max_response_bytes: int = 100_000_000
@@ -36,9 +36,9 @@ class Limits(BaseConfiguration):
     __section__: ClassVar[str] = "limits"
 
     def on_resolved(self) -> None:
-        """Refuse limits that nothing could keep."""
+        """Check that all limits are above 0."""
         for name, value in dict(self).items():
-            # what is no number is not above 0 either
+            # `not value > 0` also catches NaN
             if not value > 0:
                 raise TrackerError(f"limits.{name} must be above 0, not {value}.")
 

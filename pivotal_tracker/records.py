@@ -1,4 +1,4 @@
-"""Records of API v5: their keys, their hashes, and the words of both services."""
+"""Records of API v5: their keys, their hashes, and LiteTracker's names for their attributes."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any, TypeGuard
 
 from dlt.common.json import json
 
-from .settings import NEVER_LOADED
+from .settings import SECRET_ATTRIBUTES
 from .tables import ColumnType, Table
 
 Record = dict[str, Any]
-"""One record as API v5 gives it."""
+"""A record as API v5 sends it."""
 
 
 Key = Any
-"""A record's key: its value where the table's key is one column, else a tuple."""
+"""A record's key: a value if the table's key is one column, else a tuple."""
 
 
 _contains_signed_url = re.compile(rb'"(?:big_url|thumbnail_url|api_token)"').search
-"""Finds what is signed anew with each answer, so that equal records would differ in it."""
+"""Finds URLs that are signed again for each response, so that equal records would differ."""
 
 
 class Tombstones(list[Record]):
-    """An empty list that carries the keys of deleted records past the functions of users.
+    """An empty list with the keys of deleted records, which users' functions do not see.
 
-    dlt hands empty lists through maps and filters as they are. One without keys makes the tables
-    that are missing.
+    dlt passes empty lists through maps and filters unchanged. Without keys, it only creates the
+    missing tables.
 
     Args:
-        keys: Records of which only the key columns matter, and the ids that child tables carry.
+        keys: Records of which only the key columns matter, and the ids that child rows inherit.
     """
 
     def __init__(self, keys: Iterable[Record] = ()) -> None:
@@ -41,9 +41,9 @@ class Tombstones(list[Record]):
 
 
 def without_secrets(value: Any) -> Any:
-    """Copy a JSON value without the attributes that are never loaded, at whatever depth."""
+    """Copy a JSON value without secret attributes, at any depth."""
     if isinstance(value, dict):
-        return {k: without_secrets(v) for k, v in value.items() if k not in NEVER_LOADED}
+        return {k: without_secrets(v) for k, v in value.items() if k not in SECRET_ATTRIBUTES}
     if isinstance(value, list):
         return [without_secrets(v) for v in value]
     return value
@@ -52,8 +52,8 @@ def without_secrets(value: Any) -> Any:
 def from_litetracker(record: Record) -> Record:
     """Rename LiteTracker's attributes to Tracker's.
 
-    LiteTracker says `title` for `name`, and names a story's owners as `owners[].user_id` where
-    Tracker gives `owner_ids`; its `owner_ids`, where given, is not to be trusted.
+    LiteTracker uses `title` for `name`, and `owners[].user_id` for a story's `owner_ids`. Its own
+    `owner_ids`, if it sends them, are not reliable.
     """
     has_title = "title" in record and "name" not in record
     if has_title:
@@ -67,9 +67,9 @@ def from_litetracker(record: Record) -> Record:
 
 
 def row_id(record: Record) -> str:
-    """Hash a record into the `_dlt_id` of its row: equal records have equal ones.
+    """Hash a record into the `_dlt_id` of its row: equal records have equal hashes.
 
-    That a record came from an archive is a difference, from which file is none.
+    A record from an archive differs from one without `_source`; the file's name does not matter.
     """
     if "_source" in record:
         record = {**record, "_source": ""}
@@ -80,11 +80,11 @@ def row_id(record: Record) -> str:
 
 
 def is_key(value: Any, kind: ColumnType | None = None) -> bool:
-    """Check whether a value can be a key: a text, or a number that a column holds.
+    """Check whether a value can be a key: a text, or a number that fits a column.
 
     Args:
         value: The value.
-        kind: The type of the key's column; either will do if it is not given.
+        kind: The type of the key's column; default: any type.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return kind in (None, "bigint") and -(2**63) <= value < 2**63
@@ -92,13 +92,13 @@ def is_key(value: Any, kind: ColumnType | None = None) -> bool:
 
 
 def key_of(values: Sequence[Any]) -> Key:
-    """Return a key as it is compared: dates as the API writes them, a single value as itself."""
+    """Return a key in comparable form: dates as the API writes them, a single value as itself."""
     parts = tuple(v.isoformat() if hasattr(v, "isoformat") else v for v in values)
     return parts[0] if len(parts) == 1 else parts
 
 
 def record_key(table: Table, record: Record) -> Key | None:
-    """Return the key of a record; None where a part of it is missing or can be no key."""
+    """Return the key of a record; None if a part of it is missing or not valid."""
     if len(table.key) == 1:
         (name,) = table.key
         value = record.get(name)
@@ -109,13 +109,13 @@ def record_key(table: Table, record: Record) -> Key | None:
 
 
 def expand_daily_history(container: Record) -> list[Record]:
-    """The rows of a `daily_history_container`, one record a day, by the names in its header."""
+    """Convert a `daily_history_container` to one record per day, with the names in its header."""
     header = [str(name) for name in container.get("header") or ()]
     return [dict(zip(header, day, strict=False)) for day in container.get("data") or ()]
 
 
 def count_rows(table: Table, records: Sequence[Record]) -> Counter[str]:
-    """Count the rows that records bring to their table and to its child tables, by their names."""
+    """Count the rows that records have in their table and its child tables, by table name."""
     rows = Counter({table.name: len(records)})
     for name, child in table.nested.items():
         lists = [v for record in records if (v := record.get(name)) and isinstance(v, list)]
@@ -139,5 +139,5 @@ def tombstones(table: Table, keys: Iterable[Key]) -> Tombstones:
 
 
 def is_id(value: Any) -> TypeGuard[int]:
-    """Check whether a value is an id, as a column of ids takes it."""
+    """Check whether a value fits a column of ids."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63

@@ -1,6 +1,6 @@
-"""Replaces secrets in texts that people and programs get to read.
+"""Replace secrets in texts that people and programs read.
 
-Whoever comes to know a secret adds it; whoever writes a text redacts it first.
+Code that reads a secret adds it here; code that writes a text redacts it first.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from urllib.parse import quote, unquote
 REDACTED = "***"
 
 _MIN_LENGTH = 4
-"""Shorter texts are parts of words: they are redacted in URLs only."""
+"""Shorter secrets are often parts of words: they are redacted in URLs only."""
 
 _URL_CREDENTIALS = re.compile(r"(?<=//)[^\s'\"/:@]*:[^\s'\"]+@")
-"""A user and a password in a URL, also one that lacks the colon, or has an `@` in the password."""
+"""A user and a password in a URL, also with an `@` in the password."""
 
 _CONNECTION = re.compile(
     r"\s*(?:[\w+.-]*:?//)?(?P<user>[^:@/\s]*)(?::(?P<password>.+))?@[^@]*", re.DOTALL
@@ -25,31 +25,31 @@ _secrets: set[str] = set()
 
 
 def add_secret(secret: str) -> None:
-    """Have a text redacted from now on, as it is and as it is written in URLs and JSON."""
+    """Redact a text from now on, as it is and as it is written in URLs and JSON."""
     for text in (secret.strip(), *secret.split("\n")):
         variants = {text, quote(text, safe=""), unquote(text), text.replace("\\", "\\\\")}
         _secrets.update(variant for variant in variants if len(variant) >= _MIN_LENGTH)
 
 
 def add_connection_string(text: str, *, is_user_secret: bool = False) -> None:
-    """Have the password of a connection string redacted.
+    """Redact the password of a connection string from now on.
 
     Args:
-        text: Such as `postgresql://user:password@host/database`, perhaps not well-formed.
+        text: For example `postgresql://user:password@host/database`; it may be malformed.
         is_user_secret: Whether a user without a password is a secret, as in Sentry's DSN.
     """
     found = _CONNECTION.fullmatch(text)
     if not found:
         return
     user, password = found["user"], found["password"]
-    # a password that is the name of its user keeps nobody out, and may be a word of any message
+    # a password equal to the user name protects nothing, and may be a word of any message
     if password is not None and unquote(password) == unquote(user):
         return
     if password is None and not is_user_secret:
         return
     secret = user if password is None else password
     add_secret(secret)
-    # a parser that takes another `@` or `/` for the end shows a part of it
+    # a parser that splits at another `@` or `/` shows a part of it
     for part in re.split("[@/:?#]", secret):
         add_secret(part)
 
@@ -63,7 +63,7 @@ def redact(text: str) -> str:
 
 
 def redact_values(value: Any) -> Any:
-    """Copy lists and dicts, at whatever depth, with all their texts redacted."""
+    """Copy lists and dicts, at any depth, with all their texts redacted."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):

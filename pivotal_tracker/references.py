@@ -29,7 +29,7 @@ _TARGETS = {
     "review_type__id": "review_types",
     **dict.fromkeys(_PERSON_COLUMNS, "people"),
 }
-"""The table whose `id` a column contains, in whichever table the column is."""
+"""The table whose `id` a column contains, in any table."""
 
 _LIST_TARGETS = {
     "owner_ids": "people",
@@ -102,7 +102,7 @@ def _target(table: Table, column: str) -> tuple[str, str] | None:
 
 
 def loaded_as(root: Table, names: Mapping[str, str]) -> list[Reference]:
-    """Return the references to tables that are loaded, under the names that they have there.
+    """Return the references to tables that are loaded, with their names in the destination.
 
     Args:
         root: The table, with the names that it and its child tables have.

@@ -1,4 +1,4 @@
-"""Constants: where the API is, what it is asked for, and how much of it at a time."""
+"""Constants: the API's URLs, the endpoints with their fields, and limits."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SHUTDOWN_NOTICE = (
     f"server that still answers API v5, such as LiteTracker's {LITETRACKER_URL}"
 )
 
-TOKEN_PLACEHOLDER = "please set me up!"  # noqa: S105 - the text that stands where a token belongs
+TOKEN_PLACEHOLDER = "please set me up!"  # noqa: S105 - the placeholder in secrets.toml
 
-NEVER_LOADED = frozenset(
+SECRET_ATTRIBUTES = frozenset(
     {
         "api_token",
         "big_url",
@@ -32,35 +32,36 @@ NEVER_LOADED = frozenset(
         "password",
     }
 )
-"""Attributes that are secrets, or pre-signed URLs which are as good as one while they last."""
+"""Attributes that are never loaded: secrets, and pre-signed URLs, which act as secrets until they
+expire."""
 
 FILE_ATTACHMENTS = (
     "file_attachments(id,kind,filename,created_at,uploader_id,thumbnailable,height,width,size,"
     "download_url,content_type,uploaded)"
 )
-_OF_COMMENTS = (":default", FILE_ATTACHMENTS, "google_attachments")
-COMMENTS = f"comments({','.join(_OF_COMMENTS)})"
+_COMMENT_FIELDS = (":default", FILE_ATTACHMENTS, "google_attachments")
+COMMENTS = f"comments({','.join(_COMMENT_FIELDS)})"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One list that the API offers.
+    """A list, or a single record, of the API.
 
     Attributes:
         path: Relative to the base URL; `{id}` stands for the project's id.
-        fields: What to ask for in `fields`; empty where the defaults are all there is.
-        limit: Rows to ask for per page; None where the endpoint is not paged and would refuse the
-            parameter. The server may answer with fewer.
-        params: What else to ask.
-        inside: The attribute of the answer that holds the list, where the answer is one object.
-        is_one: Whether the answer is one record.
+        fields: The parameter `fields`; empty to get the server's default.
+        limit: Rows to request per page; None if the endpoint is not paged and would refuse the
+            parameter. The server may return fewer.
+        params: More parameters.
+        data_key: The attribute with the list, if the response is an object.
+        is_single_record: Whether the response is one record.
     """
 
     path: str
     fields: tuple[str, ...] = ()
     limit: int | None = None
     params: Mapping[str, str] = field(default_factory=dict)
-    inside: str = ""
+    data_key: str = ""
     is_single_record: bool = False
 
 
@@ -111,7 +112,7 @@ PROJECT_ENDPOINTS: dict[str, Endpoint] = {
         ),
         limit=500,
     ),
-    # most answers took 9 to 22 s on the real server, and no page had more than 50
+    # most responses took 9 to 22 s on the real server, and no page had more than 50
     "iterations": Endpoint(
         "projects/{id}/iterations",
         (
@@ -132,9 +133,9 @@ PROJECT_ENDPOINTS: dict[str, Endpoint] = {
     ),
     "activity": Endpoint("projects/{id}/activity", limit=500, params={"sort_order": "asc"}),
     "history_days": Endpoint("projects/{id}/history/days", is_single_record=True),
-    "review_types": Endpoint("projects/{id}", ("review_types",), inside="review_types"),
+    "review_types": Endpoint("projects/{id}", ("review_types",), data_key="review_types"),
 }
-"""What is read of each project, by the name of the resource (and table) it feeds."""
+"""What is read of each project, by the name of the resource, which is also that of its table."""
 
 STORIES_BY_ID = Endpoint("projects/{id}/stories/bulk", PROJECT_ENDPOINTS["stories"].fields)
 ONE_STORY = Endpoint(
@@ -143,8 +144,8 @@ ONE_STORY = Endpoint(
 ANY_STORY = Endpoint(
     "stories/{story_id}", PROJECT_ENDPOINTS["stories"].fields, is_single_record=True
 )
-STORY_COMMENTS = Endpoint("projects/{id}/stories/{story_id}/comments", _OF_COMMENTS)
-COMMENT_FILES = Endpoint(
+STORY_COMMENTS = Endpoint("projects/{id}/stories/{story_id}/comments", _COMMENT_FIELDS)
+COMMENT_ATTACHMENTS = Endpoint(
     "projects/{id}/stories/{story_id}/comments/{comment_id}",
     ("file_attachments(id,big_url)",),
     is_single_record=True,
@@ -152,7 +153,7 @@ COMMENT_FILES = Endpoint(
 STORY_IDS = Endpoint("projects/{id}/stories", ("id",), limit=500)
 
 RECENT_ACTIVITY = Endpoint("projects/{id}/activity", limit=100)
-"""The feed of a project without a version: of LiteTracker no larger limit is known to work."""
+"""The activity of a project without a version. No larger limit is known to work on LiteTracker."""
 
 WORKSPACES = Endpoint("my/workspaces")
 ACCOUNTS = Endpoint("accounts")
@@ -162,31 +163,31 @@ ACCOUNT_LISTS = ("workspaces", "accounts", "account_memberships")
 """The resources that belong to no project."""
 
 MAX_IDS_PER_REQUEST = 500
-"""So many stories may be asked for by id in one request."""
+"""The maximum number of stories requested by id in one request."""
 
-COMMENTED_AT_ONCE = 10
-"""The comments of so many stories are asked for one after the other, beside those of others."""
+COMMENT_BATCH_SIZE = 10
+"""The comments of so many stories are requested in turn; batches are requested in parallel."""
 
-MAX_CHANGES = 5_000
-"""A project with more activity than this since the last run is read whole: that takes no longer."""
+FULL_READ_THRESHOLD = 5_000
+"""A project with more activity than this since the last run is read completely: it is as fast."""
 
-OVERLAP = timedelta(minutes=10)
-"""Stories updated so long before the last one that was seen are looked at again."""
+UPDATED_OVERLAP = timedelta(minutes=10)
+"""Stories that were updated so long before the last one seen are read again."""
 
 ACTIVITY_OVERLAP = timedelta(minutes=10)
-"""Activity is read from so long before the newest that was seen: some may have come late."""
+"""Activity is read from so long before the newest one seen, because some may arrive late."""
 
 MAX_NEW_ACTIVITY = 5_000
-"""A project with more activity than this since the last run is read whole."""
+"""A project without a version that has more new activity than this is read completely."""
 
 MAX_CURSOR_GUIDS = 200
-"""So many activities are remembered as seen, of those in the overlap."""
+"""The maximum number of activities in the overlap that are remembered as seen."""
 
 MAX_PAGE_SIZE = 1_000
-"""Stories to request per page where projects have no version, as LiteTracker's users do."""
+"""Stories to request per page if projects have no version; LiteTracker's users request so many."""
 
 MIN_PAGE_SIZE = 25
-"""Pages are not made smaller than this for a server that cannot give larger ones."""
+"""The page size is not reduced below this for a server that fails with larger pages."""
 
 COMMENT_PART_SIZE = 500
 """The command requests the comments of so many stories before it commits them."""
@@ -198,13 +199,13 @@ LIST_CHECK_INTERVAL = timedelta(days=7)
 """Lists of projects without versions are read again after so long, also without activity."""
 
 MAX_REDIRECTS = 5
-"""So often is a download sent on to another address."""
+"""The maximum number of redirects of a download."""
 
 MAX_LIST_ROWS = 99_999_999
-"""A list whose end the server does not tell is given up beyond this."""
+"""If the server does not report a total, reading stops with an error after so many rows."""
 
 BATCH_SIZE = 1_000
-"""So many records, with all their nested rows, are gathered before they are handed to dlt."""
+"""So many records, with their nested rows, are passed to dlt at a time."""
 
 MAX_PAGES_IN_FLIGHT = 12
-"""So many pages of a table are asked for, or held in memory, at once: what bounds the memory."""
+"""The maximum number of pages of a table that are requested or in memory at the same time."""

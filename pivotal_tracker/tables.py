@@ -1,4 +1,4 @@
-"""Every table once: its key, its columns and their types, its nested tables.
+"""The only description of each table: its key, its columns and their types, its nested tables.
 
 Names, keys and columns are public: people's SQL depends on them. Column hints, the tables that
 exist before their first row, and the documentation come from here. The attributes are those of API
@@ -18,10 +18,10 @@ Columns = dict[str, ColumnType]
 
 @dataclass(frozen=True)
 class Partition:
-    """That BigQuery cuts a table by day: a query with a filter on the column reads only a part.
+    """A partition by day in BigQuery: a query that filters on the column reads only a part.
 
     Attributes:
-        column: A column of times. A table has room for 10,000 days, which are 27 years.
+        column: A column of times. A table may have 10,000 days, which are 27 years.
     """
 
     column: str
@@ -32,16 +32,17 @@ class Table:
     """One table of the destination.
 
     Attributes:
-        name: As it is called in the destination.
+        name: Its name in the destination.
         key: The columns that make a row unique.
-        columns: The declared columns, ids of the parents included. What the API gives beyond them
-            still arrives, by dlt's schema evolution.
-        nested: The tables that hold this one's lists, by the name of the attribute.
-        hands_down: Which of this table's columns every nested table carries, and under which name.
-        of_values: True for the rows of a plain list (`owner_ids`); the value is in column `value`.
-        kind: What the API calls one record, where one that is gone is told of in `deleted_records`.
-        partition: How BigQuery cuts it, if it does.
-        renamed_from: Its name in this module, if it has another one in the destination.
+        columns: The declared columns, including the ids of the parents. Other attributes of the API
+            get columns by dlt's schema evolution.
+        nested: The child tables of the lists in a record, by the name of the attribute.
+        inherited_columns: The columns of this table that each child table repeats, with their names
+            there.
+        is_scalar_list: Whether it has a list of plain values (`owner_ids`), in the column `value`.
+        kind: The API's name for one record, if deleted ones are logged in `deleted_records`.
+        partition: Its partition in BigQuery, if it has one.
+        renamed_from: Its name in this module, if the name in the destination is another.
     """
 
     name: str
@@ -66,35 +67,35 @@ class Table:
 
     @cached_property
     def non_json_columns(self) -> frozenset[str]:
-        """The columns whose values need no more than to be written down."""
+        """The columns that are not JSON."""
         return frozenset(self.columns) - self.json_columns
 
     @cached_property
     def parent_key(self) -> tuple[str, ...]:
-        """The columns in which the nested tables carry this one's key: their rows go together."""
+        """The columns of the child tables that refer to this table's key."""
         return tuple(
             inherited for own, inherited in self.inherited_columns.items() if own in self.key
         )
 
     def renamed(self, name: str) -> Table:
-        """This table under another name, with child tables named after it as dlt does."""
+        """Copy this table under another name; child tables are named after it, as dlt does."""
         nested = {attr: child.renamed(f"{name}__{attr}") for attr, child in self.nested.items()}
         return replace(self, name=name, nested=nested, renamed_from=self.declared_name)
 
     def limited(self, depth: int) -> Table:
-        """This table with child tables down to a depth; deeper lists are columns of JSON."""
+        """Copy this table with child tables down to a depth; deeper lists become JSON columns."""
         nested = {attr: child.limited(depth - 1) for attr, child in self.nested.items()}
         return replace(self, nested=nested if depth > 0 else {})
 
     def family(self) -> Iterator[Table]:
-        """This table, then the tables nested in it, parents first."""
+        """Yield this table, then the tables nested in it, parents first."""
         yield self
         for table in self.nested.values():
             yield from table.family()
 
 
 def _columns(**types: str) -> Columns:
-    """Columns from lists of names by type: `_columns(bigint="id project_id", text="name")`."""
+    """Make columns from names by type: `_columns(bigint="id project_id", text="name")`."""
     return {name: kind for kind, names in types.items() for name in names.split()}  # type: ignore[misc]
 
 
@@ -106,8 +107,8 @@ def _prefixed(prefix: str, columns: Columns) -> Columns:
 _PERSON = _columns(bigint="id", text="kind name email initials username")
 _LABEL = _columns(bigint="id project_id", text="kind name", timestamp="created_at updated_at")
 _STATES = "accepted delivered finished started rejected planned unstarted unscheduled"
-_ORIGIN = _columns(text="_source _date_precision")
-"""Of the rows of an archive: the file, and `day` where times are dates; null where the API gave."""
+_PROVENANCE_COLUMNS = _columns(text="_source _date_precision")
+"""In rows from an archive: the file, and `day` if its times are dates; null in rows of the API."""
 _COUNTS_BY_STATE: Columns = {"kind": "text", **_columns(double=_STATES)}
 
 
@@ -183,11 +184,12 @@ PROJECTS = Table(
         date="start_date",
         timestamp="start_time shown_iterations_start_time created_at updated_at _not_seen_since",
     )
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     kind="project",
 )
-"""`_not_seen_since` is null, or when a project was first missing from the list of projects.
-`same_as_id` is the id of one that an archive knew by name only, once its stories were met there."""
+"""`_not_seen_since` is null, or the time when a project was first missing from the list.
+For a project that an archive knows only by name, `same_as_id` is the id of the server's project
+with its stories."""
 
 STORIES = Table(
     "stories",
@@ -206,7 +208,7 @@ STORIES = Table(
             text="kind",
         ),
     )
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     nested={
         "labels": Table("stories__labels", ("story_id", "id"), _LABEL | _STORY_IDS),
         "owner_ids": _ids("stories", "owner_ids", _STORY_IDS),
@@ -286,11 +288,11 @@ STORIES = Table(
     },
     inherited_columns={"id": "story_id", "project_id": "project_id"},
     kind="story",
-    # whatever happened to a story since a day, it was updated since
+    # every change of a story also changes `updated_at`
     partition=Partition("updated_at"),
 )
-"""`_position` is the place among the stories of Tracker's export, whose order is the priority; the
-API tells the order of what is scheduled by the story ids of iterations, and so does the export."""
+"""`_position` is the position in Tracker's export, which is ordered by priority. The order of
+scheduled stories is also in the story ids of iterations, from the API and from the export."""
 
 EPICS = Table(
     "epics",
@@ -302,7 +304,7 @@ EPICS = Table(
         timestamp="created_at updated_at completed_at projected_completion",
     )
     | _prefixed("label", _LABEL)
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     nested={"comments": _comments("epics", _EPIC_IDS)},
     inherited_columns={"id": "epic_id", "project_id": "project_id"},
     kind="epic",
@@ -316,7 +318,7 @@ LABELS = Table(
     | _prefixed("counts__number_of_stories_by_state", _COUNTS_BY_STATE)
     | _prefixed("counts__sum_of_story_estimates_by_state", _COUNTS_BY_STATE)
     | _prefixed("counts__number_of_zero_point_stories_by_state", _COUNTS_BY_STATE)
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     kind="label",
 )
 
@@ -331,7 +333,7 @@ PROJECT_MEMBERSHIPS = Table(
         timestamp="last_viewed_at created_at updated_at",
     )
     | _prefixed("person", _PERSON)
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     kind="project_membership",
 )
 
@@ -344,7 +346,7 @@ RELEASES = Table(
         double="points_accepted points_total",
         timestamp="created_at updated_at accepted_at deadline projected_completion",
     )
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     nested={
         "story_ids": _ids("releases", "story_ids", _RELEASE_IDS),
         "labels": Table("releases__labels", ("release_id", "id"), _LABEL | _RELEASE_IDS),
@@ -362,7 +364,7 @@ ACTIVITY = Table(
         bigint="project_id project_version project__id performed_by__id",
         timestamp="occurred_at",
     )
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     nested={
         "changes": Table(
             "activity__changes",
@@ -402,7 +404,7 @@ ITERATIONS = Table(
         double="team_strength velocity points accepted_points effective_points",
         timestamp="start finish",
     )
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     nested={"story_ids": _ids("iterations", "story_ids", _ITERATION_IDS)},
     inherited_columns={"number": "iteration_number", "project_id": "project_id"},
 )
@@ -415,7 +417,7 @@ HISTORY_DAYS = Table(
         date="date",
         double=" ".join(f"points_{state}" for state in _STATES.split()),
     )
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
 )
 
 REVIEW_TYPES = Table(
@@ -424,14 +426,14 @@ REVIEW_TYPES = Table(
     _columns(
         bigint="id project_id", text="kind name", bool="hidden", timestamp="created_at updated_at"
     )
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     kind="review_type",
 )
 
 WORKSPACES = Table(
     "workspaces",
     ("id",),
-    _columns(bigint="id person_id", text="kind name") | _ORIGIN,
+    _columns(bigint="id person_id", text="kind name") | _PROVENANCE_COLUMNS,
     nested={"project_ids": _ids("workspaces", "project_ids", {"workspace_id": "bigint"})},
     inherited_columns={"id": "workspace_id"},
     kind="workspace",
@@ -446,7 +448,7 @@ ACCOUNTS = Table(
         bool="over_the_limit",
         timestamp="created_at updated_at",
     )
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     nested={"project_ids": _ids("accounts", "project_ids", {"account_id": "bigint"})},
     inherited_columns={"id": "account_id"},
     kind="account",
@@ -462,12 +464,13 @@ ACCOUNT_MEMBERSHIPS = Table(
         timestamp="created_at updated_at",
     )
     | _prefixed("person", _PERSON)
-    | _ORIGIN,
+    | _PROVENANCE_COLUMNS,
     kind="account_membership",
 )
 
-PEOPLE = Table("people", ("id",), _PERSON | {"same_as_id": "bigint"} | _ORIGIN)
-"""`same_as_id` is the id of whom an archive knew by name only, once the name was met with an id."""
+PEOPLE = Table("people", ("id",), _PERSON | {"same_as_id": "bigint"} | _PROVENANCE_COLUMNS)
+"""For a person that an archive knows only by name, `same_as_id` is the id of the person with that
+name, if there is only one."""
 
 DELETED_RECORDS = Table(
     "deleted_records",
@@ -478,7 +481,7 @@ DELETED_RECORDS = Table(
         timestamp="deleted_at found_at",
     ),
 )
-"""`change` is `deleted`, or `moved` where the feed says that it is in another project now."""
+"""`change` is `deleted`, or `moved` if the record is in another project now."""
 
 ATTACHMENT_FILES = Table(
     "attachment_files",
@@ -488,7 +491,7 @@ ATTACHMENT_FILES = Table(
         text="filename content_type path sha256 problem _source",
     ),
 )
-"""`path` says where the file lies, with its `size` in bytes and `sha256`; or `problem` why not."""
+"""`path` is the file, with its `size` in bytes and `sha256`; or `problem` is why there is none."""
 
 LOAD_REPORT = Table(
     "load_report",
@@ -503,7 +506,7 @@ LOAD_REPORT = Table(
     },
     inherited_columns={"source": "source", "kind": "kind"},
 )
-"""What became of the rows of each file and table: `rows_read` = `rows_loaded` + `rows_left_out`.
+"""The numbers of rows of each file and table: `rows_read` = `rows_loaded` + `rows_left_out`.
 
 For each `reason`, `rows` were left out, or `lost_values` are missing from rows that were loaded;
 `where` names the first. `kind` is the table, or `files`.

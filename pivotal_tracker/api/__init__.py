@@ -1,1 +1,1 @@
-"""One server of API v5: requests, pages, errors, pace. Knows HTTP and no table."""
+"""Requests to a server of API v5: HTTP, pages, errors and the request rate, but no tables."""

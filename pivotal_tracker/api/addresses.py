@@ -1,4 +1,4 @@
-"""The address of a server: checked, shown without secrets, compared with others."""
+"""The base URL of a server: validate it, show it without secrets, compare it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class ServerAddress:
         url: Up to and including `/services/v5`, without a slash at the end.
 
     Args:
-        base_url: The same as a user has written it, or `litetracker`.
+        base_url: As a user has written it, or `litetracker`.
 
     Raises:
-        TrackerError: It is no web address, or has something in it that may be a secret.
+        TrackerError: It is not a web address, or contains what may be a secret.
     """
 
     def __init__(self, base_url: str) -> None:
-        self.url = _checked_url(base_url)
+        self.url = _validate_base_url(base_url)
 
     @property
     def host(self) -> str:
@@ -37,12 +37,12 @@ class ServerAddress:
 
     @property
     def is_original(self) -> bool:
-        """Whether it is that of the service that has shut down."""
+        """Whether this is Pivotal Tracker itself, which has shut down."""
         return self.host == urlsplit(TRACKER_URL).hostname
 
     @property
-    def advice(self) -> str:
-        """What to do where the server gives nothing."""
+    def hint(self) -> str:
+        """What to do if the server does not answer as expected."""
         if self.is_original:
             return f"{SHUTDOWN_NOTICE}."
         return f"Is base_url right ({self.url})? `--check` says what the server offers."
@@ -54,7 +54,7 @@ class ServerAddress:
 
 
 def shown_address(url: str) -> str:
-    """Return a URL without what may be secret in it, and without what a terminal would obey."""
+    """Return a URL without secrets and control characters."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -64,11 +64,11 @@ def shown_address(url: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, and nothing in it that a terminal would obey."""
+    """Return a text on one line, without control characters."""
     return " ".join("".join(x if x.isprintable() else " " for x in text).split())
 
 
-def _checked_url(base_url: str) -> str:
+def _validate_base_url(base_url: str) -> str:
     base_url = URL_ALIASES.get(base_url.strip().lower(), base_url)
     try:
         url = urlsplit(base_url.strip())
@@ -76,7 +76,7 @@ def _checked_url(base_url: str) -> str:
     except ValueError:
         is_address = False
     if not is_address:
-        # nothing is repeated that may be a secret
+        # do not show what may be a secret
         shown = "" if set("@?#") & set(base_url) else f", not {base_url!r}"
         raise TrackerError(f"base_url must be a web address such as {TRACKER_URL}{shown}.")
     if "@" in url.netloc:

@@ -1,4 +1,4 @@
-"""Reads the bodies of responses, no more and no longer than the limits allow."""
+"""Read the bodies of responses within limits of size and time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..limits import Limits
 _CHUNK_BYTES = 1 << 16
 
 _COUNTED_ABOVE_BYTES = 5_000_000
-"""Smaller bodies cannot hold too many values; larger ones are rare enough to be counted."""
+"""Smaller bodies cannot have too many values. Larger ones are rare, so counting them is cheap."""
 
 MAX_VALUES = 5_000_000
-"""So many values may a body have: each takes up to 230 bytes once it is parsed."""
+"""The maximum number of values in a body: each takes up to 230 bytes once it is parsed."""
 
 
 class ResponseTooSlowError(requests.Timeout):
@@ -34,11 +34,11 @@ def read_body(response: requests.Response, limits: Limits) -> None:
 
     Args:
         response: One that was requested with `stream=True`.
-        limits: What it may have.
+        limits: The limits of size and time.
 
     Raises:
         ResponseTooLargeError: It is too large.
-        requests.RequestException: It broke off, or took too long.
+        requests.RequestException: The connection was lost, or it took too long.
     """
     try:
         body = b"".join(_chunks(response, limits))
@@ -46,7 +46,7 @@ def read_body(response: requests.Response, limits: Limits) -> None:
         response.close()
         raise
     except Exception as error:
-        # urllib3 has one kind for each way to break off
+        # urllib3 has many kinds of errors for a lost connection
         response.close()
         raise requests.exceptions.ChunkedEncodingError(error) from error
     _check_values(body)
@@ -54,7 +54,7 @@ def read_body(response: requests.Response, limits: Limits) -> None:
 
 
 def _chunks(response: requests.Response, limits: Limits) -> Iterator[bytes]:
-    """The decompressed body, in pieces as they arrive: a read of more would wait for all of it."""
+    """Yield the decompressed body in chunks as they arrive; `read` would wait for all of it."""
     size = 0
     end = time.monotonic() + limits.max_request_seconds - response.elapsed.total_seconds()
     for chunk in _pieces(response):

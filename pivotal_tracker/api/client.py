@@ -1,4 +1,4 @@
-"""Requests to one API v5 server: its token, its pages, how patiently they are repeated."""
+"""The client of a server of API v5: authentication, pages, retries and the request rate."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .errors import (
     ServerUnavailableError,
     UnreadableError,
 )
-from .fields import OF_EVERY_RECORD, named_in, outermost, without
+from .fields import ALWAYS_SUPPORTED, exclude_fields, fields_named_in, top_level_names
 from .json_text import InvalidJsonError, looks_like_json, parse_json, split_list
 from .pages import Page, Params
 from .responses import is_unconnected, no_response, raise_for_status
@@ -41,8 +41,8 @@ from .responses import is_unconnected, no_response, raise_for_status
 Record = dict[str, Any]
 
 MAX_PATIENT_FAILURES = 3
-"""After so many failures of an endpoint it is requested without repetition; after so many in a row
-it is checked whether the server is up at all."""
+"""After so many failures, requests to an endpoint are not retried any more. After so many in a row,
+the client checks whether the server is up at all."""
 
 _TRANSIENT_ERRORS = (
     requests.Timeout,
@@ -53,33 +53,33 @@ _TRANSIENT_ERRORS = (
 
 
 class TrackerClient:
-    """Reads one API v5 server, on dlt's REST client and its retrying session.
+    """Read a server of API v5 with dlt's REST client, which retries requests.
 
-    Safe to use from many threads. How often and how patiently a request is repeated is dlt's
-    `[runtime]` configuration (`request_max_attempts`, `request_timeout`, …).
+    Safe for threads. Retries and timeouts are set in dlt's configuration `[runtime]`
+    (`request_max_attempts`, `request_timeout`, …).
 
     Attributes:
         server: Its address.
-        counts: `requests` made, `attempts` that took, `answers` that came, and characters
-            `replaced` because no database can hold them.
-        refused_fields: What the server refused to give when asked for it in `fields`.
-        refused_by_path: The same by the path of the endpoint.
-        rejected: What was wrong with records that could not be parsed, by the path of their list.
+        counts: The numbers of `requests`, of `attempts` including retries, of `answers` received,
+            and of characters `replaced` because no database can store them.
+        refused_fields: The names that the server does not accept in `fields`.
+        refused_by_path: The same names by the path of the endpoint.
+        rejected: Why records could not be parsed, by the path of their list.
 
     Args:
         base_url: Up to and including `/services/v5`, or `litetracker`.
         api_token: Sent in the header `X-TrackerToken`, and only to the host of `base_url`.
-        requests_per_second: At most so many; None for as many as the server answers.
+        requests_per_second: The maximum; None for no limit.
 
     Raises:
         MissingTokenError: The token is empty, a placeholder, or cannot be a header.
-        TrackerError: `base_url` is no URL, or `requests_per_second` is not above 0.
+        TrackerError: `base_url` is not a URL, or `requests_per_second` is not above 0.
     """
 
     def __init__(
         self, base_url: str, api_token: str, requests_per_second: float | None = None
     ) -> None:
-        # what is no number is not above 0 either
+        # `not x > 0` also catches NaN
         if requests_per_second is not None and not requests_per_second > 0:
             raise TrackerError(
                 f"requests_per_second must be a number above 0, not {requests_per_second}."
@@ -87,7 +87,7 @@ class TrackerClient:
         self.server = ServerAddress(base_url)
         self.base_url = self.server.url
         self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
-        # a dict, as dlt's traces are JSON, which has no sets
+        # a dict, because dlt's traces are JSON, which has no sets
         self.refused_fields: dict[str, bool] = {}
         self.rejected: dict[str, list[str]] = {}
         self.refused_by_path: defaultdict[str, set[str]] = defaultdict(set)
@@ -111,51 +111,53 @@ class TrackerClient:
             request_backoff_factor=self._runtime.request_backoff_factor,
             request_max_retry_delay=self._runtime.request_max_retry_delay,
         )
-        token = _checked_token(api_token)
+        token = _validate_token(api_token)
         add_secret(token)
         self._auth = APIKeyAuth(name="X-TrackerToken", api_key=token, location="header")
 
     @property
     def max_attempts(self) -> int:
-        """How often a request is sent before it is given up."""
+        """How often a request is sent at most."""
         return int(self._runtime.request_max_attempts)
 
     def get(self, path: str, params: Params | None = None) -> Any:
-        """Request one path; return the response as JSON.
+        """Request a path; return the parsed JSON.
 
         Raises:
-            TrackerError: The kind says what can be done about it.
+            TrackerError: See `api.errors` for the types.
         """
-        return self._json(self._send(path, params, closely=True).content)
+        return self._json(self._send(path, params, validate_body=True).content)
 
     def records(self, page: Page) -> list[Record]:
-        """Parse the records of a page, without characters that no database can hold.
+        """Parse the records of a page; characters that no database can store are replaced.
 
         Raises:
-            TrackerError: It is no list.
+            TrackerError: It is not a list.
         """
         try:
             body = self._json(page.content)
         except InvalidJsonError:
-            body = self._read_again(page)
-        if isinstance(body, dict) and page.inside:
-            if page.inside not in body:
-                raise EndpointNotSupportedError(f"{page.path} has no {page.inside}.")
-            body = body[page.inside]
+            body = self._parse_again(page)
+        if isinstance(body, dict) and page.data_key:
+            if page.data_key not in body:
+                raise EndpointNotSupportedError(f"{page.path} has no {page.data_key}.")
+            body = body[page.data_key]
         elif isinstance(body, dict) and page.is_single_record:
             body = [body]
         if not isinstance(body, list):
-            raise FailedRequestError(f"{page.path}: the response is no list.")
-        # a list of anything else has nothing that a table could hold
+            raise FailedRequestError(f"{page.path}: the response is not a list.")
+        # other values than objects fit no table
         return [record for record in body if isinstance(record, dict)]
 
-    def _read_again(self, page: Page) -> Any:
-        """Request a page again whose body is not JSON; parse its records one by one if need be.
+    def _parse_again(self, page: Page) -> Any:
+        """Request a page again if its body is not JSON; then parse its records one by one.
 
-        Half a JSON text may end as a whole one does, and the next response is whole. A record that
-        no parser takes is left out and counted.
+        A truncated body may look complete, and the next response may be complete. A record that is
+        not JSON is left out and counted.
         """
-        content = self._send(page.path, page.params, closely=False, template=page.path).content
+        content = self._send(
+            page.path, page.params, validate_body=False, template=page.path
+        ).content
         with contextlib.suppress(InvalidJsonError):
             return self._json(content)
         elements = split_list(content)
@@ -172,10 +174,10 @@ class TrackerClient:
         return records
 
     def reject(self, path: str, reason: str) -> None:
-        """Note that a record of a list is left out.
+        """Record that a record of a list is left out.
 
         Args:
-            path: The list's.
+            path: The path of the list.
             reason: Which record, and why.
         """
         with self._lock:
@@ -188,33 +190,33 @@ class TrackerClient:
         extra_params: Params | None = None,
         **path_values: Any,
     ) -> Page:
-        """Request one page of a list, without the fields that the server has refused.
+        """Request a page of a list, without the fields that the server has refused.
 
         Args:
             endpoint: The list.
-            offset: Where in the list to begin.
+            offset: The position in the list of the first row.
             extra_params: More parameters.
             path_values: The values for the braces in the endpoint's path.
 
         Raises:
-            TrackerError: The kind says what can be done about it.
+            TrackerError: See `api.errors` for the types.
         """
         path = endpoint.path.format(**path_values)
         while True:
-            fields = without(endpoint.fields, self.refused_by_path[endpoint.path])
+            fields = exclude_fields(endpoint.fields, self.refused_by_path[endpoint.path])
             extras = {k: v for k, v in endpoint.params.items() if k not in self._refused_params}
             params = _params(endpoint, fields, {**extras, **(extra_params or {})}, offset)
             try:
-                response = self._send(path, params, closely=False, template=endpoint.path)
+                response = self._send(path, params, validate_body=False, template=endpoint.path)
             except InvalidRequestError as error:
-                if named := named_in(str(error), fields):
+                if named := fields_named_in(str(error), fields):
                     self.refuse_fields(endpoint.path, named)
                 elif extra_params:
                     raise
                 elif extras:
                     self._refused_params.update(extras)
                 elif fields:
-                    names = (outermost(fields) or OF_EVERY_RECORD) | {":default"}
+                    names = (top_level_names(fields) or ALWAYS_SUPPORTED) | {":default"}
                     self.refuse_fields(endpoint.path, names)
                 else:
                     raise
@@ -228,28 +230,28 @@ class TrackerClient:
         extra_params: Params | None = None,
         **path_values: Any,
     ) -> Page:
-        """Request a page after the first, twice if it is empty: that may be a mistake."""
+        """Request a page after the first; twice if it is empty, which may be an error."""
         page = self.page(endpoint, offset, extra_params, **path_values)
         return self.page(endpoint, offset, extra_params, **path_values) if page.is_empty else page
 
     def refuse_fields(self, path: str, names: Set[str]) -> None:
-        """Request some fields of an endpoint no more; another one may have them."""
+        """Stop requesting some fields of an endpoint; others may support them."""
         self.refused_by_path[path] = self.refused_by_path[path] | names
-        self.refused_fields |= dict.fromkeys(names - OF_EVERY_RECORD, True)
+        self.refused_fields |= dict.fromkeys(names - ALWAYS_SUPPORTED, True)
 
     @contextlib.contextmanager
     def file(self, address: str, begin: int = 0) -> Iterator[requests.Response]:
-        """Request a file, to be read piece by piece.
+        """Request a file, to be read in chunks.
 
         Args:
-            address: A URL, or a path on the API's host. Where the server sends on to another
-                address, that is followed; the token goes to none but the API's own host.
-            begin: The byte to begin with. The answer is 206 where the server can do so, else it is
-                200 and the whole file.
+            address: A URL, or a path on the API's host. Redirects are followed; the token is sent
+                only to the API's own host.
+            begin: The first byte to request. The status is 206 if the server supports this, else
+                200 with the whole file.
 
         Raises:
-            TrackerError: The kind says what can be done about it.
-            requests.RequestException: It broke off, while it was read.
+            TrackerError: See `api.errors` for the types.
+            requests.RequestException: The connection was lost.
         """
         url = urljoin(self.base_url, address)
         for _ in range(MAX_REDIRECTS):
@@ -263,12 +265,16 @@ class TrackerClient:
                 try:
                     url = urljoin(url, response.headers["Location"])
                 except ValueError as error:
-                    raise ServerUnavailableError("It was sent on to no web address.") from error
-        raise ServerUnavailableError(f"It was sent on more than {MAX_REDIRECTS} times.")
+                    raise ServerUnavailableError(
+                        "It was redirected to something that is not a web address."
+                    ) from error
+        raise ServerUnavailableError(f"It was redirected more than {MAX_REDIRECTS} times.")
 
     def _open(self, url: str, begin: int) -> requests.Response:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise ServerUnavailableError("It was sent on to something that is no web address.")
+            raise ServerUnavailableError(
+                "It was redirected to something that is not a web address."
+            )
         self._thread.is_only = False
         self._throttle()
         self._count("requests")
@@ -287,19 +293,21 @@ class TrackerClient:
                 f"{host} gave no answer: {type(error).__name__}."
             ) from error
         except ValueError as error:
-            raise ServerUnavailableError("It was sent on to no web address.") from error
+            raise ServerUnavailableError(
+                "It was redirected to something that is not a web address."
+            ) from error
 
     def _send(
-        self, path: str, params: Params | None, *, closely: bool, template: str = ""
+        self, path: str, params: Params | None, *, validate_body: bool, template: str = ""
     ) -> requests.Response:
-        """Send a request, and repeat it unless its endpoint has failed often before.
+        """Send a request; retry it unless its endpoint has failed often.
 
         Raises:
-            TrackerError: There is no usable response; the kind says what can be done about it.
+            TrackerError: There is no usable response; see `api.errors` for the types.
         """
         self._thread.is_only = self._failures[template] >= MAX_PATIENT_FAILURES
         try:
-            response = self._attempt(path, params, closely=closely)
+            response = self._attempt(path, params, validate_body=validate_body)
             self._raise_for_status(response)
         except FailedRequestError:
             self._failures[template] += 1
@@ -314,7 +322,7 @@ class TrackerClient:
         return response
 
     def _attempt(
-        self, path: str, params: Params | None, *, closely: bool = False
+        self, path: str, params: Params | None, *, validate_body: bool = False
     ) -> requests.Response:
         self._throttle()
         self._count("requests")
@@ -323,7 +331,7 @@ class TrackerClient:
             return self._rest_client().get(
                 path,
                 params=dict(params or {}),
-                hooks={"response": [partial(self._read_response, closely=closely)]},
+                hooks={"response": [partial(self._read_response, validate_body=validate_body)]},
                 allow_redirects=False,
                 stream=True,
             )
@@ -335,11 +343,13 @@ class TrackerClient:
                 is_up=bool(self.counts["answers"]),
             ) from error
         except ValueError as error:
-            # requests looks at the location of a redirect, also where it does not follow it
-            raise FailedRequestError(f"{path}: a redirect to no web address.") from error
+            # requests parses the location of a redirect even if it does not follow it
+            raise FailedRequestError(
+                f"{path}: a redirect to something that is not a web address."
+            ) from error
 
     def _rest_client(self) -> RESTClient:
-        """The client of this thread: what repeats a session's requests is not made for several."""
+        """Return the client of this thread: the retries of a session are not safe for threads."""
         if not hasattr(self._thread, "rest_client"):
             self._thread.rest_client = RESTClient(
                 self.base_url, auth=self._auth, session=self._http.session, config=self._runtime
@@ -352,20 +362,20 @@ class TrackerClient:
 
     @property
     def _is_only_attempt(self) -> bool:
-        """Whether the request that this thread makes is not to be repeated."""
+        """Whether the request of this thread is not retried."""
         return getattr(self._thread, "is_only", False)
 
     def _require_up(self) -> None:
-        """Ask once for the list of projects, without which nothing can be read.
+        """Request the list of projects once: without it, nothing can be read.
 
         Raises:
-            UnreachableError: The server is down.
+            ServerUnavailableError: The server is down.
         """
         self._thread.is_only = True
         try:
             self._raise_for_status(self._attempt(PROJECTS.path, None))
         except FailedRequestError as error:
-            raise ServerUnavailableError(f"{error} {self.server.advice}") from error
+            raise ServerUnavailableError(f"{error} {self.server.hint}") from error
         except UnreadableError:
             pass
         self._failed_in_a_row = 0
@@ -380,14 +390,17 @@ class TrackerClient:
         time.sleep(at - now)
 
     def _read_response(
-        self, response: requests.Response, *_: Any, closely: bool, **__: Any
+        self, response: requests.Response, *_: Any, validate_body: bool, **__: Any
     ) -> None:
-        """Read the body; have the request repeated if it is not JSON. Parsing it takes time."""
+        """Read the body; raise an error that is retried if it is not JSON.
+
+        Parsing takes time, so it is done here only with `validate_body`.
+        """
         self._count("answers")
         read_body(response, self._limits)
         if response.status_code != requests.codes.ok:
             return
-        if closely:
+        if validate_body:
             parse_json(response.content)
         elif not looks_like_json(response.content):
             raise InvalidJsonError(f"not JSON: {len(response.content)} bytes")
@@ -404,9 +417,9 @@ class TrackerClient:
     def _should_retry(
         self, response: requests.Response | None, error: BaseException | None
     ) -> bool:
-        """Check after every attempt whether the same request may be answered the next time.
+        """Check after each attempt whether to retry the request.
 
-        A server that was never there is not waited for, one that went away is.
+        A connection failure is retried only if the server has answered before.
         """
         self._count("attempts")
         self._thread.number += 1
@@ -420,7 +433,7 @@ class TrackerClient:
         return isinstance(error, _TRANSIENT_ERRORS)
 
     def _is_too_late(self, response: requests.Response | None) -> bool:
-        """Check whether another attempt would begin after the time for all of them."""
+        """Check whether another attempt would begin after the time limit for all attempts."""
         wait = 0 if response is None else _seconds_to_wait(response)
         passed: float = time.monotonic() - self._thread.begin
         return passed + wait > self._limits.max_attempts_seconds
@@ -460,29 +473,29 @@ def _page(endpoint: Endpoint, path: str, params: Params, response: requests.Resp
         total=total,
         version=_number(response, "X-Tracker-Project-Version"),
         is_paged=endpoint.limit is not None or total is not None,
-        inside=endpoint.inside,
+        data_key=endpoint.data_key,
         is_single_record=endpoint.is_single_record,
     )
 
 
 def _seconds_to_wait(response: requests.Response) -> int:
-    """Return what `Retry-After` asks for; 0 where it is absent, or a date."""
+    """Return the seconds in `Retry-After`; 0 if it is absent or a date."""
     text = response.headers.get("Retry-After", "").strip()
     return int(text[:9]) if text.isdecimal() else 0
 
 
 def _number(response: requests.Response, header: str) -> int | None:
-    """Parse a number in a header; None if it is absent, or cannot be right."""
+    """Parse a number in a header; None if it is absent or not plausible."""
     text = response.headers.get(header, "")
     if not text.isdecimal() or len(text) > len(str(MAX_LIST_ROWS)):
         return None
     return int(text)
 
 
-def _checked_token(api_token: str) -> str:
+def _validate_token(api_token: str) -> str:
     token = api_token.strip()
     if not token or token == TOKEN_PLACEHOLDER:
         raise MissingTokenError
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise MissingTokenError("The API token has characters that no token has.")
+        raise MissingTokenError("The API token has invalid characters.")
     return token

@@ -1,16 +1,16 @@
-"""What can go wrong with a server, by what can be done about it.
+"""Errors of a server, by what can be done about them.
 
 TrackerError
-MissingTokenError        there is no usable token
-InvalidTokenError        the server does not accept it
-UnreachableError         the server gives no usable response at all
-UnreadableError          one thing cannot be read; the rest may be
-RefusedError         it is refused to this token
-UnfoundError     it is deleted, or this token may not know of it
-FailedRequestError   the response to one request was not usable
-NotOfferedError      the server has no such endpoint
-PerhapsNotOfferedError
-InvalidRequestError  a parameter is not accepted
+    MissingTokenError                   there is no usable token
+    InvalidTokenError                   the server does not accept the token
+    ServerUnavailableError              the server sends no usable response at all
+    UnreadableError                     one record or list cannot be read; others may be
+        ForbiddenError                  the token has no permission for it
+            NotFoundError               it is deleted, or hidden from this token
+        FailedRequestError              the response to one request was not usable
+        EndpointNotSupportedError       the server does not have the endpoint
+            AmbiguousNotFoundError      the server may not have the endpoint
+        InvalidRequestError             the server does not accept a parameter
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ class InvalidTokenError(TrackerError):
 
 
 class ServerUnavailableError(TrackerError):
-    """The server gave no usable answer, however often it was asked."""
+    """The server sends no usable response, however often a request is retried."""
 
 
 class UnreadableError(TrackerError):
-    """One thing cannot be read; the rest may be."""
+    """One record or list cannot be read; others may be."""
 
 
 class ForbiddenError(UnreadableError):
-    """The server refuses one thing to this token, or does not have it."""
+    """The token has no permission for it, or it does not exist."""
 
 
 class NotFoundError(ForbiddenError):
-    """The server does not have it: it is gone, or this token may not know of it."""
+    """It does not exist: it was deleted, or is hidden from this token."""
 
 
 class FailedRequestError(UnreadableError):
-    """The server gave no usable response to one request, though it is up.
+    """The server sent no usable response to one request, although it is up.
 
     Attributes:
-        status: The HTTP status of the last response; None if there was none, or it was no JSON.
+        status: The HTTP status of the last response; None without a response or without JSON.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -61,12 +61,12 @@ class FailedRequestError(UnreadableError):
 
 
 class EndpointNotSupportedError(UnreadableError):
-    """The server has no such endpoint for anyone."""
+    """The server does not have the endpoint."""
 
 
 class AmbiguousNotFoundError(EndpointNotSupportedError):
-    """It answers 404 or another permanent 4xx, perhaps for this one thing only."""
+    """The status is 404 or another permanent 4xx, perhaps only for this record or list."""
 
 
 class InvalidRequestError(UnreadableError):
-    """The server does not take a parameter of the request (400)."""
+    """The server does not accept a parameter of the request (400)."""

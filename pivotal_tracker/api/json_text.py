@@ -1,4 +1,4 @@
-"""Parses JSON as servers send it, and replaces what no database can hold."""
+"""Parse JSON as servers send it, and replace characters that no database can store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import requests
 from dlt.common.json import json
 
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{},]', re.DOTALL)
-"""A string, or what lists and objects are made of."""
+"""A string, or a bracket or comma of lists and objects."""
 
 _UNSTORABLE_CHARS = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -23,15 +23,15 @@ class InvalidJsonError(requests.exceptions.RequestException):
 
 
 def looks_like_json(content: bytes) -> bool:
-    """Check whether a body begins and ends as JSON does, unlike a proxy's page or half a body."""
+    """Check whether a body begins and ends as JSON does: not a proxy's page or half a body."""
     text = content.removeprefix(codecs.BOM_UTF8).strip()
     return text[:1] + text[-1:] in (b"[]", b"{}")
 
 
 def parse_json(content: bytes) -> tuple[Any, int]:
-    """Parse JSON; return it with how many characters in it were replaced.
+    """Parse JSON; return the value and the number of characters that were replaced.
 
-    No database can hold NUL and lone surrogates.
+    NUL and lone surrogates are replaced: no database can store them.
 
     Raises:
         InvalidJsonError: It is not JSON.
@@ -40,7 +40,7 @@ def parse_json(content: bytes) -> tuple[Any, int]:
     try:
         value = json.loadb(content)
     except ValueError:
-        # a lone surrogate, written as an escape, is an error to the fast parser only
+        # only the fast parser refuses a lone surrogate that is written as an escape
         try:
             value = stdlib_json.loads(content.decode(), parse_int=_as_number)
         except UnicodeDecodeError as error:
@@ -52,9 +52,9 @@ def parse_json(content: bytes) -> tuple[Any, int]:
 
 
 def split_list(content: bytes) -> list[bytes] | None:
-    """Split a JSON list into the texts of its elements, which themselves need not be JSON.
+    """Split a JSON list into the texts of its elements, which need not be valid JSON.
 
-    Returns None if brackets and quotes do not match, so that the text is half a list.
+    Return None if brackets and quotes do not match, as in half a list.
     """
     elements: list[bytes] = []
     depth, begin = 0, 0
@@ -75,14 +75,14 @@ def split_list(content: bytes) -> list[bytes] | None:
 
 
 def _as_number(digits: str) -> int | float:
-    """Convert a whole number as the fast parser does: one that no column holds becomes a float."""
+    """Convert an integer as the fast parser does: one that fits no column becomes a float."""
     number = int(digits)
     is_exact = -(2**63) <= number < 2**64 or abs(number) > sys.float_info.max
     return number if is_exact else float(number)
 
 
 def _replace_unstorable(value: Any) -> tuple[Any, int]:
-    """Copy a value with NUL and lone surrogates as replacement characters; count them."""
+    """Copy a value with NUL and lone surrogates replaced; return it with their number."""
     if isinstance(value, str):
         return _UNSTORABLE_CHARS.subn(_REPLACEMENT, value)
     if isinstance(value, list):

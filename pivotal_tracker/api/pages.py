@@ -1,4 +1,4 @@
-"""One page of a list, as it came."""
+"""A page of a list, not parsed yet."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ Params = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list, as it came: read by `TrackerClient.records` when there is time for it.
+    """A page of a list; `TrackerClient.records` parses it.
 
     Attributes:
-        path: Where it came from.
-        params: What was asked.
-        content: The body, a tenth of the size of the records in it.
-        offset: Where in the list the page begins.
-        limit: How many rows the server gives per page at most, as it says; None where it does not.
-        total: How many rows the server says there are, which may be more than can be had; None
-            where it does not say.
-        version: The project's version when the page was read, None where the server does not say.
+        path: The path of the request.
+        params: The parameters of the request.
+        content: The body, not parsed: it takes a tenth of the memory of its records.
+        offset: The position in the list of its first row.
+        limit: The server's maximum of rows per page; None if it does not report one.
+        total: The server's number of rows, which may be more than it returns; None if it does not
+            report one.
+        version: The project's version when the page was read; None if it is not reported.
         is_paged: Whether more pages may follow.
-        inside: The attribute that holds the list, where the body is one object.
-        is_one: Whether the body is one record.
+        data_key: The attribute with the list, if the body is an object.
+        is_single_record: Whether the body is one record.
     """
 
     path: str
@@ -35,7 +35,7 @@ class Page:
     total: int | None
     version: int | None
     is_paged: bool
-    inside: str = ""
+    data_key: str = ""
     is_single_record: bool = False
 
     @property
@@ -44,15 +44,15 @@ class Page:
         return self.content.translate(None, b" \t\r\n") == b"[]"
 
     def next_offsets(self, returned: int) -> Sequence[int]:
-        """Return where the pages after this one begin, as far as it is known.
+        """Return the offsets of the pages after this one, as far as they are known.
 
         Args:
             returned: How many records this page has.
 
         Returns:
-            All of them where the server says how many rows there are; else the next one, as only an
-            empty page is the end. The step is what this page returned; a later page may return
-            fewer.
+            All offsets if the server reports the number of rows; else the next one, because only an
+            empty page is the end. The step is the number of rows on this page; a later page may
+            have fewer.
         """
         if not returned or not self.is_paged:
             return ()
@@ -61,6 +61,6 @@ class Page:
         return range(self.offset + returned, self.total or 0, returned)
 
     def known_total(self, returned: int) -> int | None:
-        """How many rows there are, unless the page itself proves the server's number wrong."""
+        """Return the server's number of rows; None if this page has more rows than that."""
         is_wrong = self.total is not None and self.offset + returned > self.total
         return None if is_wrong else self.total

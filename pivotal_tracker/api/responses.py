@@ -1,4 +1,4 @@
-"""What a response that is no data means, and what a request without a response means."""
+"""Convert responses without data, and requests without a response, to errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .errors import (
 from .json_text import InvalidJsonError
 
 _CLEAR_ERRORS = (InvalidJsonError, ResponseTooLargeError, ResponseTooSlowError)
-"""The errors whose texts say it; of the others the kind does."""
+"""Errors whose text is shown; for others, only their type is."""
 
 
 def raise_for_status(
@@ -37,8 +37,8 @@ def raise_for_status(
     """Raise an error unless the status is 200.
 
     Args:
-        response: With its body read.
-        server: Where it comes from.
+        response: The response, with its body read.
+        server: The server that sent it.
         has_succeeded: Whether the server has accepted the token before.
 
     Raises:
@@ -47,7 +47,7 @@ def raise_for_status(
     status = response.status_code
     if status == requests.codes.ok:
         return
-    problem = _problem(response)
+    problem = _parse_problem(response)
     text = f"{response.request.path_url.split('?')[0]}: {status} {problem.text}".rstrip()
     if status == 401 and has_succeeded:
         raise ForbiddenError(text)
@@ -66,7 +66,7 @@ def raise_for_status(
 
 
 def _error_kind(status: int, code: str) -> type[TrackerError]:
-    """Return the error for a status, and for the code that API v5 gives beside it."""
+    """Return the type of the error for a status and API v5's error code."""
     if code == "unfound_resource":
         return NotFoundError
     if status == 403:
@@ -85,8 +85,8 @@ def _redirect(response: requests.Response, server: ServerAddress, text: str) -> 
         return f"{text}: a redirect that does not say where to."
     target = shown_address(response.headers["Location"])
     return (
-        f"{server.host} sends to another address ({target}), and the token goes to no other. If "
-        f"that is the server you mean, set it as base_url. {server.advice}"
+        f"{server.host} redirects to another address ({target}), and the token is not sent there. "
+        f"If that is the server you mean, set it as base_url. {server.hint}"
     )
 
 
@@ -96,9 +96,9 @@ def no_response(
     """Return the error for a request to which no usable response came.
 
     Args:
-        error: What the last attempt failed with.
-        server: Where it was sent.
-        attempts: How many there were.
+        error: The error of the last attempt.
+        server: The server that it was sent to.
+        attempts: The number of attempts.
         is_up: Whether the server has answered before.
     """
     if is_unconnected(error):
@@ -116,46 +116,44 @@ def no_response(
             f"{server.netloc}{path}: no usable response in {times}: {reason}."
         )
     return (
-        FailedRequestError(problem)
-        if is_up
-        else ServerUnavailableError(f"{problem} {server.advice}")
+        FailedRequestError(problem) if is_up else ServerUnavailableError(f"{problem} {server.hint}")
     )
 
 
 @dataclass(frozen=True)
-class _Problem:
+class _ApiProblem:
     code: str
     text: str
 
 
-def _problem(response: requests.Response) -> _Problem:
-    """Return what an error answer says of itself; a proxy's page says nothing that is repeated."""
+def _parse_problem(response: requests.Response) -> _ApiProblem:
+    """Parse the body of an error response; the text of a proxy's page is left out."""
     try:
         body = json.loadb(response.content)
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        return _Problem("", response.reason or "")
+        return _ApiProblem("", response.reason or "")
     parts = [body.get(name) for name in ("error", "general_problem", "requirement")]
     text = redact(" ".join(str(part) for part in parts if part))[:500]
-    return _Problem(str(body.get("code", "")), printable(text))
+    return _ApiProblem(str(body.get("code", "")), printable(text))
 
 
 def is_unconnected(error: BaseException | None) -> bool:
-    """Check whether no connection came about: no such host, nothing listening, or nothing heard."""
+    """Check whether no connection was made: unknown host, nothing listening, or a timeout."""
     return isinstance(error, requests.ConnectTimeout) or any(
         isinstance(reason, NewConnectionError | NameResolutionError) for reason in _causes(error)
     )
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """Return what an error of requests is about in the end."""
+    """Return the innermost cause of an error of requests."""
     *_, last = _causes(error)
     return last
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and what requests and urllib3 have put into it, from the outside to the inside."""
+    """Yield an error and the errors that requests and urllib3 wrapped in it, outermost first."""
     while error is not None:
         yield error
         reason = getattr(error, "reason", None) or next(iter(error.args), None)

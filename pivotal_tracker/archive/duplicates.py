@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ..records import Record
-from ..settings import NEVER_LOADED
+from ..settings import SECRET_ATTRIBUTES
 
 _EXPORTED_AT = re.compile(r"_(\d{8}_\d{4})(?!\d)")
 """The time in the name of an export by Tracker: `my_project_20151117_1439.csv`."""
@@ -74,7 +74,7 @@ def count_values(record: Record) -> int:
     """Count the values of a record, and the elements of its lists at any depth."""
     count = 0
     for name, value in record.items():
-        if value is None or name in NEVER_LOADED or name.startswith("_"):
+        if value is None or name in SECRET_ATTRIBUTES or name.startswith("_"):
             continue
         if isinstance(value, dict):
             count += count_values(value)

@@ -1,4 +1,4 @@
-"""Says, before anything is loaded, whether it will work and what the server offers."""
+"""Check, before loading, whether a server or files can be read, and what the server supports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..api.errors import (
     UnreadableError,
 )
 from ..extract.accounts import read_list
-from ..extract.projects import project_list
+from ..extract.projects import select_projects
 from ..extract.shards import Shard
 from ..records import Record, is_id
 from ..settings import (
@@ -40,11 +40,11 @@ from .estimate import Workload, duration, rate_without_limit
 
 @dataclass(frozen=True)
 class Findings:
-    """What a look at the server found.
+    """The result of a check.
 
     Attributes:
         usable: Whether there is anything to load.
-        lines: What was found, for people to read.
+        lines: What was found, as text.
     """
 
     usable: bool
@@ -59,7 +59,7 @@ def check_server(
     requests_per_second: float | None = None,
     comments_full_sync_days: float = 30,
 ) -> Findings:
-    """Request the projects, and one page of everything that the server may support.
+    """Request the projects, and one page of each list that the server may support.
 
     Args:
         api_token: As the source takes it, from the same configuration.
@@ -69,7 +69,7 @@ def check_server(
         comments_full_sync_days: As the source takes it.
 
     Raises:
-        TrackerError: The server cannot be used at all: a wrong token, nobody there.
+        TrackerError: The server cannot be used at all: a wrong token, or it is down.
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
     began = time.monotonic()
@@ -77,7 +77,7 @@ def check_server(
     if not projects:
         lines.append("No project can be read, so there is nothing to load.")
         return Findings(usable=False, lines=lines)
-    of_projects, of_accounts = _project_answers(client, projects), dict(_account_wide(client))
+    of_projects, of_accounts = _project_answers(client, projects), dict(_account_answers(client))
     stories = _Stories.counted(client, projects)
     lines += [f"Stories   {stories.count}", ""]
     lines += _table({**of_projects, **stories.answers, **of_accounts})
@@ -104,13 +104,13 @@ _SUPPORTED = "supported"
 def _look_at_projects(
     client: TrackerClient, project_ids: list[int] | None
 ) -> tuple[list[Record], list[str]]:
-    """The projects that can be read, and lines about the server, the token and all projects."""
+    """Return the projects that can be read, and lines about the server, token and projects."""
     lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
     metrics: dict[str, Any] = {}
-    projects, _ = project_list(client, project_ids, Shard.parsed(""), metrics)
+    projects, _ = select_projects(client, project_ids, Shard.parse(""), metrics)
     names = [f"{project.get('name')} ({project['id']})" for project in projects]
     lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
-    lines += [f"Project {one} cannot be read: {why}" for one, why in metrics["skipped"].items()]
+    lines += [f"Project {key} cannot be read: {why}" for key, why in metrics["skipped"].items()]
     return projects, lines
 
 
@@ -133,13 +133,13 @@ def _project_answers(client: TrackerClient, projects: Sequence[Record]) -> dict[
 
 @dataclass(frozen=True)
 class _Stories:
-    """The stories of all projects, and how their comments are read.
+    """The number of stories in all projects, and how their comments are read.
 
     Attributes:
         number: How many stories there are, as far as they can be counted.
-        count: The same for people.
-        has_totals: Whether the server says how long a list is.
-        comments_by_story: Whether comments take a request for each story.
+        count: The number as a text.
+        has_totals: Whether the server reports the length of lists.
+        comments_by_story: Whether comments need a request for each story.
         answers: What is supported, by endpoint.
     """
 
@@ -151,7 +151,7 @@ class _Stories:
 
     @classmethod
     def counted(cls, client: TrackerClient, projects: Sequence[Record]) -> _Stories:
-        """Count the stories, and see how comments of one are read."""
+        """Count the stories, and check how the comments of one story are read."""
         number, unread, has_totals = 0, 0, True
         for project in projects:
             try:
@@ -172,7 +172,7 @@ class _Stories:
 def _story_answers(
     client: TrackerClient, project_id: int, story: Record
 ) -> tuple[dict[str, str], bool]:
-    """What is supported of one story, and whether its comments take a request of their own."""
+    """Return what is supported for a story, and whether comments need a request per story."""
     by_story = _answer(client, STORY_COMMENTS, project_id, story["id"])
     is_by_story = "comments" not in story and by_story.startswith(_SUPPORTED)
     return {
@@ -183,7 +183,7 @@ def _story_answers(
 
 
 def _count_stories(client: TrackerClient, project_id: int) -> tuple[int | None, int]:
-    """Return the total that the server gives, if any, and the number of stories of a project."""
+    """Return the server's total, if it reports one, and the number of stories of a project."""
     endpoint = replace(STORY_IDS, limit=MAX_PAGE_SIZE)
     ids: set[Any] = set()
     offset: int | None = 0
@@ -201,7 +201,7 @@ def _count_stories(client: TrackerClient, project_id: int) -> tuple[int | None, 
 def _first_stories(
     client: TrackerClient, projects: Sequence[Record]
 ) -> Iterator[tuple[int, Record]]:
-    """Yield one story of each project that has some, with all that is requested of it."""
+    """Yield a story of each project that has stories, with all requested fields."""
     endpoint = replace(PROJECT_ENDPOINTS["stories"], limit=1)
     for project in projects:
         with contextlib.suppress(UnreadableError):
@@ -211,7 +211,7 @@ def _first_stories(
 
 
 def _estimates(workload: Workload, rate: float | None, seconds: float) -> list[str]:
-    """Return how long a first and a later run take."""
+    """Return lines with the estimated duration of a first and a later run."""
     at = f"at {rate:g} requests per second" if rate else "at the pace of this check"
     rate = rate or rate_without_limit(seconds)
     rows = {"First run": workload.first_run, "Later run": workload.later_run}
@@ -222,24 +222,25 @@ def _estimates(workload: Workload, rate: float | None, seconds: float) -> list[s
 
 
 def check_archives(paths: Sequence[str]) -> Findings:
-    """Recognize files and folders without reading them through.
+    """Recognize files and folders without reading them completely.
 
     Args:
         paths: As `pivotal_tracker_archive` takes them.
 
     Raises:
-        TrackerError: There is nothing at one of the paths, or nothing known at any of them.
+        TrackerError: A path does not exist, or no path has an archive of a known format.
     """
-    # a load from a server does without
+    # a load from a server does not need this import
     from ..archive import open_archives
 
     opened = open_archives(paths)
     lines = [
-        f"{one.name}: {one.format.name}, {len(one.files):,} file{'s' * (len(one.files) != 1)}"
-        for one in opened.archives
+        f"{archive.name}: {archive.format.name}, {len(archive.files):,} "
+        f"file{'s' * (len(archive.files) != 1)}"
+        for archive in opened.archives
     ]
     lines += [f"{name}: {reason}" for name, reason in opened.unread.items()]
-    lines += [f"{name}: not an archive, left alone" for name in opened.ignored]
+    lines += [f"{name}: ignored, not an archive" for name in opened.ignored]
     return Findings(usable=True, lines=lines)
 
 
@@ -253,17 +254,17 @@ def _owner(client: TrackerClient) -> str:
     return f"{me.get('name')} ({me.get('username')})"
 
 
-def _account_wide(client: TrackerClient) -> Iterator[tuple[str, str]]:
-    """What is supported of the lists that belong to no project, by the name of their table."""
+def _account_answers(client: TrackerClient) -> Iterator[tuple[str, str]]:
+    """Yield what is supported of the lists that belong to no project, by table."""
     yield "workspaces", _answer(client, WORKSPACES)
     yield "accounts", _answer(client, ACCOUNTS)
     accounts = read_list(client, ACCOUNTS, {}) or ()
-    for account in [one for one in accounts if is_id(one.get("id"))][:1]:
+    for account in [account for account in accounts if is_id(account.get("id"))][:1]:
         yield "account_memberships", _answer(client, ACCOUNT_MEMBERSHIPS, account["id"])
 
 
 def _answer(client: TrackerClient, endpoint: Endpoint, of_id: int = 0, story_id: int = 0) -> str:
-    """Return what the server answers to a request for one row of an endpoint."""
+    """Request one row of an endpoint; return the result as text."""
     one_row = replace(endpoint, limit=endpoint.limit and 1)
     params = {"ids": str(story_id)} if endpoint is STORIES_BY_ID else None
     try:

@@ -15,18 +15,18 @@ MAX_CONCURRENT_FILES = 2
 """How many files are loaded at the same time: each takes memory."""
 
 MEMORY_LIMIT = "128MB"
-"""DuckDB's memory limit at first: up to its limit it keeps what it has read or written, and by
-default that is most of the machine's memory. Measured with 1,000,000 stories; 64 MB failed."""
+"""DuckDB's memory limit at first. DuckDB keeps what it has read or written in memory, up to its
+limit; the default is most of the memory. Measured with 1,000,000 stories; 64 MB failed."""
 
 THREADS = 1
-"""DuckDB's threads: a file has too few rows to be divided, and with more threads that wait for each
-other the load of 100,000 stories took a third more CPU time on two cores."""
+"""DuckDB's threads. Files have too few rows to be divided: with more threads, which wait for each
+other, the load of 100,000 stories took a third more CPU time on two cores."""
 
 _LIMIT = "memory_limit"
 
 
 class DuckDbFile:
-    """The database file of a pipeline, kept open: dlt would open it again for each job of a load.
+    """The database file of a pipeline, kept open: dlt would open it again for each job.
 
     A memory limit or number of threads that the user has set in dlt's configuration is kept.
     """
@@ -48,9 +48,9 @@ class DuckDbFile:
             self._limit(MEMORY_LIMIT)
 
     def lift_limit(self) -> bool:
-        """Raise the memory limit to DuckDB's default; return False if that is in force already.
+        """Raise the memory limit to DuckDB's default; return False if it has that limit already.
 
-        This needs the open connection: once memory has run out, no other can be opened.
+        This needs the open connection: after memory has run out, no other can be opened.
         """
         if self._usual_limit is None:
             return False
@@ -64,7 +64,7 @@ class DuckDbFile:
         return True
 
     def close(self) -> None:
-        """Close the file; DuckDB then writes what is left in its log into it."""
+        """Close the file; DuckDB then merges its log into it."""
         self._sql.close_connection()
 
     def _limit(self, memory: str) -> None:

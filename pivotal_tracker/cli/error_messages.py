@@ -1,4 +1,4 @@
-"""What went wrong, in one line for whoever has to mend it."""
+"""Explain errors in one line: what went wrong and what to do."""
 
 from __future__ import annotations
 
@@ -22,8 +22,31 @@ from ..errors import TrackerError
 from ..load.destinations import unknown_destination
 from ..settings import SHUTDOWN_NOTICE
 
-_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system answers then; databases give its words."""
+_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The numbers of the system's errors when a disk is full; databases pass on only their texts."""
+
+_DISK_FULL = "The disk is full. Make room and run the same command again: it continues this run."
+
+_DATABASE_ERRORS = {
+    **{os.strerror(number): _DISK_FULL for number in _DISK_FULL_ERRNOS},
+    "Could not set lock on file": (
+        "The database is in use by another program, and DuckDB allows only one that writes. Close "
+        "it and run the same command again: it continues this run."
+    ),
+    "Too many partitions produced": (
+        "BigQuery lets one job write to 4,000 days of a table, and this load has more. Abort it "
+        "(dlt pipeline NAME abort-packages), then load the projects in several runs, once, each "
+        "with some of them: --project ID ..."
+    ),
+    "Data too long for column 'schema'": (
+        "dlt's schema of so many tables does not fit MySQL's TEXT column. Once, in the dataset and "
+        "in the one of that name with _staging behind it: ALTER TABLE _dlt_version MODIFY `schema` "
+        "LONGTEXT NOT NULL; then run the same command again."
+    ),
+}
+"""What to do about errors of databases, by a part of their text."""
+
+_CANNOT_OPEN = "Cannot open file"
 
 _SAMPLE_HINT = "Or load the sample workspace, which needs none: --sample."
 
@@ -36,60 +59,58 @@ def reason(error: BaseException) -> str:
     """
     causes = list(causes_of(error))
     for cause in causes:
-        if isinstance(cause, MissingTokenError):
-            return f"{cause} {_SAMPLE_HINT}"
-        if isinstance(cause, TrackerError):
-            return str(cause)
-        if isinstance(cause, ConfigFieldMissingException):
-            return _missing_setting(cause)
-        if isinstance(cause, ConfigValueCannotBeCoercedException):
-            # what stands there instead may be a secret
-            return (
-                f"The setting {cause.field_name} cannot be understood: it must be of type "
-                f"{_in_words(cause.hint)}. Mend it in .dlt/config.toml, .dlt/secrets.toml or the "
-                "environment."
-            )
-        if isinstance(cause, ConfigProviderException):
-            # its last line has the place in the file, and no value
-            return f"{_last_line(cause)}. Correct the file: .dlt/secrets.toml or .dlt/config.toml."
-        if isinstance(cause, UnknownDestinationModule):
-            return unknown_destination(cause.ref)
-        if isinstance(cause, MissingDependencyException):
-            packages = " ".join(f'"{package}"' for package in cause.dependencies)
-            return f"A package is missing, for {cause.caller}: pip install {packages}"
-        if any(os.strerror(number) in str(cause) for number in _DISK_IS_FULL) or (
-            isinstance(cause, OSError) and cause.errno in _DISK_IS_FULL
-        ):
-            return (
-                "The disk is full. Make room and run the same command again: it completes what "
-                "was begun."
-            )
-        if "Could not set lock on file" in str(cause):
-            return (
-                "The database is in use by another program, and DuckDB lets only one write. Close "
-                "it and run the same command again: it completes what was begun."
-            )
-        if "Cannot open file" in str(cause):
-            details = " ".join(str(cause).split())
-            problem = details[details.index("Cannot open file") :]
-            return (
-                f"{problem}. Check that the folder exists and can be written to. DuckDB's file is "
-                "in the folder of the first run, or where DESTINATION__DUCKDB__CREDENTIALS says."
-            )
-        if "Too many partitions produced" in str(cause):
-            return (
-                "BigQuery lets one job write to 4,000 days of a table, and this load has more. "
-                "Give it up (dlt pipeline NAME abort-packages), then load the projects in several "
-                "runs, once, each with some of them: --project ID ..."
-            )
-        if "Data too long for column 'schema'" in str(cause):
-            return (
-                "MySQL gives what dlt notes of so many tables too little room. Once, in the "
-                "dataset and in the one of that name with _staging behind it: ALTER TABLE "
-                "_dlt_version MODIFY `schema` LONGTEXT NOT NULL; then run the same command again."
-            )
+        if message := _tracker_message(cause) or _setting_message(cause) or _system_message(cause):
+            return message
     innermost = _one_line(str(causes[-1]))
     return f"{type(causes[-1]).__name__}: {innermost[:500]} (--debug shows more)"
+
+
+def _tracker_message(error: BaseException) -> str:
+    """Return the message of an error of this project; empty for other errors."""
+    if isinstance(error, MissingTokenError):
+        return f"{error} {_SAMPLE_HINT}"
+    return str(error) if isinstance(error, TrackerError) else ""
+
+
+def _setting_message(error: BaseException) -> str:
+    """Return the message for a setting or package that is missing or wrong; empty for others."""
+    match error:
+        case ConfigFieldMissingException():
+            return _missing_setting(error)
+        case ConfigValueCannotBeCoercedException():
+            # the message leaves the value out: it may be a secret
+            return (
+                f"The setting {error.field_name} is not valid: it must be of type "
+                f"{_type_name(error.hint)}. Fix it in .dlt/config.toml, .dlt/secrets.toml or the "
+                "environment."
+            )
+        case ConfigProviderException():
+            # its last line has the place in the file, and no value
+            return f"{_last_line(error)}. Correct the file: .dlt/secrets.toml or .dlt/config.toml."
+        case UnknownDestinationModule():
+            return unknown_destination(error.ref)
+        case MissingDependencyException():
+            packages = " ".join(f'"{package}"' for package in error.dependencies)
+            return f"A package is missing, for {error.caller}: pip install {packages}"
+    return ""
+
+
+def _system_message(error: BaseException) -> str:
+    """Return the message for an error of the system or a database; empty if it is not known."""
+    if isinstance(error, OSError) and error.errno in _DISK_FULL_ERRNOS:
+        return _DISK_FULL
+    text = str(error)
+    for part, message in _DATABASE_ERRORS.items():
+        if part in text:
+            return message
+    if _CANNOT_OPEN not in text:
+        return ""
+    details = " ".join(text.split())
+    return (
+        f"{details[details.index(_CANNOT_OPEN) :]}. Check that the folder exists and can be "
+        "written to. DuckDB's file is in the folder of the first run, or where "
+        "DESTINATION__DUCKDB__CREDENTIALS says."
+    )
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
@@ -100,7 +121,7 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _in_words(hint: Any) -> str:
+def _type_name(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
 
 
@@ -128,7 +149,7 @@ def _missing_setting(error: ConfigFieldMissingException) -> str:
 
 
 def _missing_fields(error: ConfigFieldMissingException) -> Iterator[str]:
-    """Yield the settings that were looked for in vain; of credentials, which part of them."""
+    """Yield the settings that are missing; of credentials, the parts that are missing."""
     for field, traces in error.traces.items():
         inner = dict.fromkeys(
             name for trace in traces if isinstance(trace, LookupTraces) for name in trace.traces

@@ -1,4 +1,4 @@
-"""Estimates how many requests a first and a later run take, and how long."""
+"""Estimate the number of requests of a first and a later run, and their duration."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Workload:
         projects: How many projects.
         stories: How many stories, in all projects.
         lists: How many lists the server has of each project.
-        account_lists: How many lists it has beside.
+        account_lists: How many lists of the account the server has.
         has_versions: Whether projects have versions, so that unchanged ones need no request.
-        has_totals: Whether the server says how long a list is, so that no empty page ends it.
+        has_totals: Whether the server reports the length of lists, so that no empty page is needed.
         comments_by_story: Whether comments take a request for each story.
-        recheck_days: In how many days all comments are read again; 0 for never.
+        recheck_days: All comments are read again once in so many days; 0 for never.
     """
 
     projects: int
@@ -70,5 +70,5 @@ def duration(requests: int, rate: float) -> str:
 
 
 def rate_without_limit(seconds_per_request: float) -> float:
-    """Estimate the rate at which requests are answered, as so many are in flight at once."""
+    """Estimate the rate of requests without a limit, with all pages in flight."""
     return MAX_PAGES_IN_FLIGHT / max(seconds_per_request, 0.001)

@@ -1,4 +1,4 @@
-"""Keep two runs of one pipeline apart."""
+"""The lock of a pipeline: only one run at a time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class AlreadyRunningError(TrackerError):
 
 
 @contextlib.contextmanager
-def alone(pipeline_name: str) -> Iterator[None]:
-    """Hold the lock of a pipeline: two runs at once would load each other's unfinished files.
+def pipeline_lock(pipeline_name: str) -> Iterator[None]:
+    """Hold the lock of a pipeline: two parallel runs would load each other's unfinished files.
 
     The system releases the lock however the process ends.
 
     Args:
-        pipeline_name: The pipeline; those of different names may run at the same time.
+        pipeline_name: The pipeline; pipelines with other names may run at the same time.
 
     Raises:
         AlreadyRunningError: Another process holds the lock.

@@ -34,35 +34,35 @@ from ..views import create_views
 from ..views.comments import write_comments
 from .check import check_archives, check_server
 from .error_messages import causes_of, reason
-from .lock import AlreadyRunningError, alone
-from .notifications import capture_in_sentry, keep_variables_from_sentry, notify_slack
+from .lock import AlreadyRunningError, pipeline_lock
+from .notifications import capture_in_sentry, disable_sentry_locals, notify_slack
 from .options import parse_options, pipeline_name
 from .outcome import Outcome
 from .parts import load_remaining_parts
 from .programs import add_to_path
 from .progress import progress_collector
-from .runner import Loading, suit_memory_to_pages
+from .runner import Loading, tune_process_memory
 from .secret_values import collect_secrets, redacted_output
 from .summary import as_json, remarks, summary
 from .telemetry import trace_runs
 from .terminal import replace_unprintable_characters, write_error, write_summary
 
 ALL_LOADED, FAILED, PARTLY_LOADED, ALREADY_RUNNING = 0, 1, 3, 4
-_INTERRUPTED = "Interrupted. Run the same command again: it completes what was begun."
+_INTERRUPTED = "Interrupted. Run the same command again: it continues this run."
 
 _WARNINGS_OF_EVERY_TABLE = (
     "native writer",  # Postgres, which loads as fast that way
     "Falling back to `append`",  # plain files, whose rows the source does not change
     'The "hard_delete" column hint',
 )
-"""What dlt warns of for each table, although nothing is wrong."""
+"""Warnings of dlt for each table that mean nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: As on the command line; those of the process if not given.
+        arguments: The arguments; default: those of the process.
 
     Returns:
         0: everything loaded; 3: loaded, but a project, or one of its tables, could not be read;
@@ -76,20 +76,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run_command(arguments: Sequence[str] | None) -> int:
     options = parse_options(arguments)
-    suit_memory_to_pages()
+    tune_process_memory()
     started_at, outcome = datetime.now(UTC), Outcome()
     exit_code, problem = FAILED, ""
     try:
         _set_up_dlt(options)
         collect_secrets()
-        with _server_of(options):
-            exit_code = (_check if options.check else _load_alone)(options, outcome)
+        with _sample_server(options):
+            exit_code = (_check if options.check else _load_with_lock)(options, outcome)
     except BaseException as error:
         with contextlib.suppress(ConfigProviderException):
             collect_secrets()
         exit_code, problem = _failure(options, error)
         if options.debug and exit_code == FAILED and isinstance(error, Exception):
-            # printed here, as the interpreter would print it with secrets
+            # printed here: the interpreter would print it with secrets
             traceback.print_exc()
     finally:
         _report(options, exit_code, problem, started_at, outcome)
@@ -100,8 +100,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
 
 
 def _failure(options: argparse.Namespace, error: BaseException) -> tuple[int, str]:
-    """Give the exit code of an error and the line that says what went wrong; notify people."""
-    # dlt wraps it in errors of its own
+    """Return the exit code of an error and a line that says what went wrong; send notifications."""
+    # dlt wraps it in its own errors
     if any(isinstance(cause, KeyboardInterrupt) for cause in causes_of(error)):
         return FAILED, _INTERRUPTED
     if isinstance(error, AlreadyRunningError):
@@ -119,7 +119,7 @@ def _report(
     started_at: datetime,
     outcome: Outcome,
 ) -> None:
-    """Write the summary as JSON, to a file and to stdout, where that was asked for."""
+    """Write the summary as JSON, to stdout and to a file, if requested."""
     if not (options.summary or options.json):
         return
     content = {"exit_code": exit_code, "reason": problem or None, **outcome.as_json()}
@@ -143,8 +143,8 @@ def _set_up_dlt(options: argparse.Namespace) -> None:
     if options.shard is None:
         is_other_source = options.archive or options.sample
         shard = None if is_other_source else dlt.config.get("sources.pivotal_tracker.shard")
-        options.shard = Shard.parsed(shard or "")
-    keep_variables_from_sentry()
+        options.shard = Shard.parse(shard or "")
+    disable_sentry_locals()
     logger = logging.getLogger("dlt")
     logger.addFilter(
         lambda record: not any(text in record.getMessage() for text in _WARNINGS_OF_EVERY_TABLE)
@@ -165,7 +165,7 @@ def _remove_traceback(record: logging.LogRecord) -> bool:
 
 
 @contextlib.contextmanager
-def _server_of(options: argparse.Namespace) -> Iterator[None]:
+def _sample_server(options: argparse.Namespace) -> Iterator[None]:
     """Serve a sample workspace, and point the source at it, if `--sample` was given."""
     if not options.sample:
         yield
@@ -183,7 +183,7 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
 
     workspace = generate_workspace()
     with TrackerServer(workspace) as server:
-        # as arguments, since the configuration is of another server
+        # passed as arguments: the configuration may have another server
         options.source |= {
             "base_url": server.url,
             "api_token": workspace.me["api_token"],
@@ -193,7 +193,7 @@ def _server_of(options: argparse.Namespace) -> Iterator[None]:
 
 
 def _check(options: argparse.Namespace, outcome: Outcome) -> int:
-    """Print whose token it is, which projects it sees, and what the server offers."""
+    """Print whose token it is, which projects it sees, and what the server supports."""
     findings = (
         check_archives(options.archive) if options.archive else check_server(**options.source)
     )
@@ -203,9 +203,9 @@ def _check(options: argparse.Namespace, outcome: Outcome) -> int:
     return ALL_LOADED if findings.usable else FAILED
 
 
-def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
-    """Load while no other run of the same pipeline does, and print the summary."""
-    with alone(pipeline_name(options)):
+def _load_with_lock(options: argparse.Namespace, outcome: Outcome) -> int:
+    """Load with the lock of the pipeline, and print the summary."""
+    with pipeline_lock(pipeline_name(options)):
         pipeline = dlt.pipeline(
             pipeline_name(options),
             destination=options.destination,
@@ -219,13 +219,13 @@ def _load_alone(options: argparse.Namespace, outcome: Outcome) -> int:
             "shard": str(options.shard),
         }
         loading = Loading(pipeline, options.shard, options.table_format)
-        source = (_archives if options.archive else _server)(options, loading)
+        source = (_archive_source if options.archive else _server_source)(options, loading)
         with loading:
             _load(loading, source, options, outcome)
     if not options.json:
         write_summary(summary(pipeline, outcome))
     if outcome.written.total() or outcome.skipped or outcome.differences:
-        # nobody needs to hear of a run that found nothing new
+        # do not notify of a run without changes
         place = f"{pipeline.pipeline_name}, dataset {pipeline.dataset_name}"
         notify_slack(f"{place}. {remarks(outcome)}")
     return PARTLY_LOADED if outcome.is_partial else ALL_LOADED
@@ -244,7 +244,7 @@ def _load(
         if not outcome.traces and pipeline.last_trace is not None:
             outcome.traces.append(pipeline.last_trace)
         raise
-    outcome.differences = differences(pipeline, outcome.noted)
+    outcome.differences = differences(pipeline, outcome.metrics)
     # another shard's run would make them at the same time
     if options.shard.includes_account_data and outcome.has_loaded:
         write_comments(pipeline)
@@ -273,14 +273,13 @@ def _notify_of_failure(options: argparse.Namespace, error: Exception) -> None:
     """Notify Slack and Sentry that a load failed."""
     if options.check:
         return
-    # without a package that its settings ask for, or with a file of settings that is not TOML, dlt
-    # cannot read the settings
+    # dlt cannot read the settings if they need a missing package, or a file is not TOML
     with contextlib.suppress(ImportError, ConfigProviderException):
         notify_slack(f"{pipeline_name(options)} failed. {reason(error)}")
         capture_in_sentry(error)
 
 
-def _server(options: argparse.Namespace, loading: Loading) -> DltSource:
+def _server_source(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_source(
         full_refresh=options.full_refresh,
         accept_deletions=options.accept_deletions,
@@ -292,7 +291,7 @@ def _server(options: argparse.Namespace, loading: Loading) -> DltSource:
 
 
 def _part(options: argparse.Namespace, source: DltSource, project_ids: Sequence[int]) -> DltSource:
-    """Make the source of another part of a load: of stories whose comments are left."""
+    """Make the source of another part of a load: stories with pending comments."""
     part = pivotal_tracker_source(
         max_commented_stories=COMMENT_PART_SIZE,
         shard=str(options.shard),
@@ -302,7 +301,7 @@ def _part(options: argparse.Namespace, source: DltSource, project_ids: Sequence[
     return part.with_resources(*names)
 
 
-def _archives(options: argparse.Namespace, loading: Loading) -> DltSource:
+def _archive_source(options: argparse.Namespace, loading: Loading) -> DltSource:
     source = pivotal_tracker_archive(
         options.archive,
         attachments_directory=options.attachments,

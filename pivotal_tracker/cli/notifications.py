@@ -1,4 +1,4 @@
-"""Tells Slack and Sentry how a run ended."""
+"""Notify Slack and Sentry of the end of a run."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from dlt.common.configuration.specs import RuntimeConfiguration
 
 from ..redaction import redact, redact_values
 
-SECONDS_FOR_SLACK = 10
-"""So long is waited for Slack; dlt's own sender would wait for ever, and the next run with it."""
+SLACK_TIMEOUT_SECONDS = 10
+"""The timeout for Slack; dlt's own function has none, and would block the next run too."""
 
 
 def notify_slack(text: str) -> None:
     """Post to the channel of `[runtime] slack_incoming_hook`, if there is one.
 
-    A message that cannot be delivered is a line in the log and no more.
+    A message that cannot be sent is only logged.
 
     Args:
-        text: What to say.
+        text: The message.
     """
     hook = resolve_configuration(RuntimeConfiguration()).slack_incoming_hook
     if not hook:
         return
     try:
         message = {"text": html.escape(redact(text), quote=False)}
-        requests.post(hook, json=message, timeout=SECONDS_FOR_SLACK).raise_for_status()
+        requests.post(hook, json=message, timeout=SLACK_TIMEOUT_SECONDS).raise_for_status()
     except requests.RequestException as error:
-        # the text of the error has the hook in it, which is a secret
+        # the text of the error contains the hook, which is a secret
         answer = "" if error.response is None else f" {error.response.status_code}"
-        logger.error(f"Slack could not be told: {type(error).__name__}{answer}")
+        logger.error(f"Slack could not be notified: {type(error).__name__}{answer}")
 
 
 def capture_in_sentry(error: BaseException) -> None:
     """Send an error to the project of `[runtime] sentry_dsn`, if there is one.
 
     Args:
-        error: What the run failed with.
+        error: The error of the run.
     """
     if not resolve_configuration(RuntimeConfiguration()).sentry_dsn:
         return
@@ -50,8 +50,8 @@ def capture_in_sentry(error: BaseException) -> None:
     sentry_sdk.flush(timeout=10)
 
 
-def keep_variables_from_sentry() -> None:
-    """Have errors reported without the values of variables, and with secrets redacted."""
+def disable_sentry_locals() -> None:
+    """Report errors to Sentry without the values of variables, and with secrets redacted."""
     if resolve_configuration(RuntimeConfiguration()).sentry_dsn:
         import sentry_sdk
 

@@ -33,7 +33,7 @@ _EPILOG = (
 
 
 class OptionsParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, with what a misspelled option may mean."""
+    """A parser with errors of one line, which suggest names for misspelled options."""
 
     def error(self, message: str) -> NoReturn:
         """Write one line, without the usage, and exit with 2."""
@@ -53,7 +53,7 @@ class _PrintCompletion(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, _options: argparse.Namespace, shell: Any, *_: Any
     ) -> NoReturn:
-        # no other run needs it
+        # only this option needs it
         import shtab
 
         parser.prog = "pivotal-tracker"
@@ -68,7 +68,7 @@ class _PrintCompletion(argparse.Action):
 
 def _shard(text: str) -> Shard:
     try:
-        return Shard.parsed(text)
+        return Shard.parse(text)
     except TrackerError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -82,7 +82,7 @@ def _project_id(text: str) -> int:
 
 
 def _one_of(kind: str, names: Collection[str]) -> Callable[[str], str]:
-    """Make a type of an option whose values are some names."""
+    """Make the type of an option that allows only some names."""
 
     def check(text: str) -> str:
         if text not in names:
@@ -114,8 +114,8 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--shard": {
             "type": _shard,
             "metavar": "N/OF",
-            "help": "only one part of the projects: 2/5 for the second of five, which may run at "
-            "the same time",
+            "help": "only a part of the projects: 2/5 for the second of five, which may run in "
+            "parallel",
         },
         "--attachments": {
             "metavar": "DIR",
@@ -141,11 +141,13 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--no-views": {**_FLAG, "help": "do not create the views of Tracker's metrics"},
     },
     "how": {
-        "--check": {**_FLAG, "help": "load nothing; report what the token and server offer"},
+        "--check": {
+            **_FLAG,
+            "help": "load nothing; report what the token and server support",
+        },
         "--full-refresh": {
             **_FLAG,
-            "help": "read and write everything again; deletes only what a complete list does not "
-            "have any more",
+            "help": "read and write everything again; deletes only rows that a complete list lacks",
         },
         "--accept-deletions": {
             "nargs": "+",
@@ -205,9 +207,9 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.archive = [*options.paths, *(options.archive or [])]
     if not options.dataset.strip():
         parser.error("--dataset must have a name")
-    # dlt's spelling of names, whichever way they are typed
+    # normalized as dlt does it
     options.dataset = NamingConvention().normalize_identifier(options.dataset)
-    # where to read, as far as the command says; the rest is configuration
+    # arguments of the source; the others come from the configuration
     options.source = {"project_ids": options.project} if options.project else {}
     problem = next(filter(None, (check(options) for check in _CHECKS)), None)
     if problem:
@@ -282,7 +284,7 @@ def _check_dataset(options: argparse.Namespace) -> str | None:
     if options.dataset == _base_name(options):
         return (
             f"--dataset must not be called {options.dataset}: that is the pipeline's name, and "
-            "DuckDB could not tell the dataset from its file"
+            "DuckDB would confuse the dataset with its file"
         )
     return None
 
@@ -303,6 +305,6 @@ def _base_name(options: argparse.Namespace) -> str:
 
 
 def pipeline_name(options: argparse.Namespace) -> str:
-    """Name the pipeline: each shard has one of its own, and so has the sample."""
+    """Return the name of the pipeline: each shard has its own, and so has the sample."""
     name, shard = _base_name(options), options.shard
     return name if shard is None or shard.is_whole else f"{name}_shard_{shard.name}"

@@ -1,4 +1,4 @@
-"""What a run did, collected from dlt's traces, for the summary and the exit code."""
+"""Collect from dlt's traces what a run did, for the summary and the exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..load.row_counts import Difference
 from ..views import Views
 
 _ALWAYS = ("new", "changed", "deleted", "unchanged", "unusable")
-"""Counts that the summary for programs always has, even if they are 0."""
+"""Counts that the JSON summary always has, even if they are 0."""
 
 
 @dataclass(frozen=True)
@@ -41,48 +41,47 @@ class Kept:
         return f"{self.project}/{self.table}" if self.project else self.table
 
 
-Noted = dict[str, Any]
-"""What one resource noted: see `pivotal_tracker.extract.resource_reader.ResourceReader`."""
+Metrics = dict[str, Any]
+"""The metrics of a resource: see `pivotal_tracker.extract.resource_reader.ResourceReader`."""
 
 
-def metrics_by_resource(traces: Iterable[PipelineTrace]) -> dict[str, Noted]:
-    """Gather what each resource noted in pipeline runs, which may have loaded parts of it."""
-    metrics: dict[str, Noted] = {}
+def metrics_by_resource(traces: Iterable[PipelineTrace]) -> dict[str, Metrics]:
+    """Collect the metrics of each resource from pipeline runs, which may be parts of one load."""
+    metrics: dict[str, Metrics] = {}
     for trace in traces:
         info = trace.last_extract_info
         for step in chain.from_iterable(info.metrics.values()) if info else ():
             for name, resource in step["resource_metrics"].items():
                 earlier = metrics.get(name, {})
-                metrics[name] = _joined(earlier, resource.custom_metrics)
+                metrics[name] = _merged(earlier, resource.custom_metrics)
     return metrics
 
 
 _COUNTERS = ("counts", "rows", "written")
 
 
-def _joined(first: Noted, later: Noted) -> Noted:
-    """Return what a resource noted in one part and in a later one: counters are added."""
-    joined = {**later, **first}
+def _merged(first: Metrics, later: Metrics) -> Metrics:
+    """Merge the metrics of a resource from two runs: counters are added."""
+    merged = {**later, **first}
     for name in first.keys() & later.keys():
-        one, other = first[name], later[name]
         if name in _COUNTERS:
-            joined[name] = Counter[str](one)
-            joined[name].update(other)
-        elif isinstance(one, dict):
-            joined[name] = {**one, **other}
-    return joined
+            merged[name] = Counter[str](first[name])
+            merged[name].update(later[name])
+        elif isinstance(first[name], dict):
+            merged[name] = {**first[name], **later[name]}
+    return merged
 
 
 @dataclass
 class Outcome:
-    """What a run did, as far as it came.
+    """What a run did, also if it failed.
 
     Attributes:
-        place: Where the rows went: `pipeline`, `destination`, `dataset` and `shard`.
-        traces: What dlt noted of each pipeline run: the source's, perhaps the attachments'.
-        set_aside: Where packages of earlier runs were copied that can never be loaded, and why.
-        differences: The lists whose numbers of rows do not agree.
-        views: Which views there are; None if none were requested.
+        place: Where the rows were loaded: `pipeline`, `destination`, `dataset` and `shard`.
+        traces: dlt's trace of each pipeline run: of the source, perhaps of its attachments.
+        set_aside: The folder of earlier packages that can never be loaded, and the reason.
+        differences: The lists whose numbers of rows differ.
+        views: The views; None if none were requested.
         findings: The lines that `--check` reports.
     """
 
@@ -94,8 +93,8 @@ class Outcome:
     findings: list[str] = field(default_factory=list)
 
     @property
-    def noted(self) -> dict[str, Noted]:
-        """What each resource noted of its reading, by its name."""
+    def metrics(self) -> dict[str, Metrics]:
+        """The metrics of each resource, by its name."""
         return metrics_by_resource(self.traces)
 
     @property
@@ -110,61 +109,58 @@ class Outcome:
         return bool(
             self.skipped
             or self.unread
-            or any(one.is_data_loss for one in self.differences)
+            or any(difference.is_data_loss for difference in self.differences)
             or self.has_rejected
             or self.pending
-            or any(one.is_new for one in self.kept)
-            or any(one["is_new"] for one in self.incomplete)
+            or any(kept.is_new for kept in self.kept)
+            or any(counts["is_new"] for counts in self.incomplete)
         )
 
     @property
     def seconds(self) -> float:
         """How long dlt ran."""
-        return sum((each.finished_at - each.started_at).total_seconds() for each in self.traces)
+        return sum((trace.finished_at - trace.started_at).total_seconds() for trace in self.traces)
 
     @property
     def counts(self) -> Counter[str]:
-        """What the clients counted: see `TrackerClient.counts`."""
-        # every resource of a source notes the same client's counts
-        noted = self.noted
-        files = Counter[str](noted.get("attachment_files", {}).get("counts"))
-        others = (each for name, each in noted.items() if name != "attachment_files")
-        # only stories are in each part of a run that is loaded in parts
-        counts = (Counter[str](each["counts"]) for each in others if "counts" in each)
-        return files + max(counts, key=lambda each: each["requests"], default=Counter[str]())
+        """The counts of the clients: see `TrackerClient.counts`."""
+        # every resource of a source has the same client's counts
+        metrics = dict(self.metrics)
+        files = Counter[str](metrics.pop("attachment_files", {}).get("counts"))
+        # only stories are in every part of a run that is loaded in parts, so they have the most
+        counts = (Counter[str](own["counts"]) for own in metrics.values() if "counts" in own)
+        return files + max(counts, key=lambda own: own["requests"], default=Counter[str]())
 
     @property
     def written(self) -> Counter[str]:
         """Rows written, by table."""
         written = Counter[str]()
-        for noted in self.noted.values():
-            written.update(noted.get("written", {}))
+        for metrics in self.metrics.values():
+            written.update(metrics.get("written", {}))
         return written
 
     @property
     def records(self) -> dict[str, dict[str, int]]:
-        """What became of each table's records: `new`, `changed`, `deleted` and so on.
+        """The numbers of `new`, `changed`, `deleted` and other records of each table.
 
-        Of child tables it is only known how many rows were written: all those of a record are
-        written when it has changed.
+        Child tables have only numbers of rows written: all rows of a changed record are written.
         """
         return {
-            name: {what: rows for what, rows in noted["rows"].items() if rows or what in _ALWAYS}
-            for name, noted in self.noted.items()
-            if "rows" in noted
+            name: {what: rows for what, rows in metrics["rows"].items() if rows or what in _ALWAYS}
+            for name, metrics in self.metrics.items()
+            if "rows" in metrics
         }
 
     @property
     def skipped(self) -> list[tuple[str, str, str]]:
-        """Which resource of which project could not be read, and why."""
-        noted = self.noted
-        not_listed = {
-            k: v for each in noted.values() for k, v in each.get("not_listed", {}).items()
-        }
+        """The resources of projects that could not be read: table, project and reason."""
+        not_listed: dict[str, str] = {}
+        for metrics in self.metrics.values():
+            not_listed |= metrics.get("not_listed", {})
         return [("projects", project, why) for project, why in not_listed.items()] + [
             (resource, project, why)
-            for resource, each in noted.items()
-            for project, why in each.get("skipped", {}).items()
+            for resource, metrics in self.metrics.items()
+            for project, why in metrics.get("skipped", {}).items()
         ]
 
     @property
@@ -172,97 +168,103 @@ class Outcome:
         """The rows that were kept although the server's lists lack them."""
         return [
             Kept(table, project, **kept)
-            for table, each in self.noted.items()
-            for project, kept in each.get("kept", {}).items()
+            for table, metrics in self.metrics.items()
+            for project, kept in metrics.get("kept", {}).items()
         ]
 
     @property
     def pending(self) -> dict[str, int]:
-        """Of how many stories comments are left to the next run, by project."""
-        pending = self.noted.get("stories", {}).get("pending", {})
+        """The number of stories of each project whose comments are left to the next run."""
+        pending = self.metrics.get("stories", {}).get("pending", {})
         return {project: stories for project, stories in pending.items() if stories}
 
     @property
     def unparsable(self) -> dict[str, list[str]]:
         """Records that are not valid JSON, by the path of their list."""
-        noted = self.noted.values()
-        return next((each["unparsable"] for each in noted if "unparsable" in each), {})
+        found = (metrics.get("unparsable") for metrics in self.metrics.values())
+        return next((records for records in found if records is not None), {})
 
     @property
     def rejected(self) -> dict[str, dict[str, str]]:
         """Some of the records that could not be loaded, by table and key, and why."""
-        return {name: each["rejected"] for name, each in self.noted.items() if each.get("rejected")}
+        return {
+            name: metrics["rejected"]
+            for name, metrics in self.metrics.items()
+            if metrics.get("rejected")
+        }
 
     @property
     def has_rejected(self) -> bool:
         """Whether a record could not be loaded."""
-        counts = sum((Counter(each) for each in self.records.values()), Counter[str]())
-        # of an archive, the report says what became of rows without a usable key
-        unusable = 0 if "load_report" in self.noted else counts["unusable"]
+        counts = sum(map(Counter[str], self.records.values()), Counter[str]())
+        # rows of an archive without a valid key are in its report
+        unusable = 0 if "load_report" in self.metrics else counts["unusable"]
         return bool(self.unparsable or counts["rejected"] or unusable)
 
     @property
     def incomplete(self) -> list[dict[str, Any]]:
-        """The lists that gave fewer rows than the server announced."""
+        """The lists with fewer rows than the server announced."""
         return [
             {"table": table, "project_id": int(project), **list_counts}
-            for table, each in self.noted.items()
-            for project, list_counts in each.get("incomplete", {}).items()
+            for table, metrics in self.metrics.items()
+            for project, list_counts in metrics.get("incomplete", {}).items()
         ]
 
     @property
     def accepted(self) -> dict[str, int]:
-        """How many rows were deleted because the user accepts it, by list."""
+        """The number of rows deleted because the user accepts it, by list."""
         return {
             f"{project}/{table}" if project else table: rows
-            for table, each in self.noted.items()
-            for project, rows in each.get("accepted", {}).items()
+            for table, metrics in self.metrics.items()
+            for project, rows in metrics.get("accepted", {}).items()
         }
 
     @property
     def unread(self) -> dict[str, str]:
-        """Which archives could not be read, or not to their end, and why."""
-        unread: dict[str, str] = self.noted.get("load_report", {}).get("unread", {})
+        """The archives that could not be read completely, and why."""
+        unread: dict[str, str] = self.metrics.get("load_report", {}).get("unread", {})
         return unread
 
     @property
     def projects_unchanged(self) -> int:
-        """How many projects were not read again."""
-        unchanged = (each["unchanged"] for each in self.noted.values() if "unchanged" in each)
+        """The number of projects that were not read again."""
+        all_metrics = self.metrics.values()
+        unchanged = (metrics["unchanged"] for metrics in all_metrics if "unchanged" in metrics)
         return min(unchanged, default=0)
 
     @property
     def has_no_project(self) -> bool:
         """Whether there was no project to read."""
-        return any(each.get("listed") == 0 for each in self.noted.values())
+        return any(metrics.get("listed") == 0 for metrics in self.metrics.values())
 
     @property
     def projects_not_seen(self) -> list[int]:
         """The projects that are missing from the server's list."""
-        return [one for each in self.noted.values() for one in each.get("vanished", ())]
+        return [
+            project for metrics in self.metrics.values() for project in metrics.get("vanished", ())
+        ]
 
     @property
     def refused_fields(self) -> list[str]:
-        """What the server refused to give when asked for it in `fields`."""
-        return sorted(
-            {one for each in self.noted.values() for one in each.get("refused_fields", ())}
-        )
+        """The fields that the server refuses."""
+        fields = (metrics.get("refused_fields", ()) for metrics in self.metrics.values())
+        return sorted(set().union(*fields))
 
     @property
     def not_given(self) -> list[str]:
-        """What the server was asked for in `fields` and silently left out, as `table.attribute`."""
+        """The requested fields that the server did not return, as `table.attribute`."""
         return [
             f"{name}.{attribute}"
-            for name, each in self.noted.items()
-            for attribute in each.get("not_given", ())
+            for name, metrics in self.metrics.items()
+            for attribute in metrics.get("not_given", ())
         ]
 
-    def lacking(self, what: str) -> dict[str, str]:
-        """Which tables are `not_offered`, or `not_permitted`, and why."""
-        return {name: each[what] for name, each in self.noted.items() if what in each}
+    def unavailable(self, what: str) -> dict[str, str]:
+        """Return the tables that are `not_offered`, or `not_permitted`, and why."""
+        return {name: metrics[what] for name, metrics in self.metrics.items() if what in metrics}
 
     def as_json(self) -> dict[str, Any]:
-        """Return the summary for programs."""
+        """Return the content of the JSON summary."""
         counts, written, records = self.counts, self.written, self.records
         return {
             "place": self.place,
@@ -278,7 +280,7 @@ class Outcome:
                 {"table": table, "project_id": int(project) if project else None, "reason": why}
                 for table, project, why in self.skipped
             ],
-            "kept": [asdict(one) for one in self.kept],
+            "kept": [asdict(kept) for kept in self.kept],
             "incomplete": self.incomplete,
             "pending": self.pending,
             "rejected": self.rejected,
@@ -286,14 +288,15 @@ class Outcome:
             "set_aside": self.set_aside or None,
             "accepted_deletions": self.accepted,
             "unread": self.unread,
-            "not_offered": self.lacking("not_offered"),
-            "not_permitted": self.lacking("not_permitted"),
+            "not_offered": self.unavailable("not_offered"),
+            "not_permitted": self.unavailable("not_permitted"),
             "refused_fields": self.refused_fields,
             "not_given": self.not_given,
             "characters_replaced": counts["replaced"],
-            "files": self.noted.get("attachment_files", {}).get("files"),
+            "files": self.metrics.get("attachment_files", {}).get("files"),
             "differences": [
-                asdict(one) | {"is_loss": one.is_data_loss} for one in self.differences
+                asdict(difference) | {"is_loss": difference.is_data_loss}
+                for difference in self.differences
             ],
             "findings": self.findings,
             "views_left_out": self.views.left_out if self.views else {},

@@ -1,7 +1,7 @@
-"""Loads comments that are requested by story in parts, so that a run that is killed loses little.
+"""Load comments that are requested by story in parts, so that a killed run loses little.
 
-dlt keeps nothing of an extraction that is killed. So the command runs the source again and again,
-each time with the comments of a limited number of stories, until none is left.
+dlt keeps nothing of an extraction that is killed. So the command runs the source repeatedly, each
+time with the comments of a limited number of stories, until none is left.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def load_remaining_parts(
     make_source: Callable[[Sequence[int]], DltSource],
     traces: list[PipelineTrace],
 ) -> None:
-    """Load the stories whose comments the first run has left.
+    """Load the stories whose comments the first run has left to later ones.
 
     Args:
         loading: The loads of the pipeline.
-        make_source: Makes the source of a part, of the projects with these ids.
-        traces: Those of the runs so far; takes one for each part.
+        make_source: Makes the source of a part: of the projects with these ids.
+        traces: The traces of the runs so far; one is added for each part.
     """
     pending = _pending_stories(traces[-1])
     while projects := _next_projects(pending):
@@ -38,13 +38,13 @@ def load_remaining_parts(
 
 
 def _pending_stories(trace: PipelineTrace) -> dict[int, int]:
-    """Return how many stories are left of each project, those with none left out."""
+    """Return the number of stories left in each project; projects without any are left out."""
     pending = metrics_by_resource([trace]).get("stories", {}).get("pending", {})
     return {int(project): number for project, number in pending.items() if number}
 
 
 def _next_projects(pending: dict[int, int]) -> list[int]:
-    """As many projects as are needed to fill a part."""
+    """Return as many projects as are needed to fill a part."""
     projects: list[int] = []
     stories = 0
     for project, number in pending.items():

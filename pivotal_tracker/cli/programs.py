@@ -19,7 +19,7 @@ FOLDER = _INSTALLED if _INSTALLED.is_dir() else _ROOT
 
 
 def dashboard_command() -> str:
-    """Give what to type to open the dashboard; empty if the source was copied without it."""
+    """Return the command that opens the dashboard; empty if the source was copied without it."""
     script = FOLDER / "pivotal_tracker_dashboard.py"
     if not script.is_file():
         return ""

@@ -15,17 +15,17 @@ PROGRESS_NAMES = ("steps", "log", "tqdm", "enlighten", "alive_progress", "none")
 """What `--progress` takes: `steps` is the default, `none` is silent, the others are dlt's."""
 
 _STEPS = {"Extract": "Reading", "Normalize": "Preparing", "Load": "Loading"}
-"""What dlt's steps are called here."""
+"""The names of dlt's steps on the screen."""
 
 _FILES = ("Files", "Jobs")
 """dlt's counters of the files of a step; it counts rows under the names of tables."""
 
 _SECONDS_BETWEEN_LINES = 10
-"""How often a step that takes long is reported where lines cannot be overwritten."""
+"""How often a long step is reported if lines cannot be overwritten."""
 
 
 def progress_collector(name: str | None) -> TCollectorArg:
-    """Make what dlt reports progress to.
+    """Make the collector of dlt's progress.
 
     Args:
         name: One of `PROGRESS_NAMES`; None is `steps`.
@@ -38,7 +38,7 @@ def progress_collector(name: str | None) -> TCollectorArg:
 
 
 class StepProgress(Collector):
-    """A line on stderr for each step of a run.
+    """Write a line to stderr for each step of a run.
 
     On a terminal it is rewritten while the step runs. Elsewhere a line is written when the step
     ends, and every 10 seconds before that.

@@ -1,4 +1,4 @@
-"""Run the pipeline: complete interrupted runs, repeat loads where that helps."""
+"""Run the pipeline: complete interrupted runs, retry loads if that may help."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ..extract.shards import Shard
 from .duckdb_file import DuckDbFile, lacked_memory
 from .error_messages import causes_of, reason
 
-_NOT_OF_THE_DATA = (
+_OTHER_ERRORS = (
     OSError,
     MemoryError,
     TrackerError,
@@ -54,15 +54,15 @@ _DATA_ERRORS = (
 """What databases report about values that they reject."""
 
 MAX_ATTEMPTS = 5
-"""How often a load is repeated that the load of another shard may have disturbed."""
+"""The maximum number of attempts of a load that may conflict with that of another shard."""
 
 _M_ARENA_MAX = -8
 """The number of glibc's setting in malloc.h; other C libraries have no `mallopt`, or ignore it."""
 
 
-def suit_memory_to_pages() -> None:
-    """Tune memory management for what a run handles: pages of many objects, fetched by threads."""
-    # pages and imported modules have no reference cycles: searching for some took 10 % of a load
+def tune_process_memory() -> None:
+    """Tune memory management for pages of many objects, fetched by threads."""
+    # pages and imported modules have no reference cycles: the search took 10 % of a load
     gc.freeze()
     gc.set_threshold(200_000)
     # the search at exit took 0.2 s of each run
@@ -74,12 +74,12 @@ def suit_memory_to_pages() -> None:
 
 
 class Loading:
-    """The loads of a pipeline, with DuckDB's file kept open.
+    """Run the loads of a pipeline, with DuckDB's file kept open.
 
     Args:
         pipeline: The pipeline.
-        shard: The part of the projects that is loaded.
-        table_format: The format of tables, where the destination has several.
+        shard: The projects that are loaded.
+        table_format: The format of tables, if the destination has several.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Loading:
         self.table_format = table_format
         self.shard = shard
         self.set_aside = ""
-        """Where packages were copied that can never be loaded, and why."""
+        """The folder of packages that can never be loaded, and the reason."""
         self._file: DuckDbFile | None = None
         if not shard.is_whole:
             # each run empties the staging tables
@@ -108,9 +108,9 @@ class Loading:
             self._file.close()
 
     def complete_interrupted_run(self) -> None:
-        """Load what an earlier run has read: a new run would load that and drop its own data."""
-        # killed between two steps, dlt keeps a package that it has normalized among those to
-        # normalize, and then stumbles over itself
+        """Load the data of an interrupted run: a new run would load it and drop its own data."""
+        # a run that is killed between two steps leaves a normalized package also among the
+        # extracted ones, where dlt would fail on it
         pipeline = self.pipeline
         for load_id in pipeline.list_normalized_load_packages():
             if load_id in pipeline.list_extracted_load_packages():
@@ -126,7 +126,7 @@ class Loading:
             self._set_aside(error)
 
     def _set_aside(self, error: PipelineStepFailed) -> None:
-        """Copy the pending packages, abort them, and have their data read again.
+        """Copy the pending packages and abort them; the run then reads their data again.
 
         Aborting restores dlt's state as it was before the packages were read.
         """
@@ -141,14 +141,14 @@ class Loading:
         self.set_aside = f"{target}: {reason(error)}"
         logger.warning(
             f"What an earlier run had read can never be loaded ({reason(error)}). It was copied to "
-            f"{target} and given up; its data is read again."
+            f"{target} and aborted; its data is read again."
         )
 
     def run(self, data: Any) -> PipelineTrace:
         """Load a source or resource.
 
-        A load is repeated where that helps: for a shard, whose load may conflict with another's;
-        and in DuckDB, if it needs more memory than the limit at first.
+        A load is retried if that may help: for a shard, because it may conflict with another one,
+        and in DuckDB, if it needs more memory than the first limit.
 
         Returns:
             dlt's trace of the run, including the extraction.
@@ -169,7 +169,7 @@ class Loading:
         return self._last_trace()
 
     def _can_retry(self, error: Exception) -> bool:
-        """Check whether repeating the load may help; raise the memory limit if it ran out."""
+        """Check whether a retry may help; raise DuckDB's memory limit if it was too low."""
         if self._file is not None and lacked_memory(error):
             return self._file.lift_limit()
         return not self.shard.is_whole
@@ -178,7 +178,7 @@ class Loading:
         self._prevent_duplicates()
         for attempt in range(1, MAX_ATTEMPTS + 1):
             if not self.shard.is_whole:
-                # two that create the same table fail at the same time, and would again
+                # wait: two loads that create the same table would fail again at the same time
                 time.sleep(random.uniform(1, 2) * attempt)
             try:
                 self.pipeline.load()
@@ -188,9 +188,10 @@ class Loading:
                     raise
 
     def _prevent_duplicates(self) -> None:
-        """Prevent that a file which is loaded again, after its rows were written, adds them twice.
+        """Prevent duplicate rows from files that are loaded again.
 
-        dlt marks a file as loaded, and does not load it again, but a run may be killed before that.
+        dlt does not load a file again that it has marked as loaded, but a run may be killed between
+        the commit and the mark.
         """
         packages = self.pipeline._get_load_storage().normalized_packages
         for load_id in self.pipeline.list_normalized_load_packages():
@@ -204,12 +205,12 @@ class Loading:
                 appended = _appended_tables(schema)
                 packages.save_schema(load_id, _with_distinct_rows(schema))
                 self._make_staging_tables(schema, appended)
-                self._take_back_state(load_id, unmarked, schema)
+                self._delete_state_row(load_id, unmarked, schema)
 
     def _make_staging_tables(self, schema: Schema, tables: Collection[str]) -> None:
-        """Make the tables that dlt merges from, for a package that was to append.
+        """Create the staging tables of a package that appended rows before.
 
-        dlt makes them when it begins to load a package, and this one has been begun.
+        dlt creates them only when it starts to load a package, and this one has been started.
         """
         with self.pipeline.destination_client(schema.name) as client:
             if not tables or not isinstance(client, WithStagingDataset):
@@ -219,7 +220,7 @@ class Loading:
                 client.update_stored_schema(only_tables=[*tables, schema.version_table_name])
                 client.initialize_storage(truncate_tables=tables)
 
-    def _take_back_state(self, load_id: str, files: Iterable[str], schema: Schema) -> None:
+    def _delete_state_row(self, load_id: str, files: Iterable[str], schema: Schema) -> None:
         """Delete dlt's row of the run's state if the database would reject a second one."""
         state = schema.state_table_name
         for file in map(ParsedLoadJobFileName.parse, files):
@@ -236,13 +237,13 @@ class Loading:
 
 
 def can_never_load(error: PipelineStepFailed) -> bool:
-    """Check whether a pending package fails because of its data, however often it is tried.
+    """Check whether a pending package fails because of its data, and always will.
 
-    Anything else, such as no connection, a lock, a full disk or a lacking permission, may be over
-    when the next run tries again.
+    Other errors, such as a lost connection, a lock, a full disk or a missing permission, may not
+    occur again in the next run.
     """
     causes = list(causes_of(error))
-    if any(isinstance(cause, _NOT_OF_THE_DATA) for cause in causes):
+    if any(isinstance(cause, _OTHER_ERRORS) for cause in causes):
         return False
     if error.step == "normalize":
         return any(isinstance(cause, NormalizeJobFailed) for cause in causes)
@@ -261,7 +262,7 @@ def _appended_tables(schema: Schema) -> list[str]:
 
 
 def _with_distinct_rows(schema: Schema) -> Schema:
-    """Change a schema so that dlt merges each row once, however often it was loaded."""
+    """Change a schema so that dlt merges each row once, even if it was loaded twice."""
     for table in schema.data_tables():
         cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
         if table.get("write_disposition") == "append":
@@ -269,6 +270,6 @@ def _with_distinct_rows(schema: Schema) -> Schema:
             cast(dict[str, Any], table)["x-merge-strategy"] = "delete-insert"
             table["columns"]["_deleted"]["hard_delete"] = True
         if any("merge_key" in column for column in table["columns"].values()):
-            # nested rows have no other key than that of their record
+            # nested rows have only the key of their record
             table["columns"]["_dlt_id"]["primary_key"] = True
     return schema

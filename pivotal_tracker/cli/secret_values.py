@@ -1,4 +1,4 @@
-"""Finds the secrets of dlt's configuration, and keeps them out of all that the command writes."""
+"""Find the secrets of dlt's configuration, and redact them in all output of the command."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from dlt.pipeline.trace import PipelineStepTrace, PipelineTrace
 from ..redaction import add_connection_string, add_secret, redact, redact_values
 
 _SECRET_WORDS = ("password", "token", "secret", "key", "dsn", "hook", "passphrase")
-"""What the names of settings end with whose values are secrets, whether dlt says so or not."""
+"""The last words of the names of settings whose values are secrets."""
 
 
 def collect_secrets() -> None:
-    """Have all secrets redacted that dlt has resolved, or that its configuration names as such.
+    """Redact all secrets that dlt has resolved, or that have the name of a secret.
 
-    A setting that dlt could not read has not been resolved, and is shown in its error.
+    Names matter for settings that dlt could not read: these are not resolved, and may be in errors.
     """
     for name, value in os.environ.items():
         if "__" in name:
@@ -61,7 +61,7 @@ def _add(name: str, value: str) -> None:
     is_secret = name.lower().endswith(_SECRET_WORDS)
     if "@" in value:
         add_connection_string(value, is_user_secret=is_secret)
-    # of a DSN only the key is secret, of the address of a hook all
+    # only the key of a DSN is secret, but the complete URL of a hook
     if is_secret and not ("://" in value and "@" in value):
         add_secret(value)
     elif name.lower() == "credentials" and value.lstrip().startswith("{"):
@@ -70,7 +70,7 @@ def _add(name: str, value: str) -> None:
 
 
 class _RedactedStream:
-    """A stream that writes texts without secrets; in all else the stream that it is for."""
+    """A wrapper of a stream that redacts secrets."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -113,15 +113,15 @@ def _redact_record(record: logging.LogRecord) -> bool:
 
 
 class _RedactedTrace:
-    """Changes what dlt has noted of a run before it is written to `trace.pickle`."""
+    """Redact dlt's trace of a run before it is written to `trace.pickle`."""
 
     @staticmethod
     def on_start_trace(trace: PipelineTrace, step: str, pipeline: SupportsPipeline) -> None:
-        """Leave the trace as it is."""
+        """Do nothing."""
 
     @staticmethod
     def on_start_trace_step(trace: PipelineTrace, step: str, pipeline: SupportsPipeline) -> None:
-        """Leave the trace as it is."""
+        """Do nothing."""
 
     @staticmethod
     def on_end_trace_step(
@@ -146,4 +146,4 @@ class _RedactedTrace:
 
     @staticmethod
     def on_end_trace(trace: PipelineTrace, pipeline: SupportsPipeline, send_state: bool) -> None:
-        """Leave the trace as it is."""
+        """Do nothing."""

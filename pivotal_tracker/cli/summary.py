@@ -20,14 +20,14 @@ from .outcome import Outcome
 from .programs import dashboard_command
 
 _DERIVED_TABLES = ("deleted_records", "people")
-"""Tables that are not shown as an example of what was loaded."""
+"""Tables that are not shown as an example."""
 
 MAX_LINES = 20
-"""The maximum number of lines of a kind."""
+"""The maximum number of lines of each kind."""
 
 
 def summary(pipeline: dlt.Pipeline, outcome: Outcome) -> str:
-    """Give the whole summary.
+    """Return the complete summary.
 
     Args:
         pipeline: The pipeline that ran.
@@ -40,13 +40,13 @@ def summary(pipeline: dlt.Pipeline, outcome: Outcome) -> str:
             *[""] * bool(tables),
             remarks(outcome),
             *_views(outcome),
-            *_where(pipeline, outcome),
+            *_location(pipeline, outcome),
         ]
     )
 
 
 def remarks(outcome: Outcome) -> str:
-    """Give the part of the summary that is not about single tables."""
+    """Return the summary without its table."""
     return "\n".join(
         [
             f"Loaded {outcome.written.total():,} rows in {outcome.seconds:.1f} s"
@@ -75,7 +75,7 @@ def remarks(outcome: Outcome) -> str:
 
 
 def as_json(started_at: datetime, content: dict[str, Any]) -> str:
-    """Give the summary for programs.
+    """Return the summary as JSON.
 
     Args:
         started_at: When the run started.
@@ -98,10 +98,10 @@ class _TableLine:
 
 
 def _tables(outcome: Outcome) -> list[str]:
-    """Give a line for each table with rows written or records deleted.
+    """Return a line for each table with rows written or records deleted.
 
-    While nothing but new records was written, as in a first run, the numbers of rows say it all,
-    and several tables go side by side.
+    If only new records were written, as in a first run, lines have only the number of rows, and are
+    laid out in columns.
     """
     lines = _table_lines(outcome)
     if not lines:
@@ -141,12 +141,12 @@ def _table_lines(outcome: Outcome) -> list[_TableLine]:
 
 
 def _count(number: int | None) -> str:
-    """Format a number of records; nothing for none, so that what happened stands out."""
+    """Format a number of records; blank for 0, so that changes stand out."""
     return f"{number:>9,}" if number else " " * 9
 
 
 def _side_by_side(header: str, cells: list[str]) -> list[str]:
-    """Lay cells of one width out in as many columns as the terminal has room for."""
+    """Lay out cells of one width in columns that fit the terminal."""
     gap = "   "
     room = (shutil.get_terminal_size().columns + len(gap)) // (len(header) + len(gap))
     columns = max(1, min(room, 3, len(cells) // 6))
@@ -156,7 +156,7 @@ def _side_by_side(header: str, cells: list[str]) -> list[str]:
 
 
 def _requests(counts: Counter[str]) -> str:
-    """Give the number of requests, if there was a server."""
+    """Return the number of requests, if there was a server."""
     if not counts:
         return ""
     retries = counts["attempts"] - counts["requests"]
@@ -164,14 +164,14 @@ def _requests(counts: Counter[str]) -> str:
 
 
 def _unchanged(outcome: Outcome) -> list[str]:
-    """Give the number of unchanged projects, and those that are missing from the server's list."""
-    unchanged, vanished = outcome.projects_unchanged, outcome.projects_not_seen
+    """Return the number of unchanged projects, and those missing from the server's list."""
+    unchanged, missing = outcome.projects_unchanged, outcome.projects_not_seen
     projects = f"{unchanged:,} project{'s' * (unchanged != 1)}"
     lines = [f"Unchanged since the last run: {projects}."] if unchanged else []
     if outcome.has_no_project:
         lines.append("There was no project to load: --check says which ones the token sees.")
-    if vanished:
-        names = ", ".join(map(str, vanished))
+    if missing:
+        names = ", ".join(map(str, missing))
         lines.append(f"Not in the list of projects any more, rows kept: {names}")
     return lines
 
@@ -180,7 +180,7 @@ def _set_aside(outcome: Outcome) -> list[str]:
     if not outcome.set_aside:
         return []
     return [
-        "What an earlier run had read can never be loaded. It was copied aside and given up, and "
+        "What an earlier run had read can never be loaded. It was copied aside and aborted, and "
         f"its data was read again. {outcome.set_aside}"
     ]
 
@@ -191,12 +191,12 @@ def _kept(outcome: Outcome) -> list[str]:
     New ones come first: they are why the exit code is 3.
     """
     lines = []
-    for one in sorted(outcome.kept, key=lambda one: not one.is_new):
-        begin = "Kept" if one.is_new else f"Kept since {one.since}"
+    for kept in sorted(outcome.kept, key=lambda kept: not kept.is_new):
+        begin = "Kept" if kept.is_new else f"Kept since {kept.since}"
         lines.append(
-            f"{begin}: {one.rows:,} rows of {one.table}{_of_project(one.project)}, which the "
+            f"{begin}: {kept.rows:,} rows of {kept.table}{_of_project(kept.project)}, which the "
             "server's list suddenly lacks. If they were really deleted: "
-            f"--accept-deletions {one.name}"
+            f"--accept-deletions {kept.name}"
         )
     lines += [
         f"Deleted as accepted: {rows:,} rows of {name}." for name, rows in outcome.accepted.items()
@@ -205,12 +205,12 @@ def _kept(outcome: Outcome) -> list[str]:
 
 
 def _incomplete(outcome: Outcome) -> list[str]:
-    """List what gave fewer rows than the server announced."""
+    """List the lists with fewer rows than the server announced."""
     return [
-        f"Incomplete: {one['table']} of project {one['project_id']}: the server announced "
-        f"{one['total']:,} rows and gave {one['rows']:,}; nothing was deleted"
-        + (", the next run reads it again." if one["is_new"] else ", as in the last run.")
-        for one in outcome.incomplete
+        f"Incomplete: {counts['table']} of project {counts['project_id']}: the server announced "
+        f"{counts['total']:,} rows and gave {counts['rows']:,}; nothing was deleted"
+        + (", the next run reads it again." if counts["is_new"] else ", as in the last run.")
+        for counts in outcome.incomplete
     ]
 
 
@@ -219,12 +219,12 @@ def _of_project(project: str) -> str:
 
 
 def _lacking(outcome: Outcome) -> list[str]:
-    """List what this server does not offer, to anyone or to this token."""
+    """List what the server does not support, or not for this token."""
     lists = {
-        "Not offered by this server": sorted(outcome.lacking("not_offered")),
-        "Not permitted to this token": sorted(outcome.lacking("not_permitted")),
+        "Not offered by this server": sorted(outcome.unavailable("not_offered")),
+        "Not permitted to this token": sorted(outcome.unavailable("not_permitted")),
         "Fields that this server refuses": outcome.refused_fields,
-        "Asked for, and not given by this server": outcome.not_given,
+        "Requested, and not returned by this server": outcome.not_given,
     }
     return [f"{problem}: {', '.join(names)}" for problem, names in lists.items() if names]
 
@@ -246,48 +246,48 @@ def _left_out(outcome: Outcome) -> list[str]:
         f"Rejected: {len(problems):,} records of {path}, first: {problems[0]}"
         for path, problems in outcome.unparsable.items()
     ]
-    return _first_of(lines, "lines", "--summary FILE")
+    return _shortened(lines, "lines", "--summary FILE")
 
 
 def _differing(outcome: Outcome) -> list[str]:
-    """List the tables whose numbers of rows do not agree, lost rows first."""
+    """List the tables whose numbers of rows differ, lost rows first."""
     differences = sorted(outcome.differences, key=lambda difference: not difference.is_data_loss)
     lines = [
         f"{'Rows are missing' if difference.is_data_loss else 'Counted'}: {difference}"
         for difference in differences
     ]
-    return _first_of(lines, "lists", "--summary FILE")
+    return _shortened(lines, "lists", "--summary FILE")
 
 
 def _load_report(outcome: Outcome) -> list[str]:
-    """Report what became of the rows of each file."""
-    metrics = outcome.noted.get("load_report", {})
+    """Report the rows of each file that were loaded or left out."""
+    metrics = outcome.metrics.get("load_report", {})
     report = metrics.get("report", ())
     reasons = [
-        f"{_left_out_counts(one)} of {record['kind']} in {record['source']}: "
-        f"{one['reason']}{', first ' + one['where'] if one['where'] else ''}."
+        f"{_left_out_counts(rows)} of {record['kind']} in {record['source']}: "
+        f"{rows['reason']}{', first ' + rows['where'] if rows['where'] else ''}."
         for record in report
-        for one in record["left_out"]
+        for rows in record["left_out"]
     ]
-    others = [f"Not an archive, left alone: {name}" for name in metrics.get("ignored", ())]
+    others = [f"Ignored, not an archive: {name}" for name in metrics.get("ignored", ())]
     where = "the table load_report"
     return [
         *_found_in_files(report),
-        *_first_of(reasons, "reasons", where),
-        *_first_of(others, "files", where),
+        *_shortened(reasons, "reasons", where),
+        *_shortened(others, "files", where),
     ]
 
 
-_COUNTED_BY_THEMSELVES = ("stories", "epics", "stories__comments")
+_COUNTED_SEPARATELY = ("stories", "epics", "stories__comments")
 _MAX_FILES = 1_000
 
 
 def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
-    """Give a table of the files that were read, with what was loaded of each."""
+    """Return a table of the files that were read, with the rows loaded."""
     files: dict[str, Counter[str]] = {}
     for record in report:
         rows = files.setdefault(f"{record['source']} ({record['format']})", Counter())
-        kind = record["kind"] if record["kind"] in _COUNTED_BY_THEMSELVES else "others"
+        kind = record["kind"] if record["kind"] in _COUNTED_SEPARATELY else "others"
         rows[kind] += record["rows_loaded"]
         rows["left out"] += record["rows_left_out"]
     if not files:
@@ -306,13 +306,13 @@ def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _left_out_counts(left_out: dict[str, Any]) -> str:
-    """Give the number of rows left out, and of values missing in those loaded."""
+    """Return the number of rows left out, and of values missing in loaded rows."""
     counts = ((left_out["rows"], "row"), (left_out["lost_values"], "value"))
     texts = [f"{number:,} {what}{'s' * (number != 1)}" for number, what in counts if number]
     return f"Left out: {' and '.join(texts)}" if texts else "Nothing left out"
 
 
-def _first_of(lines: list[str], what: str, where: str) -> list[str]:
+def _shortened(lines: list[str], what: str, where: str) -> list[str]:
     """Shorten a list to `MAX_LINES`, and say where the rest is."""
     rest = len(lines) - MAX_LINES
     more = f"… and {rest:,} more {what}: {where} has them all."
@@ -321,14 +321,14 @@ def _first_of(lines: list[str], what: str, where: str) -> list[str]:
 
 def _files(outcome: Outcome) -> list[str]:
     """Report the files of comments, if they were requested."""
-    files = outcome.noted.get("attachment_files", {}).get("files")
+    files = outcome.metrics.get("attachment_files", {}).get("files")
     if not files:
         return []
     line = (
         f"Files of comments: {files['downloaded']:,} downloaded ({files['bytes']:,} bytes), "
         f"{files['kept']:,} there already."
     )
-    missing = f" {files['problems']:,} could not be had: attachment_files.problem says why."
+    missing = f" {files['problems']:,} could not be downloaded: attachment_files.problem says why."
     return [line + (missing if files["problems"] else "")]
 
 
@@ -337,13 +337,13 @@ def _replaced(counts: Counter[str]) -> list[str]:
     if not counts["replaced"]:
         return []
     return [
-        f"{counts['replaced']:,} characters that no database can hold were loaded as "
+        f"{counts['replaced']:,} characters that no database can store were loaded as "
         "\N{REPLACEMENT CHARACTER}."
     ]
 
 
 def _views(outcome: Outcome) -> list[str]:
-    """Give the number of views, and those that could not be created."""
+    """Return the number of views, and those that could not be created."""
     views = outcome.views
     if views is None:
         return []
@@ -353,8 +353,8 @@ def _views(outcome: Outcome) -> list[str]:
     return lines + [f"Left out: view {name}: {why}" for name, why in views.left_out.items()]
 
 
-def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
-    """Return where the data is now, and what to type to look at it."""
+def _location(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
+    """Return where the data is, and the commands that show it."""
     client = pipeline.destination_client()
     dataset = pipeline.dataset_name
     file = Path(str(getattr(client.config.credentials, "database", "")))
@@ -362,7 +362,7 @@ def _where(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
         name = pipeline.destination.destination_name
         return [f"In {name}, dataset {dataset}: {_place(client.config)}", *_in_the_browser()]
     database = file.resolve()
-    # dlt reads the pipeline's own from a file each time
+    # `pipeline.default_schema` would be read from a file each time
     tables = client.schema.data_table_names()
     others = [name for name in tables if name not in _DERIVED_TABLES] or tables
     table, some = max(others, key=lambda name: outcome.written[name]), ""

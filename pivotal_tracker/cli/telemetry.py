@@ -1,4 +1,4 @@
-"""Report runs to OpenTelemetry, where the command runs under it."""
+"""Report runs to OpenTelemetry, if the command runs under it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import TextIO
 import click
 
 _PROBLEMS = (
-    "Asked for, and not given",
+    "Requested, and not returned",
     "Changed:",
     "Incomplete:",
     "Kept",
@@ -21,7 +21,7 @@ _PROBLEMS = (
     "Skipped:",
     "There was no project",
 )
-"""How lines of the summary begin that a person should look at."""
+"""The beginnings of lines of the summary that are problems."""
 
 
 def is_coloured(stream: TextIO) -> bool:

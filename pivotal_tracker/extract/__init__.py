@@ -1,1 +1,1 @@
-"""What is read of each project, and when: resources, change detection, deletions, shards."""
+"""Reading from a server: resources, change detection, deletions, shards."""

@@ -1,4 +1,4 @@
-"""The lists that belong to no project: workspaces, accounts and their members."""
+"""Read the lists that belong to no project: workspaces, accounts and their members."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _List:
 
     Attributes:
         records: Its records.
-        unread: The keys of rows that stay because a part of the list could not be read.
+        unread: The keys of rows that are kept because their part of the list could not be read.
         empty: The keys of rows whose part of the list is empty.
     """
 
@@ -75,7 +75,7 @@ def read_account_memberships(run: Run) -> Records:
         unread: list[int] = []
         empty: list[int] = []
         accounts = account_list(run)
-        # the resource of the accounts counts those that have no usable id
+        # the resource `accounts` counts accounts without a valid id
         usable = [account for account in accounts or () if is_id(account.get("id"))]
         for account in usable:
             listed = _supported_list(
@@ -92,7 +92,7 @@ def read_account_memberships(run: Run) -> Records:
         if accounts is None:
             return None
         if len(usable) < len(accounts):
-            # whose members are missing is not known
+            # the members of the other accounts are not known
             kept = run.loaded.row_ids(table)
         return _List(members, kept, doubtful)
 
@@ -103,7 +103,7 @@ def read_account_memberships(run: Run) -> Records:
 
 
 def account_list(run: Run) -> list[Record] | None:
-    """The accounts that the token may read, asked for once; None where the list cannot be read."""
+    """Return the accounts that the token may read, fetched once; None if they cannot be read."""
     if run.accounts is None:
         metrics = run.list_metrics["accounts"]
         run.accounts = (_supported_list(run, "accounts", ACCOUNTS, metrics),)
@@ -114,7 +114,7 @@ def account_list(run: Run) -> list[Record] | None:
 def _supported_list(
     run: Run, table: str, endpoint: Endpoint, metrics: dict[str, Any], account_id: int = 0
 ) -> list[Record] | None:
-    """As `read_list`, but a list that the server is known not to have is not requested."""
+    """Read a list as `read_list` does, unless the server is known not to support it."""
     if reason := run.server.unsupported(table):
         metrics["not_offered"] = reason
         return None
@@ -122,7 +122,7 @@ def _supported_list(
 
 
 def _remember_support(run: Run, table: str, metrics: dict[str, Any], *, is_read: bool) -> None:
-    """Remember that the server does not have a list, unless an earlier run could read it."""
+    """Remember that the server does not support a list, unless an earlier run could read it."""
     reason = metrics.get("not_offered")
     is_new = reason and not is_read and not run.server.unsupported(table)
     if is_new and not run.loaded.rows(table, ["id"]):
@@ -132,12 +132,12 @@ def _remember_support(run: Run, table: str, metrics: dict[str, Any], *, is_read:
 def read_list(
     client: TrackerClient, endpoint: Endpoint, metrics: dict[str, Any], account_id: int = 0
 ) -> list[Record] | None:
-    """Return a list, or None with a word in the metrics: a plain member may not read an account."""
+    """Read a list; None if the token may not read it, with the reason in the metrics."""
     record_client_stats(client, metrics)
     try:
         page = client.page(endpoint, id=account_id)
         records = client.records(page)
-        # where a record was left out, one without a key says so
+        # an empty record counts as a record without a key: it stands for one that was left out
         return records + [{} for _ in client.rejected.get(page.path, ())]
     except EndpointNotSupportedError as error:
         metrics["not_offered"] = str(error)
@@ -149,15 +149,15 @@ def read_list(
 
 
 def _whole_list(run: Run, resource: str, read: Callable[[], _List | None]) -> Records:
-    """Yield what a resource yields for a list that is read whole and compared with what was loaded.
+    """Yield the records of a complete list, and delete rows that are missing from it.
 
-    A list that is suddenly empty, or lost most of its rows, is read again; if it stays so, its rows
-    are kept.
+    A list that is suddenly empty, or has lost most of its rows, is read again. If that does not
+    change, its rows are kept.
 
     Args:
         run: The run.
         resource: The resource.
-        read: Reads the list; gives None where it cannot be read.
+        read: Reads the list; returns None if it cannot be read.
     """
     yield Tombstones()
     listed = read()
@@ -175,33 +175,33 @@ def _whole_list(run: Run, resource: str, read: Callable[[], _List | None]) -> Re
         missing = _missing(table, existing, listed)
     yield listed.records
     kept = set[Key]() if is_accepted else _doubtful(existing, listed, missing)
-    _note(run, resource, kept, len(missing) if is_accepted else None)
+    _record_deletions(run, resource, kept, len(missing) if is_accepted else None)
     yield tombstones(table, missing - kept)
     run.collect_deleted({"kind": table.kind, "id": key, "project_id": 0} for key in missing - kept)
 
 
 def _missing(table: Table, existing: Set[Key], listed: _List) -> set[Key]:
-    """Return the rows that the list lacks; none if one of its records may be any of them."""
+    """Return the keys that the list lacks; none if it has a record without a valid key."""
     keys = {record_key(table, record) for record in listed.records}
     return set() if None in keys else {*existing} - keys - {*listed.unread}
 
 
 def _doubtful(existing: Set[Key], listed: _List, missing: set[Key]) -> set[Key]:
-    """Those of the missing rows that are kept: all, or those whose part of the list is empty."""
+    """Return the missing rows that are kept: all, or those whose part of the list is empty."""
     if is_doubtful(len(existing), len(listed.records), len(missing)):
         return missing
     return missing.intersection(listed.empty)
 
 
-def _note(run: Run, resource: str, kept: set[Key], accepted: int | None) -> None:
-    """Note how many rows were kept, or were deleted as the user has accepted it."""
+def _record_deletions(run: Run, resource: str, kept: set[Key], accepted: int | None) -> None:
+    """Record how many rows were kept, or deleted because the user accepts it."""
     if run.load_id is None:
         return
     metrics = dlt.current.resource_metrics()
     if kept:
         record_kept(dlt.current.resource_state(), metrics, None, len(kept))
     else:
-        # asking for the state of a resource makes one
+        # `resource_state()` would create a state for the resource
         states = dlt.current.source_state().get("resources", {})
         states.get(resource, {}).pop("kept_since", None)
     if accepted is not None:

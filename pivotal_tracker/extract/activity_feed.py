@@ -1,4 +1,4 @@
-"""What changed in a project since the last run, as its activity feed tells."""
+"""Read the activity of a project since a version of it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections import defaultdict
 from ..api.client import TrackerClient
 from ..api.errors import UnreadableError
 from ..records import Record
-from ..settings import MAX_CHANGES, PROJECT_ENDPOINTS
+from ..settings import FULL_READ_THRESHOLD, PROJECT_ENDPOINTS
 
 
 class ActivityFeed:
-    """The activity of projects since a version, read once however many tables want it."""
+    """The activity of projects since a version. Each is read once for all tables that need it."""
 
     def __init__(self, client: TrackerClient) -> None:
         self._client = client
@@ -24,8 +24,8 @@ class ActivityFeed:
         """Return a project's activity since a version, the oldest first.
 
         Returns:
-            None where that cannot be told: the feed does not reach back so far, the server does not
-            offer it or does not know `since_version`, or there is too much of it.
+            None if it is not known: the feed does not reach back so far, the server does not
+            support it or `since_version`, or there is too much activity.
         """
         key = (project_id, version)
         with self._lock:
@@ -35,7 +35,7 @@ class ActivityFeed:
                 self._read[key] = self._since(project_id, version)
             return self._read[key]
 
-    def known(self, project_id: int) -> list[Record]:
+    def cached(self, project_id: int) -> list[Record]:
         """Return what has been read of a project's activity so far."""
         return [
             activity
@@ -45,7 +45,7 @@ class ActivityFeed:
         ]
 
     def _since(self, project_id: int, version: int) -> list[Record] | None:
-        # the one that made the version is asked for too: where it is missing, so may be others
+        # request the activity of the version itself too: if it is missing, others may be missing
         extra_params = {"since_version": version - 1}
         activities: dict[str, Record] = {}
         offset = 0
@@ -64,7 +64,7 @@ class ActivityFeed:
             if not new or following is None:
                 break
             offset = following
-            if len(activities) > MAX_CHANGES:
+            if len(activities) > FULL_READ_THRESHOLD:
                 return None
         return [
             {"project_id": project_id, **activity}

@@ -1,4 +1,4 @@
-"""Downloads the files of comments, each once, and tells where each lies or why it does not."""
+"""Download the files of comments, each once, and record their paths or what went wrong."""
 
 from __future__ import annotations
 
@@ -21,13 +21,21 @@ from ..load.attachment_storage import (
     save,
 )
 from ..records import Record, Tombstones, tombstones
-from ..settings import COMMENT_FILES
+from ..settings import COMMENT_ATTACHMENTS
 from .resource_reader import record_client_stats
 from .run import Run
 
-_PIECE = 1 << 14
-_KEPT = ("id", "project_id", "story_id", "epic_id", "comment_id", "filename", "content_type")
-_HELD_IN = {
+_CHUNK_SIZE = 1 << 14
+_METADATA_COLUMNS = (
+    "id",
+    "project_id",
+    "story_id",
+    "epic_id",
+    "comment_id",
+    "filename",
+    "content_type",
+)
+_ATTACHMENT_TABLES = {
     "stories__comments__file_attachments": "story_id",
     "epics__comments__file_attachments": "epic_id",
 }
@@ -36,14 +44,14 @@ _HELD_IN = {
 def attachment_records(
     run: Run, folder: Path, project_ids: Collection[int] | None = None
 ) -> Iterator[Any]:
-    """What the resource `attachment_files` yields: the records of files that are new, or gone.
+    """Yield what the resource `attachment_files` yields: records of new and of deleted files.
 
-    Looks for them in the tables of comments that have been loaded.
+    The files are those in the loaded tables of comments.
 
     Args:
         run: The run.
-        folder: Where the files go.
-        project_ids: Only those of these projects; of all if not given.
+        folder: The folder for the files.
+        project_ids: Only the files of these projects; default: of all.
     """
 
     def in_scope(attachment: Record) -> bool:
@@ -54,19 +62,19 @@ def attachment_records(
     record_client_stats(run.client, metrics)
     metrics["files"] = {"kept": 0, "downloaded": 0, "bytes": 0, "problems": 0}
     yield Tombstones()
-    wanted = {one["id"]: one for one in filter(in_scope, _attachments(run))}
-    existing = {row["id"]: row for row in filter(in_scope, _held(run))}
+    attachments = {file["id"]: file for file in filter(in_scope, _attachments(run))}
+    existing = {row["id"]: row for row in filter(in_scope, _existing_files(run))}
     for attachment_id, row in existing.items():
         if row["_source"] is not None:
-            # it came from an archive, with what there is to know of it
-            wanted.pop(attachment_id, None)
+            # it came from an archive, and needs no download
+            attachments.pop(attachment_id, None)
     yield tombstones(
         tables.ATTACHMENT_FILES,
-        [key for key, row in existing.items() if row["_source"] is None and key not in wanted],
+        [key for key, row in existing.items() if row["_source"] is None and key not in attachments],
     )
-    for attachment in wanted.values():
+    for attachment in attachments.values():
         row = existing.get(attachment["id"], {})
-        if _is_there(file_path(folder, attachment), row):
+        if _is_downloaded(file_path(folder, attachment), row):
             metrics["files"]["kept"] += 1
         else:
             yield partial(_job, run, attachment, folder, metrics["files"])
@@ -74,19 +82,19 @@ def attachment_records(
 
 def _attachments(run: Run) -> Iterator[Record]:
     columns = ["id", "project_id", "comment_id", "filename", "content_type", "size", "download_url"]
-    for table, parent in _HELD_IN.items():
+    for table, parent in _ATTACHMENT_TABLES.items():
         for row in run.loaded.rows(table, [*columns, parent]):
             yield dict(zip([*columns, parent], row, strict=True))
 
 
-def _held(run: Run) -> Iterator[Record]:
+def _existing_files(run: Run) -> Iterator[Record]:
     columns = ["id", "project_id", "path", "size", "_source"]
     for row in run.loaded.rows(tables.ATTACHMENT_FILES.name, columns):
         yield dict(zip(columns, row, strict=True))
 
 
-def _is_there(path: Path, row: Record) -> bool:
-    """Check whether a file lies where an earlier run has put it, as it did."""
+def _is_downloaded(path: Path, row: Record) -> bool:
+    """Check whether a file is where an earlier run has saved it, with the same size."""
     return (
         row.get("path") == str(path) and path.is_file() and path.stat().st_size == row.get("size")
     )
@@ -95,9 +103,11 @@ def _is_there(path: Path, row: Record) -> bool:
 def _job(
     run: Run, attachment: Record, folder: Path, files: dict[str, int]
 ) -> Iterator[list[Record]]:
-    """Bring one file, in dlt's pool; what it returns yields its record, in dlt's own thread."""
+    """Download a file in dlt's pool; the result yields its record in dlt's own thread."""
     path = file_path(folder, attachment)
-    record = {name: attachment[name] for name in _KEPT if attachment.get(name) is not None}
+    record = {
+        name: attachment[name] for name in _METADATA_COLUMNS if attachment.get(name) is not None
+    }
     size = attachment.get("size")
     try:
         if not (path.is_file() and size in (None, path.stat().st_size)):
@@ -105,28 +115,28 @@ def _job(
         record |= file_metadata(path)
     except TrackerError as error:
         record["problem"] = str(error)
-    return _take(run, record, files)
+    return _file_record(run, record, files)
 
 
-def _take(run: Run, record: Record, files: dict[str, int]) -> Iterator[list[Record]]:
+def _file_record(run: Run, record: Record, files: dict[str, int]) -> Iterator[list[Record]]:
     files["problems" if "problem" in record else "downloaded"] += 1
     files["bytes"] += record.get("size", 0)
     yield run.look_up_rows("attachment_files", [record])
 
 
 def _download(client: TrackerClient, attachment: Record, path: Path) -> None:
-    """Bring a file from its address or, where that fails, from the one signed for its image.
+    """Download a file from its URL or, if that fails, from the signed URL of its image.
 
     Raises:
-        TrackerError: It cannot be had, or it is not the file that was described.
+        TrackerError: It cannot be downloaded, or does not have the announced size.
     """
     address = attachment.get("download_url")
     if not address:
-        raise TrackerError("The server gave no address for it.")
+        raise TrackerError("The server gave no URL for it.")
     try:
         _download_with_resume(client, address, attachment, path)
     except TrackerError as problem:
-        # some were to be had only so: the address asked for a login of another kind
+        # some files can only be downloaded so: their URL needs another kind of login
         signed = _signed_address(client, attachment)
         if signed is None:
             raise
@@ -139,14 +149,14 @@ def _download(client: TrackerClient, attachment: Record, path: Path) -> None:
 def _download_with_resume(
     client: TrackerClient, address: str, attachment: Record, path: Path
 ) -> None:
-    """Ask for a file until it is whole, going on where an answer broke off."""
+    """Download a file, resuming where the connection was lost."""
     size = attachment.get("size")
     for is_last in (*(False for _ in range(client.max_attempts - 1)), True):
         try:
             with client.file(address, _resume_offset(partial_path(path), size)) as response:
                 is_rest = response.status_code == requests.codes.partial
                 begin = _resume_offset(partial_path(path), size) if is_rest else 0
-                save(response.iter_content(_PIECE), path, size, begin=begin)
+                save(response.iter_content(_CHUNK_SIZE), path, size, begin=begin)
         except (IncompleteFileError, requests.RequestException) as error:
             if is_last or not _can_resume(error, partial_path(path)):
                 raise _to_tracker_error(error) from error
@@ -155,29 +165,29 @@ def _download_with_resume(
 
 
 def _resume_offset(part: Path, size: int | None) -> int:
-    """Return how many bytes an earlier try has left to go on from."""
+    """Return how many bytes of the file an earlier attempt has saved."""
     written = part.stat().st_size if part.is_file() and size is not None else 0
     return written if written < (size or 0) else 0
 
 
 def _can_resume(error: Exception, part: Path) -> bool:
-    """Check whether the rest of a file may still come: not where what came was no part of it."""
+    """Check whether a download can be resumed: not if the saved bytes were wrong."""
     return isinstance(error, requests.RequestException) or part.is_file()
 
 
 def _to_tracker_error(error: Exception) -> TrackerError:
     if isinstance(error, TrackerError):
         return error
-    return IncompleteFileError(f"The connection broke off: {type(error).__name__}.")
+    return IncompleteFileError(f"The connection was lost: {type(error).__name__}.")
 
 
 def _signed_address(client: TrackerClient, attachment: Record) -> str | None:
-    """The address of an attachment's image that is signed for the next days, if there is one."""
+    """Fetch the signed URL of an attachment's image, valid for some days; None if it has none."""
     if attachment.get("story_id") is None:
         return None
     try:
         page = client.page(
-            COMMENT_FILES,
+            COMMENT_ATTACHMENTS,
             id=attachment["project_id"],
             story_id=attachment["story_id"],
             comment_id=attachment["comment_id"],

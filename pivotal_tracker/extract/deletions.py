@@ -1,7 +1,7 @@
-"""Decides whether rows that a list lacks were deleted, or the response is not to be trusted.
+"""Decide whether rows that are missing from a list were deleted, or the response is wrong.
 
-The service is gone, so the loaded rows may be the last copy: a list that is suddenly empty, or has
-lost most of its rows, deletes nothing until a user accepts it.
+The service has shut down, so the loaded rows may be the last copy. If a list is suddenly empty, or
+has lost most of its rows, nothing is deleted until a user accepts it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ..settings import ACCOUNT_LISTS, PROJECT_ENDPOINTS
 from ..tables import Table
 
 MIN_LOST = 10
-"""A list that still has rows is doubted if at least so many are missing, and over half of them."""
+"""A list that is not empty is doubtful if at least so many rows, and over half, are missing."""
 
 
 def is_doubtful(existing: int, listed: int, unexplained: int) -> bool:
-    """Check whether the rows that a list lacks are more likely an error than deletions.
+    """Check whether so many missing rows are more likely an error than deletions.
 
     Args:
-        existing: How many rows of the list the destination holds.
+        existing: How many rows of the list are in the destination.
         listed: How many rows the list has now.
-        unexplained: How many rows it lacks without activity that says why.
+        unexplained: How many rows are missing without activity that explains it.
     """
     if not unexplained:
         return False
@@ -35,11 +35,11 @@ def is_doubtful(existing: int, listed: int, unexplained: int) -> bool:
 def record_kept(
     state: dict[str, Any], metrics: dict[str, Any], project_id: int | None, rows: int
 ) -> None:
-    """Note that rows were kept although their list lacks them.
+    """Record that rows were kept although their list lacks them.
 
     Args:
-        state: What is remembered of the list; takes `kept_since`, the date.
-        metrics: Those of the resource; `kept` says so for the summary.
+        state: The state of the list; gets `kept_since`, a date.
+        metrics: The metrics of the resource; get `kept` for the summary.
         project_id: The project of the list; None for a list of the account.
         rows: How many rows were kept.
     """
@@ -50,7 +50,7 @@ def record_kept(
 
 
 def record_accepted(metrics: dict[str, Any], project_id: int | None, rows: int) -> None:
-    """Note how many rows were deleted because the user has accepted it."""
+    """Record how many rows were deleted because the user accepts it."""
     metrics.setdefault("accepted", {})[_name(project_id)] = rows
 
 
@@ -62,17 +62,17 @@ class AcceptedDeletions:
     """The lists whose deletions the user accepts in this run.
 
     Args:
-        lists: `PROJECT/TABLE`, such as `99/labels`; only the table for lists of the account.
+        lists: `PROJECT/TABLE`, such as `99/labels`; or only the table, for lists of the account.
 
     Raises:
-        TrackerError: A text means no list.
+        TrackerError: A text names no such list.
     """
 
     def __init__(self, lists: Iterable[str]) -> None:
-        self._lists = {self._parsed(text) for text in lists}
+        self._lists = {self._parse(text) for text in lists}
 
     @staticmethod
-    def _parsed(text: str) -> tuple[int | None, str]:
+    def _parse(text: str) -> tuple[int | None, str]:
         found = re.fullmatch(r"(?:(\d{1,18})/)?(\w+)", text)
         project, table = found.groups() if found else (None, "")
         if LISTS.get(table) is not (project is not None):
@@ -89,12 +89,12 @@ class AcceptedDeletions:
 
 
 LISTS = dict.fromkeys(PROJECT_ENDPOINTS, True) | dict.fromkeys(ACCOUNT_LISTS, False)
-"""The lists that can be named, with whether each project has one of its own."""
+"""The lists that can be named, and whether each project has its own."""
 
 
 def explained_by(
     table: Table, missing: Collection[Any], deletions: Iterable[dict[str, Any]]
 ) -> set[Any]:
     """Return the missing keys that activity says were deleted or moved."""
-    gone = {deletion["id"] for deletion in deletions if deletion["kind"] == table.kind}
-    return gone.intersection(missing)
+    deleted = {deletion["id"] for deletion in deletions if deletion["kind"] == table.kind}
+    return deleted.intersection(missing)

@@ -1,4 +1,4 @@
-"""Fingerprints of stories, by which later runs see which have changed since."""
+"""Fingerprints of stories: later runs see by them which stories have changed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import contextlib
 from ..records import Record, row_id
 
 _BYTES = 4
-"""A change goes unseen once in four billion, and only until comments are checked again."""
+"""One change in four billion is not noticed, and only until comments are checked again."""
 
 
 def fingerprint(story: Record) -> bytes:
-    """Hash a story as the server gives it, without its comments.
+    """Hash a story as the server sends it, without its comments.
 
     Raises:
-        ValueError: It cannot be written as JSON.
+        ValueError: It cannot be converted to JSON.
     """
     text = row_id({name: value for name, value in story.items() if name != "comments"})
     return bytes.fromhex(text[: 2 * _BYTES])
@@ -24,7 +24,7 @@ def fingerprint(story: Record) -> bytes:
 def pack(fingerprints: dict[int, bytes]) -> str:
     """Write fingerprints by story id as a short text, about 8 characters each.
 
-    Ids are stored as differences to the one before, 7 bits in a byte.
+    Each id is stored as the difference to the previous one, 7 bits per byte.
     """
     packed = bytearray()
     previous = 0
@@ -39,18 +39,18 @@ def pack(fingerprints: dict[int, bytes]) -> str:
 
 
 def unpack(text: str) -> dict[int, bytes]:
-    """Read what `pack` wrote; none of a text that is damaged."""
+    """Read what `pack` wrote; return an empty dict if the text is damaged."""
     fingerprints: dict[int, bytes] = {}
     with contextlib.suppress(ValueError, IndexError):
         packed = base64.b64decode(text, validate=True)
-        place, story_id = 0, 0
-        while place < len(packed):
+        position, story_id = 0, 0
+        while position < len(packed):
             shift = 0
-            while packed[place] > 127:
-                story_id += (packed[place] & 127) << shift
-                place, shift = place + 1, shift + 7
-            story_id += packed[place] << shift
-            fingerprints[story_id] = bytes(packed[place + 1 : place + 1 + _BYTES])
-            place += 1 + _BYTES
+            while packed[position] > 127:
+                story_id += (packed[position] & 127) << shift
+                position, shift = position + 1, shift + 7
+            story_id += packed[position] << shift
+            fingerprints[story_id] = bytes(packed[position + 1 : position + 1 + _BYTES])
+            position += 1 + _BYTES
         return fingerprints
     return {}

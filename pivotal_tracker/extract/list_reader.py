@@ -1,4 +1,4 @@
-"""Reads one list of one project whole, page by page, and compares it with what was loaded."""
+"""Read a list of a project page by page, and compare it with the loaded rows."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .resource_reader import Job, ResourceReader, State
 
 
 class ProjectListReader:
-    """One list of one project: read whole, page by page, and compared with what was loaded.
+    """Read a complete list of a project, and compare it with the loaded rows.
 
     Args:
-        reading: The reading it is part of.
+        reader: The reader of the resource.
         project: The project's record, as the list of projects has it.
     """
 
     deletes_missing_rows = True
-    """Whether what the server has no more is deleted."""
+    """Whether rows that are missing from the server are deleted."""
 
-    def __init__(self, reading: ResourceReader, project: Record) -> None:
-        self.reading = reading
+    def __init__(self, reader: ResourceReader, project: Record) -> None:
+        self.reader = reader
         self.project_id: int = project["id"]
         self.project = project
         self.start = 0
@@ -45,115 +45,115 @@ class ProjectListReader:
         self._pending_pages = 1
         self._complete = True
         self._is_completed = False
-        self.own: set[Key] = set()
+        self.keys: set[Key] = set()
         """The keys of the list."""
-        self.taken: Counter[Any] = Counter()
-        """How many records of each project were first met in the list."""
+        self.new_counts: Counter[Any] = Counter()
+        """The number of records of each project that were first seen in this list."""
         self._known: dict[Key, str] | None = None
         self.is_repeated = False
-        """Whether the whole list was read a second time, as the first response was doubtful."""
+        """Whether the list was read a second time, because the first response was doubtful."""
 
-    # what a table may do otherwise
+    # methods that readers of some tables override
 
     @property
     def will_read_all(self) -> bool:
-        """Whether all of the list will be compared, as far as is known before it is read."""
+        """Whether the complete list will be compared, as far as is known before reading."""
         return True
 
     def needs_read(self) -> bool:
-        """Check whether there is anything to read, as far as the project's version tells."""
+        """Check by the project's version whether there may be changes to read."""
         version = self.project.get("version")
         return version is None or self.before.get("version") != version or self.is_accepted
 
     def begin_reading(self) -> Iterator[Any]:
-        """Read the first page; what it returns takes its rows and says which pages follow."""
+        """Read the first page; the result adds its rows, and yields jobs for the next pages."""
         return self.process_page(self.read(self.start))
 
     def known(self) -> dict[Key, str]:
-        """Return what the destination holds of this list."""
-        return self.reading.known.of(self.project_id)
+        """Return the `_dlt_id` of the list's rows in the destination, by key."""
+        return self.reader.known.pop(self.project_id)
 
     def mark_missing(self, keys: Iterable[Key]) -> None:
-        """Note that the project has these no more."""
-        self.reading.mark_missing(self.project_id, keys)
+        """Mark records as missing from the project."""
+        self.reader.mark_missing(self.project_id, keys)
 
-    def completed(self) -> Iterator[Any]:
-        """Yield what follows when all pages are read."""
-        yield from self.settle()
+    def on_all_pages_read(self) -> Iterator[Any]:
+        """Go on after all pages are read."""
+        yield from self.finish_list()
 
     def forget(self, keys: Iterable[Key]) -> None:
-        """Have the next run read records again, by their keys, that could not be written."""
+        """Have the next run read records again that could not be written."""
 
     def next_state(self) -> State:
-        """Return what is remembered of the list until the next run."""
+        """Return the state of the list for the next run."""
         return {"version": self.project.get("version")}
 
-    # what all have in common
+    # methods that all readers share
 
     @property
     def _is_unfiltered(self) -> bool:
-        """Whether the server's total is that of the list that is read."""
+        """Whether the server's total is the number of rows of this list."""
         return True
 
     @property
     def before(self) -> State:
-        """What the last run remembered."""
-        return self.reading.state.get(str(self.project_id), {})
+        """The state of the last run."""
+        return self.reader.state.get(str(self.project_id), {})
 
     def changes(self) -> list[Record] | None:
-        """The project's activity since the last run; None where that does not tell everything."""
+        """Return the activity since the last run; None if it may be incomplete."""
         run, version, now = (
-            self.reading.run,
+            self.reader.run,
             self.before.get("version"),
             self.project.get("version"),
         )
-        if version is None or now is None or run.full_refresh or not self.reading.compares:
+        if version is None or now is None or run.full_refresh or not self.reader.compares:
             return None
         return [] if version == now else run.feeds.since(self.project_id, version)
 
     @property
     def client(self) -> TrackerClient:
         """The server."""
-        return self.reading.run.client
+        return self.reader.run.client
 
     @property
     def existing(self) -> dict[Key, str]:
-        """The `_dlt_id` of the list's rows in the destination; for dlt's own thread only."""
+        """The `_dlt_id` of the list's existing rows, by key; only for dlt's own thread."""
         if self._known is None:
-            reading = self.reading
-            # a refresh is also what helps where the tables are not as they should be
-            knows = reading.compares and (
-                not reading.run.full_refresh
+            reader = self.reader
+            # a full refresh also repairs tables, so it compares only with complete ones
+            knows = reader.compares and (
+                not reader.run.full_refresh
                 or (
-                    reading.run.loaded.has_table_family(reading.table)
-                    and not reading.run.is_append_only
+                    reader.run.loaded.has_table_family(reader.table)
+                    and not reader.run.is_append_only
                 )
             )
             self._known = self.known() if knows else {}
-            reading.run.compare_with(reading.name, self._known)
+            reader.run.compare_with(reader.name, self._known)
         return self._known
 
     @property
     def is_accepted(self) -> bool:
-        """Whether the user accepts, in this run, what the list lacks as deleted."""
-        return (self.project_id, self.reading.name) in self.reading.run.accepted
+        """Whether the user accepts that all missing rows of the list are deleted."""
+        return (self.project_id, self.reader.name) in self.reader.run.accepted
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
-        """Those of the missing keys of which activity says that they were deleted or moved."""
+        """Return the missing keys that activity says were deleted or moved."""
         return explained_by(
-            self.reading.table, missing, deletions_from_activity(self.earlier_changes() or ())
+            self.reader.table, missing, deletions_from_activity(self.earlier_changes() or ())
         )
 
     def earlier_changes(self) -> list[Record] | None:
-        """Return the activity since the list was last read completely, also in a full refresh."""
+        """Return the activity since the list was last read, also in a full refresh."""
         version = self.before.get("version") or self.before.get("read_version")
-        if version is None or not self.reading.compares:
+        if version is None or not self.reader.compares:
             return None
-        return self.reading.run.feeds.since(self.project_id, version)
+        return self.reader.run.feeds.since(self.project_id, version)
 
     def unexplained(self, missing: Collection[Key]) -> list[Key]:
-        """Return the missing keys that may not be deleted: empty unless the list is doubtful."""
-        listed, existing = len(self.own), len(self.existing)
+        """Return the missing keys that must not be deleted: empty unless the list is doubtful."""
+        listed, existing = len(self.keys), len(self.existing)
         if self.is_accepted or not is_doubtful(existing, listed, len(missing)):
             return []
         explained = self.explained(missing)
@@ -163,48 +163,47 @@ class ProjectListReader:
     def repeat(self) -> Iterator[Any]:
         """Read the whole list again."""
         self.is_repeated, self._is_completed = True, False
-        self.own, self._seen_keys, self.versions = set(), set(), set()
+        self.keys, self._seen_keys, self.versions = set(), set(), set()
         self.pages, self._end_offset, self._total, self._unusable = 0, math.inf, None, 0
         self._pending_pages += 1
-        yield from self.reading.begin([partial(self._fetch_offset, self.start)])
+        yield from self.reader.begin([partial(self._fetch_offset, self.start)])
 
     @property
     def rows_missing(self) -> int:
-        """How many rows fewer the list gave than the server announced."""
+        """The number of rows that the server announced and did not send."""
         if self._total is None or not self._is_unfiltered:
             return 0
-        return max(0, self._total - self.start - len(self.own) - self._unusable)
+        return max(0, self._total - self.start - len(self.keys) - self._unusable)
 
     def _leave_incomplete(self) -> None:
-        """Delete nothing, and do not advance unless the last run got the same rows.
+        """Delete nothing, and keep the old state unless the last run got the same rows.
 
-        A total may honestly be too large: of a list that gives the same rows again there is no more
-        to be had.
+        A server's total may be too large. If the list has the same rows again, there are no more.
         """
-        keys = sorted(map(str, self.own))
+        keys = sorted(map(str, self.keys))
         digest = hashlib.blake2b("\n".join(keys).encode(), digest_size=8).hexdigest()
         is_same = self.before.get("incomplete") == digest
         state = self.next_state() if is_same else self.before
-        self.reading.remember(self.project_id, {**state, "incomplete": digest})
-        self.reading.metrics.setdefault("incomplete", {})[str(self.project_id)] = {
-            "rows": len(self.own),
+        self.reader.remember(self.project_id, {**state, "incomplete": digest})
+        self.reader.metrics.setdefault("incomplete", {})[str(self.project_id)] = {
+            "rows": len(self.keys),
             "total": (self._total or 0) - self.start,
             "is_new": not is_same,
         }
 
     def keep(self, keys: Collection[Key]) -> None:
-        """Note that rows are kept, and do not advance what is remembered of the list."""
-        state = self.reading.state.setdefault(str(self.project_id), {})
-        record_kept(state, self.reading.metrics, self.project_id, len(keys))
+        """Record that rows are kept, and keep the old state of the list."""
+        state = self.reader.state.setdefault(str(self.project_id), {})
+        record_kept(state, self.reader.metrics, self.project_id, len(keys))
 
     def missing(self) -> list[Key]:
-        """Return the keys in the destination that this list does not have (any more)."""
-        return [key for key in self.existing if key not in self.own]
+        """Return the keys in the destination that are missing from this list."""
+        return [key for key in self.existing if key not in self.keys]
 
-    def settle(self) -> Iterator[Any]:
-        """Delete what is gone, and remember what was read; keep rows where that is doubtful."""
+    def finish_list(self) -> Iterator[Any]:
+        """Delete missing rows and save the state; keep rows if the list is doubtful."""
         if self._unusable:
-            # one of the rows that seem to be missing may be that of a record without a usable key
+            # a record without a valid key may be one of the missing rows
             self._complete = False
         if self._complete and self.rows_missing:
             self._leave_incomplete()
@@ -214,39 +213,39 @@ class ProjectListReader:
             if kept and not self.is_repeated:
                 yield from self.repeat()
                 return
-            self._settle(missing, kept)
-        yield from self.reading.write()
-        # of hundreds of projects, these are most of what the reading holds in memory
-        self._known, self.own, self._seen_keys = {}, set(), set()
+            self._save_result(missing, kept)
+        yield from self.reader.write()
+        # free memory: with hundreds of projects, these take most of it
+        self._known, self.keys, self._seen_keys = {}, set(), set()
 
-    def _settle(self, missing: list[Key], kept: list[Key]) -> None:
-        gone = set(missing).difference(kept)
+    def _save_result(self, missing: list[Key], kept: list[Key]) -> None:
+        deleted = set(missing).difference(kept)
         if self.is_accepted:
-            record_accepted(self.reading.metrics, self.project_id, len(gone))
-        self.mark_missing(gone)
+            record_accepted(self.reader.metrics, self.project_id, len(deleted))
+        self.mark_missing(deleted)
         if kept:
             self.keep(kept)
             return
         if not self.start and self.pages:
             self._record_row_count()
-        self.reading.remember(self.project_id, self.next_state())
+        self.reader.remember(self.project_id, self.next_state())
 
     def _record_row_count(self) -> None:
-        """Note how many rows the whole list has, for them to be counted when they are loaded."""
-        self.reading.metrics.setdefault("counted", {})[str(self.project_id)] = {
+        """Record the number of rows of the complete list, to check it after the load."""
+        self.reader.metrics.setdefault("counted", {})[str(self.project_id)] = {
             "said": self._total,
-            "read": self.taken[self.project_id],
+            "read": self.new_counts[self.project_id],
         }
 
     def read(self, offset: int) -> Page | None:
-        """Return the page, or None where it cannot be had, which the metrics then say."""
-        reading = self.reading
-        if "not_offered" in reading.metrics:
+        """Fetch a page; None if it cannot be read, with the reason in the metrics."""
+        reader = self.reader
+        if "not_offered" in reader.metrics:
             return None
         try:
             return self.fetch(offset)
         except EndpointNotSupportedError as error:
-            reading.record_unsupported(self.project_id, error)
+            reader.record_unsupported(self.project_id, error)
         except UnreadableError as error:
             self.record_skipped(error)
         return None
@@ -255,22 +254,22 @@ class ProjectListReader:
         """Request a page.
 
         Raises:
-            TrackerError: It cannot be had; the kind says why.
+            TrackerError: It cannot be read; see `api.errors` for the types.
         """
         get = self.client.page if offset == self.start else self.client.later_page
-        return get(self.reading.endpoint, offset, id=self.project_id)
+        return get(self.reader.endpoint, offset, id=self.project_id)
 
     def record_skipped(self, error: TrackerError) -> None:
-        """Leave the list to the next run: what cannot be read now is not gone."""
+        """Record an error, and leave the list to the next run without deleting rows."""
         self._complete = False
-        self.reading.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
+        self.reader.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
 
     def process_page(self, page: Page | None, until: int | None = None) -> Iterator[Any]:
-        """Take the rows of a page, and give dlt the jobs for the pages after it.
+        """Add the rows of a page, and yield the jobs for the next pages.
 
         Args:
-            page: The page; None where it cannot be had.
-            until: Where the page after it begins that is read anyway.
+            page: The page; None if it cannot be read.
+            until: The offset of the next page that has a job already.
         """
         self._pending_pages -= 1
         if page is None:
@@ -279,55 +278,55 @@ class ProjectListReader:
             records = self._records_of(page)
             following = self._next_jobs_after(page, len(records), until)
             yield from self.add_page(records)
-            yield from self.reading.begin(following)
+            yield from self.reader.begin(following)
         yield from self._end_job()
 
-    def skip(self) -> Iterator[Any]:
-        """End a job for a page that the list has turned out not to have."""
+    def skip_page(self) -> Iterator[Any]:
+        """End a job for a page after the end of the list."""
         self._pending_pages -= 1
         yield from self._end_job()
 
     def _end_job(self) -> Iterator[Any]:
-        # a page may wait for dlt to take its rows while the last page comes and ends the list
+        # the last page may end while dlt still iterates over the rows of another one
         if not self._pending_pages and not self._is_completed:
             self._is_completed = True
-            yield from self.completed()
-        yield from self.reading.end_one()
+            yield from self.on_all_pages_read()
+        yield from self.reader.job_done()
 
     def add_page(self, records: list[Record]) -> Iterator[Any]:
         """Add the rows of a page's records that are new or changed."""
-        self.take(records)
-        yield from self.reading.write()
+        self.add_records(records)
+        yield from self.reader.write()
 
-    def take(self, records: Iterable[Record]) -> None:
-        """Add records that no list has brought before."""
+    def add_records(self, records: Iterable[Record]) -> None:
+        """Add the records that no list has had before."""
         existing, fresh = self.existing, []
         for record in self.normalize_records(records):
-            key = record_key(self.reading.table, record)
+            key = record_key(self.reader.table, record)
             if key is None:
-                self.reading.count_unusable()
+                self.reader.count_unusable()
                 self._unusable += 1
                 continue
-            self.own.add(key)
-            if key not in self.reading.seen:
-                self.reading.seen.add(key)
-                self.taken[record.get("project_id")] += 1
+            self.keys.add(key)
+            if key not in self.reader.seen:
+                self.reader.seen.add(key)
+                self.new_counts[record.get("project_id")] += 1
                 fresh.append(record)
-        self.reading.add(fresh)
+        self.reader.add(fresh)
         self.on_new_records(fresh, existing)
 
     def normalize_records(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Record in Tracker's words, each with its project."""
+        """Return records with Tracker's names and the project's id."""
         return ({"project_id": self.project_id, **from_litetracker(r)} for r in records)
 
     def on_new_records(self, records: list[Record], existing: Container[Key]) -> None:
-        """Note what records say of others.
+        """Collect people and deletions from new records.
 
         Args:
-            records: Those that no list has brought before.
-            existing: The keys of those that the destination holds.
+            records: Records that no list has had before.
+            existing: The keys of the list's rows in the destination.
         """
-        self.reading.run.collect_people(self.reading.name, records)
+        self.reader.run.collect_people(self.reader.name, records)
 
     def records(self, page: Page) -> list[Record]:
         """Return the records of a page."""
@@ -337,19 +336,19 @@ class ProjectListReader:
         return records
 
     def _records_of(self, page: Page) -> list[Record]:
-        """Return the records of a page that was read; none where the list has ended before it."""
+        """Return the records of a page; none if it is after the end of the list."""
         try:
             records = self.records(page)
             self._unusable += len(self.client.rejected.get(page.path, ()))
         except EndpointNotSupportedError as error:
-            self.reading.metrics["not_offered"] = str(error)
+            self.reader.metrics["not_offered"] = str(error)
             self._complete = False
             return []
         except UnreadableError as error:
             self.record_skipped(error)
             return []
-        self.reading.answered = True
-        self.reading.record_attributes(records)
+        self.reader.answered = True
+        self.reader.record_attributes(records)
         self.versions.add(page.version)
         self.pages += 1
         if self._is_past_the_end(page, records):
@@ -358,7 +357,7 @@ class ProjectListReader:
         return records
 
     def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
-        # a server that ignores the offset gives the same pages for ever
+        # a server that ignores the offset returns the same page for ever
         has_new = self._total is not None or self._has_new_keys(records)
         if page.offset == self.start:
             self._total = page.known_total(len(records))
@@ -366,8 +365,8 @@ class ProjectListReader:
         return not records or not has_new
 
     def _has_new_keys(self, records: list[Record]) -> bool:
-        """Check whether any of the records has not been in a page before."""
-        names = self.reading.table.key
+        """Check whether one of the records was not in an earlier page."""
+        names = self.reader.table.key
         keys = {tuple(str(record.get(name)) for name in names) for record in records}
         is_new = not keys <= self._seen_keys
         self._seen_keys |= keys
@@ -378,7 +377,7 @@ class ProjectListReader:
         if page.offset < self._end_offset:
             offsets = page.next_offsets(returned)
         if page.offset != self.start and self._total is not None:
-            # the first page announced them all, unless this one is shorter than announced
+            # all pages have jobs; another job is needed only if this page is too short
             self._total = min(self._total, self._total if page.total is None else page.total)
             is_short = returned and until is not None and page.offset + returned < until
             offsets = (
@@ -388,23 +387,23 @@ class ProjectListReader:
         return self._jobs(offsets, until if page.offset != self.start else self._total)
 
     def _jobs(self, offsets: Sequence[int], end: int | None) -> Iterator[Job]:
-        """Jobs for the pages at offsets, each of which reaches to the next one or to the end."""
+        """Yield jobs for the pages at offsets."""
         for done, offset in enumerate(offsets):
             until = offsets[done + 1] if done + 1 < len(offsets) else end
             if offset >= self._end_offset:
-                # what is left is never begun; this one job ends them all
+                # the list has ended: one job stands for all that are left
                 self._pending_pages -= len(offsets) - done - 1
-                yield self.skip
+                yield self.skip_page
                 return
             yield partial(self._fetch_offset, offset, until)
 
     def _fetch_offset(self, offset: int, until: int | None = None) -> Iterator[Any]:
-        """Read another page, unless the list has turned out to end before it."""
+        """Read another page, unless it is after the end of the list."""
         if offset > MAX_LIST_ROWS:
             self.record_skipped(
                 TrackerError(f"The list has not ended after {MAX_LIST_ROWS:,} rows.")
             )
-            return self.skip()
+            return self.skip_page()
         if offset >= self._end_offset:
-            return self.skip()
+            return self.skip_page()
         return self.process_page(self.read(offset), until)

@@ -1,4 +1,4 @@
-"""How each list of a project is read."""
+"""The readers of the lists of a project."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .list_reader import ProjectListReader
 from .release_list import ReleaseReader
 from .story_list import StoryReader
 
-LISTS: dict[str, type[ProjectListReader]] = {
+READERS: dict[str, type[ProjectListReader]] = {
     "stories": StoryReader,
     "activity": ActivityReader,
     "releases": ReleaseReader,
     "iterations": IterationReader,
     "history_days": DailyReader,
 }
-"""How a resource's list is read, where it is not just read whole when its project moved."""
+"""The readers of lists by resource; other lists are read completely when their project changes."""

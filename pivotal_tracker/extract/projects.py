@@ -1,4 +1,4 @@
-"""The list of projects: what the token sees, and since when something is not in it."""
+"""Read the list of projects, and mark the projects that are missing from it."""
 
 from __future__ import annotations
 
@@ -18,58 +18,58 @@ from .resource_reader import record_client_stats
 from .run import Run
 from .shards import Shard
 
-_NOT_SEEN = "_not_seen_since"
+_MISSING_SINCE = "_not_seen_since"
 
 
-def listed_projects(client: TrackerClient) -> list[Record]:
-    """Return the projects that the server lists, in Tracker's words.
+def fetch_projects(client: TrackerClient) -> list[Record]:
+    """Fetch the projects that the server lists, with LiteTracker's names replaced by Tracker's.
 
     Raises:
-        TrackerError: It lists none, so that there is nothing that could be read of it.
+        TrackerError: The list cannot be read, so no table can be.
     """
     try:
         listed = client.records(client.page(PROJECTS))
     except FailedRequestError as error:
-        raise TrackerError(f"{error} {client.server.advice}") from error
+        raise TrackerError(f"{error} {client.server.hint}") from error
     except UnreadableError as error:
         raise TrackerError(
-            f"{error} base_url must go up to and including /services/v5. {client.server.advice}"
+            f"{error} base_url must go up to and including /services/v5. {client.server.hint}"
         ) from error
     projects = []
     for record in listed:
         if is_id(record.get("id")):
             projects.append(from_litetracker(record))
         else:
-            shown = _shown(record.get("id"))
+            shown = _shortened(record.get("id"))
             client.reject(PROJECTS.path, f"a project has {shown} where an id is expected")
     return projects
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 
-def project_list(
+def select_projects(
     client: TrackerClient, project_ids: Sequence[int] | None, shard: Shard, metrics: dict[str, Any]
 ) -> tuple[list[Record], set[int]]:
-    """Return the projects that the token sees, or those asked for, as far as they are of a shard.
+    """Fetch the projects of a shard: all that the token sees, or only some.
 
     Args:
         client: The server.
-        project_ids: Only these; one that the list does not name is asked for by itself (a public
-            project is not in it), and skipped with a word in the metrics where it is refused.
-        shard: Only those of this.
-        metrics: Where that is noted.
+        project_ids: Only these. A project that is not in the list, as public projects are not, is
+            requested by its id; if the server refuses it, it is skipped.
+        shard: Only the projects of this shard.
+        metrics: Gets the skipped projects, with the reason.
 
     Returns:
-        Project records in Tracker's words, and the ids of the projects that other shards read.
+        Project records with Tracker's names, and the ids of the projects that other shards read.
     """
     record_client_stats(client, metrics)
-    records = {r["id"]: r for r in listed_projects(client)}
-    wanted = list(dict.fromkeys(records if project_ids is None else project_ids))
+    records = {project["id"]: project for project in fetch_projects(client)}
+    selected = list(dict.fromkeys(records if project_ids is None else project_ids))
     skipped = metrics.setdefault("skipped", {})
-    for project_id in wanted:
+    for project_id in selected:
         if project_id not in records and project_id in shard:
             try:
                 page = client.page(ONE_PROJECT, id=project_id)
@@ -77,36 +77,59 @@ def project_list(
                     records[project_id] = {**from_litetracker(record), "id": project_id}
             except UnreadableError as error:
                 skipped[str(project_id)] = str(error)
-    own = [records[one] for one in wanted if one in records and one in shard]
-    return own, {one for one in wanted if one not in shard}
+    own = [records[key] for key in selected if key in records and key in shard]
+    return own, {key for key in selected if key not in shard}
 
 
-def project_records(run: Run, projects: list[Record]) -> Iterator[Any]:
+def read_project_list(run: Run, project_ids: Sequence[int] | None) -> Iterator[list[Record]]:
+    """Yield the projects that are read, as one list.
+
+    Args:
+        run: The run.
+        project_ids: Only these; None for all that the token sees.
+    """
+    metrics = run.list_metrics["projects"]
+    projects, others = select_projects(run.client, project_ids, run.shard, metrics)
+    run.other_shard_project_ids = others
+    run.listed = None if project_ids is not None else {project["id"] for project in projects}
+    yield projects
+
+
+def read_projects(run: Run, projects: list[Record]) -> Iterator[Any]:
     """Yield what the resource `projects` yields.
 
     Args:
         run: The run.
-        projects: Those of the list that are loaded.
+        projects: The projects of the list that are loaded.
     """
     metrics = dlt.current.resource_metrics()
     record_client_stats(run.client, metrics)
     run.record_project_list(projects, metrics)
     yield Tombstones()
     yield run.look_up_rows("projects", projects)
-    table, vanished = run.table("projects"), set[Key]()
-    # a project may be missing because its record could not be read
-    is_whole = run.listed is not None and not run.client.rejected.get(PROJECTS.path)
-    if run.listed is not None and is_whole and not run.is_replaced("projects"):
-        known = run.loaded.row_ids(table)
-        vanished = {key for key in known if key in run.shard and key not in run.listed}
-        # what came from files was never in the list
-        vanished -= run.loaded.archive_keys(table)
+    missing = _missing_projects(run)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    rows = run.loaded.records(table, vanished)
-    newly_vanished = [{**row, _NOT_SEEN: now} for row in rows if row.get(_NOT_SEEN) is None]
-    yield run.look_up_rows("projects", newly_vanished)
-    metrics["vanished"] = sorted(vanished)
+    rows = run.loaded.records(run.table("projects"), missing)
+    newly_missing = [
+        {**row, _MISSING_SINCE: now} for row in rows if row.get(_MISSING_SINCE) is None
+    ]
+    yield run.look_up_rows("projects", newly_missing)
+    metrics["vanished"] = sorted(missing)
     if run.loaded.has(LOAD_REPORT.name):
         yield from run.wait_for_others("projects")
         yield run.look_up_rows("projects", run.linked_project_records())
     run.finish("projects")
+
+
+def _missing_projects(run: Run) -> set[Key]:
+    """Return the ids of loaded projects that the list lacks; empty if it may not be complete."""
+    if run.listed is None or run.is_replaced("projects"):
+        return set()
+    # a project may be missing because its record could not be read
+    if run.client.rejected.get(PROJECTS.path):
+        return set()
+    table = run.table("projects")
+    known = run.loaded.row_ids(table)
+    missing = {key for key in known if key in run.shard and key not in run.listed}
+    # projects from archives were never in the list
+    return missing - run.loaded.archive_keys(table)

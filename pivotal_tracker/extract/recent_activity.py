@@ -1,9 +1,8 @@
-"""What happened in projects without versions, from their activity since a time.
+"""Read the activity of projects without versions since a time.
 
-LiteTracker's projects have no `version`, and its activity none either, but it knows
-`occurred_after`. A cursor takes the place of the version: the last activities that were seen. The
-feed is read from a little before the newest of them. If none of them is in it any more, it does not
-reach back to the last run.
+LiteTracker's projects and activity have no `version`, but it supports `occurred_after`. A cursor
+replaces the version: the last activities that were seen. The feed is read from a little before the
+newest of them. If it has none of them, it does not reach back to the last run.
 """
 
 from __future__ import annotations
@@ -27,42 +26,42 @@ class Cursor:
     """How far a feed was read.
 
     Attributes:
-        seen: When the last activities occurred, ISO 8601, by their guids: those of the last minutes
-            before the newest. Empty if the feed was empty.
+        seen: The times, ISO 8601, of the last activities by guid: the newest one, and those of the
+            minutes before it. Empty if the feed was empty.
     """
 
     seen: Mapping[str, str]
 
     @property
     def start(self) -> datetime | None:
-        """From which time on to read the feed the next time; None for all of it."""
+        """The time from which the feed is read the next time; None for all of it."""
         if not self.seen:
             return None
-        times = sorted(map(_parsed, self.seen.values()))
+        times = sorted(map(_parse_time, self.seen.values()))
         overlap = times[-1] - ACTIVITY_OVERLAP
         return max(overlap, times[0]) if len(times) == MAX_CURSOR_GUIDS else overlap
 
     def advanced(self, activities: Iterable[Record]) -> Cursor:
-        """Give the cursor after more activities, in whichever order they are."""
+        """Return the cursor after more activities, in any order."""
         seen = dict(self.seen) | {
-            str(one["guid"]): one["occurred_at"]
-            for one in activities
-            if one.get("guid") and _is_past(one.get("occurred_at"))
+            str(activity["guid"]): activity["occurred_at"]
+            for activity in activities
+            if activity.get("guid") and _is_past(activity.get("occurred_at"))
         }
-        newest = sorted(seen.items(), key=lambda item: (_parsed(item[1]), item[0]))
+        newest = sorted(seen.items(), key=lambda item: (_parse_time(item[1]), item[0]))
         newest = newest[-MAX_CURSOR_GUIDS:]
-        begin = _parsed(newest[-1][1]) - ACTIVITY_OVERLAP if newest else None
-        return Cursor({guid: time for guid, time in newest if begin and _parsed(time) >= begin})
+        begin = _parse_time(newest[-1][1]) - ACTIVITY_OVERLAP if newest else None
+        return Cursor({guid: time for guid, time in newest if begin and _parse_time(time) >= begin})
 
 
 @dataclass(frozen=True)
 class News:
-    """What a feed has after a cursor.
+    """The activity of a project after a cursor.
 
     Attributes:
-        activities: Those that the cursor does not know.
+        activities: The new activities.
         cursor: For the next run; None if the feed cannot be read.
-        is_complete: Whether these are all since the cursor. If not, anything may have happened.
+        is_complete: Whether these are all activities since the cursor.
     """
 
     activities: list[Record]
@@ -71,7 +70,7 @@ class News:
 
 
 class RecentActivity:
-    """Reads the feeds of projects, each once however many lists need it. Safe for threads."""
+    """Read the activity of projects, each once for all lists that need it. Safe for threads."""
 
     def __init__(self, client: TrackerClient) -> None:
         self._client = client
@@ -79,15 +78,15 @@ class RecentActivity:
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         self.is_supported = True
-        """Whether the server has such feeds, as far as is known."""
+        """Whether the server supports activity, as far as is known."""
 
     def since(self, project_id: int, cursor: Cursor | None) -> News:
-        """Read what happened in a project after a cursor.
+        """Read the activity of a project after a cursor.
 
         Args:
             project_id: The project.
-            cursor: How far the feed was read before; None if it never was. Then only the cursor for
-                the next time is found.
+            cursor: The cursor of the last run; None in a first run, which only needs the new
+                cursor.
         """
         with self._lock:
             lock = self._locks[project_id]
@@ -99,9 +98,9 @@ class RecentActivity:
             activities = self._since(project_id, cursor.start)
         if activities is None:
             return News([], None, is_complete=False)
-        guids = {one.get("guid") for one in activities}
+        guids = {activity.get("guid") for activity in activities}
         return News(
-            [one for one in activities if one.get("guid") not in cursor.seen],
+            [new for new in activities if new.get("guid") not in cursor.seen],
             cursor.advanced(activities),
             is_complete=not cursor.seen or not guids.isdisjoint(cursor.seen),
         )
@@ -115,17 +114,17 @@ class RecentActivity:
         if not is_read:
             activities = self._all_since(project_id, start)
             self._read[project_id] = start, activities
-        return activities and [one for one in activities if not _is_before(one, start)]
+        return activities and [act for act in activities if not _is_before(act, start)]
 
     def _all_since(self, project_id: int, start: datetime | None) -> list[Record] | None:
-        # whether the time itself is included is not known
+        # it is not known whether `occurred_after` includes the time itself
         after = start and (start - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
         params = {"occurred_after": after} if after else {}
         activities: list[Record] = []
         try:
             for page in self._pages(project_id, params):
-                # a server that ignores the parameter gives everything
-                activities += [one for one in page if not _is_before(one, start)]
+                # a server that ignores the parameter returns everything
+                activities += [act for act in page if not _is_before(act, start)]
                 if len(activities) > MAX_NEW_ACTIVITY:
                     return None
         except UnreadableError:
@@ -133,38 +132,38 @@ class RecentActivity:
         return activities
 
     def _newest(self, project_id: int) -> list[Record] | None:
-        """The newest activities: on the first page, or on the last if the oldest come first."""
+        """Return the newest activities: the first page, or the last if the oldest come first."""
         if project_id in self._read:
             return self._read[project_id][1]
         page: list[Record] = []
         try:
             for page in self._pages(project_id, {}):
                 times = [
-                    one["occurred_at"] for one in page if is_iso_timestamp(one.get("occurred_at"))
+                    act["occurred_at"] for act in page if is_iso_timestamp(act.get("occurred_at"))
                 ]
-                if times and _parsed(times[0]) > _parsed(times[-1]):
+                if times and _parse_time(times[0]) > _parse_time(times[-1]):
                     break
         except UnreadableError:
             return None
         return page
 
     def _pages(self, project_id: int, params: Mapping[str, str]) -> Iterator[list[Record]]:
-        """Yield the pages of a project's feed, without activities that an earlier page had."""
+        """Yield the pages of a project's activity, without activities of earlier pages."""
         guids: set[Any] = set()
         offset: int | None = 0
         while offset is not None:
             records = self._page(project_id, offset, params)
-            new = [one for one in records[0] if one.get("guid") not in guids]
+            new = [act for act in records[0] if act.get("guid") not in guids]
             if not new:
                 return
-            guids.update(one.get("guid") for one in new)
-            yield [{"project_id": project_id, **one} for one in new]
+            guids.update(act.get("guid") for act in new)
+            yield [{"project_id": project_id, **act} for act in new]
             offset = records[1]
 
     def _page(
         self, project_id: int, offset: int, params: Mapping[str, str]
     ) -> tuple[list[Record], int | None]:
-        """Return the records of a page, and where the next one begins."""
+        """Return the records of a page, and the offset of the next one."""
         if not self.is_supported:
             raise EndpointNotSupportedError("The server has no activity.")
         try:
@@ -176,15 +175,15 @@ class RecentActivity:
         return records, next(iter(page.next_offsets(len(records))), None)
 
 
-def _parsed(time: str) -> datetime:
+def _parse_time(time: str) -> datetime:
     return datetime.fromisoformat(time).astimezone(UTC)
 
 
 def _is_past(time: Any) -> bool:
-    """Check whether a value is a time that has been, wherever the server's clock is."""
-    return is_iso_timestamp(time) and _parsed(time) < datetime.now(UTC) + timedelta(days=1)
+    """Check whether a value is a time in the past, allowing for wrong clocks."""
+    return is_iso_timestamp(time) and _parse_time(time) < datetime.now(UTC) + timedelta(days=1)
 
 
 def _is_before(activity: Record, start: datetime | None) -> bool:
     time = activity.get("occurred_at")
-    return start is not None and is_iso_timestamp(time) and _parsed(time) < start
+    return start is not None and is_iso_timestamp(time) and _parse_time(time) < start

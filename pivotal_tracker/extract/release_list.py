@@ -1,4 +1,4 @@
-"""Reads the releases of a project."""
+"""Read the releases of a project."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .list_reader import ProjectListReader
 
 
 class ReleaseReader(ProjectListReader):
-    """The releases of a project: those of its stories that are of that type."""
+    """Read the releases of a project, which are stories of the type `release`."""
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
-        """Return those that activity names as stories or releases."""
+        """Return the missing keys that activity names as stories or releases."""
         return changes_from_activity(self.earlier_changes() or ()).stories.intersection(missing)

@@ -1,9 +1,9 @@
-"""Runs the requests of one resource, for all projects, side by side in dlt's pool.
+"""Run the requests of a resource for all projects in parallel in dlt's pool.
 
-A resource yields callables; dlt runs them in its pool of `[extract] workers` threads, and goes on
-with what they return in its own. So projects and pages are fetched together, no more of them at a
-time than the pool holds, while rows are made in one thread: making them in many is no faster in
-Python, and slows the thread that writes them.
+A resource yields callables. dlt runs them in its pool of `[extract] workers` threads, and iterates
+over what they return in its own thread. So projects and pages are fetched in parallel, and rows are
+made in one thread: several would not be faster in Python, and would slow down the thread that
+writes them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STORIES = "stories"
 
 UNSUPPORTED_THRESHOLD = 3
-"""So many projects without a list, and none with it, are enough to judge the server by."""
+"""If so many projects lack a list and none has it, the server does not support the list."""
 
 Job = Callable[[], Iterator[Any]]
 State = dict[str, Any]
@@ -35,21 +35,20 @@ State = dict[str, Any]
 
 @dataclass
 class ResourceReader:
-    """One table's reading of all projects.
+    """Read one table of all projects.
 
     Attributes:
-        run: What it shares with the other tables.
+        run: The context that the tables share.
         name: The resource.
         endpoint: The list to read.
-        state: What is remembered of each project until the next run, by its id as text.
+        state: The state of each project for the next run, by its id as text.
         metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
-            reason, `refused_fields`, and `not_given`, the lists in records that were asked for in
-            vain; `kept` and `accepted` by project id, see `deletions`; how many projects were
-            `unchanged`; `pending`, of how many stories of each comments are left to later runs;
-            `counted`, how many rows the lists read whole have; and the client's
-            `counts`.
-        seen: The keys met so far, in any project.
-        known: What the destination holds of the projects.
+            reason, `refused_fields`, and `not_given`, the requested lists that no record has;
+            `kept` and `accepted` by project id, see `deletions`; how many projects were
+            `unchanged`; `pending`, the stories of each project whose comments later runs fetch;
+            `counted`, the numbers of rows of complete lists; and the client's `counts`.
+        seen: The keys of all records so far, in any project.
+        known: The hashes of the projects' rows in the destination.
         answered: Whether the list of any project has been read.
     """
 
@@ -73,12 +72,12 @@ class ResourceReader:
 
     @property
     def table(self) -> Table:
-        """The table of the records, as it is named in the destination."""
+        """The table of the records, with its name in the destination."""
         return self.run.table(self.name)
 
     @property
     def reads_everything(self) -> bool:
-        """Whether earlier runs do not matter: outside of a load, or where tables are replaced."""
+        """Whether earlier runs are ignored: outside of a load, or if tables are replaced."""
         return self.run.is_replaced(self.name)
 
     @property
@@ -87,52 +86,52 @@ class ResourceReader:
         return self.run.compares and not self.reads_everything
 
     def items(self, lists: Sequence[ProjectListReader]) -> Iterator[Any]:
-        """What the resource yields: the first jobs of the projects' lists, and what follows."""
+        """Yield what the resource yields: jobs for dlt's pool, and records."""
         record_client_stats(self.run.client, self.metrics)
         yield Tombstones()
         if reason := self.run.server.unsupported(self.name):
             self.metrics["not_offered"] = reason
             yield from self._finish()
             return
-        to_read = [one for one in lists if self.reads_everything or one.needs_read()]
+        to_read = [reader for reader in lists if self.reads_everything or reader.needs_read()]
         self._lists = to_read
-        whole = (one.project_id for one in to_read if one.will_read_all)
+        whole = (reader.project_id for reader in to_read if reader.will_read_all)
         self.known = RowIdCache(self.run.loaded, self.table, whole)
         self.metrics["unchanged"] = len(lists) - len(to_read)
-        yield from self.begin(one.begin_reading for one in to_read)
+        yield from self.begin(reader.begin_reading for reader in to_read)
         if not to_read:
             yield from self._finish()
 
     def begin(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        """Line up jobs, and gives those of the line that may begin now."""
+        """Add jobs to the queue, and yield those that may start now."""
         self._queue.append(iter(jobs))
         yield from self._next_jobs()
 
-    def end_one(self) -> Iterator[Any]:
-        """Go on when a job is done: gives the next in line, and after the last one the rows."""
+    def job_done(self) -> Iterator[Any]:
+        """Yield the next job after one is done; after the last one, the remaining records."""
         self._in_flight -= 1
         yield from self._next_jobs()
         if not self._in_flight:
             yield from self._finish()
 
     def add(self, records: Iterable[Record]) -> None:
-        """Add records that no list has brought before, to be yielded with others."""
+        """Add new records; they are yielded in batches."""
         self._records += records
 
-    def write(self, *, all_of_it: bool = False) -> Iterator[Any]:
-        """Yield the records once there are enough of them."""
-        if self._records and (all_of_it or len(self._records) >= BATCH_SIZE):
+    def write(self, *, force: bool = False) -> Iterator[Any]:
+        """Yield the records if there are enough for a batch, or with `force`."""
+        if self._records and (force or len(self._records) >= BATCH_SIZE):
             records, self._records = self._records, []
             if self.compares:
                 self.run.compare_with(self.name, self._look_up(records))
             yield records
 
     def _look_up(self, records: list[Record]) -> dict[Key, str]:
-        """What the destination holds of records that no earlier run has seen in their list."""
+        """Look up the existing rows of records that were not in their list before."""
         loaded = self.run.loaded
         if not self.table.nested and not loaded.has(LOAD_REPORT.name):
-            # of records that move to another project, only child rows need a look; but files know
-            # projects by other ids than the server
+            # a record may have moved from another project: only its child rows depend on the old
+            # row; but archives may know a project by another id
             return {}
         if self.table.key != ("id",):
             return {}
@@ -149,11 +148,11 @@ class ResourceReader:
             self.run.writer(self.name).counts["unusable"] += 1
 
     def mark_missing(self, project_id: int, keys: Iterable[Key]) -> None:
-        """Note that a project has these no more; they may yet be met in another."""
+        """Mark records as missing from a project; another project may still have them."""
         self._missing |= dict.fromkeys(keys, project_id)
 
     def record_unsupported(self, project_id: int, error: EndpointNotSupportedError) -> None:
-        """Note that a project's list is not there: offered to nobody, or missing of this one."""
+        """Record that a list does not exist, for this project or at all."""
         self._unsupported_projects[str(project_id)] = str(error)
         is_certain = not isinstance(error, AmbiguousNotFoundError)
         if is_certain or (
@@ -162,16 +161,16 @@ class ResourceReader:
             self.metrics["not_offered"] = str(error)
 
     def record_attributes(self, records: Iterable[Record]) -> None:
-        """Note which lists records have in them."""
+        """Record which attributes records have."""
         self._seen_attributes.update(*(record.keys() for record in records))
 
     def _finish(self) -> Iterator[Any]:
-        # the job that starts the last one may go on after that one has ended
+        # the job that starts the last job may still run after that one has ended
         if self._is_finished:
             return
         self._is_finished = True
         self._record_unsupported_lists()
-        yield from self.write(all_of_it=True)
+        yield from self.write(force=True)
         deleted = [key for key in self._missing if key not in self.seen]
         yield tombstones(self.table, deleted)
         self._forget_state_of_rejected()
@@ -194,25 +193,25 @@ class ResourceReader:
         self.state[str(project_id)] = state
 
     def _forget_state_of_rejected(self) -> None:
-        """Have the next run read the lists again of which a record was rejected."""
+        """Have the next run read the lists with rejected records again."""
         if self.run.load_id is None:
             return
         writer = self.run.writer(self.name)
         for project_id in map(str, writer.rejected_in):
             if project_id in self._earlier:
                 self.state[project_id] = self._earlier[project_id]
-        for one in self._lists if writer.rejected_keys else ():
-            one.forget(writer.rejected_keys)
+        for reader in self._lists if writer.rejected_keys else ():
+            reader.forget(writer.rejected_keys)
 
     def _remember_server(self) -> None:
-        """Remember what the server lacks, unless an earlier run could read the list."""
+        """Remember that the server lacks the list, unless an earlier run could read it."""
         reason = self.metrics.get("not_offered")
         if reason and not any(self.state.values()) and not self.run.server.unsupported(self.name):
             self.run.server.add_unsupported(self.name, reason)
         self.run.remember_server()
 
     def _record_unsupported_lists(self) -> None:
-        """Note which lists the server has not, for all projects or for some."""
+        """Record which lists the server lacks, for all projects or for some."""
         requested = {field.partition("(")[0] for field in self.endpoint.fields}
         lists = requested & self.table.nested.keys() - self.run.client.refused_fields
         if self._seen_attributes:
@@ -223,7 +222,7 @@ class ResourceReader:
             self.metrics.setdefault("not_offered", next(iter(self._unsupported_projects.values())))
 
     def _next_jobs(self) -> Iterator[Job]:
-        # dlt keeps whatever its pool has done until there is time for it, so the line is held here
+        # dlt keeps the results of its pool in memory, so limit the jobs in flight here
         while self._queue and self._in_flight < MAX_PAGES_IN_FLIGHT:
             job = next(self._queue[0], None)
             if job is None:
@@ -234,7 +233,7 @@ class ResourceReader:
 
 
 def record_client_stats(client: TrackerClient, metrics: dict[str, Any]) -> None:
-    """Note what a client counts and is refused, so that it ends in dlt's trace of the run."""
+    """Record a client's counts and refused fields in metrics, for dlt's trace of the run."""
     metrics["counts"] = client.counts
     metrics["refused_fields"] = client.refused_fields
     metrics["unparsable"] = client.rejected

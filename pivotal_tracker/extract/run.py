@@ -1,4 +1,4 @@
-"""What the resources of one extraction share: the destination, the server, people, deletions."""
+"""The context of an extraction: the server, its state, people and deleted records."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _COMMENTS = "stories__comments"
 
 
 class Run(Extraction):
-    """One extraction of a server.
+    """The context of one extraction of a server, which its resources share.
 
     Attributes:
         client: The server.
-        server: What earlier runs have found out about it.
-        comments: Those of stories that come without.
-        recheck_days: In how many days the comments of all stories are read again; 0 for never.
+        server: What earlier runs have remembered about the server.
+        comments: Fetches the comments of stories that come without them.
+        recheck_days: The comments of all stories are read again once in so many days; 0 for never.
         recent: The activity of projects without versions.
         feeds: The projects' activity since a version.
         full_refresh: Whether everything is read again.
-        shard: The projects that it reads.
-        listed: The ids of the projects in the list, if it is all that the token sees.
-        elsewhere: The ids of the projects that other shards read.
-        list_metrics: What the lists noted that several tables are loaded from, by table.
+        shard: The projects that are read.
+        listed: The ids of all projects that the token sees; None if only some are requested.
+        other_shard_project_ids: The ids of the projects that other shards read.
+        list_metrics: The metrics of lists that several tables are loaded from, by table.
         accepted: The lists whose deletions the user accepts in this run.
-        accounts: The list of accounts once it is read, in a tuple: None where it cannot be.
+        accounts: The list of accounts in a tuple, once it is read; it is None if it cannot be read.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Run(Extraction):
             client.refuse_fields(path, names)
         self.comments = StoryComments(
             client,
-            wanted=comments_one_by_one and not self.server.unsupported(_COMMENTS),
-            # what is in plain files cannot be added to by a later run
+            is_enabled=comments_one_by_one and not self.server.unsupported(_COMMENTS),
+            # a later run cannot change rows in plain files, so all comments are read now
             limit=None if self.is_append_only else max_commented_stories,
         )
         self.recheck_days = recheck_days
@@ -82,7 +82,7 @@ class Run(Extraction):
         self._deleted: list[Record] = []
 
     def _server_state(self, base_url: str) -> dict[str, Any]:
-        """Return what dlt keeps of a server from run to run; nothing outside of a load."""
+        """Return the server's part of dlt's state; empty outside a load."""
         if self.load_id is None:
             return {}
         servers: dict[str, Any] = dlt.current.source_state().setdefault("servers", {})
@@ -90,7 +90,7 @@ class Run(Extraction):
         return state
 
     def remember_server(self) -> None:
-        """Remember what the server refused, so that the next run does not request it."""
+        """Remember what the server does not support, so that the next run does not request it."""
         for path, names in list(self.client.refused_by_path.items()):
             if names:
                 self.server.add_refused_fields(path, names)
@@ -98,40 +98,40 @@ class Run(Extraction):
             self.server.add_unsupported(_COMMENTS, "The server has no comments of stories.")
 
     def record_project_list(self, listed: Collection[Record], metrics: dict[str, Any]) -> None:
-        """Note in a resource's metrics how many projects it reads, and which cannot be had."""
+        """Record in a resource's metrics how many projects it reads, and which cannot be read."""
         metrics["listed"] = len(listed)
         metrics["not_listed"] = self.list_metrics["projects"].get("skipped", {})
 
     def collect_people(self, resource: str, records: Iterable[Record]) -> None:
-        """Collect the people that records name, where they are loaded."""
+        """Collect the people in records, if people are loaded."""
         if "people" in self.selected:
             for record in records:
                 self.people.collect(resource, record)
 
     def collect_deleted(self, records: Iterable[Record]) -> None:
-        """Collect what was deleted: records of `deleted_records`, as far as they are known."""
+        """Collect records of `deleted_records`, which may lack some attributes."""
         self._deleted += records
 
     def deleted_records(self) -> list[Record]:
-        """What was deleted, with when and by whom as far as the activity that was read says so."""
+        """Return what was deleted; when and by whom, if the activity that was read says so."""
         found_at = datetime.now(UTC).isoformat(timespec="seconds")
         records: dict[Key, Record] = {}
         for record in self._deleted:
             key = record_key(tables.DELETED_RECORDS, record)
             records[key] = records.get(key, {}) | record | {"found_at": found_at}
         for project_id in {record["project_id"] for record in records.values()}:
-            for record in deletions_from_activity(self.feeds.known(project_id)):
+            for record in deletions_from_activity(self.feeds.cached(project_id)):
                 key = record_key(tables.DELETED_RECORDS, record)
                 if key in records:
                     records[key] |= record
         if self.is_append_only:
-            # where nothing is merged, what an earlier run has logged is not logged again
+            # rows are not merged here, so leave out what an earlier run has logged
             existing = self.loaded.row_ids(tables.DELETED_RECORDS)
             return [record for key, record in records.items() if key not in existing]
         return list(records.values())
 
     def link_archive_projects(self, stories: Mapping[int, int]) -> None:
-        """Note which projects of files, known by their names only, have had stories of others.
+        """Find projects of archives, known by name, whose stories are in the server's projects.
 
         Args:
             stories: The project that each story has on the server, by its id.
@@ -143,7 +143,7 @@ class Run(Extraction):
                 self._project_aliases[known] = stories[story_id]
 
     def linked_project_records(self) -> list[Record]:
-        """Records of those projects with `same_as_id`, where their rows do not have it."""
+        """Return those projects with `same_as_id`, unless their rows have it."""
         same = self._project_aliases
         return [
             {name: value for name, value in row.items() if value is not None}

@@ -1,7 +1,7 @@
-"""What is remembered of a server between runs: what it does not support, and how large pages are.
+"""Remember between runs what a server does not support, and its largest page size.
 
-It is kept for a week in the source's state, by `base_url`, so that a run does not request again
-what is known not to exist.
+This is kept in the source's state for a week, by `base_url`, so that runs do not request again what
+the server does not have.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _UNSUPPORTED, _FIELDS, _PAGE_SIZE = "unsupported", "fields", "page_size"
 
 
 class ServerMemory:
-    """The part of the state that is about one server. Safe for threads.
+    """The state of one server. Safe for threads.
 
     Args:
-        state: Where it is kept, as JSON: names with what is known and since when.
-        forget: Whether to begin with nothing, so that everything is tried again.
+        state: A part of dlt's state: values by name, each with the date of its discovery.
+        forget: Whether to clear the state, so that everything is requested again.
     """
 
     def __init__(self, state: dict[str, Any], *, forget: bool = False) -> None:
@@ -32,7 +32,7 @@ class ServerMemory:
                 del known[name]
 
     def unsupported(self, name: str) -> str | None:
-        """Why an endpoint is not to be requested; None if it may be."""
+        """Return why an endpoint is not requested; None if it is."""
         reason: str | None = self._value(_UNSUPPORTED, name)
         return reason
 
@@ -41,11 +41,11 @@ class ServerMemory:
         self._add(_UNSUPPORTED, name, reason)
 
     def refused_fields(self) -> dict[str, set[str]]:
-        """Return the fields not to request, by the path of their endpoint."""
+        """Return the fields that are not requested, by the path of their endpoint."""
         return {path: set(entry["value"]) for path, entry in self._state.get(_FIELDS, {}).items()}
 
     def add_refused_fields(self, path: str, fields: Iterable[str]) -> None:
-        """Remember that an endpoint refuses fields; what it refused before is kept as it is."""
+        """Remember that an endpoint refuses fields; fields refused before keep their date."""
         names = sorted(fields)
         if names != self._value(_FIELDS, path):
             self._add(_FIELDS, path, names)

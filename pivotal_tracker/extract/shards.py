@@ -1,4 +1,4 @@
-"""One part of all projects, so that several runs can load a workspace side by side."""
+"""A part of all projects, so that several runs can load a workspace in parallel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import TrackerError
 
 @dataclass(frozen=True)
 class Shard:
-    """The projects whose ids fall to it, whichever others there are.
+    """A fixed part of the projects, chosen by their ids.
 
     Attributes:
         number: Which of the shards, from 1.
@@ -22,11 +22,11 @@ class Shard:
     count: int = 1
 
     @classmethod
-    def parsed(cls, text: str) -> Shard:
-        """Return the shard that `2/5` means; that of all projects for an empty text.
+    def parse(cls, text: str) -> Shard:
+        """Parse a shard such as `2/5`; an empty text means all projects.
 
         Raises:
-            TrackerError: It means none.
+            TrackerError: The text is not a shard.
         """
         if not text:
             return cls()
@@ -37,7 +37,7 @@ class Shard:
         return cls(number, count)
 
     def __contains__(self, project_id: int) -> bool:
-        # ids that were given out in turn to one account's projects would not spread by themselves
+        # hash the id: consecutive ids of one account would not spread evenly
         return zlib.crc32(str(project_id).encode()) % self.count == self.number - 1
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """What tells it from others in names: `2_of_5`."""
+        """Its name in names of pipelines and datasets: `2_of_5`."""
         return f"{self.number}_of_{self.count}"
 
     @property
@@ -55,5 +55,5 @@ class Shard:
 
     @property
     def includes_account_data(self) -> bool:
-        """Whether the lists that belong to no project fall to it."""
+        """Whether it loads the lists that belong to no project."""
         return self.number == 1

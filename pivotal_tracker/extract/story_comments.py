@@ -1,4 +1,4 @@
-"""Comments of stories where a server gives them for one story at a time, as LiteTracker does."""
+"""Fetch comments by story, for servers that do not send them with the stories, as LiteTracker."""
 
 from __future__ import annotations
 
@@ -16,62 +16,64 @@ from ..records import Record
 from ..settings import STORY_COMMENTS
 
 UNSUPPORTED_THRESHOLD = 3
-"""So many stories whose comments cannot be had, and none whose can, are enough to ask no more."""
+"""After so many stories whose comments cannot be read, if none can, no more are requested."""
 
 
 class StoryComments:
-    """Asks for the comments of stories that came without. Safe to use from many threads.
+    """Fetch the comments of stories that came without them. Safe for threads.
 
     Attributes:
-        is_unsupported: Whether the server has comments of no story.
-        failed: Why comments of some story could not be read, by project; the story is loaded, and
-            the comments that were loaded before stay.
+        is_unsupported: Whether the server does not support comments at all.
+        failed: Why comments of a story could not be read, by project. The story is loaded, and
+            keeps the comments that were loaded before.
 
     Args:
         client: The server.
-        wanted: Whether to ask at all: it is one request a story.
-        limit: For how many stories at most; None for all. Only `reserve` heeds it.
+        is_enabled: Whether to fetch comments at all: it is one request per story.
+        limit: The maximum number of stories that `reserve` grants; None for no limit.
     """
 
-    def __init__(self, client: TrackerClient, *, wanted: bool, limit: int | None = None) -> None:
+    def __init__(
+        self, client: TrackerClient, *, is_enabled: bool, limit: int | None = None
+    ) -> None:
         self._client = client
-        self._asks = wanted
+        self._is_enabled = is_enabled
         self._left = limit
         self.failed: dict[int, UnreadableError] = {}
         self.is_unsupported = False
         self._answered = False
         self._failures = 0
 
-    def are_missing(self, story: Record) -> bool:
-        """Check whether a story came without its comments, and it is worth asking for them."""
-        return self._asks and "comments" not in story and isinstance(story.get("id"), int)
+    def needs_fetch(self, story: Record) -> bool:
+        """Check whether a story came without comments, and they may be fetched."""
+        return self._is_enabled and "comments" not in story and isinstance(story.get("id"), int)
 
     def reserve(self, number: int) -> int:
-        """Reserve requests for the comments of stories; give how many of them are granted."""
+        """Reserve requests for the comments of stories; return how many are granted."""
         if self._left is None:
             return number
         granted = min(number, self._left)
         self._left -= granted
         return granted
 
-    def added(self, stories: Iterable[Record], project_id: int) -> list[Record]:
-        """Return the stories, each with its comments as far as they can be had.
+    def with_comments(self, stories: Iterable[Record], project_id: int) -> list[Record]:
+        """Return the stories with their comments, as far as these can be read.
 
         Args:
-            stories: As the server gives them.
+            stories: As the server sends them.
             project_id: The project that they are in.
 
         Raises:
-            TrackerError: The server gave no usable answer.
+            TrackerError: The server sent no usable response.
         """
-        return [self._with_comments(s, project_id) if self.are_missing(s) else s for s in stories]
+        return [self._fetch_comments(s, project_id) if self.needs_fetch(s) else s for s in stories]
 
-    def _with_comments(self, story: Record, project_id: int) -> Record:
+    def _fetch_comments(self, story: Record, project_id: int) -> Record:
         try:
             page = self._client.page(STORY_COMMENTS, id=project_id, story_id=story["id"])
             comments = self._client.records(page)
         except (EndpointNotSupportedError, ForbiddenError) as error:
-            self._note(error)
+            self._record_failure(error)
             return story
         except UnreadableError as error:
             self.failed[project_id] = error
@@ -79,11 +81,11 @@ class StoryComments:
         self._answered = True
         return {**story, "comments": comments}
 
-    def _note(self, error: EndpointNotSupportedError | ForbiddenError) -> None:
-        """Ask no more where the server has comments of no story, or gives none to this token."""
-        # one story may be gone since it was listed
+    def _record_failure(self, error: EndpointNotSupportedError | ForbiddenError) -> None:
+        """Stop fetching comments if the server has none, or this token may not read them."""
+        # a single story may have been deleted since it was listed
         of_this_alone = isinstance(error, NotFoundError | AmbiguousNotFoundError)
         self._failures += 1
         if not self._answered and (not of_this_alone or self._failures >= UNSUPPORTED_THRESHOLD):
-            self._asks = False
+            self._is_enabled = False
             self.is_unsupported = isinstance(error, EndpointNotSupportedError)

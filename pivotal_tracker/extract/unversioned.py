@@ -1,8 +1,8 @@
-"""The lists of projects without versions, as LiteTracker's are.
+"""Read the lists of projects without versions, as on LiteTracker.
 
-The activity since the last run takes the place of the version: a list is read if there is some, and
-once a week. The stories are always read whole and compared by their fingerprints, as their
-`updated_at` does not move with every edit. Where they come without comments, these are requested
+The activity since the last run replaces the version: a list is read if there is new activity, and
+once a week. All stories are always read and compared by their fingerprints, because `updated_at`
+does not change with every edit. If they come without comments, these are requested
 for the stories that are new, have changed, or are named by activity; and, as a feed may miss
 something, for all stories bit by bit within `comments_full_sync_days`.
 """
@@ -22,56 +22,56 @@ from ..activity import changes_from_activity, is_iso_timestamp
 from ..api.errors import FailedRequestError
 from ..api.pages import Page
 from ..records import Key, Record, is_id
-from ..settings import COMMENTED_AT_ONCE, LIST_CHECK_INTERVAL, MIN_PAGE_SIZE, RECENT_ACTIVITY
+from ..settings import COMMENT_BATCH_SIZE, LIST_CHECK_INTERVAL, MIN_PAGE_SIZE, RECENT_ACTIVITY
 from .activity_list import ActivityReader
 from .daily_lists import DailyReader, IterationReader, local_date
 from .fingerprints import fingerprint, pack, unpack
 from .list_reader import ProjectListReader
-from .project_lists import LISTS
+from .project_lists import READERS
 from .recent_activity import Cursor, News
 from .release_list import ReleaseReader
 from .resource_reader import ResourceReader, State
 from .story_list import StoryReader
 
 _TOO_LARGE = (500, 504)
-"""How a server answers a request for a page that is too large for it."""
+"""The statuses of a request for a page that is too large for a server."""
 
 
-def list_of(reading: ResourceReader, project: Record) -> ProjectListReader:
-    """Choose how a project's list is read."""
-    kinds = LISTS if project.get("version") is not None else _UNVERSIONED_LISTS
+def list_of(reader: ResourceReader, project: Record) -> ProjectListReader:
+    """Make the reader of a project's list."""
+    kinds = READERS if project.get("version") is not None else _UNVERSIONED_READERS
     default = ProjectListReader if project.get("version") is not None else UnversionedList
-    return kinds.get(reading.name, default)(reading, project)
+    return kinds.get(reader.name, default)(reader, project)
 
 
 class UnversionedList(ProjectListReader):
-    """A list that is read if there is activity since the last run, and once a week."""
+    """Read a list if there is activity since the last run, and once a week."""
 
     _news: News | None = None
 
     def begin_reading(self) -> Iterator[Any]:
-        """Read the first page, unless nothing has happened."""
+        """Read the first page, unless nothing has changed."""
         if self._is_unchanged():
             return self.leave_unchanged()
         return super().begin_reading()
 
     def leave_unchanged(self) -> Iterator[Any]:
-        """End without reading anything; what is remembered stays as it is."""
+        """End without reading anything, and keep the state."""
         self._pending_pages, self._is_completed = 0, True
-        self.reading.metrics["unchanged"] += 1
-        yield from self.reading.end_one()
+        self.reader.metrics["unchanged"] += 1
+        yield from self.reader.job_done()
 
     def news(self) -> News:
         """Return the activity since the list was last read."""
         if self._news is None:
-            run = self.reading.run
+            run = self.reader.run
             cursor = _cursor(self.before)
-            is_first = run.full_refresh or not self.reading.compares
+            is_first = run.full_refresh or not self.reader.compares
             self._news = run.recent.since(self.project_id, None if is_first else cursor)
         return self._news
 
     def next_state(self) -> State:
-        """Return how far activity was read, and on which day the list."""
+        """Return the cursor of the activity, and the day on which the list was read."""
         cursor = self._news.cursor if self._news else None
         return {
             **super().next_state(),
@@ -90,7 +90,7 @@ class UnversionedList(ProjectListReader):
         return is_recent and self._is_of_today()
 
     def _is_of_today(self) -> bool:
-        """Check whether no day has passed on which the list depends."""
+        """Check whether the list was read today, if it changes every day."""
         return True
 
 
@@ -108,12 +108,12 @@ class _UnversionedIterations(_UnversionedDays, IterationReader):
 
 
 class UnversionedActivity(UnversionedList, ActivityReader):
-    """The activity of a project: what is new since the last run, or all that the server has."""
+    """Read the activity of a project: what is new since the last run, or all of it."""
 
     _cursor = Cursor({})
 
     def begin_reading(self) -> Iterator[Any]:
-        """Take what the feed has since the last run, or read all of it."""
+        """Add the activity since the last run, or read all of it."""
         news = self.news() if "activity" in self.before else None
         if news is None or not news.is_complete:
             return ProjectListReader.begin_reading(self)
@@ -122,19 +122,19 @@ class UnversionedActivity(UnversionedList, ActivityReader):
         return self._take_new(news.activities)
 
     def fetch(self, offset: int) -> Page:
-        """Request a page that is as large as is known to work."""
+        """Request a page of a size that is known to work."""
         get = self.client.page if offset == self.start else self.client.later_page
-        endpoint = replace(self.reading.endpoint, limit=RECENT_ACTIVITY.limit)
+        endpoint = replace(self.reader.endpoint, limit=RECENT_ACTIVITY.limit)
         return get(endpoint, offset, id=self.project_id)
 
-    def take(self, records: Iterable[Record]) -> None:
-        """Add activities, and move the cursor behind them."""
+    def add_records(self, records: Iterable[Record]) -> None:
+        """Add activities, and advance the cursor."""
         activities = list(records)
         self._cursor = self._cursor.advanced(activities)
-        super().take(activities)
+        super().add_records(activities)
 
     def next_state(self) -> State:
-        """Return the cursor: behind what was read."""
+        """Return the cursor after the activity that was read."""
         news = self._news
         cursor = news.cursor if news and news.is_complete and news.cursor else self._cursor
         return {**super().next_state(), "activity": dict(cursor.seen)}
@@ -142,14 +142,14 @@ class UnversionedActivity(UnversionedList, ActivityReader):
 
 @dataclass
 class _CommentState:
-    """Which stories' comments are as in the last run, and which are to be checked next.
+    """Which comments are known from earlier runs, and which are checked next.
 
     Attributes:
-        fingerprints: Of the stories whose comments have been read, by id.
-        pending: How many stories are left of those that were due.
-        checked_id: The comments of stories up to this id have been checked again.
-        checked_at: When they would have been, if all were checked at an even pace; ISO 8601.
-        rewrites: Whether stories are written although they have not changed.
+        fingerprints: Fingerprints of the stories whose comments were read, by id.
+        pending: The number of stories that were due and are left to later runs.
+        checked_id: The comments of stories up to this id were checked again.
+        checked_at: The time of that check if all were evenly spread; ISO 8601.
+        rewrites: Whether unchanged stories are written too.
     """
 
     fingerprints: dict[int, bytes] = field(default_factory=dict)
@@ -167,12 +167,12 @@ class _CommentState:
         return {**vars(self), "fingerprints": pack(self.fingerprints)}
 
     def next_to_check(self, days: float) -> set[int]:
-        """The ids of the stories whose turn has come since the last run, if all take `days`."""
+        """Return the ids of the stories to check now, so that all are checked within `days`."""
         now = datetime.now(UTC)
         since = (
             datetime.fromisoformat(self.checked_at) if is_iso_timestamp(self.checked_at) else now
         )
-        # it may be switched off, or the clock may have been wrong
+        # checks may be switched off, or the clock may have been wrong
         if not days > 0 or since >= now:
             self.checked_at = now.isoformat()
             return set()
@@ -190,10 +190,10 @@ class _CommentState:
 
 
 class UnversionedStories(StoryReader):
-    """The stories of a project: all are read, and the comments of those that may have changed."""
+    """Read all stories of a project, and the comments of those that may have changed."""
 
-    def __init__(self, reading: ResourceReader, project: Record) -> None:
-        super().__init__(reading, project)
+    def __init__(self, reader: ResourceReader, project: Record) -> None:
+        super().__init__(reader, project)
         self._comments = _CommentState.from_state(self.before.get("comments"))
         self._news: News | None = None
         self._news_lock = threading.Lock()
@@ -209,14 +209,14 @@ class UnversionedStories(StoryReader):
         return not self.before
 
     def fetch(self, offset: int) -> Page:
-        """Request a page that is as large as the server can give it."""
-        server = self.reading.run.server
+        """Request a page of the largest size that the server can send."""
+        server = self.reader.run.server
         # later runs request missing stories by id, so that they need not confirm an empty page
         get = self.client.later_page if offset and self.is_first else self.client.page
         while True:
             size = server.page_size
             try:
-                endpoint = replace(self.reading.endpoint, limit=size)
+                endpoint = replace(self.reader.endpoint, limit=size)
                 return get(endpoint, offset, id=self.project_id)
             except FailedRequestError as error:
                 if error.status not in _TOO_LARGE or size < 2 * MIN_PAGE_SIZE:
@@ -224,22 +224,22 @@ class UnversionedStories(StoryReader):
                 server.shrink_page(size)
 
     def add_page(self, records: list[Record]) -> Iterator[Any]:
-        """Add stories; of those that came without comments, those that may have changed."""
-        without = [story for story in records if self.comments.are_missing(story)]
-        if without:
+        """Add stories; for those without comments, yield jobs that fetch changed comments first."""
+        without_comments = [story for story in records if self.comments.needs_fetch(story)]
+        if without_comments:
             self._pending_pages += 1
-            yield from self.reading.begin([partial(self._read_news, without)])
-            ids = {story["id"] for story in without}
+            yield from self.reader.begin([partial(self._read_news, without_comments)])
+            ids = {story["id"] for story in without_comments}
             records = [story for story in records if story.get("id") not in ids]
         yield from ProjectListReader.add_page(self, records)
 
-    def take(self, records: Iterable[Record]) -> None:
+    def add_records(self, records: Iterable[Record]) -> None:
         """Add stories, and record whose comments have been read."""
         stories = list(records)
         self._is_changed |= bool(stories)
         for story in stories if self._news else ():
             self._record_fingerprint(story)
-        super().take(stories)
+        super().add_records(stories)
 
     @property
     def may_have_shifted(self) -> bool:
@@ -247,83 +247,83 @@ class UnversionedStories(StoryReader):
         return self.is_first and self.pages > 2 and not self._deferred
 
     def unlisted(self) -> set[Key]:
-        """Return the stories that activity names and the list does not have."""
-        return set() if self._news is None else self._named - self.own - self._handled
+        """Return the stories that activity names and the list lacks."""
+        return set() if self._news is None else self._named - self.keys - self._handled
 
-    def settle(self) -> Iterator[Any]:
-        """As any list of stories; what was found out of comments is remembered in any case."""
+    def finish_list(self) -> Iterator[Any]:
+        """Save the state of comments in any case; then end as any list of stories."""
         if self._news is not None:
             self._remember_comments(self._news)
         if self._complete and not self._is_changed and not self._deferred and not self.missing():
-            self.reading.metrics["unchanged"] += 1
-        yield from super().settle()
+            self.reader.metrics["unchanged"] += 1
+        yield from super().finish_list()
 
     def next_state(self) -> State:
-        """Return how far activity was read, and which stories' comments."""
+        """Return the state with the cursor of the activity and the state of comments."""
         names = ("activity", "comments")
         own: State = {name: self.before[name] for name in names if name in self.before}
         return {**super().next_state(), **own}
 
     def _read_news(self, stories: list[Record]) -> Iterator[Any]:
-        """Find out what has happened since the last run, before comments are requested."""
+        """Read the activity since the last run, before comments are requested."""
         with self._news_lock:
             if self._news is None:
                 self._news = self._first_news()
         return self._take_due(stories)
 
     def _first_news(self) -> News:
-        run, comments = self.reading.run, self._comments
+        run, comments = self.reader.run, self._comments
         cursor = _cursor(self.before)
         news = run.recent.since(self.project_id, cursor)
         self._named = changes_from_activity(news.activities).stories
         if news.is_complete:
             self._due = self._named | comments.next_to_check(run.recheck_days)
         elif cursor is not None or not comments.pending:
-            # anything may have happened: the comments of all stories are read again
+            # the activity is incomplete: read the comments of all stories again
             comments.fingerprints.clear()
         return news
 
     def _take_due(self, stories: list[Record]) -> Iterator[Any]:
-        """Request the comments of stories that may have changed, as far as this run may."""
+        """Request comments that may have changed, up to the limit of this run."""
         if self._comments.fingerprints:
-            self.reading.record_attributes([{"comments": []}])
+            self.reader.record_attributes([{"comments": []}])
         due = [story for story in stories if self._is_due(story)]
         granted = self.comments.reserve(len(due))
         for story in due[granted:]:
             self._defer(story["id"])
-        parts = list(chunks(due[:granted], COMMENTED_AT_ONCE))
-        self._pending_pages += len(parts)
-        yield from self.reading.begin(partial(self._fetch_comments, part) for part in parts)
-        yield from self.skip()
+        batches = list(chunks(due[:granted], COMMENT_BATCH_SIZE))
+        self._pending_pages += len(batches)
+        yield from self.reader.begin(partial(self._fetch_comments, batch) for batch in batches)
+        yield from self.skip_page()
 
     def _is_due(self, story: Record) -> bool:
-        """Check whether the comments of a story are to be requested; if not, it stays as it is."""
+        """Check whether to request the comments of a story; if not, its row is kept."""
         story_id = story["id"]
-        self.own.add(story_id)
+        self.keys.add(story_id)
         if story_id in self._handled:
             return False
         self._handled.add(story_id)
         is_same = self._comments.fingerprints.get(story_id) == _fingerprint(story) != b""
         if not is_same or story_id in self._due or not self.existing.get(story_id):
             return True
-        self._leave(story_id)
-        if self.reading.run.load_id is not None:
-            self.reading.run.writer(self.reading.name).counts["unchanged"] += 1
+        self._count_unwritten(story_id)
+        if self.reader.run.load_id is not None:
+            self.reader.run.writer(self.reader.name).counts["unchanged"] += 1
         return False
 
     def _defer(self, story_id: int) -> None:
-        """Leave a story as it is, for a later run to read."""
+        """Keep the row of a story, and leave the story to a later run."""
         self._deferred += 1
         self._comments.fingerprints.pop(story_id, None)
         if story_id in self.existing:
-            self._leave(story_id)
-        self.reading.seen.add(story_id)
+            self._count_unwritten(story_id)
+        self.reader.seen.add(story_id)
 
-    def _leave(self, story_id: int) -> None:
-        """Count a story that the destination holds and that is not written."""
-        if story_id not in self.reading.seen:
-            self.reading.seen.add(story_id)
-            self.taken[self.project_id] += 1
+    def _count_unwritten(self, story_id: int) -> None:
+        """Count a story that is in the destination and is not written."""
+        if story_id not in self.reader.seen:
+            self.reader.seen.add(story_id)
+            self.new_counts[self.project_id] += 1
 
     def _record_fingerprint(self, story: Record) -> None:
         story_id = story.get("id")
@@ -334,48 +334,48 @@ class UnversionedStories(StoryReader):
         else:
             self._comments.fingerprints.pop(story_id, None)
         if self._comments.rewrites and story_id in self.existing:
-            # no row has this hash
-            self.reading.run.writer(self.reading.name).known[story_id] = ""
+            # no row has this hash, so the story is written
+            self.reader.run.writer(self.reader.name).known[story_id] = ""
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Have the next run read stories again that could not be written."""
         if self._news is not None:
             for key in keys:
                 self._comments.fingerprints.pop(key, None)
-            self.reading.state[str(self.project_id)]["comments"] = self._comments.as_state()
+            self.reader.state[str(self.project_id)]["comments"] = self._comments.as_state()
 
     def _remember_comments(self, news: News) -> None:
-        comments, reading = self._comments, self.reading
-        # a story that was not read although activity names it
-        for story_id in self._due - self._handled - self.own:
+        comments, reader = self._comments, self.reader
+        # forget stories that were not read although activity names them
+        for story_id in self._due - self._handled - self.keys:
             comments.fingerprints.pop(story_id, None)
         if self._complete and not self._unusable:
             known = comments.fingerprints.items()
-            comments.fingerprints = {one: value for one, value in known if one in self.own}
+            comments.fingerprints = {key: value for key, value in known if key in self.keys}
         comments.pending = self._deferred
         comments.checked_at = comments.checked_at or datetime.now(UTC).isoformat()
-        comments.rewrites = bool(self._deferred) and (comments.rewrites or reading.run.full_refresh)
-        state = reading.state.setdefault(str(self.project_id), {})
+        comments.rewrites = bool(self._deferred) and (comments.rewrites or reader.run.full_refresh)
+        state = reader.state.setdefault(str(self.project_id), {})
         state["comments"] = comments.as_state()
         state["activity"] = news.cursor and dict(news.cursor.seen)
-        reading.metrics.setdefault("pending", {})[str(self.project_id)] = self._deferred
+        reader.metrics.setdefault("pending", {})[str(self.project_id)] = self._deferred
 
 
 def _cursor(state: State) -> Cursor | None:
-    """Return how far a feed was read, as a list remembers it; None if it never was."""
+    """Return the cursor in the state of a list; None if it has none."""
     seen = state.get("activity")
     return None if seen is None else Cursor(seen)
 
 
 def _fingerprint(story: Record) -> bytes:
-    """Return the fingerprint of a story; empty if it cannot have one."""
+    """Return the fingerprint of a story; empty if it has none."""
     try:
         return fingerprint(story)
     except (TypeError, ValueError, RecursionError):
         return b""
 
 
-_UNVERSIONED_LISTS: dict[str, type[ProjectListReader]] = {
+_UNVERSIONED_READERS: dict[str, type[ProjectListReader]] = {
     "stories": UnversionedStories,
     "activity": UnversionedActivity,
     "releases": _UnversionedReleases,

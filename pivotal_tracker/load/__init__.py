@@ -1,1 +1,1 @@
-"""From records to tables: Arrow tables, hints, and what the destination holds."""
+"""From records to tables: Arrow tables, hints for dlt, and existing rows in the destination."""

@@ -1,8 +1,8 @@
-"""Builds Arrow tables from records column by column: one for a table, one for each child table.
+"""Build Arrow tables from records, by column: one for a table and one for each child table.
 
 The nested Arrow type of a page is derived from `tables.py`: structs for objects, lists for child
-tables. One `pa.array` call converts all records; the child tables are the flattened lists, with
-the ids of their parents taken along.
+tables. One `pa.array` call converts all records. The child tables are the flattened lists, with the
+ids of their parents.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..settings import NEVER_LOADED
+from ..settings import SECRET_ATTRIBUTES
 from ..tables import ColumnType, Table
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
@@ -27,10 +27,10 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
 }
-"""The type of a column in the tables that dlt gets; JSON columns have none."""
+"""The types of columns in the tables for dlt; JSON columns have none."""
 
-_WIRE_TYPES = {**ARROW_TYPES, "timestamp": pa.string(), "date": pa.string()}
-"""The type of a value as the API writes it."""
+_API_ARROW_TYPES = {**ARROW_TYPES, "timestamp": pa.string(), "date": pa.string()}
+"""The types of values as the API writes them."""
 
 KEY_COLUMNS: dict[str, ColumnType] = {
     "_deleted": "bool",
@@ -46,16 +46,16 @@ _REQUIRED_KEYS = set(CHILD_KEY_COLUMNS) - {"_deleted"}
 
 
 class MisfitError(ValueError):
-    """A record has an attribute or a value that the declared columns have no place for."""
+    """A record has an attribute or a value that fits no declared column."""
 
 
 CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
-"""What building Arrow tables raises for records that do not fit, `MisfitError` among them."""
+"""The errors of building Arrow tables from records that do not fit, including `MisfitError`."""
 
 
 @dataclass
 class _Shape:
-    """How records are nested: which attributes hold values, objects and lists.
+    """The structure of records: which attributes have values, objects and lists.
 
     Attributes:
         values: Arrow types by attribute.
@@ -69,8 +69,8 @@ class _Shape:
 
     @property
     def attributes(self) -> frozenset[str]:
-        """Everything that a record of this shape may have."""
-        return frozenset({*self.values, *self.objects, *self.lists, *NEVER_LOADED})
+        """All attributes that a record of this shape may have."""
+        return frozenset({*self.values, *self.objects, *self.lists, *SECRET_ATTRIBUTES})
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class _Batch:
     Attributes:
         columns: Arrays by column.
         row_ids: The `_dlt_id` of each row.
-        inherited: The ids that child tables take from this one's parents, by column.
+        inherited: The ids that child rows inherit from the parents of this table, by column.
     """
 
     columns: dict[str, pa.Array]
@@ -95,16 +95,16 @@ def arrow_tables(
 
     Args:
         table: The table of the records.
-        records: In the API's shape, not empty, each with its key.
+        records: As the API sends them, not empty, each with its key.
         row_ids: The `_dlt_id` of each record.
-        load_id: Goes into `_dlt_load_id`.
+        load_id: The value of `_dlt_load_id`.
 
     Returns:
         Arrow tables by name, without child tables that have no rows, and without the table's own
         child tables that have JSON columns.
 
     Raises:
-        MisfitError: A record does not fit; see `CONVERSION_ERRORS` for what else is raised then.
+        MisfitError: A record does not fit; `CONVERSION_ERRORS` has the other errors of this kind.
     """
     left_out = frozenset(name for name, child in table.nested.items() if child.json_columns)
     struct = pa.array(records, _page_type(_shape_of(table), records, left_out))
@@ -117,19 +117,21 @@ def arrow_tables(
 def table_from_rows(
     table: Table, rows: list[dict[str, Any]], load_id: str, *, is_child: bool, required: set[str]
 ) -> pa.Table:
-    """Build one Arrow table of flat rows, which may be none.
+    """Build an Arrow table of flat rows; there may be none.
 
     Args:
         table: The table of the rows.
-        rows: Columns by name; a column that none has is null.
-        load_id: Goes into `_dlt_load_id`.
+        rows: Values by column; a column that no row has is null.
+        load_id: The value of `_dlt_load_id`.
         is_child: Whether the table has the columns of a child table.
         required: The columns that are declared not null.
 
     Raises:
         pa.ArrowException: A value has another type; see `CONVERSION_ERRORS`.
     """
-    types = {name: _WIRE_TYPES[kind] for name, kind in columns_of(table, is_child=is_child).items()}
+    types = {
+        name: _API_ARROW_TYPES[kind] for name, kind in columns_of(table, is_child=is_child).items()
+    }
     present = set[str]().union(*rows)
     names = [name for name in types if name in present]
     struct = pa.array(rows, pa.struct([(name, types[name]) for name in names]))
@@ -138,7 +140,7 @@ def table_from_rows(
 
 
 def columns_of(table: Table, *, is_child: bool) -> dict[str, ColumnType]:
-    """Return the declared columns that Arrow has a type for, then dlt's own."""
+    """Return the declared columns without JSON, then dlt's own."""
     declared = {name: kind for name, kind in table.columns.items() if kind != "json"}
     return {**declared, **(CHILD_KEY_COLUMNS if is_child else KEY_COLUMNS)}
 
@@ -151,7 +153,7 @@ def required_columns(table: Table, root: Table) -> set[str]:
 
 @cache
 def _shape_of(table: Table) -> _Shape:
-    """The shape of a table's records: `label__id` is the attribute `id` of the object `label`."""
+    """Return the shape of a table's records: `label__id` is the `id` of the object `label`."""
     shape = _Shape(lists=dict(table.nested))
     for name, kind in table.columns.items():
         if kind == "json":
@@ -160,37 +162,35 @@ def _shape_of(table: Table) -> _Shape:
         inner = shape
         for parent in parents:
             inner = inner.objects.setdefault(parent, _Shape())
-        inner.values[attribute] = _WIRE_TYPES[kind]
+        inner.values[attribute] = _API_ARROW_TYPES[kind]
     return shape
 
 
 def _page_type(
     shape: _Shape, records: Sequence[dict[str, Any]], left_out: frozenset[str] = frozenset()
 ) -> pa.DataType:
-    """Return the Arrow type of a page, without the attributes that no record has.
-
-    Those would cost as much time as the others.
+    """Return the Arrow type of a page, without attributes that no record has: these take time too.
 
     Args:
-        shape: What the records may have.
-        records: The records, or the objects in a list of theirs.
+        shape: The attributes that records may have.
+        records: The records, or the objects in one of their lists.
         left_out: Lists that are not converted.
 
     Raises:
-        MisfitError: A record has an attribute that is not declared, or a list of something else.
+        MisfitError: An attribute is not declared, or a list has other values than objects.
     """
     try:
         present = set[str]().union(*records)
     except TypeError as error:
-        raise MisfitError("a list has elements that are no objects") from error
+        raise MisfitError("a list has elements that are not objects") from error
     unknown = present - shape.attributes
     if unknown:
         raise MisfitError(f"undeclared attributes: {', '.join(sorted(map(str, unknown)))}")
     fields = [(name, kind) for name, kind in shape.values.items() if name in present]
     for name, kind in fields:
-        # Arrow would cut off what comes after the point
+        # Arrow would cut off the decimals
         if kind == pa.int64() and float in set(map(type, map(methodcaller("get", name), records))):
-            raise MisfitError(f"{name} is no whole number")
+            raise MisfitError(f"{name} is not a whole number")
     for name, inner in shape.objects.items():
         if name in present:
             values = [v for record in records if (v := record.get(name)) is not None]
@@ -210,13 +210,13 @@ def _page_type(
 
 def child_value_type(child: Table) -> pa.DataType:
     """Return the Arrow type of the values of a plain list such as `owner_ids`."""
-    return _WIRE_TYPES[child.columns["value"]]
+    return _API_ARROW_TYPES[child.columns["value"]]
 
 
 def _leaves(struct: pa.StructArray, shape: _Shape, prefix: str = "") -> dict[str, pa.Array]:
-    """Return the values in a struct by column name, those of nested objects included."""
+    """Return the values in a struct by column name, including those of nested objects."""
     leaves: dict[str, pa.Array] = {}
-    # `flatten` makes the values of null structs null, which `field` does not
+    # unlike `field`, `flatten` makes the values of null structs null
     for child, array in zip(struct.type, struct.flatten(), strict=True):
         if child.name in shape.objects:
             inner = shape.objects[child.name]
@@ -238,7 +238,7 @@ def _build(
     """Add the table of a batch, then those of the lists in its records."""
     columns = dict(batch.columns)
     for name, ids in batch.inherited.items():
-        # a record that names its parent itself is believed, unless it says null
+        # an id in the record itself wins over the inherited one, unless it is null
         columns[name] = pc.coalesce(columns[name], ids) if name in columns else ids
     arrays = {**columns, **own, "_dlt_id": batch.row_ids}
     is_child, root = root is not None, root or table
@@ -302,7 +302,7 @@ def _finish(
     is_child: bool,
     required: set[str],
 ) -> pa.Table:
-    """Return an Arrow table with all columns of a table in order, each in its own type."""
+    """Return an Arrow table with all columns of a table, in order and with their types."""
     fields, columns = [], []
     for name, kind in columns_of(table, is_child=is_child).items():
         if name == "_dlt_load_id":

@@ -1,4 +1,4 @@
-"""Writes the files of comments: each in one place, whole or not at all."""
+"""Save the files of comments: a file exists only if it is complete."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..errors import TrackerError
 from ..records import Record
 
 MAX_FILENAME_BYTES = 150
-"""Bytes of a file's own name that are kept; file systems take 255, the id included."""
+"""The maximum length of a file's own name in bytes; file systems allow 255 with the id."""
 
 
 class IncompleteFileError(TrackerError):
-    """What came is not the file that was described."""
+    """A downloaded file does not have the expected size."""
 
 
 def file_path(folder: Path, attachment: Record) -> Path:
-    """Return where a file belongs: `<project>/<story>/<attachment id>-<safe name>` in the folder.
+    """Return the path of a file: `<project>/<story>/<attachment id>-<safe name>` in the folder.
 
     Args:
-        folder: Where all files go; nothing in an attachment's record leads out of it.
-        attachment: With `id`, `project_id`, `filename`, and `story_id` or `epic_id`.
+        folder: The folder for all files. The path is always inside it.
+        attachment: A record with `id`, `project_id`, `filename`, and `story_id` or `epic_id`.
     """
     epic_id = attachment.get("epic_id")
     parent = f"epic-{epic_id}" if epic_id else str(attachment.get("story_id"))
@@ -33,7 +33,7 @@ def file_path(folder: Path, attachment: Record) -> Path:
 
 
 def _safe_name(name: str) -> str:
-    """A name that every file system takes and every terminal shows as it is, its ending kept."""
+    """Return a name that is valid on every file system and printable, with the same suffix."""
     shown = "".join(filter(str.isprintable, name))
     safe = Path(sanitize_filename(shown, platform="universal").strip(". ") or "file")
     ending = safe.suffix.encode()[:20]
@@ -42,35 +42,35 @@ def _safe_name(name: str) -> str:
 
 
 def file_metadata(path: Path) -> Record:
-    """Return the columns that tell of a file on disk: `path`, `size` in bytes and `sha256`."""
+    """Return the columns that describe a file on disk: `path`, `size` in bytes and `sha256`."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"path": str(path), "size": path.stat().st_size, "sha256": digest}
 
 
-def save(pieces: Iterator[bytes], path: Path, size: int | None, *, begin: int = 0) -> None:
-    """Write a file beside its place, and puts it there once it is whole.
+def save(chunks: Iterator[bytes], path: Path, size: int | None, *, begin: int = 0) -> None:
+    """Write a file under a temporary name, and rename it once it is complete.
 
     Args:
-        pieces: Its bytes.
-        path: Its place.
-        size: How many bytes it must have in all; None where that is not known.
-        begin: So many of them have been written by an earlier call.
+        chunks: Its bytes.
+        path: Its final path.
+        size: Its expected size in bytes; None if it is not known.
+        begin: The number of bytes that an earlier call has written.
 
     Raises:
-        IncompleteFileError: It has fewer bytes, which are kept for the next call, or more.
-        OSError: The disk does not take it.
+        IncompleteFileError: It has fewer bytes, which the next call continues, or more.
+        OSError: It cannot be written.
     """
     part = partial_path(path)
     part.parent.mkdir(parents=True, exist_ok=True)
     written = begin
     with part.open("r+b" if begin else "wb") as file:
         file.seek(begin)
-        for piece in pieces:
-            written += len(piece)
+        for chunk in chunks:
+            written += len(chunk)
             if size is not None and written > size:
                 break
-            file.write(piece)
+            file.write(chunk)
     if size is not None and written != size:
         if written > size:
             part.unlink()
@@ -80,5 +80,5 @@ def save(pieces: Iterator[bytes], path: Path, size: int | None, *, begin: int = 
 
 
 def partial_path(path: Path) -> Path:
-    """Return where the bytes of a file lie until all of them are there."""
+    """Return the temporary path of an incomplete file."""
     return path.with_name(f"{path.name}.part")

@@ -1,6 +1,6 @@
-"""Reads Delta tables with the library that writes them.
+"""Read Delta tables with the library that writes them.
 
-dlt's own SQL client reads them with an extension that DuckDB downloads on first use.
+dlt's own SQL client would read them with an extension that DuckDB downloads on first use.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dlt.common.schema import Schema
 
 
 def register_delta_tables(pipeline: dlt.Pipeline, sql_client: Any, schema: Schema) -> None:
-    """Make the Delta tables of a schema known to an open SQL client of files.
+    """Register the Delta tables of a schema, as they are now, in an open SQL client of files.
 
-    They stay as they were at that time. Clients of other destinations are left as they are.
+    Nothing is done for clients of other destinations.
 
     Args:
         pipeline: The pipeline that loads them.
@@ -33,7 +33,7 @@ def register_delta_tables(pipeline: dlt.Pipeline, sql_client: Any, schema: Schem
         return
     sql_client.set_schemas([schema])
     for name, dataset in _datasets(pipeline, schema, names):
-        # not by the client, which makes its own views for a statement, but not where there is one
+        # the client makes its own view of a table for each statement, unless there is one
         connection = sql_client.native_connection
         connection.register(f"delta_{name}", dataset)
         connection.execute(
@@ -45,7 +45,7 @@ def register_delta_tables(pipeline: dlt.Pipeline, sql_client: Any, schema: Schem
 def _datasets(
     pipeline: dlt.Pipeline, schema: Schema, names: Iterable[str]
 ) -> Iterable[tuple[str, Any]]:
-    """Yield each table as a dataset of Arrow, without those that are not there yet."""
+    """Yield each table as a dataset of Arrow, without those that do not exist yet."""
     with pipeline._get_destination_clients(schema)[0] as client:
         assert isinstance(client, SupportsOpenTables)  # noqa: S101 - for the type checker
         for name in names:

@@ -1,4 +1,4 @@
-"""What the destination holds already: asked for by key, so that only what differs is written."""
+"""Read existing rows from the destination by key, so that only changed rows are written."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from ..tables import LOAD_REPORT, Table
 from .delta_tables import register_delta_tables
 
 _SOURCE = "pivotal_tracker"
-"""The name of the source, by which its schema is kept in the destination."""
+"""The name of the source, which is that of its schema in the destination."""
 
 IDS_PER_QUERY = 500
-"""So many ids are named in one query."""
+"""The maximum number of ids in a query."""
 
 MAX_PREFETCHED_ROWS = 50_000
-"""So many rows' keys are held for projects that were not asked for yet."""
+"""The maximum number of rows whose keys are fetched ahead for other projects."""
 
 
 class DestinationReader:
-    """Reads the tables that earlier runs have loaded, in the dataset of a pipeline.
+    """Read the tables that earlier runs have loaded into the dataset of a pipeline.
 
     Args:
-        pipeline: The current one if not given.
+        pipeline: The pipeline; default: the current one.
     """
 
     def __init__(self, pipeline: Any = None) -> None:
@@ -44,12 +44,12 @@ class DestinationReader:
         pipeline = pipeline or dlt.current.pipeline()
         found = _schema_in_dataset(pipeline) if pipeline.first_run else None
         if is_extracting and found is not None:
-            # a row's children are deleted from the tables that the pipeline's own schema knows
+            # child rows are deleted only from tables that the pipeline's own schema has
             dlt.current.source_schema().update_schema(found)
         is_new = pipeline.first_run and found is None
         self._dropped_by_refresh = _dropped_by_refresh() if is_extracting else frozenset()
         self._pipeline: Any = None if is_new else pipeline
-        # at once: dlt reads its schema anew in place, so that other threads may find it empty
+        # copy it now: dlt reloads its schema in place, so other threads may see it empty
         own = dlt.current.source_schema() if is_extracting else pipeline.default_schema
         self._declared = {} if is_new else self._columns_in(found or own)
         self._schema = (found or own).clone() if not is_new else own
@@ -59,7 +59,7 @@ class DestinationReader:
 
     @classmethod
     def nothing(cls) -> DestinationReader:
-        """Return a destination without tables, for resources that are read outside of a load."""
+        """Make a reader of no tables, for resources that are read outside of a load."""
         loaded = cls.__new__(cls)
         loaded._dropped_by_refresh = frozenset()
         loaded._pipeline = None
@@ -70,7 +70,7 @@ class DestinationReader:
         return loaded
 
     def _columns_in(self, schema: Schema) -> dict[str, TTableSchemaColumns]:
-        """Return the columns of each table that earlier runs have made and that is to stay."""
+        """Return the columns of each existing table that `refresh` does not drop."""
         return {
             name: schema.get_table_columns(name)
             for name in schema.tables
@@ -84,10 +84,10 @@ class DestinationReader:
 
     @cached_property
     def is_state_current(self) -> bool:
-        """Whether dlt's state is that of these rows, not of another dataset or database.
+        """Whether dlt's state belongs to these rows, not to another dataset or database.
 
-        dlt takes the state that it has over an older one in the destination, whichever other
-        destination its own was made with.
+        dlt prefers its local state to an older one in the destination, even if the local one
+        belongs to another destination.
         """
         if self._pipeline is None:
             return True
@@ -102,47 +102,47 @@ class DestinationReader:
         return bool(stored and stored.get("_version_hash") == ours)
 
     def has(self, table: str) -> bool:
-        """Check whether an earlier run has made a table."""
+        """Check whether a table exists."""
         return table in self._columns_of
 
     def has_table_family(self, table: Table) -> bool:
-        """Whether earlier runs have made a table and those nested in it, with all their columns."""
+        """Check whether a table and those nested in it exist, with all their columns."""
         return all(
             member.non_json_columns <= set(self.columns(member.name)) for member in table.family()
         )
 
     def columns(self, table: str) -> list[str]:
-        """Return the columns of a table that earlier runs have made, dlt's own left out."""
+        """Return the existing columns of a table, without dlt's own."""
         return self._columns_of.get(table, [])
 
     @cached_property
     def _columns_of(self) -> dict[str, list[str]]:
-        """The columns of each table that earlier runs have made, dlt's own left out."""
+        """The existing columns of each table, without dlt's own."""
         return {
-            name: [one for one in columns if not one.startswith("_dlt")]
+            name: [column for column in columns if not column.startswith("_dlt")]
             for name, columns in self._declared.items()
         }
 
     def rows(
         self, table: str, columns: Sequence[str], column: str = "", values: Iterable[Any] = ()
     ) -> list[tuple[Any, ...]]:
-        """Rows of a table; none where there is no such table yet, null for a column not yet there.
+        """Return rows of a table: none if it does not exist, null for a column that does not exist.
 
         Args:
             table: Its name.
-            columns: The columns to give.
-            column: Give only the rows in which this column has one of the values.
+            columns: The columns to return.
+            column: Return only rows with one of the values in this column.
             values: Whole numbers or texts.
         """
         if self._pipeline is None:
             return []
         chosen = ", ".join(self._column_expression(table, name) for name in columns)
         found = [] if column else self._rows(table, chosen, "")
-        wanted = sorted(set(values)) if column else []
-        for start in range(0, len(wanted), IDS_PER_QUERY):
-            part = wanted[start : start + IDS_PER_QUERY]
-            value_list = ", ".join(str(v) if isinstance(v, int) else "%s" for v in part)
-            texts = [v for v in part if not isinstance(v, int)]
+        distinct_values = sorted(set(values)) if column else []
+        for start in range(0, len(distinct_values), IDS_PER_QUERY):
+            batch = distinct_values[start : start + IDS_PER_QUERY]
+            value_list = ", ".join(str(v) if isinstance(v, int) else "%s" for v in batch)
+            texts = [v for v in batch if not isinstance(v, int)]
             found += self._rows(
                 table, chosen, f" WHERE {self._quoted(column)} IN ({value_list})", *texts
             )
@@ -151,7 +151,7 @@ class DestinationReader:
     def _coerce_types(
         self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
     ) -> list[tuple[Any, ...]]:
-        """Rows as DuckDB gives them: SQLite has no moments, and MySQL's are in no time zone."""
+        """Convert rows to DuckDB's types: SQLite has no times, and MySQL's have no time zone."""
         declared = self._declared.get(table, {})
         kinds = [_COERCIONS.get(declared.get(name, {}).get("data_type")) for name in columns]
         if not any(kinds):
@@ -165,21 +165,21 @@ class DestinationReader:
         ]
 
     def _column_expression(self, table: str, column: str) -> str:
-        """Return what to ask for to get a column."""
+        """Return the SQL expression of a column."""
         if column == "_dlt_id":
             return self._row_id
         known = self.columns(table)
-        # what an earlier version of the source has made may lack some
+        # a table of an earlier version of the source may lack columns
         if known and column not in known and not column.startswith("_dlt"):
             return "NULL"
         return self._quoted(column)
 
     @cached_property
     def _row_id(self) -> str:
-        """The `_dlt_id` of a row; empty, so that it is written anew, if its load was not completed.
+        """The SQL of a row's `_dlt_id`; empty if its load is incomplete, so it is written again.
 
-        An interrupted load is completed by the next run, unless its files were lost; then a row may
-        be there, and those nested in it not, or as they were.
+        The next run completes an interrupted load, unless its files were lost. Then a row may exist
+        without its child rows, or with old ones.
         """
         with self._lock:
             name = self._connected().make_qualified_table_name(LOADS_TABLE_NAME)
@@ -187,11 +187,11 @@ class DestinationReader:
         return f"CASE WHEN _dlt_load_id IN ({completed}) THEN _dlt_id ELSE '' END"
 
     def distinct(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """What is in columns of a table, each once; none where there is no such table yet."""
+        """Return the distinct values in columns of a table; none if it does not exist."""
         return self._rows(table, f"DISTINCT {', '.join(columns)}", "")
 
     def counts(self, table: str, *, from_server: bool = False) -> dict[int, int]:
-        """How many rows of a table each project has; without those from files if so wanted."""
+        """Return the number of rows of a table by project; optionally without rows of archives."""
         where = " WHERE _source IS NULL" if from_server else ""
         return dict(self._rows(table, "project_id, COUNT(*)", f"{where} GROUP BY project_id"))
 
@@ -204,7 +204,7 @@ class DestinationReader:
             query = f"SELECT {chosen} FROM {name}{rest}"  # noqa: S608 - ours and ints
             try:
                 with client.execute_query(query, *texts) as cursor:
-                    # BigQuery's rows are no tuples
+                    # BigQuery's rows are not tuples
                     return list(map(tuple, cursor.fetchall()))
             except DatabaseUndefinedRelation:
                 return []
@@ -213,13 +213,13 @@ class DestinationReader:
                     self._disconnect()
 
     def _quoted(self, column: str) -> str:
-        """Return a column's name as the destination takes it, whatever words it has for itself."""
+        """Return a column's name quoted for the destination: it may be a reserved word."""
         with self._lock:
             name: str = self._connected().escape_column_name(column)
             return name
 
     def _connected(self) -> Any:
-        """Return the connection for all queries: to make one costs more than most of them."""
+        """Return the connection for all queries: connecting takes longer than most queries."""
         if self._client is None:
             self._client = self._pipeline.sql_client()
             self._client.open_connection()
@@ -227,7 +227,7 @@ class DestinationReader:
         return self._client
 
     def close(self) -> None:
-        """Let go of the destination; a later question connects for itself alone."""
+        """Close the connection; each later query opens its own."""
         with self._lock:
             self._is_closed = True
             self._disconnect()
@@ -238,7 +238,7 @@ class DestinationReader:
             self._client = None
 
     def row_ids(self, table: Table, column: str = "", values: Iterable[Any] = ()) -> dict[Key, str]:
-        """Return the `_dlt_id` of rows, which tells what they hold, by their key.
+        """Return the `_dlt_id` of rows, which is a hash of their content, by key.
 
         Args:
             table: The table.
@@ -249,7 +249,7 @@ class DestinationReader:
         return {key_of(row[:-1]): row[-1] for row in rows}
 
     def archive_keys(self, table: Table) -> set[Key]:
-        """Return the keys of the rows that came from files, of which no server may know."""
+        """Return the keys of the rows from archives, which the server may not have."""
         if not self.has(LOAD_REPORT.name):
             return set()
         rows = self.rows(table.name, [*table.key, "_source"])
@@ -258,8 +258,8 @@ class DestinationReader:
     def records(
         self, table: Table, values: Iterable[Any], column: str = "id"
     ) -> list[dict[str, Any]]:
-        """Whole rows by id or another column, without dlt's own columns and `_deleted`."""
-        columns = [one for one in self.columns(table.name) if one != "_deleted"]
+        """Return complete rows by id or another column, without `_deleted` and dlt's columns."""
+        columns = [name for name in self.columns(table.name) if name != "_deleted"]
         if not columns:
             return []
         rows = self.rows(table.name, columns, column, values)
@@ -267,27 +267,27 @@ class DestinationReader:
 
 
 class RowIdCache:
-    """The `_dlt_id` of a table's rows by key, asked for of many projects at once.
+    """The `_dlt_id` of a table's rows by key, fetched for many projects at once.
 
-    Where a query takes a second, as in BigQuery, one for each of many projects takes too long.
+    In BigQuery a query takes a second, so a query per project would take too long.
 
     Args:
-        loaded: What the destination holds.
+        loaded: The destination.
         table: The table.
-        project_ids: Those that will be asked for, about in this order.
+        project_ids: The projects that will be needed, roughly in this order.
     """
 
     def __init__(self, loaded: DestinationReader, table: Table, project_ids: Iterable[int]) -> None:
         self._loaded = loaded
         self._table = table
-        self._pending_pages = dict.fromkeys(project_ids)
+        self._pending_ids = dict.fromkeys(project_ids)
         self._cache: dict[int, dict[Key, str]] = {}
 
-    def of(self, project_id: int) -> dict[Key, str]:
-        """Return those of one project, once."""
+    def pop(self, project_id: int) -> dict[Key, str]:
+        """Return the ids of a project, and remove them from the cache."""
         if project_id not in self._cache:
             self._fetch([project_id, *self._prefetch_ids(project_id)])
-        self._pending_pages.pop(project_id, None)
+        self._pending_ids.pop(project_id, None)
         return self._cache.pop(project_id)
 
     @cached_property
@@ -295,22 +295,22 @@ class RowIdCache:
         return self._loaded.counts(self._table.name)
 
     def _prefetch_ids(self, project_id: int) -> list[int]:
-        """Return the next projects that may be held beside this one without filling the memory."""
+        """Return the next projects to fetch together with this one, within a limit of memory."""
         others = [
-            one for one in self._pending_pages if one != project_id and one not in self._cache
+            other for other in self._pending_ids if other != project_id and other not in self._cache
         ]
-        if project_id not in self._pending_pages or not others:
+        if project_id not in self._pending_ids or not others:
             return []
-        sizes = accumulate(self._sizes.get(one, 0) for one in (project_id, *others))
+        sizes = accumulate(self._sizes.get(key, 0) for key in (project_id, *others))
         next(sizes)
         fitting = takewhile(
             lambda pair: pair[1] <= MAX_PREFETCHED_ROWS, zip(others, sizes, strict=True)
         )
-        return [one for one, _ in fitting][: IDS_PER_QUERY - 1]
+        return [other for other, _ in fitting][: IDS_PER_QUERY - 1]
 
     def _fetch(self, project_ids: list[int]) -> None:
         columns = ["project_id", *self._table.key, "_dlt_id"]
-        self._cache |= {one: {} for one in project_ids}
+        self._cache |= {project_id: {} for project_id in project_ids}
         for row in self._loaded.rows(self._table.name, columns, "project_id", project_ids):
             self._cache[row[0]][key_of(row[1:-1])] = row[-1]
 
@@ -321,13 +321,13 @@ def _to_utc(value: Any) -> datetime:
 
 
 _COERCIONS: dict[Any, Callable[[Any], Any]] = {"timestamp": _to_utc, "bool": bool}
-"""What makes a value one of its column's type."""
+"""Functions that convert a value to the type of its column."""
 
 
 def _schema_in_dataset(pipeline: Any) -> Schema | None:
-    """Return what another pipeline of the source, such as that of a shard, has left in the dataset.
+    """Return the schema of another pipeline of the source, such as that of a shard, in the dataset.
 
-    A dataset may be there without: made by hand, or filled by pipelines of other sources.
+    A dataset may exist without one: made by hand, or filled by pipelines of other sources.
     """
     with pipeline.destination_client() as client:
         if not client.is_storage_initialized() or not isinstance(client, WithStateSync):
@@ -340,7 +340,7 @@ def _schema_in_dataset(pipeline: Any) -> Schema | None:
 
 
 def _dropped_by_refresh() -> frozenset[str]:
-    """The tables that dlt's `refresh` drops or empties, before it loads what is extracted now."""
+    """Return the tables that dlt's `refresh` drops or empties before this load."""
     state: Any = dlt.current.load_package_state()["state"]
     refreshed = ("dropped_tables", "truncated_tables")
     return frozenset(table["name"] for which in refreshed for table in state.get(which) or ())

@@ -1,6 +1,6 @@
-"""What the destination can do: files that it loads, how its rows change, how tables are laid out.
+"""Capabilities of the destination: file formats, how rows change, the layout of tables.
 
-Everything is decided by the capabilities that dlt knows of a destination, not by its name.
+They come from dlt's description of a destination, not from its name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..errors import TrackerError
 from ..tables import Table
 
 _BY_SQLALCHEMY = frozenset({"sqlite", "mysql", "mariadb", "oracle"})
-"""Databases that have no destination of their own."""
+"""Databases that dlt loads through its destination `sqlalchemy`."""
 
 RowChanges = Literal["delete-insert", "upsert", "none"]
 """How rows that are in the destination change: deleted and inserted again by key or by parent;
@@ -30,16 +30,16 @@ updated and deleted by key alone, as in Delta tables; or not at all, as in plain
 
 
 def has_table_formats() -> bool:
-    """Whether rows change in the active pipeline's destination as the format of a table has it."""
+    """Check whether the active pipeline's destination has several formats of tables."""
     capabilities = _capabilities()
     return capabilities is not None and capabilities.merge_strategies_selector is not None
 
 
 def row_changes(table: TTableSchema) -> RowChanges:
-    """Find out how the rows of a table change in the active pipeline's destination.
+    """Return how the rows of a table change in the active pipeline's destination.
 
     Args:
-        table: Its schema, as far as it says in which format the table is stored.
+        table: Its schema; only the format of the table matters.
 
     Raises:
         TrackerError: Rows can be updated there, but not deleted.
@@ -56,7 +56,7 @@ def row_changes(table: TTableSchema) -> RowChanges:
         return "none"
     if "delete-insert" in strategies:
         return "delete-insert"
-    # what can follow a log of changes can delete by key
+    # a destination that supports change logs (cdc) can delete by key
     if "cdc" in strategies:
         return "upsert"
     kind = table.get("table_format") or "this destination"
@@ -67,7 +67,7 @@ def row_changes(table: TTableSchema) -> RowChanges:
 
 
 def unknown_destination(name: str) -> str:
-    """Say in one line what to type in place of a destination that does not exist.
+    """Say that a destination does not exist, and which one may be meant.
 
     Args:
         name: What was typed.
@@ -86,11 +86,11 @@ def unknown_destination(name: str) -> str:
 
 
 def file_format(table: Table) -> TFileFormat:
-    """The format of files in which a table is loaded fastest into the active pipeline's place.
+    """Return the file format that the active pipeline's destination loads fastest.
 
     Returns:
-        `parquet`, many times faster than dlt's default for DuckDB, which inserts literals, unless
-        it would fail; then `jsonl`, or `preferred` for dlt's own choice.
+        `parquet`, which is many times faster than dlt's default for DuckDB (INSERT statements). If
+        that would fail, `jsonl`, or `preferred` for dlt's default.
     """
     capabilities = _capabilities()
     if capabilities is None:
@@ -106,9 +106,9 @@ def file_format(table: Table) -> TFileFormat:
 
 
 def _needs_driver_for_parquet(capabilities: DestinationCapabilitiesContext) -> bool:
-    """Whether dlt loads parquet with a database driver (ADBC), which fails on a file without rows.
+    """Check whether dlt loads parquet with a database driver (ADBC), which fails on empty files.
 
-    There, the formats depend on whether the driver is installed, and not on the table's format.
+    For these destinations the formats depend on the driver, not on the table's format.
     """
     chooses = capabilities.loader_file_format_selector is not None
     return chooses and not capabilities.supported_table_formats
@@ -128,7 +128,7 @@ def _takes_json_from_parquet(capabilities: DestinationCapabilitiesContext) -> bo
 
 
 def _capabilities() -> DestinationCapabilitiesContext | None:
-    """What the active pipeline's destination can do; None without a pipeline or destination."""
+    """Return the capabilities of the active pipeline's destination; None if there is none."""
     context = Container()[PipelineContext]
     destination = context.pipeline().destination if context.is_active() else None
     return None if destination is None else _capabilities_of(destination)
@@ -142,14 +142,14 @@ def _capabilities_of(destination: Any) -> DestinationCapabilitiesContext:
 def bigquery_layout(table: Table) -> dict[str, Any]:
     """Return the hints of `bigquery_adapter` for a table; none for other destinations.
 
-    Tables are clustered by project. A layout takes effect when BigQuery makes the table.
+    Tables are clustered by project. A layout takes effect when the table is created.
     """
     capabilities = _capabilities()
     if capabilities is None or capabilities.sqlglot_dialect != "bigquery":
         return {}
     partition = table.partition
     return {
-        # empty, where there is none: hints that are left out are those of the resource's own table
+        # empty if there is none: without the hint, that of the resource's own table would apply
         PARTITION_HINT: {partition.column: "TIMESTAMP_TRUNC({column_name}, DAY)"}
         if partition
         else {},

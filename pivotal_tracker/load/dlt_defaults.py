@@ -1,4 +1,4 @@
-"""Settings of dlt that suit this source, in force wherever nobody set others."""
+"""Defaults of dlt's settings that suit this source; users' settings override them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "request_max_retry_delay": 300,
     },
     "extract": {
-        "workers": 12,  # requests under way at once
-        "max_parallel_items": 24,  # pages held in memory at once
+        "workers": 12,  # requests in flight
+        "max_parallel_items": 24,  # pages in memory
     },
     "load": {
-        # else the copies of merged rows stay in the database, and double its file
+        # otherwise copies of merged rows stay in the database, and double its size
         "truncate_staging_dataset": True,
     },
     "data_writer": {
-        # files between dlt's steps stay on this machine: zipping costs more than it saves
+        # files between dlt's steps stay on this machine: compression costs more than it saves
         "disable_compression": True,
-        "file_max_items": 30_000,  # rows a file: what DuckDB holds in memory of each that it loads
+        "file_max_items": 30_000,  # rows per file: DuckDB has each file that it loads in memory
     },
 }
 
 
 def apply_dlt_defaults() -> None:
-    """Give dlt the settings in `DEFAULTS`; the environment and dlt's files go before them."""
-    # among dlt's own, not as a provider beside them: dlt would look everything up there, too, which
-    # took a sixth of a small load
+    """Set the settings in `DEFAULTS`, unless the environment or dlt's files set them."""
+    # not as a provider of their own: dlt would look up every setting there too, which took a sixth
+    # of a small load
     for section, settings in DEFAULTS.items():
         for name, value in settings.items():
             if dlt.config.get(f"{section}.{name}") is None:

@@ -1,4 +1,4 @@
-"""One extraction of a source: its destination, its writers, and the people that were seen."""
+"""The base of an extraction: its destination, its writers, and the people in its records."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ from ..tables import Table
 _emitted_keys: weakref.WeakKeyDictionary[Any, tuple[str, defaultdict[str, set[Key]]]] = (
     weakref.WeakKeyDictionary()
 )
-"""The keys that were written in the present load package of each pipeline, by table."""
+"""The keys that were written in the current load package of each pipeline, by table."""
 
 
 class Extraction:
-    """One extraction of a source, or one reading of its resources outside of a load.
+    """An extraction of a source, or an iteration over its resources outside of a load.
 
     Attributes:
-        load_id: The load package; None outside of a load, where neither state nor destination
-            matters.
-        loaded: What the destination holds from earlier runs.
+        load_id: The load package; None outside of a load, where state and destination are not used.
+        loaded: The rows of earlier runs in the destination.
         selected: The names of the resources that are loaded.
-        people: Everyone who was seen, for the resource `people`.
-        only_adds: Whether rows in the destination cannot be changed, as in plain files.
+        people: All people in the records, for the resource `people`.
+        is_append_only: Whether rows in the destination cannot be changed, as in plain files.
 
     Args:
         tables: The tables of the source, by the names of their resources.
-        rewrites: Whether records are written although the destination holds them unchanged.
+        rewrites: Whether unchanged records are written too.
     """
 
     def __init__(self, tables: Mapping[str, Table], *, rewrites: bool = False) -> None:
@@ -67,13 +66,13 @@ class Extraction:
         return self.loaded.has_previous_run
 
     def is_replaced(self, resource: str) -> bool:
-        """Whether a resource reads and writes everything: its tables are replaced, or no load."""
+        """Check whether all rows are written: tables are replaced, or there is no load."""
         if self.load_id is None:
             return True
         return is_replaced(dlt.current.source().resources[resource])
 
     def writer(self, resource: str) -> TableWriter:
-        """Return the writer of a resource's tables, in a load."""
+        """Return the writer of a resource's tables in this load."""
         if resource not in self._writers:
             if self.load_id is None:
                 raise TrackerError(f"{resource} has no tables outside of a load.")
@@ -88,11 +87,11 @@ class Extraction:
         return self._writers[resource]
 
     def table(self, resource: str) -> Table:
-        """Return a resource's table, by the name that it has in the destination."""
+        """Return a resource's table, with its name in the destination."""
         return self._tables[resource] if self.load_id is None else self.writer(resource).table
 
     def compare_with(self, resource: str, row_ids: Mapping[Key, str]) -> None:
-        """Have the next records of a resource compared with rows of the destination.
+        """Compare the next records of a resource with rows of the destination.
 
         Args:
             resource: The resource.
@@ -102,7 +101,7 @@ class Extraction:
             self.writer(resource).known.update(row_ids)
 
     def look_up_rows(self, resource: str, records: Iterable[Record]) -> list[Record]:
-        """Look up what the destination holds of records, which are about to be yielded."""
+        """Look up the existing rows of records before these are yielded; return the records."""
         records = list(records)
         if self.compares and not self.is_replaced(resource):
             table = self.table(resource)
@@ -111,29 +110,29 @@ class Extraction:
         return records
 
     def people_records(self) -> list[Record]:
-        """Return those who are new, or of whom more is known than the destination holds."""
+        """Return people who are new, or have new values."""
         records = self.people.records(self.loaded)
         table = self.table("people")
         existing = self.loaded.row_ids(table, "id", {record["id"] for record in records})
-        # one who is there twice is written although nothing changed
+        # a person with two rows is written although nothing has changed
         self.compare_with("people", dict.fromkeys(existing, ""))
         return records
 
     def expect(self, resources: Iterable[str]) -> None:
-        """Note that resources, as far as they are selected, are about to yield records."""
+        """Record that resources, if they are selected, will yield records."""
         self._unfinished.update(name for name in resources if name in self.selected)
 
     def finish(self, resource: str) -> None:
-        """Note that a resource has yielded everything; the last one lets go of the destination."""
+        """Record that a resource has yielded everything; the last one closes the connection."""
         self._unfinished[resource] -= 1
         if not self._unfinished.total():
             self.loaded.close()
 
     def wait_for_others(self, resource: str) -> Iterator[None]:
-        """Wait until all resources that do not wait themselves have yielded everything.
+        """Wait until all resources that do not wait have yielded everything.
 
         Yields:
-            None, which has dlt go on with other resources.
+            None: dlt then continues with other resources.
         """
         self._waiting.add(resource)
         while any(n > 0 for name, n in self._unfinished.items() if name not in self._waiting):
@@ -141,7 +140,7 @@ class Extraction:
 
 
 def _emitted_keys_of(load_id: str) -> defaultdict[str, set[Key]]:
-    """The keys that were written in a load package, by whichever sources: they may be the same."""
+    """Return the keys that were written in a load package: several sources may share them."""
     pipeline = dlt.current.pipeline()
     latest, keys = _emitted_keys.get(pipeline, ("", defaultdict(set)))
     if latest != load_id:

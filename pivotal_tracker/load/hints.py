@@ -1,4 +1,4 @@
-"""What dlt is told of the tables of a resource, and what users tell it of them."""
+"""Hints for dlt about the tables of a resource, and those that users have set."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .destinations import (
 )
 
 _LISTS_AS_JSON: dict[str, Any] = {"x-normalizer": {"max_nesting": 0}}
-"""Of tables that are upserted: dlt deletes no rows from the nested tables that it would make."""
+"""For upserted tables: dlt would make nested tables, and never delete rows from them."""
 
 
 def root_hints(table: Table) -> dict[str, Any]:
     """Return the hints of a resource's own table, as `apply_hints` takes them."""
     return {
-        "write_disposition": _merge(table),
+        "write_disposition": _merge_disposition(table),
         "primary_key": table.key,
         "columns": _columns(table),
         "file_format": file_format(table),
@@ -38,14 +38,14 @@ def may_append(resource: DltResource, table: Table) -> bool:
     schema = resource.compute_table_schema()
     return (
         _disposition(resource) == "merge"
-        and not _is_shared(table)
+        and not _has_several_writers(table)
         and not schema.get("table_format")
         and schema.get("file_format") != "jsonl"
     )
 
 
 def append_rows(resource: DltResource, root: Table) -> None:
-    """Have rows that are marked with the name of the resource's table appended to it."""
+    """Append rows that are marked with the name of the resource's table."""
     resource.apply_hints(
         table_name=root.name,
         create_table_variant=True,
@@ -57,7 +57,7 @@ def append_rows(resource: DltResource, root: Table) -> None:
 def add_child_hints(
     resource: DltResource, root: Table, child: Table, *, appends: bool = False
 ) -> None:
-    """Tell dlt of a child table, following what the user has set for the resource.
+    """Add the hints of a child table, following the user's settings for the resource.
 
     Args:
         resource: The resource that yields the rows.
@@ -83,10 +83,10 @@ def add_child_hints(
             if appends
             else "replace"
             if is_replaced(resource)
-            else _merge(child, is_upserted)
+            else _merge_disposition(child, is_upserted)
         ),
-        # the child rows of a record are replaced together; with a key of their own beside it, dlt
-        # would compare each with every row there is
+        # the child rows of a record are replaced together; with a primary key, dlt would compare
+        # each with every existing row
         primary_key=("_dlt_id",) if is_upserted else (),
         merge_key=() if is_upserted else root.parent_key,
         columns=_columns(child) | {"_deleted": _deleted_column(is_merged=not appends)},
@@ -98,10 +98,10 @@ def add_child_hints(
 
 
 def row_changes_of(resource: DltResource) -> RowChanges:
-    """Return how the rows of a resource change, in the format that its table has or is to have.
+    """Return how the rows of a resource change, in the existing or new format of its table.
 
     Raises:
-        TrackerError: They could be updated, but not deleted.
+        TrackerError: Rows could be updated, but not deleted.
     """
     if not has_table_formats():
         return row_changes({})
@@ -113,7 +113,7 @@ def row_changes_of(resource: DltResource) -> RowChanges:
 
 
 def adapt_root_hints(resource: DltResource) -> RowChanges:
-    """Have a resource's own table written as the destination can change rows; say how that is."""
+    """Adapt the hints of a resource to how the destination changes rows; return how."""
     changes = row_changes_of(resource)
     if changes == "upsert":
         if is_replaced(resource):
@@ -127,7 +127,7 @@ def adapt_root_hints(resource: DltResource) -> RowChanges:
 
 
 def is_replaced(resource: DltResource) -> bool:
-    """Check whether the user has the tables of a resource replaced in each run."""
+    """Check whether each run replaces the tables of a resource."""
     return _disposition(resource) == "replace"
 
 
@@ -147,7 +147,7 @@ def loaded_table(resource: DltResource, table: Table) -> Table:
 
 
 def loaded_table_names() -> dict[str, str]:
-    """The names of the tables that are in the schema or loaded now, by those in `tables.py`."""
+    """Return the names of existing and loaded tables, by their names in `tables.py`."""
     names = {name: name for name in ARCHIVE_TABLES if name in dlt.current.source_schema().tables}
     resources = dlt.current.source().resources.selected
     loaded = {name: resources[name].table_name for name in ARCHIVE_TABLES if name in resources}
@@ -158,7 +158,7 @@ def require_supported(resource: DltResource) -> None:
     """Refuse hints that the tables of a resource cannot follow.
 
     Raises:
-        TrackerError: Says which, and what to do instead.
+        TrackerError: A hint is not supported.
     """
     if resource.validator is not None:
         raise TrackerError(
@@ -181,34 +181,34 @@ def _disposition(resource: DltResource) -> str:
     return "" if callable(value) else str(value)
 
 
-def _merge(table: Table, is_upserted: bool = False) -> TWriteDispositionConfig:
-    """How a table is brought up to date. The last step of a resource writes no record twice."""
+def _merge_disposition(table: Table, is_upserted: bool = False) -> TWriteDispositionConfig:
+    """Return the merge disposition of a table. The last step writes no record twice."""
     if is_upserted:
         return {"disposition": "merge", "strategy": "upsert"}
     return {
         "disposition": "merge",
         "strategy": "delete-insert",
-        "deduplicated": not _is_shared(table),
+        "deduplicated": not _has_several_writers(table),
     }
 
 
-def _is_shared(table: Table) -> bool:
-    """Check whether runs that load side by side may write the same records of a table."""
+def _has_several_writers(table: Table) -> bool:
+    """Check whether parallel runs may write the same records of a table."""
     return table.name in (PEOPLE.name, DELETED_RECORDS.name)
 
 
 def _columns(table: Table) -> dict[str, Any]:
-    """Return what dlt is told of columns beyond the types, which come with the Arrow tables."""
+    """Return hints of columns, without types, which the Arrow tables have."""
     columns: dict[str, Any] = {name: {"data_type": "json"} for name in sorted(table.json_columns)}
-    # dlt's own nested tables, of lists that nobody declared, are merged by it; not unique in one
-    # load, as a record that replaces another is there twice for a moment
+    # dlt merges its own nested tables, of undeclared lists, by this column. It is not unique in a
+    # load: while a record replaces another, both exist
     columns["_dlt_id"] = {"data_type": "text", "nullable": False, "unique": False, "row_key": True}
     columns["_deleted"] = _deleted_column(is_merged=True)
     return columns
 
 
 def _deleted_column(*, is_merged: bool) -> TColumnSchema:
-    """The column that marks rows to delete; dlt warns of the hint where rows are not merged."""
+    """Return the column that marks deleted rows; dlt warns of the hint without a merge."""
     return {"data_type": "bool", "hard_delete": is_merged}
 
 
@@ -218,7 +218,7 @@ def _max_table_nesting(resource: DltResource) -> int | None:
 
 
 def _depth(root: Table, child: Table) -> int:
-    """Return how many lists deep a child table is: 1 for `stories__comments`."""
+    """Return the depth of a child table: 1 for `stories__comments`."""
     return next(
         1 if nested is child else 1 + _depth(nested, child)
         for nested in root.nested.values()

@@ -1,4 +1,4 @@
-"""Limits how many columns and tables attributes that nobody declared may make."""
+"""Limit the number of columns and tables for undeclared attributes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ..tables import Table
 from .rows import DLT_COLUMNS, UNDECLARED, Row, declared_names
 
 MAX_TABLE_NAME = 120
-"""Longer names, of tables for lists in lists, are too long for the files that dlt writes."""
+"""Longer table names, for lists in lists, are too long for dlt's file names."""
 
 _VARIANT = "__v_"
-"""Part of the name of a column beside another one, for values of another type."""
+"""Part of the names of dlt's extra columns for values of another type."""
 
 
 class NewColumns:
-    """Lets so many undeclared attributes of each table have a column, or a table, of their own.
+    """Limit how many undeclared attributes of each table get a column, or a table, of their own.
 
-    Those that have one from earlier runs count.
+    Attributes that have one from earlier runs count.
 
     Args:
-        schema: What dlt knows of the tables.
+        schema: dlt's schema of the tables.
         tables: The table of the records and its child tables.
-        limit: How many attributes, for each table.
+        limit: The maximum number of attributes of each table.
     """
 
     def __init__(self, schema: Schema, tables: Iterable[Table], limit: int) -> None:
@@ -42,7 +42,7 @@ class NewColumns:
             self._names[table.name] = (self._columns(table.name) | lists) - declared_names(table)
 
     def limited(self, table: Table, row: Row) -> Row:
-        """Return the row with the attributes beyond the limit in one column."""
+        """Return the row with the attributes beyond the limit in the column `_undeclared`."""
         names = self._names[table.name]
         undeclared = sorted(row.keys() - declared_names(table))
         beyond = {
@@ -63,7 +63,7 @@ class NewColumns:
         return {**kept, UNDECLARED: {name: row[name] for name in sorted(beyond)}}
 
     def _admit_list(self, path: str, values: list[Any]) -> bool:
-        """Check whether the tables that dlt would make of a list keep the limits."""
+        """Check whether the tables that dlt would make for a list are within the limits."""
         columns: dict[str, set[str]] = {}
         for name, column in _columns_of_list(path, values):
             columns.setdefault(name, set()).update({column} - {""})
@@ -83,7 +83,7 @@ class NewColumns:
 
 
 def _columns_of_list(path: str, values: list[Any]) -> Iterator[tuple[str, str]]:
-    """The tables that dlt makes of a list, each with one of its columns at a time, or none."""
+    """Yield the tables that dlt makes for a list, each with a column, which may be empty."""
     yield path, ""
     for value in values:
         if isinstance(value, list):
@@ -106,6 +106,6 @@ def _columns_of_object(path: str, prefix: str, value: Row) -> Iterator[tuple[str
 
 
 def _own_name(column: str) -> str:
-    """Return the attribute that a column was made for; nothing for columns of dlt's own."""
+    """Return the attribute of a column; empty for dlt's own columns."""
     name = column.partition(_VARIANT)[0]
     return "" if name in DLT_COLUMNS or name.startswith("_dlt_") else name

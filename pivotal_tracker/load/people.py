@@ -1,4 +1,4 @@
-"""Everyone met while reading, once each, with the most that is known of them."""
+"""People in the records, each once, with all known values."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .. import tables
 from ..records import Record, is_id
 from .destination_rows import DestinationReader
 
-_KNOWN_OF_A_PERSON = ("name", "email", "initials", "username", "kind")
-_COLUMNS = ("id", *_KNOWN_OF_A_PERSON, "same_as_id", "_source")
+_PERSON_COLUMNS = ("name", "email", "initials", "username", "kind")
+_COLUMNS = ("id", *_PERSON_COLUMNS, "same_as_id", "_source")
 
 
 class People:
-    """Gathers people from the records that name them."""
+    """Collect people from the records that name them."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, Record] = {}
@@ -22,11 +22,11 @@ class People:
     def collect(self, table: str, record: Record) -> None:
         """Record the people of a record.
 
-        A membership tells all of a person, an activity the name, a story the id.
+        A membership has all values of a person, an activity the name, a story only the id.
 
         Args:
-            table: The record's, `people` for a person by themselves.
-            record: `_source` names the file of an archive.
+            table: The table of the record; `people` if the record is a person.
+            record: The record; `_source` is the file of an archive.
         """
         source = record.get("_source")
         if table == "people":
@@ -42,29 +42,32 @@ class People:
     def _add(self, person: Any, source: str | None, *, keep_existing: bool = False) -> None:
         if not isinstance(person, dict) or not is_id(person.get("id")):
             return
-        seen: Record = {k: person[k] for k in _KNOWN_OF_A_PERSON if isinstance(person.get(k), str)}
+        seen: Record = {k: person[k] for k in _PERSON_COLUMNS if isinstance(person.get(k), str)}
         if source:
             seen["_source"] = source
         known = self._by_id.get(person["id"], {})
-        # memberships are told as they are now, activity and files as it was
+        # memberships are current, activity and archives may be old
         self._by_id[person["id"]] = (
             {**seen, **known} if keep_existing or source else {**known, **seen}
         )
 
     def records(self, loaded: DestinationReader) -> list[Record]:
-        """Return those who are new, or of whom more is known than the destination holds.
+        """Return people who are new, or have new values.
 
-        Whom a file knew by name only (a negative id) is the same as the one person of that name
-        who has an id; where two have it, nobody can say.
+        A person from an archive without an id (it has a negative one) is matched by name, if only
+        one person has that name.
         """
         if not self._by_id:
             return []
         joins = loaded.has(tables.LOAD_REPORT.name) or min(self._by_id) < 0
         rows = loaded.rows(tables.PEOPLE.name, _COLUMNS, "" if joins else "id", self._by_id)
         rows_of = Counter(row[0] for row in rows)
-        existing = {row[0]: _known(dict(zip(_COLUMNS[1:], row[1:], strict=True))) for row in rows}
+        existing = {
+            row[0]: _without_nulls(dict(zip(_COLUMNS[1:], row[1:], strict=True))) for row in rows
+        }
         now = existing | {
-            one: _merged(existing.get(one), seen) for one, seen in self._by_id.items()
+            person_id: _merged(existing.get(person_id), seen)
+            for person_id, seen in self._by_id.items()
         }
         if joins:
             _join_by_name(now)
@@ -76,10 +79,10 @@ class People:
 
 
 def _merged(before: Record | None, seen: Record) -> Record:
-    """Return what is known of a person, after what this run was told."""
+    """Merge the row of a person with the values of this run."""
     if before is None:
         return seen
-    # what a file says is no newer than what is there
+    # values of an archive are not newer than existing ones
     person = {**seen, **before} if "_source" in seen else {**before, **seen}
     added = person.items() - before.items() - {("_source", seen.get("_source"))}
     if not added:
@@ -89,7 +92,7 @@ def _merged(before: Record | None, seen: Record) -> Record:
 
 
 def _join_by_name(people: dict[int, Record]) -> None:
-    """Say of those known by name only who they are, where just one person can be meant."""
+    """Set `same_as_id` of people without an id, if just one person has their name."""
     ids = defaultdict(set)
     for person_id, person in people.items():
         if person_id > 0 and "name" in person:
@@ -102,7 +105,7 @@ def _join_by_name(people: dict[int, Record]) -> None:
             people[person_id] = others | same
 
 
-def _known(row: Record) -> Record:
+def _without_nulls(row: Record) -> Record:
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -117,7 +120,7 @@ def _ids_in(story: Record) -> set[int]:
         ("transitions", "performed_by_id"),
     ):
         ids += [c.get(attribute) for c in _list(story, children) if isinstance(c, dict)]
-    return {one for one in ids if is_id(one)}
+    return {person_id for person_id in ids if is_id(person_id)}
 
 
 def _list(record: Record, name: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Gathers people from the tables, where several runs that met the same ones load side by side."""
+"""Update `people` from the other tables, after several runs have loaded in parallel."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .destination_rows import DestinationReader
 from .destinations import file_format
 from .people import People
 
-_TRIES = 10
-_NAMED = {
+MAX_ATTEMPTS = 10
+_PERSON_TABLES = {
     "project_memberships": ("person", "person__"),
     "account_memberships": ("person", "person__"),
     "activity": ("performed_by", "performed_by__"),
 }
-"""Tables whose rows tell more of a person than the id: the attribute, and how its columns begin."""
-_TOLD = ("id", "kind", "name", "email", "initials", "username")
-_ONLY_IDS = {
+"""Tables with more than the ids of people: the attribute, and the prefix of its columns."""
+_PERSON_COLUMNS = ("id", "kind", "name", "email", "initials", "username")
+_PERSON_ID_COLUMNS = {
     "stories": ("requested_by_id", "owned_by_id"),
     "stories__owner_ids": ("value",),
     "stories__follower_ids": ("value",),
@@ -33,37 +33,37 @@ _ONLY_IDS = {
     "stories__reviews": ("reviewer_id",),
     "stories__transitions": ("performed_by_id",),
 }
-"""Tables whose rows name people by their ids, and the columns that do."""
+"""Tables with only the ids of people, and their columns."""
 
 
 def refresh_people(pipeline: dlt.Pipeline) -> int:
-    """Bring the table `people` up to what the other tables tell of people.
+    """Update the table `people` from the other tables.
 
-    A run of a shard leaves `people` to this, once its rows are loaded: two runs that wrote the same
-    person at once would leave two rows, or the one that says less. It looks again after each write,
-    so that the last of several runs to end leaves the table right.
+    Runs of shards do not write `people` themselves: two runs that write the same person at the same
+    time would leave two rows, or the older one. This is called after each load. It repeats until
+    nothing is missing, so that the last of several runs leaves the table correct.
 
     Args:
         pipeline: The pipeline that the shard was loaded with.
 
     Returns:
-        How many rows it wrote.
+        The number of rows written.
     """
     written = 0
-    for attempt in range(1, _TRIES + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             if pipeline.has_pending_data:
                 pipeline.load()
             with contextlib.closing(DestinationReader(pipeline)) as loaded:
-                records = _lacking(loaded)
+                records = _incomplete_people(loaded)
             if not records:
                 break
             pipeline.run(_resource(records))
             written += len(records)
         except PipelineStepFailed as error:
-            if attempt == _TRIES or error.step != "load":
+            if attempt == MAX_ATTEMPTS or error.step != "load":
                 raise
-        # two that go on in step would meet again
+        # a random wait, so that two runs do not collide again
         time.sleep(random.uniform(0, attempt / 2))
     return written
 
@@ -78,15 +78,15 @@ def _resource(records: list[Record]) -> DltResource:
     )
 
 
-def _lacking(loaded: DestinationReader) -> list[Record]:
-    """Return the people of whom `people` says less than other tables, or has more than one row."""
+def _incomplete_people(loaded: DestinationReader) -> list[Record]:
+    """Return the people of whom other tables have more, or who have more than one row."""
     people = People()
-    for table, (attribute, prefix) in _NAMED.items():
+    for table, (attribute, prefix) in _PERSON_TABLES.items():
         declared = {**tables.PROJECT_TABLES, "account_memberships": tables.ACCOUNT_MEMBERSHIPS}
-        names = [name for name in _TOLD if f"{prefix}{name}" in declared[table].columns]
+        names = [name for name in _PERSON_COLUMNS if f"{prefix}{name}" in declared[table].columns]
         for row in loaded.distinct(table, [f"{prefix}{name}" for name in names]):
             people.collect(table, {attribute: dict(zip(names, row, strict=True))})
-    for table, columns in _ONLY_IDS.items():
+    for table, columns in _PERSON_ID_COLUMNS.items():
         for column in columns:
             ids = [row[0] for row in loaded.distinct(table, [column])]
             people.collect("stories", {"owner_ids": ids})

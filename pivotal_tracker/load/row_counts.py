@@ -1,4 +1,4 @@
-"""Counts, after a load, the rows of lists that were read whole, against what the server gave."""
+"""Compare, after a load, the numbers of rows in the destination and on the server."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .destination_rows import DestinationReader
 
 @dataclass(frozen=True)
 class Difference:
-    """A list whose numbers do not agree.
+    """A list whose numbers of rows differ.
 
     Attributes:
         table: The table.
         project_id: The project.
-        said: How many rows the server said there are; None where it did not. It may honestly be
-            more than it gives, or the list has changed while it was read.
-        read: How many it gave.
-        held: How many are in the destination now.
+        said: The server's total; None if it reports none. It may be more than the server sends, or
+            the list has changed during the reading.
+        read: How many rows were read.
+        held: How many rows are in the destination.
     """
 
     table: str
@@ -31,11 +31,11 @@ class Difference:
 
     @property
     def is_data_loss(self) -> bool:
-        """Whether rows that were read are surely missing."""
+        """Whether rows that were read are missing in the destination."""
         return self.held < self.read
 
     def __str__(self) -> str:
-        said = "" if self.said is None else f"the server said {self.said:,}, "
+        said = "" if self.said is None else f"the server reported {self.said:,}, "
         return (
             f"{self.table} of project {self.project_id}: {said}{self.read:,} were read, "
             f"{self.held:,} are in the database."
@@ -43,32 +43,33 @@ class Difference:
 
 
 def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Difference]:
-    """Return the lists read whole of which the destination holds another number of rows.
+    """Return the completely read lists whose number of rows in the destination differs.
 
     Args:
         pipeline: The pipeline that has loaded them.
-        metrics: What each resource noted: in `counted`, by project, how many rows it `read` and how
-            many the server `said` there are.
+        metrics: The metrics of each resource: `counted` has, by project, how many rows were `read`,
+            and the server's total `said`.
     """
     found = []
     with contextlib.closing(DestinationReader(pipeline)) as loaded:
-        for table, noted in metrics.items():
-            counted = noted.get("counted", {})
+        for table, resource_metrics in metrics.items():
+            counted = resource_metrics.get("counted", {})
             held = loaded.counts(table, from_server=True) if counted else {}
             for project, list_counts in counted.items():
-                one = Difference(
+                difference = Difference(
                     table,
                     int(project),
                     list_counts["said"],
                     list_counts["read"],
                     held.get(int(project), 0),
                 )
-                if _differs(one):
-                    found.append(one)
+                if _is_reported(difference):
+                    found.append(difference)
     return found
 
 
-def _differs(one: Difference) -> bool:
-    # what the server forgets stays
-    more = one.held > one.read and one.table != tables.ACTIVITY.name
-    return more or one.is_data_loss or one.said not in (None, one.read)
+def _is_reported(difference: Difference) -> bool:
+    read, held = difference.read, difference.held
+    # activity that the server does not keep stays in its table
+    has_more = held > read and difference.table != tables.ACTIVITY.name
+    return has_more or difference.is_data_loss or difference.said not in (None, read)

@@ -1,7 +1,7 @@
-"""Turns records into flat rows one by one, for those that Arrow tables have no place for.
+"""Convert records that do not fit Arrow tables to flat rows, one by one.
 
-A record with an attribute that nobody declared, or a value of another type, becomes dicts that
-dlt's normalizer takes: it lets the schema evolve. Both ways give the same tables.
+A record with an undeclared attribute, or a value of another type, is converted to dicts for dlt's
+normalizer, which lets the schema evolve. Both ways give the same tables.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from dlt.common.data_types import coerce_value, py_type_to_sc_type
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from ..records import Record, is_key, without_secrets
-from ..settings import NEVER_LOADED
+from ..settings import SECRET_ATTRIBUTES
 from ..tables import ColumnType, Table
 
 Row = dict[str, Any]
-"""One row of one table: flat, but for what is kept as JSON or was never declared."""
+"""A row of a table: flat, except for JSON and undeclared values."""
 
 _NAMING = NamingConvention()
 DLT_COLUMNS = frozenset(
     {"_dlt_id", "_dlt_load_id", "_dlt_parent_id", "_dlt_root_id", "_dlt_list_idx", "_deleted"}
 )
-"""The columns that dlt needs in its own way."""
+"""The columns that dlt uses itself."""
 
 UNDECLARED = "_undeclared"
 """The JSON column of the attributes beyond the limit of new columns, by their names."""
@@ -38,7 +38,7 @@ class RejectedError(Exception):
 
 
 class RowBuilder:
-    """Builds the rows of a table and of its child tables from records, one by one.
+    """Build the rows of a table and of its child tables from records, one by one.
 
     Attributes:
         rows: The rows so far, by table. Each has `_dlt_id`; each row of a child table also has
@@ -46,7 +46,7 @@ class RowBuilder:
 
     Args:
         table: The table that the records belong to.
-        limited: Takes the attributes beyond the limit of new columns together, in a row of a table.
+        limited: Moves attributes beyond the limit of new columns of a row into one column.
     """
 
     def __init__(self, table: Table, limited: Callable[[Table, Row], Row] | None = None) -> None:
@@ -58,7 +58,7 @@ class RowBuilder:
         """Add the rows of a record, which is not changed.
 
         Args:
-            record: In the API's shape, with its key.
+            record: As the API sends it, with its key.
             record_id: The `_dlt_id` of its row.
         """
         self._add(self.table, record, {}, {"_dlt_id": record_id})
@@ -67,9 +67,9 @@ class RowBuilder:
         """Add only the rows of one list of a record.
 
         Args:
-            record: In the API's shape, with its key.
+            record: As the API sends it, with its key.
             record_id: The `_dlt_id` of its row.
-            attribute: The list's.
+            attribute: The name of the list.
         """
         values = record.get(attribute)
         if isinstance(values, list):
@@ -77,10 +77,10 @@ class RowBuilder:
             self._add_list(child, values, ids, record_id)
 
     def items(self) -> dict[str, list[Row]]:
-        """Return the rows by table as dlt's normalizer takes them, without tables that have none.
+        """Return the rows for dlt's normalizer by table, without empty tables.
 
         Raises:
-            RejectedError: A part of a child row's key has a value that can be no key.
+            RejectedError: A part of a child row's key has a value that is not a valid key.
         """
         for member in self.table.family():
             rows = [
@@ -97,14 +97,14 @@ class RowBuilder:
         }
 
     def _add(self, table: Table, record: Record, ids: Row, keys: Row) -> None:
-        row = _merge(ids, record, keys)
+        row = _merged_row(ids, record, keys)
         lists: list[tuple[Table, list[Any]]] = []
         for name in sorted(record.keys() - table.non_json_columns):
             value = row.pop(name)
-            if name in NEVER_LOADED:
+            if name in SECRET_ATTRIBUTES:
                 continue
             if name in DLT_COLUMNS:
-                # a server's `_deleted` would have dlt delete the row
+                # dlt would delete a row because of a server's `_deleted`
                 row[f"x_{name}"] = without_secrets(record[name])
                 if name in keys:
                     row[name] = value
@@ -135,14 +135,14 @@ class RowBuilder:
 
 
 def inherited_ids(table: Table, record: Record) -> Row:
-    """Return the ids that a record's child rows carry, by their columns."""
+    """Return the ids that a record's child rows inherit, by column."""
     return {column: record.get(name) for name, column in table.inherited_columns.items()}
 
 
-def _merge(ids: Row, record: Record, keys: Row) -> Row:
-    """Combine what a row inherits, what it says itself, and dlt's keys.
+def _merged_row(ids: Row, record: Record, keys: Row) -> Row:
+    """Merge inherited ids, the record, and dlt's keys.
 
-    What it says itself wins over an inherited id, unless it says null.
+    A value of the record wins over an inherited id, unless it is null.
     """
     row = {**ids, **record, **keys}
     for name, inherited in ids.items():
@@ -153,7 +153,7 @@ def _merge(ids: Row, record: Record, keys: Row) -> Row:
 
 def _flatten(row: Row, prefix: str, value: Record) -> None:
     for name, inner in value.items():
-        if name in NEVER_LOADED:
+        if name in SECRET_ATTRIBUTES:
             continue
         if isinstance(inner, dict):
             _flatten(row, f"{prefix}__{name}", inner)
@@ -162,12 +162,12 @@ def _flatten(row: Row, prefix: str, value: Record) -> None:
 
 
 def _fill_missing_keys(table: Table, rows: list[Row]) -> None:
-    """Give child rows that lack a part of their key their place in the list, negative.
+    """Replace missing parts of child rows' keys by the position in the list, as a negative number.
 
-    No column of a key takes null, and one such row would keep all others from being loaded.
+    A key column cannot be null: one such row would fail the whole load.
 
     Raises:
-        RejectedError: A row has something else there, which is a mistake.
+        RejectedError: A row has a value that is not a valid key.
     """
     for column in table.key:
         kind = table.columns.get(column)
@@ -185,14 +185,14 @@ def _fill_missing_keys(table: Table, rows: list[Row]) -> None:
 
 @cache
 def declared_names(table: Table) -> frozenset[str]:
-    """Return the names in rows of a table that are no new columns."""
+    """Return the names in rows of a table that are not new columns."""
     return frozenset({*table.columns, *table.nested, *DLT_COLUMNS, UNDECLARED})
 
 
 def _with_own_names(table: Table, row: Row) -> Row:
-    """Rename undeclared attributes that dlt would write into a declared column, or its own.
+    """Rename undeclared attributes that dlt would write into a declared column or its own.
 
-    dlt spells `projectId` as `project_id`, and one of the two would overwrite the other.
+    dlt converts `projectId` to `project_id`, and one of the two would overwrite the other.
     """
     taken = declared_names(table)
     if row.keys() <= taken:
@@ -207,10 +207,10 @@ def _with_own_names(table: Table, row: Row) -> Row:
 
 
 def _coerce_row(table: Table, row: Row) -> Row:
-    """Move values that no column of their type holds into a column beside, as texts.
+    """Move values that do not fit their column into an extra column, as texts.
 
-    dlt puts values of another type into such columns, and fails for those beyond all numbers or
-    times.
+    dlt writes values of another type into such columns, but fails for numbers and times out of
+    range.
     """
     fitting: Row = {}
     kinds = table.columns
@@ -227,10 +227,10 @@ def _coerce_row(table: Table, row: Row) -> Row:
 
 
 def _coerce_value(kind: ColumnType | None, value: Any) -> Any:
-    """Return the value for a column, undeclared if it has no type; integer times are milliseconds.
+    """Convert a value for a column; without a type it is undeclared. Integer times are in ms.
 
     Raises:
-        ValueError: It is beyond what the column holds; so are the other two that Python has.
+        ValueError: It is out of the column's range; also OverflowError and OSError.
     """
     if kind == "bigint" and type(value) is int and abs(value) < 2**63:
         return value
@@ -248,7 +248,7 @@ def _coerce_value(kind: ColumnType | None, value: Any) -> Any:
 
 
 def _coerced(kind: ColumnType, value: Any) -> Any:
-    """Return what dlt makes of a value of another type; None where it makes a column beside.
+    """Return a value converted by dlt; None if dlt would write it into an extra column.
 
     Raises:
         OverflowError: dlt fails for it.
@@ -260,7 +260,7 @@ def _coerced(kind: ColumnType, value: Any) -> Any:
 
 
 def _clamp_timestamp(text: str) -> str:
-    """A time of the first or the last day as itself, or as that end where UTC has it beyond."""
+    """Return a time; if it is out of range in UTC, the first or the last possible time."""
     try:
         datetime.fromisoformat(text).astimezone(UTC)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Applies a schema contract to whole records, before any of their rows is written.
+"""Apply a schema contract to records, before any of their rows is written.
 
 dlt itself applies contracts to rows: a violation found in normalize would leave a load package
 that fails in every later run, and a discarded row its child rows.
@@ -17,23 +17,23 @@ from dlt.common.schema.typing import TSchemaContractDict, TSchemaEvolutionMode
 from dlt.extract import DltResource
 
 from ..records import Record
-from ..settings import NEVER_LOADED
+from ..settings import SECRET_ATTRIBUTES
 from ..tables import Table
 from .destination_rows import DestinationReader
 
 
 class _DiscardedError(Exception):
-    """The contract has this record discarded."""
+    """The contract discards this record."""
 
 
 class Contract:
-    """What a schema contract lets into the tables of one resource.
+    """The schema contract of the tables of a resource.
 
     Args:
-        mode: What becomes of new `tables`, new `columns` and values of another `data_type`.
+        mode: What to do with new `tables`, new `columns` and values of another `data_type`.
         table: The table of the records.
-        loaded: What the destination holds: a new table may have any columns, once.
-        counts: Takes how many records and values were `discarded`.
+        loaded: The destination: a table that does not exist yet may have any columns.
+        counts: Gets the numbers of `discarded` records and `discarded_values`.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class Contract:
     def of(
         cls, resource: DltResource, table: Table, loaded: DestinationReader, counts: Counter[str]
     ) -> Contract:
-        """Return the contract that is in force for a resource."""
+        """Return the contract of a resource."""
         schema = dlt.current.source_schema()
         computed = resource.compute_table_schema()
         mode = schema.resolve_contract_settings_for_table(table.name, computed)
         return cls(mode, table, loaded, counts)
 
     def admitted(self, records: Sequence[Record]) -> Iterator[Record]:
-        """Yield the records that the contract lets in, without the values that it does not.
+        """Yield the records that the contract allows, without values that it discards.
 
         Raises:
             DataValidationError: The contract is `freeze`, and a record violates it.
@@ -83,7 +83,7 @@ class Contract:
         for name, value in record.items():
             column = f"{prefix}{name}"
             child = table.nested.get(column)
-            if name in NEVER_LOADED or value is None:
+            if name in SECRET_ATTRIBUTES or value is None:
                 admitted[name] = value
             elif child is not None and isinstance(value, list):
                 elements = (v if isinstance(v, dict) else {"value": v} for v in value)
@@ -107,7 +107,7 @@ class Contract:
         return True
 
     def _decide(self, entity: str, table: Table, column: str, value: Any) -> bool:
-        """Check whether a value that violates the contract is loaded all the same."""
+        """Check whether a value that violates the contract is loaded nevertheless."""
         mode = cast(dict[str, TSchemaEvolutionMode], self._mode)[entity]
         if mode == "freeze":
             raise DataValidationError(
@@ -119,7 +119,7 @@ class Contract:
                 None,
                 self._mode,
                 None,
-                f"The attribute {column} has a value that the contract does not let in: "
+                f"The attribute {column} has a value that the contract does not allow: "
                 f"{type(value).__name__}.",
             )
         if mode == "discard_row":
@@ -130,7 +130,7 @@ class Contract:
 
 
 def _is_of_type(kind: str, value: Any) -> bool:
-    """Check whether dlt puts a value into a column of a type, not into one beside it."""
+    """Check whether dlt writes a value into a column of a type, not into an extra column."""
     try:
         coerce_value(cast(Any, kind), py_type_to_sc_type(type(value)), value)
     except (ValueError, TypeError, OverflowError):

@@ -1,7 +1,7 @@
-"""Writes descriptions and references of tables into dlt's schema.
+"""Write descriptions and references of tables into dlt's schema.
 
-They are set once in the schema and not as hints of the resources, which dlt merges into the schema
-again with every item that a resource yields.
+They are set once in the schema: dlt would merge hints of a resource into the schema again with
+every item.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from ..tables import Table
 def describe_tables(schema: Schema, root: Table, names: Mapping[str, str]) -> None:
     """Add the descriptions and references of a table, and of those nested in it, to a schema.
 
-    A schema that has them is left as it is, and keeps its version.
+    A schema that has them already is not changed, so that it keeps its version.
 
     Args:
-        schema: Of the source in this load.
-        root: The table, as it is named in the destination.
-        names: The names of the root tables that are loaded, by those in `tables.py`.
+        schema: The schema of the source in this load.
+        root: The table, with its name in the destination.
+        names: The names of the loaded root tables, by their names in `tables.py`.
     """
     found = loaded_as(root, names)
     for member in root.family():
         own = [reference for reference in found if reference.table == member.name]
-        file_metadata = _described(member, own)
+        described = _described(member, own)
         present = schema.tables.get(member.name)
-        if present is None or not _has(present, file_metadata):
-            schema.update_table(file_metadata, normalize_identifiers=False)
+        if present is None or not _has(present, described):
+            schema.update_table(described, normalize_identifiers=False)
 
 
 def _described(table: Table, references: list[Reference]) -> TTableSchema:
-    """Return a part of a table's schema, which has nothing but descriptions and references."""
+    """Return a part of a table's schema: only descriptions and references."""
     name = table.declared_name
     texts = {column: column_description(name, column) for column in table.columns}
-    file_metadata: dict[str, Any] = {
+    described: dict[str, Any] = {
         "name": table.name,
         "description": table_description(name),
         "columns": {
@@ -49,12 +49,12 @@ def _described(table: Table, references: list[Reference]) -> TTableSchema:
         },
     }
     if references:
-        file_metadata["references"] = _as_hints(references)
-    return cast(TTableSchema, file_metadata)
+        described["references"] = _as_hints(references)
+    return cast(TTableSchema, described)
 
 
 def _as_hints(references: list[Reference]) -> list[dict[str, Any]]:
-    """Return one hint for each referenced table: dlt keeps no more. Its label names all columns."""
+    """Return one hint per referenced table, as dlt keeps no more; its label names all columns."""
     first: dict[str, Reference] = {}
     labels: dict[str, list[str]] = {}
     for reference in references:
@@ -72,14 +72,14 @@ def _as_hints(references: list[Reference]) -> list[dict[str, Any]]:
     ]
 
 
-def _has(table: TTableSchema, file_metadata: TTableSchema) -> bool:
-    """Check whether a table's schema contains everything of another, partial one."""
+def _has(table: TTableSchema, described: TTableSchema) -> bool:
+    """Check whether a table's schema has all descriptions and references of a partial one."""
     columns = table["columns"]
     return (
-        table.get("description") == file_metadata["description"]
-        and table.get("references") == file_metadata.get("references", table.get("references"))
+        table.get("description") == described["description"]
+        and table.get("references") == described.get("references", table.get("references"))
         and all(
             columns.get(name, {}).get("description") == column["description"]
-            for name, column in file_metadata["columns"].items()
+            for name, column in described["columns"].items()
         )
     )

@@ -1,8 +1,8 @@
-"""The last step of every resource: records in, the rows that the destination lacks out.
+"""The last step of every resource: convert new and changed records to tables.
 
-It comes after whatever users attach to a resource, so their functions see records. A record is
-hashed as it arrives; one that the destination holds with the same hash is dropped. The others
-become Arrow tables, or dicts for dlt's normalizer where they do not fit the declared columns.
+It runs after all functions that users add to a resource, so these see records. Each record is
+hashed, and dropped if the destination has a row with the same hash. The others become Arrow tables,
+or dicts for dlt's normalizer if they do not fit the declared columns.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Tables = dict[str, "pa.Table | list[Row]"]
-"""The rows of a page by table: as an Arrow table, or as dicts for dlt's normalizer."""
+"""The rows of a page by table: Arrow tables, or dicts for dlt's normalizer."""
 
 _KEY_PLACEHOLDERS: dict[str, str] = {"text": "", "date": "1970-01-01"}
-"""What stands in a key column, by its type, in rows that delete by another column; else 0."""
+"""Values of key columns, by type, in rows that delete by another column; 0 for other types."""
 
 MAX_REJECTED_NAMED = 20
-"""So many rejected records of a table are named, with the reason; the others are counted."""
+"""The maximum number of rejected records of a table that are named; others are counted."""
 
 MAX_LOOKED_UP = 5_000
-"""Whether changed records have child rows in the destination is asked for so many; the child rows
-of more are deleted without asking."""
+"""For up to so many changed records, the destination is queried for child rows to delete. With
+more, child rows are deleted without a query."""
 
 
 def current_load_id() -> str | None:
-    """The load package of the running extraction; None outside of one, as in `list(resource)`."""
+    """Return the load package of the extraction; None outside a load, as in `list(resource)`."""
     try:
         load_id: str = dlt.current.load_package_state()["load_id"]
     except CurrentLoadPackageStateNotAvailable:
@@ -66,15 +66,15 @@ def current_load_id() -> str | None:
 
 
 class ToTables(ItemTransform[Any, dict[str, Any]]):
-    """Hands what a resource yields to the `TableWriter` of the running load.
+    """Convert the items of a resource with the `TableWriter` of the current load.
 
-    Outside of a load, records pass through as they are.
+    Outside of a load, records are not changed.
 
     Args:
-        writer: Gives the writer of a resource, by its name.
+        writer: Returns the writer of a resource, by its name.
     """
 
-    # behind maps and filters (0), validators (0.9) and incremental (1), whenever they are added
+    # after maps and filters (0), validators (0.9) and incremental (1), whenever they are added
     placement_affinity: ClassVar[float] = 1.05
 
     def __init__(self, writer: Callable[[str], TableWriter]) -> None:
@@ -95,15 +95,15 @@ class ToTables(ItemTransform[Any, dict[str, Any]]):
         writer, metrics = self._writer(self._resource), dlt.current.resource_metrics()
         metrics["rows"], metrics["written"] = writer.counts, writer.written
         metrics["rejected"] = writer.rejected
-        # all at once, as dlt may run other resources between two items of an iterator
+        # not lazily: dlt may run other resources between two items of an iterator
         return iter(writer.tables(item))
 
 
 class CallBeforeChildren(ItemTransform[Any, dict[str, Any]]):
-    """Calls a function for each item that users' filters let through, before transformers get it.
+    """Call a function for each item after users' filters, before transformers get it.
 
     Args:
-        function: Takes nothing; what it returns is ignored.
+        function: Has no arguments; its result is ignored.
     """
 
     placement_affinity: ClassVar[float] = ToTables.placement_affinity
@@ -113,29 +113,29 @@ class CallBeforeChildren(ItemTransform[Any, dict[str, Any]]):
         self._function = function
 
     def __call__(self, item: Any, meta: Any = None) -> Any:
-        """Call the function, and give the item as it is."""
+        """Call the function, and return the item unchanged."""
         self._function()
         return item
 
 
 class TableWriter:
-    """Builds the tables of one resource in one load.
+    """Build the tables of a resource in one load.
 
     Attributes:
-        table: The table of the records, under the name that it has in the destination.
-        known: The `_dlt_id` of rows that the destination holds, by key; readers fill it in before
-            they yield records that may be in the destination.
+        table: The table of the records, with its name in the destination.
+        known: The `_dlt_id` of existing rows, by key; readers add them before they yield records
+            that may be in the destination.
         counts: `new`, `changed`, `unchanged`, `deleted` and `unusable` records.
-        written: Rows handed to dlt, by table, without those that delete.
+        written: The numbers of rows passed to dlt, by table, without rows that delete.
         on_reject: Called with each record that cannot be written, and the reason.
 
     Args:
         resource: The resource, whose hints decide how its tables are written.
         table: The table as `tables.py` describes it.
-        loaded: What the destination holds.
+        loaded: The destination.
         load_id: The load package.
-        emitted: The keys that have been written in this load package, by whichever source.
-        rewrites: Whether records are written although the destination holds them unchanged.
+        emitted: The keys that were written in this load package, by any source.
+        rewrites: Whether unchanged records are written too.
     """
 
     def __init__(
@@ -169,15 +169,15 @@ class TableWriter:
         self._key_of_tombstone = {*self.table.key, *self.table.inherited_columns}
         self._replaced = 0
         self._evolving: set[Table] = set()
-        self._is_begun = False
+        self._has_started = False
         self._has_hints = False
         # a first load that merges writes all rows twice: measured, it takes 13 % more CPU time in
-        # DuckDB. Loading an interrupted package again merges, see `Loading` of the command.
+        # DuckDB. Loading an interrupted package again merges, see `Loading` in `cli/runner.py`.
         self._appends = not (loaded.has(self.table.name) or emitted) and may_append(
             resource, self.table
         )
 
-    # most runs have nothing to write in most tables: what only writing needs is made then
+    # most runs write nothing to most tables, so these are made only when they are needed
 
     @cached_property
     def _is_jsonl(self) -> bool:
@@ -188,18 +188,18 @@ class TableWriter:
         return Contract.of(self._resource, self.table, self._loaded, self.counts)
 
     def tables(self, item: Any) -> list[Any]:
-        """Build the tables of one item that the resource yielded.
+        """Build the tables of an item of the resource.
 
         Args:
             item: A list of records, one record, or `Tombstones`.
 
         Raises:
-            TrackerError: It is something else.
+            TrackerError: The item is something else.
         """
-        made = [] if self._is_begun else self._missing_tables()
-        self._is_begun = True
+        items = [] if self._has_started else self._missing_tables()
+        self._has_started = True
         if isinstance(item, Tombstones):
-            return made + self._delete(item.keys)
+            return items + self._delete(item.keys)
         records = item if isinstance(item, list) else [item]
         for record in records:
             if not isinstance(record, dict):
@@ -207,10 +207,10 @@ class TableWriter:
                     f"A function added to the resource {self._resource.name} returned a "
                     f"{type(record).__name__}, where a record (a dict) is expected."
                 )
-        return made + self._write(records, one_by_one=records is not item)
+        return items + self._write(records, one_by_one=records is not item)
 
     def _missing_tables(self) -> list[Any]:
-        """Empty tables, where earlier runs have not made all of them with all their columns."""
+        """Return empty tables, unless all tables exist with all their columns."""
         if not self._replaces_tables and self._loaded.has_table_family(self.table):
             return []
         self.written.update({member.name: 0 for member in self.table.family()})
@@ -229,7 +229,7 @@ class TableWriter:
         return [self.table, *self._children]
 
     def _write(self, records: Sequence[Record], *, one_by_one: bool) -> list[Any]:
-        """Build the tables of the records that the destination does not hold unchanged."""
+        """Build the tables of the records that are new or have changed."""
         fresh: dict[str, Record] = {}
         replaced: list[Record] = []
         for record in self._contract.admitted(records):
@@ -252,13 +252,13 @@ class TableWriter:
         if not fresh:
             return []
         tables = self._as_rows(fresh) if one_by_one else self._as_tables(fresh)
-        # without those that have turned out to fit no column
+        # without records that were rejected
         replaced = [record for record in replaced if id(record) in set(map(id, fresh.values()))]
         self.written.update({name: len(rows) for name, rows in tables.items()})
         return self._items(tables, self._child_deletions(replaced, tables))
 
     def _row_id(self, key: Key, record: Record) -> str | None:
-        """The hash of a record; None, and the record is rejected, if it cannot be written."""
+        """Return the hash of a record; reject the record and return None if it cannot be hashed."""
         try:
             return row_id(record)
         except (TypeError, ValueError, RecursionError) as error:
@@ -274,7 +274,7 @@ class TableWriter:
             self.rejected[str(key)] = reason
 
     def _as_tables(self, records: dict[str, Record]) -> Tables:
-        """Arrow tables where the records fit, else dicts."""
+        """Build Arrow tables if the records fit, else dicts."""
         # Arrow takes a tenth of a second to import, and most runs have nothing to write
         from .arrow_tables import CONVERSION_ERRORS, arrow_tables
 
@@ -301,9 +301,9 @@ class TableWriter:
         return tables | children
 
     def _as_rows(self, records: dict[str, Record]) -> Tables:
-        """Dicts for dlt's normalizer; takes those that it would fail for out of the records."""
+        """Build dicts for dlt's normalizer; remove records that it would fail for."""
         if self._appends:
-            # dlt's own nested tables have the id of their record only where it is merged
+            # dlt's own nested tables have the id of their record only if rows are merged
             self._appends, self._has_hints = False, False
         tables: dict[str, list[Row]] = {}
         for record_id, record in list(records.items()):
@@ -324,7 +324,7 @@ class TableWriter:
     def _rows_of(self, record: Record, record_id: str) -> dict[str, list[Row]]:
         depth = self._limits.max_depth
         if is_deeper(record, depth):
-            raise RejectedError(f"it has more than {depth} lists and objects in one another")
+            raise RejectedError(f"it has more than {depth} nested lists and objects")
         builder = RowBuilder(self.table, self._new_columns.limited)
         builder.add(record, record_id)
         rows = builder.items()
@@ -348,7 +348,7 @@ class TableWriter:
         return Trial(self._resource, members, self._load_id)
 
     def _delete(self, records: Sequence[Record]) -> list[Any]:
-        """Build the rows that take records and their child rows out of the destination."""
+        """Build rows that delete records and their child rows from the destination."""
         if not records:
             return []
         self.counts["deleted"] += len(records)
@@ -364,40 +364,40 @@ class TableWriter:
     def _child_deletions(self, records: Sequence[Record], tables: Tables) -> dict[str, list[Row]]:
         """Return rows that delete the child rows of records that have none any more, by table.
 
-        A record's child rows in the destination are replaced by its new ones; where there are no
-        new ones, a row has to say that the old ones go.
+        New child rows of a record replace the old ones. If there are no new ones, a row must delete
+        the old ones.
         """
         self._replaced += len(records)
         deleting: dict[str, list[Row]] = {}
         if self._changes == "upsert":
             return self._former_children(records, tables)
         for child in self._children if records else ():
-            having = self._parents_in(tables.get(child.name))
+            with_children = self._parents_in(tables.get(child.name))
             ids = [
-                inherited_ids(self.table, one)
-                for one in records
-                if self._lists_children(child, one)
+                inherited_ids(self.table, record)
+                for record in records
+                if self._lists_children(child, record)
             ]
-            without = [row for row in ids if self._parent_of(row) not in having]
+            without = [row for row in ids if self._parent_of(row) not in with_children]
             if self._replaced <= MAX_LOOKED_UP:
-                # each table that is written to takes its time, be it with one row
-                there = self._parents_there(child, without)
-                without = [row for row in without if self._parent_of(row) in there]
+                # writing to a table takes time, even a single row
+                existing = self._existing_parents(child, without)
+                without = [row for row in without if self._parent_of(row) in existing]
             if without:
                 deleting[child.name] = [_deleting_row(child, row, is_child=True) for row in without]
         return deleting
 
     def _former_children(self, records: Sequence[Record], tables: Tables) -> dict[str, list[Row]]:
-        """Rows that delete, by their own key, the child rows that records have no more, by table.
+        """Return rows that delete former child rows of records by their own key, by table.
 
-        Where rows can only be deleted by key, the destination is asked for the keys.
+        This is for destinations that delete rows only by key; they are queried for the keys.
         """
         deleting: dict[str, list[Row]] = {}
         for child in self._children if records else ():
             ids = [
-                inherited_ids(self.table, one)
-                for one in records
-                if self._lists_children(child, one)
+                inherited_ids(self.table, record)
+                for record in records
+                if self._lists_children(child, record)
             ]
             present = self._child_ids(child, {self._parent_of(row) for row in ids})
             former = present - _row_ids(tables.get(child.name))
@@ -415,9 +415,9 @@ class TableWriter:
         return {f"{row[-2]}.{row[-1]}" for row in rows if row[:-2] in parents}
 
     def _lists_children(self, child: Table, record: Record) -> bool:
-        """Check whether a record tells what rows of a child table it has: a deleted one has none.
+        """Check whether a record has the list of a child table; deleted records count as having it.
 
-        A server that leaves a list out has not said that it is empty.
+        A list that the server leaves out may not be empty.
         """
         if not record.keys() - self._key_of_tombstone or "_source" in record:
             return True
@@ -427,24 +427,24 @@ class TableWriter:
         return tuple(row.get(name) for name in self.table.parent_key)
 
     def _parents_in(self, rows: pa.Table | list[Row] | None) -> set[tuple[Any, ...]]:
-        """Return the records that rows of a child table belong to."""
+        """Return the keys of the records that rows of a child table belong to."""
         if rows is not None and not isinstance(rows, list):
             rows = rows.select(list(self.table.parent_key)).to_pylist()
         return {self._parent_of(row) for row in rows or ()}
 
-    def _parents_there(self, child: Table, rows: list[Row]) -> set[tuple[Any, ...]]:
-        """Return the records that have child rows in the destination."""
+    def _existing_parents(self, child: Table, rows: list[Row]) -> set[tuple[Any, ...]]:
+        """Return the keys of the records that have child rows in the destination."""
         key = self.table.parent_key
         ids = {row[key[0]] for row in rows}
         return set(self._loaded.rows(child.name, key, key[0], ids)) if ids else set()
 
     def _items(self, tables: Tables, deleting: dict[str, list[Row]]) -> list[Any]:
-        """Return what dlt gets for the rows of the tables, and for those that delete."""
+        """Return the items for dlt with the rows of the tables, and the rows that delete."""
         items = []
         for member in self._members:
             rows, tombstones = tables.get(member.name), deleting.get(member.name, [])
             if isinstance(rows, list) or (tombstones and rows is None and member in self._evolving):
-                # of two files of a table, the one without a new column may not load everywhere
+                # one file: some destinations fail on a second one without the new columns
                 self._evolving.add(member)
                 items.append(self._marked_item(member, [*(rows or ()), *tombstones]))
             else:
@@ -465,7 +465,7 @@ class TableWriter:
         )
 
     def _marked_item(self, member: Table, rows: pa.Table | list[Row]) -> Any:
-        """Return rows marked with their table, where it is not the resource's own."""
+        """Mark rows with their table, unless it is the resource's own."""
         if not self._has_hints:
             self._has_hints = True
             if self._appends:
@@ -479,7 +479,7 @@ class TableWriter:
 
 
 def _with_undeclared(rows: list[Row], table_name: str) -> Any:
-    """Return rows with the column of undeclared attributes, which no table has before it needs it.
+    """Add the hint of the column `_undeclared`, which a table gets only when it needs it.
 
     Args:
         rows: The rows.
@@ -493,7 +493,7 @@ def _with_undeclared(rows: list[Row], table_name: str) -> Any:
 
 
 def _paths_to_children(table: Table, path: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
-    """Return the attributes that lead to each child table, by its name."""
+    """Return the path of attributes to each child table, by its name."""
     paths: dict[str, tuple[str, ...]] = {}
     for attribute, child in table.nested.items():
         paths[child.name] = (*path, attribute)
@@ -502,7 +502,7 @@ def _paths_to_children(table: Table, path: tuple[str, ...] = ()) -> dict[str, tu
 
 
 def _has_list_at(record: Record, path: Sequence[str]) -> bool:
-    """Check whether a record has the list at a path, perhaps empty."""
+    """Check whether a record has a list at a path; the list may be empty."""
     attribute, *rest = path
     if attribute not in record:
         return False
@@ -520,19 +520,19 @@ def _row_ids(rows: pa.Table | list[Row] | None) -> set[str]:
 
 
 def _change(before: str | None, now: str) -> str:
-    """Return what became of a record, told by the hashes of its old and its new row."""
+    """Return `new`, `changed` or `unchanged`, by the hashes of the old and the new row."""
     if before is None:
         return "new"
     return "unchanged" if before == now else "changed"
 
 
 def _no_parent(root: Table, child: Table) -> Row:
-    """Return the ids that child rows of no record carry."""
+    """Return inherited ids that belong to no record."""
     return {name: _KEY_PLACEHOLDERS.get(child.columns[name], 0) for name in root.parent_key}
 
 
 def _deleting_row(table: Table, ids: Row, *, is_child: bool) -> Row:
-    """Return a row that takes those of its key, or of its parent, out of the destination."""
+    """Return a row that deletes the rows with its key, or with its parent's."""
     known = {column: value for column, value in ids.items() if value is not None}
     name = ":".join(str(value) for value in ids.values())
     row: Row = {name: _KEY_PLACEHOLDERS.get(table.columns.get(name, ""), 0) for name in table.key}

@@ -1,7 +1,7 @@
-"""Tries whether dlt can normalize rows, so that one bad record does not fail the load package.
+"""Check whether dlt can normalize rows, so that one bad record does not fail the load package.
 
-A value that no column takes raises in dlt's normalize step, long after the record was read, and
-the package would fail again in every later run.
+A value that fits no column would fail dlt's normalize step, long after the record was read, and
+again in every later run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..tables import Table
 from .rows import UNDECLARED, RejectedError, Row
 
 TRIAL_ERRORS = (DltException, ValueError, TypeError, OverflowError, RecursionError)
-"""What normalizing rows raises if a value fits no column."""
+"""The errors of normalizing rows if a value fits no column."""
 
 _PYTHON_TYPES: dict[str, type | tuple[type, ...]] = {
     "bigint": int,
@@ -36,7 +36,7 @@ _PYTHON_TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 class _Files:
-    """Stands in for dlt's storage of extracted files: the normalizer reads rows from memory."""
+    """A replacement of dlt's storage of extracted files: the normalizer reads rows from memory."""
 
     content = b""
 
@@ -51,32 +51,32 @@ class _Files:
         return self
 
     def open_file(self, name: str, mode: str) -> io.BytesIO:
-        """Open what is to be normalized, whatever the name."""
+        """Open the rows in memory; the name does not matter."""
         return io.BytesIO(self.content)
 
 
 class _NoWriter:
-    """Stands in for dlt's storage of normalized rows: takes them and writes nothing."""
+    """A replacement of dlt's storage of normalized rows: it writes nothing."""
 
     def write_data_item(
         self, load_id: str, schema_name: str, table: str, row: Row, columns: Any
     ) -> None:
-        """Take a row as it would be written.
+        """Check a row, and do not write it.
 
         Raises:
-            ValueError: A number fits no column, such as a text or a float that dlt has converted.
+            ValueError: A number fits no column, for example one that dlt has made from a text.
         """
         for name, value in row.items():
             if isinstance(value, int) and not -(2**63) <= value < 2**63:
                 raise ValueError(f"{name} of a row of {table} is too large: {str(value)[:40]}")
 
     def get_active_writer(self, *_: Any) -> tuple[None, object]:
-        """Say that there is a writer, so that no empty file is made."""
+        """Return a writer, so that no empty file is made."""
         return None, self
 
 
 class _NeverCancelled:
-    """Stands in for dlt's storage of packages, which the normalizer asks whether to go on."""
+    """A replacement of dlt's storage of packages, where the normalizer checks for cancellation."""
 
     @property
     def new_packages(self) -> _NeverCancelled:
@@ -84,11 +84,11 @@ class _NeverCancelled:
         return self
 
     def raise_if_cancelled(self, load_id: str) -> None:
-        """Go on."""
+        """Do nothing."""
 
 
 class Trial:
-    """Normalizes rows as dlt will, with a copy of the schema, and writes nothing.
+    """Normalize rows as dlt does, with a copy of the schema, and write nothing.
 
     Args:
         resource: The resource that yields the rows.
@@ -128,7 +128,7 @@ class Trial:
         )
 
     def declare_new_columns(self, schema: dlt.Schema) -> None:
-        """Add the columns that rows have brought to a schema, before dlt normalizes them itself.
+        """Add the new columns of rows to a schema, before dlt normalizes the rows itself.
 
         dlt writes all files of a Delta table at once, with the columns of the first one.
         """
@@ -174,11 +174,11 @@ def fits(table: Table, row: Row, max_depth: int) -> bool:
 
 
 def is_deeper(value: Any, depth: int) -> bool:
-    """Check whether more lists and objects than that are nested in a JSON value."""
+    """Check whether lists and objects in a JSON value are nested deeper than that."""
     if not isinstance(value, dict | list):
         return False
     inner = value.values() if isinstance(value, dict) else value
-    return depth == 0 or any(is_deeper(one, depth - 1) for one in inner)
+    return depth == 0 or any(is_deeper(element, depth - 1) for element in inner)
 
 
 def _capabilities() -> DestinationCapabilitiesContext:

@@ -537,7 +537,7 @@ def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path:
     assert result.returncode == 3, result.stderr
     assert {r["id"] for r in command.tables()["stories"]} == {1, 2}
     assert "saved/c.zip" in result.stdout
-    assert "Not an archive, left alone: saved/notes.txt" in result.stdout
+    assert "Ignored, not an archive: saved/notes.txt" in result.stdout
     assert "hidden" not in result.stdout
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert "Found in the files stories epics comments other rows left out" in lines

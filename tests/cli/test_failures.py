@@ -525,8 +525,8 @@ def test_a_setting_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__API_TOKEN", "a" * 32)
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__BASE_URL", "http://localhost/services/v5")
     for name, value, said in (
-        ("project_ids", "7", "The setting project_ids cannot be understood"),
-        ("requests_per_second", "often", "The setting requests_per_second cannot be understood"),
+        ("project_ids", "7", "The setting project_ids is not valid"),
+        ("requests_per_second", "often", "The setting requests_per_second is not valid"),
         ("project_ids", '["all"]', "project_ids must be ids of projects"),
     ):
         with monkeypatch.context() as setting:
@@ -570,7 +570,7 @@ def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
     result = command("--resource", "project_memberships", "stories")
     assert result.returncode == 3, result.stderr
 
-    assert "2 characters that no database can hold" in result.stdout
+    assert "2 characters that no database can store" in result.stdout
     tables = command.tables()
     rows = {row["id"]: row for row in tables["stories"]}
     assert rows[stories[0]["id"]]["name"] == "before\N{REPLACEMENT CHARACTER}after"
@@ -608,7 +608,7 @@ def test_litetracker_fills_the_same_columns(
     result = command("--resource", "projects", "stories", "project_memberships", "releases")
     assert result.returncode == 0, result.stderr
     assert "Not offered by this server: releases\n" in result.stdout
-    (not_given,) = re.findall("Asked for, and not given by this server: (.*)", result.stdout)
+    (not_given,) = re.findall("Requested, and not returned by this server: (.*)", result.stdout)
     assert {"stories.blockers", "stories.tasks"} <= set(not_given.split(", "))
     given = {"stories.labels", "stories.owner_ids", "stories.comments"}
     assert not given & set(not_given.split(", "))

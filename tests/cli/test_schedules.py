@@ -94,32 +94,32 @@ def test_the_workflow_is_incremental_on_bare_machines_and_says_what_went_wrong(
     assert runner.run("load") == 1
     assert "pivotal_tracker: " in runner.summary
     assert not (tmp_path / "cache" / "1").exists(), "what a failed run leaves is not kept"
-    assert "0" * 32 not in runner.said + runner.summary
+    assert "0" * 32 not in runner.output + runner.summary
 
     runner.expressions = values(server) | {"inputs.options": "--no-views --resource labels"}
     server.behaviour.forbidden_projects = {forbidden}
     server.requests.clear()
-    assert runner.run("load") == 0, runner.said
+    assert runner.run("load") == 0, runner.output
     assert re.search(r"\blabels\b", runner.summary)
-    assert "::warning title=Partly loaded::" in runner.said
+    assert "::warning title=Partly loaded::" in runner.output
     assert f"Skipped: project {forbidden}, labels" in runner.summary
     assert asked_of(server) == {changed, forbidden, unchanged}
-    assert server.workspace.me["api_token"] not in runner.said + runner.summary
+    assert server.workspace.me["api_token"] not in runner.output + runner.summary
 
     server.behaviour.forbidden_projects = set()
     label = next(iter(server.workspace.projects[changed].labels))
     server.workspace.rename_label(label, "under another name")
     server.requests.clear()
     runner.expressions["inputs.options"] += " --summary told.json"
-    assert runner.run("load") == 0, runner.said
-    assert "::warning" not in runner.said
+    assert runner.run("load") == 0, runner.output
+    assert "::warning" not in runner.output
     assert "Unchanged since the last run: 1 project." in runner.summary
     assert asked_of(server) == {changed, forbidden}
     assert (tmp_path / "machine_3" / "checkout" / "told.json").exists(), "as the options say"
     database = tmp_path / "cache" / "3" / "pivotal_tracker.duckdb"
     assert of_labels(loaded_tables(database)) == of_labels(truth(server))
 
-    assert runner.run("load") == 0, runner.said
+    assert runner.run("load") == 0, runner.output
     assert {entry.name for entry in (tmp_path / "cache").iterdir()} == {"3", "4"}, "the latest two"
 
 
@@ -151,7 +151,7 @@ def test_the_workflow_loads_the_shard_that_it_is_told_into_another_destination(
         "inputs.options": "--resource labels",
     }
     runner = Runner(LOAD, tmp_path, given)
-    assert runner.run("load") == 0, runner.said[-2000:]
+    assert runner.run("load") == 0, runner.output[-2000:]
     expected = {one for one in server.workspace.projects if one in Shard(2, 2)}
     assert asked_of(server) == expected != set(server.workspace.projects)
     labels = [row for row in truth(server)["labels"] if row["project_id"] in expected]

@@ -120,7 +120,7 @@ def test_slack_hears_of_loads_and_failures_but_not_of_quiet_runs(
     assert result.returncode == 3
     assert f"Skipped: project {forbidden}, labels" in listener.texts[-1]
     # who does not answer is a word in the log
-    assert "Slack could not be told: HTTPError 404" in result.stderr
+    assert "Slack could not be notified: HTTPError 404" in result.stderr
     assert "hook-secret" not in result.stderr + result.stdout
 
     listener.status = 200

@@ -216,7 +216,7 @@ def test_the_token_goes_to_no_other_host_and_what_cannot_be_had_is_told(
     assert result.returncode == 0, result.stderr
     assert len(seen) == len(kept)
     assert not any(with_files.me["api_token"] in str(headers) for headers in seen)
-    assert "2 could not be had" in result.stdout
+    assert "2 could not be downloaded" in result.stdout
     rows = {row["id"]: row for row in command.tables()["attachment_files"]}
     assert "404" in rows[missing]["problem"]
     assert "more than the" in rows[wrong]["problem"]

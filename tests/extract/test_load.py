@@ -378,7 +378,7 @@ def test_full_refresh_of_one_project_leaves_the_others(
     one = next(iter(server.workspace.projects))
     result = loaded("--full-refresh", "--project", str(one), "--resource", "stories", "activity")
     assert result.returncode == 0, result.stderr
-    assert "not given" not in result.stdout
+    assert "not returned" not in result.stdout
     assert_tables_equal(loaded.tables(), before)
 
 

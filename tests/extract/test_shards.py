@@ -40,7 +40,7 @@ def test_projects_spread(count: int = 5) -> None:
 @pytest.mark.parametrize("text", ["0/5", "6/5", "2", "a/b", "2/0", "-1/5", "2/5/7"])
 def test_no_shard(text: str) -> None:
     with pytest.raises(TrackerError, match="A shard is written as 2/5"):
-        Shard.parsed(text)
+        Shard.parse(text)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from tracker_server import TrackerServer
 
 from ..support.command import Command
-from ..support.destinations import CommandMirror, a_busy_day
+from ..support.destinations import CommandMirror, apply_mixed_changes
 from ..support.truth import Tables
 
 deltalake = pytest.importorskip("deltalake")
@@ -48,7 +48,7 @@ def test_it_keeps_up(mirror: CommandMirror) -> None:
     assert "WARNING" not in result.stderr
     mirror.assert_exact()
 
-    a_busy_day(mirror.workspace)
+    apply_mixed_changes(mirror.workspace)
     # dlt's state is read from the destination
     mirror.command.folder.joinpath("dlt").rename(mirror.command.folder / "elsewhere")
     mirror.run()

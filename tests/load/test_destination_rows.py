@@ -45,5 +45,5 @@ def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     destination = Destination()
     known = RowIdCache(destination, tables.ACTIVITY, [1, 2, 3, 4, 5, 6])  # type: ignore[arg-type]
     for project_id in (1, 2, 3, 4, 5, 6, 4):
-        assert len(known.of(project_id)) == sizes[project_id]
+        assert len(known.pop(project_id)) == sizes[project_id]
     assert destination.asked == [[1, 2], [3], [4], [5, 6], [4]]

@@ -7,7 +7,7 @@ from pathlib import Path
 from tracker_server import TrackerServer
 
 from ..support.command import Command
-from ..support.destinations import CommandMirror, a_busy_day, parquet_tables
+from ..support.destinations import CommandMirror, apply_mixed_changes, parquet_tables
 
 
 def test_files_are_exact_or_written_anew(
@@ -28,7 +28,7 @@ def test_files_are_exact_or_written_anew(
     assert "WARNING" not in result.stderr
     mirror.assert_exact()
 
-    a_busy_day(server.workspace)
+    apply_mixed_changes(server.workspace)
     before = {path: path.stat().st_size for path in (lake / "tracked").rglob("*.parquet")}
     for option in ((), ("--full-refresh",)):
         result = command(*mirror.options, *option, env=mirror.env)

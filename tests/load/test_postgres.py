@@ -15,7 +15,7 @@ from tracker_server.workspace import Workspace
 
 from ..extract.test_killed import LOADED, Point, forget_loaded, kill_at
 from ..support.command import Command, make_small_workspace, new_command, serving
-from ..support.destinations import CommandMirror, a_busy_day, postgres_tables
+from ..support.destinations import CommandMirror, apply_mixed_changes, postgres_tables
 from ..support.forking import Forking
 from ..support.postgres import new_database, postgres, postgres_server  # noqa: F401 - fixtures
 
@@ -92,7 +92,7 @@ def test_tables_and_columns_have_comments(first_load: CommandMirror) -> None:
 def test_it_keeps_up_though_the_working_folder_is_lost(mirror: CommandMirror) -> None:
     before = mirror.tables()
     mirror.command.views = True
-    a_busy_day(mirror.workspace)
+    apply_mixed_changes(mirror.workspace)
     mirror.command.folder.joinpath("dlt").rename(mirror.command.folder / "elsewhere")
     result = mirror.run()
     assert len(mirror.server.requests) < 30
@@ -110,7 +110,7 @@ def test_it_keeps_up_though_the_working_folder_is_lost(mirror: CommandMirror) ->
 
 def test_a_killed_run_is_completed(mirror: CommandMirror) -> None:
     """Also where files were loaded that dlt had not noted yet, those of nested rows among them."""
-    a_busy_day(mirror.workspace)
+    apply_mixed_changes(mirror.workspace)
     options = (*mirror.options, "--no-views")
     kill_at(Point(LOADED, 8), mirror.command, mirror.server, *options, env=mirror.env)
     forget_loaded(mirror.command)

@@ -6,7 +6,7 @@ from pivotal_tracker.cli.error_messages import reason
 from tracker_server import TrackerServer
 
 from ..support.command import Command
-from ..support.destinations import CommandMirror, a_busy_day, sqlite_tables
+from ..support.destinations import CommandMirror, apply_mixed_changes, sqlite_tables
 
 
 def test_it_keeps_up(command: Command, server: TrackerServer) -> None:
@@ -23,7 +23,7 @@ def test_it_keeps_up(command: Command, server: TrackerServer) -> None:
     )
     assert "Views: none, SQLite lacks" in mirror.run().stdout
     mirror.assert_exact()
-    a_busy_day(mirror.workspace)
+    apply_mixed_changes(mirror.workspace)
     mirror.run()
     mirror.assert_exact()
     assert "Loaded 0 rows" in mirror.run().stdout

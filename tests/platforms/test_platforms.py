@@ -20,8 +20,8 @@ from tracker_server.sample import generate_workspace
 ROOT = Path(__file__).parents[2]
 HOLD_LOCK = """
 import sys
-from pivotal_tracker.cli.lock import alone
-with alone("pivotal_tracker"):
+from pivotal_tracker.cli.lock import pipeline_lock
+with pipeline_lock("pivotal_tracker"):
     print("held", flush=True)
     sys.stdin.read()
 """

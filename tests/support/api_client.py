@@ -52,14 +52,14 @@ class Api:
 
 @contextmanager
 def small_api() -> Iterator[Api]:
-    """Serve a small sample workspace, and give a client of the server."""
+    """Serve a small sample workspace, and yield a client of the server."""
     workspace = generate_workspace(projects=2, stories=60, activity=200, seed=3)
     with TrackerServer(workspace) as server:
         yield Api(server)
 
 
 def paging(response: requests.Response) -> dict[str, str]:
-    """The pagination headers of a response, without their prefix."""
+    """Return the pagination headers of a response, without their prefix."""
     prefix = "X-Tracker-Pagination-"
     return {
         name.removeprefix(prefix): value

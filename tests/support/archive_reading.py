@@ -1,4 +1,4 @@
-"""Reading archives in tests: whole records by table, and every row of every file accounted for."""
+"""Read archives in tests: complete records by table, and an account of every row of every file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pivotal_tracker.tables import Table
 
 Record = dict[str, Any]
 Get = Callable[..., Any]
-"""Gets what the API answers at a path, for a dump: `get("projects/1/stories", fields="…")`."""
+"""Requests a path of the API, for a dump: `get("projects/1/stories", fields="…")`."""
 
 TABLES = {
     table.name: table
@@ -41,7 +41,7 @@ TABLES = {
 
 
 class Read(NamedTuple):
-    """What an archive gave: records by table, the bytes of attachments by id, and the counts."""
+    """The content of an archive: records by table, the bytes of attachments by id, and counts."""
 
     records: dict[str, list[Record]]
     contents: dict[int, bytes]
@@ -49,23 +49,23 @@ class Read(NamedTuple):
     format: str
 
     def by_id(self, table: str) -> dict[Any, Record]:
-        """The records of a table by their key; none may come twice."""
+        """Return the records of a table by their key; keys must be unique."""
         key = TABLES[table].key
         found = {tuple(r.get(name) for name in key): r for r in self.records.get(table, [])}
-        assert len(found) == len(self.records.get(table, [])), f"{table}: a key comes twice"
+        assert len(found) == len(self.records.get(table, [])), f"{table}: a key is not unique"
         return {key[0] if len(key) == 1 else key: r for key, r in found.items()}
 
     def reasons(self, table: str) -> set[str]:
-        """Why rows of a table were left out."""
+        """Return the reasons why rows of a table were left out."""
         return {reason for _, name, reason in self.accounting.left_out if name == table}
 
 
 def read(path: Path, form: Format | None = None) -> Read:
-    """Read an archive to its end; read = loaded + left out is asserted for each file and table.
+    """Read an archive; assert for each file and table that read = loaded + left out.
 
     Args:
         path: The archive.
-        form: Its format, whether it is recognised or not; recognised if none is given.
+        form: Its format; default: it is recognised.
     """
     archive = _archive_of(path, form) if form else open_archive(path)
     accounting = LoadAccounting()
@@ -90,7 +90,7 @@ def _archive_of(path: Path, form: Format) -> Archive:
 
 
 def count_loaded(found: ArchiveRecord, accounting: LoadAccounting) -> None:
-    """Count the rows that a record brings, by what the tables declare."""
+    """Count the rows of a record, by the declared tables."""
     rows: Counter[str] = Counter()
     _count(TABLES[found.table], found.record, rows)
     for source, table, count in found.rows_by_source(rows):
@@ -106,29 +106,29 @@ def _count(table: Table, record: Any, rows: Counter[str]) -> None:
 
 
 def assert_accounted_for(accounting: LoadAccounting) -> None:
-    """Every row that was read is loaded, or left out for a reason."""
+    """Assert that every row that was read is loaded, or left out for a reason."""
     left_out: Counter[tuple[str, str]] = Counter()
-    for (source, table, _), noted in accounting.left_out.items():
-        left_out[source, table] += noted.rows
+    for (source, table, _), counts in accounting.left_out.items():
+        left_out[source, table] += counts.rows
     for kind in {*accounting.read_rows, *accounting.loaded_rows, *left_out}:
         assert accounting.read_rows[kind] == accounting.loaded_rows[kind] + left_out[kind], kind
 
 
 def getter(url: str, api_token: str) -> Get:
-    """Ask a server as the backup tools did, page after page."""
+    """Return a function that requests a server as the backup tools did."""
     session = requests.Session()
     session.headers["X-TrackerToken"] = api_token
 
     def get(path: str, **params: Any) -> Any:
-        answer = session.get(f"{url}/{path}", params=params, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        response = session.get(f"{url}/{path}", params=params, timeout=30)
+        response.raise_for_status()
+        return response.json()
 
     return get
 
 
 def all_of(get: Get, project_id: int, name: str, fields: str = "") -> list[Record]:
-    """All records of a paged or unpaged list of a project."""
+    """Return all records of a paged or unpaged list of a project."""
     path = PROJECT_ENDPOINTS[name].path.format(id=project_id)
     params: Record = {"fields": fields} if fields else {}
     if PROJECT_ENDPOINTS[name].limit is None:
@@ -140,7 +140,7 @@ def all_of(get: Get, project_id: int, name: str, fields: str = "") -> list[Recor
 
 
 def without(record: Record, *names: str) -> Record:
-    """A record without some attributes, and without those that are null or secret."""
+    """Copy a record without some attributes, and without those that are null or secret."""
     return {
         name: _plain(value)
         for name, value in record.items()
@@ -158,7 +158,7 @@ def _plain(value: Any) -> Any:
 
 
 def try_to_read(path: Path, form: Format) -> None:
-    """Read what may be anything: every row is accounted for, or it is refused in one line."""
+    """Read any file: every row is accounted for, or the error is one line."""
     try:
         read(path, form)
     except ArchiveError as error:

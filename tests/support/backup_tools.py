@@ -1,4 +1,4 @@
-"""Writing what backup tools saved of a project: folders of JSON, and SQLite databases."""
+"""Write a project in the formats of backup tools: folders of JSON, and SQLite databases."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ DUMP_TABLES = {
 
 
 def write_json(path: Path, value: Any, **options: Any) -> None:
-    """Write a JSON file, with the folders that it is in."""
+    """Write a JSON file, and create its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, **options), "utf-8")
 
 
 def write_pt_backup(folder: Path, get: Get, workspace: Workspace, project_id: int) -> None:
-    """What `pt_backup.py` saves: six flat lists, pretty-printed, and the bytes of attachments."""
+    """Write what `pt_backup.py` saves: six pretty-printed flat lists, and attachments."""
     stories = all_of(get, project_id, "stories")
     children: dict[str, list[Record]] = {"tasks": [], "comments": []}
     for story in stories:
@@ -100,7 +100,7 @@ def write_pt_backup(folder: Path, get: Get, workspace: Workspace, project_id: in
 
 
 def dumped_paths(get: Get, project_id: int) -> dict[str, list[tuple[Record, Any]]]:
-    """The answers that `pivotaltrackerdump` keeps, by the template of their path."""
+    """Return the responses that `pivotaltrackerdump` saves, by the template of their path."""
     keys, root = {"project_id": str(project_id)}, "/projects/{project_id}"
     stories = all_of(get, project_id, "stories", CHILDREN)
     epics = all_of(get, project_id, "epics", f":default,{ATTACHMENTS}")
@@ -144,23 +144,23 @@ def write_pivotaltrackerdump(folder: Path, answers: dict[str, list[tuple[Record,
 def write_database(
     path: Path, tables: dict[str, str], rows: dict[str, list[Record]] | None = None
 ) -> Path:
-    """A database with tables, and rows of which each table takes the columns that it has."""
+    """Write a database with tables, and rows, from which each table takes its own columns."""
     with closing(sqlite3.connect(path)) as database:
         database.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY; BEGIN")
         for name, columns in tables.items():
             database.execute(f"CREATE TABLE {name} ({columns})")
             known = [row[1] for row in database.execute(f"PRAGMA table_info({name})")]
             for row in (rows or {}).get(name, ()):
-                told = {column: row.get(column) for column in known}
-                marks = ", ".join("?" for _ in told)
-                query = f"INSERT INTO {name} ({', '.join(told)}) VALUES ({marks})"  # noqa: S608 - the names are our own
-                database.execute(query, list(told.values()))
+                values = {column: row.get(column) for column in known}
+                marks = ", ".join("?" for _ in values)
+                query = f"INSERT INTO {name} ({', '.join(values)}) VALUES ({marks})"  # noqa: S608 - the names are our own
+                database.execute(query, list(values.values()))
         database.commit()
     return path
 
 
 def dumped_tables(get: Get, workspace: Workspace) -> dict[str, list[Record]]:
-    """What both tools ask the API for, as rows of their tables."""
+    """Return what both tools request from the API, as rows of their tables."""
     (project,) = get("projects")
     fields = ":default,comments(:default,file_attachments),blockers"
     stories = all_of(get, project["id"], "stories", fields)

@@ -1,4 +1,4 @@
-"""A BigQuery emulator of the tests' own, in a virtual environment of its own."""
+"""The tests' own BigQuery emulator, in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _EXTENSION = "extensions/v1.5.5/spatial.duckdb_extension"
 
 @pytest.fixture(scope="session")
 def bigquery_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulator that runs as long as the session; its URL."""
+    """Run an emulator for the session; yield its URL."""
     environment, home = _ENVIRONMENT, tmp_path_factory.mktemp("emulator")
     if not (environment / "ready").exists():
         pytest.skip("there is no emulator of BigQuery: `make emulator` installs it")
-    # it would download the extension otherwise
+    # otherwise it would download the extension
     (source,) = environment.glob(f"lib/python*/site-packages/duckdb_extension_spatial/{_EXTENSION}")
     platform = "linux_amd64" if os.uname().machine == "x86_64" else "linux_arm64"
     place = home / ".duckdb" / "extensions" / "v1.5.5" / platform
@@ -63,25 +63,25 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def bigquery_environment(url: str) -> dict[str, str]:
-    """What points the command at an emulator."""
+    """Return the environment that points the command at an emulator."""
     credentials = "DESTINATION__BIGQUERY__CREDENTIALS__"
     return {
         "BIGQUERY_EMULATOR_HOST": url,
         f"{credentials}PROJECT_ID": PROJECT,
         f"{credentials}CLIENT_EMAIL": "tests@tests.example",
         f"{credentials}PRIVATE_KEY": "none",
-        # it does not unpack what is sent to it
+        # it does not decompress uploads
         "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true",
         "PYTHONPATH": str(Path(__file__).parent / "without_credentials"),
     }
 
 
 def bigquery_tables(client: Any, dataset: str) -> Tables:
-    """Every row of every table of a dataset in BigQuery, without dlt's own tables."""
+    """Return every row of every table of a dataset, without dlt's own tables."""
     return {
         table.table_id: [
             dict(row.items())
-            # not list_rows, which at the emulator does not know columns that were added
+            # not list_rows: the emulator's lacks columns that were added
             for row in client.query_and_wait(f"SELECT * FROM `{table.reference}`")  # noqa: S608
         ]
         for table in client.list_tables(dataset)

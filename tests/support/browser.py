@@ -1,4 +1,4 @@
-"""Runs the dashboard as a process and drives it with Chromium."""
+"""Run the dashboard as a process, and use it in Chromium."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TIMEOUT = 30_000
 expect.set_options(timeout=TIMEOUT)
 
 PROBES = re.compile(r"/[a-z]+/_stcore/(health|host-config)$")
-"""Streamlit's client requests these to find its base address; all answers but one are 404."""
+"""Streamlit's client requests these to find its base URL; all responses but one are 404."""
 
 
 @dataclass
@@ -47,8 +47,8 @@ class Dashboard:
     """A running dashboard.
 
     Attributes:
-        url: Its address.
-        command: The command that loads what it shows.
+        url: Its URL.
+        command: The command that loads its data.
         database: The database that was loaded last.
     """
 
@@ -57,13 +57,13 @@ class Dashboard:
     database: Path
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
-        """Rows of the database, read without the dashboard."""
+        """Return rows of the database, read without the dashboard."""
         with duckdb.connect(str(self.database), read_only=True) as connection:
             connection.execute("SET schema = 'tracker'; SET TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
 
     def number(self, sql: str) -> int:
-        """The single number that a query returns."""
+        """Return the single number of a query."""
         return int(float(str(self.query(sql)[0][0])))
 
 
@@ -123,12 +123,12 @@ def _wait_until_healthy(url: str) -> None:
 
 @dataclass
 class BrowserSession:
-    """A browser tab, and what it does unasked.
+    """A browser tab, with its errors and requests.
 
     Attributes:
         page: The tab.
         errors: Errors in the console, uncaught exceptions, dialogs.
-        external_requests: Addresses requested from another server.
+        external_requests: URLs requested from other servers.
     """
 
     page: Page
@@ -155,20 +155,20 @@ class BrowserSession:
             self.external_requests.append(url)
 
     def open(self, url: str) -> None:
-        """Open an address and waits for the page."""
+        """Open a URL, and wait for the page."""
         self.page.goto(url)
         self.page.locator("h1").first.wait_for()
         self.wait_idle()
 
     def go_to(self, title: str) -> None:
-        """Click a page in the menu and waits for it."""
+        """Click a page in the menu, and wait for it."""
         menu = self.page.get_by_role("navigation", name="Pages")
         menu.get_by_role("link", name=title, exact=True).click()
         expect(menu.locator("[aria-current=page]")).to_have_text(title)
         self.wait_idle()
 
     def go_back(self, heading: str) -> None:
-        """Click the browser's Back button and waits for the page with a heading."""
+        """Click the browser's Back button, and wait for a page with a heading."""
         self.page.go_back()
         expect(self.page.get_by_role("heading", level=1)).to_contain_text(heading)
         self.wait_idle()
@@ -179,7 +179,7 @@ class BrowserSession:
         return self.page.get_by_role("searchbox", name="Search stories")
 
     def search(self, words: str) -> None:
-        """Types into the search field and waits for the results."""
+        """Type into the search field, and wait for the results."""
         self.search_field.fill(words)
         self.page.keyboard.press("Enter")
         expect(self.page).to_have_url(re.compile(f"/stories.*[?&]q={re.escape(quote_plus(words))}"))
@@ -188,7 +188,7 @@ class BrowserSession:
         self.wait_idle()
 
     def choose(self, label: str, option: str) -> None:
-        """Chooses an option of a select box."""
+        """Choose an option of a select box."""
         self.page.get_by_role("combobox", name=label).click()
         self.page.get_by_role("option", name=option, exact=True).click()
         self.wait_idle()
@@ -198,8 +198,8 @@ class BrowserSession:
         self.page.emulate_media(color_scheme="dark" if dark else "light")
 
     def wait_idle(self) -> None:
-        """Wait until the script has run and all elements are there."""
-        # on a busy machine, a run begins some time after what caused it
+        """Wait until the script has run and all elements are shown."""
+        # on a busy machine, a run of the script may start late
         for _ in range(2):
             self.page.wait_for_timeout(150)
             self.page.wait_for_function(
@@ -208,16 +208,16 @@ class BrowserSession:
             )
 
     def metric(self, label: str) -> str:
-        """The value of a figure."""
+        """Return the value of a figure."""
         metric = self.page.get_by_test_id("stMetric").filter(has_text=label).first
         return metric.get_by_test_id("stMetricValue").inner_text()
 
     def status(self) -> str:
-        """The announced number of results."""
+        """Return the announced number of results."""
         return self.page.get_by_role("status").first.inner_text()
 
     def story_ids(self) -> list[int]:
-        """The stories of the lists on the page, in order."""
+        """Return the ids of the stories on the page, in order."""
         links = self.page.locator("ul.stories a[data-page=story]")
         addresses = links.evaluate_all("links => links.map(link => link.href)")
         return [int(address.rsplit("id=", 1)[1]) for address in addresses]
@@ -236,18 +236,18 @@ class BrowserSession:
         return Path(download.value.path()).read_bytes()
 
     def table(self, label: str, index: int = 0) -> list[dict[str, str]]:
-        """Download a CSV."""
+        """Download a CSV, and return its rows."""
         content = self.download(label, index).decode()
         return list(csv.DictReader(io.StringIO(content)))
 
     def text(self) -> str:
-        """The text of the page."""
+        """Return the text of the page."""
         return self.page.locator("[data-testid=stMain]").inner_text()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[BrowserSession]:
-    """Chromium with one tab, in which pages open twice as fast as in a new one."""
+    """Run Chromium with one tab for all tests: pages open twice as fast as in new ones."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (apt-get install chromium, or make system)")
     with sync_playwright() as playwright:
@@ -267,7 +267,7 @@ def visit(browser: BrowserSession) -> Iterator[BrowserSession]:
         yield browser
     except Exception as error:
         shown = browser.page.locator("body").inner_text()
-        error.add_note(f"At {browser.page.url} the page said:\n{shown}")
+        error.add_note(f"At {browser.page.url} the page showed:\n{shown}")
         raise
     assert not browser.errors
     assert not browser.external_requests

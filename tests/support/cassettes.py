@@ -1,4 +1,4 @@
-"""Playing recorded traffic back through the source, whatever host it was recorded from."""
+"""Record HTTP traffic, and replay it for any host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CASSETTES = Path(__file__).parent / "cassettes"
 
 
 def recorder(record_mode: str = "none") -> vcr.VCR:
-    """A recorder that keeps no token, and finds an answer by what was asked."""
+    """Make a recorder that saves no token, and finds responses by method, path and query."""
     return vcr.VCR(
         record_mode=record_mode,
         match_on=("method", "path", "query"),
@@ -25,7 +25,7 @@ def recorder(record_mode: str = "none") -> vcr.VCR:
 
 
 def bodies(cassette: Path, path: str) -> list[Any]:
-    """The recorded bodies of a path, in the order they were recorded."""
+    """Return the recorded bodies of a path, in order."""
     return [
         json.loads(interaction["response"]["body"]["string"])
         for interaction in _interactions(cassette.read_text())
@@ -35,16 +35,16 @@ def bodies(cassette: Path, path: str) -> list[Any]:
 
 @functools.cache
 def _interactions(text: str) -> list[Any]:
-    """What a cassette holds; to read a text takes long, and each path is asked of the same one."""
+    """Parse a cassette, once for all paths: it takes long."""
     interactions: list[Any] = yaml.load(text, yaml.CSafeLoader)["interactions"]
     return interactions
 
 
 def joined(cassette: Path, *parts: Path) -> Path:
-    """One cassette that holds the traffic of several."""
+    """Write one cassette with the traffic of several."""
     interactions: list[Any] = []
     for part in parts:
         interactions += _interactions(part.read_text())
-    whole = {"interactions": interactions, "version": 1}
-    cassette.write_text(yaml.dump(whole, Dumper=yaml.CSafeDumper))
+    content = {"interactions": interactions, "version": 1}
+    cassette.write_text(yaml.dump(content, Dumper=yaml.CSafeDumper))
     return cassette

@@ -1,4 +1,4 @@
-"""Loads a sample workspace into BigQuery for real, and looks whether everything is right there.
+"""Load a sample workspace into the real BigQuery, and check the tables and views.
 
 `python -m tests.support.check_bigquery`, or `make check-bigquery`, with
 the credentials that dlt would use:
@@ -25,29 +25,31 @@ from tracker_server.sample import generate_workspace
 
 from .bigquery import bigquery_tables
 from .command import ROOT, Command
-from .destinations import CommandMirror, a_busy_day
+from .destinations import CommandMirror, apply_mixed_changes
 from .forking import Forking
 
 _WORKSPACE = {"projects": 3, "stories": 15, "activity": 30, "seed": 7}
 
 
 def main() -> int:
-    """Say what it will do, does it, and drops what it made.
+    """Load and check a sample workspace, and drop its datasets.
+
+    Print each step.
 
     Returns:
-        0: all is right; 1: something is not, and what was said last says what.
+        0: everything is correct; 1: something is not, and the last line says what.
     """
     dataset = f"tracker_check_{secrets.token_hex(4)}"
     try:
         client = _client(dataset)
     except (ConfigurationException, ValueError) as error:
         problem = " ".join(str(error).split())[:200]
-        _say(
+        _print(
             "There are no usable credentials for BigQuery. Set DESTINATION__BIGQUERY__CREDENTIALS__"
             f"PROJECT_ID, __PRIVATE_KEY and __CLIENT_EMAIL, or log in with gcloud. ({problem})"
         )
         return 1
-    _say(
+    _print(
         f"Will make the datasets {dataset} and {dataset}_staging in project {client.project}, load "
         "a few thousand sample rows into them by two runs of the command, query every table once, "
         "and drop both. That takes some minutes and scans less than 100 MB."
@@ -56,18 +58,18 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             _check(client, dataset, Path(folder))
     except AssertionError as error:
-        _say(f"WRONG: {str(error)[-2000:]}")
+        _print(f"WRONG: {str(error)[-2000:]}")
         return 1
     finally:
         for name in (dataset, f"{dataset}_staging"):
             client.delete_dataset(name, delete_contents=True, not_found_ok=True)
-        _say(f"Dropped {dataset} and {dataset}_staging.")
-    _say("All is right.")
+        _print(f"Dropped {dataset} and {dataset}_staging.")
+    _print("All is right.")
     return 0
 
 
 def _client(dataset: str) -> Any:
-    """BigQuery's own client, with the credentials and the location that dlt would use."""
+    """Return BigQuery's own client, with dlt's credentials and location."""
     pipeline = dlt.pipeline("check_bigquery", destination="bigquery", dataset_name=dataset)
     with pipeline.sql_client() as client:
         return client.native_connection
@@ -76,8 +78,7 @@ def _client(dataset: str) -> Any:
 def _check(client: Any, dataset: str, folder: Path) -> None:
     shutil.copytree(ROOT / ".dlt", folder / ".dlt")
     workspace = generate_workspace(**_WORKSPACE)
-    # what names the credentials may be in, and where gcloud keeps its own; what PYTHONPATH brings
-    # is in the process that forks
+    # the environment may have the credentials, or the folder of gcloud's
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with TrackerServer(workspace) as server, contextlib.closing(Forking()) as forking:
         mirror = CommandMirror(
@@ -89,16 +90,16 @@ def _check(client: Any, dataset: str, folder: Path) -> None:
             env={**env, "DLT_DATA_DIR": str(folder / "dlt")},
             read=lambda: bigquery_tables(client, dataset),
         )
-        _say("First load …")
+        _print("First load …")
         mirror.run("--no-views")
         mirror.assert_exact()
-        _say("Every table is as the server has it. Second, incremental load, and the views …")
-        a_busy_day(workspace)
+        _print("Every table is as the server has it. Second, incremental load, and the views …")
+        apply_mixed_changes(workspace)
         mirror.run()
         mirror.assert_exact()
         added = client.query_and_wait(f"SELECT mood FROM `{dataset}.stories`")  # noqa: S608
         assert {row["mood"] for row in added} == {"fine", None}, "an added column has no values"
-        _say("Every table is as the server has it.")
+        _print("Every table is as the server has it.")
         _check_views_of_users(client, dataset, mirror)
     _check_layout(client, dataset)
     _check_views(client, dataset)
@@ -106,48 +107,49 @@ def _check(client: Any, dataset: str, folder: Path) -> None:
 
 def _check_layout(client: Any, dataset: str) -> None:
     if os.environ.get("BIGQUERY_EMULATOR_HOST"):
-        _say("The emulator does not tell how tables are partitioned.")
+        _print("The emulator does not report partitions.")
         return
     for table in PROJECT_TABLES.values():
         made = client.get_table(f"{dataset}.{table.name}")
         by = made.time_partitioning.field if made.time_partitioning else None
-        wanted = table.partition.column if table.partition else None
-        assert by == wanted, f"{table.name} is partitioned by {by}, not {wanted}"
+        expected = table.partition.column if table.partition else None
+        assert by == expected, f"{table.name} is partitioned by {by}, not {expected}"
         assert made.clustering_fields == ["project_id"], f"{table.name} is not clustered"
-    _say("Tables are partitioned and clustered.")
+    _print("Tables are partitioned and clustered.")
 
 
 def _check_views(client: Any, dataset: str) -> None:
-    there = _views(client, dataset)
-    # those with an underscore are part of the others
+    existing = _views(client, dataset)
+    # files with an underscore are parts of others
     files = (ROOT / "pivotal_tracker" / "views").glob("[!_]*.sql")
-    wanted = {path.stem for path in files}
-    assert there == wanted, f"these views are missing: {', '.join(sorted(wanted - there))}"
-    for view in sorted(there):
+    expected = {path.stem for path in files}
+    missing = ", ".join(sorted(expected - existing))
+    assert existing == expected, f"these views are missing: {missing}"
+    for view in sorted(existing):
         client.query_and_wait(f"SELECT * FROM `{dataset}.{view}` LIMIT 10")  # noqa: S608
-    _say(f"{len(there)} views answer.")
+    _print(f"{len(existing)} views can be queried.")
 
 
 def _check_views_of_users(client: Any, dataset: str, mirror: CommandMirror) -> None:
-    """Something else with the name of a view is left alone, and a missing view created again."""
+    """Check that a user's view of the same name is kept, and a missing view created again."""
     view = f"`{dataset}.throughput_weekly`"
     client.query_and_wait(f"CREATE OR REPLACE VIEW {view} AS SELECT 1 AS mine")
     client.query_and_wait(f"DROP VIEW `{dataset}.forecast`")
-    said = mirror.run().stdout
-    assert "Left out: view throughput_weekly: something else has this name" in said, said
+    output = mirror.run().stdout
+    assert "Left out: view throughput_weekly: something else has this name" in output, output
     assert "forecast" in _views(client, dataset), "a dropped view was not created again"
     (row,) = client.query_and_wait(f"SELECT * FROM {view}")  # noqa: S608
     assert row["mine"] == 1, "a view of someone else was replaced"
     client.query_and_wait(f"DROP VIEW {view}")
     mirror.run()
-    _say("Views of other people are left alone.")
+    _print("Views of users are kept.")
 
 
 def _views(client: Any, dataset: str) -> set[str]:
-    return {one.table_id for one in client.list_tables(dataset) if one.table_type == "VIEW"}
+    return {table.table_id for table in client.list_tables(dataset) if table.table_type == "VIEW"}
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The command of the README, run as a process of its own in a folder of its own."""
+"""The command of the README, run as a process in its own folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LoadOnce = Callable[[Callable[[], Workspace]], "Command"]
 
 @dataclass
 class Command:
-    """The command of the README, run as a process of its own in an empty folder."""
+    """The command of the README, run as a process in an empty folder."""
 
     folder: Path
     base_url: str = ""
@@ -37,13 +37,13 @@ class Command:
     def __call__(
         self, *options: str, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """Run it to its end."""
+        """Run it, and wait for its end."""
         return ended(self.start(*options, env=env), timeout)
 
     def python(
         self, script: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a script in the command's place, which finds this project and has `sys`."""
+        """Run a script instead of the command; it can import this project, and has `sys`."""
         file = self.folder / "script.py"
         file.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{script}\n")
         assert self.forking is not None
@@ -52,10 +52,10 @@ class Command:
     def start(
         self, *options: str, env: Mapping[str, str] | None = None
     ) -> Run | subprocess.Popen[str]:
-        """Start it, for tests that do something meanwhile."""
+        """Start it, for tests that do something while it runs."""
         python, *line = self.line(*options)
         environment = self.environment(env)
-        # the variable is heeded by no interpreter but a new one
+        # PYTHONPATH has an effect only in a new interpreter
         if self.forking and "PYTHONPATH" not in environment:
             return self.forking.start(line, self.folder, environment)
         return subprocess.Popen(
@@ -68,20 +68,20 @@ class Command:
         )
 
     def take_over(self, earlier: Command) -> None:
-        """Put its folder into the state of another's, as if it had done that one's runs."""
+        """Copy the state of another command, as if this one had done its runs."""
         shutil.copytree(earlier.folder, self.folder, dirs_exist_ok=True)
-        # dlt remembers in which folder it was first run
+        # dlt remembers the folder of the first run
         state = self.folder / "dlt" / "pipelines" / "pivotal_tracker" / "state.json"
         if state.exists():
             state.write_text(state.read_text().replace(str(earlier.folder), str(self.folder)))
 
     def line(self, *options: str) -> list[str]:
-        """What is typed."""
+        """Return the command line."""
         without = () if self.views else ("--no-views",)
         return [sys.executable, str(ROOT / "pivotal_tracker_pipeline.py"), *options, *without]
 
     def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Nothing of the caller's that dlt would read, and waits that a test can bear."""
+        """Return an environment without dlt's settings of the caller, and with short waits."""
         ours = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
@@ -98,16 +98,16 @@ class Command:
 
     @property
     def database(self) -> Path:
-        """Where the command puts what it loads."""
+        """The database that the command loads into."""
         return self.folder / "pivotal_tracker.duckdb"
 
     def tables(self) -> Tables:
-        """What it has loaded."""
+        """Return what it has loaded."""
         return loaded_tables(self.database)
 
 
 def new_command(forking: Forking, folder: Path) -> Command:
-    """The command in a new folder; without views, which take a fifth of a small load."""
+    """Make a command in a new folder; without views, which take a fifth of a small load."""
     folder.mkdir()
     shutil.copytree(ROOT / ".dlt", folder / ".dlt")
     return Command(folder, views=False, forking=forking)
@@ -115,7 +115,7 @@ def new_command(forking: Forking, folder: Path) -> Command:
 
 @contextlib.contextmanager
 def serving(workspace: Workspace, command: Command) -> Iterator[TrackerServer]:
-    """Serve a workspace and points the command at it."""
+    """Serve a workspace, and point the command at it."""
     with TrackerServer(workspace) as server:
         command.base_url, command.api_token = server.url, workspace.me["api_token"]
         yield server
@@ -129,5 +129,5 @@ def load_served(workspace: Workspace, command: Command, *options: str) -> None:
 
 
 def make_small_workspace() -> Workspace:
-    """Three projects of a sample workspace."""
+    """Generate a sample workspace with three projects."""
     return generate_workspace(projects=3, stories=40, activity=150, seed=7)

@@ -1,4 +1,4 @@
-"""The destinations that the command is tested with, and what it has loaded into each."""
+"""The destinations in tests of the command, and functions that read their tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .truth import Record, Tables
 
 @dataclass
 class CommandMirror(Mirror):
-    """A served workspace and the destination that the command loads it into, run after run."""
+    """A served workspace, and the destination that the command loads it into."""
 
     command: Command = field(kw_only=True)
     options: tuple[str, ...] = field(kw_only=True)
@@ -45,7 +45,7 @@ class CommandMirror(Mirror):
 
 
 def postgres_tables(dsn: str, dataset: str = "tracker") -> Tables:
-    """Every row of every table of a dataset in Postgres, without dlt's own tables."""
+    """Return every row of every table of a dataset in Postgres, without dlt's own tables."""
     with closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_name FROM information_schema.tables "
@@ -63,7 +63,7 @@ def _postgres_rows(cursor: Any, dataset: str, table: str) -> list[Record]:
 
 
 def sqlite_tables(database: Path) -> Tables:
-    """Every row of every table of a dataset in SQLite, without dlt's own tables."""
+    """Return every row of every table of a dataset in SQLite, without dlt's own tables."""
     with closing(sqlite3.connect(database)) as connection:
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         return {
@@ -72,14 +72,14 @@ def sqlite_tables(database: Path) -> Tables:
 
 
 def _sqlite_rows(connection: sqlite3.Connection, table: str) -> list[Record]:
-    """Rows with values of the kinds that their columns were declared for, which SQLite ignores."""
+    """Return rows with values of the declared types of columns, which SQLite ignores."""
     columns = [
         (name, kind) for _, name, kind, *_ in connection.execute(f"PRAGMA table_info({table})")
     ]
-    # dlt gives SQLAlchemy the text of JSON, which writes that as JSON
+    # dlt passes JSON as a text to SQLAlchemy, which writes the text as JSON
     kinds = {
         "BOOLEAN": bool,
-        "DATETIME": _moment,
+        "DATETIME": _parse_time,
         "DATE": date.fromisoformat,
         "JSON": json.loads,
     }
@@ -92,12 +92,12 @@ def _sqlite_rows(connection: sqlite3.Connection, table: str) -> list[Record]:
     ]
 
 
-def _moment(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def a_busy_day(workspace: Workspace) -> None:
-    """Of everything that may happen between two runs, something."""
+def apply_mixed_changes(workspace: Workspace) -> None:
+    """Make a change of every kind that may happen between two runs."""
     first, second, _ = workspace.projects
     stories = list(workspace.projects[first].stories)
     workspace.edit_story(stories[0], name="Say \"no\" to \\ and '', 'often'\n\ttwice", mood="fine")
@@ -114,7 +114,7 @@ def a_busy_day(workspace: Workspace) -> None:
 
 
 def parquet_tables(folder: Path) -> Tables:
-    """Every row of every table of a dataset of parquet files, without dlt's own tables."""
+    """Return every row of every table of parquet files, without dlt's own tables."""
     tables: Tables = {}
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")

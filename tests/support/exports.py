@@ -1,4 +1,4 @@
-"""Writes what Tracker exported of known stories, in the layout of any year."""
+"""Write known stories as Tracker exported them, in the layout of any year."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pairs = list[tuple[str, str]]
 
 @dataclass
 class Row:
-    """One story, epic or release, cell by cell."""
+    """A story, epic or release, by cell."""
 
     id: int
     title: str
@@ -42,12 +42,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Layout:
-    """How an export of some years is laid out.
+    """The layout of exports in some years.
 
     Attributes:
-        head: The columns that come once, by their names; one owner among them in the first years.
-        groups: What comes repeatedly after them, in order.
-        comment: What a comment is called.
+        head: The names of single columns; in the first years, one owner is among them.
+        groups: The repeated columns after them, in order.
+        comment: The name of a column of comments.
     """
 
     head: str
@@ -108,13 +108,13 @@ _CELLS = {
 def table(
     rows: Sequence[Row], layout: Layout = LAST, shuffled_by: int | None = None
 ) -> list[list[str]]:
-    """The header and the rows, all of one width.
+    """Return the header and the rows, all of the same width.
 
     Args:
         rows: In order.
-        layout: Of which years.
-        shuffled_by: A seed to put the columns into another order; those of one name keep theirs,
-            as nothing else could tell which cells of a pair belong together.
+        layout: The layout.
+        shuffled_by: A seed to shuffle the columns. Columns of one name keep their order, because it
+            shows which cells of a pair belong together.
     """
     header = layout.head.split(",")
     lines = [[_once(row, name) for name in header] for row in rows]
@@ -139,7 +139,7 @@ def _shuffled(lines: list[list[str]], seed: int | None) -> list[list[str]]:
     if seed is None:
         return lines
     header = lines[0]
-    # places are dealt out to names, and the columns of a name take its places in order
+    # each name gets random positions, and its columns take them in order
     places: dict[str, list[int]] = {}
     for name, place in zip(
         header, random.Random(seed).sample(range(len(header)), len(header)), strict=True
@@ -154,7 +154,7 @@ def _shuffled(lines: list[list[str]], seed: int | None) -> list[list[str]]:
 
 
 def ragged(lines: list[list[str]]) -> list[list[str]]:
-    """The rows as Tracker left them: without the empty cells at their ends."""
+    """Return the rows as Tracker wrote them: without empty cells at the end."""
     short = [list(line) for line in lines]
     for line in short[1:]:
         while line and not line[-1]:
@@ -163,7 +163,7 @@ def ragged(lines: list[list[str]]) -> list[list[str]]:
 
 
 def as_csv(lines: Sequence[Sequence[str]], delimiter: str = ",", ending: str = "\n") -> str:
-    """The text of a CSV."""
+    """Return the text of a CSV file."""
     quoted = []
     for line in lines:
         text = io.StringIO()

@@ -1,8 +1,8 @@
-"""Runs scripts as processes of their own that need not import the libraries first.
+"""Run scripts in processes that do not need to import the libraries first.
 
-Half of a short run is imports. Here they are done once, in a process that does nothing but fork:
-each run has its own memory, folder, environment and end as any process has, and imports this
-project's code itself.
+Half of a short run is imports. Here they are done once, in a process that only forks. Each run has
+its own memory, folder, environment and exit code, as any process, and imports this project's code
+itself.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _LIBRARIES = (
 )
 
 _NUMBER = 4
-"""The bytes of a number that is told."""
+"""The size in bytes of a number in a message."""
 
 
 class Run:
-    """A script that runs, with what `subprocess.Popen` offers of such."""
+    """A running script, with some methods of `subprocess.Popen`."""
 
     def __init__(self, line: Sequence[str], keeper: socket.socket, *output: IO[str]) -> None:
         self.args = list(line)
@@ -57,20 +57,20 @@ class Run:
         self.pid = _received(keeper)
 
     def poll(self) -> int | None:
-        """How it ended, None while it runs."""
+        """Return the exit code; None while it runs."""
         return self._wait(0)
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send a signal, unless the script has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the script."""
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, timeout: float = 120) -> tuple[str, str]:
-        """Wait for its end; what it wrote to stdout and to stderr.
+        """Wait for the end; return what was written to stdout and stderr.
 
         Raises:
             subprocess.TimeoutExpired: It took longer than `timeout` seconds, and was killed.
@@ -93,7 +93,7 @@ class Run:
 
 
 def ended(run: Run | subprocess.Popen[str], timeout: float) -> subprocess.CompletedProcess[str]:
-    """Wait for a run's end; what it came to.
+    """Wait for the end of a run; return its result.
 
     Raises:
         subprocess.TimeoutExpired: It took longer than `timeout` seconds.
@@ -104,7 +104,7 @@ def ended(run: Run | subprocess.Popen[str], timeout: float) -> subprocess.Comple
 
 
 class Forking:
-    """A process with the libraries loaded, from which as many runs are forked as are wanted."""
+    """A process with the libraries loaded, from which runs are forked."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -112,18 +112,18 @@ class Forking:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                # whose threads start when it is imported, and a fork has but one
+                # its threads would start on import, and a fork has only one thread
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )
         self._socket = ours
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._socket.close()
         self._process.wait(10)
 
     def start(self, line: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Run:
-        """Start a script, the first of the line, with its arguments."""
+        """Start a script: the line has its path and its arguments."""
         stdout = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when read
         stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
         ours, theirs = socket.socketpair()
@@ -136,22 +136,21 @@ class Forking:
 
 
 def cache_dlt_lookups() -> None:
-    """Have dlt compute once what does not change, which saves a fifth of a small load.
+    """Cache results in dlt that do not change, which saves a fifth of a small load.
 
-    This is whether a type is a secret's, which it asks for each setting, and the current schema,
-    which it reads from its file each time. With UNPATCHED_DLT set, dlt is left as it is: one job in
-    CI runs all tests so.
+    dlt checks for each setting whether its type is secret, and reads the current schema from its
+    file each time. With UNPATCHED_DLT set, nothing is cached: one job in CI runs all tests so.
     """
     if os.environ.get("UNPATCHED_DLT"):
         return
     from dlt.common.configuration.specs import base_configuration
     from dlt.common.storages.live_schema_storage import LiveSchemaStorage
 
-    ask = base_configuration.is_secret_hint
-    kept = functools.cache(ask)
+    original = base_configuration.is_secret_hint
+    cached = functools.cache(original)
     for module in list(sys.modules.values()):
-        if vars(module).get("is_secret_hint") is ask:
-            vars(module)["is_secret_hint"] = kept
+        if vars(module).get("is_secret_hint") is original:
+            vars(module)["is_secret_hint"] = cached
 
     read = LiveSchemaStorage.__getitem__
 
@@ -174,25 +173,25 @@ def _whole(file: IO[str]) -> str:
 
 
 def _received(connection: socket.socket) -> int:
-    told = connection.recv(_NUMBER, socket.MSG_WAITALL)
-    if len(told) < _NUMBER:
+    message = connection.recv(_NUMBER, socket.MSG_WAITALL)
+    if len(message) < _NUMBER:
         raise ConnectionError("the process that forks has ended")
-    return int.from_bytes(told, signed=True)
+    return int.from_bytes(message, signed=True)
 
 
-def _tell(connection: socket.socket, number: int) -> None:
+def _send(connection: socket.socket, number: int) -> None:
     connection.sendall(number.to_bytes(_NUMBER, signed=True))
 
 
 def _serve(tasks: socket.socket) -> None:
-    """Fork a process for each task that comes, and one beside it that tells how it ends."""
+    """Fork two processes for each task: one runs it, the other reports its exit code."""
     for library in _LIBRARIES:
         importlib.import_module(library)
     cache_dlt_lookups()
-    # what is loaded here stays for as long as a run does: no run looks for garbage in it
+    # the garbage collector of runs skips what is loaded here
     gc.freeze()
     gc.set_threshold(200_000)
-    duckdb.close()  # it opens a database when imported, whose thread no fork would have
+    duckdb.close()  # the import opens a database, whose thread a fork would not have
     keepers = 0
     while True:
         size, files, _, _ = socket.recv_fds(tasks, _NUMBER, 3)
@@ -211,23 +210,23 @@ def _serve(tasks: socket.socket) -> None:
 
 
 def _keep(task: dict[str, Any], files: list[int]) -> None:
-    """Fork the process of a task, and tells its id and its end."""
-    *output, told = files
-    with socket.socket(fileno=told) as connection:
+    """Fork the process of a task, and report its id and its exit code."""
+    *output, channel = files
+    with socket.socket(fileno=channel) as connection:
         process_id = os.fork()
         if process_id:
-            _tell(connection, process_id)
-            _tell(connection, os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]))
+            _send(connection, process_id)
+            _send(connection, os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1]))
             os._exit(0)
-    _become(task, output)
+    _run_script(task, output)
 
 
-def _become(task: dict[str, Any], output: list[int]) -> None:
-    """Make this process what it would be if it had just been started for the task."""
+def _run_script(task: dict[str, Any], output: list[int]) -> None:
+    """Set up this process as if it had just been started, and run the script."""
     for file, place in zip(output, (1, 2), strict=True):
         os.dup2(file, place)
         os.close(file)
-    # ignored in what a shell has started in the background
+    # a shell ignores SIGINT in background processes
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(task["env"])

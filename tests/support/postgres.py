@@ -1,4 +1,4 @@
-"""A Postgres server of the tests' own: made in a folder, started once, a new database a test."""
+"""The tests' own Postgres server: made in a folder, started once, with a database per test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _number = count(1)
 
 
 def _programs() -> Path | None:
-    """The folder with Postgres's programs, those of the newest version."""
+    """Return the folder with Postgres's programs, of the newest version."""
     on_path = shutil.which("initdb")
     if on_path:
         return Path(on_path).parent
@@ -39,14 +39,14 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """A server that stands as long as the session; its DSN without the database."""
+    """Run a server for the session; yield its DSN without the database."""
     programs = _programs()
     if programs is None:
         pytest.skip("Postgres is not installed (apt-get install postgresql, or make system)")
     user = _UNPRIVILEGED if os.geteuid() == 0 else None
     if user and user not in {entry.pw_name for entry in pwd.getpwall()}:
         pytest.skip("Postgres does not run as root, and there is no user postgres")
-    # its own folder: those of pytest are closed to other users
+    # not a folder of pytest: other users cannot read those
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         folder, port = Path(name), _free_port()
         if user:
@@ -60,7 +60,7 @@ def postgres_server() -> Iterator[str]:
         control = (programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log")
         _run(*control, "-o", settings, "start", user=user)
         try:
-            # dlt asks for a password where none is needed
+            # dlt requires a password although none is needed
             yield f"postgresql://tracker:tracker@127.0.0.1:{port}"
         finally:
             _run(*control, "-m", "immediate", "stop", user=user)
@@ -68,12 +68,12 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres(postgres_server: str) -> str:
-    """The DSN of a database that nothing is in."""
+    """Return the DSN of an empty database."""
     return new_database(f"{postgres_server}/postgres")
 
 
 def new_database(like: str) -> str:
-    """The DSN of a new database, with all that is in another, to which nobody may be connected."""
+    """Copy a database without connections; return the DSN of the copy."""
     server, _, template = like.rpartition("/")
     name = f"test_{next(_number)}"
     _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -81,7 +81,7 @@ def new_database(like: str) -> str:
 
 
 def drop_database(dsn: str) -> None:
-    """Drop a database, also while somebody is connected to it."""
+    """Drop a database, even with open connections."""
     server, _, name = dsn.rpartition("/")
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -1,4 +1,4 @@
-"""Records the cassettes anew from `tracker_server` (`make cassettes`); CI only plays them."""
+"""Record the cassettes from `tracker_server` (`make cassettes`); CI only replays them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .cassettes import CASSETTES, recorder
 
 
 def record() -> None:
-    """Records one whole extraction of a small workspace."""
+    """Record a complete extraction of a small workspace."""
     workspace = generate_workspace(projects=2, stories=12, activity=30, seed=11)
     cassette = CASSETTES / "workspace.yaml"
     cassette.unlink(missing_ok=True)
-    # a cassette being recorded is no match for several threads
+    # recording is not safe for threads
     dlt.config["extract.workers"] = 1
     with (
         TrackerServer(workspace) as server,

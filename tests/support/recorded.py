@@ -1,4 +1,4 @@
-"""The workspace of the real recordings: what the original service answered, 2014 to 2021."""
+"""The workspace of real recordings: responses of the original service from 2014 to 2021."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECORDED_IN = datetime(2019, 7, 10, 4, 15, tzinfo=UTC)
 
 
 def answers(cassette: str) -> list[tuple[str, dict[str, list[str]], Any]]:
-    """The recorded answers of a cassette: path below the API's root, query, body."""
+    """Return the recorded responses of a cassette: path below the API's root, query, body."""
     found = []
     for interaction in _interactions(cassette):
         url = urlsplit(interaction["request"]["uri"])
@@ -32,23 +32,23 @@ def answers(cassette: str) -> list[tuple[str, dict[str, list[str]], Any]]:
 
 @functools.cache
 def _interactions(cassette: str) -> list[Any]:
-    """What a cassette holds, read once; the bodies are texts, of which each call makes its own."""
+    """Parse a cassette, once. Bodies are texts, so callers cannot change each other's."""
     text = (RECORDED / f"{cassette}.yaml").read_text()
     interactions: list[Any] = yaml.load(text, yaml.CSafeLoader)["interactions"]
     return interactions
 
 
 def recorded(cassette: str, path: str = "", **query: str) -> Any:
-    """The first recorded body of a path below the project whose query holds what is given."""
+    """Return the first recorded body of a path below the project with these parameters."""
     full_path = f"projects/{PROJECT_ID}/{path}".rstrip("/") if path is not None else ""
-    for found, asked, body in answers(cassette):
-        if found == full_path and all(asked.get(k) == [v] for k, v in query.items()):
+    for found, params, body in answers(cassette):
+        if found == full_path and all(params.get(k) == [v] for k, v in query.items()):
             return body
     raise LookupError(f"{cassette}: {full_path} {query}")
 
 
 def recorded_records() -> dict[str, list[Record]]:
-    """The records of project 1027488, as the tables should hold them, by table."""
+    """Return the records of project 1027488, as expected in the tables, by table."""
     stories = {s["id"]: dict(s) for s in recorded("stories_in_pages_of_7", "stories", limit="300")}
     shopper = stories[66728004]
     shopper["tasks"] = recorded("story_children", "stories/66728004/tasks")
@@ -80,7 +80,7 @@ def recorded_records() -> dict[str, list[Record]]:
 
 
 def recorded_workspace() -> Workspace:
-    """A workspace that holds project 1027488 as it was recorded."""
+    """Make a workspace with project 1027488 as it was recorded."""
     records = recorded_records()
     people = {
         person["id"]: person
@@ -105,7 +105,7 @@ def recorded_workspace() -> Workspace:
 
 
 def _with_ids(record: Record, objects: str, ids: str) -> Record:
-    """The record with the ids of embedded objects in their place, as the workspace keeps it."""
+    """Replace embedded objects of a record by their ids, as in the workspace's records."""
     value = record.get(objects)
     kept = {name: v for name, v in record.items() if name != objects}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""A format of archive for tests of what all formats share: lines of `{table, record}` as JSON."""
+"""An archive format for tests of what all formats share: lines of `{table, record}` as JSON."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ Record = dict[str, Any]
 
 
 class SampleFormat:
-    """Reads files that end in `.sample`; a line that is no JSON breaks the file off.
+    """Read files that end in `.sample`; at a line that is not JSON, the file breaks off.
 
-    A line may have `count`, the rows by table that it claims to bring and does not, and `content`,
-    the text of a file.
+    A line may have `count`, false numbers of rows by table, and `content`, the text of a file.
     """
 
     name = "sample"
@@ -37,19 +36,19 @@ class SampleFormat:
             with file.open() as lines:
                 for line in lines:
                     try:
-                        told = json.loads(line)
+                        values = json.loads(line)
                     except ValueError as error:
                         raise ArchiveError(f"{name} breaks off.") from error
-                    rows = told.get("count") or rows_of(told["table"], told["record"])
+                    rows = values.get("count") or rows_of(values["table"], values["record"])
                     for table, number in rows.items():
                         accounting.read(name, table, number)
-                    text = told.get("content")
+                    text = values.get("content")
                     content = (lambda text=text: io.BytesIO(text.encode())) if text else None
-                    yield ArchiveRecord(told["table"], told["record"], name, content)
+                    yield ArchiveRecord(values["table"], values["record"], name, content)
 
 
 class RepeatingFormat(SampleFormat):
-    """The same for files that end in `.repeats`, in which one record may come many times."""
+    """Read files that end in `.repeats`, in which a record may occur several times."""
 
     name = "repeating sample"
     signature = "a file that ends in .repeats"
@@ -61,11 +60,11 @@ class RepeatingFormat(SampleFormat):
 
 
 def rows_of(table: str, record: Record) -> dict[str, int]:
-    """The rows of a record and of the lists in it, by table."""
+    """Count the rows of a record and of the lists in it, by table."""
     rows = {table: 1}
     for name, value in record.items():
-        for one in value if isinstance(value, list) else ():
-            inner = rows_of(f"{table}__{name}", one if isinstance(one, dict) else {})
+        for child in value if isinstance(value, list) else ():
+            inner = rows_of(f"{table}__{name}", child if isinstance(child, dict) else {})
             rows = {n: rows.get(n, 0) + inner.get(n, 0) for n in {*rows, *inner}}
     return rows
 

@@ -21,7 +21,7 @@ NOW = datetime(2025, 4, 9, 16, tzinfo=UTC)
 
 
 def small_shop() -> Workspace:
-    """The workspace, with fixed iterations and daily history."""
+    """Make the workspace, with fixed iterations and daily history."""
     project = Project(
         record=_project(),
         stories={story["id"]: story for story in (*_accepted_stories(), *_open_stories())},
@@ -51,7 +51,7 @@ def small_shop() -> Workspace:
             "data": [["2025-03-06", 2.0, 0.0, 1, 0], ["2025-03-07", 2.0, 1.0, 2, 1]],
         },
     )
-    people = {one: {"kind": "person", "id": one, "name": name} for one, name in NAMES.items()}
+    people = {key: {"kind": "person", "id": key, "name": name} for key, name in NAMES.items()}
     return Workspace(
         me=generate_workspace(projects=0).me, now=NOW, people=people, projects={SHOP: project}
     )
@@ -78,7 +78,8 @@ def _project() -> Record:
 
 
 def _iterations() -> list[Record]:
-    """Number, start, finish, weeks, team strength, points, stories. Nobody worked in the second."""
+    """Return the iterations; nobody worked in the second one."""
+    # number, start, finish, weeks, team strength, points, stories
     spans = [
         (1, "2025-03-03T05", "2025-03-10T04", 1, 1, 3, [101, 102, 103]),
         (2, "2025-03-10T04", "2025-03-17T04", 1, 0, 0, []),
@@ -202,7 +203,7 @@ def _open_stories() -> list[Record]:
 
 
 def _story(story_id: int, created: str, moves: str, **attributes: Any) -> Record:
-    """A story with transitions, written as `state time, state time` in UTC."""
+    """Make a story with transitions, written as `state time, state time` in UTC."""
     transitions = [
         {
             "kind": "story_transition",

@@ -1,6 +1,6 @@
-"""Starts the emulator of BigQuery, in its environment, so that it does half the work.
+"""Start the emulator of BigQuery in its environment, with half the CPU time.
 
-As `python start_emulator.py` with what `bqemulator` takes. What it answers is the same.
+`python start_emulator.py` has the arguments of `bqemulator`, and the responses are the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _templates: dict[str, Any] = {}
 
 
 def _parse_templates_once(self: Dialect, sql: str, **options: Any) -> Any:
-    """As sqlglot does where it is not compiled: compiled, each generator parses all of its own."""
+    """Parse each template once: compiled sqlglot parses them again for each generator."""
     if type(self) is not Dialect or options:
         return _parse(self, sql, **options)
     if sql not in _templates:
@@ -27,7 +27,7 @@ def _parse_templates_once(self: Dialect, sql: str, **options: Any) -> Any:
 
 
 def _for_create_only(rewrite: Callable[[str], str]) -> Callable[[str], str]:
-    """A step that parses every statement, though it changes none but CREATE TABLE."""
+    """Limit a step, which parses every statement, to CREATE TABLE, the only one it changes."""
     return lambda statement: rewrite(statement) if "CREATE" in statement.upper() else statement
 
 
@@ -37,7 +37,7 @@ if __name__ == "__main__":
     translator = importlib.import_module("bqemulator.sql.translator")
     step = "rewrite_create_table_schema_ctas"
     setattr(translator, step, _for_create_only(getattr(translator, step)))
-    # every statement is parsed a dozen times, into trees that nobody holds for long
+    # every statement is parsed a dozen times, into short-lived trees
     gc.freeze()
     gc.set_threshold(200_000)
     runpy.run_module("bqemulator", run_name="__main__", alter_sys=True)

@@ -27,7 +27,7 @@ Tables = dict[str, list[Record]]
 NOT_OF_THE_SERVER = {"_deleted", "found_at"}
 SECRETS = {"api_token", "big_url", "thumbnail_url"}
 JSON_COLUMNS = {"new_values", "original_values"}
-HANDED_DOWN = {
+INHERITED_COLUMNS = {
     "stories": {"story_id": "id", "project_id": "project_id"},
     "stories__comments": {"comment_id": "id"},
     "epics": {"epic_id": "id", "project_id": "project_id"},
@@ -42,7 +42,7 @@ PEOPLE_IN = ("requested_by_id", "owned_by_id", "person_id", "reviewer_id", "perf
 
 
 def expected_tables(table: str, records: Iterable[Record]) -> Tables:
-    """The expected rows of a table and its nested tables."""
+    """Return the expected rows of a table and its nested tables."""
     tables: Tables = {table: []}
     for record in records:
         _expect(tables, table, record, {})
@@ -54,7 +54,7 @@ def _expect(tables: Tables, table: str, record: Record, ids: Record) -> None:
     lists = {name: value for name, value in row.items() if isinstance(value, list)}
     row = {name: value for name, value in row.items() if name not in lists}
     tables.setdefault(table, []).append(row)
-    ids = ids | {new: row[old] for new, old in HANDED_DOWN.get(table, {}).items()}
+    ids = ids | {new: row[old] for new, old in INHERITED_COLUMNS.get(table, {}).items()}
     for name, values in lists.items():
         for value in values:
             child = value if isinstance(value, dict) else {"value": value}
@@ -82,13 +82,13 @@ def _without_secrets(value: Any) -> Any:
 
 
 def loaded_tables(database: Path, dataset: str = "tracker") -> Tables:
-    """Every row of every table of a dataset, without dlt's own columns and tables."""
+    """Return every row of every table of a dataset, without dlt's own tables."""
     with duckdb.connect(str(database), read_only=True) as connection:
         return tables_in(connection, dataset)
 
 
 def tables_in(connection: duckdb.DuckDBPyConnection, dataset: str = "tracker") -> Tables:
-    """The same from an open connection."""
+    """Return every row of every table of a dataset, from an open connection."""
     connection.execute("SET TimeZone = 'UTC'")
     names = connection.execute(
         "SELECT table_name FROM information_schema.tables "
@@ -109,7 +109,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> list[Record]:
 
 
 def comparable(rows: Iterable[Record]) -> list[str]:
-    """Rows as sorted text: equal for equal tables."""
+    """Convert rows to sorted texts, which are equal for equal tables."""
     return sorted(
         repr(
             [
@@ -124,7 +124,7 @@ def comparable(rows: Iterable[Record]) -> list[str]:
 
 @functools.cache
 def _compared(columns: tuple[str, ...]) -> list[str]:
-    """The columns that come from the server, sorted."""
+    """Return the columns that come from the server, sorted."""
     return sorted(
         name for name in columns if name not in NOT_OF_THE_SERVER and not name.startswith("_dlt")
     )
@@ -144,7 +144,7 @@ def _json(value: Any) -> str:
 
 
 def of_project(tables: Tables, project_id: int) -> Tables:
-    """The rows of one project in all tables that have a `project_id`."""
+    """Return the rows of a project in all tables that have a `project_id`."""
     return {
         name: [row for row in rows if row.get("project_id") == project_id]
         for name, rows in tables.items()
@@ -152,14 +152,14 @@ def of_project(tables: Tables, project_id: int) -> Tables:
 
 
 def assert_tables_equal(loaded: Tables, expected: Tables) -> None:
-    """Assert that all tables are equal, and empty where no rows are expected."""
+    """Assert that all tables are equal, and empty if no rows are expected."""
     assert set(expected) <= set(loaded)
     for name in sorted(loaded):
         assert comparable(loaded[name]) == comparable(expected.get(name, [])), name
 
 
 def served_tables(url: str, api_token: str) -> Tables:
-    """The expected tables of a server, read with simple requests, without dlt and threads."""
+    """Return the expected tables of a server, read with simple requests."""
     session = requests.Session()
     session.headers["X-TrackerToken"] = api_token
 
@@ -170,7 +170,7 @@ def served_tables(url: str, api_token: str) -> Tables:
             body = session.get(address, params=params, timeout=30).json()
             if endpoint.path.endswith("history/days"):
                 return [dict(zip(body["header"], day, strict=True)) for day in body["data"]]
-            return list(body[endpoint.inside] if endpoint.inside else body)
+            return list(body[endpoint.data_key] if endpoint.data_key else body)
         found: list[Record] = []
         while page := session.get(
             address, params=params | {"limit": 50, "offset": len(found)}, timeout=30
@@ -198,19 +198,19 @@ def served_tables(url: str, api_token: str) -> Tables:
 
 
 def people_in(tables: Tables) -> list[Record]:
-    """Everyone in memberships, stories and activity, with what these say about them."""
+    """Return the people in memberships, stories and activity, with all their values."""
     people: dict[int, Record] = {}
     for row in tables.get("activity", []):
-        told = {k: row.get(f"performed_by__{k}") for k in ("id", "kind", "name", "initials")}
-        people[told["id"]] = told
+        person = {k: row.get(f"performed_by__{k}") for k in ("id", "kind", "name", "initials")}
+        people[person["id"]] = person
     for name, rows in tables.items():
         if name.split("__")[0] == "stories":
             ids = [row.get(column) for row in rows for column in PEOPLE_IN]
             if name in ("stories__owner_ids", "stories__follower_ids"):
                 ids += [row["value"] for row in rows]
-            for one in ids:
-                if one is not None:
-                    people.setdefault(one, {"id": one, "kind": "person"})
+            for person_id in ids:
+                if person_id is not None:
+                    people.setdefault(person_id, {"id": person_id, "kind": "person"})
     for name in ("project_memberships", "account_memberships"):
         for row in tables.get(name, []):
             prefix = "person__"
@@ -220,7 +220,7 @@ def people_in(tables: Tables) -> list[Record]:
 
 
 def deleted_in(tables: Tables) -> list[Record]:
-    """What the activity says was deleted or moved, without `found_at`."""
+    """Return what activity deleted or moved, without `found_at`."""
     activities = {row["guid"]: row for row in tables.get("activity", [])}
     deleted = {}
     for change in tables.get("activity__changes", []):

@@ -33,14 +33,14 @@ class ViewDatabase:
     Attributes:
         folder: The pipeline's working folder and DuckDB's file are in it.
         database: The DSN, if the destination is Postgres.
-        workspace: What `load` loads.
+        workspace: The workspace that `load` loads.
     """
 
     folder: Path
     database: str = ""
     workspace: Workspace | None = field(kw_only=True, default=None)
     pipeline: dlt.Pipeline = field(init=False)
-    _held: duckdb.DuckDBPyConnection | None = None
+    _connection: duckdb.DuckDBPyConnection | None = None
     _changing: Any = None
 
     def __post_init__(self) -> None:
@@ -55,24 +55,24 @@ class ViewDatabase:
         )
         if not self.database:
             # keep the file open, as the command does: otherwise dlt opens it for each query
-            self._held = duckdb.connect(str(file))
-            self._held.execute("SET threads = 1")
+            self._connection = duckdb.connect(str(file))
+            self._connection.execute("SET threads = 1")
 
     def __enter__(self) -> ViewDatabase:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._held:
-            self._held.close()
+        if self._connection:
+            self._connection.close()
 
     def copied(self, folder: Path) -> ViewDatabase:
-        """A copy, in a new folder."""
-        if self._held:
+        """Copy the database into a new folder."""
+        if self._connection:
             # write everything into the file
-            self._held.execute("CHECKPOINT")
+            self._connection.execute("CHECKPOINT")
         shutil.copytree(self.folder, folder)
         database = self.database and new_database(self.database)
-        return replace(self, folder=folder, database=database, _held=None)
+        return replace(self, folder=folder, database=database, _connection=None)
 
     def load(self, *resources: str, refresh: Any = None, **options: Any) -> None:
         """Load the workspace, or some resources of it."""
@@ -92,7 +92,7 @@ class ViewDatabase:
         self.pipeline.run(pivotal_tracker_archive(list(paths)), loader_file_format="parquet")
 
     def rows(self, query: str) -> list[Record]:
-        """The rows of a table or view, or of a query that has `{}` before their names."""
+        """Return the rows of a table, a view, or a query that has `{}` before names of tables."""
         with self._client() as client:
             if " " not in query:
                 query = f"SELECT * FROM {{}}{query}"  # noqa: S608
@@ -105,7 +105,7 @@ class ViewDatabase:
                 ]
 
     def by(self, view: str, *key: str) -> dict[Any, Record]:
-        """The rows of a view by their key."""
+        """Return the rows of a view by their key."""
         rows = self.rows(view)
         found = {tuple(row[k] for k in key) if len(key) > 1 else row[key[0]]: row for row in rows}
         assert len(found) == len(rows)
@@ -113,7 +113,7 @@ class ViewDatabase:
 
     @contextmanager
     def changed(self, *statements: str) -> Iterator[None]:
-        """Change what was loaded, and undoes the changes at the end."""
+        """Change what was loaded, and undo the changes at the end."""
         with (
             self.pipeline.sql_client() as client,
             suppress(_UndoError),
@@ -140,7 +140,7 @@ class ViewDatabase:
 
 
 def _plain(value: Any) -> Any:
-    """Times as the API writes them, dates as ISO 8601."""
+    """Convert times to the API's format, and dates to ISO 8601."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return value.isoformat() if isinstance(value, date) else value

@@ -1,4 +1,4 @@
-"""Runs a job of a GitHub Actions workflow from its YAML, as a fresh runner would."""
+"""Run a job of a GitHub Actions workflow from its YAML, as a new runner does."""
 
 from __future__ import annotations
 
@@ -23,21 +23,20 @@ EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 
 @dataclass
 class Runner:
-    """A machine that starts anew for every job, and a cache that outlives it.
+    """A machine that is new for every job, and a cache that is kept.
 
-    What stands in for the real one: the checkout is a copy of the files that git knows, with what
-    Python has compiled of them, which would only take time again; the actions `setup-python` and
-    `pip install`'s index are this environment, in which everything must be installed already, so
-    that what `pip` has once found there it need not look for again; the cache is a folder; an
-    expression has the value that the table gives. dlt's folder is said to be below HOME, since dlt
-    goes elsewhere where a test runs as root.
+    Differences from a real one: the checkout is a copy of the files that git knows, with their
+    compiled bytecode, to save time. `setup-python` and `pip install` use this environment, which
+    must have all packages; each `pip install` runs once. The cache is a folder. Expressions have
+    the values in `expressions`. dlt's folder is set to one below HOME, because dlt uses another
+    one for root.
 
     Attributes:
         workflow: The file.
-        folder: An empty folder of its own.
-        expressions: The values of what stands between `${{` and `}}`.
-        programs: A folder of programs that come first on the PATH.
-        said: What the steps of the last job printed.
+        folder: An empty folder.
+        expressions: The values of expressions between `${{` and `}}`.
+        programs: A folder that is first on the PATH.
+        output: The output of the steps of the last job.
         summary: The summary of the last job.
     """
 
@@ -45,14 +44,14 @@ class Runner:
     folder: Path
     expressions: dict[str, Any]
     programs: Path | None = None
-    said: str = ""
+    output: str = ""
     summary: str = ""
     _jobs: int = 0
     _installed: ClassVar[set[tuple[str, ...]]] = set()
     _installing: ClassVar[Lock] = Lock()
 
     def run(self, name: str) -> int:
-        """Run a job to its end.
+        """Run a job.
 
         Returns:
             The exit code of the step that failed, or 0.
@@ -61,7 +60,7 @@ class Runner:
         self._jobs += 1
         machine = self.folder / f"machine_{self._jobs}"
         (machine / "home").mkdir(parents=True)
-        self.said, self.summary = "", ""
+        self.output, self.summary = "", ""
         if not self._value(job.get("if", "true")):
             return 0
         for step in job["steps"]:
@@ -81,20 +80,20 @@ class Runner:
 
     def _install(self, job: dict[str, Any], step: dict[str, Any], machine: Path) -> int:
         with self._installing:
-            wanted = (step["run"], *(self._text(value) for value in job.get("env", {}).values()))
-            code = 0 if wanted in self._installed else self._do(job, step, machine)
+            key = (step["run"], *(self._text(value) for value in job.get("env", {}).values()))
+            code = 0 if key in self._installed else self._do(job, step, machine)
             if not code:
-                self._installed.add(wanted)
+                self._installed.add(key)
             return code
 
     def _do(self, job: dict[str, Any], step: dict[str, Any], machine: Path) -> int:
         script = machine / "step.sh"
         script.write_text(self._text(step["run"]))
-        given = {**job.get("env", {}), **step.get("env", {})}
-        done = subprocess.run(
+        variables = {**job.get("env", {}), **step.get("env", {})}
+        result = subprocess.run(
             ["bash", "-e", str(script)],
             cwd=machine / "checkout",
-            env={name: self._text(value) for name, value in given.items()}
+            env={name: self._text(value) for name, value in variables.items()}
             | {
                 "PATH": f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "HOME": str(machine / "home"),
@@ -108,8 +107,8 @@ class Runner:
             timeout=120,
             check=False,
         )
-        self.said += done.stdout
-        return done.returncode
+        self.output += result.stdout
+        return result.returncode
 
     def _use(self, step: dict[str, Any], machine: Path) -> int:
         checkout, cache = machine / "checkout", self.folder / "cache"
@@ -126,7 +125,7 @@ class Runner:
             for path in paths:
                 shutil.copy(checkout / path, cache / str(self._jobs) / path)
         else:
-            assert action == "actions/setup-python", f"{action} has nothing to stand in for it"
+            assert action == "actions/setup-python", f"{action} is not supported"
         return 0
 
     @staticmethod
@@ -146,6 +145,6 @@ class Runner:
 
 
 def _copy(name: str, folder: Path) -> None:
-    """Copy a file of the project with its time, by which Python knows what it has compiled."""
+    """Copy a file of the project with its time, so that its bytecode stays valid."""
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(ROOT / name, folder / name)

@@ -8,14 +8,14 @@ from typing import Any
 import orjson
 
 from ...records import Record
-from ...settings import NEVER_LOADED
+from ...settings import SECRET_ATTRIBUTES
 from ..keys import SiblingKeys
 from ..records import LISTS, Nested, parse_id
 
 OnReject = Callable[[str, str], None]
 """Called for each row that is left out, with its table and the reason."""
 
-_SECRETS = tuple(f'"{name}"'.encode() for name in NEVER_LOADED)
+_SECRETS = tuple(f'"{name}"'.encode() for name in SECRET_ATTRIBUTES)
 _IDENTIFYING_ATTRIBUTES = (
     "text",
     "description",
@@ -48,7 +48,7 @@ def without_secrets(record: Record) -> Record:
         text = b"".join(_SECRETS)
     if not any(secret in text for secret in _SECRETS):
         return record
-    return {k: _without_secrets(v) for k, v in record.items() if k not in NEVER_LOADED}
+    return {k: _without_secrets(v) for k, v in record.items() if k not in SECRET_ATTRIBUTES}
 
 
 def _without_secrets(value: Any) -> Any:
