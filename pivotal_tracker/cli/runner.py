@@ -29,6 +29,7 @@ from dlt.pipeline.trace import PipelineTrace
 
 from ..errors import TrackerError
 from ..extract.shards import Shard
+from ..load.dlt_internals import extracted_packages, merge_with_deduplication, normalized_packages
 from .duckdb_file import DuckDbFile, lacked_memory
 from .error_messages import causes_of, reason
 
@@ -114,7 +115,7 @@ class Loading:
         pipeline = self.pipeline
         for load_id in pipeline.list_normalized_load_packages():
             if load_id in pipeline.list_extracted_load_packages():
-                pipeline._get_normalize_storage().extracted_packages.delete_package(load_id)
+                extracted_packages(pipeline).delete_package(load_id)
         self._prevent_duplicates()
         if not pipeline.has_pending_data:
             return
@@ -193,7 +194,7 @@ class Loading:
         dlt does not load a file again that it has marked as loaded, but a run may be killed between
         the commit and the mark.
         """
-        packages = self.pipeline._get_load_storage().normalized_packages
+        packages = normalized_packages(self.pipeline)
         for load_id in self.pipeline.list_normalized_load_packages():
             schema = packages.load_schema(load_id)
             unmarked = []
@@ -264,7 +265,7 @@ def _appended_tables(schema: Schema) -> list[str]:
 def _with_distinct_rows(schema: Schema) -> Schema:
     """Change a schema so that dlt merges each row once, even if it was loaded twice."""
     for table in schema.data_tables():
-        cast(dict[str, Any], table).pop("x-stage-data-deduplicated", None)
+        merge_with_deduplication(table)
         if table.get("write_disposition") == "append":
             table["write_disposition"] = "merge"
             cast(dict[str, Any], table)["x-merge-strategy"] = "delete-insert"

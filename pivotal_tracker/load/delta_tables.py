@@ -13,6 +13,8 @@ from dlt.common.destination.client import SupportsOpenTables
 from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.schema import Schema
 
+from .dlt_internals import destination_client
+
 
 def register_delta_tables(pipeline: dlt.Pipeline, sql_client: Any, schema: Schema) -> None:
     """Register the Delta tables of a schema, as they are now, in an open SQL client of files.
@@ -46,7 +48,7 @@ def _datasets(
     pipeline: dlt.Pipeline, schema: Schema, names: Iterable[str]
 ) -> Iterable[tuple[str, Any]]:
     """Yield each table as a dataset of Arrow, without those that do not exist yet."""
-    with pipeline._get_destination_clients(schema)[0] as client:
+    with destination_client(pipeline, schema) as client:
         assert isinstance(client, SupportsOpenTables)  # noqa: S101 - for the type checker
         for name in names:
             try:

@@ -21,6 +21,7 @@ from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 from ..records import Key, key_of
 from ..tables import LOAD_REPORT, Table
 from .delta_tables import register_delta_tables
+from .dlt_internals import state_hash
 
 _SOURCE = "pivotal_tracker"
 """The name of the source, which is that of its schema in the destination."""
@@ -98,8 +99,7 @@ class DestinationReader:
                 stored = load_pipeline_state_from_destination(self._pipeline.pipeline_name, client)
             except DestinationUndefinedEntity:
                 return False
-        ours: str | None = self._pipeline.state.get("_version_hash")
-        return bool(stored and stored.get("_version_hash") == ours)
+        return bool(stored and state_hash(stored) == state_hash(self._pipeline.state))
 
     def has(self, table: str) -> bool:
         """Check whether a table exists."""

@@ -1,0 +1,71 @@
+"""dlt still has what this project uses of it beyond its public API."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import dlt
+import pytest
+from dlt.common.schema.typing import TWriteDispositionConfig
+from dlt.common.storages import PackageStorage
+
+from pivotal_tracker.load import dlt_internals
+
+from ..support.command import ROOT
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> dlt.Pipeline:
+    made = dlt.pipeline(
+        "internals",
+        destination=dlt.destinations.duckdb(str(tmp_path / "internals.duckdb")),
+        pipelines_dir=str(tmp_path),
+    )
+    disposition: TWriteDispositionConfig = {
+        "disposition": "merge",
+        "strategy": "delete-insert",
+        "deduplicated": True,
+    }
+    made.extract([{"id": 1}], table_name="things", primary_key="id", write_disposition=disposition)
+    return made
+
+
+def test_packages_are_listed_by_the_storage_of_their_step(pipeline: dlt.Pipeline) -> None:
+    extracted = dlt_internals.extracted_packages(pipeline)
+    assert isinstance(extracted, PackageStorage)
+    assert list(extracted.list_packages()) == pipeline.list_extracted_load_packages()
+    pipeline.normalize()
+    normalized = dlt_internals.normalized_packages(pipeline)
+    assert list(normalized.list_packages()) == pipeline.list_normalized_load_packages()
+
+
+def test_the_hint_that_no_row_repeats_is_taken_back(pipeline: dlt.Pipeline) -> None:
+    pipeline.normalize()
+    table = pipeline.default_schema.tables["things"]
+    hints = set(table)
+    dlt_internals.merge_with_deduplication(table)
+    assert hints - set(table), "dlt has another name for the hint"
+
+
+def test_a_state_has_a_hash_that_changes_with_it(pipeline: dlt.Pipeline) -> None:
+    before = dlt_internals.state_hash(pipeline.state)
+    with pipeline.managed_state() as state:
+        state["sources"] = {"things": {"cursor": 1}}
+    assert before
+    assert dlt_internals.state_hash(pipeline.state) not in (None, before)
+
+
+def test_a_schema_has_a_client_of_the_destination(pipeline: dlt.Pipeline) -> None:
+    with dlt_internals.destination_client(pipeline, dlt.Schema("other")) as client:
+        assert client.schema.name == "other"
+
+
+def test_private_attributes_of_dlt_are_used_in_one_module_only() -> None:
+    for path in sorted((ROOT / "pivotal_tracker").rglob("*.py")):
+        if path.name == "dlt_internals.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_get_"):
+                owner = ast.unparse(node.value)
+                assert owner in ("self", "cls"), f"{path}: {owner}.{node.attr}"
