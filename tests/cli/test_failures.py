@@ -749,7 +749,7 @@ def test_a_redirect_that_does_not_say_where_to_is_one_line(
     server.behaviour.faults = [Redirect()]
     assert_one_clear_line(command(), "302", "does not say where to")
     server.behaviour.faults = [Redirect("http://[::1")]
-    assert_one_clear_line(command(), "no web address")
+    assert_one_clear_line(command(), "not a web address")
 
 
 def test_an_interruption_while_modules_are_imported_is_one_line(command: Command) -> None:

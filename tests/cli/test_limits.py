@@ -137,7 +137,7 @@ def test_a_record_that_is_nested_too_deep_is_rejected(
     ]
     summary = run(command, 3, "--resource", "labels")
     assert summary["rejected"]["labels"].keys() == {str(first)}
-    assert "100 lists and objects" in summary["rejected"]["labels"][str(first)]
+    assert "100 nested lists and objects" in summary["rejected"]["labels"][str(first)]
     (row,) = [row for row in command.tables()["labels"] if row["id"] == second]
     assert row["_undeclared"].startswith('{"deep":[[[[')
     options = ("--resource", "labels", "--full-refresh")

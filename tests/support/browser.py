@@ -91,14 +91,27 @@ def serve(command: Command) -> Iterator[Dashboard]:
         process.wait(10)
 
 
+_HOLD_FILE = """
+import sys, time
+import duckdb
+
+# a page that is just reading the file lets go of it soon
+for attempt in range(200):
+    try:
+        connection = duckdb.connect(sys.argv[1])
+        break
+    except duckdb.IOException:
+        time.sleep(0.1)
+print("held", flush=True)
+input()
+"""
+
+
 @contextmanager
 def locked(database: Path | str) -> Iterator[None]:
     """Another process writes to a DuckDB file."""
-    holding = (
-        "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
-    )
     with subprocess.Popen(
-        [sys.executable, "-c", holding, str(database)],
+        [sys.executable, "-c", _HOLD_FILE, str(database)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
