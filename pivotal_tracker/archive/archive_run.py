@@ -41,9 +41,6 @@ from .table_loader import MISSING_KEY, ArchiveTableLoader, DuplicateResolver, na
 Emitted = tuple[str, list[Record]]
 """The name of a resource, and the records that it yields."""
 
-_OUTPUT_BATCH_SIZE = 4 * BATCH_SIZE
-"""Records yielded together: dlt has a cost per batch, and no server is waiting."""
-
 _MAX_WAITS = 1_000
 """How often dlt is asked to continue before the report is written; it waits 10 ms each time."""
 
@@ -226,7 +223,7 @@ class ArchiveExtraction(Extraction):
             ]
             known = self.look_up_rows("deleted_records", deleted)
             self._emitted.append(("deleted_records", known))
-        if len(loader.records) >= _OUTPUT_BATCH_SIZE:
+        if len(loader.records) >= BATCH_SIZE:
             self._emitted.append(self._emit(loader, name))
 
     def _emit(self, loader: ArchiveTableLoader, name: str) -> Emitted:
