@@ -15,7 +15,7 @@ from dlt.destinations.sql_client import SqlClientBase
 from sqlglot.errors import ErrorLevel
 
 from pivotal_tracker import views
-from pivotal_tracker.descriptions import column_description, table_description
+from pivotal_tracker.descriptions import STORY_STATES, column_description, table_description
 from pivotal_tracker.references import Reference, references
 from pivotal_tracker.tables import ARCHIVE_TABLES, SERVER_TABLES, Table
 from pivotal_tracker.views import dialects
@@ -31,29 +31,11 @@ ONLY_FILES = "{{ var('pivotal_tracker_has_files', false) }}"
 ACCEPTED_VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "stories": {
         "story_type": ("feature", "bug", "chore", "release"),
-        "current_state": (
-            "accepted",
-            "delivered",
-            "finished",
-            "started",
-            "rejected",
-            "planned",
-            "unstarted",
-            "unscheduled",
-        ),
+        "current_state": STORY_STATES,
         "story_priority": ("p0", "p1", "p2", "p3", "none"),
     },
     "stories__transitions": {
-        "state": (
-            "accepted",
-            "delivered",
-            "finished",
-            "started",
-            "rejected",
-            "planned",
-            "unstarted",
-            "unscheduled",
-        ),
+        "state": STORY_STATES,
     },
     "stories__reviews": {"status": ("unstarted", "in_review", "pass", "revise")},
     "activity__changes": {"change_type": ("create", "update", "delete")},

@@ -6,7 +6,7 @@ quotation marks, because dlt writes them into diagrams without escaping.
 
 from __future__ import annotations
 
-_STATES = (
+STORY_STATES = (
     "accepted",
     "delivered",
     "finished",
@@ -65,7 +65,7 @@ TABLES = {
 
 _OF_A_STATE = {
     f"{column}{state}": text.format(state)
-    for state in _STATES
+    for state in STORY_STATES
     for column, text in {
         "counts_": "How many stories were {} at the end of the day.",
         "points_": "The points of the stories that were {} at the end of the day.",

@@ -21,6 +21,7 @@ from dlt.sources.helpers.rest_client.auth import APIKeyAuth
 
 from ..errors import TrackerError
 from ..limits import resolve_limits
+from ..records import Record
 from ..redaction import add_secret
 from ..settings import MAX_LIST_ROWS, MAX_REDIRECTS, PROJECTS, TOKEN_PLACEHOLDER, Endpoint
 from .addresses import ServerAddress
@@ -37,8 +38,6 @@ from .fields import ALWAYS_SUPPORTED, exclude_fields, fields_named_in, top_level
 from .json_text import InvalidJsonError, looks_like_json, parse_json, split_list
 from .pages import Page, Params
 from .responses import is_unconnected, no_response, raise_for_status
-
-Record = dict[str, Any]
 
 MAX_PATIENT_FAILURES = 3
 """After so many failures, requests to an endpoint are not retried any more. After so many in a row,

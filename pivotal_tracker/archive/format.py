@@ -60,13 +60,11 @@ class Format(Protocol):
 
     Attributes:
         name: Its name in the load report.
-        signature: What identifies it, for the error that no archive was found.
         may_contain_duplicates: Whether an archive may yield the same record several times.
         gives_people: Whether it yields a record for each person that its records name.
     """
 
     name: str
-    signature: str
     may_contain_duplicates: bool
     gives_people: bool
 

@@ -21,7 +21,6 @@ class SampleFormat:
     """
 
     name = "sample"
-    signature = "a file that ends in .sample"
     may_contain_duplicates = False
     gives_people = False
 
@@ -51,7 +50,6 @@ class RepeatingFormat(SampleFormat):
     """Read files that end in `.repeats`, in which a record may occur several times."""
 
     name = "repeating sample"
-    signature = "a file that ends in .repeats"
     may_contain_duplicates = True
     gives_people = False
 

@@ -20,7 +20,6 @@ class PtBackup:
     """Reads one project: records as the API returned them, tasks and comments in other files."""
 
     name = "pt_backup.py"
-    signature = "the stories.json of pt_backup.py beside its activities.json, tasks.json and so on"
     may_contain_duplicates = False
     gives_people = False
 

@@ -21,7 +21,6 @@ class PtBackupTree:
     """Reads the stories of several projects, which are named by their folders."""
 
     name = "pt-backup"
-    signature = "the projects/<name>/stories.json of pt-backup"
     may_contain_duplicates = False
     gives_people = False
 

@@ -47,9 +47,6 @@ class ApiResponses:
     """
 
     name = "API answers"
-    signature = (
-        "JSON or JSON lines of API v5's records, or cassettes of vcrpy or VCR that recorded it"
-    )
     may_contain_duplicates = False
     gives_people = False
 

@@ -83,7 +83,6 @@ class DatabaseDump:
 
     def __init__(self, name: str, comments: str, others: frozenset[str]) -> None:
         self.name = name
-        self.signature = f"the SQLite file of {name}, with tables story and {comments}"
         self.comments = comments
         self._signature = {"story", comments, *others}
 

@@ -39,10 +39,6 @@ class ProjectExport:
     """
 
     name = "Tracker's project export"
-    signature = (
-        "Tracker's project export (a CSV or XLSX with columns Id, Title or Story, Type, Current "
-        "State; or its ZIP)"
-    )
     may_contain_duplicates = False
     gives_people = True
 
