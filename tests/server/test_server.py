@@ -1,4 +1,4 @@
-"""`tracker_server` follows the rules of API v5; `test_server_faults` tests how it misbehaves."""
+"""`tracker_server` follows the rules of API v5; `test_faults` tests how it misbehaves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tracker_server.fields import make_serializer, parse_fields
 from tracker_server.workspace import Record, Workspace
 
 from ..support.api_client import Api, paging, small_api
-from ..support.forking import Forking, ended
+from ..support.forking import ForkServer, wait_for
 from ..support.recorded import PROJECT_ID, RECORDED, recorded, recorded_workspace
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - for a moment
@@ -554,7 +554,7 @@ SMALL = ("--projects", "1", "--stories", "5", "--activity", "5")
 
 
 def test_the_command_serves_until_ctrl_c() -> None:
-    """By Ctrl-C; `test_serve_archive` ends it by SIGTERM."""
+    """By Ctrl-C; `test_archive_workspace` ends it by SIGTERM."""
     with subprocess.Popen(
         [sys.executable, "-m", "tracker_server", *SMALL, "--latency", "1", "--faults", "0.01"],
         cwd=ROOT,
@@ -575,7 +575,7 @@ def test_the_command_serves_until_ctrl_c() -> None:
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_a_port_in_use_is_reported_in_one_line(forking: Forking, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(fork_server: ForkServer, tmp_path: Path) -> None:
     # not called here, where the signals would stay blocked
     script = tmp_path / "serve.py"
     script.write_text(
@@ -585,7 +585,7 @@ def test_a_port_in_use_is_reported_in_one_line(forking: Forking, tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         line = [str(script), *SMALL, "--port", str(port)]
-        result = ended(forking.start(line, tmp_path, {}), 10)
+        result = wait_for(fork_server.start(line, tmp_path, {}), 10)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
     assert str(port) in result.stderr
