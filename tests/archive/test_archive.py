@@ -63,7 +63,7 @@ class ArchiveSandbox:
             dataset_name="tracker",
             pipelines_dir=str(self.folder / "pipelines"),
         )
-        # held open, as the command does: dlt opens the file for each job otherwise
+        # kept open, as the command does: dlt opens the file for each job otherwise
         with duckdb.connect(str(self.folder / "loaded.duckdb")):
             pipeline.run(source, loader_file_format="parquet", refresh=refresh)
         steps = pipeline.last_trace.last_extract_info.metrics.values()

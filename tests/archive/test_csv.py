@@ -484,7 +484,9 @@ def test_attachments_and_history_are_read_from_zip_and_folder(
         NAME: as_csv(table(ROWS)).encode(),
         "history.csv": HISTORY.encode(),
         "202/Plan.pdf": b"plan",
-        "203/notes/a.csv": as_csv(table([STORY])).encode(),  # an attachment, whatever it holds
+        "203/notes/a.csv": as_csv(
+            table([STORY])
+        ).encode(),  # an attachment, although it is a CSV export
         "203/.DS_Store": b"",
         "__MACOSX/203/._Plan.pdf": b"",
     }

@@ -203,15 +203,15 @@ def _as_text(value: object) -> str:
 def test_postgres_and_duckdb_give_equal_results(
     loaded: Dataset, command: Command, server: TrackerServer, read: Read, postgres: str
 ) -> None:
-    asked = _queries(server.workspace)
-    in_duckdb = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
+    queries = _queries(server.workspace)
+    in_duckdb = dict(zip(queries, loaded.rows(list(queries.values())), strict=True))
     env = {"DESTINATION__POSTGRES__CREDENTIALS": postgres}
     result = command("--destination", "postgres", *RESOURCES, env=env)
     assert result.returncode == 0, result.stderr
     loaded = read(**env)
     assert loaded.destination_name == "postgres"
     assert "tracker:tracker" not in loaded.location
-    in_postgres = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
+    in_postgres = dict(zip(queries, loaded.rows(list(queries.values())), strict=True))
     # ages grow from one question to the next
     ages = [
         found["open_stories"][["age_days", "days_in_state"]].astype(float)
@@ -220,7 +220,7 @@ def test_postgres_and_duckdb_give_equal_results(
     assert ages[1].to_numpy() == pytest.approx(ages[0].to_numpy(), abs=0.01, nan_ok=True)
     for found in (in_duckdb, in_postgres):
         found["open_stories"] = found["open_stories"].drop(columns=ages[0].columns)
-    for name in asked:
+    for name in queries:
         assert _as_texts(in_postgres[name]) == _as_texts(in_duckdb[name]), name
     filled = ("story comments", "story history", "iterations", "durations", "board done", "stories")
     for name in filled:
@@ -276,7 +276,7 @@ REJECTED = (
     "PRAGMA version",
     "SET enable_external_access = true",
     "EXPLAIN SELECT 1",
-    "WITH gone AS (DELETE FROM stories RETURNING *) SELECT * FROM gone",
+    "WITH deleted AS (DELETE FROM stories RETURNING *) SELECT * FROM deleted",
     "SELECT * INTO copied FROM stories",
     "SELECT * FROM stories FOR UPDATE",
     "SELEC 1",
@@ -344,11 +344,11 @@ def _peak_memory() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-@pytest.mark.parametrize("asked", ["range(1000000000)", "repeat('x', 4000000000)"])
-def test_memory_of_a_query_is_limited(asked: str, loaded: Dataset) -> None:
+@pytest.mark.parametrize("expression", ["range(1000000000)", "repeat('x', 4000000000)"])
+def test_memory_of_a_query_is_limited(expression: str, loaded: Dataset) -> None:
     before = _peak_memory()
     with pytest.raises(DashboardError, match=r"[Mm]emory"):
-        loaded.run_user_sql(f"SELECT {asked}")
+        loaded.run_user_sql(f"SELECT {expression}")
     # an error alone proves nothing: DuckDB may have used up the memory before
     assert _peak_memory() - before < 2**30
 
@@ -423,17 +423,17 @@ def test_missing_tables_and_locked_databases_raise(loaded: Dataset) -> None:
 def test_every_query_gives_the_same_rows_from_the_copy_of_the_database(
     loaded: Dataset, small_workspace: Workspace
 ) -> None:
-    asked = _queries(small_workspace)
+    queries = _queries(small_workspace)
     snapshot = open_snapshot(loaded, loaded.load_id(), TODAY)
     assert snapshot is not None
-    sql = {name: query.sql("duckdb") for name, query in asked.items()}
+    sql = {name: query.sql("duckdb") for name, query in queries.items()}
     views = "SELECT count(*) AS n FROM duckdb_views() WHERE NOT internal AND view_name IN "
     assert (
         snapshot.rows([f"{views} ('forecast', 'daily_states', 'story_measures')"])[0]["n"][0] == 0
     )
-    copied = dict(zip(asked, snapshot.rows(list(sql.values())), strict=True))
-    direct = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
-    for name in asked:
+    copied = dict(zip(queries, snapshot.rows(list(sql.values())), strict=True))
+    direct = dict(zip(queries, loaded.rows(list(queries.values())), strict=True))
+    for name in queries:
         assert list(copied[name].dtypes) == list(direct[name].dtypes), name
         if name == "open_stories":
             # ages grow from one question to the next

@@ -132,8 +132,8 @@ def test_files_are_downloaded_once_and_again_if_they_are_lost(
 
     comments = [c for s in project.stories.values() for c in s["comments"]]
     deleted = next(comment for comment in comments if comment["file_attachments"])
-    gone = {file["id"] for file in deleted["file_attachments"]}
-    lost, cut, *_ = paths.keys() - gone
+    deleted_ids = {file["id"] for file in deleted["file_attachments"]}
+    lost, cut, *_ = paths.keys() - deleted_ids
     workspace.delete_comment(deleted["id"])
     paths[lost].unlink()
     paths[cut].write_bytes(paths[cut].read_bytes()[:7])
@@ -147,7 +147,7 @@ def test_files_are_downloaded_once_and_again_if_they_are_lost(
     assert sorted(re.findall(r"\d{5,}", " ".join(download_paths(server)))) == sorted(
         map(str, (lost, cut, *added))
     )
-    for one in gone:
+    for one in deleted_ids:
         paths[one].unlink()
     assert_all_files_downloaded(command, workspace, folder)
 

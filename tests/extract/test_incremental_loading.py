@@ -73,7 +73,7 @@ def test_unchanged_workspace_requests_only_account_lists_and_writes_nothing(mirr
     paths = sorted(request.path.removeprefix("/services/v5") for request in mirror.server.requests)
     accounts = [f"/accounts/{one}/memberships" for one in mirror.workspace.accounts]
     assert paths == sorted(["/projects", "/accounts", *accounts, "/my/workspaces"])
-    assert not sum(sum(noted.get("written", {}).values()) for noted in metrics.values())
+    assert not sum(sum(values.get("written", {}).values()) for values in metrics.values())
     assert {name: comparable(rows) for name, rows in mirror.tables().items()} == {
         name: comparable(rows) for name, rows in before.items()
     }
@@ -150,10 +150,10 @@ def assert_queried_at_most_twice(queries: Counter[str], *tables: str) -> None:
 def test_different_changes_in_each_project_are_loaded(
     mirror: Mirror, queries: Counter[str]
 ) -> None:
-    """In each something else in either run, so that nothing is noticed for another's sake.
+    """Each project has its own changes in each run, so that none is found because of another one.
 
-    Some of it has been loaded before, by runs of a selection; a fourth project comes, vanishes and
-    comes back.
+    Some changes are loaded before, by runs of selected resources. A fourth project is added,
+    disappears from the list, and is listed again.
     """
     workspace = mirror.workspace
     with_children, with_labels, with_many_deletions = workspace.projects.values()
@@ -162,15 +162,19 @@ def test_different_changes_in_each_project_are_loaded(
     story_id, unselected, *_, returns, stays = with_children.stories
     workspace.move_story_to_project(returns, third)
     workspace.edit_story(unselected, name="Edited")
-    # it is not lost when only its new project is read
+    # a moved story is kept if only its new project is read
     mirror.load("stories", "activity", project_ids=[third])
-    # which leaves no hole in others, or in other tables
+    # selections of resources leave no gaps in others
     mirror.load("activity", project_ids=[first])
     mirror.load("labels", full_refresh=True, project_ids=[third])
 
-    edited, gone = (workspace.add_comment(text, story_id=story_id) for text in ("Once", "Gone"))
+    edited, deleted_comment = (
+        workspace.add_comment(text, story_id=story_id) for text in ("Once", "Deleted")
+    )
     task = workspace.add_task(story_id, "Do it")
-    resolved, gone_blocker = (workspace.add_blocker(story_id, text) for text in ("No", "Gone"))
+    resolved, deleted_blocker = (
+        workspace.add_blocker(story_id, text) for text in ("No", "Deleted")
+    )
     label_id = next(s["label_ids"][0] for s in with_labels.stories.values() if s["label_ids"])
     workspace.rename_label(label_id, "under another name")
     workspace.create_label(second, "fresh")
@@ -181,21 +185,21 @@ def test_different_changes_in_each_project_are_loaded(
     metrics = mirror.load()
     assert_queried_at_most_twice(queries, "labels", "epics", "activity")
     assert metrics["stories"]["rows"]["deleted"] == len(deleted) == 17
-    told = {r["id"]: r for r in mirror.tables()["deleted_records"] if r["kind"] == "story"}
-    assert all(told[one]["deleted_by_id"] and told[one]["deleted_at"] for one in deleted)
+    logged = {r["id"]: r for r in mirror.tables()["deleted_records"] if r["kind"] == "story"}
+    assert all(logged[key]["deleted_by_id"] and logged[key]["deleted_at"] for key in deleted)
     mirror.assert_exact()
 
     workspace.edit_comment(edited["id"], "Twice")
-    workspace.delete_comment(gone["id"])
+    workspace.delete_comment(deleted_comment["id"])
     workspace.delete_task(task["id"])
     workspace.edit_blocker(resolved["id"], resolved=True)
-    workspace.delete_blocker(gone_blocker["id"])
-    # a feed that reaches back no more
-    gone_story, _, _, edited_story, *_ = with_labels.stories
-    workspace.delete_stories(gone_story)
+    workspace.delete_blocker(deleted_blocker["id"])
+    # activity no longer goes back to the last run
+    deleted_story, _, _, edited_story, *_ = with_labels.stories
+    workspace.delete_stories(deleted_story)
     workspace.edit_story(edited_story, name="Edited")
     workspace.forget_activity(second, keep=1)
-    # what was accepted is in an iteration that is done
+    # accepted stories are in a done iteration
     accepted = next(iter(with_many_deletions.stories.values()))
     assert accepted["current_state"] == "accepted"
     workspace.delete_stories(accepted["id"])
@@ -228,7 +232,7 @@ def test_iterations_and_history_are_read_again_on_a_new_day(
 ) -> None:
     mirror.workspace.now += timedelta(days=15)
     monkeypatch.setattr("pivotal_tracker.extract.daily_lists.local_date", lambda _: "a later day")
-    # beside a list that others may make a resource of
+    # with the resource of projects, which users may select
     one = next(iter(mirror.workspace.projects))
     mirror.load("project_list", "stories", "iterations", "history_days", project_ids=[one])
     requested = {r.path.rsplit("/", 1)[-1] for r in mirror.server.requests}
@@ -406,16 +410,16 @@ def test_changes_in_litetracker_are_loaded(as_litetracker: Mirror, queries: Coun
     mirror, workspace = as_litetracker, as_litetracker.workspace
     comments = mirror.tables()["stories__comments"]
     before = {row["id"]: row["text"] for row in comments}
-    (edited, edited_in), (gone, gone_in), *_ = {
+    (edited, edited_in), (removed, removed_from), *_ = {
         row["story_id"]: (row["id"], row["story_id"]) for row in comments
     }.values()
     others = (s for p in workspace.projects.values() for s in p.stories)
-    given, deleted, commented, *_ = (s for s in others if s not in (edited_in, gone_in))
+    given, deleted, commented, *_ = (s for s in others if s not in (edited_in, removed_from))
     person = workspace.me["id"]
     workspace.edit_story(given, owner_ids=[person], unnoticed=True)
     workspace.delete_stories(deleted)
     workspace.edit_comment(edited, text="Another")
-    workspace.delete_comment(gone)
+    workspace.delete_comment(removed)
     new = workspace.add_comment("New", story_id=commented)
     metrics = mirror.load("stories", "labels")
     assert metrics["stories"]["rows"]["changed"] == 4
@@ -428,14 +432,14 @@ def test_changes_in_litetracker_are_loaded(as_litetracker: Mirror, queries: Coun
     assert deleted not in {row["story_id"] for row in tables["stories__labels"]}
     of_deleted = {row["id"] for row in comments if row["story_id"] == deleted}
     assert {row["id"]: row["text"] for row in tables["stories__comments"]} == {
-        **{one: text for one, text in before.items() if one not in {gone} | of_deleted},
+        **{one: text for one, text in before.items() if one not in {removed} | of_deleted},
         edited: "Another",
         new["id"]: "New",
     }
     queries.clear()
     metrics = mirror.load("stories", "labels")
     assert_queried_at_most_twice(queries, "stories")
-    assert not sum(sum(noted.get("written", {}).values()) for noted in metrics.values())
+    assert not sum(sum(values.get("written", {}).values()) for values in metrics.values())
 
 
 def count_comment_requests(mirror: Mirror) -> int:
@@ -482,10 +486,10 @@ def test_comments_are_requested_per_story_if_they_are_not_nested(
         assert deleted_meanwhile
         assert_stories_exact(mirror, except_ids=deleted_meanwhile)
 
-        commented, edited, gone, *_ = project.stories
+        commented, edited, deleted, *_ = project.stories
         small_project.add_comment("Another", story_id=commented)
         small_project.edit_story(edited, name="Edited")
-        small_project.delete_stories(gone)
+        small_project.delete_stories(deleted)
         small_project.create_story(project.record["id"], name="New")
         mirror.load("stories")
         assert count_comment_requests(mirror) < 10

@@ -223,8 +223,8 @@ def run_that_changes_every_story(
     killed.command.take_over(loaded_project)
     workspace = killed.server.workspace
     (project,) = workspace.projects.values()
-    gone, *stories = project.stories
-    workspace.delete_stories(gone)
+    deleted, *stories = project.stories
+    workspace.delete_stories(deleted)
     for number, story in enumerate(stories):
         workspace.edit_story(story, name=f"Edited {number}")
         workspace.add_comment(f"New {number}", story_id=story)

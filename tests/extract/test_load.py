@@ -355,8 +355,8 @@ def test_full_refresh_updates_everything_and_keeps_forgotten_activity(
     before = first_load.served
     project_id = next(iter(server.workspace.projects))
     project = server.workspace.projects[project_id]
-    gone, epic = next(iter(project.stories)), next(iter(project.epics))
-    server.workspace.delete_stories(gone)
+    story, epic = next(iter(project.stories)), next(iter(project.epics))
+    server.workspace.delete_stories(story)
     server.workspace.delete_epic(epic)
     server.workspace.forget_activity(project_id, keep=0)
     result = loaded("--full-refresh")
@@ -369,7 +369,7 @@ def test_full_refresh_updates_everything_and_keeps_forgotten_activity(
     assert_tables_equal({n: r for n, r in tables.items() if n not in append_only}, expected)
     deleted = [(row["kind"], row["id"], row["change"]) for row in tables["deleted_records"]]
     assert len(deleted) == len(set(deleted))
-    assert {("story", gone, "deleted"), ("epic", epic, "deleted")} <= set(deleted)
+    assert {("story", story, "deleted"), ("epic", epic, "deleted")} <= set(deleted)
     guids = {row["guid"] for row in tables["activity"]}
     assert guids == {row["guid"] for row in (*before["activity"], *now["activity"])}
     assert len(tables["activity"]) == len(guids)

@@ -192,9 +192,9 @@ def test_concurrent_shards_load_all_projects(shards: ShardedMirror) -> None:
 
     homes = {one: next(n for n in (1, 2, 3) if one in Shard(n, 3)) for one in workspace.projects}
     assert set(homes.values()) == {1, 2}, "a shard without projects, beside others"
-    gone = next(one for one in reversed(homes) if homes[one] != 1)
-    before = of_project(shards.tables(), gone)
-    workspace.projects.pop(gone)
+    missing = next(one for one in reversed(homes) if homes[one] != 1)
+    before = of_project(shards.tables(), missing)
+    workspace.projects.pop(missing)
     for project_id, project in list(workspace.projects.items()):
         there = next(one for one in workspace.projects if homes[one] != homes[project_id])
         stories = list(project.stories)
@@ -206,9 +206,9 @@ def test_concurrent_shards_load_all_projects(shards: ShardedMirror) -> None:
     outputs = shards.load_all()
     shards.assert_exact(*CONCURRENT_RESOURCES)
     for number, text in enumerate(outputs, start=1):
-        assert ("Not in the list of projects any more" in text) == (number == homes[gone])
+        assert ("Not in the list of projects any more" in text) == (number == homes[missing])
     tables = shards.tables()
-    assert {row["id"] for row in tables["projects"] if row["_not_seen_since"]} == {gone}
+    assert {row["id"] for row in tables["projects"] if row["_not_seen_since"]} == {missing}
     assert tables.keys() == before.keys()
-    assert_tables_equal(of_project(tables, gone), before)
+    assert_tables_equal(of_project(tables, missing), before)
     assert "Loaded 0 rows" in outputs[2], outputs[2]

@@ -229,8 +229,8 @@ def test_invalid_parameters_get_400(
 def test_unknown_records_and_paths_get_404(api: Api) -> None:
     for path in (f"{api.path}/stories/1", "/projects/1", "/stories/1", f"{api.path}/epics/1"):
         assert api.error(path)[:2] == (404, "unfound_resource")
-    elsewhere = next(iter(list(api.workspace.projects.values())[1].stories))
-    assert api.error(f"{api.path}/stories/{elsewhere}")[:2] == (404, "unfound_resource")
+    other_story = next(iter(list(api.workspace.projects.values())[1].stories))
+    assert api.error(f"{api.path}/stories/{other_story}")[:2] == (404, "unfound_resource")
     for path in ("/nothing", f"{api.path}/nothing", "/projects//stories", "/projects/x/stories"):
         assert api.error(path)[:2] == (404, "route_not_found")
     assert api.error(f"/stories/{'9' * 5000}")[:2] == (404, "route_not_found")
@@ -322,8 +322,8 @@ def test_stories_can_be_filtered(api: Api) -> None:
 def test_bulk_leaves_out_unknown_stories(api: Api) -> None:
     first, second, third, *_ = api.project.stories
     api.workspace.delete_stories(second)
-    wanted = f"{third},{second},7,{first}"
-    assert ids(api.get(f"{api.path}/stories/bulk", ids=wanted)) == [third, first]
+    requested = f"{third},{second},7,{first}"
+    assert ids(api.get(f"{api.path}/stories/bulk", ids=requested)) == [third, first]
 
 
 def test_activity(api: Api) -> None:
