@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from operator import methodcaller
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -225,15 +225,16 @@ def _page_type(
     """
     try:
         present = set[str]().union(*records)
+        types = set(map(type, chain.from_iterable(map(dict.values, records))))
     except TypeError as error:
         raise MisfitError("a list has elements that are not objects") from error
     unknown = present - shape.attributes
     if unknown:
         raise MisfitError(f"undeclared attributes: {', '.join(sorted(map(str, unknown)))}")
     fields = [(name, kind) for name, kind in shape.values.items() if name in present]
-    for name, kind in fields:
+    for name, kind in fields if float in types else ():
         # Arrow would cut off the decimals
-        if kind == pa.int64() and float in set(map(type, map(methodcaller("get", name), records))):
+        if kind == pa.int64() and any(type(record.get(name)) is float for record in records):
             raise MisfitError(f"{name} is not a whole number")
     for name, inner in shape.objects.items():
         if name in present:
