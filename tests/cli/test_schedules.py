@@ -181,7 +181,7 @@ def installed(command: Command) -> Command:
     return command
 
 
-def test_systemd_service_loads_and_crontab_prints_only_failures(
+def test_systemd_service_loads_into_its_state_folder(
     installed: Command, server: TrackerServer, tmp_path: Path
 ) -> None:
     settings = [
@@ -211,6 +211,11 @@ def test_systemd_service_loads_and_crontab_prints_only_failures(
     assert (state / "dlt" / "pipelines" / "pivotal_tracker").is_dir()
     assert service["SuccessExitStatus"].split() == ["3", "4"]
 
+
+def test_crontab_loads_and_prints_only_failures(
+    installed: Command, loaded: Command, server: TrackerServer
+) -> None:
+    """It continues what `loaded` began, which is in the same folder as `installed`."""
     lines = [x for x in (DEPLOY / "crontab").read_text().splitlines() if x and x[0] != "#"]
     assert lines[0].startswith("FOLDER=")
     schedule, order = re.match(r"((?:\S+\s+){5})(.*)", lines[1]).groups()  # type: ignore[union-attr]
@@ -227,8 +232,6 @@ def test_systemd_service_loads_and_crontab_prints_only_failures(
             check=False,
         )
 
-    # cron continues with the database of the service
-    (state / "pivotal_tracker.duckdb").rename(installed.database)
     changed, project = next(iter(server.workspace.projects.items()))
     server.workspace.rename_label(next(iter(project.labels)), "under another name")
     server.requests.clear()
