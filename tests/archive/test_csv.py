@@ -1251,6 +1251,11 @@ CSV = "a CSV without the columns Id, Title, Type and Current State"
         ),
         (b"<html><body>Log in</body></html>", "XML or HTML"),
         (b'{"a": 1}', "JSON without records of API v5"),
+        (b'{"a": [1,', "JSON, but the file breaks off: parse error: premature EOF"),
+        (
+            b'[{"kind":"story","id":%s}]' % (b"9" * 5000),
+            "JSON, but the file breaks off: it has more than 4,000 digits in a row",
+        ),
         (b"%PDF-1.4", "a PDF"),
     ],
 )
