@@ -1,4 +1,4 @@
-"""Generates the files of the dbt package in `dbt/` that follow from the tables and the views."""
+"""Generate the files of the dbt package in `dbt/` that follow from the tables and the views."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOURCE = "pivotal_tracker"
 """The name of the source in `sources.yml`."""
 
 ONLY_FILES = "{{ var('pivotal_tracker_has_files', false) }}"
-"""Whether the tables exist that only a load of files has."""
+"""Whether the tables exist that only a load of files creates."""
 
 ACCEPTED_VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "stories": {
@@ -73,7 +73,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def dbt_files() -> dict[str, str]:
-    """The texts of the generated files, by their path in `dbt/`."""
+    """Return the texts of the generated files, by their path in `dbt/`."""
     sources = [_source_table(table) for table in _tables()]
     files = {
         "models/sources.yml": _yaml({"sources": [_source(sources)]}),
@@ -93,7 +93,8 @@ def dbt_files() -> dict[str, str]:
 def _views() -> list[str]:
     views = [template.name for template in templates().values() if not template.is_helper]
     if missing := set(views) - set(MODEL_KEYS):
-        raise LookupError(f"Add the keys of {', '.join(missing)} to MODEL_KEYS in {__file__}.")
+        names = ", ".join(sorted(missing))
+        raise LookupError(f"Add the keys of {names} to MODEL_KEYS in docs/dbt_package.py.")
     return sorted(views)
 
 
@@ -171,12 +172,12 @@ def _tests(table: Table, column: str, unique_column: str | None) -> Iterator[Any
 
 @cache
 def _references() -> dict[str, list[Reference]]:
-    """The references of each table."""
-    found: dict[str, list[Reference]] = {table.name: [] for table in _tables()}
+    """Return the references of each table."""
+    by_table: dict[str, list[Reference]] = {table.name: [] for table in _tables()}
     for root in ARCHIVE_TABLES.values():
         for reference in references(root):
-            found[reference.table].append(reference)
-    return found
+            by_table[reference.table].append(reference)
+    return by_table
 
 
 def _relationship(reference: Reference) -> dict[str, Any]:
@@ -226,7 +227,7 @@ def _metric_model(template: Template) -> str:
 
 
 def _translated(template: Template, dialect: str) -> str:
-    """The query in another dialect, with dbt's references for the tables that it reads."""
+    """Return the query in another dialect, with dbt's references for the tables that it reads."""
     client = SimpleNamespace(
         capabilities=SimpleNamespace(sqlglot_dialect=dialect),
         make_qualified_table_name_path=lambda name, quote: ["dbt_reference", name],
@@ -238,7 +239,7 @@ def _translated(template: Template, dialect: str) -> str:
 
 
 def _model(name: str) -> dict[str, Any]:
-    description, columns = _comment((Path(views.__file__).parent / f"{name}.sql").read_text())
+    description, columns = _parse_comment((Path(views.__file__).parent / f"{name}.sql").read_text())
     return {
         "name": name,
         "description": description,
@@ -247,8 +248,8 @@ def _model(name: str) -> dict[str, Any]:
     }
 
 
-def _comment(text: str) -> tuple[str, dict[str, str]]:
-    """What the comment at the top of a view says of it and of its columns."""
+def _parse_comment(text: str) -> tuple[str, dict[str, str]]:
+    """Parse the comment at the top of a view: return its description and those of its columns."""
     lines = "".join(takewhile(lambda line: line.startswith("--"), text.splitlines(keepends=True)))
     comment = re.sub(r"^-- ?", "", lines, flags=re.MULTILINE)
     columns: dict[str, str] = {}

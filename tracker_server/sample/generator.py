@@ -1,4 +1,4 @@
-"""Generates the sample workspace: two years of some teams' work, the same for the same seed.
+"""Generate the sample workspace: two years of some teams' work, the same for the same seed.
 
 It is a simulation. Each story, epic, release and person is a process: a generator that makes one
 change to the workspace, and yields the time of its next one. The processes of a project are run in
