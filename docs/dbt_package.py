@@ -44,23 +44,6 @@ ACCEPTED_VALUES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """The values that API v5 gives, by table and column."""
 
-MODEL_KEYS: dict[str, tuple[str, ...]] = {
-    "cycle_times": ("project_id", "story_id", "state"),
-    "daily_states": ("project_id", "date", "state"),
-    "epic_progress": ("project_id", "epic_id"),
-    "forecast": ("project_id", "story_id"),
-    "iteration_metrics": ("project_id", "iteration_number"),
-    "open_story_age": ("project_id", "story_id"),
-    "person_activity": ("person_id", "project_id", "week"),
-    "project_as_of": ("project_id",),
-    "project_velocity": ("project_id",),
-    "release_progress": ("project_id", "release_id"),
-    "story_measures": ("project_id", "story_id"),
-    "story_overview": ("project_id", "story_id"),
-    "throughput_weekly": ("project_id", "week", "story_type"),
-}
-"""The columns that make a row of each metric unique."""
-
 
 class _Dumper(yaml.SafeDumper):
     """Writes no references between equal parts, and indents lists as dbt's documentation does."""
@@ -77,9 +60,7 @@ def dbt_files() -> dict[str, str]:
     sources = [_source_table(table) for table in _tables()]
     files = {
         "models/sources.yml": _yaml({"sources": [_source(sources)]}),
-        "models/metrics/metrics.yml": _yaml(
-            {"models": [_model(name) for name in sorted(_views())]}
-        ),
+        "models/metrics/metrics.yml": _yaml({"models": [_model(name) for name in _view_names()]}),
     }
     for table in _tables():
         files[f"models/staging/{STAGING}{table.name}.sql"] = _staging_model(table)
@@ -90,12 +71,8 @@ def dbt_files() -> dict[str, str]:
     return files
 
 
-def _views() -> list[str]:
-    views = [template.name for template in templates().values() if not template.is_helper]
-    if missing := set(views) - set(MODEL_KEYS):
-        names = ", ".join(sorted(missing))
-        raise LookupError(f"Add the keys of {names} to MODEL_KEYS in docs/dbt_package.py.")
-    return sorted(views)
+def _view_names() -> list[str]:
+    return sorted(template.name for template in templates().values() if not template.is_helper)
 
 
 def _yaml(content: dict[str, Any]) -> str:
@@ -239,23 +216,27 @@ def _translated(template: Template, dialect: str) -> str:
 
 
 def _model(name: str) -> dict[str, Any]:
-    description, columns = _parse_comment((Path(views.__file__).parent / f"{name}.sql").read_text())
+    description, entries = _parse_comment((Path(views.__file__).parent / f"{name}.sql").read_text())
+    entries.pop("Needs", None)
+    if "Key" not in entries:
+        raise LookupError(f"pivotal_tracker/views/{name}.sql needs a line `-- Key: COLUMN, …`.")
+    key = entries.pop("Key").rstrip(".").split(", ")
     return {
         "name": name,
         "description": description,
-        "data_tests": [{"unique_combination": {"arguments": {"columns": list(MODEL_KEYS[name])}}}],
-        "columns": [{"name": column, "description": text} for column, text in columns.items()],
+        "data_tests": [{"unique_combination": {"arguments": {"columns": key}}}],
+        "columns": [
+            {"name": column, "description": meaning[:1].upper() + meaning[1:]}
+            for columns, meaning in entries.items()
+            for column in columns.split(", ")
+        ],
     }
 
 
 def _parse_comment(text: str) -> tuple[str, dict[str, str]]:
-    """Parse the comment at the top of a view: return its description and those of its columns."""
+    """Parse the comment at the top of a view: its first paragraph, and its entries by name."""
     lines = "".join(takewhile(lambda line: line.startswith("--"), text.splitlines(keepends=True)))
     comment = re.sub(r"^-- ?", "", lines, flags=re.MULTILINE)
-    columns: dict[str, str] = {}
     entries = re.findall(r"^(\w+(?:, \w+)*): ((?:.*\n)(?:(?: .*|)\n)*)", comment, re.MULTILINE)
-    for names, meaning in entries:
-        if names != "Needs":
-            text = " ".join(meaning.split())
-            columns |= dict.fromkeys(names.split(", "), text[:1].upper() + text[1:])
-    return " ".join(comment.split("\n\n")[0].split()), columns
+    description = " ".join(comment.split("\n\n")[0].split())
+    return description, {name: " ".join(meaning.split()) for name, meaning in entries}

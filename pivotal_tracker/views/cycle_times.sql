@@ -10,6 +10,7 @@
 -- finished, delivered and rejected, and no working hours. A story with neither (a CSV) has no row.
 -- The time before the first transition is not counted, because nothing says what the state was.
 --
+-- Key: project_id, story_id, state.
 -- Needs: projects, stories, stories__transitions, story_measures, project_as_of.
 WITH project AS (
     SELECT

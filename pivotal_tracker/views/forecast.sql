@@ -18,6 +18,7 @@
 --
 -- At most 400 iterations are planned.
 --
+-- Key: project_id, story_id.
 -- Needs: projects, stories, iterations, iterations__story_ids, story_measures, project_velocity.
 WITH RECURSIVE ahead AS (
     SELECT n FROM _pivotal_tracker_numbers WHERE n < 400

@@ -24,6 +24,7 @@
 --
 -- A project that a file knew by name only is left out once the same project was found with an id.
 --
+-- Key: project_id, iteration_number.
 -- Needs: projects, iterations, iterations__story_ids, story_measures, project_as_of.
 WITH held AS (
     SELECT

@@ -11,6 +11,7 @@
 -- A person, or a project, that a file knew by name only is counted as the one with an id once that
 -- one was found.
 --
+-- Key: person_id, project_id, week.
 -- Needs: projects, people, stories__owner_ids, stories__comments, epics, epics__comments, activity,
 -- story_measures.
 WITH did AS (
