@@ -59,7 +59,7 @@ class TrackerClient:
 
     Attributes:
         server: Its address.
-        counts: The numbers of `requests`, of `attempts` including retries, of `answers` received,
+        counts: The numbers of `requests`, of `attempts` including retries, of `responses` received,
             and of characters `replaced` because no database can store them.
         refused_fields: The names that the server does not accept in `fields`.
         refused_by_path: The same names by the path of the endpoint.
@@ -85,7 +85,7 @@ class TrackerClient:
             )
         self.server = ServerAddress(base_url)
         self.base_url = self.server.url
-        self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
+        self.counts: Counter[str] = Counter(requests=0, attempts=0, responses=0, replaced=0)
         # a dict, because dlt's traces are JSON, which has no sets
         self.refused_fields: dict[str, bool] = {}
         self.rejected: dict[str, list[str]] = {}
@@ -339,7 +339,7 @@ class TrackerClient:
                 error,
                 self.server,
                 attempts=self._thread.number,
-                is_up=bool(self.counts["answers"]),
+                is_up=bool(self.counts["responses"]),
             ) from error
         except ValueError as error:
             # requests parses the location of a redirect even if it does not follow it
@@ -395,7 +395,7 @@ class TrackerClient:
 
         Parsing takes time, so it is done here only with `validate_body`.
         """
-        self._count("answers")
+        self._count("responses")
         read_body(response, self._limits)
         if response.status_code != requests.codes.ok:
             return
@@ -425,7 +425,7 @@ class TrackerClient:
         if self._is_only_attempt or self._is_too_late(response):
             return False
         if isinstance(error, requests.exceptions.SSLError) or is_unconnected(error):
-            return bool(self.counts["answers"])
+            return bool(self.counts["responses"])
         if response is not None:
             status = response.status_code
             return status in (requests.codes.too_many, requests.codes.timeout) or status >= 500

@@ -531,7 +531,7 @@ def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path:
     (folder / "notes.txt").write_text("hello")
     (folder / ".hidden").write_text("hello")
     checked = command("--check", "--archive", str(folder))
-    assert "a.json: API answers" in checked.stdout
+    assert "a.json: API responses" in checked.stdout
     assert not command.database.exists()
     result = command("--archive", str(folder), "--resource", "stories")
     assert result.returncode == 3, result.stderr
@@ -541,7 +541,7 @@ def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path:
     assert "hidden" not in result.stdout
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert "Found in the files stories epics comments other rows left out" in lines
-    assert "a.json (API answers) 1 0 0 0 0" in lines
+    assert "a.json (API responses) 1 0 0 0 0" in lines
     assert "b.zip (Tracker's project export) 1 0 0 0 0" in lines
 
 

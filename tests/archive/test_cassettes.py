@@ -20,7 +20,7 @@ from pivotal_tracker.archive.formats.api_responses import cassettes
 
 from ..support.archive_reading import Read, Record, read, try_to_read, without
 from ..support.cassettes import CASSETTES
-from ..support.recorded import PROJECT_ID, RECORDED, answers, recorded, recorded_records
+from ..support.recorded import PROJECT_ID, RECORDED, recorded, recorded_records, responses
 
 API_ANSWERS = FORMATS[-1]
 needs_recordings = pytest.mark.skipif(
@@ -43,7 +43,7 @@ def comparable(records: list[Record]) -> list[str]:
 
 def recorded_bodies() -> Iterator[tuple[str, Any]]:
     for cassette in sorted(RECORDED.glob("*.yaml")):
-        for path, _, body in answers(cassette.stem):
+        for path, _, body in responses(cassette.stem):
             yield path, body
 
 
@@ -137,7 +137,7 @@ def test_what_else_was_recorded(originals: Read) -> None:
     assert all(set(p) <= {"id", "kind", "name", "initials", "username", "email"}
                for p in originals.records["people"])  # fmt: skip
     assert any(r.startswith("not recognized: ") for r in originals.reasons("files"))
-    assert originals.reasons("unknown") == originals.reasons("answers") == set()
+    assert originals.reasons("unknown") == originals.reasons("responses") == set()
 
 
 @needs_recordings
@@ -289,7 +289,7 @@ def test_every_form_of_cassette(tmp_path: Path, form: str) -> None:
 def test_our_own_recording_is_read_whole() -> None:
     result = read(CASSETTES / "workspace.yaml")
     assert result.reasons("unknown") == set()
-    assert result.reasons("answers") == set()
+    assert result.reasons("responses") == set()
     for table in ("stories", "epics", "labels", "iterations", "activity", "history_days", "people"):
         assert (table in result.records) == (table != "people")
     for story in result.records["stories"]:
@@ -318,11 +318,11 @@ def test_what_is_no_answer_is_left_out_and_named(tmp_path: Path) -> None:
     assert {
         (table, reason): n.rows for (_, table, reason), n in result.accounting.left_out.items()
     } == {
-        ("answers", "the server answered 404"): 1,
-        ("answers", "it is not a response of API v5"): 1,
-        ("answers", "its body is not JSON"): 1,
-        ("answers", "its compression is broken"): 1,
-        ("answers", "its base64 is broken"): 1,
+        ("responses", "the server answered 404"): 1,
+        ("responses", "it is not a response of API v5"): 1,
+        ("responses", "its body is not JSON"): 1,
+        ("responses", "its compression is broken"): 1,
+        ("responses", "its base64 is broken"): 1,
         ("unknown", "no table has a 'error'"): 1,
         ("unknown", "no table has a 'notification'"): 1,
     }
@@ -483,7 +483,7 @@ def test_hostile_yaml_costs_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / "x.yaml").write_text(whole + rest)
         result = read(tmp_path / "x.yaml")
         assert result.records["stories"] == EXPECTED
-        reasons = result.reasons("unknown") | result.reasons("answers")
+        reasons = result.reasons("unknown") | result.reasons("responses")
         assert any(reason in found for found in reasons), rest[:20]
 
 

@@ -216,7 +216,7 @@ def test_archives_beside_each_other_are_taken_one_by_one(
     opened = open_archives([tmp_path / "all"])
     assert [(archive.files.path.name, archive.format.name) for archive in opened.archives] == [
         ("backup", "pt_backup.py"),
-        ("more.json", "API answers"),
+        ("more.json", "API responses"),
         ("out", "pivotaltrackerdump"),
         ("tree", "pt-backup"),
     ]
@@ -229,7 +229,7 @@ def test_a_tree_by_the_paths_of_the_api_is_read_as_a_whole(tmp_path: Path) -> No
         write_json(folder / "stories.json", [story(number), story(3)])
         write_json(folder / "epics.json", [{"kind": "epic", "id": number}])
     result = read(tmp_path / "dump")
-    assert result.format == "API answers"
+    assert result.format == "API responses"
     assert list(result.by_id("stories")) == [1, 3, 2]
     assert list(result.by_id("epics")) == [1, 2]
 
