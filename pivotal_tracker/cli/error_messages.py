@@ -129,7 +129,10 @@ def _missing_setting(error: ConfigFieldMissingException) -> str:
     if "api_token" in error.fields:
         return f"{MissingTokenError()} {_SAMPLE_HINT}"
     if "base_url" in error.fields:
-        return f"There is no base_url. {SHUTDOWN_NOTICE}. Files are loaded with --archive."
+        return (
+            f"There is no base_url. {SHUTDOWN_NOTICE}. To load files instead, name them: "
+            "pivotal-tracker my_project.zip."
+        )
     names = ", ".join(_missing_fields(error))
     if error.spec_name.startswith("BigQuery") and not _is_installed("google.cloud.bigquery"):
         return (

@@ -1431,7 +1431,7 @@ def test_a_file_with_rows_that_cannot_be_read_ends_with_3(command: Command, tmp_
     (tmp_path / "a.csv").write_text(lines)
     result = command("--archive", str(tmp_path / "a.csv"), "--resource", "stories")
     assert result.returncode == 3
-    assert "Not read as a whole: a.csv: 1 row could not be read" in result.stdout
+    assert "Not read completely: a.csv: 1 row could not be read" in result.stdout
     assert len(command.tables()["stories"]) == 2
 
 
