@@ -360,10 +360,23 @@ DELETED = "Set in rows by which dlt deletes others; null in every row of a table
 
 
 def table_description(table: str) -> str:
-    """Describe a table, by its name in `tables.py`."""
+    """Describe a table, by its name in `tables.py`.
+
+    Raises:
+        LookupError: It has no description yet.
+    """
+    if table not in TABLES:
+        raise LookupError(f"Describe the table {table} in TABLES of descriptions.py.")
     return TABLES[table]
 
 
 def column_description(table: str, column: str) -> str:
-    """Describe a column of a table, by their names in `tables.py`."""
-    return OF_TABLES.get(table, {}).get(column) or COLUMNS[column]
+    """Describe a column of a table, by their names in `tables.py`.
+
+    Raises:
+        LookupError: It has no description yet.
+    """
+    text = OF_TABLES.get(table, {}).get(column) or COLUMNS.get(column)
+    if text is None:
+        raise LookupError(f"Describe the column {column} of {table} in COLUMNS of descriptions.py.")
+    return text
