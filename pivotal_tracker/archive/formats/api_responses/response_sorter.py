@@ -84,8 +84,8 @@ class ResponseSorter:
         except cassettes.NoResponseError as error:
             self._leave_out(origin, "responses", str(error))
         except ValueError:
-            self._leave_out(origin, "responses", "its body is not JSON")
-            self._accounting.unreadable[origin.source] += 1
+            reason = "its body is not JSON"
+            self._accounting.reject_row(origin.source, "responses", reason, origin.where)
         else:
             record_replaced(self._accounting, origin, replaced)
             self.add(body, here)

@@ -216,9 +216,7 @@ def _in_lines(
             try:
                 value, replaced = _line(line)
             except ValueError:
-                accounting.read(here.source, UNKNOWN)
-                accounting.leave_out(here.source, UNKNOWN, "the line is not JSON", here.where)
-                accounting.unreadable[here.source] += 1
+                accounting.reject_row(here.source, UNKNOWN, "the line is not JSON", here.where)
             else:
                 record_replaced(accounting, here, replaced)
                 yield value, here
