@@ -74,7 +74,7 @@ def generated_files() -> dict[str, str]:
 def _tables() -> str:
     roots = [root for root, _ in _noted_tables()]
     sections = (part for root, note in _noted_tables() for part in _table_section(root, note))
-    return "\n".join([TABLES, *_diagram(roots), *sections])
+    return "\n".join([TABLES, *_relations(roots), *sections])
 
 
 def _noted_tables() -> list[tuple[Table, str]]:
@@ -91,29 +91,27 @@ def _noted_tables() -> list[tuple[Table, str]]:
     return noted_tables
 
 
-def _diagram(roots: list[Table]) -> Iterator[str]:
-    yield "## Diagram\n"
-    yield "How the main tables reference each other, with the columns:\n"
-    columns: dict[tuple[str, str], list[str]] = {}
-    people = []
+def _relations(roots: list[Table]) -> Iterator[str]:
+    yield "## Relations\n"
+    yield "The columns that refer to each table; those of nested tables only for people:\n"
+    referring: dict[str, list[str]] = {root.name: [] for root in roots}
     for root in roots:
         for reference in references(root):
-            table, other = reference.table, reference.referenced_table
-            if other == "people" and table != other:
-                people.append(f"`{table}.{reference.columns[0]}`")
-            elif not reference.is_parent and table == root.name != other:
-                columns.setdefault((other, table), []).extend(reference.columns)
-    yield "```mermaid\nerDiagram\n    direction LR"
-    for (other, table), names in columns.items():
-        yield f'    {other} ||--o{{ {table} : "{" ".join(names)}"'
-    yield "```\n"
-    yield "The tables nested in them:\n"
+            if not reference.is_parent and (
+                reference.table == root.name or reference.referenced_table == "people"
+            ):
+                columns = ", ".join(f"`{reference.table}.{name}`" for name in reference.columns)
+                referring[reference.referenced_table].append(columns)
+    yield "| table | columns that refer to it |\n|---|---|"
+    for name, columns_of_others in referring.items():
+        if columns_of_others:
+            yield f"| `{name}` | {', '.join(columns_of_others)} |"
+    yield "\nThe tables nested in them:\n"
     for root in roots:
         if root.nested:
             _, *nested = root.family()
             yield f"* `{root.name}`: {', '.join(f'`{table.name}`' for table in nested)}"
     yield ""
-    yield f"Columns that hold the `id` of a row in `people`: {', '.join(people)}.\n"
 
 
 def _table_section(root: Table, note: str) -> Iterator[str]:
