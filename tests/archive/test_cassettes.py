@@ -20,7 +20,7 @@ from pivotal_tracker.archive.formats.api_responses import cassettes
 
 from ..support.archive_reading import Read, Record, read, try_to_read, without
 from ..support.cassettes import CASSETTES
-from ..support.recorded import PROJECT_ID, RECORDED, recorded, recorded_records, responses
+from ..support.recorded import PROJECT_ID, RECORDED, answers, recorded, recorded_records
 
 API_ANSWERS = FORMATS[-1]
 needs_recordings = pytest.mark.skipif(
@@ -43,7 +43,7 @@ def comparable(records: list[Record]) -> list[str]:
 
 def recorded_bodies() -> Iterator[tuple[str, Any]]:
     for cassette in sorted(RECORDED.glob("*.yaml")):
-        for path, _, body in responses(cassette.stem):
+        for path, _, body in answers(cassette.stem):
             yield path, body
 
 

@@ -21,7 +21,7 @@ from tracker_server import TrackerServer
 
 from ..extract.test_load import truth
 from ..support.command import ROOT, Command
-from ..support.forking import Forking, Run, wait_for
+from ..support.forking import Forking, Run, ended
 from ..support.truth import comparable
 
 
@@ -154,7 +154,7 @@ def test_sentry_without_its_package_is_one_line(
         f"runpy.run_path({program!r}, run_name='__main__')\n"
     )
     env = command.environment({"RUNTIME__SENTRY_DSN": "http://public@127.0.0.1:9/1"})
-    result = wait_for(forking.start([str(script)], command.folder, env), 60)
+    result = ended(forking.start([str(script)], command.folder, env), 60)
     assert result.returncode == 1
     assert "sentry-sdk" in result.stderr
     assert "Traceback" not in result.stderr

@@ -28,7 +28,7 @@ from tracker_server.sample import generate_workspace
 
 from ..support.command import ROOT, Command, new_command, serving
 from ..support.exports import Row, as_csv, table
-from ..support.forking import Forking, wait_for
+from ..support.forking import Forking, ended
 
 MAX_SECONDS = 30
 """Of the processor: on a machine that does other things as well, the clock says nothing."""
@@ -119,7 +119,7 @@ def check(forking: Forking, prepare: Callable[[Command], list[str]]) -> None:
             f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{SCRIPT.format(options=options)}"
         )
         run = forking.start([str(script)], command.folder, command.environment())
-        result = wait_for(run, 20 * MAX_SECONDS)
+        result = ended(run, 20 * MAX_SECONDS)
         assert "Traceback" not in result.stderr, result.stderr
         seconds, kilobytes = json.loads((command.folder / "used.json").read_text())
         assert seconds < MAX_SECONDS

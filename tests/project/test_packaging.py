@@ -25,7 +25,7 @@ from tracker_server import TrackerServer
 
 from ..extract.test_load import truth
 from ..support.command import ROOT, Command
-from ..support.forking import Forking, wait_for
+from ..support.forking import Forking, ended
 from ..support.project_files import project_files
 from ..support.truth import assert_tables_equal, comparable, loaded_tables
 
@@ -71,7 +71,7 @@ class Installed:
             "runpy.run_path(sys.argv[0], run_name='__main__')\n"
         )
         line = [str(start), *options]
-        return wait_for(self.forking.start(line, command.folder, command.environment()), 60)
+        return ended(self.forking.start(line, command.folder, command.environment()), 60)
 
 
 def pip(*arguments: str) -> None:
@@ -299,7 +299,7 @@ def test_settings_that_suit_the_source_yield_to_those_of_a_person(
         "[load]\nworkers = 5\n[runtime]\nrequest_max_attempts = 3\n"
     )
     environment = bare.environment({"EXTRACT__WORKERS": "7"})
-    result = wait_for(forking.start([str(script)], bare.folder, environment), 60)
+    result = ended(forking.start([str(script)], bare.folder, environment), 60)
     assert result.stdout == "7 5 24 3\n", result.stderr
 
 
@@ -316,7 +316,7 @@ def test_dlt_init_takes_the_source_from_a_local_copy(
     bare.base_url, bare.api_token = server.url, server.workspace.me["api_token"]
 
     def run(*line: str) -> None:
-        done = wait_for(forking.start(line, bare.folder, bare.environment()), 60)
+        done = ended(forking.start(line, bare.folder, bare.environment()), 60)
         assert done.returncode == 0, (done.stdout, done.stderr)
 
     dlt_command = str(Path(sys.executable).with_name("dlt"))

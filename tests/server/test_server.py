@@ -26,7 +26,7 @@ from tracker_server.fields import make_serializer, parse_fields
 from tracker_server.workspace import Record, Workspace
 
 from ..support.api_client import Api, paging, small_api
-from ..support.forking import Forking, wait_for
+from ..support.forking import Forking, ended
 from ..support.recorded import PROJECT_ID, RECORDED, recorded, recorded_workspace
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - for a moment
@@ -585,7 +585,7 @@ def test_a_port_in_use_is_reported_in_one_line(forking: Forking, tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         line = [str(script), *SMALL, "--port", str(port)]
-        result = wait_for(forking.start(line, tmp_path, {}), 10)
+        result = ended(forking.start(line, tmp_path, {}), 10)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
     assert str(port) in result.stderr

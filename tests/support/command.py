@@ -15,7 +15,7 @@ from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
-from .forking import Forking, Run, wait_for
+from .forking import Forking, Run, ended
 from .truth import Tables, loaded_tables
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ class Command:
         self, *options: str, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run it, and wait for its end."""
-        return wait_for(self.start(*options, env=env), timeout)
+        return ended(self.start(*options, env=env), timeout)
 
     def python(
         self, script: str, env: Mapping[str, str] | None = None
@@ -47,7 +47,7 @@ class Command:
         file = self.folder / "script.py"
         file.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{script}\n")
         assert self.forking is not None
-        return wait_for(self.forking.start([str(file)], self.folder, self.environment(env)), 60)
+        return ended(self.forking.start([str(file)], self.folder, self.environment(env)), 60)
 
     def start(
         self, *options: str, env: Mapping[str, str] | None = None

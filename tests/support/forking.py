@@ -49,12 +49,12 @@ _NUMBER = 4
 class Run:
     """A running script, with some methods of `subprocess.Popen`."""
 
-    def __init__(self, command: Sequence[str], channel: socket.socket, *output: IO[str]) -> None:
-        self.args = list(command)
+    def __init__(self, line: Sequence[str], keeper: socket.socket, *output: IO[str]) -> None:
+        self.args = list(line)
         self.returncode: int | None = None
-        self._channel = channel
+        self._keeper = keeper
         self._output = output
-        self.pid = _receive(channel)
+        self.pid = _received(keeper)
 
     def poll(self) -> int | None:
         """Return the exit code; None while it runs."""
@@ -78,21 +78,21 @@ class Run:
         if self._wait(timeout) is None:
             self.kill()
             raise subprocess.TimeoutExpired(self.args, timeout)
-        stdout, stderr = map(_read_all, self._output)
+        stdout, stderr = map(_whole, self._output)
         return stdout, stderr
 
     def _wait(self, timeout: float) -> int | None:
         if self.returncode is None:
-            self._channel.settimeout(timeout)
+            self._keeper.settimeout(timeout)
             try:
-                self.returncode = _receive(self._channel)
+                self.returncode = _received(self._keeper)
             except (TimeoutError, BlockingIOError):
                 return None
-            self._channel.close()
+            self._keeper.close()
         return self.returncode
 
 
-def wait_for(run: Run | subprocess.Popen[str], timeout: float) -> subprocess.CompletedProcess[str]:
+def ended(run: Run | subprocess.Popen[str], timeout: float) -> subprocess.CompletedProcess[str]:
     """Wait for the end of a run; return its result.
 
     Raises:
@@ -122,17 +122,17 @@ class Forking:
         self._socket.close()
         self._process.wait(10)
 
-    def start(self, command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Run:
-        """Start a script: the command has its path and its arguments."""
+    def start(self, line: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Run:
+        """Start a script: the line has its path and its arguments."""
         stdout = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when read
         stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
         ours, theirs = socket.socketpair()
-        task = json.dumps({"command": list(command), "cwd": str(cwd), "env": dict(env)}).encode()
+        task = json.dumps({"line": list(line), "cwd": str(cwd), "env": dict(env)}).encode()
         with theirs:
             files = [stdout.fileno(), stderr.fileno(), theirs.fileno()]
             socket.send_fds(self._socket, [len(task).to_bytes(_NUMBER)], files)
         self._socket.sendall(task)
-        return Run(command, ours, stdout, stderr)
+        return Run(line, ours, stdout, stderr)
 
 
 def cache_dlt_lookups() -> None:
@@ -166,13 +166,13 @@ def cache_dlt_lookups() -> None:
     LiveSchemaStorage.__getitem__ = schema_in_use  # type: ignore[method-assign]
 
 
-def _read_all(file: IO[str]) -> str:
+def _whole(file: IO[str]) -> str:
     with file:
         file.seek(0)
         return file.read()
 
 
-def _receive(connection: socket.socket) -> int:
+def _received(connection: socket.socket) -> int:
     message = connection.recv(_NUMBER, socket.MSG_WAITALL)
     if len(message) < _NUMBER:
         raise ConnectionError("the process that forks has ended")
@@ -192,7 +192,7 @@ def _serve(tasks: socket.socket) -> None:
     gc.freeze()
     gc.set_threshold(200_000)
     duckdb.close()  # the import opens a database, whose thread a fork would not have
-    parents = 0
+    keepers = 0
     while True:
         size, files, _, _ = socket.recv_fds(tasks, _NUMBER, 3)
         if not size:
@@ -200,16 +200,16 @@ def _serve(tasks: socket.socket) -> None:
         task = json.loads(tasks.recv(int.from_bytes(size), socket.MSG_WAITALL))
         if not os.fork():
             tasks.close()
-            _run_and_report(task, files)
+            _keep(task, files)
             return
-        parents += 1
+        keepers += 1
         for file in files:
             os.close(file)
-        while parents and os.waitpid(-1, os.WNOHANG)[0]:
-            parents -= 1
+        while keepers and os.waitpid(-1, os.WNOHANG)[0]:
+            keepers -= 1
 
 
-def _run_and_report(task: dict[str, Any], files: list[int]) -> None:
+def _keep(task: dict[str, Any], files: list[int]) -> None:
     """Fork the process of a task, and report its id and its exit code."""
     *output, channel = files
     with socket.socket(fileno=channel) as connection:
@@ -231,7 +231,7 @@ def _run_script(task: dict[str, Any], output: list[int]) -> None:
     os.environ.clear()
     os.environ.update(task["env"])
     os.chdir(task["cwd"])
-    sys.argv = task["command"]
+    sys.argv = task["line"]
     sys.path[0] = str(Path(sys.argv[0]).parent)
     runpy.run_path(sys.argv[0], run_name="__main__")
 

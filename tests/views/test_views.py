@@ -35,9 +35,9 @@ from ..support.recorded import (
     PROJECT_ID,
     RECORDED,
     RECORDED_IN,
+    answers,
     recorded,
     recorded_workspace,
-    responses,
 )
 from ..support.small_shop import ANN, BOB, SHOP, small_shop
 from ..support.view_database import VIEWS, ViewDatabase
@@ -861,7 +861,7 @@ def _as_recorded() -> Workspace:
 def _recorded_iterations() -> list[Record]:
     """All recorded iterations, with the ids of their stories."""
     found: dict[int, Record] = {}
-    for path, _, body in responses("iterations"):
+    for path, _, body in answers("iterations"):
         for one in body if path.endswith("/iterations") else ():
             stories = {"story_ids": [story["id"] for story in one["stories"]]}
             record = {k: v for k, v in one.items() if k != "stories"}
