@@ -120,7 +120,7 @@ $(DOCS)/ready: pyproject.toml
 site: setup-docs   ## build the documentation site in site/
 	$(DOCS)/bin/mkdocs build --strict
 
-dist: setup-dev    ## build the sdist, and the wheel from it, in dist/; check them as PyPI would
+dist: setup-dev    ## dist/: the sdist and the wheel built from it, checked as PyPI would
 	rm -rf dist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release
 	$(BIN)/python -m build --no-isolation --outdir dist .
@@ -138,7 +138,7 @@ check-sdist:       ## unpack the sdist in dist/ and run all of its tests
 	cd build/sdist && $(MAKE) setup-dev && $(MAKE) pytest
 
 TAG ?= v$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' pivotal_tracker/__init__.py)
-check-version:     ## check that dist/ and CHANGELOG.md have the version TAG
+check-version:     ## whether TAG is the version of what is in dist/, and CHANGELOG.md has it
 	@ls dist/*-$(TAG:v%=%).tar.gz dist/*-$(TAG:v%=%)-*.whl
 	@grep -F "## [$(TAG:v%=%)] - " CHANGELOG.md
 

@@ -274,7 +274,7 @@ class TrackerClient:
             raise ServerUnavailableError(
                 "It was redirected to something that is not a web address."
             )
-        self._thread.is_only = False
+        self._thread.is_single_attempt = False
         self._throttle()
         self._count("requests")
         self._begin_attempts()
@@ -304,7 +304,7 @@ class TrackerClient:
         Raises:
             TrackerError: There is no usable response; see `api.errors` for the types.
         """
-        self._thread.is_only = self._failures[template] >= MAX_PATIENT_FAILURES
+        self._thread.is_single_attempt = self._failures[template] >= MAX_PATIENT_FAILURES
         try:
             response = self._attempt(path, params, validate_body=validate_body)
             self._raise_for_status(response)
@@ -360,9 +360,9 @@ class TrackerClient:
         self._thread.begin, self._thread.number = time.monotonic(), 0
 
     @property
-    def _is_only_attempt(self) -> bool:
+    def _is_single_attempt(self) -> bool:
         """Whether the request of this thread is not retried."""
-        return getattr(self._thread, "is_only", False)
+        return getattr(self._thread, "is_single_attempt", False)
 
     def _require_up(self) -> None:
         """Request the list of projects once: without it, nothing can be read.
@@ -370,7 +370,7 @@ class TrackerClient:
         Raises:
             ServerUnavailableError: The server is down.
         """
-        self._thread.is_only = True
+        self._thread.is_single_attempt = True
         try:
             self._raise_for_status(self._attempt(PROJECTS.path, None))
         except FailedRequestError as error:
@@ -422,7 +422,7 @@ class TrackerClient:
         """
         self._count("attempts")
         self._thread.number += 1
-        if self._is_only_attempt or self._is_too_late(response):
+        if self._is_single_attempt or self._is_too_late(response):
             return False
         if isinstance(error, requests.exceptions.SSLError) or is_unconnected(error):
             return bool(self.counts["responses"])
