@@ -40,7 +40,7 @@ from .pages import Page, Params
 from .responses import is_unconnected, no_response, raise_for_status
 
 MAX_PATIENT_FAILURES = 3
-"""After so many failures, requests to an endpoint are not retried any more. After so many in a row,
+"""After this many failures, requests to an endpoint are not retried. After this many in a row,
 the client checks whether the server is up at all."""
 
 _TRANSIENT_ERRORS = (

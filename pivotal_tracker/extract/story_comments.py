@@ -16,7 +16,7 @@ from ..records import Record
 from ..settings import STORY_COMMENTS
 
 UNSUPPORTED_THRESHOLD = 3
-"""After so many stories whose comments cannot be read, if none can, no more are requested."""
+"""After this many stories whose comments cannot be read, if none can, no more are requested."""
 
 
 class StoryComments:
