@@ -62,7 +62,9 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--projects", type=int, default=20, help="projects of the workspace")
-    parser.add_argument("--stories", type=int, default=950, help="stories of each project")
+    parser.add_argument(
+        "--stories", type=int, default=950, help="stories of each project, 274 or more"
+    )
     parser.add_argument("--activity", type=int, default=300, help="activities of each project")
     parser.add_argument(
         "--latency", type=float, default=30, help="milliseconds before each response"
