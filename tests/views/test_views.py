@@ -1,4 +1,4 @@
-"""The views: compared with hand calculation, a server, and recorded answers of Tracker."""
+"""The views: compared with hand calculation, a server, and recorded responses of Tracker."""
 
 from __future__ import annotations
 
