@@ -1442,7 +1442,7 @@ def test_unreadable_rows_exit_3(command: Command, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(lines)
     result = command("--archive", str(tmp_path / "a.csv"), "--resource", "stories")
     assert result.returncode == 3
-    assert "Not read as a whole: a.csv: 1 row could not be read" in result.stdout
+    assert "Not read completely: a.csv: 1 row could not be read" in result.stdout
     assert len(command.tables()["stories"]) == 2
 
 
