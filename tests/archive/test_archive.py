@@ -511,7 +511,7 @@ def test_project_without_id_is_linked_to_the_one_with_its_stories(
 ) -> None:
     (project_id, project), *_ = served.workspace.projects.items()
     stories = list(project.stories.values())[:3]
-    rows = [Row(one["id"], "As exported", iteration="1") for one in stories]
+    rows = [Row(story["id"], "As exported", iteration="1") for story in stories]
     export = tmp_path / "my_shop_20240401_0900.csv"
     export.write_text(as_csv(table([*rows, Row(7, "The server has it no more")])))
     saved = tmp_path / "stories.json"
@@ -541,11 +541,11 @@ def test_project_without_id_is_linked_to_the_one_with_its_stories(
             assert other.rows_written() == 0 or run != done, order
             done = run
         same = {r["id"]: r["same_as_id"] for r in other.tables()["projects"]}
-        (nameless,) = (one for one in same if one < 0)
+        (nameless,) = (key for key in same if key < 0)
         assert same.pop(nameless) == project_id, order
         assert set(same.values()) == {None}, order
         theirs = {r["id"]: r["project_id"] for r in other.tables()["stories"]}
-        assert {theirs[one["id"]] for one in stories} == {project_id}, order
+        assert {theirs[story["id"]] for story in stories} == {project_id}, order
         assert theirs[7] == nameless, order
 
 

@@ -224,7 +224,7 @@ def test_invalid_base_url_is_reported_without_secrets(
     assert_fails_with_one_line(result, "base_url", message)
     assert "hidden" not in result.stderr
     kept = [file.read_bytes() for file in command.folder.rglob("*") if file.is_file()]
-    assert not [one for one in kept if b"hidden" in one]
+    assert not [content for content in kept if b"hidden" in content]
 
 
 def test_password_in_base_url_is_not_printed(command: Command) -> None:
@@ -336,7 +336,7 @@ def test_parameters_refused_by_one_endpoint_are_sent_to_others(
     assert behaviour.unsupported_fields <= set(fields.split(", "))
     # a list that cannot be requested is skipped
     skipped = set(re.findall(r"Skipped: project (\d+), (\w+)", result.stdout))
-    assert skipped == {(str(one), "iterations") for one in workspace.projects}
+    assert skipped == {(str(project_id), "iterations") for project_id in workspace.projects}
     assert len(server.requests) < 100
 
     tables = command.tables()
@@ -344,7 +344,7 @@ def test_parameters_refused_by_one_endpoint_are_sent_to_others(
     assert expected.pop("stories__comments__google_attachments")
     assert expected.pop("stories__branches")
     for row in expected["stories__reviews"]:
-        for name in [one for one in row if one.startswith("review_type__")]:
+        for name in [column for column in row if column.startswith("review_type__")]:
             del row[name]
     assert_tables_equal(
         {name: tables[name] for name in names},

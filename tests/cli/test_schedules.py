@@ -79,7 +79,9 @@ def requested_projects(server: TrackerServer) -> set[int]:
     """Return the projects whose lists were requested."""
     paths = [request.path for request in server.requests]
     return {
-        one for one in server.workspace.projects if any(f"/projects/{one}/" in x for x in paths)
+        project_id
+        for project_id in server.workspace.projects
+        if any(f"/projects/{project_id}/" in x for x in paths)
     }
 
 
@@ -155,7 +157,7 @@ def test_workflow_loads_its_shard_into_postgres(
     }
     runner = Runner(LOAD, tmp_path, expressions)
     assert runner.run("load") == 0, runner.output[-2000:]
-    expected = {one for one in server.workspace.projects if one in Shard(2, 2)}
+    expected = {project_id for project_id in server.workspace.projects if project_id in Shard(2, 2)}
     assert requested_projects(server) == expected != set(server.workspace.projects)
     labels = [row for row in served_tables(server)["labels"] if row["project_id"] in expected]
     assert comparable(postgres_tables(postgres)["labels"]) == comparable(labels)

@@ -24,12 +24,12 @@ def test_inflated_total_is_reported_but_not_data_loss(
     result = command(*options)
     assert result.returncode == 0, result.stderr
     incomplete = command.summary()["incomplete"]
-    assert {one["project_id"] for one in incomplete} == set(announcing)
-    for one in incomplete:
-        project = server.workspace.projects[one["project_id"]]
+    assert {listed["project_id"] for listed in incomplete} == set(announcing)
+    for listed in incomplete:
+        project = server.workspace.projects[listed["project_id"]]
         releases = sum(s["story_type"] == "release" for s in project.stories.values())
-        assert one["total"] > one["rows"] == releases > 0
-        assert f"Incomplete: releases of project {one['project_id']}: " in result.stdout
+        assert listed["total"] > listed["rows"] == releases > 0
+        assert f"Incomplete: releases of project {listed['project_id']}: " in result.stdout
 
 
 def test_invalid_database_file_is_reported(command: Command, server: TrackerServer) -> None:

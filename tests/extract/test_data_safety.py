@@ -79,7 +79,7 @@ def touch_every_project(workspace: Workspace) -> None:
 
 
 def kept_lists(summary: dict[str, Any]) -> set[tuple[str, str]]:
-    return {(one["table"], one["project"]) for one in summary["kept"]}
+    return {(entry["table"], entry["project"]) for entry in summary["kept"]}
 
 
 @pytest.fixture(params=["feed", "no feed"])
@@ -105,7 +105,7 @@ def test_refused_and_missing_lists_keep_their_rows(
         MissingRows(ids={missing}, endpoints={"projects"}),
     ]
     summary = run(loaded, 3, *options)
-    assert [(one["table"], one["project_id"]) for one in summary["skipped"]] == [
+    assert [(entry["table"], entry["project_id"]) for entry in summary["skipped"]] == [
         ("labels", refused)
     ]
     assert "epics" in summary["not_offered"]
@@ -154,7 +154,7 @@ def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
     expected = {(name, str(emptied)) for name in filled} | with_stories
     expected |= {(name, "") for name in ACCOUNT_LISTS}
     assert kept_lists(summary) == expected
-    assert all(one["is_new"] for one in summary["kept"])
+    assert all(entry["is_new"] for entry in summary["kept"])
     tables = loaded.tables()
     for name in {"stories", *filled, *ACCOUNT_LISTS}:
         rows = [row for row in before[name] if row.get("project_id") in (None, emptied)]
@@ -164,7 +164,7 @@ def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
 
     summary = run(loaded, 0)
     assert kept_lists(summary) == expected
-    assert not any(one["is_new"] for one in summary["kept"])
+    assert not any(entry["is_new"] for entry in summary["kept"])
     since = summary["kept"][0]["since"]
     assert f"Kept since {since}: " in summary["stdout"]
 
@@ -348,12 +348,15 @@ def test_short_and_empty_pages_lose_no_rows(
         assert_loaded(loaded, tables_without_faults(server))
         return
     summary = run(loaded, 3, "--full-refresh")
-    assert {one["table"] for one in summary["incomplete"]} >= {"stories", "iterations"}
+    assert {entry["table"] for entry in summary["incomplete"]} >= {
+        "stories",
+        "iterations",
+    }
     tables = loaded.tables()
     assert {row["id"] for row in before["stories"]} <= {row["id"] for row in tables["stories"]}
     assert len(before["iterations"]) <= len(tables["iterations"])
     summary = run(loaded, 0)
-    assert not any(one["is_new"] for one in summary["incomplete"])
+    assert not any(entry["is_new"] for entry in summary["incomplete"])
     server.behaviour = Behaviour()
     touch_every_project(workspace)
     run(loaded, 0, "--full-refresh")
@@ -373,8 +376,8 @@ def test_failing_endpoint_affects_only_its_own_list(loaded: Command, server: Tra
         Status(502, endpoints={"activity"}, projects={third}),
     ]
     summary = run(loaded, 3)
-    skipped = {(one["table"], one["project_id"]) for one in summary["skipped"]}
-    assert {("labels", one) for one in workspace.projects} <= skipped
+    skipped = {(entry["table"], entry["project_id"]) for entry in summary["skipped"]}
+    assert {("labels", project_id) for project_id in workspace.projects} <= skipped
     assert ("epics", first) in skipped
     assert ("project_memberships", second) in skipped
     assert "releases" in summary["not_offered"]
