@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from ..activity import deletions_from_activity
 from ..load.extraction import Extraction
@@ -69,24 +68,20 @@ class ArchiveOptions:
 
 
 class ArchiveExtraction(Extraction):
-    """One run of the archive source.
-
-    Attributes:
-        metrics: The custom metrics of each resource, by name, for dlt's trace.
-    """
+    """One run of the archive source."""
 
     def __init__(self, opened: OpenedArchives, options: ArchiveOptions) -> None:
         super().__init__(ARCHIVE_TABLES)
         # outside of a load, any of the tables may be read
         names = self.selected or ARCHIVE_TABLES.keys()
         self._names = [name for name in ARCHIVE_TABLES if name in names]
-        self.metrics: dict[str, dict[str, Any]] = {name: {} for name in self._names}
         self._referenced_projects: dict[int, str] = {}
         """The ids of projects that records refer to, with the first file that does."""
         self._defined_projects: set[int] = set()
         """The ids of projects that have a record."""
         self._opened = opened
-        self._unread = dict(opened.unread)
+        self._unread = self.metrics["load_report"].unread
+        self._unread |= opened.unread
         self._accountings: list[tuple[Archive, LoadAccounting]] = []
         self._options = options
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -316,11 +311,8 @@ class ArchiveExtraction(Extraction):
         not_loaded = {member.name for table in others for member in table.family()}
         report = report_records(self._accountings, not_loaded)
         if "load_report" in self._names:
-            self.metrics["load_report"] |= {
-                "report": report,
-                "unread": self._unread,
-                "ignored": self._opened.ignored,
-            }
+            self.metrics["load_report"].report = report
+            self.metrics["load_report"].ignored = self._opened.ignored
             yield from self._report(report, not_loaded)
 
     def _projects_without_record(self) -> list[Record]:

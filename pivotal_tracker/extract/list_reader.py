@@ -185,7 +185,7 @@ class ProjectListReader:
         is_same = self.before.get("incomplete") == digest
         state = self.next_state() if is_same else self.before
         self.reader.remember(self.project_id, {**state, "incomplete": digest})
-        self.reader.metrics.setdefault("incomplete", {})[str(self.project_id)] = {
+        self.reader.metrics.incomplete[str(self.project_id)] = {
             "rows": len(self.keys),
             "total": (self._total or 0) - self.start,
             "is_new": not is_same,
@@ -232,7 +232,7 @@ class ProjectListReader:
 
     def _record_row_count(self) -> None:
         """Record the number of rows of the complete list, to check it after the load."""
-        self.reader.metrics.setdefault("counted", {})[str(self.project_id)] = {
+        self.reader.metrics.counted[str(self.project_id)] = {
             "said": self._total,
             "read": self.new_counts[self.project_id],
         }
@@ -240,7 +240,7 @@ class ProjectListReader:
     def read(self, offset: int) -> Page | None:
         """Fetch a page; None if it cannot be read, with the reason in the metrics."""
         reader = self.reader
-        if "not_offered" in reader.metrics:
+        if reader.metrics.not_offered:
             return None
         try:
             return self.fetch(offset)
@@ -262,7 +262,7 @@ class ProjectListReader:
     def record_skipped(self, error: TrackerError) -> None:
         """Record an error, and leave the list to the next run without deleting rows."""
         self._complete = False
-        self.reader.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
+        self.reader.metrics.skipped[str(self.project_id)] = str(error)
 
     def process_page(self, page: Page | None, until: int | None = None) -> Iterator[Any]:
         """Add the rows of a page, and yield the jobs for the next pages.
@@ -341,7 +341,7 @@ class ProjectListReader:
             records = self.records(page)
             self._unusable += len(self.client.rejected.get(page.path, ()))
         except EndpointNotSupportedError as error:
-            self.reader.metrics["not_offered"] = str(error)
+            self.reader.metrics.not_offered = str(error)
             self._complete = False
             return []
         except UnreadableError as error:

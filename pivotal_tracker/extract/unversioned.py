@@ -58,7 +58,7 @@ class UnversionedList(ProjectListReader):
     def leave_unchanged(self) -> Iterator[Any]:
         """End without reading anything, and keep the state."""
         self._pending_pages, self._is_completed = 0, True
-        self.reader.metrics["unchanged"] += 1
+        self.reader.count_unchanged()
         yield from self.reader.job_done()
 
     def news(self) -> News:
@@ -255,7 +255,7 @@ class UnversionedStories(StoryReader):
         if self._news is not None:
             self._remember_comments(self._news)
         if self._complete and not self._is_changed and not self._deferred and not self.missing():
-            self.reader.metrics["unchanged"] += 1
+            self.reader.count_unchanged()
         yield from super().finish_list()
 
     def next_state(self) -> State:
@@ -307,8 +307,7 @@ class UnversionedStories(StoryReader):
         if not is_same or story_id in self._due or not self.existing.get(story_id):
             return True
         self._count_unwritten(story_id)
-        if self.reader.run.load_id is not None:
-            self.reader.run.writer(self.reader.name).counts["unchanged"] += 1
+        self.reader.metrics.rows["unchanged"] += 1
         return False
 
     def _defer(self, story_id: int) -> None:
@@ -358,7 +357,7 @@ class UnversionedStories(StoryReader):
         state = reader.state.setdefault(str(self.project_id), {})
         state["comments"] = comments.as_state()
         state["activity"] = news.cursor and dict(news.cursor.seen)
-        reader.metrics.setdefault("pending", {})[str(self.project_id)] = self._deferred
+        reader.metrics.pending[str(self.project_id)] = self._deferred
 
 
 def _cursor(state: State) -> Cursor | None:
