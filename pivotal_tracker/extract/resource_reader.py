@@ -1,9 +1,12 @@
 """Run the requests of a resource for all projects in parallel in dlt's pool.
 
-A resource yields callables. dlt runs them in its pool of `[extract] workers` threads, and iterates
-over what they return in its own thread. So projects and pages are fetched in parallel, and rows are
-made in one thread: several would not be faster in Python, and would slow down the thread that
-writes them.
+A resource yields jobs, which are callables. dlt runs them in its pool of `[extract] workers`
+threads, and iterates over what they return in its own thread. So projects and pages are fetched in
+parallel, and rows are made in one thread: several would not be faster in Python, and would slow
+down the thread that writes them.
+
+Jobs send requests. What the responses change is changed by the iterators that jobs return, so that
+a reader needs no locks. Methods that run in the pool are at the end of each class.
 """
 
 from __future__ import annotations
