@@ -23,6 +23,7 @@ from .extract.run import Run
 from .extract.shards import Shard
 from .load.extraction import Extraction
 from .load.hints import root_hints
+from .load.people import TABLES_WITH_PEOPLE
 from .load.to_tables import CallBeforeChildren, ToTables, current_load_id
 from .records import Record
 from .settings import PROJECT_ENDPOINTS
@@ -32,7 +33,7 @@ RESOURCES = tuple(SERVER_TABLES)
 """The resources of `pivotal_tracker_source`: each loads a table and those nested in it."""
 
 DERIVED_RESOURCES = {
-    "people": frozenset({"stories", "activity", "project_memberships", "account_memberships"}),
+    "people": frozenset(TABLES_WITH_PEOPLE),
     "deleted_records": frozenset(RESOURCES) - {"people", "deleted_records"},
 }
 """The resources without a list of their own, each with the resources its records come from."""

@@ -18,7 +18,7 @@ from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from pydantic import BaseModel
 
-from pivotal_tracker import pivotal_tracker_source
+from pivotal_tracker import pivotal_tracker_source, refresh_people
 from pivotal_tracker.cli.error_messages import causes_of
 from tracker_server import Behaviour, TrackerServer
 from tracker_server.sample import generate_workspace
@@ -458,3 +458,13 @@ def values_in(value: Any) -> Iterator[Any]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for one in inner:
         yield from values_in(one)
+
+
+def test_people_of_shards_are_written_after_the_load(project: Project) -> None:
+    for number in (1, 2):
+        pipeline = project.pipeline(f"shard_{number}")
+        pipeline.run(project.source(shard=f"{number}/2"))
+        assert not sum(custom_metrics(pipeline)["people"]["written"].values())
+        refresh_people(pipeline)
+    loaded, expected = project.tables()["people"], project.truth()["people"]
+    assert_tables_equal({"people": loaded}, {"people": expected})

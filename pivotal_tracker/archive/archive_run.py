@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..activity import deletions_from_activity
 from ..load.extraction import Extraction
+from ..load.people import TABLES_WITH_PEOPLE
 from ..load.to_tables import TableWriter
 from ..records import (
     Record,
@@ -45,9 +46,6 @@ _MAX_WAITS = 1_000
 
 _MAX_REASON = 200
 """The number of characters shown of the reason why a record fits no table."""
-
-_NAMES_PEOPLE = ("stories", "activity", "project_memberships", "account_memberships")
-"""The tables whose records name people."""
 
 _DERIVED_TABLES = frozenset({"people", "deleted_records", "load_report"})
 """The tables whose rows are derived from the records of other tables."""
@@ -207,7 +205,7 @@ class ArchiveExtraction(Extraction):
         """Decide about the records waiting for a table, and derive records from the loaded ones."""
         accepted, changed = loader.decide(may_contain_duplicates=self._may_contain_duplicates)
         self._collect_projects(name, accepted)
-        names_people = name in _NAMES_PEOPLE and not self._format_gives_people
+        names_people = name in TABLES_WITH_PEOPLE and not self._format_gives_people
         if names_people and "people" in self._names:
             for record in changed:
                 self.people.collect(name, record)

@@ -203,7 +203,7 @@ class Outcome:
         return self.metrics["load_report"].unread
 
     @property
-    def files(self) -> Counter[str]:
+    def files(self) -> dict[str, int]:
         """The numbers of files of comments, if they were requested."""
         return self.metrics[_FILES].files
 
@@ -277,7 +277,7 @@ class Outcome:
             "refused_fields": self.refused_fields,
             "not_given": self.not_given,
             "characters_replaced": counts["replaced"],
-            "files": dict(self.files) or None,
+            "files": self.files or None,
             "differences": [
                 asdict(difference) | {"is_loss": difference.is_data_loss}
                 for difference in self.differences

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
@@ -58,7 +57,7 @@ def attachment_records(
         return project_id in run.shard and (project_ids is None or project_id in project_ids)
 
     counts = run.metrics[tables.ATTACHMENT_FILES.name].files
-    counts.update(kept=0, downloaded=0, bytes=0, problems=0)
+    counts |= {"kept": 0, "downloaded": 0, "bytes": 0, "problems": 0}
     yield Tombstones()
     attachments = {file["id"]: file for file in filter(in_scope, _attachments(run))}
     existing = {row["id"]: row for row in filter(in_scope, _existing_files(run))}
@@ -99,7 +98,7 @@ def _is_downloaded(path: Path, row: Record) -> bool:
 
 
 def _job(
-    run: Run, attachment: Record, folder: Path, counts: Counter[str]
+    run: Run, attachment: Record, folder: Path, counts: dict[str, int]
 ) -> Iterator[list[Record]]:
     """Download a file in dlt's pool; the result yields its record in dlt's own thread."""
     path = file_path(folder, attachment)
@@ -116,7 +115,7 @@ def _job(
     return _file_record(run, record, counts)
 
 
-def _file_record(run: Run, record: Record, counts: Counter[str]) -> Iterator[list[Record]]:
+def _file_record(run: Run, record: Record, counts: dict[str, int]) -> Iterator[list[Record]]:
     counts["problems" if "problem" in record else "downloaded"] += 1
     counts["bytes"] += record.get("size", 0)
     yield run.look_up_rows("attachment_files", [record])

@@ -13,7 +13,7 @@ from typing import Any
 class Metrics:
     """What happened to the lists and records of one resource.
 
-    dlt's trace has them as the custom metrics of the resource, without those that are empty.
+    dlt's trace has them as custom metrics of the resource: counters always, others if not empty.
     Projects are named by their ids as text; a list of the account has an empty one.
 
     Attributes:
@@ -62,7 +62,7 @@ class Metrics:
     accepted: dict[str, int] = field(default_factory=dict)
     pending: dict[str, int] = field(default_factory=dict)
     counted: dict[str, dict[str, Any]] = field(default_factory=dict)
-    files: Counter[str] = field(default_factory=Counter)
+    files: dict[str, int] = field(default_factory=dict)
     report: list[dict[str, Any]] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Metrics:
         return {
             name: dict(value) if isinstance(value, Counter) else copy.deepcopy(value)
             for name, value in vars(self).items()
-            if value or value == 0
+            if value or value == 0 or isinstance(value, Counter)
         }
 
     @classmethod
