@@ -43,6 +43,8 @@ MAX_PATIENT_FAILURES = 3
 """After so many failures, requests to an endpoint are not retried any more. After so many in a row,
 the client checks whether the server is up at all."""
 
+_BAD_REDIRECT = "It was redirected to something that is not a web address."
+
 _TRANSIENT_ERRORS = (
     requests.Timeout,
     requests.ConnectionError,
@@ -274,16 +276,12 @@ class TrackerClient:
                 try:
                     url = urljoin(url, response.headers["Location"])
                 except ValueError as error:
-                    raise ServerUnavailableError(
-                        "It was redirected to something that is not a web address."
-                    ) from error
+                    raise ServerUnavailableError(_BAD_REDIRECT) from error
         raise ServerUnavailableError(f"It was redirected more than {MAX_REDIRECTS} times.")
 
     def _open(self, url: str, begin: int) -> requests.Response:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise ServerUnavailableError(
-                "It was redirected to something that is not a web address."
-            )
+            raise ServerUnavailableError(_BAD_REDIRECT)
         self._thread.is_only = False
         self._throttle()
         self._count("requests")
@@ -302,9 +300,7 @@ class TrackerClient:
                 f"{host} gave no answer: {type(error).__name__}."
             ) from error
         except ValueError as error:
-            raise ServerUnavailableError(
-                "It was redirected to something that is not a web address."
-            ) from error
+            raise ServerUnavailableError(_BAD_REDIRECT) from error
 
     def _send(
         self, path: str, params: Params | None, *, validate_body: bool, template: str = ""
