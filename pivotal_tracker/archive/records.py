@@ -28,7 +28,7 @@ class Nested:
     lists: Mapping[str, Nested] = field(default_factory=dict)
 
 
-_TABLES = tuple(table for table in SERVER_TABLES.values() if table is not DELETED_RECORDS)
+_TABLES = [table for table in SERVER_TABLES.values() if table is not DELETED_RECORDS]
 
 
 def _nested_lists(table: Table, inherited: frozenset[str] = frozenset()) -> dict[str, Nested]:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from typing import Any, cast
 
 import dlt
@@ -44,3 +46,14 @@ def state_hash(state: Any) -> str | None:
     `Pipeline.state` is public, the name of this key is not.
     """
     return cast("str | None", state.get("_version_hash"))
+
+
+@cache
+def accept_json_as_text(resource: str) -> None:
+    """Have dlt not warn that Arrow tables of a resource have the values of JSON columns as texts.
+
+    Arrow has no type for JSON. dlt keeps the declared type, and the destination converts the texts:
+    the warning says so for each Arrow table, and can be told from others only by its text.
+    """
+    warning = f"In resource: {resource}, when merging arrow schema"
+    logging.getLogger("dlt").addFilter(lambda entry: not str(entry.msg).startswith(warning))

@@ -59,8 +59,10 @@ class People:
             person = record.get(PERSON_ATTRIBUTES[table])
             self._add(person, source, keep_existing=table == "activity")
         elif table == "stories":
-            for person_id in _ids_in(record):
-                self._by_id.setdefault(person_id, {"_source": source} if source else {})
+            # most people are known: only the new ones are worth a thorough check
+            numbers = {value for value in _ids_in(record) if type(value) is int}
+            for person_id in filter(is_id, numbers - self._by_id.keys()):
+                self._by_id[person_id] = {"_source": source} if source else {}
 
     def _add(self, person: Any, source: str | None, *, keep_existing: bool = False) -> None:
         if not isinstance(person, dict) or not is_id(person.get("id")):
@@ -132,13 +134,13 @@ def _without_nulls(row: Record) -> Record:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _ids_in(story: Record) -> set[int]:
+def _ids_in(story: Record) -> list[Any]:
     ids = [story.get(name) for name in ID_ATTRIBUTES]
     for name in ID_LISTS:
         ids += _list(story, name)
     for children, attribute in CHILD_ID_ATTRIBUTES.items():
         ids += [c.get(attribute) for c in _list(story, children) if isinstance(c, dict)]
-    return {person_id for person_id in ids if is_id(person_id)}
+    return ids
 
 
 def _list(record: Record, name: str) -> list[Any]:

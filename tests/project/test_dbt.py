@@ -1,4 +1,4 @@
-"""The dbt package builds on loaded data, and its tests find what is wrong with it."""
+"""The dbt package builds on loaded data, and its tests find invalid data."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 import duckdb
 
-from docs.dbt_package import MODEL_KEYS
+from pivotal_tracker.views.sql_files import templates
 
 from ..support.command import ROOT
 from .conftest import Tool
 
+METRICS = sorted(name for name, template in templates().items() if not template.is_helper)
 WITH_FILES = ("--vars", "pivotal_tracker_has_files: true")
 
 
@@ -37,39 +38,39 @@ def dbt(run: Tool, command: str, database: Path, *options: str) -> tuple[int, di
     return done.returncode, {r["unique_id"].split(".")[2]: r["status"] for r in found}
 
 
-def copied(database: Path, folder: Path) -> Path:
-    """A copy that dbt may write to."""
+def copy_database(database: Path, folder: Path) -> Path:
+    """Copy a database for dbt to write to."""
     return shutil.copy(database, folder / "copy.duckdb")
 
 
 def assert_models_equal_views(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
-        for name in MODEL_KEYS:
+        for name in METRICS:
             rows = Counter(connection.query(f"FROM tracker.{name}").fetchall())
             assert Counter(connection.query(f"FROM tracker_models.{name}").fetchall()) == rows, name
 
 
 def test_dbt_build_on_the_sample(docs_tool: Tool, sample_database: Path, tmp_path: Path) -> None:
-    database = copied(sample_database, tmp_path)
+    database = copy_database(sample_database, tmp_path)
     code, results = dbt(docs_tool, "build", database)
     assert (code, set(results.values())) == (0, {"success", "pass"}), results
     assert len(results) > 230
-    assert results.keys() >= {*MODEL_KEYS, "stg_pivotal_tracker__stories__comments"}
+    assert results.keys() >= {*METRICS, "stg_pivotal_tracker__stories__comments"}
     assert_models_equal_views(database)
 
 
 def test_dbt_build_on_a_csv_export(docs_tool: Tool, export_database: Path, tmp_path: Path) -> None:
-    database = copied(export_database, tmp_path)
+    database = copy_database(export_database, tmp_path)
     code, results = dbt(docs_tool, "build", database, *WITH_FILES)
     assert (code, set(results.values())) == (0, {"success", "pass"}), results
     assert "stg_pivotal_tracker__load_report" in results
     assert_models_equal_views(database)
 
 
-def test_dbt_tests_name_what_is_wrong(
+def test_dbt_tests_find_invalid_data(
     docs_tool: Tool, export_database: Path, tmp_path: Path
 ) -> None:
-    database = copied(export_database, tmp_path)
+    database = copy_database(export_database, tmp_path)
     with duckdb.connect(str(database)) as connection:
         connection.execute("USE tracker")
         connection.execute("INSERT INTO stories BY NAME (SELECT * FROM stories LIMIT 1)")
@@ -93,10 +94,10 @@ def test_dbt_tests_name_what_is_wrong(
     assert any("relationships" in name and name.endswith("stories_") for name in wrong)
 
 
-def test_dbt_source_freshness_names_an_old_load(
+def test_dbt_source_freshness_warns_of_an_old_load(
     docs_tool: Tool, sample_database: Path, tmp_path: Path
 ) -> None:
-    database = copied(sample_database, tmp_path)
+    database = copy_database(sample_database, tmp_path)
     with duckdb.connect(str(database)) as connection:
         connection.execute("UPDATE tracker._dlt_loads SET inserted_at = '2025-01-01'")
     folder = str(tmp_path / "freshness")
