@@ -160,9 +160,8 @@ class TableWriter:
         self._metrics = metrics
         self._counts = metrics.rows
         self._counts.update(new=0, changed=0, deleted=0, unchanged=0, unusable=0)
-        self.rejected_in = set[Any]()
         self.on_reject: Callable[[Record, str], None] = lambda record, reason: None
-        self.rejected_keys = set[Key]()
+        self.rejected_in, self.rejected_keys = set[Any](), set[Key]()
         self._loaded = loaded
         self._load_id = load_id
         self._emitted = emitted
