@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 EMULATOR = .venv-bigquery-emulator
 DOCS = .venv-docs
+# every process of the tests would compile the code anew
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system emulator orchestrator screenshots lint format \
 	cassettes check-bigquery benchmarks docs setup-docs site dist check-wheel check-sdist check-version \
