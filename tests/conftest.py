@@ -36,6 +36,13 @@ LONGEST = (
 )
 """The files of tests to begin with, so that no processor is left alone with one of them."""
 
+_INTERRUPT = "os.kill(os.getpid(), signal.SIGINT)"
+INTERRUPTIONS = {
+    "in a module": _INTERRUPT,
+    "in a callback": f"weakref.ref(set(), lambda _: {_INTERRUPT})",
+}
+"""What interrupts an import; Python ignores exceptions in callbacks, such as those of its locks."""
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """Two more than there are processors: now and then tests wait for servers."""
@@ -92,6 +99,15 @@ def loaded(command: Command, server: TrackerServer, load_once: LoadOnce) -> Comm
     """The command where it has loaded the small workspace, which `server` has."""
     command.take_over(load_once(make_small_workspace))
     return command
+
+
+@pytest.fixture(params=INTERRUPTIONS)
+def interruption_in_dlt(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH, with a dlt that interrupts the process while it is imported."""
+    folder = tmp_path / "interrupting"
+    folder.mkdir()
+    (folder / "dlt.py").write_text("import os, signal, weakref\n" + INTERRUPTIONS[request.param])
+    return folder
 
 
 @pytest.fixture
