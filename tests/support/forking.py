@@ -140,13 +140,15 @@ class Forking:
 
 
 def cache_dlt_lookups() -> None:
-    """Cache results in dlt that do not change, which saves a fifth of a small load.
+    """Cache results in dlt that do not change, which saves a quarter of a small load.
 
-    dlt checks for each setting whether its type is secret, and reads the current schema from its
-    file each time. With UNPATCHED_DLT set, nothing is cached: one job in CI runs all tests so.
+    dlt checks for each setting whether its type is secret, evaluates the annotations of each
+    dictionary that it validates, and reads the current schema from its file each time. With
+    UNPATCHED_DLT set, nothing is cached: one job in CI runs all tests so.
     """
     if os.environ.get("UNPATCHED_DLT"):
         return
+    from dlt.common import validation
     from dlt.common.configuration.specs import base_configuration
     from dlt.common.storages.live_schema_storage import LiveSchemaStorage
 
@@ -155,6 +157,14 @@ def cache_dlt_lookups() -> None:
     for module in list(sys.modules.values()):
         if vars(module).get("is_secret_hint") is original:
             vars(module)["is_secret_hint"] = cached
+
+    evaluate = validation.get_type_hints
+
+    @functools.cache
+    def hints_of(spec: type) -> dict[str, Any]:
+        return evaluate(spec, vars(sys.modules[spec.__module__]))
+
+    vars(validation)["get_type_hints"] = lambda spec, globalns: hints_of(spec)
 
     read = LiveSchemaStorage.__getitem__
 
