@@ -64,7 +64,8 @@ test-integrations: ## run the tests with dbt, MkDocs, an MCP client and BigQuery
 EXAMPLES ?= 1000
 fuzz: setup-dev    ## test EXAMPLES random sequences of edits, runs and faults
 	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/extract/test_fuzz.py \
-		tests/extract/test_byte_fuzz.py
+		tests/extract/test_byte_fuzz.py tests/extract/test_incremental_loading.py::TestRandomChanges \
+		tests/extract/test_litetracker.py::TestLiteTrackerChanges
 
 system:            ## install what some tests need beside Python, with apt-get: Chromium and Postgres
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { $(APT) chromium; } || \

@@ -25,12 +25,22 @@ from .support.command import (
 from .support.forking import ForkServer, cache_dlt_lookups
 
 LONGEST = (
-    "bigquery",
     "pages",
-    "incremental_loading",
+    "data_safety",
     "failures",
+    "incremental_loading",
+    "bigquery",
+    "dbt",
+    "data",
+    "litetracker",
     "archive",
+    "sources",
     "interrupted_runs",
+    "platforms",
+    "schedules",
+    "search",
+    "load",
+    "limits",
     "shards",
     "views",
 )
@@ -45,8 +55,8 @@ INTERRUPTIONS = {
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run two more workers than there are processors, because tests wait for servers."""
-    return (os.cpu_count() or 1) + 2
+    """Run more workers than there are processors, because tests wait for servers and disks."""
+    return 5 * (os.cpu_count() or 1) // 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
