@@ -4,8 +4,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 EMULATOR = .venv-bigquery-emulator
 DOCS = .venv-docs
+# every process of the tests would compile the code anew
+export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest fuzz system emulator orchestrator screenshots lint format \
+.PHONY: help setup setup-dev setup-dashboard demo dashboard test pytest test-integrations fuzz system emulator orchestrator screenshots lint format \
 	cassettes check-bigquery benchmarks docs setup-docs site dist check-wheel check-sdist check-version \
 	lowest verified-source clean
 
@@ -48,17 +50,22 @@ demo: setup        ## load a sample workspace into DuckDB, over HTTP
 dashboard: setup-dashboard  ## open the dashboard in the browser
 	$(BIN)/pivotal-tracker-dashboard
 
-test:              ## lint, and run every test that can run here; `make system` first, to run them all
-	@$(MAKE) --no-print-directory -j setup-dev emulator setup-docs
+test: setup-dev    ## lint, and run the tests that can run here; `make system` first, to run them all
 	@$(MAKE) --no-print-directory -j lint pytest
 
-pytest: setup-dev  ## run every test that can run here
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+pytest: setup-dev  ## run the tests alone
+	$(PYTEST) -m "not integration"
+
+test-integrations: ## run the tests with dbt, MkDocs, an MCP client and BigQuery, and those of the sdist
+	@$(MAKE) --no-print-directory -j setup-dev emulator setup-docs
+	$(PYTEST) -m integration
 
 EXAMPLES ?= 1000
 fuzz: setup-dev    ## test EXAMPLES random sequences of edits, runs and faults
 	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/extract/test_fuzz.py \
-		tests/extract/test_byte_fuzz.py
+		tests/extract/test_byte_fuzz.py tests/extract/test_incremental_loading.py::TestRandomChanges \
+		tests/extract/test_litetracker.py::TestLiteTrackerChanges
 
 system:            ## install what some tests need beside Python, with apt-get: Chromium and Postgres
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { $(APT) chromium; } || \

@@ -12,7 +12,6 @@ import tarfile
 import time
 import tomllib
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +44,19 @@ class Installed:
         self,
         command: Command,
         *options: str,
-        env: Mapping[str, str] | None = None,
-        script: str = "pivotal-tracker",
+        path: tuple[str, ...] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """Run a console script with only the installed wheel."""
+        """Run the console script with only the installed wheel.
+
+        Args:
+            command: Where to run it.
+            options: Its options.
+            path: Folders that Python looks for modules in first.
+        """
         return subprocess.run(
-            [str(self.folder / "bin" / script), *options],
+            [str(self.folder / "bin" / "pivotal-tracker"), *options],
             cwd=command.folder,
-            env=command.environment({"PYTHONPATH": str(self.folder), **(env or {})}),
+            env=command.environment({"PYTHONPATH": ":".join([*path, str(self.folder)])}),
             capture_output=True,
             text=True,
             timeout=60,
@@ -128,7 +132,8 @@ def test_wheel_contains_exactly_the_packages(installed: Installed) -> None:
     names = names_in(installed.wheel)
     programs = files_of("tracker_server") | files_of("tracker_dashboard")
     programs |= {".streamlit/config.toml", "pivotal_tracker_dashboard.py"}
-    assert names == files_of("pivotal_tracker") | {f"{PROGRAMS}/{name}" for name in programs}
+    command = files_of("pivotal_tracker") | {"pivotal_tracker_pipeline.py"}
+    assert names == command | {f"{PROGRAMS}/{name}" for name in programs}
     assert {"pivotal_tracker/py.typed", f"{PROGRAMS}/tracker_server/server.py"} <= names
 
 
@@ -139,11 +144,13 @@ def test_wheel_installs_only_names_that_start_with_pivotal_tracker(
         roots = {name.partition("/")[0] for name in archive.namelist()}
     assert roots == {
         "pivotal_tracker",
+        "pivotal_tracker_pipeline.py",
         PROGRAMS,
         f"pivotal_tracker_pipeline-{__version__}.dist-info",
     }
 
 
+@pytest.mark.integration
 def test_sdist_contains_the_project_without_secrets_and_passes_its_tests(
     installed: Installed, tmp_path: Path
 ) -> None:
@@ -228,6 +235,14 @@ def test_installed_command_loads_from_an_empty_folder(
     dashboard = installed.folder / "bin" / "pivotal-tracker-dashboard"
     assert result.stdout.endswith(f"In the browser: {dashboard}\n")
     assert "usage: pivotal-tracker" in installed.forked(bare, "--help").stdout
+
+
+def test_interrupt_during_imports_of_the_installed_command_prints_one_line(
+    installed: Installed, bare: Command, interruption_in_dlt: Path
+) -> None:
+    result = installed.run(bare, "--sample", path=(str(interruption_in_dlt),))
+    assert result.returncode == 1
+    assert result.stderr == "pivotal_tracker: Interrupted before anything was read.\n"
 
 
 def test_installed_command_loads_the_sample(installed: Installed, bare: Command) -> None:
