@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import os
 import re
 import shutil
 import socket
@@ -32,6 +33,7 @@ from ..support.truth import assert_tables_equal, comparable, loaded_tables
 PROGRAMS = "pivotal_tracker_programs"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+REPOSITORY = "https://example.com/owner/repository"
 
 
 @dataclass
@@ -77,7 +79,8 @@ class Installed:
 def pip(*arguments: str) -> None:
     """Run pip to its end, which must be a good one."""
     line = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "REPOSITORY_URL": REPOSITORY}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -148,7 +151,7 @@ def test_site_packages_gets_only_names_that_begin_with_pivotal_tracker(
 def test_the_sdist_contains_the_project_without_the_token_and_passes_its_own_tests(
     installed: Installed, tmp_path: Path
 ) -> None:
-    """A few of its tests run here; the job `sdist` of test.yml runs all of them."""
+    """A few of its tests run here; the job `distributions` of test.yml runs all of them."""
     build = "import sys, hatchling.build; print(hatchling.build.build_sdist(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True)
     (file,) = tmp_path.glob("*.tar.gz")
@@ -202,7 +205,9 @@ def test_the_metadata_of_the_wheel_are_complete_and_its_links_absolute(
     targets = re.findall(r"\]\(([^)]+)\)", text)
     assert len(targets) > 5
     assert [target for target in targets if not re.match(r"https://|#", target)] == []
-    assert f"/blob/v{__version__}/docs/" in text
+    assert f"({REPOSITORY}/blob/v{__version__}/docs/files.md)" in text
+    assert f"({REPOSITORY}/raw/v{__version__}/docs/images/dashboard-overview.png)" in text
+    assert f"Homepage, {REPOSITORY}" in metadata.get_all("Project-URL", [])
 
 
 def test_requirements_txt_has_the_ranges_of_the_package_and_its_extra_server() -> None:
