@@ -361,7 +361,8 @@ def _location(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
     if client.capabilities.sqlglot_dialect != "duckdb" or not file.is_file():
         name = pipeline.destination.destination_name
         return [f"In {name}, dataset {dataset}: {_place(client.config)}", *_in_the_browser()]
-    database = file.resolve()
+    # a backslash of Windows would be an escape in the command
+    database = file.resolve().as_posix()
     # `pipeline.default_schema` would be read from a file each time
     tables = client.schema.data_table_names()
     others = [name for name in tables if name not in _DERIVED_TABLES] or tables
