@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from docs.notebook import EXPORT
-
 from ..support.command import ROOT, new_command
 from ..support.forking import Forking
 
@@ -31,7 +29,7 @@ def export_database(forking: Forking, tmp_path_factory: pytest.TempPathFactory) 
     """The DuckDB file of the example export; for reading only."""
     command = new_command(forking, tmp_path_factory.mktemp("export") / "run")
     command.views = True
-    result = command("--archive", str(EXPORT))
+    result = command(str(ROOT / "examples" / "tea_shop_20250425_1600.csv"))
     assert result.returncode == 0, result.stderr
     return command.database
 
