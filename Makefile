@@ -121,11 +121,12 @@ $(DOCS)/ready: pyproject.toml
 site: setup-docs   ## build the documentation site in site/
 	$(DOCS)/bin/mkdocs build --strict
 
-dist: setup-dev    ## dist/: the sdist and the wheel built from it, checked as PyPI would
-	rm -rf dist
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group release
-	$(BIN)/python -m build --no-isolation --outdir dist .
-	$(BIN)/twine check --strict dist/*
+dist:              ## dist/: the sdist and the wheel built from it, checked as PyPI would
+	rm -rf dist && $(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check --group release
+	build/release/bin/python -m build --outdir dist .
+	build/release/bin/twine check --strict dist/*
 
 check-wheel:       ## install the wheel in dist/ into a new environment, and run its commands
 	rm -rf build/wheel && $(PYTHON) -m venv build/wheel/venv

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from pivotal_tracker import pivotal_tracker_source
+from pivotal_tracker.cli.error_messages import reason
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 
@@ -138,6 +139,23 @@ def test_the_source_loads_what_the_server_has(tmp_path: Path) -> None:
         loaded = client.execute_sql("SELECT id FROM stories") or []
     served = [story for project in workspace.projects.values() for story in project.stories]
     assert sorted(row[0] for row in loaded) == sorted(served)
+
+
+@pytest.mark.parametrize(
+    ("text", "explanation"),
+    [
+        (
+            'IO Error: Cannot open file "C:\\tracker.duckdb": The file is in use.\n'
+            "File is already open in C:\\python.exe (PID 4)",
+            "in use by another program",
+        ),
+        ("IO Error: There is not enough space on the disk.", "The disk is full"),
+        ("IO Error: Disc quota exceeded", "The disk is full"),
+        ("Unknown error", "Unknown error"),
+    ],
+)
+def test_errors_of_other_systems_are_explained(text: str, explanation: str) -> None:
+    assert explanation in reason(duckdb.IOException(text))
 
 
 def test_the_server_serves_an_export(tmp_path: Path, environment: Mapping[str, str]) -> None:
