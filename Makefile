@@ -141,7 +141,8 @@ check-sdist:       ## unpack the sdist in dist/ and run all of its tests
 
 TAG ?= v$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' pivotal_tracker/__init__.py)
 check-version:     ## whether dist/ can be released as TAG
-	@ls dist/*-$(TAG:v%=%).tar.gz dist/*-$(TAG:v%=%)-*.whl
+	@ls dist/*-$(TAG:v%=%).tar.gz dist/*-$(TAG:v%=%)-*.whl 2>/dev/null || \
+		{ echo "dist/ has another version than $(TAG:v%=%): see __version__ in pivotal_tracker/__init__.py"; exit 1; }
 	@grep -F "## [$(TAG:v%=%)] - " CHANGELOG.md || \
 		{ echo "CHANGELOG.md has no section [$(TAG:v%=%)] with a date: add it"; exit 1; }
 	@tar xzOf dist/*.tar.gz pivotal_tracker_pipeline-$(TAG:v%=%)/PKG-INFO | grep "^Project-URL: Homepage" || \
