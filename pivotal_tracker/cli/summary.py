@@ -146,13 +146,25 @@ def _count(number: int | None) -> str:
 
 
 def _side_by_side(header: str, cells: list[str]) -> list[str]:
-    """Lay out cells of one width in columns that fit the terminal."""
+    """Lay out cells of one width in columns that fit the terminal.
+
+    No column begins with a nested table, unless that cannot be avoided.
+    """
     gap = "   "
     room = (shutil.get_terminal_size().columns + len(gap)) // (len(header) + len(gap))
     columns = max(1, min(room, 3, len(cells) // 6))
-    height = -(-len(cells) // columns)
+    least = -(-len(cells) // columns)
+    height = next(
+        (
+            height
+            for height in range(least, len(cells))
+            if not any(cell.startswith(" ") for cell in cells[::height])
+        ),
+        least,
+    )
     rows = (cells[start::height] for start in range(height))
-    return [gap.join([header] * columns), *(gap.join(row) for row in rows)]
+    headers = [header] * len(cells[::height])
+    return [gap.join(headers), *(gap.join(row) for row in rows)]
 
 
 def _requests(counts: Counter[str]) -> str:
