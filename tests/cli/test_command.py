@@ -146,15 +146,6 @@ def test_a_step_is_one_line_and_colours_are_for_terminals_only(
     assert "\x1b[3" not in uncoloured
 
 
-def test_characters_that_a_terminal_cannot_show_are_no_failure(
-    command: Command, export: Path
-) -> None:
-    export.rename(command.folder / "проект.csv")
-    result = command("проект.csv", env={"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)})
-    assert result.returncode == 0, result.stderr
-    assert "??????.csv" in result.stdout
-
-
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_completion_names_options_and_tables(
     shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
