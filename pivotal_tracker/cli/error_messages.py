@@ -140,7 +140,10 @@ def _missing_setting(error: ConfigFieldMissingException) -> str:
     if "api_token" in error.fields:
         return f"{MissingTokenError()} {_SAMPLE_HINT}"
     if "base_url" in error.fields:
-        return f"There is no base_url. {SHUTDOWN_NOTICE}. Files are loaded with --archive."
+        return (
+            f"There is no base_url. {SHUTDOWN_NOTICE}. Or name the files to load: pivotal-tracker "
+            "my_project.zip. Or load the sample workspace: --sample."
+        )
     names = ", ".join(_missing_fields(error))
     if error.spec_name.startswith("BigQuery") and not _is_installed("google.cloud.bigquery"):
         return (

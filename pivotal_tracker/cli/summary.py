@@ -307,11 +307,11 @@ def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
     shown = dict(list(files.items())[:_MAX_FILES])
     if len(files) > 1:
         shown[f"{len(files):,} files"] = sum(files.values(), Counter())
-    width = max(map(len, shown))
-    header = f"{'Found in the files':{width}}  stories    epics  comments  other rows  left out"
+    # the names come last: they are often longer than a line
+    header = "stories    epics  comments  other rows  left out  found in"
     lines = [
-        f"{name:{width}}  {rows['stories']:>7,}  {rows['epics']:>7,}  "
-        f"{rows['stories__comments']:>8,}  {rows['others']:>10,}  {rows['left out']:>8,}"
+        f"{rows['stories']:>7,}  {rows['epics']:>7,}  {rows['stories__comments']:>8,}  "
+        f"{rows['others']:>10,}  {rows['left out']:>8,}  {name}"
         for name, rows in shown.items()
     ]
     return [header, *lines]

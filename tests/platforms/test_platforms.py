@@ -93,7 +93,7 @@ def test_the_command_loads_a_file_whose_name_is_not_ascii(
     environment = {**environment, "PYTHONIOENCODING": encoding}
     code, stdout, stderr = run(tmp_path, environment, "проект.csv")
     assert code == 0, stderr
-    assert f"\n{shown} (" in stdout
+    assert f"  {shown} (" in stdout
     with duckdb.connect(str(tmp_path / "pivotal_tracker.duckdb")) as connection:
         assert connection.sql("SELECT name FROM tracker.stories").fetchall() == [("Ein Übel",)]
 

@@ -36,7 +36,7 @@ def run(command: Command, *line: str, env: dict[str, str]) -> None:
         env=command.environment({"PYTHONPATH": str(ROOT), **env}),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=480,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
