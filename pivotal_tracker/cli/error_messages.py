@@ -59,7 +59,9 @@ _DATABASE_ERRORS = {
 
 _CANNOT_OPEN = "Cannot open file"
 
-_SAMPLE_HINT = "Or load the sample workspace, which needs none: --sample."
+_OTHER_INPUT = (
+    "Or name files to load (pivotal-tracker my_project.zip), or load a sample workspace (--sample)."
+)
 
 
 def reason(error: BaseException) -> str:
@@ -79,7 +81,7 @@ def reason(error: BaseException) -> str:
 def _tracker_message(error: BaseException) -> str:
     """Return the message of an error of this project; empty for other errors."""
     if isinstance(error, MissingTokenError):
-        return f"{error} {_SAMPLE_HINT}"
+        return f"{error} {_OTHER_INPUT}"
     return str(error) if isinstance(error, TrackerError) else ""
 
 
@@ -138,12 +140,9 @@ def _type_name(hint: Any) -> str:
 
 def _missing_setting(error: ConfigFieldMissingException) -> str:
     if "api_token" in error.fields:
-        return f"{MissingTokenError()} {_SAMPLE_HINT}"
+        return f"{MissingTokenError()} {_OTHER_INPUT}"
     if "base_url" in error.fields:
-        return (
-            f"There is no base_url. {SHUTDOWN_NOTICE}. Or name the files to load: pivotal-tracker "
-            "my_project.zip. Or load the sample workspace: --sample."
-        )
+        return f"There is no base_url. {SHUTDOWN_NOTICE}. {_OTHER_INPUT}"
     names = ", ".join(_missing_fields(error))
     if error.spec_name.startswith("BigQuery") and not _is_installed("google.cloud.bigquery"):
         return (
