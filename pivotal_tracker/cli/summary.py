@@ -383,8 +383,8 @@ def _location(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
         table, some = "stories", ".select('name', 'current_state', 'estimate')"
     return [
         f"In {database}, dataset {dataset}. To look at it:",
-        f'  {sys.executable} -c "import duckdb; '
-        f"print(duckdb.connect('{database}').table('{dataset}.{table}'){some}.limit(10))\"",
+        f"  {sys.executable} -c \"import duckdb; database = duckdb.connect('{database}'); "
+        f"print(database.table('{dataset}.{table}'){some}.limit(10))\"",
         *_in_the_browser(),
     ]
 
