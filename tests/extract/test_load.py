@@ -9,6 +9,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,10 @@ def test_the_project_list_is_read_once_and_stories_come_with_their_children(
 
 def test_what_is_printed_to_type_next_works(first_load: FirstLoad) -> None:
     *_, to_type, in_the_browser = first_load.stdout.splitlines()
-    # there is no Makefile in that folder
-    assert re.fullmatch(r"In the browser: \S+ -m streamlit run \S+", in_the_browser)
-    assert Path(in_the_browser.split()[-1]).is_file()
+    if find_spec("streamlit"):  # `make lowest` does without
+        # there is no Makefile in that folder
+        assert re.fullmatch(r"In the browser: \S+ -m streamlit run \S+", in_the_browser)
+        assert Path(in_the_browser.split()[-1]).is_file()
     shown = subprocess.run(
         shlex.split(to_type), capture_output=True, text=True, check=False, cwd="/"
     )
