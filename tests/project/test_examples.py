@@ -13,7 +13,7 @@ from docs import example_queries, notebook
 from ..support.command import ROOT
 
 
-def test_results_of_the_example_queries_are_those_of_the_sample(sample_database: Path) -> None:
+def test_results_of_example_queries_are_current(sample_database: Path) -> None:
     page = (ROOT / "docs" / "queries.md").read_text()
     assert page == example_queries.page(sample_database), "run `make docs`"
     assert len(list(example_queries.QUERIES.glob("*.sql"))) == page.count("```sql") == 20
@@ -21,7 +21,7 @@ def test_results_of_the_example_queries_are_those_of_the_sample(sample_database:
     assert all(result.count("\n|") > 2 for result in results), "a question without an answer"
 
 
-def test_notebook_gives_the_results_that_it_shows(
+def test_results_in_the_notebook_are_current(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def results(cells: Any) -> list[str]:

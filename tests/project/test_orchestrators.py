@@ -15,9 +15,8 @@ import pytest
 
 from tracker_server import TrackerServer
 
-from ..extract.test_load import truth
 from ..support.command import ROOT, Command
-from ..support.truth import assert_tables_equal
+from ..support.truth import assert_tables_equal, served_tables
 
 EXAMPLES = ROOT / "examples"
 ONE_RUN = """
@@ -29,7 +28,7 @@ assert result.success and len(result.get_asset_materialization_events()) > 10
 
 
 def run(command: Command, *line: str, env: dict[str, str]) -> None:
-    """Run something of an orchestrator in the command's folder to its good end."""
+    """Run a program in the command's folder, which must succeed."""
     done = subprocess.run(
         line,
         cwd=command.folder,
@@ -43,7 +42,7 @@ def run(command: Command, *line: str, env: dict[str, str]) -> None:
 
 
 def assert_read_once(server: TrackerServer) -> None:
-    """Two runs have asked for the projects, and only the first for what is in them."""
+    """Assert that both runs requested the projects, and only the first one their lists."""
     paths = [request.path.removeprefix("/services/v5/") for request in server.requests]
     assert paths.count("projects") == 2
     for project in server.workspace.projects:
@@ -57,7 +56,7 @@ def test_dagster_loads_and_keeps_up(command: Command, server: TrackerServer) -> 
     for _ in range(2):  # each in a process of its own, as Dagster's launcher has it
         run(command, sys.executable, "-c", ONE_RUN, env={"DAGSTER_HOME": str(command.folder)})
     assert_read_once(server)
-    assert_tables_equal(command.tables(), truth(server))
+    assert_tables_equal(command.tables(), served_tables(server))
 
 
 @pytest.mark.skipif(not find_spec("airflow"), reason="needs `make orchestrator NAME=airflow`")
@@ -80,7 +79,7 @@ def test_airflow_loads_and_keeps_up(command: Command, server: TrackerServer) -> 
         run(command, airflow, "dags", "test", "pivotal_tracker", env=env)
     # with a working folder of its own each time, so that it is the destination which remembers
     assert_read_once(server)
-    assert_tables_equal(command.tables(), truth(server))
+    assert_tables_equal(command.tables(), served_tables(server))
 
 
 @pytest.mark.skipif(not find_spec("prefect"), reason="needs `make orchestrator NAME=prefect`")
@@ -101,4 +100,4 @@ def test_prefect_loads_and_keeps_up(command: Command, server: TrackerServer) -> 
     for _ in range(2):
         run(command, sys.executable, "-c", one_run, env=env)
     assert_read_once(server)
-    assert_tables_equal(command.tables(), truth(server))
+    assert_tables_equal(command.tables(), served_tables(server))
