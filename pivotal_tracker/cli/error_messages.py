@@ -59,9 +59,7 @@ _DATABASE_ERRORS = {
 
 _CANNOT_OPEN = "Cannot open file"
 
-_OTHER_INPUT = (
-    "Or name files to load (pivotal-tracker my_project.zip), or load a sample workspace (--sample)."
-)
+_OFFLINE_HINT = "Files and the sample need none: pivotal-tracker my_project.zip, or --sample."
 
 
 def reason(error: BaseException) -> str:
@@ -81,7 +79,7 @@ def reason(error: BaseException) -> str:
 def _tracker_message(error: BaseException) -> str:
     """Return the message of an error of this project; empty for other errors."""
     if isinstance(error, MissingTokenError):
-        return f"{error} {_OTHER_INPUT}"
+        return f"{error} {_OFFLINE_HINT}"
     return str(error) if isinstance(error, TrackerError) else ""
 
 
@@ -140,9 +138,12 @@ def _type_name(hint: Any) -> str:
 
 def _missing_setting(error: ConfigFieldMissingException) -> str:
     if "api_token" in error.fields:
-        return f"{MissingTokenError()} {_OTHER_INPUT}"
+        return f"{MissingTokenError()} {_OFFLINE_HINT}"
     if "base_url" in error.fields:
-        return f"There is no base_url. {SHUTDOWN_NOTICE}. {_OTHER_INPUT}"
+        return (
+            f"There is no base_url. {SHUTDOWN_NOTICE}. To load files instead, name them: "
+            "pivotal-tracker my_project.zip."
+        )
     names = ", ".join(_missing_fields(error))
     if error.spec_name.startswith("BigQuery") and not _is_installed("google.cloud.bigquery"):
         return (

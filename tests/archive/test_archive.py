@@ -564,7 +564,7 @@ def test_folder_of_archives_is_loaded_and_unreadable_files_are_reported(
     (folder / "notes.txt").write_text("hello")
     (folder / ".hidden").write_text("hello")
     checked = command("--check", "--archive", str(folder))
-    assert "a.json: API answers" in checked.stdout
+    assert "a.json: API responses" in checked.stdout
     assert not command.database.exists()
     result = command("--archive", str(folder), "--resource", "stories")
     assert result.returncode == 3, result.stderr
@@ -574,7 +574,7 @@ def test_folder_of_archives_is_loaded_and_unreadable_files_are_reported(
     assert "hidden" not in result.stdout
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert "stories epics comments other rows left out found in" in lines
-    assert "1 0 0 0 0 a.json (API answers)" in lines
+    assert "1 0 0 0 0 a.json (API responses)" in lines
     assert "1 0 0 0 0 b.zip (Tracker's project export)" in lines
 
 
