@@ -183,7 +183,7 @@ def local_day(moment: Any, time_zone: Any) -> str:
     """Return the day of a moment in a time zone, empty if it is unknown."""
     if pd.isna(moment):
         return ""
-    return f"{_in_zone(moment, time_zone):%-d %b %Y}"
+    return text.day(_in_zone(moment, time_zone))
 
 
 def local_time(moment: Any, time_zone: Any, has_time: bool = True) -> text.Html:
@@ -191,11 +191,11 @@ def local_time(moment: Any, time_zone: Any, has_time: bool = True) -> text.Html:
     if pd.isna(moment):
         return text.Html("")
     if not has_time:
-        return text.Html(f"{moment:%-d %b %Y}")
+        return text.Html(text.day(moment))
     local = _in_zone(moment, time_zone)
     return text.Html(
         f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}" title="{moment:%Y-%m-%d %H:%M:%S} UTC">'
-        f"{local:%-d %b %Y, %H:%M}</time>"
+        f"{text.day(local)}, {local:%H:%M}</time>"
     )
 
 

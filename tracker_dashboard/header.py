@@ -153,7 +153,7 @@ def data_note(selection: Selection) -> str:
     last_event = selection.projects["last_event"].max()
     if selection.project is not None:
         last_event = selection.only.last_event
-    until = "" if pd.isna(last_event) else f" · last change {last_event:%-d %b %Y}"
+    until = "" if pd.isna(last_event) else f" · last change {text.day(last_event)}"
     return (
         f"Pipeline {text.label(source.name)}, {text.label(source.destination_name)}, dataset "
         f"{text.label(source.dataset_name)}{until}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Collection, Iterable, Sequence
+from datetime import date
 from decimal import Decimal
 from numbers import Integral
 from typing import Any
@@ -92,6 +93,12 @@ def _cell(column: str, value: Any) -> str:
 def number(value: float) -> str:
     """Return a number with at most one decimal, and with separators for thousands."""
     return f"{value:,.1f}".removesuffix(".0")
+
+
+def day(moment: date) -> str:
+    """Format a day: 7 Mar 2025."""
+    # Windows has no `%-d`
+    return f"{moment.day} {moment:%b %Y}"
 
 
 def label(text: Any) -> str:

@@ -145,13 +145,6 @@ def test_steps_take_one_line_each_and_only_terminals_get_colours(
     assert "\x1b[3" not in uncoloured
 
 
-def test_unprintable_characters_do_not_fail_the_run(command: Command, export: Path) -> None:
-    export.rename(command.folder / "проект.csv")
-    result = command("проект.csv", env={"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)})
-    assert result.returncode == 0, result.stderr
-    assert "??????.csv" in result.stdout
-
-
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_completion_offers_options_and_tables(
     shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import os
 import re
 import shutil
 import socket
@@ -30,6 +31,7 @@ from ..support.truth import assert_tables_equal, comparable, loaded_tables, serv
 PROGRAMS = "pivotal_tracker_programs"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+REPOSITORY = "https://example.com/owner/repository"
 
 
 @dataclass
@@ -80,7 +82,8 @@ class Installed:
 def pip(*arguments: str) -> None:
     """Run pip, which must succeed."""
     line = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "REPOSITORY_URL": REPOSITORY}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -154,7 +157,7 @@ def test_wheel_installs_only_names_that_start_with_pivotal_tracker(
 def test_sdist_contains_the_project_without_secrets_and_passes_its_tests(
     installed: Installed, tmp_path: Path
 ) -> None:
-    """A few of its tests run here; the job `sdist` of test.yml runs all of them."""
+    """A few of its tests run here; the job `distributions` of test.yml runs all of them."""
     build = "import sys, hatchling.build; print(hatchling.build.build_sdist(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True)
     (file,) = tmp_path.glob("*.tar.gz")
@@ -208,7 +211,9 @@ def test_wheel_metadata_is_complete_and_its_links_are_absolute(
     targets = re.findall(r"\]\(([^)]+)\)", text)
     assert len(targets) > 5
     assert [target for target in targets if not re.match(r"https://|#", target)] == []
-    assert f"/blob/v{__version__}/docs/" in text
+    assert f"({REPOSITORY}/blob/v{__version__}/docs/files.md)" in text
+    assert f"({REPOSITORY}/raw/v{__version__}/docs/images/dashboard-overview.png)" in text
+    assert f"Homepage, {REPOSITORY}" in metadata.get_all("Project-URL", [])
 
 
 def test_requirements_txt_equals_the_package_with_its_server_extra() -> None:

@@ -260,7 +260,7 @@ class _Board:
             last_day = known.finish - pd.Timedelta(seconds=1)
             days = f"{local_day(known.start, self._zone)} to {local_day(last_day, self._zone)}"
         elif "expected_by" in stories and stories["expected_by"].notna().any():
-            days = f"by {stories['expected_by'].dropna().max():%-d %b %Y}"
+            days = f"by {text.day(stories['expected_by'].dropna().max())}"
         is_link = is_link and known is not None
         label = self._iteration_link(number) if is_link else f"Iteration {number}"
         return f"<span>{label} · {days}</span> <span>{points:g} points</span>"

@@ -114,7 +114,7 @@ def _burn_up(daily: DataFrame, forecast: DataFrame) -> None:
     summary = "Points accepted, all planned points (scope), and the forecast of the backlog."
     if len(expected):
         summary += (
-            f" The backlog is expected to be done by {pd.Timestamp(expected.max()):%-d %b %Y}."
+            f" The backlog is expected to be done by {text.day(pd.Timestamp(expected.max()))}."
         )
     show_chart(
         "Burn-up", charts.burn_up(lines), table.iloc[::-1].reset_index(), summary, missing=_NO_DAYS

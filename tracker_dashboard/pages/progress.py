@@ -124,7 +124,7 @@ def _expected(row: Any, zone: Any) -> Html:
 
 
 def _day(value: Any) -> str:
-    return "" if pd.isna(value) else f"{value:%-d %b %Y}"
+    return "" if pd.isna(value) else text.day(value)
 
 
 def _lateness(row: Any) -> Html:

@@ -74,12 +74,12 @@ def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
 
 
 def _explain_period(period: Period, known: Any) -> None:
-    first = f"{period.start:%-d %b %Y}" if period.start else "From the first story"
+    first = text.day(period.start) if period.start else "From the first story"
     reason = "today" if known.as_of_source == "now" else "the last known day"
     is_last = period.end == pd.Timestamp(known.as_of_date).date()
     compared = " Before: the same time before that." if period.start else ""
     st.caption(
-        f"{first} to {period.end:%-d %b %Y}{f', which is {reason}' if is_last else ''}.{compared}"
+        f"{first} to {text.day(period.end)}{f', which is {reason}' if is_last else ''}.{compared}"
     )
 
 
