@@ -142,10 +142,15 @@ def _colours(field: str, colours: dict[str, str], present: list[str], columns: i
     return _name(field, scale=scale, legend=_legend(columns))
 
 
-def _series(name: str, colours: dict[str, str]) -> Spec:
-    """Name and colour a layer in the legend, which all layers share."""
+def _series(name: str) -> list[Spec]:
+    """Name a layer, so that its colour can be looked up."""
+    return [{"calculate": f"'{name}'", "as": "series"}]
+
+
+def _series_colour(colours: dict[str, str], symbol: str = "square") -> Spec:
+    """Colour layers by their names, and list them in the legend."""
     scale = {"domain": list(colours), "range": list(colours.values())}
-    return {"datum": name, "type": "nominal", "scale": scale, "legend": _legend(3)}
+    return _name("series", scale=scale, legend={**_legend(3), "symbolType": symbol})
 
 
 def _click(*fields: str) -> list[Spec]:
@@ -187,11 +192,12 @@ def velocity(iterations: DataFrame) -> Chart:
         },
     }
     line: Spec = {
+        "transform": _series("velocity"),
         "mark": {"type": "line", "strokeWidth": 2.5, "interpolate": "step"},
         "encoding": {
             "x": _ITERATION,
             "y": _number("velocity", "points"),
-            "color": _series("velocity", colours),
+            "color": _series_colour(colours),
         },
     }
     return _chart(iterations, {"layer": [bars, line]})
@@ -214,22 +220,24 @@ def throughput(weeks: DataFrame, unit: str) -> Chart:
     x = {**_day("period", f"{unit} from"), "type": "ordinal", "timeUnit": "utcyearmonthdate"}
     colours = {"accepted": _DONE, "created": _SECOND}
     bars: Spec = {
+        "transform": _series("accepted"),
         "mark": {"type": "bar", "cursor": "pointer"},
         "params": _click("first_day", "last_day"),
         "encoding": {
             "x": x,
             "y": _number("accepted", "stories"),
-            "color": _series("accepted", colours),
+            "color": _series_colour(colours),
             "opacity": _FADE_OTHERS,
             "tooltip": tooltip,
         },
     }
     line: Spec = {
+        "transform": _series("created"),
         "mark": {"type": "line", "point": {"size": 20, "aria": False}},
         "encoding": {
             "x": x,
             "y": _number("created", "stories"),
-            "color": _series("created", colours),
+            "color": _series_colour(colours),
             "tooltip": tooltip,
         },
     }
@@ -251,19 +259,21 @@ def durations(iterations: DataFrame, kind: str) -> Chart:
     ]
     colours = {"median": _MAIN, "85th percentile": _QUIET}
     p85: Spec = {
+        "transform": _series("85th percentile"),
         "mark": {"type": "line", "strokeDash": [5, 4]},
         "encoding": {
             "x": _ITERATION,
             "y": _number("p85_days", "days"),
-            "color": _series("85th percentile", colours),
+            "color": _series_colour(colours, "stroke"),
         },
     }
     median: Spec = {
+        "transform": _series("median"),
         "mark": {"type": "line"},
         "encoding": {
             "x": _ITERATION,
             "y": _number("median_days", "days"),
-            "color": _series("median", colours),
+            "color": _series_colour(colours, "stroke"),
         },
     }
     dots: Spec = {
@@ -316,14 +326,16 @@ def iteration_burn_up(days: DataFrame) -> Chart:
     ]
     colours = {"accepted": _DONE, "in the iteration": _QUIET}
     scope: Spec = {
+        "transform": _series("in the iteration"),
         "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [5, 4]},
         "encoding": {
             "x": _day("date"),
             "y": _number("scope", "points"),
-            "color": _series("in the iteration", colours),
+            "color": _series_colour(colours),
         },
     }
     accepted: Spec = {
+        "transform": _series("accepted"),
         "mark": {
             "type": "area",
             "interpolate": "step-after",
@@ -333,7 +345,7 @@ def iteration_burn_up(days: DataFrame) -> Chart:
         "encoding": {
             "x": _day("date"),
             "y": _number("accepted", "points"),
-            "color": _series("accepted", colours),
+            "color": _series_colour(colours),
         },
     }
     dots: Spec = {
@@ -537,20 +549,22 @@ def time_in_states(states: DataFrame) -> Chart:
         _number("stories", "stories"),
     ]
     bars: Spec = {
+        "transform": _series("median"),
         "mark": {"type": "bar"},
         "encoding": {
             "y": y,
             "x": _number("median_days", "days", axis={"tickCount": 8}),
-            "color": _series("median", colours),
+            "color": _series_colour(colours),
             "tooltip": tooltip,
         },
     }
     ticks: Spec = {
+        "transform": _series("85th percentile"),
         "mark": {"type": "tick", "thickness": 3},
         "encoding": {
             "y": y,
             "x": _number("p85_days", "days"),
-            "color": _series("85th percentile", colours),
+            "color": _series_colour(colours),
             "tooltip": tooltip,
         },
     }
