@@ -21,8 +21,9 @@ Key = Any
 """A record's key: a value if the table's key is one column, else a tuple."""
 
 
-_contains_signed_url = re.compile(rb'"(?:big_url|thumbnail_url|api_token)"').search
-"""Finds URLs that are signed again for each response, so that equal records would differ."""
+_may_have_secrets = re.compile(rb'"(?:%s)"' % "|".join(sorted(SECRET_ATTRIBUTES)).encode()).search
+"""Finds the names of secret attributes in JSON. Signed URLs among them differ in each response, so
+that equal records would differ."""
 
 
 class Tombstones(list[Record]):
@@ -66,6 +67,14 @@ def from_litetracker(record: Record) -> Record:
     return record
 
 
+def json_text(value: Any, *, sort_keys: bool = False) -> bytes:
+    """Return a JSON value as text, without secret attributes."""
+    text: bytes = json.dumpb(value, sort_keys=sort_keys)
+    if _may_have_secrets(text):
+        text = json.dumpb(without_secrets(value), sort_keys=sort_keys)
+    return text
+
+
 def row_id(record: Record) -> str:
     """Hash a record into the `_dlt_id` of its row: equal records have equal hashes.
 
@@ -73,9 +82,7 @@ def row_id(record: Record) -> str:
     """
     if "_source" in record:
         record = {**record, "_source": ""}
-    text = json.dumpb(record, sort_keys=True)
-    if _contains_signed_url(text):
-        text = json.dumpb(without_secrets(record), sort_keys=True)
+    text = json_text(record, sort_keys=True)
     return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 

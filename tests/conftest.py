@@ -22,7 +22,7 @@ from .support.command import (
     new_command,
     serving,
 )
-from .support.forking import Forking, cache_dlt_lookups
+from .support.forking import ForkServer, cache_dlt_lookups
 
 LONGEST = (
     "bigquery",
@@ -30,42 +30,42 @@ LONGEST = (
     "incremental_loading",
     "failures",
     "archive",
-    "killed",
+    "interrupted_runs",
     "shards",
     "views",
 )
-"""The files of tests to begin with, so that no processor is left alone with one of them."""
+"""The longest test files, which run first, so that none of them runs alone at the end."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are processors: now and then tests wait for servers."""
+    """Run two more workers than there are processors, because tests wait for servers."""
     return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bring the longest files to the front."""
+    """Run the longest files first."""
     places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_collection_finish() -> None:
-    """Save time that would go into what is imported by now: looked through, asked again."""
+    """Exclude imported modules from garbage collection, and cache lookups in dlt."""
     gc.freeze()
     gc.set_threshold(200_000)
     cache_dlt_lookups()
 
 
 @pytest.fixture(scope="session")
-def forking() -> Iterator[Forking]:
-    """What the command's processes are forked from."""
-    with contextlib.closing(Forking()) as forking:
-        yield forking
+def fork_server() -> Iterator[ForkServer]:
+    """Start the process from which commands are forked."""
+    with contextlib.closing(ForkServer()) as fork_server:
+        yield fork_server
 
 
 @pytest.fixture
-def command(forking: Forking, tmp_path: Path) -> Command:
-    """The command, pointed at no server."""
-    return new_command(forking, tmp_path / "run")
+def command(fork_server: ForkServer, tmp_path: Path) -> Command:
+    """The command, without a server."""
+    return new_command(fork_server, tmp_path / "run")
 
 
 @pytest.fixture
@@ -75,12 +75,12 @@ def small_workspace() -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def load_once(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> LoadOnce:
-    """Load a workspace into a new folder, for all tests of what comes after that."""
+def load_once(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> LoadOnce:
+    """Load a workspace into a new folder, once for all tests of later runs."""
 
     @functools.cache
     def load(make_workspace: Callable[[], Workspace]) -> Command:
-        command = new_command(forking, tmp_path_factory.mktemp("loaded") / "run")
+        command = new_command(fork_server, tmp_path_factory.mktemp("loaded") / "run")
         load_served(make_workspace(), command)
         return command
 
@@ -89,14 +89,14 @@ def load_once(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Loa
 
 @pytest.fixture
 def loaded(command: Command, server: TrackerServer, load_once: LoadOnce) -> Command:
-    """The command where it has loaded the small workspace, which `server` has."""
+    """The command after it has loaded the small workspace, which `server` has."""
     command.take_over(load_once(make_small_workspace))
     return command
 
 
 @pytest.fixture
 def serve(command: Command) -> Iterator[Callable[[Workspace], TrackerServer]]:
-    """Serve a workspace and points the command at it."""
+    """Serve a workspace, and point the command at it."""
     with contextlib.ExitStack() as servers:
         yield lambda workspace: servers.enter_context(serving(workspace, command))
 
@@ -105,5 +105,5 @@ def serve(command: Command) -> Iterator[Callable[[Workspace], TrackerServer]]:
 def server(
     serve: Callable[[Workspace], TrackerServer], small_workspace: Workspace
 ) -> TrackerServer:
-    """A server of the small workspace, which the command is pointed at."""
+    """Serve the small workspace, and point the command at it."""
     return serve(small_workspace)

@@ -1,4 +1,4 @@
-"""The source does what dlt's documentation shows for any source, or says what to do instead."""
+"""The source supports what dlt's documentation shows, or its error says what to do instead."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Project:
         return tables_in(self.connection, dataset)
 
     def truth(self) -> Tables:
-        return served_tables(self.server.url, self.server.workspace.me["api_token"])
+        return served_tables(self.server)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ README = Path(__file__).parent.parent / "pivotal_tracker" / "README.md"
 
 
 def rows_written(pipeline: dlt.Pipeline) -> int:
-    """How many rows of our tables the last run wrote."""
+    """Count the rows that the last run wrote into the source's tables."""
     metrics = pipeline.last_trace.last_normalize_info.row_counts
     return sum(rows for table, rows in metrics.items() if not table.startswith("_dlt"))
 
@@ -77,7 +77,7 @@ def mask_story(story: dict[str, Any]) -> dict[str, Any]:
     return {**story, "name": "(hidden)", "comments": comments}
 
 
-def test_a_map_changes_records_and_their_child_rows_and_nothing_else(project: Project) -> None:
+def test_map_changes_only_records_and_their_child_rows(project: Project) -> None:
     pipeline = project.pipeline()
     for _ in range(2):
         source = project.source()
@@ -94,7 +94,7 @@ def test_a_map_changes_records_and_their_child_rows_and_nothing_else(project: Pr
     assert rows_written(pipeline) == 0
 
 
-def test_a_second_run_with_the_same_map_writes_only_what_changed(project: Project) -> None:
+def test_second_run_with_the_same_map_writes_only_changes(project: Project) -> None:
     workspace = project.server.workspace
     pipeline = project.pipeline()
     story_id = next(iter(next(iter(workspace.projects.values())).stories))
@@ -107,7 +107,7 @@ def test_a_second_run_with_the_same_map_writes_only_what_changed(project: Projec
     assert changed == 1
 
 
-def test_lists_that_a_map_adds_are_replaced_with_their_record(project: Project) -> None:
+def test_child_rows_added_by_a_map_are_replaced_with_their_record(project: Project) -> None:
     """A first load appends; dlt's own nested tables must be mergeable after it."""
     story_ids = list(next(iter(project.server.workspace.projects.values())).stories)
 
@@ -132,7 +132,7 @@ def test_lists_that_a_map_adds_are_replaced_with_their_record(project: Project) 
     assert total == (sum(count for _, count in rows),)
 
 
-def test_a_filter_loads_matching_records_with_their_child_rows(project: Project) -> None:
+def test_filter_loads_matching_records_with_their_child_rows(project: Project) -> None:
     pipeline = project.pipeline()
     source = project.source().with_resources("stories")
     source.stories.add_filter(lambda story: story["story_type"] == "bug")
@@ -146,7 +146,7 @@ def test_a_filter_loads_matching_records_with_their_child_rows(project: Project)
         assert comparable(tables[name]) == comparable(expected), name
 
 
-def test_a_record_that_leaves_the_filter_keeps_its_last_row(project: Project) -> None:
+def test_record_that_no_longer_matches_the_filter_keeps_its_row(project: Project) -> None:
     workspace, pipeline = project.server.workspace, project.pipeline()
 
     def load() -> None:
@@ -165,7 +165,7 @@ def test_a_record_that_leaves_the_filter_keeps_its_last_row(project: Project) ->
     assert bug not in {row["id"] for row in project.tables()["stories"]}
 
 
-def test_records_may_arrive_one_by_one(project: Project) -> None:
+def test_records_may_be_yielded_one_by_one(project: Project) -> None:
     pipeline = project.pipeline()
     for _ in range(2):
         source = project.source()
@@ -176,27 +176,27 @@ def test_records_may_arrive_one_by_one(project: Project) -> None:
     assert rows_written(pipeline) == 0
 
 
-def test_one_resource_runs_on_its_own(project: Project) -> None:
+def test_single_resource_can_be_loaded(project: Project) -> None:
     project.pipeline().run(project.source().stories)
     truth = project.truth()
     expected = {name: rows for name, rows in truth.items() if name.split("__")[0] == "stories"}
     assert_tables_equal(project.tables(), expected)
 
 
-def test_resources_can_be_read_without_a_pipeline(project: Project) -> None:
+def test_resources_can_be_iterated_without_a_pipeline(project: Project) -> None:
     labels = list(project.source().labels)
     assert {label["id"] for label in labels} == {r["id"] for r in project.truth()["labels"]}
     assert {type(label) for label in labels} == {dict}
 
 
-def test_resources_read_after_a_load_are_whole(project: Project) -> None:
+def test_resources_iterated_after_a_load_are_complete(project: Project) -> None:
     project.pipeline().run(project.source())
     for name in ("labels", "stories", "accounts"):
         records = list(project.source().resources[name])
         assert len(records) == len(project.tables()[name]), name
 
 
-def test_projects_outside_a_sample_are_left_alone(project: Project) -> None:
+def test_projects_removed_by_a_filter_are_not_changed(project: Project) -> None:
     first, second = project.server.workspace.projects
     pipeline = project.pipeline()
     pipeline.run(project.source())
@@ -213,26 +213,26 @@ def test_projects_outside_a_sample_are_left_alone(project: Project) -> None:
     assert not [row for row in after["deleted_records"] if row["change"] is None]
 
 
-def test_a_sample_without_projects_ends(project: Project) -> None:
+def test_filter_that_removes_all_projects_loads_no_stories(project: Project) -> None:
     source = project.source()
     source.project_list.add_filter(lambda one: False)
     project.pipeline().run(source)
     assert "stories" not in project.tables()
 
 
-def test_projects_may_arrive_one_by_one(project: Project) -> None:
+def test_projects_may_be_yielded_one_by_one(project: Project) -> None:
     source = project.source()
     source.project_list.add_yield_map(lambda one: iter([one]))
     project.pipeline().run(source)
     assert_tables_equal(project.tables(), project.truth())
 
 
-def test_a_limit_of_the_source_still_loads_all_projects(project: Project) -> None:
+def test_add_limit_still_loads_all_projects(project: Project) -> None:
     project.pipeline().run(project.source().add_limit(1).with_resources("labels", "people"))
     assert comparable(project.tables()["labels"]) == comparable(project.truth()["labels"])
 
 
-def test_resources_may_be_parallelized(project: Project) -> None:
+def test_resources_can_be_parallelized(project: Project) -> None:
     workspace, pipeline = project.server.workspace, project.pipeline()
     for _ in range(2):
         pipeline.run(project.source().parallelize())
@@ -241,7 +241,7 @@ def test_resources_may_be_parallelized(project: Project) -> None:
         workspace.edit_story(next(iter(first.stories)), name="Edited")
 
 
-def test_another_source_shares_the_pipeline(project: Project) -> None:
+def test_other_sources_can_share_the_pipeline(project: Project) -> None:
     @dlt.source(name="others")
     def others() -> Any:
         return dlt.resource([{"id": 1}], name="things")
@@ -254,7 +254,7 @@ def test_another_source_shares_the_pipeline(project: Project) -> None:
     assert_tables_equal(tables, project.truth())
 
 
-def test_the_same_source_twice_in_one_run_loads_rows_once(project: Project) -> None:
+def test_same_source_twice_in_one_run_loads_rows_once(project: Project) -> None:
     project.pipeline().run([project.source(), project.source()])
     assert_tables_equal(project.tables(), project.truth())
 
@@ -268,12 +268,12 @@ def test_replace_reads_everything_and_replaces_child_tables(project: Project) ->
     assert_tables_equal(project.tables(), project.truth())
 
 
-def test_append_is_refused(project: Project) -> None:
+def test_append_is_rejected(project: Project) -> None:
     with pytest.raises(PipelineStepFailed, match="would load changed records twice"):
         project.pipeline().run(project.source(), write_disposition="append")
 
 
-def test_a_table_name_names_child_tables_too(project: Project) -> None:
+def test_table_name_hint_renames_child_tables(project: Project) -> None:
     pipeline = project.pipeline()
     for _ in range(2):
         source = project.source().with_resources("stories")
@@ -317,8 +317,8 @@ def test_other_file_formats_give_the_same_tables(file_format: Any, project: Proj
     assert_tables_equal(tables, truth)
 
 
-def freeze_columns(project: Project, contract: Any) -> dlt.Pipeline:
-    """Load, then have one story get an attribute that the contract does not know."""
+def load_undeclared_attribute(project: Project, contract: Any) -> dlt.Pipeline:
+    """Load, add an undeclared attribute to a story, and load with a schema contract."""
     pipeline = project.pipeline()
     pipeline.run(project.source().with_resources("stories", "labels"))
     workspace = project.server.workspace
@@ -329,9 +329,9 @@ def freeze_columns(project: Project, contract: Any) -> dlt.Pipeline:
     return pipeline
 
 
-def test_a_frozen_contract_stops_the_run_and_no_later_one(project: Project) -> None:
+def test_frozen_contract_fails_only_its_own_run(project: Project) -> None:
     with pytest.raises(PipelineStepFailed, match="mood") as raised:
-        freeze_columns(project, {"columns": "freeze"})
+        load_undeclared_attribute(project, {"columns": "freeze"})
     assert any(isinstance(cause, DataValidationError) for cause in causes_of(raised.value))
     pipeline = project.pipeline()
     assert not pipeline.has_pending_data
@@ -340,25 +340,25 @@ def test_a_frozen_contract_stops_the_run_and_no_later_one(project: Project) -> N
     assert names == {None, "good"}
 
 
-def test_a_contract_discards_values(project: Project) -> None:
-    freeze_columns(project, {"columns": "discard_value"})
+def test_contract_discards_values(project: Project) -> None:
+    load_undeclared_attribute(project, {"columns": "discard_value"})
     stories = project.tables()["stories"]
     assert "mood" not in stories[0]
     assert "Edited" in {row["name"] for row in stories}
 
 
-def test_a_contract_discards_records_with_their_child_rows(project: Project) -> None:
+def test_contract_discards_records_with_their_child_rows(project: Project) -> None:
     before = None
     pipeline = project.pipeline()
     pipeline.run(project.source().with_resources("stories"))
     before = project.tables()
-    freeze_columns(project, {"columns": "discard_row"})
+    load_undeclared_attribute(project, {"columns": "discard_row"})
     after = project.tables()
     assert "mood" not in after["stories"][0]
     assert_tables_equal({name: after[name] for name in before}, before)
 
 
-def test_a_pydantic_model_as_columns_is_refused(project: Project) -> None:
+def test_pydantic_model_as_columns_is_rejected(project: Project) -> None:
     class Story(BaseModel):
         id: int
 
@@ -380,7 +380,7 @@ def test_people_can_be_masked(project: Project) -> None:
     assert {row["email"] for row in project.tables()["people"]} == {None}
 
 
-def test_neither_a_first_load_nor_a_full_refresh_warns_of_hard_deletes(
+def test_first_load_and_full_refresh_do_not_warn_of_hard_deletes(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     project.pipeline().run(project.source())
@@ -389,14 +389,14 @@ def test_neither_a_first_load_nor_a_full_refresh_warns_of_hard_deletes(
     assert_tables_equal(project.tables(), project.truth())
 
 
-def test_a_function_that_gives_no_record_is_named(project: Project) -> None:
+def test_map_that_returns_no_record_fails_with_its_resource(project: Project) -> None:
     source = project.source()
     source.stories.add_map(lambda story: story["name"])
     with pytest.raises(PipelineStepFailed, match="stories returned a str"):
         project.pipeline().run(source)
 
 
-def test_the_snippets_of_the_readme_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snippets_of_the_readme_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     token = project.server.workspace.me["api_token"]
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__BASE_URL", project.server.url)
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__API_TOKEN", token)

@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from operator import methodcaller
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..limits import Limits
+from ..records import Record, json_text
 from ..settings import SECRET_ATTRIBUTES
 from ..tables import ColumnType, Table
+from .trial import is_deeper
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "bigint": pa.int64(),
@@ -26,8 +29,10 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "bool": pa.bool_(),
     "timestamp": pa.timestamp("us", tz="UTC"),
     "date": pa.date32(),
+    # the text of the JSON; the destination converts it
+    "json": pa.string(),
 }
-"""The types of columns in the tables for dlt; JSON columns have none."""
+"""The types of columns in the tables for dlt."""
 
 _API_ARROW_TYPES = {**ARROW_TYPES, "timestamp": pa.string(), "date": pa.string()}
 """The types of values as the API writes them."""
@@ -89,7 +94,13 @@ class _Batch:
 
 
 def arrow_tables(
-    table: Table, records: Sequence[dict[str, Any]], row_ids: Sequence[str], load_id: str
+    table: Table,
+    records: Sequence[Record],
+    row_ids: Sequence[str],
+    load_id: str,
+    *,
+    left_out: frozenset[str] = frozenset(),
+    max_depth: int = Limits.max_depth,
 ) -> dict[str, pa.Table]:
     """Build the tables of records whose attributes and values are all declared.
 
@@ -98,15 +109,18 @@ def arrow_tables(
         records: As the API sends them, not empty, each with its key.
         row_ids: The `_dlt_id` of each record.
         load_id: The value of `_dlt_load_id`.
+        left_out: The names of lists that are not converted.
+        max_depth: How many lists and objects may be nested in a JSON value.
 
     Returns:
-        Arrow tables by name, without child tables that have no rows, and without the table's own
-        child tables that have JSON columns.
+        Arrow tables by name, without child tables that have no rows.
 
     Raises:
         MisfitError: A record does not fit; `CONVERSION_ERRORS` has the other errors of this kind.
     """
-    left_out = frozenset(name for name, child in table.nested.items() if child.json_columns)
+    converted = _lists_with_json(table) - left_out
+    if converted:
+        records = [_with_json_texts(table, record, converted, max_depth) for record in records]
     struct = pa.array(records, _page_type(_shape_of(table), records, left_out))
     tables: dict[str, pa.Table] = {}
     batch = _Batch(_leaves(struct, _shape_of(table)), pa.array(row_ids, pa.string()), {})
@@ -140,9 +154,8 @@ def table_from_rows(
 
 
 def columns_of(table: Table, *, is_child: bool) -> dict[str, ColumnType]:
-    """Return the declared columns without JSON, then dlt's own."""
-    declared = {name: kind for name, kind in table.columns.items() if kind != "json"}
-    return {**declared, **(CHILD_KEY_COLUMNS if is_child else KEY_COLUMNS)}
+    """Return the declared columns, then dlt's own."""
+    return {**table.columns, **(CHILD_KEY_COLUMNS if is_child else KEY_COLUMNS)}
 
 
 def required_columns(table: Table, root: Table) -> set[str]:
@@ -156,14 +169,45 @@ def _shape_of(table: Table) -> _Shape:
     """Return the shape of a table's records: `label__id` is the `id` of the object `label`."""
     shape = _Shape(lists=dict(table.nested))
     for name, kind in table.columns.items():
-        if kind == "json":
-            continue
         *parents, attribute = name.split("__")
         inner = shape
         for parent in parents:
             inner = inner.objects.setdefault(parent, _Shape())
         inner.values[attribute] = _API_ARROW_TYPES[kind]
     return shape
+
+
+@cache
+def _lists_with_json(table: Table) -> frozenset[str]:
+    """Return the lists of a table's records whose child tables have JSON columns."""
+    return frozenset(name for name, child in table.nested.items() if child.json_columns)
+
+
+def _with_json_texts(table: Table, record: Record, lists: frozenset[str], max_depth: int) -> Record:
+    """Copy a record with the JSON values in its lists as texts.
+
+    Raises:
+        MisfitError: A value is not an object, or is nested deeper than `max_depth`.
+    """
+    converted = {}
+    for name in lists & record.keys():
+        columns = table.nested[name].json_columns
+        elements = record[name] or ()
+        if not all(isinstance(element, dict) for element in elements):
+            raise MisfitError("a list has elements that are not objects")
+        converted[name] = [
+            element | {c: _json_text(element[c], max_depth) for c in columns & element.keys()}
+            for element in elements
+        ]
+    return record | converted
+
+
+def _json_text(value: Any, max_depth: int) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or is_deeper(value, max_depth):
+        raise MisfitError("a JSON value is not an object, or is nested too deep")
+    return json_text(value).decode()
 
 
 def _page_type(
@@ -181,15 +225,16 @@ def _page_type(
     """
     try:
         present = set[str]().union(*records)
+        types = set(map(type, chain.from_iterable(map(dict.values, records))))
     except TypeError as error:
         raise MisfitError("a list has elements that are not objects") from error
     unknown = present - shape.attributes
     if unknown:
         raise MisfitError(f"undeclared attributes: {', '.join(sorted(map(str, unknown)))}")
     fields = [(name, kind) for name, kind in shape.values.items() if name in present]
-    for name, kind in fields:
+    for name, kind in fields if float in types else ():
         # Arrow would cut off the decimals
-        if kind == pa.int64() and float in set(map(type, map(methodcaller("get", name), records))):
+        if kind == pa.int64() and any(type(record.get(name)) is float for record in records):
             raise MisfitError(f"{name} is not a whole number")
     for name, inner in shape.objects.items():
         if name in present:
@@ -305,6 +350,9 @@ def _finish(
     """Return an Arrow table with all columns of a table, in order and with their types."""
     fields, columns = [], []
     for name, kind in columns_of(table, is_child=is_child).items():
+        if kind == "json" and name not in arrays:
+            # dlt adds the column; not all destinations take its type in these files
+            continue
         if name == "_dlt_load_id":
             columns.append(pa.repeat(pa.scalar(load_id), length))
         elif name in arrays:

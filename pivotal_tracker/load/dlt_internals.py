@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from typing import Any, cast
 
 import dlt
@@ -55,3 +57,14 @@ def merge_with_deduplication(table: TTableSchema) -> None:
     `deduplicated` of the write disposition is public; how a table keeps it is not.
     """
     cast("dict[str, Any]", table).pop(_DEDUPLICATED, None)
+
+
+@cache
+def accept_json_as_text(resource: str) -> None:
+    """Have dlt not warn that Arrow tables of a resource have the values of JSON columns as texts.
+
+    Arrow has no type for JSON. dlt keeps the declared type, and the destination converts the texts:
+    the warning says so for each Arrow table, and can be told from others only by its text.
+    """
+    warning = f"In resource: {resource}, when merging arrow schema"
+    logging.getLogger("dlt").addFilter(lambda entry: not str(entry.msg).startswith(warning))

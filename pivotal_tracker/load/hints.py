@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import dlt
-from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
+from dlt.common.schema.typing import TColumnSchema, TFileFormat, TWriteDispositionConfig
 from dlt.extract import DltResource
 
 from ..errors import TrackerError
@@ -67,8 +67,6 @@ def add_child_hints(
     """
     schema = resource.compute_table_schema()
     is_upserted = row_changes_of(resource) == "upsert"
-    format_of_root = schema.get("file_format")
-    is_set_by_user = format_of_root != file_format(root)
     layout = bigquery_layout(child)
     depth = _max_table_nesting(resource)
     if is_upserted:
@@ -90,11 +88,18 @@ def add_child_hints(
         primary_key=("_dlt_id",) if is_upserted else (),
         merge_key=() if is_upserted else root.parent_key,
         columns=_columns(child) | {"_deleted": _deleted_column(is_merged=not appends)},
-        file_format=format_of_root if is_set_by_user else file_format(child),
+        file_format=child_file_format(resource, root, child),
         table_format=schema.get("table_format"),
         schema_contract=resource.schema_contract,
         additional_table_hints=layout,
     )
+
+
+def child_file_format(resource: DltResource, root: Table, child: Table) -> TFileFormat:
+    """Return the file format of a child table: the user's for the resource, or the fastest."""
+    format_of_root = resource.compute_table_schema().get("file_format")
+    is_set_by_user = format_of_root != file_format(root)
+    return cast(TFileFormat, format_of_root) if is_set_by_user else file_format(child)
 
 
 def row_changes_of(resource: DltResource) -> RowChanges:

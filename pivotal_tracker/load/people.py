@@ -36,8 +36,10 @@ class People:
         elif table == "activity":
             self._add(record.get("performed_by"), source, keep_existing=True)
         elif table == "stories":
-            for person_id in _ids_in(record):
-                self._by_id.setdefault(person_id, {"_source": source} if source else {})
+            # most people are known: only the new ones are worth a thorough check
+            numbers = {value for value in _ids_in(record) if type(value) is int}
+            for person_id in filter(is_id, numbers - self._by_id.keys()):
+                self._by_id[person_id] = {"_source": source} if source else {}
 
     def _add(self, person: Any, source: str | None, *, keep_existing: bool = False) -> None:
         if not isinstance(person, dict) or not is_id(person.get("id")):
@@ -109,7 +111,7 @@ def _without_nulls(row: Record) -> Record:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _ids_in(story: Record) -> set[int]:
+def _ids_in(story: Record) -> list[Any]:
     ids = [story.get("requested_by_id"), story.get("owned_by_id")]
     for name in ("owner_ids", "follower_ids"):
         ids += _list(story, name)
@@ -120,7 +122,7 @@ def _ids_in(story: Record) -> set[int]:
         ("transitions", "performed_by_id"),
     ):
         ids += [c.get(attribute) for c in _list(story, children) if isinstance(c, dict)]
-    return {person_id for person_id in ids if is_id(person_id)}
+    return ids
 
 
 def _list(record: Record, name: str) -> list[Any]:

@@ -24,10 +24,12 @@ from ..limits import Limits, resolve_limits
 from ..records import Key, Record, Tombstones, record_key, row_id
 from ..tables import Table
 from .destination_rows import DestinationReader
+from .dlt_internals import accept_json_as_text
 from .hints import (
     adapt_root_hints,
     add_child_hints,
     append_rows,
+    child_file_format,
     is_replaced,
     loaded_table,
     loaded_table_names,
@@ -164,6 +166,8 @@ class TableWriter:
         self._replaces_tables = is_replaced(resource)
         self._changes = adapt_root_hints(resource)
         self._children = list(self.table.family())[1:]
+        if any(child.json_columns for child in self._children):
+            accept_json_as_text(resource.name)
         describe_tables(dlt.current.source_schema(), self.table, loaded_table_names())
         self._paths = _paths_to_children(self.table)
         self._key_of_tombstone = {*self.table.key, *self.table.inherited_columns}
@@ -280,14 +284,22 @@ class TableWriter:
 
         try:
             tables: Tables = dict(
-                arrow_tables(self.table, list(records.values()), list(records), self._load_id)
+                arrow_tables(
+                    self.table,
+                    list(records.values()),
+                    list(records),
+                    self._load_id,
+                    left_out=self._lists_as_dicts,
+                    max_depth=self._limits.max_depth,
+                )
             )
         except (*CONVERSION_ERRORS, RecursionError):
             return self._as_rows(records)
+        if not self._lists_as_dicts:
+            return tables
         builder = RowBuilder(self.table)
-        for attribute, child in self.table.nested.items():
-            # Arrow has no type for JSON
-            for record_id, record in records.items() if child.json_columns else ():
+        for attribute in self._lists_as_dicts:
+            for record_id, record in records.items():
                 builder.add_children(record, record_id, attribute)
         try:
             children = builder.items()
@@ -330,6 +342,16 @@ class TableWriter:
         rows = builder.items()
         self._trial.check(rows)
         return rows
+
+    @cached_property
+    def _lists_as_dicts(self) -> frozenset[str]:
+        """The lists whose rows have JSON that the destination does not take from parquet files."""
+        return frozenset(
+            attribute
+            for attribute, child in self.table.nested.items()
+            if child.json_columns
+            and child_file_format(self._resource, self.table, child) != "parquet"
+        )
 
     @cached_property
     def _limits(self) -> Limits:

@@ -1,4 +1,4 @@
-"""What all archives have in common: merging, the load report, people, the API beside them."""
+"""All archive formats: merging, the load report, people, and projects that the API also loads."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from ..support.exports import Row, as_csv, table
 from ..support.sample_format import RepeatingFormat, SampleFormat, write
 from ..support.truth import Record, Tables, comparable, loaded_tables, served_tables
 
-ALL = tuple(ARCHIVE_TABLES)
-STORIES = ("stories", "load_report")
-OF_PROJECTS = ("projects", "stories", "iterations", "accounts", "people")
+ALL_RESOURCES = tuple(ARCHIVE_TABLES)
+STORY_RESOURCES = ("stories", "load_report")
+PROJECT_RESOURCES = ("projects", "stories", "iterations", "accounts", "people")
 NOT_LOADED = "only rows that are not loaded refer to it"
 JANUARY, MARCH = "2024-01-31T12:00:00Z", "2024-03-31T12:00:00Z"
 
 
 @dataclass
-class Desk:
+class ArchiveSandbox:
     """A folder of archives, and the database that they are loaded into."""
 
     folder: Path
-    noted: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def write(self, name: str, *records: tuple[str, Record], **more: Any) -> Path:
         return write(self.folder / name, *records, **more)
@@ -48,11 +48,11 @@ class Desk:
     def load(
         self,
         *paths: Path,
-        resources: Sequence[str] = STORIES,
+        resources: Sequence[str] = STORY_RESOURCES,
         refresh: TRefreshMode | None = None,
         **options: Any,
     ) -> Tables:
-        """Load archives; all tables take their time, so not more of them than a test looks at."""
+        """Load archives; only the resources that a test needs, because all tables take long."""
         source = pivotal_tracker_archive([str(path) for path in paths], **options)
         return self.run(source.with_resources(*resources), refresh)
 
@@ -63,11 +63,11 @@ class Desk:
             dataset_name="tracker",
             pipelines_dir=str(self.folder / "pipelines"),
         )
-        # held open, as the command does: dlt opens the file for each job otherwise
+        # kept open, as the command does: dlt opens the file for each job otherwise
         with duckdb.connect(str(self.folder / "loaded.duckdb")):
             pipeline.run(source, loader_file_format="parquet", refresh=refresh)
         steps = pipeline.last_trace.last_extract_info.metrics.values()
-        self.noted = {
+        self.metrics = {
             name: metrics.custom_metrics
             for step in steps
             for one in step
@@ -78,9 +78,9 @@ class Desk:
     def tables(self) -> Tables:
         return loaded_tables(self.folder / "loaded.duckdb")
 
-    def written(self) -> int:
-        """How many rows the last run wrote."""
-        return sum(sum(m.get("written", {}).values()) for m in self.noted.values())
+    def rows_written(self) -> int:
+        """Count the rows that the last run wrote."""
+        return sum(sum(m.get("written", {}).values()) for m in self.metrics.values())
 
     def report(self) -> dict[tuple[str, str], tuple[int, int, int]]:
         return {
@@ -100,65 +100,69 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A desk whose tables are made, which takes longer than to fill them, but empty."""
-    desk = Desk(tmp_path_factory.mktemp("begun") / "desk")
-    desk.folder.mkdir()
+def empty_sandbox(tmp_path_factory: pytest.TempPathFactory) -> ArchiveSandbox:
+    """A sandbox with empty tables, whose creation takes longer than filling them."""
+    sandbox = ArchiveSandbox(tmp_path_factory.mktemp("empty") / "sandbox")
+    sandbox.folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(archive, "FORMATS", (SampleFormat(),))
-        tables = desk.load(desk.write("nothing.sample"), resources=("load_report", *OF_PROJECTS))
+        tables = sandbox.load(
+            sandbox.write("nothing.sample"), resources=("load_report", *PROJECT_RESOURCES)
+        )
     assert not any(tables.values())
-    return desk
+    return sandbox
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[TrackerServer]:
-    """A server of a project, for tests that change nothing in it."""
+    """A server of one project, which tests do not change."""
     with TrackerServer(generate_workspace(projects=1, stories=8, activity=30, seed=7)) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def from_api(begun: Desk, served: TrackerServer, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A desk where the served project was loaded from the API."""
-    desk = another(begun, tmp_path_factory.mktemp("served") / "desk")
-    desk.run(api(served))
-    return desk
+def api_sandbox(
+    empty_sandbox: ArchiveSandbox, served: TrackerServer, tmp_path_factory: pytest.TempPathFactory
+) -> ArchiveSandbox:
+    """A sandbox into which the served project was loaded from the API."""
+    sandbox = copy_of(empty_sandbox, tmp_path_factory.mktemp("served") / "sandbox")
+    sandbox.run(project_resources(served))
+    return sandbox
 
 
-def api(server: TrackerServer) -> Any:
-    """What the API gives to the tables of projects."""
+def project_resources(server: TrackerServer) -> Any:
+    """Select the resources of a server that archives also load."""
     source = pivotal_tracker_source(server.workspace.me["api_token"], server.url)
-    return source.with_resources(*OF_PROJECTS)
+    return source.with_resources(*PROJECT_RESOURCES)
 
 
-def another(desk: Desk, folder: Path) -> Desk:
-    """A desk in the state of one that there is."""
-    shutil.copytree(desk.folder, folder, dirs_exist_ok=True)
-    return Desk(folder)
+def copy_of(sandbox: ArchiveSandbox, folder: Path) -> ArchiveSandbox:
+    """Copy a sandbox into a new folder."""
+    shutil.copytree(sandbox.folder, folder, dirs_exist_ok=True)
+    return ArchiveSandbox(folder)
 
 
 @pytest.fixture
 def sample_formats(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sample formats, which are then the only ones known."""
+    """Replace all formats by the sample formats."""
     monkeypatch.setattr(archive, "FORMATS", (SampleFormat(), RepeatingFormat()))
 
 
 @pytest.fixture
-def desk(begun: Desk, tmp_path: Path, sample_formats: None) -> Desk:
-    """Archives of the sample formats, and a database of empty tables."""
-    return another(begun, tmp_path)
+def sandbox(empty_sandbox: ArchiveSandbox, tmp_path: Path, sample_formats: None) -> ArchiveSandbox:
+    """A sandbox for archives of the sample formats."""
+    return copy_of(empty_sandbox, tmp_path)
 
 
 def story(story_id: int, **attributes: Any) -> tuple[str, Record]:
     return "stories", {"id": story_id, "project_id": 9, "kind": "story", **attributes}
 
 
-def test_every_table_is_there_and_reading_the_same_again_writes_nothing(
+def test_first_load_creates_all_tables_and_second_load_writes_nothing(
     tmp_path: Path, sample_formats: None
 ) -> None:
-    desk = Desk(tmp_path)
-    first = desk.write(
+    sandbox = ArchiveSandbox(tmp_path)
+    first = sandbox.write(
         "deep/inside/a.sample",
         story(1, updated_at=MARCH, comments=[{"id": 5, "text": "Hm"}], owner_ids=[3]),
         story(2, name="Two", _date_precision="day"),
@@ -168,9 +172,9 @@ def test_every_table_is_there_and_reading_the_same_again_writes_nothing(
         ("history_days", {"project_id": 9, "date": "2024-03-31", "counts_accepted": 1}),
         ("attachment_files", {"id": 8, "project_id": 9, "story_id": 1, "filename": "a.txt"}),
     )
-    before = desk.load(first, resources=ALL)
+    before = sandbox.load(first, resources=ALL_RESOURCES)
     assert {t.name for table in ARCHIVE_TABLES.values() for t in table.family()} <= set(before)
-    # a row says where it came from
+    # each row has its source
     (two,) = (row for row in before["stories"] if row["id"] == 2)
     assert comparable([two]) == comparable(
         [
@@ -186,31 +190,33 @@ def test_every_table_is_there_and_reading_the_same_again_writes_nothing(
     )
     assert len(before["stories"]) == 2
     assert comparable(before["projects"]) == comparable([{"id": 9, "_source": "a.sample"}])
-    assert desk.report()["a.sample", "stories"] == (2, 2, 0)
-    assert desk.written() > 0
-    # wherever it lies
-    again = desk.folder / "there" / "a.sample"
+    assert sandbox.report()["a.sample", "stories"] == (2, 2, 0)
+    assert sandbox.rows_written() > 0
+    # in another folder
+    again = sandbox.folder / "moved" / "a.sample"
     again.parent.mkdir()
     first.rename(again)
-    after = desk.load(again, resources=ALL)
-    assert desk.written() == 0
-    assert_same(after, before)
+    after = sandbox.load(again, resources=ALL_RESOURCES)
+    assert sandbox.rows_written() == 0
+    assert_same_tables(after, before)
 
 
-def assert_same(one: Tables, other: Tables) -> None:
+def assert_same_tables(one: Tables, other: Tables) -> None:
     assert {n: comparable(r) for n, r in one.items()} == {
         n: comparable(r) for n, r in other.items()
     }
 
 
-def test_rows_that_vanish_in_reading_end_the_load(desk: Desk) -> None:
-    path = desk.write("a.sample", story(1), count={"stories": 1, "stories__comments": 2})
+def test_unaccounted_rows_fail_the_load(sandbox: ArchiveSandbox) -> None:
+    path = sandbox.write("a.sample", story(1), count={"stories": 1, "stories__comments": 2})
     with pytest.raises(Exception, match=r"a\.sample: of stories__comments 2 rows were read, but 0"):
-        desk.load(path)
+        sandbox.load(path)
 
 
-def test_of_several_copies_the_latest_is_loaded_in_whatever_order(desk: Desk, begun: Desk) -> None:
-    old = desk.write(
+def test_latest_copy_wins_in_any_order(
+    sandbox: ArchiveSandbox, empty_sandbox: ArchiveSandbox
+) -> None:
+    old = sandbox.write(
         "old.sample",
         story(1, name="Old", updated_at=JANUARY, comments=[{"id": 5}]),
         story(2, name="Newer", updated_at=MARCH),
@@ -218,7 +224,7 @@ def test_of_several_copies_the_latest_is_loaded_in_whatever_order(desk: Desk, be
         story(4, name="Equal", updated_at=MARCH, estimate=3),
         story(5, name="Same", updated_at=MARCH),
     )
-    new = desk.write(
+    new = sandbox.write(
         "new.sample",
         story(1, name="New", updated_at=MARCH),
         story(2, name="Older", updated_at="2024-03-31T11:59:59.5+00:00"),
@@ -227,18 +233,18 @@ def test_of_several_copies_the_latest_is_loaded_in_whatever_order(desk: Desk, be
         story(5, name="Same", updated_at=MARCH),
     )
     expected = {1: "New", 2: "Newer", 3: "Now it is known", 4: "Equal", 5: "Same"}
-    together = desk.load(new, old)
+    together = sandbox.load(new, old)
     assert {r["id"]: r["name"] for r in together["stories"]} == expected
     assert [r["estimate"] for r in together["stories"] if r["id"] == 4] == [3]
     assert together["stories__comments"] == []
-    assert desk.report() == {
+    assert sandbox.report() == {
         ("new.sample", "stories"): (5, 3, 2),
         ("old.sample", "stories"): (5, 2, 3),
         ("old.sample", "stories__comments"): (1, 0, 1),
     }
-    assert ("old.sample", "stories", "another copy is newer: new.sample", 2) in desk.reasons()
+    assert ("old.sample", "stories", "another copy is newer: new.sample", 2) in sandbox.reasons()
 
-    one_by_one = another(begun, desk.folder / "one by one")
+    one_by_one = copy_of(empty_sandbox, sandbox.folder / "one by one")
     one_by_one.load(old)
     one_by_one.load(new)
     loaded = one_by_one.tables()
@@ -249,27 +255,29 @@ def test_of_several_copies_the_latest_is_loaded_in_whatever_order(desk: Desk, be
     assert one_by_one.report()["new.sample", "stories"] == (5, 3, 2)
 
 
-def test_where_nothing_says_when_it_was_updated_the_later_export_counts(desk: Desk) -> None:
-    later = desk.write("shop_20240401_0900.sample", story(1, name="Later"))
-    sooner = desk.write("shop_20231231_2359.sample", story(1, name="Sooner", estimate=1))
-    assert [r["name"] for r in desk.load(later)["stories"]] == ["Later"]
-    assert [r["name"] for r in desk.load(sooner)["stories"]] == ["Later"]
+def test_later_export_wins_without_updated_at(sandbox: ArchiveSandbox) -> None:
+    later = sandbox.write("shop_20240401_0900.sample", story(1, name="Later"))
+    sooner = sandbox.write("shop_20231231_2359.sample", story(1, name="Sooner", estimate=1))
+    assert [r["name"] for r in sandbox.load(later)["stories"]] == ["Later"]
+    assert [r["name"] for r in sandbox.load(sooner)["stories"]] == ["Later"]
     reason = "another copy is newer: shop_20240401_0900.sample"
-    assert (sooner.name, "stories", reason, 1) in desk.reasons()
-    assert desk.written() == len(desk.reasons()) + 1
+    assert (sooner.name, "stories", reason, 1) in sandbox.reasons()
+    assert sandbox.rows_written() == len(sandbox.reasons()) + 1
 
 
-def test_a_row_older_than_that_of_an_earlier_run_names_nobody(begun: Desk, tmp_path: Path) -> None:
-    desk = another(begun, tmp_path)
-    new, old = desk.folder / "shop_20240401_0900.csv", desk.folder / "shop_20231231_2359.csv"
+def test_outdated_csv_row_adds_no_people_labels_or_iterations(
+    empty_sandbox: ArchiveSandbox, tmp_path: Path
+) -> None:
+    sandbox = copy_of(empty_sandbox, tmp_path)
+    new, old = sandbox.folder / "shop_20240401_0900.csv", sandbox.folder / "shop_20231231_2359.csv"
     story = {"id": 11, "title": "Pay", "iteration": "2", "start": "Mar 4, 2024"}
     new.write_text(as_csv(table([Row(**story, requested_by="Ann Ray", labels="web")])))
     older = Row(**{**story, "iteration": "1"}, requested_by="Bob Lee", labels="old")
     added = Row(id=12, title="Ship", requested_by="Cy Ray", labels="new")
     old.write_text(as_csv(table([older, added])))
     names = ("projects", "stories", "labels", "people", "iterations", "load_report")
-    desk.load(new, resources=names)
-    tables = desk.load(old, resources=names)
+    sandbox.load(new, resources=names)
+    tables = sandbox.load(old, resources=names)
     assert {row["id"] for row in tables["stories"]} == {11, 12}
     assert {row["name"] for row in tables["people"]} == {"Ann Ray", "Cy Ray"}
     assert {row["name"] for row in tables["labels"]} == {"web", "new"}
@@ -277,22 +285,22 @@ def test_a_row_older_than_that_of_an_earlier_run_names_nobody(begun: Desk, tmp_p
     assert {(row["iteration_number"], row["value"]) for row in tables["iterations__story_ids"]} == {
         (2, 11)
     }
-    assert desk.reasons() == {
+    assert sandbox.reasons() == {
         (old.name, "stories", f"another copy is newer: {new.name}", 1),
         (old.name, "stories__labels", f"another copy is newer: {new.name}", 1),
         *((old.name, of, NOT_LOADED, 1) for of in ("people", "labels", "iterations")),
     }
 
 
-def test_a_saved_record_older_than_that_of_an_earlier_run_names_nothing(
-    begun: Desk, tmp_path: Path
+def test_outdated_json_record_adds_no_people_labels_or_projects(
+    empty_sandbox: ArchiveSandbox, tmp_path: Path
 ) -> None:
-    desk = another(begun, tmp_path)
-    new, old = desk.folder / "new.json", desk.folder / "old.json"
+    sandbox = copy_of(empty_sandbox, tmp_path)
+    new, old = sandbox.folder / "new.json", sandbox.folder / "old.json"
     ann, bob, cy = ({"id": n, "name": name} for n, name in ((5, "Ann"), (6, "Bob"), (7, "Cy")))
 
-    def of_project(number: int, story_id: int, person: Record, updated_at: str) -> Record:
-        """A story of a project, with a label and who wants it."""
+    def story_in_project(number: int, story_id: int, person: Record, updated_at: str) -> Record:
+        """Return a story with a label and a requester."""
         label = {"kind": "label", "id": person["id"] + 80, "name": f"of {person['name']}"}
         return story(story_id, updated_at=updated_at)[1] | {
             "project_id": number,
@@ -300,23 +308,27 @@ def test_a_saved_record_older_than_that_of_an_earlier_run_names_nothing(
             "labels": [label],
         }
 
-    new.write_text(json.dumps([of_project(9, 11, ann, MARCH)]))
-    old.write_text(json.dumps([of_project(8, 11, bob, JANUARY), of_project(7, 12, cy, JANUARY)]))
+    new.write_text(json.dumps([story_in_project(9, 11, ann, MARCH)]))
+    old.write_text(
+        json.dumps([story_in_project(8, 11, bob, JANUARY), story_in_project(7, 12, cy, JANUARY)])
+    )
     names = ("projects", "stories", "labels", "people", "load_report")
-    desk.load(new, resources=names)
-    tables = desk.load(old, resources=names)
+    sandbox.load(new, resources=names)
+    tables = sandbox.load(old, resources=names)
     assert {row["id"] for row in tables["stories"]} == {11, 12}
     assert {row["id"] for row in tables["people"]} == {5, 7}
     assert {row["id"] for row in tables["labels"]} == {85, 87}
     assert {row["id"] for row in tables["projects"]} == {9, 7}
-    assert {(row[1], row[2]) for row in desk.reasons()} == {
+    assert {(row[1], row[2]) for row in sandbox.reasons()} == {
         *((of, "another copy is newer: new.json") for of in ("stories", "stories__labels")),
         *((of, NOT_LOADED) for of in ("people", "labels", "projects")),
     }
 
 
-def test_a_record_that_fits_no_table_is_left_out_and_named(begun: Desk, tmp_path: Path) -> None:
-    desk = another(begun, tmp_path)
+def test_unwritable_record_is_left_out_and_reported(
+    empty_sandbox: ArchiveSandbox, tmp_path: Path
+) -> None:
+    sandbox = copy_of(empty_sandbox, tmp_path)
     folder = tmp_path / "saved"
     folder.mkdir()
     good = story(1)[1] | {"story_type": "bug"}
@@ -330,113 +342,121 @@ def test_a_record_that_fits_no_table_is_left_out_and_named(begun: Desk, tmp_path
 
     source = pivotal_tracker_archive([str(folder)]).with_resources("stories", "load_report")
     source.stories.add_map(unwritable)
-    tables = desk.run(source)
+    tables = sandbox.run(source)
     assert [row["id"] for row in tables["stories"]] == [1]
-    report = desk.report()
+    report = sandbox.report()
     assert report["saved/stories.json", "stories"] == (2, 1, 1)
     assert report["saved/stories.json", "stories__tasks"] == (1, 0, 1)
     assert report["saved/comments.json", "stories__comments"] == (2, 1, 1)
     unread = {"saved/stories.json": "1 row could not be read"}
-    assert desk.noted["load_report"]["unread"] == unread
+    assert sandbox.metrics["load_report"]["unread"] == unread
 
 
-def test_within_one_archive_the_best_copy_counts_or_the_first(desk: Desk) -> None:
+def test_duplicates_within_one_archive_are_resolved(sandbox: ArchiveSandbox) -> None:
     copies = (
         story(1, name="Old", updated_at=JANUARY),
         story(1, name="New", updated_at=MARCH),
         story(1, name="New, and more", updated_at=MARCH, comments=[{"id": 4}]),
         story(1, name="Less", updated_at=MARCH),
     )
-    tables = desk.load(desk.write("a.repeats", *copies))
+    tables = sandbox.load(sandbox.write("a.repeats", *copies))
     assert [r["name"] for r in tables["stories"]] == ["New, and more"]
-    assert desk.report()["a.repeats", "stories"] == (4, 1, 3)
+    assert sandbox.report()["a.repeats", "stories"] == (4, 1, 3)
 
-    single = desk.write("b.sample", *(("epics", {**r, "id": 2}) for _, r in copies), ("epics", {}))
-    tables = desk.load(single, resources=("epics", "load_report"))
+    single = sandbox.write(
+        "b.sample", *(("epics", {**r, "id": 2}) for _, r in copies), ("epics", {})
+    )
+    tables = sandbox.load(single, resources=("epics", "load_report"))
     assert [r["name"] for r in tables["epics"]] == ["Old"]
-    assert desk.reasons() >= {
+    assert sandbox.reasons() >= {
         ("b.sample", "epics", "it came before: b.sample", 3),
         ("b.sample", "epics", "it has no key", 1),
     }
 
 
-def test_a_file_that_breaks_off_is_loaded_so_far_and_named(desk: Desk) -> None:
-    failures = desk.write("broken.sample", story(1), story(2))
+def test_truncated_file_is_loaded_partially_and_reported(sandbox: ArchiveSandbox) -> None:
+    failures = sandbox.write("broken.sample", story(1), story(2))
     failures.write_text(failures.read_text() + '{"table": "stories", "rec')
-    whole = desk.write("whole.sample", story(3))
-    tables = desk.load(failures, whole)
+    whole = sandbox.write("whole.sample", story(3))
+    tables = sandbox.load(failures, whole)
     assert {r["id"] for r in tables["stories"]} == {1, 2, 3}
-    assert desk.noted["load_report"]["unread"] == {"broken.sample": "broken.sample breaks off."}
+    assert sandbox.metrics["load_report"]["unread"] == {
+        "broken.sample": "broken.sample breaks off."
+    }
 
 
-def test_names_are_joined_to_the_one_person_who_has_an_id(desk: Desk) -> None:
+def test_person_known_by_name_is_linked_to_the_only_one_with_an_id(sandbox: ArchiveSandbox) -> None:
     named = [("people", {"id": -n, "kind": "person", "name": f"Name {n}"}) for n in (1, 2, 3)]
     members = [
         ("project_memberships", {"id": n, "project_id": 9, "person": {"id": n, "name": name}})
         for n, name in ((11, "Name 1"), (12, "Name 2"), (13, "Name 2"))
     ]
     tables = ("people", "project_memberships", "stories", "load_report")
-    load = functools.partial(desk.load, resources=tables)
-    load(desk.write("names.sample", *named, story(1, owner_ids=[-1, -3])))
-    assert same(desk) == {}
-    load(desk.write("members.sample", *members[:2]))
-    assert same(desk) == {-1: 11, -2: 12}
-    load(desk.write("another.sample", members[2]))
-    assert same(desk) == {-1: 11}
-    people = {r["id"]: r for r in desk.tables()["people"]}
+    load = functools.partial(sandbox.load, resources=tables)
+    load(sandbox.write("names.sample", *named, story(1, owner_ids=[-1, -3])))
+    assert same_as_ids(sandbox) == {}
+    load(sandbox.write("members.sample", *members[:2]))
+    assert same_as_ids(sandbox) == {-1: 11, -2: 12}
+    load(sandbox.write("another.sample", members[2]))
+    assert same_as_ids(sandbox) == {-1: 11}
+    people = {r["id"]: r for r in sandbox.tables()["people"]}
     assert people[-3]["name"] == "Name 3"
     assert people[-3]["_source"] == "names.sample"
 
 
-def same(desk: Desk) -> dict[int, int]:
-    return {r["id"]: r["same_as_id"] for r in desk.tables()["people"] if r["same_as_id"]}
+def same_as_ids(sandbox: ArchiveSandbox) -> dict[int, int]:
+    return {r["id"]: r["same_as_id"] for r in sandbox.tables()["people"] if r["same_as_id"]}
 
 
-def test_only_what_was_asked_for(desk: Desk) -> None:
-    path = desk.write(
+def test_only_selected_resources_and_projects_are_loaded(sandbox: ArchiveSandbox) -> None:
+    path = sandbox.write(
         "a.sample",
         story(1),
         ("stories", {"id": 2, "project_id": 8, "tasks": [{"id": 1}]}),
         ("epics", {"id": 1, "project_id": 9}),
     )
-    tables = desk.load(path, resources=("stories", "load_report"), project_ids=[9])
+    tables = sandbox.load(path, resources=("stories", "load_report"), project_ids=[9])
     assert "epics" not in tables
     assert [r["id"] for r in tables["stories"]] == [1]
-    assert desk.report() == {
+    assert sandbox.report() == {
         ("a.sample", "stories"): (2, 1, 1),
         ("a.sample", "stories__tasks"): (1, 0, 1),
     }
 
 
-def test_dlts_refresh_of_stories_leaves_people_alone(desk: Desk) -> None:
-    first = desk.write("a.sample", story(1, requested_by_id=5))
-    second = desk.write("b.sample", story(2, requested_by_id=6))
-    desk.load(first, resources=(*STORIES, "people"))
-    tables = desk.load(second, refresh="drop_resources")
+def test_refresh_of_stories_keeps_people(sandbox: ArchiveSandbox) -> None:
+    first = sandbox.write("a.sample", story(1, requested_by_id=5))
+    second = sandbox.write("b.sample", story(2, requested_by_id=6))
+    sandbox.load(first, resources=(*STORY_RESOURCES, "people"))
+    tables = sandbox.load(second, refresh="drop_resources")
     assert [row["id"] for row in tables["stories"]] == [2]
     assert {row["id"] for row in tables["people"]} == {5}
 
 
-def test_files_are_described_and_written_where_they_cannot_leave_their_folder(desk: Desk) -> None:
+def test_attachments_are_written_inside_their_directory(sandbox: ArchiveSandbox) -> None:
     attachment = (
         "attachment_files",
         {"id": 7, "project_id": 9, "story_id": 1, "filename": "../../x"},
     )
-    path = desk.write("a.sample", attachment, content="bytes")
-    load = functools.partial(desk.load, resources=("attachment_files", "load_report"))
+    path = sandbox.write("a.sample", attachment, content="bytes")
+    load = functools.partial(sandbox.load, resources=("attachment_files", "load_report"))
     (row,) = load(path)["attachment_files"]
     assert (row["size"], row["path"]) == (5, None)
     assert row["sha256"] == hashlib.sha256(b"bytes").hexdigest()
-    files = desk.folder / "files"
+    files = sandbox.folder / "files"
     (row,) = load(path, attachments_directory=str(files))["attachment_files"]
     assert Path(row["path"]).read_bytes() == b"bytes"
     assert Path(row["path"]).is_relative_to(files / "9" / "1")
     load(path, attachments_directory=str(files))
-    assert desk.written() == 0
+    assert sandbox.rows_written() == 0
 
 
-def test_a_server_and_an_archive_feed_the_same_tables(
-    begun: Desk, from_api: Desk, served: TrackerServer, tmp_path: Path, sample_formats: None
+def test_server_and_archive_load_into_the_same_tables(
+    empty_sandbox: ArchiveSandbox,
+    api_sandbox: ArchiveSandbox,
+    served: TrackerServer,
+    tmp_path: Path,
+    sample_formats: None,
 ) -> None:
     workspace = served.workspace
     project = next(iter(workspace.projects.values()))
@@ -445,7 +465,7 @@ def test_a_server_and_an_archive_feed_the_same_tables(
     path = write(
         tmp_path / "a.sample",
         ("projects", {"id": 9, "name": "Only in the file"}),
-        story(1, name="Of no server", updated_at=JANUARY),
+        story(1, name="Only in the file", updated_at=JANUARY),
         (
             "stories",
             {**here, "id": theirs["id"], "name": "Older", "updated_at": "2001-01-01T00:00:00Z"},
@@ -453,24 +473,24 @@ def test_a_server_and_an_archive_feed_the_same_tables(
         ("stories", {**here, "id": 2, "name": "The server has it no more"}),
         ("accounts", {"id": 3, "name": "Of no server"}),
     )
-    load = functools.partial(Desk.load, resources=(*OF_PROJECTS, "load_report"))
-    truth = served_tables(served.url, workspace.me["api_token"])
-    desk = another(from_api, tmp_path / "api first")
-    first = desk.tables()
+    load = functools.partial(ArchiveSandbox.load, resources=(*PROJECT_RESOURCES, "load_report"))
+    truth = served_tables(served)
+    sandbox = copy_of(api_sandbox, tmp_path / "api first")
+    first = sandbox.tables()
     assert comparable(first["stories"]) == comparable(truth["stories"])
-    both = load(desk, path)
+    both = load(sandbox, path)
     assert {r["id"] for r in both["stories"]} == {r["id"] for r in truth["stories"]} | {1, 2}
     assert comparable(r for r in both["stories"] if r["id"] not in (1, 2)) == comparable(
         first["stories"]
     )
     reason = "another copy is newer: the one from the API"
-    assert ("a.sample", "stories", reason, 1) in desk.reasons()
-    desk.run(api(served))
-    assert desk.written() == 0
+    assert ("a.sample", "stories", reason, 1) in sandbox.reasons()
+    sandbox.run(project_resources(served))
+    assert sandbox.rows_written() == 0
 
-    other = another(begun, tmp_path / "archive first")
+    other = copy_of(empty_sandbox, tmp_path / "archive first")
     load(other, path)
-    after = other.run(api(served))
+    after = other.run(project_resources(served))
     # of a project that the server has, it knows what is in it
     assert {r["id"] for r in after["stories"]} == {r["id"] for r in truth["stories"]} | {1}
     for tables in (both, after):
@@ -483,8 +503,11 @@ def test_a_server_and_an_archive_feed_the_same_tables(
     assert comparable(r for r in after["stories"] if r["id"] != 1) == comparable(truth["stories"])
 
 
-def test_a_project_known_by_its_name_is_joined_to_the_one_with_its_stories(
-    begun: Desk, from_api: Desk, tmp_path: Path, served: TrackerServer
+def test_project_without_id_is_linked_to_the_one_with_its_stories(
+    empty_sandbox: ArchiveSandbox,
+    api_sandbox: ArchiveSandbox,
+    tmp_path: Path,
+    served: TrackerServer,
 ) -> None:
     (project_id, project), *_ = served.workspace.projects.items()
     stories = list(project.stories.values())[:3]
@@ -495,19 +518,27 @@ def test_a_project_known_by_its_name_is_joined_to_the_one_with_its_stories(
     known = ("id", "project_id", "name", "updated_at")
     saved.write_text(json.dumps([{n: s[n] for n in known} | {"kind": "story"} for s in stories]))
 
-    runs: dict[str, Callable[[Desk], Any]] = {
-        "api": lambda desk: desk.run(api(served)),
-        "export": lambda desk: desk.load(export, resources=(*OF_PROJECTS, "load_report")),
-        "both": lambda desk: desk.load(export, saved, resources=(*OF_PROJECTS, "load_report")),
+    runs: dict[str, Callable[[ArchiveSandbox], Any]] = {
+        "api": lambda sandbox: sandbox.run(project_resources(served)),
+        "export": lambda sandbox: sandbox.load(
+            export, resources=(*PROJECT_RESOURCES, "load_report")
+        ),
+        "both": lambda sandbox: sandbox.load(
+            export, saved, resources=(*PROJECT_RESOURCES, "load_report")
+        ),
     }
     # what is done a second time writes nothing
-    orders = [(from_api, "export export"), (begun, "export api api"), (begun, "both both")]
+    orders = [
+        (api_sandbox, "export export"),
+        (empty_sandbox, "export api api"),
+        (empty_sandbox, "both both"),
+    ]
     for beginning, order in orders:
-        other = another(beginning, tmp_path / order)
+        other = copy_of(beginning, tmp_path / order)
         done = ""
         for run in order.split():
             runs[run](other)
-            assert other.written() == 0 or run != done, order
+            assert other.rows_written() == 0 or run != done, order
             done = run
         same = {r["id"]: r["same_as_id"] for r in other.tables()["projects"]}
         (nameless,) = (one for one in same if one < 0)
@@ -521,7 +552,9 @@ def test_a_project_known_by_its_name_is_joined_to_the_one_with_its_stories(
 # through the command
 
 
-def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path: Path) -> None:
+def test_folder_of_archives_is_loaded_and_unreadable_files_are_reported(
+    command: Command, tmp_path: Path
+) -> None:
     folder = tmp_path / "saved"
     folder.mkdir()
     (folder / "a.json").write_text('[{"kind": "story", "id": 1, "project_id": 9, "name": "One"}]')
@@ -546,7 +579,7 @@ def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("missing.zip", None, "does not exist"),
         (
@@ -558,21 +591,19 @@ def test_folders_of_archives_and_what_cannot_be_read(command: Command, tmp_path:
         ("empty.json", b"", "empty.json"),
     ],
 )
-def test_what_is_no_archive_is_refused_in_one_line(
-    name: str, content: bytes | None, said: str, command: Command, tmp_path: Path
+def test_unknown_file_fails_with_one_line(
+    name: str, content: bytes | None, message: str, command: Command, tmp_path: Path
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     result = command("--archive", str(tmp_path / name))
     assert result.returncode == 1
-    assert said in result.stderr
+    assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert not command.database.exists()
 
 
-def test_values_that_no_column_takes_cost_no_other_value_and_get_the_same_keys_again(
-    command: Command, tmp_path: Path
-) -> None:
+def test_out_of_range_values_do_not_reject_rows(command: Command, tmp_path: Path) -> None:
     story: Record = {"kind": "story", "id": 1, "project_id": 9}
     moves = [
         {"state": "started", "occurred_at": MARCH},
@@ -580,7 +611,7 @@ def test_values_that_no_column_takes_cost_no_other_value_and_get_the_same_keys_a
         {"state": "finished", "occurred_at": MARCH, "project_version": "7"},
         {"occurred_at": MARCH, "project_version": 8},
     ]
-    strange = [
+    invalid = [
         {**story, "estimate": "many", "created_at": "soon", "labels": "none"},
         {**story, "id": 2, "name": {"deep": [[1], {"a": "b"}]}, "tasks": [7, None, [1]]},
         {**story, "id": 3, "estimate": 10**30, "comments": [{"id": "x", "text": ["y"]}]},
@@ -596,11 +627,11 @@ def test_values_that_no_column_takes_cost_no_other_value_and_get_the_same_keys_a
         {"kind": "person", "id": 5, "name": ["Ann"]},
         {**story, "id": 10, "name": "the last", "transitions": moves},
     ]
-    whole, lines = tmp_path / "strange.json", tmp_path / "strange.jsonl"
-    whole.write_text(json.dumps(strange))
+    whole, lines = tmp_path / "invalid.json", tmp_path / "invalid.jsonl"
+    whole.write_text(json.dumps(invalid))
     # the same once more, of stories with other ids
     others = [
-        {**one, "id": one["id"] + 100} if one.get("id") in range(1, 11) else one for one in strange
+        {**one, "id": one["id"] + 100} if one.get("id") in range(1, 11) else one for one in invalid
     ]
     lines.write_text("\n".join(map(json.dumps, others)))
     seen = []
@@ -624,15 +655,15 @@ def test_values_that_no_column_takes_cost_no_other_value_and_get_the_same_keys_a
     stories = {row["id"]: row for row in tables["stories"]}
     assert len(stories) == 18
     for more in (0, 100):
-        told = {one - more: row for one, row in stories.items() if one - more in range(1, 100)}
-        assert sorted(told) == [1, 2, 3, 4, 6, 7, 8, 9, 10]
-        assert told[10]["name"] == "the last"
-        assert told[3]["estimate"] == 1e30
-        assert told[6]["requested_by_id__v_text"] == str(2**63)
-        assert told[6]["owned_by_id__v_text"] == "9" * 30
-        assert told[6]["rank"] == str(10**25)
-        assert told[7]["created_at__v_text"] == str(10**17)
-        assert told[8]["external_id"] == str(10**25)
+        rows = {one - more: row for one, row in stories.items() if one - more in range(1, 100)}
+        assert sorted(rows) == [1, 2, 3, 4, 6, 7, 8, 9, 10]
+        assert rows[10]["name"] == "the last"
+        assert rows[3]["estimate"] == 1e30
+        assert rows[6]["requested_by_id__v_text"] == str(2**63)
+        assert rows[6]["owned_by_id__v_text"] == "9" * 30
+        assert rows[6]["rank"] == str(10**25)
+        assert rows[7]["created_at__v_text"] == str(10**17)
+        assert rows[8]["external_id"] == str(10**25)
     assert len(tables["stories__tasks"]) == 2 * 2
     assert [r["value"] for r in tables["stories__owner_ids"]] == [5, 5] * 2
     for row in tables["load_report"]:
@@ -640,7 +671,7 @@ def test_values_that_no_column_takes_cost_no_other_value_and_get_the_same_keys_a
 
 
 @pytest.mark.parametrize("option", ["--sample", "--full-refresh"])
-def test_options_that_do_not_go_with_archives(
+def test_server_options_are_rejected_with_archives(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

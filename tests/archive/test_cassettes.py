@@ -1,4 +1,4 @@
-"""Recorded HTTP as an archive: what the original service answered, and every form of cassette."""
+"""Recorded HTTP as an archive: recordings of the original service, and all cassette formats."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pivotal_tracker.archive.formats.api_responses import cassettes
 
 from ..support.archive_reading import Read, Record, read, try_to_read, without
 from ..support.cassettes import CASSETTES
-from ..support.recorded import PROJECT_ID, RECORDED, answers, recorded, recorded_records
+from ..support.recorded import PROJECT_ID, RECORDED, recorded, recorded_records, responses
 
-API_ANSWERS = FORMATS[-1]
+API_RESPONSES = FORMATS[-1]
 needs_recordings = pytest.mark.skipif(
     not RECORDED.is_dir(), reason=f"needs the real recordings, which are not here: {RECORDED}"
 )
@@ -32,45 +32,46 @@ needs_recordings = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def originals() -> Read:
+def recorded_archive() -> Read:
+    """The recordings of the original service, read as an archive."""
     return read(RECORDED)
 
 
 def comparable(records: list[Record]) -> list[str]:
-    """Records without secrets, in an order in which equal ones are equal."""
+    """Convert records without secrets to sorted texts."""
     return sorted(json.dumps(without(record), sort_keys=True) for record in records)
 
 
 def recorded_bodies() -> Iterator[tuple[str, Any]]:
     for cassette in sorted(RECORDED.glob("*.yaml")):
-        for path, _, body in answers(cassette.stem):
+        for path, _, body in responses(cassette.stem):
             yield path, body
 
 
-def copies(kind: str) -> list[Record]:
-    """Every record of a kind that was recorded anywhere in the answers, however deep."""
+def recorded_copies(kind: str) -> list[Record]:
+    """Return all recorded records of a kind, at any depth of the responses."""
     found: list[Record] = []
 
-    def look(value: Any) -> None:
+    def collect(value: Any) -> None:
         if isinstance(value, dict):
             if value.get("kind") == kind:
                 found.append(value)
             for inner in value.values():
-                look(inner)
+                collect(inner)
         elif isinstance(value, list):
             for inner in value:
-                look(inner)
+                collect(inner)
 
     for path, body in recorded_bodies():
         if not path.endswith("activity"):
-            look(body)
+            collect(body)
     return found
 
 
 @needs_recordings
-def test_the_recorded_project_is_whole(originals: Read) -> None:
+def test_recorded_project_is_read_completely(recorded_archive: Read) -> None:
     records = recorded_records()
-    stories = originals.by_id("stories")
+    stories = recorded_archive.by_id("stories")
     assert len(records["stories"]) == 70
     for story in records["stories"]:
         found = stories[story["id"]]
@@ -85,24 +86,24 @@ def test_the_recorded_project_is_whole(originals: Read) -> None:
                     assert set(comparable(found[name])) >= set(comparable(items)), name
     activity = {a["guid"]: a | {"project_id": PROJECT_ID} for a in records["activity"]}
     assert len(activity) == 81
-    assert originals.by_id("activity") == activity
-    epics = originals.by_id("epics")
+    assert recorded_archive.by_id("activity") == activity
+    epics = recorded_archive.by_id("epics")
     for epic in records["epics"]:
         found = epics[epic["id"]]
         assert without(found, "updated_at") == without(epic, "updated_at")
         # one was recorded again when a comment had been deleted
         assert found["updated_at"] >= epic["updated_at"]
-    assert {label["id"] for label in records["labels"]} <= originals.by_id("labels").keys()
+    assert {label["id"] for label in records["labels"]} <= recorded_archive.by_id("labels").keys()
 
 
 @needs_recordings
-def test_of_every_recorded_story_the_newest_copy_is_given(originals: Read) -> None:
+def test_newest_copy_of_each_recorded_story_is_read(recorded_archive: Read) -> None:
     newest: dict[int, Record] = {}
-    for story in copies("story"):
-        held = newest.get(story["id"])
-        if held is None or story["updated_at"] > held["updated_at"]:
+    for story in recorded_copies("story"):
+        known = newest.get(story["id"])
+        if known is None or story["updated_at"] > known["updated_at"]:
             newest[story["id"]] = story
-    found = originals.by_id("stories")
+    found = recorded_archive.by_id("stories")
     assert found.keys() == newest.keys()
     for number, story in newest.items():
         plain = {k: v for k, v in without(story).items() if k not in ("owners", "pull_requests")}
@@ -110,16 +111,16 @@ def test_of_every_recorded_story_the_newest_copy_is_given(originals: Read) -> No
 
 
 @needs_recordings
-def test_what_else_was_recorded(originals: Read) -> None:
-    releases = originals.by_id("releases")
+def test_other_recorded_tables_are_read(recorded_archive: Read) -> None:
+    releases = recorded_archive.by_id("releases")
     for release in recorded("releases", "releases"):
         assert releases[release["id"]] == release
     days = recorded("history_days", "history/iterations/283/days")
-    assert [tuple(d.values()) for d in originals.records["history_days"]] == [
+    assert [tuple(d.values()) for d in recorded_archive.records["history_days"]] == [
         (PROJECT_ID, *day) for day in days["data"]
     ]
-    numbers = {(i["project_id"], i["number"]) for i in copies("iteration")}
-    iterations = originals.by_id("iterations")
+    numbers = {(i["project_id"], i["number"]) for i in recorded_copies("iteration")}
+    iterations = recorded_archive.by_id("iterations")
     assert iterations.keys() == numbers
     current = recorded(
         "iterations",
@@ -129,20 +130,22 @@ def test_what_else_was_recorded(originals: Read) -> None:
     found = iterations[PROJECT_ID, current["number"]]
     assert found["velocity"] == current["velocity"]
     assert found["story_ids"] == [story["id"] for story in current["stories"]]
-    assert {p["id"] for p in copies("project")} <= originals.by_id("projects").keys()
-    (workspace,) = originals.records["workspaces"]
+    assert {p["id"] for p in recorded_copies("project")} <= recorded_archive.by_id(
+        "projects"
+    ).keys()
+    (workspace,) = recorded_archive.records["workspaces"]
     assert len(workspace["project_ids"]) == 2
     owners = {p["id"]: p for p in recorded("story_children", "stories/66728004/owners")}
-    assert {k: v for k, v in originals.by_id("people").items() if k in owners} == owners
+    assert {k: v for k, v in recorded_archive.by_id("people").items() if k in owners} == owners
     assert all(set(p) <= {"id", "kind", "name", "initials", "username", "email"}
-               for p in originals.records["people"])  # fmt: skip
-    assert any(r.startswith("not recognized: ") for r in originals.reasons("files"))
-    assert originals.reasons("unknown") == originals.reasons("answers") == set()
+               for p in recorded_archive.records["people"])  # fmt: skip
+    assert any(r.startswith("not recognized: ") for r in recorded_archive.reasons("files"))
+    assert recorded_archive.reasons("unknown") == recorded_archive.reasons("answers") == set()
 
 
 @needs_recordings
-def test_attachments_are_put_into_their_comments(originals: Read) -> None:
-    comments = originals.by_id("stories")[66728004]["comments"]
+def test_recorded_attachments_are_nested_in_their_comments(recorded_archive: Read) -> None:
+    comments = recorded_archive.by_id("stories")[66728004]["comments"]
     (comment,) = [c for c in comments if c["id"] == 181648318]
     answer = recorded(
         "attachments", "stories/66728004/comments/181648318", fields="file_attachments"
@@ -153,7 +156,7 @@ def test_attachments_are_put_into_their_comments(originals: Read) -> None:
     assert "amazonaws" not in repr(comment)
 
 
-# every form of cassette
+# cassette formats
 
 STORIES = [
     {"kind": "story", "id": n, "project_id": 9, "name": f"Straße {n} \U0001f6b2", "labels": []}
@@ -165,7 +168,7 @@ EXPECTED = [STORIES[0] | {"comments": COMMENTS}, *STORIES[1:]]
 
 
 def interaction(path: str, text: Any, /, status: int = 200, **response: Any) -> Record:
-    """As vcrpy writes it."""
+    """Return an interaction as vcrpy writes it."""
     return {
         "request": {
             "method": "GET",
@@ -182,10 +185,12 @@ def interaction(path: str, text: Any, /, status: int = 200, **response: Any) -> 
     }
 
 
-def packed(text: str, how: str) -> bytes:
-    if how == "gzip":
+def compress(text: str, encoding: str) -> bytes:
+    if encoding == "gzip":
         return gzip.compress(text.encode())
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS if how == "raw deflate" else zlib.MAX_WBITS)
+    packer = zlib.compressobj(
+        wbits=-zlib.MAX_WBITS if encoding == "raw deflate" else zlib.MAX_WBITS
+    )
     return packer.compress(text.encode()) + packer.flush()
 
 
@@ -197,8 +202,8 @@ def traffic(**response: Any) -> list[Record]:
     ]
 
 
-def of_vcr() -> Record:
-    """As Ruby's VCR writes it."""
+def vcr_cassette() -> Record:
+    """Return a cassette as Ruby's VCR writes it."""
     stories = base64.b64encode(json.dumps(STORIES).encode()).decode()
     return {
         "http_interactions": [
@@ -224,8 +229,8 @@ def of_vcr() -> Record:
     }
 
 
-def of_first_vcrpy() -> list[Record]:
-    """As vcrpy wrote it before it had a version: a list, the address in pieces."""
+def old_vcrpy_cassette() -> list[Record]:
+    """Return a cassette as early vcrpy wrote it: a list, with the URL in parts."""
     found = traffic()
     for each in found:
         path = each["request"].pop("uri").removeprefix("https://www.pivotaltracker.com")
@@ -234,50 +239,53 @@ def of_first_vcrpy() -> list[Record]:
     return found
 
 
-def compressed(how: str) -> list[Record]:
+def compress_interactions(encoding: str) -> list[Record]:
     found = traffic()
     for each in found:
-        body = packed(each["response"]["body"]["string"], how)
+        body = compress(each["response"]["body"]["string"], encoding)
         each["response"]["body"]["string"] = body
-        each["response"]["headers"]["Content-Encoding"] = [how.split()[-1]]
+        each["response"]["headers"]["Content-Encoding"] = [encoding.split()[-1]]
     return found
 
 
-def written(value: Any, *, as_json: bool = False, **options: Any) -> str:
+def serialize(value: Any, *, as_json: bool = False, **options: Any) -> str:
     return json.dumps(value) if as_json else yaml.dump(value, allow_unicode=True, **options)
 
 
-def with_header_in_common() -> list[Record]:
+def traffic_with_shared_headers() -> list[Record]:
     headers = {"Server": ["nginx"]}
     return [i | {"response": i["response"] | {"headers": headers}} for i in traffic()]
 
 
-FORMS = {
-    "vcrpy": ("x.yaml", written({"interactions": traffic(), "version": 1})),
-    "vcrpy in JSON": ("x.json", written({"version": 1, "interactions": traffic()}, as_json=True)),
-    "vcrpy of old": ("x.yml", written(of_first_vcrpy())),
-    "VCR": ("x.yml", written(of_vcr())),
-    "VCR in JSON": ("x.json", written(of_vcr(), as_json=True)),
-    "aliases": ("x.yaml", written({"interactions": with_header_in_common()})),
-    "symbols": ("x.yml", "---\n" + written(of_vcr()).replace("request:", ":request:")),
+CASSETTE_FORMATS = {
+    "vcrpy": ("x.yaml", serialize({"interactions": traffic(), "version": 1})),
+    "vcrpy in JSON": ("x.json", serialize({"version": 1, "interactions": traffic()}, as_json=True)),
+    "old vcrpy": ("x.yml", serialize(old_vcrpy_cassette())),
+    "VCR": ("x.yml", serialize(vcr_cassette())),
+    "VCR in JSON": ("x.json", serialize(vcr_cassette(), as_json=True)),
+    "aliases": ("x.yaml", serialize({"interactions": traffic_with_shared_headers()})),
+    "symbols": ("x.yml", "---\n" + serialize(vcr_cassette()).replace("request:", ":request:")),
     **{
-        how: ("x.yaml", written({"interactions": compressed(how), "version": 1}))
-        for how in ("gzip", "deflate", "raw deflate")
+        encoding: (
+            "x.yaml",
+            serialize({"interactions": compress_interactions(encoding), "version": 1}),
+        )
+        for encoding in ("gzip", "deflate", "raw deflate")
     },
-    "unpacked, header kept": (
+    "decompressed, header kept": (
         "x.yaml",
-        written({"interactions": traffic(headers={"Content-Encoding": ["gzip"]})}),
+        serialize({"interactions": traffic(headers={"Content-Encoding": ["gzip"]})}),
     ),
-    "a body of its own": ("x.yaml", written({"interactions": traffic(body=json.dumps(STORIES))})),
+    "plain body": ("x.yaml", serialize({"interactions": traffic(body=json.dumps(STORIES))})),
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_cassette(tmp_path: Path, form: str) -> None:
-    name, text = FORMS[form]
+@pytest.mark.parametrize("format_name", CASSETTE_FORMATS)
+def test_every_cassette_format_is_read(tmp_path: Path, format_name: str) -> None:
+    name, text = CASSETTE_FORMATS[format_name]
     (tmp_path / name).write_text(text, "utf-8")
     result = read(tmp_path / name)
-    if form == "a body of its own":
+    if format_name == "plain body":
         assert [s["id"] for s in result.records["stories"]] == [1, 2, 3, 4, 5]
         return
     assert result.records["stories"] == EXPECTED
@@ -286,7 +294,7 @@ def test_every_form_of_cassette(tmp_path: Path, form: str) -> None:
     assert "s3cr3t" not in repr(result)
 
 
-def test_our_own_recording_is_read_whole() -> None:
+def test_own_recording_is_read_completely() -> None:
     result = read(CASSETTES / "workspace.yaml")
     assert result.reasons("unknown") == set()
     assert result.reasons("answers") == set()
@@ -296,23 +304,23 @@ def test_our_own_recording_is_read_whole() -> None:
         assert {"comments", "tasks", "transitions", "cycle_time_details"} <= story.keys()
 
 
-def test_what_is_no_answer_is_left_out_and_named(tmp_path: Path) -> None:
+def test_non_api_responses_are_left_out_and_reported(tmp_path: Path) -> None:
     error = json.dumps({"kind": "error", "code": "unfound_resource"})
-    packed_badly = interaction("projects/9", gzip.compress(b"[]")[:-9] + b"x")
-    elsewhere = interaction("x", "[]")
-    elsewhere["request"]["uri"] = "https://s3.amazonaws.com/x.png"
+    badly_compressed = interaction("projects/9", gzip.compress(b"[]")[:-9] + b"x")
+    other_host = interaction("x", "[]")
+    other_host["request"]["uri"] = "https://s3.amazonaws.com/x.png"
     found = [
         *traffic(),
         interaction("projects/9/stories/404", error, status=404),
-        elsewhere,
+        other_host,
         interaction("projects/9/epics", "<html>"),
         interaction("projects/9/labels", error),
         interaction("my/notifications", json.dumps([{"kind": "notification", "id": 1}])),
         interaction("projects/9/stories/5", None, status=204),
         interaction("projects/9/tasks", None, body={"base64_string": "*"}),
-        packed_badly,
+        badly_compressed,
     ]
-    (tmp_path / "x.yaml").write_text(written({"interactions": found}))
+    (tmp_path / "x.yaml").write_text(serialize({"interactions": found}))
     result = read(tmp_path / "x.yaml")
     assert result.records["stories"] == EXPECTED
     assert {
@@ -331,8 +339,8 @@ def test_what_is_no_answer_is_left_out_and_named(tmp_path: Path) -> None:
 # recorded writes
 
 
-def recorded_at(second: int, method: str, path: str, body: Any, status: int = 200) -> Record:
-    """An interaction as Ruby's VCR writes it."""
+def vcr_interaction(second: int, method: str, path: str, body: Any, status: int = 200) -> Record:
+    """Return an interaction as Ruby's VCR writes it."""
     return {
         "request": {"method": method, "uri": f"{ROOT}/{path}", "body": {}, "headers": {}},
         "response": {
@@ -344,26 +352,26 @@ def recorded_at(second: int, method: str, path: str, body: Any, status: int = 20
     }
 
 
-def of_recording(tmp_path: Path, interactions: list[Record]) -> Read:
-    (tmp_path / "x.yml").write_text(written({"http_interactions": interactions}))
+def read_vcr_cassette(tmp_path: Path, interactions: list[Record]) -> Read:
+    (tmp_path / "x.yml").write_text(serialize({"http_interactions": interactions}))
     return read(tmp_path / "x.yml")
 
 
 STORY = {"kind": "story", "id": 21, "project_id": 7, "name": "Paint", "updated_at": "2020-01-01"}
 
 
-def test_a_recorded_post_and_put_are_records(tmp_path: Path) -> None:
+def test_recorded_post_and_put_responses_are_read(tmp_path: Path) -> None:
     task = {"kind": "task", "id": 41, "description": "brush"}
     label = {"kind": "label", "id": 81, "name": "tidy"}
-    result = of_recording(
+    result = read_vcr_cassette(
         tmp_path,
         [
-            recorded_at(1, "post", "projects/7/stories", STORY),
-            recorded_at(2, "post", "projects/7/stories/21/tasks", task),
-            recorded_at(3, "post", "projects/7/stories/21/labels", label),
-            recorded_at(4, "put", "projects/7/stories/21/tasks/41", {**task, "complete": True}),
-            recorded_at(5, "put", "projects/7/stories/21", {**STORY, "name": "Paint it"}),
-            recorded_at(6, "post", "projects/7/stories", {"kind": "error"}, status=400),
+            vcr_interaction(1, "post", "projects/7/stories", STORY),
+            vcr_interaction(2, "post", "projects/7/stories/21/tasks", task),
+            vcr_interaction(3, "post", "projects/7/stories/21/labels", label),
+            vcr_interaction(4, "put", "projects/7/stories/21/tasks/41", {**task, "complete": True}),
+            vcr_interaction(5, "put", "projects/7/stories/21", {**STORY, "name": "Paint it"}),
+            vcr_interaction(6, "post", "projects/7/stories", {"kind": "error"}, status=400),
         ],
     )
     (story,) = result.records["stories"]
@@ -373,37 +381,35 @@ def test_a_recorded_post_and_put_are_records(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reversed_in_file", [False, True])
-def test_a_recorded_delete_removes_what_was_read_before(
-    tmp_path: Path, reversed_in_file: bool
-) -> None:
+def test_recorded_delete_removes_the_record(tmp_path: Path, reversed_in_file: bool) -> None:
     comments = [{"kind": "comment", "id": n, "text": str(n)} for n in (31, 32, 33)]
     interactions = [
-        recorded_at(1, "get", "projects/7/stories/21", {**STORY, "comments": comments[:2]}),
-        recorded_at(2, "get", "projects/7/stories/21/comments", comments),
-        recorded_at(3, "delete", "projects/7/stories/21/comments/31", None, status=204),
-        recorded_at(4, "get", "projects/7/stories/22", {**STORY, "id": 22}),
-        recorded_at(5, "delete", "projects/7/stories/22", None, status=204),
-        recorded_at(6, "delete", "projects/7/stories/21/comments/33", None, status=404),
-        recorded_at(7, "delete", "projects/7/labels/81", None, status=204),
-        recorded_at(8, "post", "projects/7/stories/21/labels", {"kind": "label", "id": 82}),
-        recorded_at(9, "delete", "projects/7/stories/21/labels/82", None, status=204),
-        recorded_at(10, "post", "projects/7/stories/21/labels", {"kind": "label", "id": 82}),
+        vcr_interaction(1, "get", "projects/7/stories/21", {**STORY, "comments": comments[:2]}),
+        vcr_interaction(2, "get", "projects/7/stories/21/comments", comments),
+        vcr_interaction(3, "delete", "projects/7/stories/21/comments/31", None, status=204),
+        vcr_interaction(4, "get", "projects/7/stories/22", {**STORY, "id": 22}),
+        vcr_interaction(5, "delete", "projects/7/stories/22", None, status=204),
+        vcr_interaction(6, "delete", "projects/7/stories/21/comments/33", None, status=404),
+        vcr_interaction(7, "delete", "projects/7/labels/81", None, status=204),
+        vcr_interaction(8, "post", "projects/7/stories/21/labels", {"kind": "label", "id": 82}),
+        vcr_interaction(9, "delete", "projects/7/stories/21/labels/82", None, status=204),
+        vcr_interaction(10, "post", "projects/7/stories/21/labels", {"kind": "label", "id": 82}),
     ]
-    found = of_recording(tmp_path, interactions[::-1] if reversed_in_file else interactions)
+    found = read_vcr_cassette(tmp_path, interactions[::-1] if reversed_in_file else interactions)
     (story,) = found.records["stories"]
     assert sorted(comment["id"] for comment in story["comments"]) == [32, 33]
     assert [label["id"] for label in story["labels"]] == [82]
 
 
-def test_an_upload_is_no_comment(tmp_path: Path) -> None:
+def test_upload_is_not_read_as_comment(tmp_path: Path) -> None:
     upload = {"kind": "file_attachment", "id": 61, "filename": "a.png"}
     comment = {"kind": "comment", "id": 31, "text": "t", "file_attachments": [upload]}
-    result = of_recording(
+    result = read_vcr_cassette(
         tmp_path,
         [
-            recorded_at(1, "get", "projects/7/stories/21", STORY),
-            recorded_at(2, "post", "projects/7/uploads", upload),
-            recorded_at(3, "post", "projects/7/stories/21/comments", comment),
+            vcr_interaction(1, "get", "projects/7/stories/21", STORY),
+            vcr_interaction(2, "post", "projects/7/uploads", upload),
+            vcr_interaction(3, "post", "projects/7/stories/21/comments", comment),
         ],
     )
     (story,) = result.records["stories"]
@@ -416,7 +422,7 @@ def test_an_upload_is_no_comment(tmp_path: Path) -> None:
     }
 
 
-def test_what_a_browser_recorded(tmp_path: Path) -> None:
+def test_har_file_is_read(tmp_path: Path) -> None:
     def entry(path: str, content: Record, time: str = "2020-01-07T12:00:00.000Z") -> Record:
         return {
             "startedDateTime": time,
@@ -447,29 +453,31 @@ def test_what_a_browser_recorded(tmp_path: Path) -> None:
     assert not result.accounting.left_out
 
 
-# what nobody should have recorded
+# hostile cassettes
 
 
-def test_tags_make_no_objects(tmp_path: Path) -> None:
+def test_yaml_tags_create_no_objects(tmp_path: Path) -> None:
     attack = "!!python/object/apply:os.system ['touch hacked']"
-    text = written({"interactions": traffic()}) + f"x: {attack}\n? {attack}\n: 1\n"
+    text = serialize({"interactions": traffic()}) + f"x: {attack}\n? {attack}\n: 1\n"
     (tmp_path / "x.yaml").write_text(text)
     assert read(tmp_path / "x.yaml").records["stories"] == EXPECTED
 
 
-def test_aliases_that_multiply_cost_nothing(tmp_path: Path) -> None:
+def test_yaml_alias_bomb_is_not_expanded(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
     lines += [f"m{n}: &m{n} {{<<: [*m{n - 1}, *m{n - 1}], k{n}: *a29}}" for n in range(1, 30)]
     bomb = "\n".join(lines) + "\n"
-    (tmp_path / "x.yaml").write_text(bomb + written({"interactions": traffic()}))
+    (tmp_path / "x.yaml").write_text(bomb + serialize({"interactions": traffic()}))
     assert read(tmp_path / "x.yaml").records["stories"] == EXPECTED
 
 
-def test_hostile_yaml_costs_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_yaml_keeps_the_records_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cassettes, "MAX_BYTES_OF_A_RECORD", 5_000)
-    whole = written({"interactions": traffic()})
-    bomb = written({"interactions": [interaction("me", gzip.compress(b"[" + b" " * 9_000))]})
+    whole = serialize({"interactions": traffic()})
+    bomb = serialize({"interactions": [interaction("me", gzip.compress(b"[" + b" " * 9_000))]})
     many_anchors = "".join(f"- &a{n} {'x' * 500}\n" for n in range(20))
     for rest, reason in {
         "- " + "[" * 500: "levels deep",
@@ -490,20 +498,20 @@ def test_hostile_yaml_costs_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @given(
     places=st.lists(st.tuples(st.integers(0, 1800), st.binary(max_size=3)), max_size=4),
     cut=st.integers(0, 2500),
-    form=st.sampled_from(["vcrpy", "VCR", "gzip", "vcrpy in JSON"]),
+    format_name=st.sampled_from(["vcrpy", "VCR", "gzip", "vcrpy in JSON"]),
 )
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_bytes_are_read_or_refused(
-    tmp_path: Path, places: list[tuple[int, bytes]], cut: int, form: str
+def test_any_bytes_are_read_or_rejected(
+    tmp_path: Path, places: list[tuple[int, bytes]], cut: int, format_name: str
 ) -> None:
-    name, whole = FORMS[form]
+    name, whole = CASSETTE_FORMATS[format_name]
     text = bytearray(whole.encode())
     for place, noise in places:
         text[place : place + len(noise)] = noise
     (tmp_path / name).write_bytes(text[: cut or None])
-    try_to_read(tmp_path / name, API_ANSWERS)
+    try_to_read(tmp_path / name, API_RESPONSES)
 
 
 NAMES = "request response uri body string status code headers base64_string"
@@ -525,7 +533,7 @@ YAML_VALUES = st.recursive(
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_interactions_are_read_or_refused(
+def test_any_interactions_are_read_or_rejected(
     tmp_path: Path, value: list[Any], as_json: bool
 ) -> None:
     if as_json:
@@ -533,4 +541,4 @@ def test_any_interactions_are_read_or_refused(
     else:
         text = yaml.dump({"interactions": value})
     (tmp_path / "x.yaml").write_text(text, "utf-8", "replace")
-    try_to_read(tmp_path / "x.yaml", API_ANSWERS)
+    try_to_read(tmp_path / "x.yaml", API_RESPONSES)

@@ -1,4 +1,4 @@
-"""Tracker's own export: nothing in it is lost, whatever its year, its hull and its damages."""
+"""Tracker's project export: no value is lost, in any layout, container or damaged file."""
 
 # ruff: noqa: RUF001 - texts of many languages
 
@@ -27,7 +27,7 @@ from pivotal_tracker.archive.keys import stable_key
 
 from ..support.archive_reading import Read, read, try_to_read
 from ..support.command import Command
-from ..support.exports import LAST, LAYOUTS, Row, as_csv, ragged, table
+from ..support.exports import LAST, LAYOUTS, Row, as_csv, ragged, table, write_workbook
 from ..support.truth import Tables, assert_tables_equal, expected_tables, loaded_tables
 
 Record = dict[str, Any]
@@ -125,12 +125,14 @@ def comment(parent: str, parent_id: int, text: str, who: int, author: str, day: 
     }
 
 
-def of_story(kind: str, *parts: object, **values: object) -> Record:
+def story_child(kind: str, *parts: object, **values: object) -> Record:
     return {"kind": kind, "id": key(kind, 201, *parts), "story_id": 201, **values}
 
 
-def truth(has: tuple[str, ...] = LAST.groups, *, priority: bool = True) -> dict[str, list[Record]]:
-    """The records of `ROWS` as far as a layout has room for them."""
+def expected_records(
+    has: tuple[str, ...] = LAST.groups, *, priority: bool = True
+) -> dict[str, list[Record]]:
+    """Return the records of `ROWS` in a layout that has some groups of columns."""
     of_release = {
         "id": 202,
         "project_id": PROJECT,
@@ -150,12 +152,12 @@ def truth(has: tuple[str, ...] = LAST.groups, *, priority: bool = True) -> dict[
             ),
         ],
         "tasks": [
-            of_story("task", "draw it", position=1, description="draw it", complete=True),
-            of_story("task", "build it", position=2, description="build it", complete=False),
+            story_child("task", "draw it", position=1, description="draw it", complete=True),
+            story_child("task", "build it", position=2, description="build it", complete=False),
         ],
         "blockers": [
-            of_story("blocker", "#202", description="#202", resolved=True),
-            of_story(
+            story_child("blocker", "#202", description="#202", resolved=True),
+            story_child(
                 "blocker",
                 "waiting for the bank",
                 description="waiting for the bank",
@@ -163,7 +165,7 @@ def truth(has: tuple[str, ...] = LAST.groups, *, priority: bool = True) -> dict[
             ),
         ],
         "reviews": [
-            of_story(
+            story_child(
                 "review",
                 "Code",
                 "Ann Lee",
@@ -172,7 +174,7 @@ def truth(has: tuple[str, ...] = LAST.groups, *, priority: bool = True) -> dict[
                 reviewer_id=ANN,
                 status="pass",
             ),
-            of_story(
+            story_child(
                 "review",
                 "Security",
                 "",
@@ -182,7 +184,7 @@ def truth(has: tuple[str, ...] = LAST.groups, *, priority: bool = True) -> dict[
             ),
         ],
         "pull_requests": [
-            of_story(
+            story_child(
                 "pull_request",
                 "https://github.com/acme/app/pull/148",
                 host_url="https://github.com/",
@@ -193,8 +195,8 @@ def truth(has: tuple[str, ...] = LAST.groups, *, priority: bool = True) -> dict[
             )
         ],
         "branches": [
-            of_story("branch", "feature/201-doors", name="feature/201-doors"),
-            of_story(
+            story_child("branch", "feature/201-doors", name="feature/201-doors"),
+            story_child(
                 "branch",
                 "https://github.com/acme/app/tree/fix/door",
                 host_url="https://github.com/",
@@ -296,10 +298,10 @@ def truth(has: tuple[str, ...] = LAST.groups, *, priority: bool = True) -> dict[
     return records
 
 
-def as_read(
+def read_csv(
     folder: Path, content: str | bytes | list[list[str]], name: str = NAME, encoding: str = "utf-8"
 ) -> Read:
-    """Write a CSV and reads it."""
+    """Write a CSV file, and read it."""
     if isinstance(content, list):
         content = as_csv(content)
     path = folder / name
@@ -307,17 +309,19 @@ def as_read(
     return read(path)
 
 
-def lost(found: Read) -> dict[str, int]:
-    """The values that were lost, by the reason."""
-    return {reason: noted.rows for (_, _, reason), noted in found.accounting.lost_values.items()}
+def lost_values(found: Read) -> dict[str, int]:
+    """Count the lost values by reason."""
+    return {
+        reason: counted.rows for (_, _, reason), counted in found.accounting.lost_values.items()
+    }
 
 
 def story_of(found: Read, story_id: int = 201) -> Record:
     return found.by_id("stories")[story_id]
 
 
-def assert_all_there(found: Read, expected: dict[str, list[Record]] | None = None) -> None:
-    expected = truth() if expected is None else expected
+def assert_all_read(found: Read, expected: dict[str, list[Record]] | None = None) -> None:
+    expected = expected_records() if expected is None else expected
     assert {name: sorted(rows, key=repr) for name, rows in _sorted_keys(found.records).items()} == {
         name: sorted(rows, key=repr) for name, rows in _sorted_keys(expected).items()
     }
@@ -338,22 +342,22 @@ def test_every_layout_gives_the_same_records(
     tmp_path: Path, year: str, shuffled_by: int | None
 ) -> None:
     layout = LAYOUTS[year]
-    found = as_read(tmp_path, ragged(table(ROWS, layout, shuffled_by)))
-    assert_all_there(found, truth(layout.groups, priority="Priority" in layout.head))
+    found = read_csv(tmp_path, ragged(table(ROWS, layout, shuffled_by)))
+    assert_all_read(found, expected_records(layout.groups, priority="Priority" in layout.head))
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_delimiters_and_line_ends_of_spreadsheets(
+def test_spreadsheet_delimiters_and_line_endings_are_read(
     tmp_path: Path, delimiter: str, ending: str
 ) -> None:
-    assert_all_there(as_read(tmp_path, as_csv(table(ROWS), delimiter, ending)))
+    assert_all_read(read_csv(tmp_path, as_csv(table(ROWS), delimiter, ending)))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_unicode_with_and_without_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+def test_unicode_is_read_with_and_without_byte_order_mark(tmp_path: Path, encoding: str) -> None:
     content = as_csv(table([Row(1, "Tür, 東京 🚪")]))
-    found = as_read(tmp_path, content, encoding=encoding)
+    found = read_csv(tmp_path, content, encoding=encoding)
     assert story_of(found, 1)["name"] == "Tür, 東京 🚪"
     assert not found.accounting.lost_values
 
@@ -379,37 +383,37 @@ def test_unicode_with_and_without_a_byte_order_mark(tmp_path: Path, encoding: st
 )
 def test_other_encodings_are_read_without_loss(tmp_path: Path, encoding: str, text: str) -> None:
     rows = [Row(1, "Plain", owners=["Ann Lee"]), Row(2, text, description=f"{text}, ok")]
-    found = as_read(tmp_path, as_csv(table(rows)), encoding=encoding)
+    found = read_csv(tmp_path, as_csv(table(rows)), encoding=encoding)
     assert story_of(found, 2)["name"] == text
     assert story_of(found, 2)["description"] == f"{text}, ok"
     assert not found.accounting.lost_values
     assert not found.accounting.left_out
 
 
-def test_one_broken_byte_spoils_no_other_text(tmp_path: Path) -> None:
+def test_invalid_byte_affects_only_its_cell(tmp_path: Path) -> None:
     content = as_csv(table([Row(1, "Tür"), Row(2, "T?r")])).encode().replace(b"?", b"\x81")
-    found = as_read(tmp_path, content)
+    found = read_csv(tmp_path, content)
     assert [s["name"] for s in found.records["stories"]] == ["Tür", "T\ufffdr"]
-    assert lost(found) == {"bytes that are not UTF-8, read as Windows-1252": 1}
+    assert lost_values(found) == {"bytes that are not UTF-8, read as Windows-1252": 1}
 
 
-def test_nuls_become_replacement_characters_and_are_counted(tmp_path: Path) -> None:
-    found = as_read(tmp_path, as_csv(table([Row(1, "a?b??")])).replace("?", "\0"))
+def test_nul_characters_are_replaced_and_counted(tmp_path: Path) -> None:
+    found = read_csv(tmp_path, as_csv(table([Row(1, "a?b??")])).replace("?", "\0"))
     assert story_of(found, 1)["name"] == "a\ufffdb\ufffd\ufffd"
-    assert lost(found) == {"NUL characters, now U+FFFD": 3}
+    assert lost_values(found) == {"NUL characters, now U+FFFD": 3}
 
 
-# hulls
+# containers
 
 
-def in_zip(path: Path, files: dict[str, bytes]) -> Path:
+def write_zip(path: Path, files: dict[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return path
 
 
-def in_folder(folder: Path, files: dict[str, bytes]) -> Path:
+def write_folder(folder: Path, files: dict[str, bytes]) -> Path:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -427,7 +431,7 @@ HISTORY = as_csv(
 )
 
 
-def activity_truth() -> list[Record]:
+def expected_activity() -> list[Record]:
     project = {"kind": "project", "id": PROJECT, "name": "my_project"}
     eve = key("person", "Eve")
     edited = (
@@ -471,23 +475,25 @@ def activity_truth() -> list[Record]:
     ]
 
 
-@pytest.mark.parametrize("home", ["", "my_project_20151117_1439-export/"])
-@pytest.mark.parametrize("hull", [in_zip, in_folder])
-def test_attachments_and_history_come_with_a_zip_or_its_folder(
-    tmp_path: Path, hull: Callable[[Path, dict[str, bytes]], Path], home: str
+@pytest.mark.parametrize("prefix", ["", "my_project_20151117_1439-export/"])
+@pytest.mark.parametrize("container", [write_zip, write_folder])
+def test_attachments_and_history_are_read_from_zip_and_folder(
+    tmp_path: Path, container: Callable[[Path, dict[str, bytes]], Path], prefix: str
 ) -> None:
     files = {
         NAME: as_csv(table(ROWS)).encode(),
         "history.csv": HISTORY.encode(),
         "202/Plan.pdf": b"plan",
-        "203/notes/a.csv": as_csv(table([STORY])).encode(),  # an attachment, whatever it holds
+        "203/notes/a.csv": as_csv(
+            table([STORY])
+        ).encode(),  # an attachment, although it is a CSV export
         "203/.DS_Store": b"",
         "__MACOSX/203/._Plan.pdf": b"",
     }
-    found = read(hull(tmp_path / "export", {home + name: files[name] for name in files}))
-    expected = truth()
+    found = read(container(tmp_path / "export", {prefix + name: files[name] for name in files}))
+    expected = expected_records()
     expected["people"].append({"id": key("person", "Eve"), "kind": "person", "name": "Eve"})
-    expected["activity"] = activity_truth()
+    expected["activity"] = expected_activity()
     sizes = {(202, "Plan.pdf"): 4, (203, "notes/a.csv"): len(files["203/notes/a.csv"])}
     expected["attachment_files"] = [
         {
@@ -499,26 +505,26 @@ def test_attachments_and_history_come_with_a_zip_or_its_folder(
         }
         for (story_id, name), size in sizes.items()
     ]
-    assert_all_there(found, expected)
+    assert_all_read(found, expected)
     assert found.contents == {
         key("attachment", 202, "Plan.pdf"): b"plan",
         key("attachment", 203, "notes/a.csv"): files["203/notes/a.csv"],
     }
 
 
-def test_attachments_of_an_epic(tmp_path: Path) -> None:
+def test_epic_attachments_refer_to_the_epic(tmp_path: Path) -> None:
     files = {NAME: as_csv(table([Row(9, "E", type="epic")])).encode(), "9/a.txt": b"a"}
-    (attachment,) = read(in_folder(tmp_path / "x", files)).records["attachment_files"]
+    (attachment,) = read(write_folder(tmp_path / "x", files)).records["attachment_files"]
     assert (attachment["epic_id"], "story_id" in attachment) == (9, False)
 
 
-def test_the_exports_of_two_projects_in_one_folder(tmp_path: Path) -> None:
+def test_exports_of_two_projects_in_one_folder_are_kept_apart(tmp_path: Path) -> None:
     files = {
         NAME: as_csv(table([Row(1, "One", labels="a")])).encode(),
         "other_20160101_0000.csv": as_csv(table([Row(2, "Two", labels="a")])).encode(),
         "2/a.txt": b"a",
     }
-    found = read(in_folder(tmp_path / "x", files))
+    found = read(write_folder(tmp_path / "x", files))
     other = key("project", "other")
     assert {s["id"]: s["project_id"] for s in found.records["stories"]} == {1: PROJECT, 2: other}
     assert len({one["id"] for one in found.records["labels"]}) == 2
@@ -537,16 +543,16 @@ def test_the_exports_of_two_projects_in_one_folder(tmp_path: Path) -> None:
         ("20151117_1439.csv", "20151117_1439"),
     ],
 )
-def test_the_project_is_called_as_its_file(tmp_path: Path, name: str, project: str) -> None:
-    found = as_read(tmp_path, table(ROWS), name)
+def test_project_is_named_after_its_file(tmp_path: Path, name: str, project: str) -> None:
+    found = read_csv(tmp_path, table(ROWS), name)
     assert found.records["projects"] == [
         {"kind": "project", "id": key("project", project), "name": project}
     ]
 
 
 @pytest.mark.parametrize("name", ["my_project_20151117_1439_history.csv", "my_project-history.csv"])
-def test_a_history_by_itself(tmp_path: Path, name: str) -> None:
-    found = as_read(tmp_path, HISTORY, name)
+def test_history_without_export_is_read(tmp_path: Path, name: str) -> None:
+    found = read_csv(tmp_path, HISTORY, name)
     kinds = [["story"], ["story"], ["epic"], []]
     assert [
         [of["kind"] for of in one.get("primary_resources", [])] for one in found.records["activity"]
@@ -554,24 +560,26 @@ def test_a_history_by_itself(tmp_path: Path, name: str) -> None:
     assert found.records["projects"][0]["name"] == "my_project"
 
 
-def test_what_is_none_of_the_export_is_named(tmp_path: Path) -> None:
+def test_unknown_files_are_reported(tmp_path: Path) -> None:
     files = {NAME: as_csv(table(ROWS)).encode(), "readme.txt": b"hello", "old.zip": b"PK"}
-    found = read(in_folder(tmp_path / "x", files))
-    assert {key: (noted.rows, noted.where) for key, noted in found.accounting.left_out.items()} == {
+    found = read(write_folder(tmp_path / "x", files))
+    assert {
+        key: (counted.rows, counted.where) for key, counted in found.accounting.left_out.items()
+    } == {
         ("x", "files", "not recognized: a text of another kind"): (2, "old.zip"),
     }
 
 
-def test_the_command_loads_whole_tables_and_a_second_time_nothing(
+def test_command_loads_all_tables_and_second_run_writes_nothing(
     command: Command, tmp_path: Path
 ) -> None:
     files = {NAME: as_csv(ragged(table(ROWS))).encode(), "history.csv": HISTORY.encode()}
-    path = in_zip(tmp_path / "my_project.zip", files)
+    path = write_zip(tmp_path / "my_project.zip", files)
     done = command("--archive", str(path))
     assert done.returncode == 0, done.stderr
     loaded = loaded_tables(command.folder / "pivotal_tracker.duckdb")
     report = loaded.pop("load_report")
-    expected = tables_of_the_zip()
+    expected = expected_tables_of_zip()
     assert_tables_equal(loaded, expected)
     assert sum(row["rows_loaded"] for row in report) == sum(map(len, expected.values()))
     assert not any(row["rows_left_out"] for row in report)
@@ -580,19 +588,19 @@ def test_the_command_loads_whole_tables_and_a_second_time_nothing(
     assert "Loaded 0 rows" in again.stdout, again.stdout
 
 
-def tables_of_the_zip() -> Tables:
+def expected_tables_of_zip() -> Tables:
     stories, history = (f"my_project.zip/{name}" for name in (NAME, "history.csv"))
     eve = {"id": key("person", "Eve"), "kind": "person", "name": "Eve", "_source": history}
-    records = truth()
+    records = expected_records()
     records["people"].append(eve)
-    records["activity"] = [{**one, "_source": history} for one in activity_truth()]
+    records["activity"] = [{**one, "_source": history} for one in expected_activity()]
     expected: Tables = {}
     for name, found in records.items():
         expected |= expected_tables(name, [{"_source": stories, **one} for one in found])
     return expected
 
 
-# shapes in which other readers lost data
+# rows and cells that are easily misread
 
 
 def test_repeated_columns_are_all_read(tmp_path: Path) -> None:
@@ -604,7 +612,7 @@ def test_repeated_columns_are_all_read(tmp_path: Path) -> None:
         tasks=[(f"t{n}", "completed") for n in range(13)],
         blockers=[(f"b{n}", "blocked") for n in range(16)],
     )
-    story = story_of(as_read(tmp_path, ragged(table([Row(2, "Idle"), many, STORY]))), 1)
+    story = story_of(read_csv(tmp_path, ragged(table([Row(2, "Idle"), many, STORY]))), 1)
     assert [c["text"] for c in story["comments"]] == [f"c{n}" for n in range(29)]
     assert [t["description"] for t in story["tasks"]] == [f"t{n}" for n in range(13)]
     assert [b["description"] for b in story["blockers"]] == [f"b{n}" for n in range(16)]
@@ -614,16 +622,16 @@ def test_repeated_columns_are_all_read(tmp_path: Path) -> None:
 TOO_MANY_CELLS = "more cells than the header has, so that they may be shifted"
 
 
-def test_in_a_row_with_too_many_cells_what_may_be_shifted_is_rejected(tmp_path: Path) -> None:
+def test_possibly_shifted_cells_are_rejected(tmp_path: Path) -> None:
     row = Row(1, "One", iteration="7", state="started", requested_by="Ann", owners=["Ann"])
     lines = table([row, Row(2, "Two")])
     lines[1] += ["", "more", "and more"]
     lines[2] += ["", ""]
-    found = as_read(tmp_path, lines)
+    found = read_csv(tmp_path, lines)
     assert [s["name"] for s in found.records["stories"]] == ["One", "Two"]
     assert "requested_by_id" not in story_of(found, 1)
     assert "people" not in found.records
-    assert lost(found) == {TOO_MANY_CELLS: 4}
+    assert lost_values(found) == {TOO_MANY_CELLS: 4}
     assert not found.accounting.incomplete
 
 
@@ -642,14 +650,14 @@ UP_TO_CREATED = {
         ("Blocker", UP_TO_CREATED | {"url"}),
     ],
 )
-def test_a_comma_that_is_not_quoted_moves_no_cell_into_another_column(
+def test_unquoted_comma_shifts_no_cells(
     tmp_path: Path, column: str, attributes: set[str] | None
 ) -> None:
     url = "https://www.pivotaltracker.com/story/show/203" if column == "Blocker" else ""
     lines = table([Row(**{**vars(ICEBOX), "url": url, "estimate": ""}), STORY])
     at = lines[0].index(column)
     lines[1][at : at + 1] = ["one part", " and another", "and a third"]
-    found = as_read(tmp_path, lines)
+    found = read_csv(tmp_path, lines)
     assert story_of(found)["name"] == STORY.title
     if attributes is None:
         assert len(found.records["stories"]) == 1
@@ -658,7 +666,7 @@ def test_a_comma_that_is_not_quoted_moves_no_cell_into_another_column(
     else:
         more = {"requested_by_id"} if column == "Blocker" else set()
         assert story_of(found, 203).keys() == attributes | more
-        assert lost(found).keys() == {TOO_MANY_CELLS}
+        assert lost_values(found).keys() == {TOO_MANY_CELLS}
         assert not found.accounting.incomplete
 
 
@@ -678,41 +686,43 @@ def test_a_comma_that_is_not_quoted_moves_no_cell_into_another_column(
         ("He said (Al - Nov 1, 2015) (Ann - Nov 16, 2015)", "He said (Al - Nov 1, 2015)", "Ann"),
     ],
 )
-def test_the_last_parenthesis_of_a_comment_is_author_and_day(
+def test_comment_author_and_date_are_parsed(
     tmp_path: Path, cell: str, text: str | None, author: str | None
 ) -> None:
-    (said,) = story_of(as_read(tmp_path, table([Row(201, "S", comments=[cell])])))["comments"]
-    assert said.get("text") == text
-    assert said.get("person_id") == (key("person", author) if author else None)
-    assert said["created_at"] == "2015-11-16T00:00:00Z"
+    (found_comment,) = story_of(read_csv(tmp_path, table([Row(201, "S", comments=[cell])])))[
+        "comments"
+    ]
+    assert found_comment.get("text") == text
+    assert found_comment.get("person_id") == (key("person", author) if author else None)
+    assert found_comment["created_at"] == "2015-11-16T00:00:00Z"
 
 
 @pytest.mark.parametrize(
     "cell", ["Just a note", "Ends (so)", "- (x - y)", "(Ann - Foo 99, 2015)", "a - Nov 1, 2015)"]
 )
-def test_a_note_without_an_author_keeps_its_text(tmp_path: Path, cell: str) -> None:
+def test_note_without_author_keeps_its_text(tmp_path: Path, cell: str) -> None:
     rows = table([Row(201, "S", comments=[cell])], LAYOUTS["2009"])
-    (said,) = story_of(as_read(tmp_path, rows))["comments"]
-    assert {k: v for k, v in said.items() if k not in ("id", "kind")} == {
+    (found_comment,) = story_of(read_csv(tmp_path, rows))["comments"]
+    assert {k: v for k, v in found_comment.items() if k not in ("id", "kind")} == {
         "story_id": 201,
         "text": cell,
     }
 
 
-def test_a_comment_that_a_commit_made(tmp_path: Path) -> None:
+def test_commit_comment_has_commit_identifier_and_type(tmp_path: Path) -> None:
     text = "Commit by Ann\nhttps://github.com/acme/app/commit/0f1e2d3c\n\n[#201] Open doors"
     row = Row(201, "S", comments=[f"{text} (Ann Lee - Nov 16, 2015)"])
-    (said,) = story_of(as_read(tmp_path, table([row])))["comments"]
-    assert said == {
+    (found_comment,) = story_of(read_csv(tmp_path, table([row])))["comments"]
+    assert found_comment == {
         **comment("story_id", 201, text, ANN, "Ann Lee", "2015-11-16T00:00:00Z"),
         "commit_identifier": "0f1e2d3c",
         "commit_type": "github",
     }
 
 
-def test_pairs_of_task_and_status_with_blanks_stay_pairs(tmp_path: Path) -> None:
+def test_blank_task_cells_keep_tasks_and_statuses_paired(tmp_path: Path) -> None:
     pairs = [("one", "completed"), ("two", ""), ("", ""), ("", "completed"), ("three", "completed")]
-    found = as_read(
+    found = read_csv(
         tmp_path, table([Row(201, "S", tasks=pairs, blockers=[("x", ""), ("y", "blocked")])])
     )
     story = story_of(found)
@@ -729,7 +739,7 @@ def test_pairs_of_task_and_status_with_blanks_stay_pairs(tmp_path: Path) -> None
     assert not found.accounting.lost_values
 
 
-def test_more_statuses_than_tasks_and_the_other_way_round(tmp_path: Path) -> None:
+def test_unequal_numbers_of_task_and_status_columns_are_read(tmp_path: Path) -> None:
     header = [
         "Id",
         "Title",
@@ -740,7 +750,7 @@ def test_more_statuses_than_tasks_and_the_other_way_round(tmp_path: Path) -> Non
         "Task Status",
         "Blocker",
     ]
-    found = as_read(
+    found = read_csv(
         tmp_path, [header, ["1", "S", "bug", "started", "t", "completed", "completed", "b"]]
     )
     story = story_of(found, 1)
@@ -751,14 +761,14 @@ def test_more_statuses_than_tasks_and_the_other_way_round(tmp_path: Path) -> Non
     assert [b["description"] for b in story["blockers"]] == ["b"]
 
 
-def test_an_apostrophe_before_a_formula_is_the_spreadsheets(tmp_path: Path) -> None:
+def test_formula_escape_apostrophe_is_removed(tmp_path: Path) -> None:
     row = Row(201, "'=1+1", description="'=x", tasks=[("'=y", "")], comments=["'=z"])
-    story = story_of(as_read(tmp_path, table([row])))
+    story = story_of(read_csv(tmp_path, table([row])))
     assert (story["name"], story["description"]) == ("=1+1", "=x")
     assert (story["tasks"][0]["description"], story["comments"][0]["text"]) == ("=y", "=z")
 
 
-def test_columns_that_are_not_trackers_are_kept_as_texts(tmp_path: Path) -> None:
+def test_unknown_columns_are_kept_as_text(tmp_path: Path) -> None:
     lines = table([Row(1, "One"), Row(9, "E", type="epic", state="", priority="")])
     lines[0] += [
         "Id",
@@ -771,7 +781,7 @@ def test_columns_that_are_not_trackers_are_kept_as_texts(tmp_path: Path) -> None
     ]
     lines[1] += ["x", "ACME", "y", "z", "evil", "", "q"]
     lines[2] += ["", "Globex"]
-    found = as_read(tmp_path, lines)
+    found = read_csv(tmp_path, lines)
     first = len(lines[0]) - 7
     story = story_of(found, 1)
     assert {k: v for k, v in story.items() if k.startswith("column_")} == {
@@ -785,16 +795,16 @@ def test_columns_that_are_not_trackers_are_kept_as_texts(tmp_path: Path) -> None
     assert found.records["epics"][0]["column_customer_groe"] == "Globex"
 
 
-def test_of_many_strange_columns_the_first_hundred_are_kept(tmp_path: Path) -> None:
+def test_only_the_first_hundred_unknown_columns_are_kept(tmp_path: Path) -> None:
     lines = table([Row(1, "One")])
     lines[0] += [f"x{n}" for n in range(150)]
     lines[1] += ["v"] * 150
-    found = as_read(tmp_path, lines)
+    found = read_csv(tmp_path, lines)
     assert sum(name.startswith("column_") for name in story_of(found, 1)) == 100
-    assert lost(found) == {"columns that are not Tracker's, beyond the first hundred": 50}
+    assert lost_values(found) == {"columns that are not Tracker's, beyond the first hundred": 50}
 
 
-def test_values_that_make_no_sense_are_named_and_the_rest_is_loaded(tmp_path: Path) -> None:
+def test_invalid_values_are_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     row = Row(
         1,
         "S",
@@ -810,11 +820,11 @@ def test_values_that_make_no_sense_are_named_and_the_rest_is_loaded(tmp_path: Pa
         reviews=[("Code", "", "hm")],
     )
     other = Row(2, "T", estimate="inf", iteration="8", start="x", end="Dec 31, 9999")
-    found = as_read(tmp_path, table([row, other]))
+    found = read_csv(tmp_path, table([row, other]))
     story = story_of(found, 1)
     assert (story["name"], story["tasks"][0]["description"]) == ("S", "t")
     assert found.records["iterations"][0]["story_ids"] == [2]
-    assert lost(found) == {
+    assert lost_values(found) == {
         "a story_type that Tracker does not know": 1,
         "a current_state that Tracker does not know": 1,
         "a story_priority that Tracker does not know": 1,
@@ -827,7 +837,9 @@ def test_values_that_make_no_sense_are_named_and_the_rest_is_loaded(tmp_path: Pa
         "a status of a blocker that Tracker does not know": 1,
         "a status of a review that Tracker does not know": 1,
     }
-    assert all(noted.where.startswith("line ") for noted in found.accounting.lost_values.values())
+    assert all(
+        counted.where.startswith("line ") for counted in found.accounting.lost_values.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -844,48 +856,48 @@ def test_values_that_make_no_sense_are_named_and_the_rest_is_loaded(tmp_path: Pa
         ("Nov 9, 2015 3:04 PM", "2015-11-09T15:04:00Z"),
     ],
 )
-def test_dates_of_the_export_the_help_page_and_spreadsheets(
-    tmp_path: Path, text: str, time: str
-) -> None:
-    story = story_of(as_read(tmp_path, table([Row(1, "S", created=text)])), 1)
+def test_date_formats_are_parsed(tmp_path: Path, text: str, time: str) -> None:
+    story = story_of(read_csv(tmp_path, table([Row(1, "S", created=text)])), 1)
     assert story["created_at"] == time
     assert story.get("_date_precision") == ("day" if time.endswith("T00:00:00Z") else None)
 
 
-def test_what_an_epic_cannot_have_is_counted(tmp_path: Path) -> None:
+def test_story_cells_of_an_epic_are_counted_as_lost(tmp_path: Path) -> None:
     epic = Row(
         9, "E", type="epic", labels="a, b, c", owners=["Ann Lee"], tasks=[("t", "completed")]
     )
-    found = as_read(tmp_path, table([epic]))
+    found = read_csv(tmp_path, table([epic]))
     assert found.records["epics"][0]["label"] == label("a")
-    assert lost(found) == {
+    assert lost_values(found) == {
         "labels beyond the one that an epic has": 2,
         "cells that epics do not have": 5,
     }
 
 
-def test_marks_of_a_merge_conflict_and_rows_without_an_id_are_left_out(tmp_path: Path) -> None:
+def test_merge_conflict_markers_and_rows_without_id_are_left_out(tmp_path: Path) -> None:
     lines = as_csv(table([Row(1, "One"), Row(2, "Two")])).splitlines()
     content = "\n".join(
         [lines[0], "<<<<<<< HEAD", lines[1], "=======", "", lines[2], ">>>>>>> b", "x,No id", ",,,"]
     )
-    found = as_read(tmp_path, content)
+    found = read_csv(tmp_path, content)
     assert [s["id"] for s in found.records["stories"]] == [1, 2]
-    assert {reason: noted.rows for (*_, reason), noted in found.accounting.left_out.items()} == {
+    assert {
+        reason: counted.rows for (*_, reason), counted in found.accounting.left_out.items()
+    } == {
         "a mark of a merge conflict": 3,
         "no id of a story or an epic": 1,
     }
 
 
-def test_exports_put_one_behind_the_other(tmp_path: Path) -> None:
+def test_concatenated_exports_are_read(tmp_path: Path) -> None:
     content = as_csv(table([STORY], LAYOUTS["2009"])) + as_csv(table([ICEBOX]))
-    found = as_read(tmp_path, content)
+    found = read_csv(tmp_path, content)
     assert [s["name"] for s in found.records["stories"]] == [STORY.title, ICEBOX.title]
     assert not found.accounting.left_out
 
 
-def test_an_owner_named_twice_is_one(tmp_path: Path) -> None:
-    found = as_read(
+def test_repeated_owners_and_labels_are_read_once(tmp_path: Path) -> None:
+    found = read_csv(
         tmp_path, table([Row(1, "S", owners=["Ann Lee", "Ann Lee", "Unknown"], labels="a,a ,b")])
     )
     assert story_of(found, 1)["owner_ids"] == [ANN]
@@ -893,9 +905,9 @@ def test_an_owner_named_twice_is_one(tmp_path: Path) -> None:
     assert found.reasons("stories__owner_ids") == {"named twice"}
 
 
-def test_stories_of_an_iteration_stand_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_iteration_story_ids_follow_file_order(tmp_path: Path) -> None:
     rows = [Row(n, "S", iteration=str(i)) for n, i in ((5, 2), (3, 1), (4, 2), (1, 2))]
-    found = as_read(tmp_path, table(rows))
+    found = read_csv(tmp_path, table(rows))
     assert {i["number"]: i["story_ids"] for i in found.records["iterations"]} == {
         2: [5, 4, 1],
         1: [3],
@@ -906,17 +918,17 @@ def test_stories_of_an_iteration_stand_in_the_order_of_the_file(tmp_path: Path) 
 # keys
 
 
-def test_keys_stay_what_they_were_ever_released_as() -> None:
+def test_stable_keys_do_not_change() -> None:
     assert stable_key("person", "Ann Lee") == -2682258804431334989
     assert stable_key("label", -1, "ä") == -84638034652759775
     assert -(2**63) <= stable_key() < 0
 
 
-def test_a_later_export_gives_the_same_keys(tmp_path: Path) -> None:
+def test_later_export_has_the_same_keys(tmp_path: Path) -> None:
     later = Row(**{**vars(STORY), "tasks": [("new", ""), *STORY.tasks[::-1]], "state": "started"})
     later.comments = ["Another (Ann Lee - Nov 20, 2015)", *STORY.comments]
-    before = as_read(tmp_path, table(ROWS))
-    after = as_read(tmp_path, table([ICEBOX, later]), "my_project_20201231_2359.csv")
+    before = read_csv(tmp_path, table(ROWS))
+    after = read_csv(tmp_path, table([ICEBOX, later]), "my_project_20201231_2359.csv")
     for attribute in ("tasks", "comments", "blockers", "reviews", "pull_requests", "branches"):
         keys = {child["id"] for child in story_of(after)[attribute]}
         assert keys >= {child["id"] for child in story_of(before)[attribute]}
@@ -924,9 +936,9 @@ def test_a_later_export_gives_the_same_keys(tmp_path: Path) -> None:
     assert story_of(after)["project_id"] == PROJECT
 
 
-def test_equal_children_have_keys_of_their_own(tmp_path: Path) -> None:
+def test_equal_children_have_distinct_keys(tmp_path: Path) -> None:
     row = Row(1, "S", comments=["+1 (Ann - Nov 1, 2015)"] * 3, tasks=[("t", "completed")] * 2)
-    story = story_of(as_read(tmp_path, table([row])), 1)
+    story = story_of(read_csv(tmp_path, table([row])), 1)
     assert len({c["id"] for c in story["comments"]}) == 3
     assert len({t["id"] for t in story["tasks"]}) == 2
 
@@ -934,31 +946,25 @@ def test_equal_children_have_keys_of_their_own(tmp_path: Path) -> None:
 # workbooks
 
 
-def workbook(path: Path, lines: list[list[Any]]) -> Path:
-    book = openpyxl.Workbook()
-    for line in lines:
-        book.active.append([None if cell == "" else cell for cell in line])
-    book.save(path)
-    return path
-
-
-def test_an_export_that_was_saved_again_as_a_workbook(tmp_path: Path) -> None:
+def test_workbook_has_the_same_records_as_csv(tmp_path: Path) -> None:
     lines: list[list[Any]] = [list(line) for line in ragged(table(ROWS))]
     for line in lines[1:]:
         line[0] = int(line[0])
         for place, cell in enumerate(line):
             if isinstance(cell, str) and cell.endswith(", 2015"):
                 line[place] = datetime.strptime(cell, "%b %d, %Y")
-    assert_all_there(read(workbook(tmp_path / "my_project_20151117_1439.xlsx", lines)))
+    assert_all_read(read(write_workbook(tmp_path / "my_project_20151117_1439.xlsx", lines)))
 
 
-def test_a_workbook_in_a_zip(tmp_path: Path) -> None:
-    book = workbook(tmp_path / "x.xlsx", table(ROWS)).read_bytes()
-    found = read(in_zip(tmp_path / "x.zip", {"my_project_20151117_1439.xlsx": book, "202/a": b"a"}))
+def test_workbook_in_zip_is_read(tmp_path: Path) -> None:
+    book = write_workbook(tmp_path / "x.xlsx", table(ROWS)).read_bytes()
+    found = read(
+        write_zip(tmp_path / "x.zip", {"my_project_20151117_1439.xlsx": book, "202/a": b"a"})
+    )
     assert found.records["stories"] and len(found.records["attachment_files"]) == 1
 
 
-def test_the_sheet_with_the_stories_is_found_and_mistakes_are_counted(tmp_path: Path) -> None:
+def test_stories_sheet_is_found_and_error_values_are_counted(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     book.active.append(["my notes"])
     for line in table([Row(1, "#NAME?", estimate="3.0", created="42317")]):
@@ -967,26 +973,26 @@ def test_the_sheet_with_the_stories_is_found_and_mistakes_are_counted(tmp_path: 
     book.save(tmp_path / "x.xlsx")
     found = read(tmp_path / "x.xlsx")
     assert found.records["stories"][0]["estimate"] == 3
-    assert lost(found) == {
+    assert lost_values(found) == {
         "sheets that are not read": 1,
         "error values such as #REF! instead of texts": 1,
     }
 
 
-def test_without_openpyxl_a_workbook_says_what_to_install(
+def test_workbook_without_openpyxl_names_the_package_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = workbook(tmp_path / "x.xlsx", table(ROWS))
+    path = write_workbook(tmp_path / "x.xlsx", table(ROWS))
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(ArchiveError, match="pip install openpyxl"):
         open_archive(path)
     files = {"x.xlsx": path.read_bytes(), NAME: as_csv(table(ROWS)).encode()}
-    found = read(in_folder(tmp_path / "both", files))
-    assert [noted.rows for noted in found.accounting.left_out.values()] == [1]
+    found = read(write_folder(tmp_path / "both", files))
+    assert [counted.rows for counted in found.accounting.left_out.values()] == [1]
 
 
-def hostile_workbook(path: Path, source: Path, part: str, content: bytes) -> Path:
-    """A workbook in which one part is replaced."""
+def replace_workbook_part(path: Path, source: Path, part: str, content: bytes) -> Path:
+    """Copy a workbook with one part replaced."""
     with zipfile.ZipFile(source) as good, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bad:
         for name in good.namelist():
             bad.writestr(name, content if name == part else good.read(name))
@@ -1006,12 +1012,12 @@ def hostile_workbook(path: Path, source: Path, part: str, content: bytes) -> Pat
         ("[Content_Types].xml", b""),
     ],
 )
-def test_a_damaged_workbook_ends_in_one_line(tmp_path: Path, part: str, content: bytes) -> None:
-    good = workbook(tmp_path / "good.xlsx", table(ROWS))
-    bad = hostile_workbook(tmp_path / "bad.xlsx", good, part, content)
-    with pytest.raises(ArchiveError) as told:
+def test_damaged_workbook_fails_with_one_line(tmp_path: Path, part: str, content: bytes) -> None:
+    good = write_workbook(tmp_path / "good.xlsx", table(ROWS))
+    bad = replace_workbook_part(tmp_path / "bad.xlsx", good, part, content)
+    with pytest.raises(ArchiveError) as error:
         read(bad)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -1023,9 +1029,7 @@ def test_a_damaged_workbook_ends_in_one_line(tmp_path: Path, part: str, content:
         (f'<row r="2"><c r="A2"><v>{"9" * 5000}</v></c></row>', "a damaged workbook"),
     ],
 )
-def test_rows_that_no_spreadsheet_writes_end_in_one_line(
-    tmp_path: Path, row: str, why: str
-) -> None:
+def test_invalid_workbook_rows_fail_with_one_line(tmp_path: Path, row: str, why: str) -> None:
     cells = "".join(
         f'<c r="{column}1" t="inlineStr"><is><t>{name}</t></is></c>'
         for column, name in zip("ABCD", ("Id", "Title", "Type", "Current State"), strict=True)
@@ -1034,14 +1038,14 @@ def test_rows_that_no_spreadsheet_writes_end_in_one_line(
         '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
         f'<row r="1">{cells}</row>{row}</sheetData></worksheet>'
     )
-    good = workbook(tmp_path / "good.xlsx", table(ROWS))
+    good = write_workbook(tmp_path / "good.xlsx", table(ROWS))
     part = "xl/worksheets/sheet1.xml"
-    with pytest.raises(ArchiveError, match=why) as told:
-        read(hostile_workbook(tmp_path / "bad.xlsx", good, part, sheet.encode()))
-    assert "\n" not in str(told.value)
+    with pytest.raises(ArchiveError, match=why) as error:
+        read(replace_workbook_part(tmp_path / "bad.xlsx", good, part, sheet.encode()))
+    assert "\n" not in str(error.value)
 
 
-def test_a_cell_at_the_far_end_of_a_sheet_costs_nothing(tmp_path: Path) -> None:
+def test_workbook_with_a_far_away_cell_is_read(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     for line in table([Row(1, "One")]):
         book.active.append(line)
@@ -1051,10 +1055,10 @@ def test_a_cell_at_the_far_end_of_a_sheet_costs_nothing(tmp_path: Path) -> None:
     assert [s["name"] for s in found.records["stories"]] == ["One"]
 
 
-# untrusted
+# hostile files
 
 
-def crafted_zip(path: Path, *members: tuple[zipfile.ZipInfo, bytes]) -> Path:
+def write_zip_with_members(path: Path, *members: tuple[zipfile.ZipInfo, bytes]) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(NAME, as_csv(table(ROWS)))
         for info, content in members:
@@ -1062,7 +1066,7 @@ def crafted_zip(path: Path, *members: tuple[zipfile.ZipInfo, bytes]) -> Path:
     return path
 
 
-def member(name: str, mode: int = 0) -> zipfile.ZipInfo:
+def zip_member(name: str, mode: int = 0) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo("placeholder")
     info.filename = name
     info.external_attr = mode << 16
@@ -1072,37 +1076,37 @@ def member(name: str, mode: int = 0) -> zipfile.ZipInfo:
 @pytest.mark.parametrize(
     ("info", "why"),
     [
-        (member("../evil.txt"), "its name leads out of the ZIP"),
-        (member("202/../../evil.txt"), "its name leads out of the ZIP"),
-        (member("..\\evil.txt"), "its name leads out of the ZIP"),
-        (member("/etc/passwd"), "its name leads out of the ZIP"),
-        (member("C:\\evil.txt"), "its name leads out of the ZIP"),
-        (member("."), "it has no name"),
-        (member("202/link", stat.S_IFLNK | 0o777), "a link, which is not followed"),
-        (member("202/pipe", stat.S_IFIFO | 0o777), "neither a file nor a folder"),
+        (zip_member("../evil.txt"), "its name leads out of the ZIP"),
+        (zip_member("202/../../evil.txt"), "its name leads out of the ZIP"),
+        (zip_member("..\\evil.txt"), "its name leads out of the ZIP"),
+        (zip_member("/etc/passwd"), "its name leads out of the ZIP"),
+        (zip_member("C:\\evil.txt"), "its name leads out of the ZIP"),
+        (zip_member("."), "it has no name"),
+        (zip_member("202/link", stat.S_IFLNK | 0o777), "a link, which is not followed"),
+        (zip_member("202/pipe", stat.S_IFIFO | 0o777), "neither a file nor a folder"),
     ],
 )
-def test_members_that_are_not_to_be_trusted_are_left_out(
+def test_untrusted_zip_members_are_left_out(
     tmp_path: Path, info: zipfile.ZipInfo, why: str
 ) -> None:
-    found = read(crafted_zip(tmp_path / "x.zip", (info, b"/etc/passwd")))
+    found = read(write_zip_with_members(tmp_path / "x.zip", (info, b"/etc/passwd")))
     assert found.reasons("files") == {why}
     assert "attachment_files" not in found.records
     assert len(found.records["stories"]) == 3
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_attachments_of_one_name_are_both_there(tmp_path: Path) -> None:
-    path = crafted_zip(
-        tmp_path / "x.zip", (member("202/a.b.png"), b"1"), (member("202/a.b.png"), b"2")
+def test_attachments_with_the_same_name_are_both_read(tmp_path: Path) -> None:
+    path = write_zip_with_members(
+        tmp_path / "x.zip", (zip_member("202/a.b.png"), b"1"), (zip_member("202/a.b.png"), b"2")
     )
     found = read(path)
     names = [one["filename"] for one in found.records["attachment_files"]]
     assert (names, sorted(found.contents.values())) == (["a.b.png", "a.b (2).png"], [b"1", b"2"])
 
 
-def test_a_name_that_is_utf_8_and_does_not_say_so(tmp_path: Path) -> None:
-    path = in_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "202/Tür.png": b"1"})
+def test_utf8_file_name_without_flag_is_decoded(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "202/Tür.png": b"1"})
     content = bytearray(path.read_bytes())
     for entry, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         struct.pack_into("<H", content, content.rfind(entry) + flags, 0)
@@ -1113,10 +1117,10 @@ def test_a_name_that_is_utf_8_and_does_not_say_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("offset", "value", "why"), [(8, 1, "encrypted"), (10, 9, "compressed in a way")]
 )
-def test_members_that_cannot_be_unpacked_are_named(
+def test_unreadable_zip_members_are_reported(
     tmp_path: Path, offset: int, value: int, why: str
 ) -> None:
-    path = crafted_zip(tmp_path / "x.zip", (member("202/secret"), b"s"))
+    path = write_zip_with_members(tmp_path / "x.zip", (zip_member("202/secret"), b"s"))
     content = bytearray(path.read_bytes())
     at = content.rfind(b"PK\1\2")  # the last entry of the list: its flags, its method
     struct.pack_into("<H", content, at + offset, value)
@@ -1125,8 +1129,8 @@ def test_members_that_cannot_be_unpacked_are_named(
     assert reason.startswith(why)
 
 
-def test_an_encrypted_export_says_so(tmp_path: Path) -> None:
-    path = in_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode()})
+def test_encrypted_export_is_reported(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode()})
     content = bytearray(path.read_bytes())
     struct.pack_into("<H", content, content.rfind(b"PK\1\2") + 8, 1)
     path.write_bytes(content)
@@ -1134,10 +1138,10 @@ def test_an_encrypted_export_says_so(tmp_path: Path) -> None:
         open_archive(path)
 
 
-def test_bombs_are_refused_by_ratio_and_by_size(
+def test_zip_bombs_are_rejected_by_ratio_and_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = in_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "1/a": bytes(2**20)})
+    path = write_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "1/a": bytes(2**20)})
     assert read(path).contents
     monkeypatch.setattr(zips, "RATIO_EXEMPT_BYTES", 2**19)
     with pytest.raises(ArchiveError, match="times its size; at most 200 times"):
@@ -1150,8 +1154,10 @@ def test_bombs_are_refused_by_ratio_and_by_size(
         open_archive(path)
 
 
-def test_a_bomb_that_lies_about_its_size_gives_no_more_than_it_states(tmp_path: Path) -> None:
-    path = in_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "202/a": bytes(10**6)})
+def test_zip_bomb_with_false_size_is_rejected(tmp_path: Path) -> None:
+    path = write_zip(
+        tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "202/a": bytes(10**6)}
+    )
     content = bytearray(path.read_bytes())
     struct.pack_into("<I", content, content.rfind(b"PK\1\2") + 24, 10)  # its size when unpacked
     path.write_bytes(content)
@@ -1159,8 +1165,8 @@ def test_a_bomb_that_lies_about_its_size_gives_no_more_than_it_states(tmp_path: 
         read(path)
 
 
-def test_a_zip_cut_anywhere_is_told_in_one_line(tmp_path: Path) -> None:
-    whole = in_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode()}).read_bytes()
+def test_truncated_zip_fails_with_one_line(tmp_path: Path) -> None:
+    whole = write_zip(tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode()}).read_bytes()
     for length in range(4, len(whole), 23):
         (tmp_path / "cut.zip").write_bytes(whole[:length])
         with pytest.raises(ArchiveError, match=r"damaged or incomplete: [^\n]*$"):
@@ -1171,11 +1177,9 @@ def test_a_zip_cut_anywhere_is_told_in_one_line(tmp_path: Path) -> None:
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
-def test_a_zip_with_any_byte_changed_is_read_or_refused(
-    tmp_path: Path, data: st.DataObject
-) -> None:
+def test_zip_with_changed_bytes_is_read_or_rejected(tmp_path: Path, data: st.DataObject) -> None:
     whole = bytearray(
-        in_zip(
+        write_zip(
             tmp_path / "x.zip", {NAME: as_csv(table(ROWS)).encode(), "202/a": b"abc"}
         ).read_bytes()
     )
@@ -1185,48 +1189,50 @@ def test_a_zip_with_any_byte_changed_is_read_or_refused(
     try_to_read(tmp_path / "changed.zip", ProjectExport())
 
 
-def test_no_link_of_a_folder_is_followed(tmp_path: Path) -> None:
+def test_symlinks_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "key").write_text("key")
-    folder = in_folder(tmp_path / "x", {NAME: as_csv(table(ROWS)).encode(), "202/a": b"a"})
+    folder = write_folder(tmp_path / "x", {NAME: as_csv(table(ROWS)).encode(), "202/a": b"a"})
     (folder / "202" / "key").symlink_to(tmp_path / "secret" / "key")
     (folder / "203").symlink_to(tmp_path / "secret")
     (folder / "202" / "loop").symlink_to(folder)
     os.mkfifo(folder / "202" / "pipe")
     found = read(folder)
     assert list(found.contents.values()) == [b"a"]
-    assert {reason: noted.rows for (*_, reason), noted in found.accounting.left_out.items()} == {
+    assert {
+        reason: counted.rows for (*_, reason), counted in found.accounting.left_out.items()
+    } == {
         "a link, which is not followed": 3,
         "neither a file nor a folder": 1,
     }
 
 
-def test_a_hundred_thousand_columns_are_refused(tmp_path: Path) -> None:
+def test_too_many_columns_are_rejected(tmp_path: Path) -> None:
     lines = table([Row(1, "One")])
     lines[0] += [f"c{n}" for n in range(100_000)]
     with pytest.raises(ArchiveError, match="cells; at most 16,384 are read"):
-        as_read(tmp_path, lines)
+        read_csv(tmp_path, lines)
 
 
-def test_a_huge_cell_is_refused_and_a_large_one_read(
+def test_huge_cell_is_rejected_and_large_cell_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = "x" * 1_000_000
-    found = as_read(tmp_path, table([Row(1, "One", description=large)]))
+    found = read_csv(tmp_path, table([Row(1, "One", description=large)]))
     assert story_of(found, 1)["description"] == large
     monkeypatch.setattr(csv_rows, "MAX_CHARACTERS_IN_A_ROW", 500_000)
     for cell in (large, "x\n" * 500_000):
         with pytest.raises(
             ArchiveError, match=r"line [\d,]+: a row of more than 500,000 characters"
         ):
-            as_read(tmp_path, table([Row(1, "One", description=cell)]))
+            read_csv(tmp_path, table([Row(1, "One", description=cell)]))
 
 
-def test_a_csv_that_ends_within_a_cell_is_read_and_told(tmp_path: Path) -> None:
+def test_csv_that_ends_inside_a_cell_is_read_and_reported(tmp_path: Path) -> None:
     content = as_csv(table([Row(1, "One"), Row(2, "Two", description="a, b, c")]))
-    found = as_read(tmp_path, content[: content.rindex(", c")])
+    found = read_csv(tmp_path, content[: content.rindex(", c")])
     assert [s.get("description") for s in found.records["stories"]] == [None, "a, b"]
-    assert lost(found) == {"the file ends within a cell: it is incomplete": 1}
+    assert lost_values(found) == {"the file ends within a cell: it is incomplete": 1}
 
 
 CSV = "a CSV without the columns Id, Title, Type and Current State"
@@ -1248,9 +1254,7 @@ CSV = "a CSV without the columns Id, Title, Type and Current State"
         (b"%PDF-1.4", "a PDF"),
     ],
 )
-def test_what_is_no_archive_is_refused_with_what_it_is(
-    tmp_path: Path, content: bytes, found: str
-) -> None:
+def test_unknown_file_error_names_its_type(tmp_path: Path, content: bytes, found: str) -> None:
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(ArchiveError) as refused:
         open_archives([tmp_path / "x.csv"])
@@ -1314,7 +1318,7 @@ def _is_id(text: str) -> bool:
     encoding=st.sampled_from(["", "utf-8", "utf-16", "utf-16-le", "utf-16-be"]),
     suffix=st.sampled_from([".csv", ".xlsx", ".zip"]),
 )
-def test_any_bytes_are_read_or_refused(
+def test_any_bytes_are_read_or_rejected(
     tmp_path: Path, content: bytes, encoding: str, suffix: str
 ) -> None:
     header = "Id,Title,Type,Current State,Comment,Task,Task Status\n"
@@ -1326,8 +1330,8 @@ def test_any_bytes_are_read_or_refused(
 # exports of many projects
 
 
-def export_of(project: int, *, named: str = "") -> dict[str, bytes]:
-    """The unzipped export of a project, with a history and a file of a story."""
+def unzipped_export(project: int, *, named: str = "") -> dict[str, bytes]:
+    """Return the files of a project's unzipped export, with a history and an attachment."""
     number = 1000 * project
     rows = [Row(number + n, f"S{n}", owners=["Ann Lee"]) for n in (1, 2)]
     name = named or f"p{project}_20240401_0900"
@@ -1343,9 +1347,13 @@ def export_of(project: int, *, named: str = "") -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("named", ["", "stories"])
-def test_exports_of_several_projects_in_one_zip(tmp_path: Path, named: str) -> None:
-    files = export_of(1, named=named) | export_of(2, named=named) | export_of(3, named=named)
-    found = read(in_zip(tmp_path / "all.zip", files))
+def test_exports_of_several_projects_in_one_zip_are_read(tmp_path: Path, named: str) -> None:
+    files = (
+        unzipped_export(1, named=named)
+        | unzipped_export(2, named=named)
+        | unzipped_export(3, named=named)
+    )
+    found = read(write_zip(tmp_path / "all.zip", files))
     names = {p["id"]: p["name"] for p in found.records["projects"]}
     assert sorted(names.values()) == ["p1", "p2", "p3"]
     assert {s["id"]: names[s["project_id"]] for s in found.records["stories"]} == {
@@ -1360,8 +1368,8 @@ def test_exports_of_several_projects_in_one_zip(tmp_path: Path, named: str) -> N
     assert not found.accounting.left_out
 
 
-def test_folders_called_by_a_year_hold_exports(tmp_path: Path) -> None:
-    folder = in_folder(
+def test_folders_named_after_years_are_read_as_exports(tmp_path: Path) -> None:
+    folder = write_folder(
         tmp_path / "x",
         {
             f"{year}/p{year}.csv": as_csv(table([Row(year, "S"), Row(year + 100, "T")])).encode()
@@ -1373,18 +1381,16 @@ def test_folders_called_by_a_year_hold_exports(tmp_path: Path) -> None:
     assert len(found.records["stories"]) == 4
 
 
-def test_a_folder_of_many_exports_is_loaded_as_one_account(
-    command: Command, tmp_path: Path
-) -> None:
+def test_folder_of_many_exports_is_loaded_as_one_account(command: Command, tmp_path: Path) -> None:
     files = {
         f"project {n}.csv": as_csv(table([Row(n, "S", owners=["Ann Lee", f"P{n % 3}"])])).encode()
         for n in range(1, 41)
     }
-    folder = in_folder(tmp_path / "account", files)
-    in_zip(folder / "zipped.zip", export_of(50))
-    inner = in_zip(tmp_path / "inner.zip", export_of(60)).read_bytes()
+    folder = write_folder(tmp_path / "account", files)
+    write_zip(folder / "zipped.zip", unzipped_export(50))
+    inner = write_zip(tmp_path / "inner.zip", unzipped_export(60)).read_bytes()
     (folder / "older").mkdir()
-    in_zip(folder / "older" / "two.zip", {"inner.zip": inner})
+    write_zip(folder / "older" / "two.zip", {"inner.zip": inner})
     result = command("--archive", str(folder))
     assert result.returncode == 0, result.stderr
     tables = command.tables()
@@ -1397,7 +1403,7 @@ def test_a_folder_of_many_exports_is_loaded_as_one_account(
     assert any(line.startswith("46 files 44 0 0 ") for line in lines), result.stdout
 
 
-def test_two_dates_that_a_file_cannot_tell_apart_are_null_or_an_assumption(
+def test_ambiguous_dates_are_null_or_a_reported_assumption(
     command: Command, tmp_path: Path
 ) -> None:
     row = Row(1, "S", created="03/08/2021")
@@ -1426,7 +1432,7 @@ def test_two_dates_that_a_file_cannot_tell_apart_are_null_or_an_assumption(
     assert "assumed: dates such as '03/08/2021' are month/day/year" in result.stdout
 
 
-def test_a_file_with_rows_that_cannot_be_read_ends_with_3(command: Command, tmp_path: Path) -> None:
+def test_unreadable_rows_exit_3(command: Command, tmp_path: Path) -> None:
     lines = as_csv(table([Row(1, "One"), Row(2, "Two")])) + "x,no id\n"
     (tmp_path / "a.csv").write_text(lines)
     result = command("--archive", str(tmp_path / "a.csv"), "--resource", "stories")
@@ -1459,11 +1465,11 @@ def test_a_file_with_rows_that_cannot_be_read_ends_with_3(command: Command, tmp_
         (["2021年3月8日", "8 de março de 2021", "8-ago-21", "44263"], None),
     ],
 )
-def test_the_order_of_dates_is_decided_once_for_a_file(
+def test_date_order_is_decided_once_per_file(
     tmp_path: Path, texts: list[str], days: list[str | None] | None
 ) -> None:
     rows = [Row(n, "S", created=text) for n, text in enumerate(texts, start=1)]
-    found = as_read(tmp_path, table(rows))
+    found = read_csv(tmp_path, table(rows))
     dates = [story.get("created_at", "")[:10] or None for story in found.records["stories"]]
     if days is not None:
         assert dates == days
@@ -1484,20 +1490,20 @@ def test_the_order_of_dates_is_decided_once_for_a_file(
         (["1.500"], ",", [1.5]),
     ],
 )
-def test_the_decimal_separator_is_decided_once_for_a_file(
+def test_decimal_separator_is_decided_once_per_file(
     tmp_path: Path, texts: list[str], delimiter: str, estimates: list[float | None]
 ) -> None:
     rows = [Row(n, "S", estimate=text) for n, text in enumerate(texts, start=1)]
-    found = as_read(tmp_path, as_csv(table(rows), delimiter))
+    found = read_csv(tmp_path, as_csv(table(rows), delimiter))
     assert [story.get("estimate") for story in found.records["stories"]] == estimates
 
 
-def test_a_repeated_row_tells_nothing(tmp_path: Path) -> None:
+def test_repeated_row_adds_no_people_labels_or_iterations(tmp_path: Path) -> None:
     first = Row(1, "S", iteration="1", owners=["Ann"], labels="a")
     again = Row(
         1, "T", iteration="2", owners=["Bob"], labels="b", comments=["x (Eve - Nov 1, 2015)"]
     )
-    found = as_read(tmp_path, table([first, again, Row(2, "U", iteration="1")]))
+    found = read_csv(tmp_path, table([first, again, Row(2, "U", iteration="1")]))
     assert [i["story_ids"] for i in found.records["iterations"]] == [[1, 2]]
     assert [p["name"] for p in found.records["people"]] == ["Ann"]
     assert [one["name"] for one in found.records["labels"]] == ["a"]
@@ -1505,7 +1511,7 @@ def test_a_repeated_row_tells_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
-def test_what_only_outdated_copies_say_of_others_is_not_loaded(
+def test_outdated_copies_add_no_people_labels_or_iterations(
     command: Command, tmp_path: Path, newest_first: bool
 ) -> None:
     old = Row(1, "S", iteration="5", owners=["Bob"], labels="old", state="started")

@@ -23,7 +23,7 @@ from ..support.command import Command
 
 @pytest.fixture
 def archives(tmp_path: Path) -> Path:
-    """A folder of archives, one of each tool."""
+    """A folder with an archive of each tool."""
     folder = tmp_path / "archives"
     workspace = generate_workspace(projects=1, stories=20, activity=60, seed=3)
     with TrackerServer(workspace) as server:
@@ -35,7 +35,7 @@ def archives(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_same_project_from_every_tool_is_one(command: Command, archives: Path) -> None:
+def test_same_project_from_several_tools_is_loaded_once(command: Command, archives: Path) -> None:
     result = command("--archive", str(archives), "--resource", "stories")
     assert result.returncode == 0, result.stderr
     found = read(archives / "out").by_id("stories")

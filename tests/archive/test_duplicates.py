@@ -1,4 +1,4 @@
-"""Which copy of a record is the best, whatever order they come in."""
+"""The best copy of a record is found, in any order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COPIES = st.lists(
 
 
 @given(COPIES)
-def test_the_best_copy_is_found_however_they_come(
+def test_best_copy_is_found_in_any_order(
     copies: list[tuple[int, str | None, str, list[int]]],
 ) -> None:
     index = DuplicateIndex()
@@ -43,7 +43,7 @@ def test_the_best_copy_is_found_however_they_come(
     index.close()
 
 
-def test_keys_of_any_kind_are_told_apart() -> None:
+def test_keys_of_different_types_are_distinguished() -> None:
     index = DuplicateIndex()
     keys = [1, "1", (1, 1), (1, "1"), 2**70, -(2**63), "it's"]
     assert index.add_keys("stories", keys) == []
@@ -63,11 +63,11 @@ def test_keys_of_any_kind_are_told_apart() -> None:
         *((wrong, NO_TIME) for wrong in (None, "soon", True, 2**80, [], "9999-99-99")),
     ],
 )
-def test_times_in_any_form(written: Any, expected: int) -> None:
+def test_times_are_converted_to_epoch_microseconds(written: Any, expected: int) -> None:
     assert to_epoch_micros(written) == expected
 
 
-def test_what_a_record_knows() -> None:
+def test_values_of_a_record_are_counted_without_nulls() -> None:
     record = {
         "id": 1,
         "name": None,
@@ -80,7 +80,7 @@ def test_what_a_record_knows() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, True, False, 1.0, "1", 2**63, [1], {}])
-def test_keys_that_no_column_takes(wrong: Any) -> None:
+def test_invalid_keys_are_null(wrong: Any) -> None:
     assert record_key(STORIES, {"id": wrong}) is None
     assert record_key(ITERATIONS, {"project_id": 1, "number": wrong}) is None
     assert record_key(ITERATIONS, {"project_id": 1, "number": 2}) == (1, 2)

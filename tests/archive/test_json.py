@@ -1,4 +1,4 @@
-"""JSON of the API and of the backup tools that saved it: every record whole, whatever holds it."""
+"""JSON of the API and of backup tools: every record is read completely, whatever wraps it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ..support.command import Command
 
 LOADED = f":default,{ATTACHMENTS},reviews,tasks,transitions,blockers"
 
-API_ANSWERS = FORMATS[-1]
+API_RESPONSES = FORMATS[-1]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def loaded(result: Read, table: str) -> dict[Any, Record]:
     return {key: without(record) for key, record in result.by_id(table).items()}
 
 
-def releases_among(stories: list[Record]) -> dict[int, Record]:
-    """What release stories tell of the releases that they are."""
+def releases_of_stories(stories: list[Record]) -> dict[int, Record]:
+    """Return the releases that release stories describe."""
     left = ("story_type", "requested_by_id", "owner_ids", "owned_by_id", "follower_ids", "kind")
     nested = ("comments", "tasks", "reviews", "transitions", "blockers", "estimate")
     return {
@@ -70,7 +70,7 @@ def releases_among(stories: list[Record]) -> dict[int, Record]:
     }
 
 
-def labels_among(*records: Record) -> dict[int, Record]:
+def labels_in(*records: Record) -> dict[int, Record]:
     labels = [label for r in records for label in r.get("labels", [r.get("label")])]
     return {label["id"]: without(label) for label in labels}
 
@@ -84,7 +84,7 @@ def activity_of(get: Get, project_id: int) -> dict[str, Record]:
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_the_folder_of_pt_backup(
+def test_pt_backup_py_folder_is_read(
     tmp_path: Path, get: Get, workspace: Workspace, project: Record, zipped: bool
 ) -> None:
     project_id, folder = project["id"], tmp_path / "backup"
@@ -111,14 +111,14 @@ def test_the_folder_of_pt_backup(
                     del comment[name]
     assert loaded(result, "stories") == expected
     assert loaded(result, "epics") == by_id(epics)
-    assert loaded(result, "labels") == labels_among(*stories, *epics)
-    assert loaded(result, "releases") == releases_among(all_of(get, project_id, "stories"))
+    assert loaded(result, "labels") == labels_in(*stories, *epics)
+    assert loaded(result, "releases") == releases_of_stories(all_of(get, project_id, "stories"))
     members = all_of(get, project_id, "project_memberships")
     assert loaded(result, "project_memberships") == by_id(members)
     assert loaded(result, "activity") == activity_of(get, project_id)
     named = {"id": project_id, "kind": "project", "name": project["name"]}
     assert loaded(result, "projects") == {project_id: named}
-    described = {
+    expected_files = {
         a["id"]: {
             "id": a["id"],
             "project_id": project_id,
@@ -132,12 +132,12 @@ def test_the_folder_of_pt_backup(
         for comment in story["comments"]
         for a in comment["file_attachments"]
     }
-    assert loaded(result, "attachment_files") == described
-    assert result.contents == {number: workspace.attachments[number] for number in described}
+    assert loaded(result, "attachment_files") == expected_files
+    assert result.contents == {number: workspace.attachments[number] for number in expected_files}
     assert not result.accounting.left_out
 
 
-def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) -> None:
+def test_tasks_and_comments_without_their_story_are_reported(tmp_path: Path) -> None:
     write_json(tmp_path / "b" / "stories.json", [{"kind": "story", "id": 1, "name": "one"}])
     tasks = [{"kind": "task", "id": 5, "story_id": 1}, {"kind": "task", "id": 6, "story_id": 2}]
     comment = {"kind": "comment", "id": 7, "story_id": 2, "attachments": [{"id": 8}]}
@@ -147,7 +147,7 @@ def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) 
     result = read(tmp_path / "b")
     assert [task["id"] for task in result.records["stories"][0]["tasks"]] == [5]
     reason = "the archive does not contain the story that it belongs to"
-    assert {key: noted.rows for key, noted in result.accounting.left_out.items()} == {
+    assert {key: counted.rows for key, counted in result.accounting.left_out.items()} == {
         ("b", "files", "not recognized: a text of another kind"): 1,
         ("b/tasks.json", "stories__tasks", reason): 1,
         ("b/comments.json", "stories__comments", reason): 1,
@@ -156,7 +156,7 @@ def test_tasks_and_comments_whose_story_was_not_saved_are_named(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kept", ["all", "files", "cache"])
-def test_the_folder_of_pivotaltrackerdump(
+def test_pivotaltrackerdump_folder_is_read(
     tmp_path: Path, get: Get, project: Record, kept: str
 ) -> None:
     project_id, folder = project["id"], tmp_path / "out"
@@ -186,7 +186,7 @@ def test_the_folder_of_pivotaltrackerdump(
     }
 
 
-def test_the_tree_of_pt_backup(tmp_path: Path, get: Get) -> None:
+def test_pt_backup_project_tree_is_read(tmp_path: Path, get: Get) -> None:
     projects = get("projects")
     for project in projects:
         folder = tmp_path / "mine" / "projects" / project["name"].replace("/", "-")
@@ -206,7 +206,7 @@ def test_the_tree_of_pt_backup(tmp_path: Path, get: Get) -> None:
         assert result.reasons("files") == {f"not recognized: {older_xml}"}
 
 
-def test_archives_beside_each_other_are_taken_one_by_one(
+def test_archives_in_one_folder_are_detected_separately(
     tmp_path: Path, get: Get, workspace: Workspace, project: Record
 ) -> None:
     write_pt_backup(tmp_path / "all" / "backup", get, workspace, project["id"])
@@ -223,7 +223,7 @@ def test_archives_beside_each_other_are_taken_one_by_one(
     assert not opened.ignored
 
 
-def test_a_tree_by_the_paths_of_the_api_is_read_as_a_whole(tmp_path: Path) -> None:
+def test_folder_tree_of_api_paths_is_read_as_one_archive(tmp_path: Path) -> None:
     for number in (1, 2):
         folder = tmp_path / "dump" / "projects" / str(number)
         write_json(folder / "stories.json", [story(number), story(3)])
@@ -234,11 +234,11 @@ def test_a_tree_by_the_paths_of_the_api_is_read_as_a_whole(tmp_path: Path) -> No
     assert list(result.by_id("epics")) == [1, 2]
 
 
-# raw answers of the API
+# responses of the API
 
 
-def forms_of(stories: list[Record]) -> dict[str, tuple[str, str]]:
-    """One list of stories in every form in which it may have been saved: file name and text."""
+def saved_as_json(stories: list[Record]) -> dict[str, tuple[str, str]]:
+    """Return file name and text of a list of stories, in every layout in which it may be saved."""
     dumps = json.dumps
     half = len(stories) // 2
     envelope = {"http_status": "200", "project_version": 3, "pagination": {"total": None}}
@@ -252,12 +252,12 @@ def forms_of(stories: list[Record]) -> dict[str, tuple[str, str]]:
         "values after each other": ("x.json", "".join(dumps(s, indent=2) for s in stories)),
         "pages": ("pages.json", dumps([stories[:half], stories[half:]])),
         "an envelope": ("x.json", dumps({**envelope, "data": stories})),
-        "an envelope the other way round": ("x.json", dumps({"data": stories, **envelope})),
+        "an envelope with data first": ("x.json", dumps({"data": stories, **envelope})),
         "an object of lists": ("x.json", dumps({"stories": stories, "epics": []})),
         "a search": ("x.json", dumps({"stories": {"stories": stories}, "query": "x"})),
         "without kinds": ("x.json", dumps(kindless)),
-        "a file by its list's name": ("my_stories.json", dumps(kindless)),
-        "a project's own": (
+        "without kinds, named after the list": ("my_stories.json", dumps(kindless)),
+        "nested in a project": (
             "x.json",
             dumps({"kind": "project", "id": stories[0]["project_id"], "stories": stories}),
         ),
@@ -265,26 +265,24 @@ def forms_of(stories: list[Record]) -> dict[str, tuple[str, str]]:
             "replay.json",
             dumps([{"path": path, "parameters": {"limit": 2}, "response": kindless}]),
         ),
-        "answers by path": ("x.json", dumps({path: stories})),
+        "responses by path": ("x.json", dumps({path: stories})),
         "with a byte order mark": ("x.json", "\ufeff" + dumps(stories)),
     }
 
 
-def test_stories_are_found_in_whatever_they_were_saved(
-    tmp_path: Path, get: Get, project: Record
-) -> None:
+def test_stories_are_read_from_every_json_layout(tmp_path: Path, get: Get, project: Record) -> None:
     stories = all_of(get, project["id"], "stories", LOADED)
-    for number, (form, (name, text)) in enumerate(forms_of(stories).items()):
+    for number, (layout, (name, text)) in enumerate(saved_as_json(stories).items()):
         path = tmp_path / str(number) / name
         path.parent.mkdir()
         path.write_text(text, "utf-8")
         result = read(path)
         found = {k: {**r, "kind": "story"} for k, r in loaded(result, "stories").items()}
-        assert found == by_id(stories), form
-        assert not result.accounting.left_out, form
+        assert found == by_id(stories), layout
+        assert not result.accounting.left_out, layout
 
 
-def test_utf_16_and_windows_1252(tmp_path: Path) -> None:
+def test_utf_16_and_windows_1252_are_decoded(tmp_path: Path) -> None:
     story = {"kind": "story", "id": 1, "name": "Müller \U0001f6b2"}
     text = json.dumps([story], ensure_ascii=False)
     for encoding in ("utf-16", "utf-16-be"):
@@ -294,11 +292,11 @@ def test_utf_16_and_windows_1252(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes('[{"kind":"story","id":1,"name":"Müller"}]'.encode("cp1252"))
     result = read(tmp_path / "x.json")
     assert result.records["stories"][0]["name"] == "M\ufffdller"
-    assert [noted.rows for noted in result.accounting.lost_values.values()] == [1]
+    assert [counted.rows for counted in result.accounting.lost_values.values()] == [1]
 
 
 @pytest.mark.parametrize("as_lines", [False, True])
-def test_what_no_text_may_hold_is_replaced_and_counted(tmp_path: Path, as_lines: bool) -> None:
+def test_unstorable_characters_are_replaced_and_counted(tmp_path: Path, as_lines: bool) -> None:
     name = r"a\u0000b\ud83dc\udea2 \ud83d\udea2 \\ud83d \\\ud83d"
     text = f'{{"kind":"story","id":1,"name":"{name}"}}'
     text = f"{text}\n{{}}\n" if as_lines else f"[{text}]"
@@ -306,13 +304,13 @@ def test_what_no_text_may_hold_is_replaced_and_counted(tmp_path: Path, as_lines:
     result = read(tmp_path / "x.json")
     expected = "\ufffd\ufffdb\ufffdc\ufffd \U0001f6a2 \\ud83d \\\ufffd"
     assert result.records["stories"][0]["name"] == expected
-    assert sum(noted.rows for noted in result.accounting.lost_values.values()) == 5
+    assert sum(counted.rows for counted in result.accounting.lost_values.values()) == 5
 
 
 @given(chunk=st.integers(1, 40), text=st.text(st.sampled_from('\\ud83Eé0c"€'), max_size=60))
 @settings(max_examples=200, deadline=None)
-def test_a_stream_cleans_alike_however_it_is_cut(chunk: int, text: str) -> None:
-    class InPieces:
+def test_escapes_are_repaired_alike_for_any_chunk_size(chunk: int, text: str) -> None:
+    class ChunkedReader:
         def __init__(self) -> None:
             self.left = text.encode()
 
@@ -320,13 +318,13 @@ def test_a_stream_cleans_alike_however_it_is_cut(chunk: int, text: str) -> None:
             piece, self.left = self.left[:chunk], self.left[chunk:]
             return piece
 
-    stream = json_text.JsonText(InPieces())  # type: ignore[arg-type]
+    stream = json_text.JsonText(ChunkedReader())  # type: ignore[arg-type]
     clean = b"".join(iter(lambda: stream.read(chunk), b""))
     assert (clean, stream.replaced) == json_text.repair_escapes(text.encode())
 
 
-def test_lists_that_other_records_hold(tmp_path: Path) -> None:
-    """Expanded by `fields`: each record goes to its own table, the ids stay."""
+def test_nested_records_go_to_their_own_tables(tmp_path: Path) -> None:
+    """`fields` can nest records, whose ids stay in the outer record."""
     project = {
         "kind": "project",
         "id": 9,
@@ -382,36 +380,36 @@ def test_lists_that_other_records_hold(tmp_path: Path) -> None:
     }
 
 
-def test_litetrackers_words(tmp_path: Path) -> None:
+def test_litetracker_field_names_are_mapped(tmp_path: Path) -> None:
     story = {"kind": "story", "id": 1, "title": "T", "owner_ids": [9], "owners": [{"user_id": 2}]}
     write_json(tmp_path / "x.json", [story])
     (found,) = read(tmp_path / "x.json").records["stories"]
     assert found == {"kind": "story", "id": 1, "name": "T", "owner_ids": [2]}
 
 
-def test_of_copies_the_newest_is_kept_and_completed_by_equals(tmp_path: Path) -> None:
+def test_newest_copy_is_completed_by_equally_new_copies(tmp_path: Path) -> None:
     old = {"kind": "story", "id": 1, "updated_at": "2020-01-01T00:00:00Z", "accepted_at": "x"}
     new = {"kind": "story", "id": 1, "updated_at": "2021-01-01T00:00:00Z", "name": "new"}
-    asked_for_more = {**new, "tasks": [{"kind": "task", "id": 5, "complete": True}]}
+    with_tasks = {**new, "tasks": [{"kind": "task", "id": 5, "complete": True}]}
     with_comments = {**old, "comments": [{"kind": "comment", "id": 6, "text": "old"}]}
-    in_part = {"kind": "story", "id": 1, "name": "out of date", "estimate": 3}
+    undated = {"kind": "story", "id": 1, "name": "out of date", "estimate": 3}
     write_json(tmp_path / "a" / "1.json", [with_comments, new])
-    write_json(tmp_path / "a" / "2.json", [in_part, old, asked_for_more])
+    write_json(tmp_path / "a" / "2.json", [undated, old, with_tasks])
     result = read(tmp_path / "a")
     assert result.records["stories"] == [
         {
             **new,
             "estimate": 3,
-            "tasks": asked_for_more["tasks"],
+            "tasks": with_tasks["tasks"],
             "comments": with_comments["comments"],
         }
     ]
     accounting = result.accounting
     assert accounting.loaded_rows["a/1.json", "stories__comments"] == 1
-    assert sum(noted.rows for noted in accounting.left_out.values()) == 4
+    assert sum(counted.rows for counted in accounting.left_out.values()) == 4
 
 
-def test_no_secret_is_given(tmp_path: Path) -> None:
+def test_secrets_are_not_read(tmp_path: Path) -> None:
     me = {
         "kind": "me",
         "id": 1,
@@ -432,25 +430,25 @@ def test_no_secret_is_given(tmp_path: Path) -> None:
     assert "s3cr3t" not in repr(result)
 
 
-# what nobody should have saved
+# damaged and hostile files
 
 
 def story(number: int, **more: Any) -> Record:
     return {"kind": "story", "id": number, "name": f"story {number}", **more}
 
 
-def test_a_broken_line_costs_one_line(tmp_path: Path) -> None:
+def test_invalid_line_loses_only_itself(tmp_path: Path) -> None:
     lines = [json.dumps(story(n)) for n in range(5)]
     lines[2] = lines[2][:-3]
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
     result = read(tmp_path / "x.jsonl")
     assert [s["id"] for s in result.records["stories"]] == [0, 1, 3, 4]
-    ((key, noted),) = result.accounting.left_out.items()
-    assert (key, noted.where) == (("x.jsonl", "unknown", "the line is not JSON"), "line 3")
+    ((key, counted),) = result.accounting.left_out.items()
+    assert (key, counted.where) == (("x.jsonl", "unknown", "the line is not JSON"), "line 3")
     assert result.accounting.incomplete == {"x.jsonl": "1 row could not be read"}
 
 
-def test_a_file_that_breaks_off_is_read_so_far(tmp_path: Path) -> None:
+def test_truncated_file_is_read_up_to_its_end(tmp_path: Path) -> None:
     text = json.dumps([story(n) for n in range(50)])
     for cut in (60, len(text) // 2, len(text) - 1):
         (tmp_path / "stories.json").write_text(text[:cut])
@@ -458,8 +456,8 @@ def test_a_file_that_breaks_off_is_read_so_far(tmp_path: Path) -> None:
         stories = result.records["stories"]
         assert stories == [story(n) for n in range(len(stories))]
         assert len(stories) >= cut * 50 // len(text) - 1
-        (noted,) = result.accounting.left_out.values()
-        assert noted.where == f"after record {len(stories)}"
+        (counted,) = result.accounting.left_out.values()
+        assert counted.where == f"after record {len(stories)}"
 
 
 HOSTILE: dict[str, Callable[[], str]] = {
@@ -487,7 +485,7 @@ HOSTILE: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_json_ends_in_a_line_or_in_the_rest(tmp_path: Path, name: str) -> None:
+def test_hostile_json_fails_with_one_line_or_is_left_out(tmp_path: Path, name: str) -> None:
     path = tmp_path / "stories.json"
     path.write_text(HOSTILE[name]())
     try:
@@ -499,7 +497,7 @@ def test_hostile_json_ends_in_a_line_or_in_the_rest(tmp_path: Path, name: str) -
         assert result.accounting.left_out or is_read
 
 
-def test_a_zip_with_a_damaged_file_gives_what_can_be_had(tmp_path: Path) -> None:
+def test_damaged_file_in_zip_is_read_partially(tmp_path: Path) -> None:
     lines = "".join(json.dumps(story(n)) + "\n" for n in range(20_000))
     for name, text in (("x.jsonl", lines), ("x.json", f"[{','.join(lines.splitlines())}]")):
         path = tmp_path / f"{name}.zip"
@@ -515,7 +513,7 @@ def test_a_zip_with_a_damaged_file_gives_what_can_be_had(tmp_path: Path) -> None
         assert result.accounting.left_out
 
 
-def test_a_full_disk_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_fails_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_json(tmp_path / "x.json", [story(n, description="x" * 1_000) for n in range(500)])
     entered = record_merger.RecordMerger.__enter__
 
@@ -529,9 +527,7 @@ def test_a_full_disk_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.Monke
         read(tmp_path / "x.json")
 
 
-def test_a_record_without_an_end_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_endless_record_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_text, "MAX_BYTES_OF_A_RECORD", 200_000)
     stories = [story(n) for n in range(3)]
     text = json.dumps(stories)[:-1] + ', {"kind":"story","id":9,"name":"' + "x" * 1_000_000
@@ -565,9 +561,9 @@ JSON_VALUES = st.recursive(
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_structure_is_read_or_refused(tmp_path: Path, value: list[Any]) -> None:
+def test_any_structure_is_read_or_rejected(tmp_path: Path, value: list[Any]) -> None:
     (tmp_path / "stories.json").write_text(json.dumps(value))
-    try_to_read(tmp_path / "stories.json", API_ANSWERS)
+    try_to_read(tmp_path / "stories.json", API_RESPONSES)
 
 
 @given(
@@ -577,7 +573,7 @@ def test_any_structure_is_read_or_refused(tmp_path: Path, value: list[Any]) -> N
 @settings(
     max_examples=70, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_bytes_are_read_or_refused(
+def test_any_bytes_are_read_or_rejected(
     tmp_path: Path, places: list[tuple[int, bytes]], cut: int
 ) -> None:
     text = bytearray(
@@ -586,10 +582,10 @@ def test_any_bytes_are_read_or_refused(
     for place, noise in places:
         text[place : place + len(noise)] = noise
     (tmp_path / "x.json").write_bytes(text[:cut])
-    try_to_read(tmp_path / "x.json", API_ANSWERS)
+    try_to_read(tmp_path / "x.json", API_RESPONSES)
 
 
-# what is wrapped around records, and what is nested in them
+# wrapped and nested records
 
 PLAIN = {
     "kind": "story",
@@ -614,7 +610,7 @@ WRAPPED = {
     "a webhook": {"headers": {"x-id": "1"}, "body": PLAIN},
     "a webhook whose body is a text": [{"body": json.dumps(PLAIN), "received": "2020"}],
     "by id": {"stories": {"21": PLAIN}},
-    "by id, which the record leaves out": {
+    "by id, records without ids": {
         "stories": {"21": {k: v for k, v in PLAIN.items() if k != "id"}}
     },
     "by id, without a name": {"21": PLAIN},
@@ -627,22 +623,22 @@ WRAPPED = {
         "stories": {"kind": "stories_search_result", "stories": [PLAIN], "total_hits": 1},
     },
     "by kind": {"story": PLAIN},
-    "beside what is of it": {"story": PLAIN, "epics": [], "reviews": []},
-    "deep inside": {"state": {"entities": {"stories": {"byId": {"21": PLAIN}}}}},
+    "with other lists": {"story": PLAIN, "epics": [], "reviews": []},
+    "deeply nested": {"state": {"entities": {"stories": {"byId": {"21": PLAIN}}}}},
     "beside a list that is streamed": {"data": [], "included": [PLAIN]},
     "beside records that are streamed": {"data": [{**PLAIN, "id": 22}], "included": [PLAIN]},
 }
 
 
-@pytest.mark.parametrize("how", WRAPPED)
-def test_a_record_is_found_in_whatever_wraps_it(tmp_path: Path, how: str) -> None:
-    write_json(tmp_path / "x.json", WRAPPED[how])
+@pytest.mark.parametrize("wrapper", WRAPPED)
+def test_wrapped_record_is_found(tmp_path: Path, wrapper: str) -> None:
+    write_json(tmp_path / "x.json", WRAPPED[wrapper])
     result = read(tmp_path / "x.json")
     assert result.by_id("stories")[21] == PLAIN
     assert not result.accounting.left_out
 
 
-def test_a_webhook_of_an_activity(tmp_path: Path) -> None:
+def test_activity_webhook_is_read(tmp_path: Path) -> None:
     (tmp_path / "hooks.jsonl").write_text(f"{json.dumps({'body': ACTIVITY})}\n" * 2)
     result = read(tmp_path / "hooks.jsonl")
     assert result.records["activity"] == [{**ACTIVITY, "project_id": 7}]
@@ -666,7 +662,7 @@ def test_a_webhook_of_an_activity(tmp_path: Path) -> None:
         ({"id": 7, "name": "A", "initials": "A", "email": "a@example.org"}, "people"),
     ],
 )
-def test_records_without_a_kind_are_known_by_their_attributes(
+def test_records_without_kind_are_recognized_by_their_attributes(
     tmp_path: Path, record: Record, table: str
 ) -> None:
     write_json(tmp_path / "x.json", record)
@@ -675,7 +671,7 @@ def test_records_without_a_kind_are_known_by_their_attributes(
     assert not result.reasons("unknown")
 
 
-def test_what_is_not_recognised_is_counted(tmp_path: Path) -> None:
+def test_unrecognized_records_are_counted(tmp_path: Path) -> None:
     saved = {"stories": [PLAIN], "widgets": [{"id": 1}, {"id": 2}], "theme": {"name": "dark"}}
     notification = {"kind": "notification", "id": 5, "story": {"kind": "story", "id": 99}}
     write_json(tmp_path / "x.json", [saved, notification])
@@ -691,7 +687,7 @@ def person(number: int) -> Record:
     return {"kind": "person", "id": number, "name": f"P{number}", "initials": "P"}
 
 
-def test_people_inside_records_become_ids_and_rows_at_any_depth(tmp_path: Path) -> None:
+def test_nested_people_become_ids_and_rows_at_any_depth(tmp_path: Path) -> None:
     attachment = {"kind": "file_attachment", "id": 61, "uploader": person(1)}
     google = {"kind": "google_attachment", "id": 62, "person": person(2)}
     comment = {
@@ -762,7 +758,7 @@ def test_people_inside_records_become_ids_and_rows_at_any_depth(tmp_path: Path) 
     assert result.records["epics"][0]["comments"][0]["person_id"] == 11
 
 
-def test_a_copy_that_is_not_loaded_tells_nothing_of_others(tmp_path: Path) -> None:
+def test_outdated_copy_adds_no_people_labels_or_projects(tmp_path: Path) -> None:
     old = {
         **PLAIN,
         "project_id": 6,
@@ -779,7 +775,7 @@ def test_a_copy_that_is_not_loaded_tells_nothing_of_others(tmp_path: Path) -> No
     assert not {"labels", "releases"} & result.records.keys()
 
 
-def test_a_copy_that_another_archive_has_newer_tells_nothing_of_others(
+def test_copy_outdated_by_another_archive_adds_no_people_or_labels(
     command: Command, tmp_path: Path
 ) -> None:
     old = {**PLAIN, "updated_at": "2020-01-01T00:00:00Z", "requested_by": person(1)}
@@ -796,7 +792,7 @@ def test_a_copy_that_another_archive_has_newer_tells_nothing_of_others(
     assert ("people", "only rows that are not loaded refer to it") in reasons
 
 
-def test_records_inside_others_are_in_their_project(tmp_path: Path) -> None:
+def test_nested_records_inherit_the_project(tmp_path: Path) -> None:
     story = {"kind": "story", "id": 21, "name": "Paint", "labels": [{"id": 80, "name": "l"}]}
     release = {"kind": "release", "id": 81, "project_id": 7, "stories": [{**story, "id": 22}]}
     iteration = {"kind": "iteration", "number": 1, "project_id": 7, "stories": [story]}
@@ -820,7 +816,7 @@ def test_records_inside_others_are_in_their_project(tmp_path: Path) -> None:
         ({"start": "2020-01-06T00:00:00Z", "finish": "2020-01-13T00:00:00Z", "length": 4}, 4),
     ],
 )
-def test_iterations_without_a_length_have_that_of_their_dates_or_project(
+def test_missing_iteration_length_comes_from_dates_or_project(
     tmp_path: Path, iteration: Record, length: int
 ) -> None:
     project = {"kind": "project", "id": 7, "iteration_length": 3}
@@ -838,7 +834,7 @@ def test_iterations_without_a_length_have_that_of_their_dates_or_project(
         [PLAIN, {"kind": "comment", "id": 31, "text": "t", "story": {"kind": "story", "id": 21}}],
     ],
 )
-def test_comments_belong_to_the_story_beside_them(tmp_path: Path, value: Any) -> None:
+def test_comments_are_assigned_to_the_story_beside_them(tmp_path: Path, value: Any) -> None:
     write_json(tmp_path / "x.json", value)
     result = read(tmp_path / "x.json")
     (story,) = result.records["stories"]
@@ -854,17 +850,17 @@ def test_comments_belong_to_the_story_beside_them(tmp_path: Path, value: Any) ->
         {"kind": "story", "id": 21, "project": {"kind": "project", "id": 7, "name": "Garden"}},
     ],
 )
-def test_stories_are_in_the_project_beside_them(tmp_path: Path, value: Any) -> None:
+def test_stories_are_assigned_to_the_project_beside_them(tmp_path: Path, value: Any) -> None:
     write_json(tmp_path / "x.json", value)
     result = read(tmp_path / "x.json")
     assert result.records["stories"] == [{"kind": "story", "id": 21, "project_id": 7}]
     assert [project["id"] for project in result.records["projects"]] == [7]
 
 
-# what lies beside the files of a tool
+# other files in the folder of a tool
 
 
-def test_files_that_a_backup_tool_did_not_write_are_read_too(tmp_path: Path) -> None:
+def test_other_files_in_a_backup_folder_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "saved"
     write_json(folder / "stories.json", [PLAIN])
     write_json(folder / "activities.json", [ACTIVITY])

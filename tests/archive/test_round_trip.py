@@ -1,7 +1,6 @@
-"""A made-up project, exported by Tracker of every year and saved again by spreadsheets.
+"""A generated project, exported in the layout of each year and saved again by a spreadsheet.
 
-Each file is read, and all of its tables are compared with those of what Tracker wrote; that is
-compared with the project itself.
+The records of each file are compared with those of Tracker's own file, and these with the project.
 """
 
 # ruff: noqa: RUF001 - texts of many languages
@@ -20,8 +19,7 @@ from hypothesis import strategies as st
 
 from ..support.archive_reading import Read, Record, read
 from ..support.command import Command
-from ..support.exports import LAYOUTS, Layout, Row, as_csv, ragged, table
-from .test_csv import workbook
+from ..support.exports import LAYOUTS, Layout, Row, as_csv, ragged, table, write_workbook
 
 NAME = "garden_20210501_0900"
 
@@ -31,7 +29,7 @@ Days = dict[str, date]
 
 @dataclass(frozen=True)
 class Story:
-    """A story of the project: its row with dates and numbers still to be written."""
+    """A story of the project: a row, and its dates and estimate before formatting."""
 
     row: Row
     days: Days
@@ -40,33 +38,33 @@ class Story:
 
 @dataclass(frozen=True)
 class Spreadsheet:
-    """How a program in a country saves a table.
+    """How a spreadsheet saves a table in some language.
 
     Attributes:
-        day: Writes a date.
-        delimiter: Between cells.
+        format_date: Formats a date.
+        delimiter: Separates cells.
         decimal: The decimal separator.
-        encoding: Of the file.
-        texts: In its language, which the encoding has.
-        above: Stands above the header.
-        whole: Writes an id.
+        encoding: The encoding of the file.
+        texts: Texts in the language, which the encoding can represent.
+        above: Text above the header.
+        format_id: Formats an id.
     """
 
-    day: Callable[[date], str]
+    format_date: Callable[[date], str]
     delimiter: str = ","
     decimal: str = "."
     encoding: str = "utf-8"
     texts: tuple[str, ...] = ("Paint the fence", "Oil, then close", 'Say "no"', "a\nb")
     above: str = ""
-    whole: Callable[[int], str] = str
+    format_id: Callable[[int], str] = str
 
 
-def tracker(day: date) -> str:
+def tracker_date(day: date) -> str:
     return f"{day:%b} {day.day}, {day.year}"
 
 
-def named(months: str, form: str) -> Callable[[date], str]:
-    """Write dates with the names of months in a language."""
+def with_month_names(months: str, form: str) -> Callable[[date], str]:
+    """Return a function that formats dates with the names of months in a language."""
     names = months.split()
     return lambda day: form.format(
         d=day.day, dd=f"{day.day:02}", m=names[day.month - 1], y=day.year, yy=f"{day.year % 100:02}"
@@ -90,22 +88,26 @@ SPREADSHEETS = {
     "American, by name": Spreadsheet(lambda d: f"{d.day}-{d:%b-%y}"),
     "American, long": Spreadsheet(lambda d: f"{d:%A}, {d:%B} {d.day}, {d.year}"),
     "British": Spreadsheet(lambda d: f"{d:%d/%m/%Y}"),
-    "British, short": Spreadsheet(lambda d: f"{d:%d/%m/%Y}", whole=lambda n: f"{n}.0"),
+    "British, short": Spreadsheet(lambda d: f"{d:%d/%m/%Y}", format_id=lambda n: f"{n}.0"),
     "Dutch": Spreadsheet(lambda d: f"{d.day}-{d.month}-{d.year}", ";", ","),
     "German": Spreadsheet(lambda d: f"{d:%d.%m.%Y}", ";", ",", "cp1252", GERMAN),
-    "German, by name": Spreadsheet(named(GERMAN_MONTHS, "{dd}. {m} {yy}"), ";", ",", texts=GERMAN),
+    "German, by name": Spreadsheet(
+        with_month_names(GERMAN_MONTHS, "{dd}. {m} {yy}"), ";", ",", texts=GERMAN
+    ),
     "German on a Mac": Spreadsheet(lambda d: f"{d:%d.%m.%y}", ";", ",", "mac_roman", GERMAN),
     "French": Spreadsheet(lambda d: f"{d:%d/%m/%Y}", ";", ",", "cp1252", FRENCH),
     "French, by name": Spreadsheet(
-        named(FRENCH_MONTHS, "{d} {m} {y}"), ";", ",", "mac_roman", FRENCH
+        with_month_names(FRENCH_MONTHS, "{d} {m} {y}"), ";", ",", "mac_roman", FRENCH
     ),
     "Spanish": Spreadsheet(lambda d: f"{d:%d/%m/%Y}", ";", ",", "cp1252", SPANISH),
-    "Spanish, by name": Spreadsheet(named(SPANISH_MONTHS, "{d}-{m}-{yy}"), ";", ",", texts=SPANISH),
+    "Spanish, by name": Spreadsheet(
+        with_month_names(SPANISH_MONTHS, "{d}-{m}-{yy}"), ";", ",", texts=SPANISH
+    ),
     "Portuguese": Spreadsheet(
-        named(PORTUGUESE_MONTHS, "{dd}/{m}/{y}"), ";", ",", "cp1252", PORTUGUESE
+        with_month_names(PORTUGUESE_MONTHS, "{dd}/{m}/{y}"), ";", ",", "cp1252", PORTUGUESE
     ),
     "Portuguese, long": Spreadsheet(
-        named(PORTUGUESE_MONTHS, "{d} de {m} de {y}"), texts=PORTUGUESE
+        with_month_names(PORTUGUESE_MONTHS, "{d} de {m} de {y}"), texts=PORTUGUESE
     ),
     "Japanese": Spreadsheet(
         lambda d: f"{d.year}/{d.month}/{d.day}", encoding="cp932", texts=JAPANESE
@@ -115,11 +117,11 @@ SPREADSHEETS = {
     ),
     "ISO": Spreadsheet(date.isoformat, "\t", encoding="utf-16", texts=JAPANESE),
     "serial numbers": Spreadsheet(lambda d: str((d - SERIAL).days), "|"),
-    "a line for Excel": Spreadsheet(tracker, ";", ",", above="sep=;\n"),
-    "a title": Spreadsheet(tracker, above='"All stories, exported for the audit"\n\n'),
+    "a line for Excel": Spreadsheet(tracker_date, ";", ",", above="sep=;\n"),
+    "a title": Spreadsheet(tracker_date, above='"All stories, exported for the audit"\n\n'),
 }
-ENOUGH = 13
-"""A day of a month that is no month."""
+FIRST_UNAMBIGUOUS_DAY = 13
+"""The first day that cannot be the number of a month."""
 
 
 def days() -> st.SearchStrategy[date]:
@@ -128,11 +130,11 @@ def days() -> st.SearchStrategy[date]:
 
 @st.composite
 def projects(draw: st.DrawFn, texts: tuple[str, ...]) -> list[Story]:
-    """Some stories, among whose dates one shows which number is the day."""
+    """Draw some stories; one of their dates shows the order of day and month."""
     stories = []
     for number in range(draw(st.integers(1, 5))):
         created = draw(days())
-        first = {"created": created.replace(day=draw(st.integers(ENOUGH, 28)))}
+        first = {"created": created.replace(day=draw(st.integers(FIRST_UNAMBIGUOUS_DAY, 28)))}
         more = {"accepted": draw(days()), "start": draw(days())} if draw(st.booleans()) else {}
         if "start" in more:
             more["end"] = more["start"] + timedelta(days=6)
@@ -156,13 +158,13 @@ def projects(draw: st.DrawFn, texts: tuple[str, ...]) -> list[Story]:
     return stories
 
 
-def rows(stories: list[Story], how: Spreadsheet) -> list[Row]:
-    """The rows of an export as a spreadsheet shows them."""
+def rows(stories: list[Story], spreadsheet: Spreadsheet) -> list[Row]:
+    """Return the rows of an export as a spreadsheet shows them."""
     return [
         replace(
             story.row,
-            estimate=_number(story.estimate).replace(".", how.decimal),
-            **{name: how.day(day) for name, day in story.days.items()},
+            estimate=_number(story.estimate).replace(".", spreadsheet.decimal),
+            **{name: spreadsheet.format_date(day) for name, day in story.days.items()},
         )
         for story in stories
     ]
@@ -172,15 +174,15 @@ def _number(number: float | None) -> str:
     return "" if number is None else f"{number:g}"
 
 
-def saved(
-    folder: Path, stories: list[Story], layout: Layout, how: Spreadsheet, name: str = NAME
+def write_export(
+    folder: Path, stories: list[Story], layout: Layout, spreadsheet: Spreadsheet, name: str = NAME
 ) -> Path:
-    lines = table(rows(stories, how), layout)
+    lines = table(rows(stories, spreadsheet), layout)
     for line in lines[1:]:
-        line[0] = how.whole(int(line[0]))
+        line[0] = spreadsheet.format_id(int(line[0]))
     path = folder / f"{name}.csv"
-    text = how.above + as_csv(ragged(lines), how.delimiter, "\r\n")
-    path.write_bytes(text.encode(how.encoding))
+    text = spreadsheet.above + as_csv(ragged(lines), spreadsheet.delimiter, "\r\n")
+    path.write_bytes(text.encode(spreadsheet.encoding))
     return path
 
 
@@ -192,8 +194,8 @@ def assert_same(found: Read, expected: Read) -> None:
 
 
 def assert_whole(found: Read, stories: list[Story]) -> None:
-    """What Tracker's own file gave is what the project has."""
-    assert [_told(record) for record in found.records["stories"]] == [
+    """Assert that Tracker's own file has the stories of the project."""
+    assert [_comparable_story(record) for record in found.records["stories"]] == [
         {
             "id": story.row.id,
             "name": story.row.title,
@@ -219,52 +221,52 @@ def assert_whole(found: Read, stories: list[Story]) -> None:
     }
 
 
-def _told(record: Record) -> Record:
+def _comparable_story(record: Record) -> Record:
     names = ("id", "name", "description", "story_type", "current_state", "estimate")
-    told: dict[str, Any] = {name: record.get(name) for name in (*names, "created_at")}
-    return {**told, "accepted_at": record.get("accepted_at"), "labels": len(record["labels"])}
+    values: dict[str, Any] = {name: record.get(name) for name in (*names, "created_at")}
+    return {**values, "accepted_at": record.get("accepted_at"), "labels": len(record["labels"])}
 
 
 def _midnight(day: date | None) -> str | None:
     return f"{day.isoformat()}T00:00:00Z" if day else None
 
 
-@pytest.mark.parametrize("country", SPREADSHEETS)
+@pytest.mark.parametrize("language", SPREADSHEETS)
 @settings(
     max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-def test_every_spreadsheet_gives_back_what_tracker_exported(
-    tmp_path: Path, country: str, data: st.DataObject
+def test_csv_saved_by_a_spreadsheet_has_the_same_records(
+    tmp_path: Path, language: str, data: st.DataObject
 ) -> None:
-    how = SPREADSHEETS[country]
-    stories = data.draw(projects(how.texts))
+    spreadsheet = SPREADSHEETS[language]
+    stories = data.draw(projects(spreadsheet.texts))
     layout = LAYOUTS[data.draw(st.sampled_from(list(LAYOUTS)))]
     (tmp_path / "own").mkdir(exist_ok=True)
-    own = read(saved(tmp_path / "own", stories, layout, Spreadsheet(tracker)))
+    own = read(write_export(tmp_path / "own", stories, layout, Spreadsheet(tracker_date)))
     assert_whole(own, stories)
-    assert_same(read(saved(tmp_path, stories, layout, how)), own)
+    assert_same(read(write_export(tmp_path, stories, layout, spreadsheet)), own)
 
 
 @settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data(), year=st.sampled_from(list(LAYOUTS)))
-def test_a_workbook_with_real_dates_and_numbers_gives_back_what_tracker_exported(
+def test_workbook_with_dates_and_numbers_has_the_same_records(
     tmp_path: Path, data: st.DataObject, year: str
 ) -> None:
-    stories = data.draw(projects(Spreadsheet(tracker).texts))
-    own = read(saved(tmp_path, stories, LAYOUTS[year], Spreadsheet(tracker)))
+    stories = data.draw(projects(Spreadsheet(tracker_date).texts))
+    own = read(write_export(tmp_path, stories, LAYOUTS[year], Spreadsheet(tracker_date)))
     lines: list[list[Any]] = [*table(rows(stories, Spreadsheet(date.isoformat)), LAYOUTS[year])]
     for line in lines[1:]:
         line[:] = [_typed(cell) for cell in line]
-    assert_same(read(workbook(tmp_path / f"{NAME}.xlsx", lines)), own)
+    assert_same(read(write_workbook(tmp_path / f"{NAME}.xlsx", lines)), own)
 
 
 def _typed(cell: str) -> Any:
-    """A cell as a spreadsheet stores it."""
+    """Convert a cell to the type that a spreadsheet stores."""
     for kind in (int, float, date.fromisoformat):
         try:
             return kind(cell)
@@ -273,9 +275,7 @@ def _typed(cell: str) -> Any:
     return cell
 
 
-def test_a_spreadsheet_and_the_export_load_the_same_tables(
-    command: Command, tmp_path: Path
-) -> None:
+def test_csv_saved_by_a_spreadsheet_is_loaded(command: Command, tmp_path: Path) -> None:
     story = Row(
         11,
         "Größe ändern",
@@ -286,7 +286,7 @@ def test_a_spreadsheet_and_the_export_load_the_same_tables(
     )
     made = {"created": date(2021, 3, 1), "accepted": date(2021, 3, 9)}
     ends = {"start": date(2021, 3, 8), "end": date(2021, 3, 14)}
-    path = saved(
+    path = write_export(
         tmp_path, [Story(story, made | ends, 0.5)], LAYOUTS["2017"], SPREADSHEETS["German"]
     )
     result = command("--archive", str(path), "--resource", "stories", "iterations")

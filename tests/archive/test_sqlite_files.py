@@ -1,4 +1,4 @@
-"""The SQLite files of backup tools, attachments included, and files made to do harm."""
+"""SQLite files of backup tools, with attachments, and hostile SQLite files."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def loaded(result: Read, table: str) -> dict[Any, Record]:
     return {key: without(record) for key, record in result.by_id(table).items()}
 
 
-def told(record: Record, columns: str, **more: Any) -> Record:
-    """The attributes of a record that a table has columns for."""
+def with_columns(record: Record, columns: str, **more: Any) -> Record:
+    """Return the attributes of a record that a table has columns for."""
     return {n: record[n] for n in columns.split() if record.get(n) is not None} | more
 
 
@@ -52,16 +52,16 @@ def expected_stories(rows: dict[str, list[Record]], *, is_storyexporter: bool) -
     times = "created_at updated_at"
     stories = {}
     for s in rows["story"]:
-        story = told(
+        story = with_columns(
             s,
             "id kind project_id name description story_type current_state estimate accepted_at "
             f"owned_by_id requested_by_id {times}",
             labels=sorted(s["labels"], key=lambda label: label["id"]),
             comments=[
-                told(
+                with_columns(
                     c,
                     f"id kind text person_id {times}",
-                    file_attachments=[told(a, ATTACHMENT) for a in c["file_attachments"]],
+                    file_attachments=[with_columns(a, ATTACHMENT) for a in c["file_attachments"]],
                 )
                 for c in sorted(s["comments"], key=lambda c: c["id"])
             ],
@@ -69,7 +69,7 @@ def expected_stories(rows: dict[str, list[Record]], *, is_storyexporter: bool) -
         if is_storyexporter:
             blockers = sorted(s["blockers"], key=lambda b: b["id"])
             columns = f"id kind description resolved person_id {times}"
-            story["blockers"] = [told(b, columns) for b in blockers]
+            story["blockers"] = [with_columns(b, columns) for b in blockers]
         else:
             story["owner_ids"] = s["owner_ids"]
         stories[s["id"]] = story
@@ -84,7 +84,7 @@ def assert_common_tables(result: Read, rows: dict[str, list[Record]], workspace:
     project_id = rows["project"][0]["id"]
     story_of = {c["id"]: c["story_id"] for c in rows["comment"]}
     assert loaded(result, "attachment_files") == {
-        a["id"]: told(
+        a["id"]: with_columns(
             a,
             "id filename content_type comment_id",
             size=len(workspace.attachments[a["id"]]),
@@ -99,7 +99,7 @@ def assert_common_tables(result: Read, rows: dict[str, list[Record]], workspace:
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_the_database_of_storyexporter(
+def test_storyexporter_database_is_read(
     tmp_path: Path, get: Get, workspace: Workspace, zipped: bool
 ) -> None:
     rows = dumped_tables(get, workspace)
@@ -114,22 +114,22 @@ def test_the_database_of_storyexporter(
     assert result.format == "storyexporter"
     assert loaded(result, "stories") == expected_stories(rows, is_storyexporter=True)
     assert loaded(result, "epics") == {
-        e["id"]: told(
+        e["id"]: with_columns(
             e, "id kind project_id name description created_at updated_at", label=e["label"]
         )
         for e in rows["epic"]
     }
     columns = "id kind name description status iteration_length created_at updated_at"
-    assert list(loaded(result, "projects").values()) == [told(rows["project"][0], columns)]
-    (made_up,) = [p for p in result.records["people"] if p["id"] == 5]
-    assert made_up == {"id": 5, "kind": "person"}
-    result.records["people"].remove(made_up)
+    assert list(loaded(result, "projects").values()) == [with_columns(rows["project"][0], columns)]
+    (placeholder,) = [p for p in result.records["people"] if p["id"] == 5]
+    assert placeholder == {"id": 5, "kind": "person"}
+    result.records["people"].remove(placeholder)
     assert_common_tables(result, rows, workspace)
     assert not result.accounting.left_out
 
 
 @pytest.mark.parametrize("bytes_in", ["database", "folder", "both"])
-def test_the_database_of_pivotal_tracker_dump(
+def test_pivotal_tracker_dump_database_is_read(
     tmp_path: Path, get: Get, workspace: Workspace, bytes_in: str
 ) -> None:
     rows = dumped_tables(get, workspace)
@@ -142,23 +142,23 @@ def test_the_database_of_pivotal_tracker_dump(
         for a in rows["file_attachment"]:
             path = folder / "files" / f"{a['id']}_{a['filename']}"
             path.write_bytes(workspace.attachments[a["id"]])
-        (folder / "files" / "77_of_nothing.txt").write_text("mine")
+        (folder / "files" / "77_unreferenced.txt").write_text("mine")
     result = read(folder)
     assert result.format == "pivotal-tracker-dump"
     if bytes_in != "database":
         assert result.contents.pop(77) == b"mine"
-        (of_nothing,) = [a for a in result.records["attachment_files"] if a["id"] == 77]
-        assert of_nothing == {"id": 77, "filename": "77_of_nothing.txt", "size": 4}
-        result.records["attachment_files"].remove(of_nothing)
+        (unreferenced,) = [a for a in result.records["attachment_files"] if a["id"] == 77]
+        assert unreferenced == {"id": 77, "filename": "77_unreferenced.txt", "size": 4}
+        result.records["attachment_files"].remove(unreferenced)
     assert loaded(result, "stories") == expected_stories(rows, is_storyexporter=False)
     project = rows["project"][0]
-    assert result.records["projects"] == [told(project, "id kind name")]
+    assert result.records["projects"] == [with_columns(project, "id kind name")]
     assert_common_tables(result, rows, workspace)
-    doubled = {"the database contains the same"} if bytes_in == "both" else set()
-    assert result.reasons("attachment_files") == doubled
+    duplicated = {"the database contains the same"} if bytes_in == "both" else set()
+    assert result.reasons("attachment_files") == duplicated
 
 
-def test_rows_whose_parent_is_missing_are_named(tmp_path: Path) -> None:
+def test_rows_without_their_parent_are_reported(tmp_path: Path) -> None:
     story = {"project_id": 9, "name": "s", "story_type": "bug", "current_state": "started"}
     story |= {"requested_by_id": 1, "created_at": "2020-01-01T00:00:00Z"}
     comment = {"text": "t", "person_id": 1, "created_at": "2020-01-01T00:00:00Z"}
@@ -179,7 +179,7 @@ def test_rows_whose_parent_is_missing_are_named(tmp_path: Path) -> None:
     assert result.contents == {1: b"x", 2: b"xx", 6: b"x" * 6, 8: b"x" * 8}
     no_story = "the database does not contain the story that it belongs to"
     no_comment = "the database does not contain the comment that it belongs to"
-    assert {k[1:]: noted.rows for k, noted in result.accounting.left_out.items()} == {
+    assert {k[1:]: counted.rows for k, counted in result.accounting.left_out.items()} == {
         ("stories__comments", no_story): 3,
         ("stories__labels", no_story): 2,
         ("stories__comments__file_attachments", no_comment): 2,
@@ -188,7 +188,7 @@ def test_rows_whose_parent_is_missing_are_named(tmp_path: Path) -> None:
     }
 
 
-# what nobody should open
+# hostile databases
 
 
 def execute(path: Path, *statements: str) -> Path:
@@ -208,19 +208,19 @@ FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 
 
 @pytest.mark.parametrize("table", ["story", "comment", "label", "person", "file_attachment_file"])
-def test_a_view_in_the_place_of_a_table_is_refused(database: Path, table: str) -> None:
+def test_view_instead_of_table_is_rejected(database: Path, table: str) -> None:
     execute(database, f"DROP TABLE {table}", f"CREATE VIEW {table} AS {FOREVER}")
     with pytest.raises(ArchiveError, match=f"its {table} is not an ordinary table"):
         read(database)
 
 
-def test_a_virtual_table_is_refused(database: Path) -> None:
+def test_virtual_table_is_rejected(database: Path) -> None:
     execute(database, "DROP TABLE story", "CREATE VIRTUAL TABLE story USING fts5(id, name)")
     with pytest.raises(ArchiveError, match="its story is not an ordinary table"):
         read(database)
 
 
-def test_triggers_and_computed_columns_are_not_run(database: Path) -> None:
+def test_triggers_and_generated_columns_are_not_executed(database: Path) -> None:
     before = read(database)
     execute(
         database,
@@ -235,7 +235,7 @@ def test_triggers_and_computed_columns_are_not_run(database: Path) -> None:
     ]
 
 
-def test_other_types_than_declared(database: Path) -> None:
+def test_values_of_undeclared_types_are_read_or_left_out(database: Path) -> None:
     execute(
         database,
         "CREATE TABLE s AS SELECT * FROM story",
@@ -260,7 +260,7 @@ def test_other_types_than_declared(database: Path) -> None:
     }
 
 
-def test_huge_values(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_values_are_left_out(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "MAX_BYTES_OF_A_RECORD", 100_000)
     monkeypatch.setattr(database_dumps, "MAX_BYTES_OF_AN_ATTACHMENT", 500_000)
     blobs = "INSERT INTO file_attachment_file VALUES (1, zeroblob(400000)), (2, zeroblob(600000))"
@@ -274,22 +274,22 @@ def test_huge_values(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("table", ["person", "comment"])
-def test_pages_that_lie_in_each_other_are_given_up(tmp_path: Path, table: str) -> None:
-    """A table can be made to have more rows than anyone can read, in a small file."""
+def test_pages_that_repeat_rows_are_reported_as_damaged(tmp_path: Path, table: str) -> None:
+    """A small file can have a table with more rows than can be read."""
     path = execute(tmp_path / "x.db", "PRAGMA page_size = 512", "CREATE TABLE mine (x)")
     write_database(path, STORYEXPORTER_TABLES)
     columns = ", ".join(part.split()[0] for part in STORYEXPORTER_TABLES[table].split(", "))
     row = ", ".join("i" for _ in columns.split(", "))
     numbers = FOREVER.replace("SELECT i AS id FROM n", f"SELECT {row} FROM n LIMIT 12000")
     execute(path, f"INSERT INTO {table} ({columns}) {numbers}")
-    multiply_pages(path, table)
+    repeat_pages(path, table)
     result = read(path)
     named = {"person": "people", "comment": "stories__comments"}[table]
     assert any("damaged" in reason for reason in result.reasons(named))
 
 
-def multiply_pages(path: Path, table: str) -> None:
-    """Have all pointers of the pages below the topmost lead to the next of them, not to leaves."""
+def repeat_pages(path: Path, table: str) -> None:
+    """Point the entries of each page below the root to the next such page, not to leaves."""
     with closing(sqlite3.connect(path)) as database:
         query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
         ((root,),) = database.execute(query, [table])
@@ -297,7 +297,7 @@ def multiply_pages(path: Path, table: str) -> None:
     content = bytearray(path.read_bytes())
 
     def pointers(page: int) -> list[int]:
-        """Where the numbers of the pages below stand."""
+        """Return the positions of the numbers of the pages below."""
         start = (page - 1) * size
         assert content[start] == 5, "an interior page of a table"
         count = int.from_bytes(content[start + 3 : start + 5], "big")
@@ -312,7 +312,7 @@ def multiply_pages(path: Path, table: str) -> None:
     path.write_bytes(content)
 
 
-def test_a_file_that_is_cut_off_or_no_database(database: Path) -> None:
+def test_truncated_or_invalid_database_is_read_or_rejected(database: Path) -> None:
     whole = database.read_bytes()
     for cut in (16, 100, 5_000, len(whole) // 2, len(whole) - 1_000):
         database.write_bytes(whole[:cut])
@@ -322,7 +322,7 @@ def test_a_file_that_is_cut_off_or_no_database(database: Path) -> None:
         read(database)
 
 
-def test_changes_in_a_journal_are_told(database: Path) -> None:
+def test_changes_in_a_write_ahead_log_are_reported(database: Path) -> None:
     folder = database.parent / "folder"
     folder.mkdir()
     shutil.copy(database, folder / "x.db")
@@ -341,7 +341,7 @@ def test_changes_in_a_journal_are_told(database: Path) -> None:
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_damage_is_read_around_or_refused(
+def test_damaged_database_is_read_or_rejected(
     database: Path, places: list[tuple[int, bytes]]
 ) -> None:
     whole = bytearray(database.read_bytes())
@@ -367,7 +367,7 @@ ROWS = st.lists(st.dictionaries(st.sampled_from(COLUMNS.split()), VALUES, min_si
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_rows_are_read_or_left_out(tmp_path: Path, rows: dict[str, list[Record]]) -> None:
-    """Of tables that have the names and columns, and no type and no key."""
+    """The tables have the expected names and columns, but no types and no keys."""
     path = tmp_path / "any.db"
     path.unlink(missing_ok=True)
     untyped = {

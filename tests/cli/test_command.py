@@ -1,4 +1,4 @@
-"""What a person types and sees: options, output, progress, completion."""
+"""The command line: options, output, progress, completion."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ CSV = "Id,Title,Type,Current State\n1,A story,feature,unstarted\n2,Another,bug,a
 
 @pytest.fixture
 def export(command: Command) -> Path:
-    """A small export in the folder of the command."""
+    """Write a small export into the folder of the command."""
     file = command.folder / "my_project.csv"
     file.write_text(CSV)
     return file
 
 
-def refusal(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Give what the command says of options that it refuses, which is one line."""
+def option_error(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the message about invalid options, which is one line."""
     with pytest.raises(SystemExit) as exits:
         parse_options(arguments)
     assert exits.value.code == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("pivotal_tracker: ")
-    assert said.err.count("\n") == 1
-    return said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("pivotal_tracker: ")
+    assert output.err.count("\n") == 1
+    return output.err
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def refusal(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str
         (["a.zip", "--shard", "1/2"], "--shard does not go with files"),
     ],
 )
-def test_a_wrong_option_is_one_line_that_says_what_may_be_meant(
+def test_invalid_option_fails_with_one_line_and_a_suggestion(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert message in refusal(arguments, capsys)
+    assert message in option_error(arguments, capsys)
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,12 @@ def test_a_wrong_option_is_one_line_that_says_what_may_be_meant(
         ["a.zip", "--archive", "b.csv", "--no-views"],
     ],
 )
-def test_files_may_stand_anywhere_and_archive_means_the_same(arguments: list[str]) -> None:
+def test_files_may_be_anywhere_with_or_without_archive_option(arguments: list[str]) -> None:
     options = parse_options(arguments)
     assert (options.archive, options.no_views) == (["a.zip", "b.csv"], True)
 
 
-def test_a_file_is_loaded_by_its_name_alone_and_the_summary_is_json(
-    command: Command, export: Path
-) -> None:
+def test_file_is_loaded_and_json_output_equals_the_summary(command: Command, export: Path) -> None:
     result = command(export.name, "--json", "--summary", "summary.json")
     assert result.returncode == 0, result.stderr
     assert len(command.tables()["stories"]) == 2
@@ -92,7 +90,7 @@ def test_a_file_is_loaded_by_its_name_alone_and_the_summary_is_json(
     assert printed["exit_code"] == 0
 
 
-def test_json_is_printed_also_by_a_check_and_a_failed_run(command: Command, export: Path) -> None:
+def test_check_and_failed_run_print_json(command: Command, export: Path) -> None:
     checked = json.loads(command("--check", "--json", export.name).stdout)
     assert [line for line in checked["findings"] if export.name in line]
     failed = command("--json", "missing.zip")
@@ -100,8 +98,8 @@ def test_json_is_printed_also_by_a_check_and_a_failed_run(command: Command, expo
     assert "missing.zip" in json.loads(failed.stdout)["reason"]
 
 
-def on_a_terminal(command: Command, *options: str, **env: str) -> str:
-    """Run the command with a terminal as its output; give what it shows."""
+def run_in_terminal(command: Command, *options: str, **env: str) -> str:
+    """Run the command in a terminal; return what it shows."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command.line(*options),
@@ -124,7 +122,7 @@ def on_a_terminal(command: Command, *options: str, **env: str) -> str:
     return shown.decode()
 
 
-def test_a_step_is_one_line_and_colours_are_for_terminals_only(
+def test_steps_take_one_line_each_and_only_terminals_get_colours(
     command: Command, server: TrackerServer
 ) -> None:
     labels = ("--resource", "labels")
@@ -135,20 +133,18 @@ def test_a_step_is_one_line_and_colours_are_for_terminals_only(
     steps = re.findall(r"^(\w+) .* s$", plain.stderr, re.MULTILINE)
     assert steps == ["Reading", "Preparing", "Loading"], plain.stderr
 
-    shown = on_a_terminal(command, *labels, "--full-refresh")
+    shown = run_in_terminal(command, *labels, "--full-refresh")
     assert "\x1b[33mSkipped: project" in shown
     for step in steps:
         final_lines = [x for x in re.split(r"\r?\n", shown) if step in x]
         assert len(final_lines) == 1, "rewritten in place"
 
-    uncoloured = on_a_terminal(command, *labels, "--full-refresh", NO_COLOR="1")
+    uncoloured = run_in_terminal(command, *labels, "--full-refresh", NO_COLOR="1")
     assert "Skipped: project" in uncoloured
     assert "\x1b[3" not in uncoloured
 
 
-def test_characters_that_a_terminal_cannot_show_are_no_failure(
-    command: Command, export: Path
-) -> None:
+def test_unprintable_characters_do_not_fail_the_run(command: Command, export: Path) -> None:
     export.rename(command.folder / "проект.csv")
     result = command("проект.csv", env={"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)})
     assert result.returncode == 0, result.stderr
@@ -156,7 +152,7 @@ def test_characters_that_a_terminal_cannot_show_are_no_failure(
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
-def test_completion_names_options_and_tables(
+def test_completion_offers_options_and_tables(
     shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(SystemExit) as exits:
@@ -177,7 +173,7 @@ def test_completion_names_options_and_tables(
     assert done.stdout.strip() == "--destination", done.stderr
 
 
-def test_the_hint_is_make_only_where_there_is_the_makefile(
+def test_dashboard_hint_uses_make_only_with_a_makefile(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -188,19 +184,21 @@ def test_the_hint_is_make_only_where_there_is_the_makefile(
     assert dashboard_command() == "", "the source alone has no dashboard"
 
 
-def test_the_source_needs_no_server_library(command: Command) -> None:
+def test_source_imports_without_aiohttp(command: Command) -> None:
     result = command.python("sys.modules['aiohttp'] = None; import pivotal_tracker")
     assert result.returncode == 0, result.stderr
 
 
-def test_a_destination_that_does_not_exist(command: Command, server: TrackerServer) -> None:
+def test_unknown_destination_fails_without_traceback(
+    command: Command, server: TrackerServer
+) -> None:
     result = command("--destination", "sandcastle")
     assert result.returncode == 1
     assert "sandcastle" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_and_help_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     for option, seen in (("--version", "dlt"), ("--help", "--full-refresh")):
         with pytest.raises(SystemExit) as exits:
             main([option])
@@ -209,7 +207,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the git repository")
-def test_secrets_are_committed_with_a_placeholder_only() -> None:
+def test_committed_secrets_file_has_only_a_placeholder() -> None:
     committed = subprocess.run(
         ["git", "show", "HEAD:.dlt/secrets.toml"],
         cwd=ROOT,
@@ -220,7 +218,9 @@ def test_secrets_are_committed_with_a_placeholder_only() -> None:
     assert 'api_token = "please set me up!"' in committed.stdout
 
 
-def test_what_is_set_before_dlt_starts_is_heard(command: Command, server: TrackerServer) -> None:
+def test_log_level_and_shard_apply_before_dlt_starts(
+    command: Command, server: TrackerServer
+) -> None:
     shard = {"SOURCES__PIVOTAL_TRACKER__SHARD": "1/2"}
     result = command("--resource", "projects", "--verbose", env=shard)
     assert result.returncode == 0, result.stderr

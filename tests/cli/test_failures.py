@@ -1,4 +1,4 @@
-"""What goes wrong at night: each ends in everything loaded, or in one line that says what to do."""
+"""Failures: a run loads everything nevertheless, or fails with one line that says what to do."""
 
 from __future__ import annotations
 
@@ -40,22 +40,21 @@ from tracker_server.faults import (
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
-from ..extract.test_load import assert_loaded_alone, truth
 from ..support.command import Command
-from ..support.truth import assert_tables_equal, comparable
+from ..support.truth import assert_only_loaded, assert_tables_equal, comparable, served_tables
 
 Serve = Callable[[Workspace], TrackerServer]
 
 
-def assert_one_clear_line(result: subprocess.CompletedProcess[str], *words: str) -> None:
-    """The run failed, and its last words are one line without a traceback."""
+def assert_fails_with_one_line(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Assert that a run failed with one line, which has some words, and without a traceback."""
     assert result.returncode == 1, (result.stdout, result.stderr)
     assert "Traceback" not in result.stderr
-    said = [line for line in result.stderr.splitlines() if line.startswith("pivotal_tracker: ")]
-    assert len(said) == 1, result.stderr
-    assert result.stderr.rstrip().endswith(said[0])
+    lines = [line for line in result.stderr.splitlines() if line.startswith("pivotal_tracker: ")]
+    assert len(lines) == 1, result.stderr
+    assert result.stderr.rstrip().endswith(lines[0])
     for word in words:
-        assert word in said[0]
+        assert word in lines[0]
 
 
 @dataclass
@@ -69,60 +68,58 @@ class RecordedFaults(RandomFaults):
 
     counts: Counter[str] = field(default_factory=Counter)
     waits: list[float] = field(default_factory=list)
-    _told_to_wait: dict[str, float] = field(default_factory=dict)
+    _limited_at: dict[str, float] = field(default_factory=dict)
 
     def select(self, request: Request) -> Sequence[Fault]:
         now, url = time.monotonic(), f"{request.path} {request.query}"
-        if url in self._told_to_wait:
-            self.waits.append(now - self._told_to_wait.pop(url))
+        if url in self._limited_at:
+            self.waits.append(now - self._limited_at.pop(url))
         faults = super().select(request)
         for fault in faults:
             self.counts[repr(fault)] += 1
             if isinstance(fault, TooManyRequests) and fault.retry_after is not None:
-                self._told_to_wait[url] = now
+                self._limited_at[url] = now
         return faults
 
 
-def test_faults_of_every_kind_lose_and_double_nothing_and_retry_after_is_obeyed(
+def test_transient_faults_lose_no_rows_and_retry_after_is_respected(
     command: Command, server: TrackerServer
 ) -> None:
-    expected = truth(server)
+    expected = served_tables(server)
     server.behaviour.max_limits = {"stories": 10, "activity": 25, "releases": 3}
-    of_every_kind = [
+    faults = [
         TooManyRequests(retry_after=1) if fault == TooManyRequests(retry_after=0) else fault
         for fault in TRANSIENT_FAULTS
         if not isinstance(fault, Stall)
     ]
-    faults = RecordedFaults(0.35, [*of_every_kind, Stall(2)], seed=159)
-    server.behaviour.faults = [faults]
+    recorded = RecordedFaults(0.35, [*faults, Stall(2)], seed=159)
+    server.behaviour.faults = [recorded]
     result = command(env={"RUNTIME__REQUEST_TIMEOUT": "1"})
     assert result.returncode == 0, result.stderr
     assert_tables_equal(command.tables(), expected)
     (repeated,) = re.findall(r"\((\d+) repeated\)", result.stdout)
-    assert int(repeated) >= faults.counts.total()
-    assert all(faults.counts[repr(fault)] > 1 for fault in faults.faults), faults.counts
-    assert len(faults.waits) == faults.counts[repr(TooManyRequests(retry_after=1))]
-    assert min(faults.waits) >= 1
+    assert int(repeated) >= recorded.counts.total()
+    assert all(recorded.counts[repr(fault)] > 1 for fault in recorded.faults), recorded.counts
+    assert len(recorded.waits) == recorded.counts[repr(TooManyRequests(retry_after=1))]
+    assert min(recorded.waits) >= 1
 
 
-def test_a_server_that_stays_broken_ends_in_one_line(
+def test_permanent_server_error_fails_with_one_line(
     command: Command, server: TrackerServer
 ) -> None:
     server.behaviour.faults = [Status(503)]
-    assert_one_clear_line(command(), "503")
+    assert_fails_with_one_line(command(), "503")
 
 
-def test_a_wrong_token_ends_at_once_and_the_summary_says_so(
-    command: Command, server: TrackerServer
-) -> None:
+def test_wrong_token_fails_immediately(command: Command, server: TrackerServer) -> None:
     command.api_token = "0" * 32
     begin = time.monotonic()
     command("--version")
     started = time.monotonic()
     result = command("--summary", "summary.json")
-    # what the start alone takes is the machine's affair
+    # without the time that a start takes on this machine
     assert time.monotonic() - started < 3 + started - begin
-    assert_one_clear_line(result, "token", "SOURCES__PIVOTAL_TRACKER__API_TOKEN")
+    assert_fails_with_one_line(result, "token", "SOURCES__PIVOTAL_TRACKER__API_TOKEN")
     assert len(server.requests) == 1
     report = json.loads((command.folder / "summary.json").read_text())
     assert report["exit_code"] == 1
@@ -130,29 +127,29 @@ def test_a_wrong_token_ends_at_once_and_the_summary_says_so(
     assert report["reason"] in result.stderr
 
 
-def test_without_a_token_it_says_where_to_put_one(command: Command, server: TrackerServer) -> None:
-    """There is the placeholder in `.dlt/secrets.toml`, or nothing."""
+def test_missing_token_error_names_the_setting(command: Command, server: TrackerServer) -> None:
+    """A placeholder in `.dlt/secrets.toml` counts as missing."""
     command.api_token = ""
-    assert_one_clear_line(command(), "token", "SOURCES__PIVOTAL_TRACKER__API_TOKEN")
+    assert_fails_with_one_line(command(), "token", "SOURCES__PIVOTAL_TRACKER__API_TOKEN")
     assert not server.requests
     for token in ("", " "):
         with pytest.raises(TrackerError, match="SOURCES__PIVOTAL_TRACKER__API_TOKEN"):
             TrackerClient(server.url, token)
 
 
-def test_the_original_host_is_said_to_have_shut_down(command: Command) -> None:
+def test_unreachable_original_host_is_reported_as_shut_down(command: Command) -> None:
     command.api_token = "a" * 32
-    assert_one_clear_line(command(), "base_url", "shut down on 2025-04-30", "litetracker")
+    assert_fails_with_one_line(command(), "base_url", "shut down on 2025-04-30", "litetracker")
     command.base_url = "https://www.pivotaltracker.com/services/v5"
     with closed_port() as port:
-        # whatever this machine's network: the way to that host leads nowhere
+        # makes the host unreachable on any network
         result = command(env={"HTTPS_PROXY": f"http://127.0.0.1:{port}"})
-    assert_one_clear_line(
+    assert_fails_with_one_line(
         result, "www.pivotaltracker.com", "shut down on 2025-04-30", "litetracker"
     )
 
 
-def test_whatever_answers_at_the_original_host_it_is_said_to_have_shut_down(
+def test_response_of_original_host_is_reported_as_shut_down(
     command: Command, server: TrackerServer
 ) -> None:
     proxy = {"HTTP_PROXY": server.url.removesuffix("/services/v5")}
@@ -161,19 +158,19 @@ def test_whatever_answers_at_the_original_host_it_is_said_to_have_shut_down(
         ("http://www.pivotaltracker.com/gone", command.api_token),
     ):
         command.base_url, command.api_token = url, token
-        assert_one_clear_line(command(env=proxy), "shut down on 2025-04-30", "litetracker")
+        assert_fails_with_one_line(command(env=proxy), "shut down on 2025-04-30", "litetracker")
     assert server.requests
 
 
-def test_an_address_without_the_path_of_the_api_is_told(
-    command: Command, server: TrackerServer
-) -> None:
+def test_base_url_without_api_path_is_reported(command: Command, server: TrackerServer) -> None:
     command.base_url = server.url.removesuffix("/services/v5")
     for options in ((), ("--check",)):
-        assert_one_clear_line(command(*options), "404", "including /services/v5", command.base_url)
+        assert_fails_with_one_line(
+            command(*options), "404", "including /services/v5", command.base_url
+        )
 
 
-def test_a_host_that_is_not_there_is_not_waited_for(command: Command) -> None:
+def test_unreachable_host_fails_without_retries(command: Command) -> None:
     command.api_token = "a" * 32
     with closed_port() as port:
         command.base_url = f"http://127.0.0.1:{port}/services/v5"
@@ -184,17 +181,17 @@ def test_a_host_that_is_not_there_is_not_waited_for(command: Command) -> None:
         with pytest.raises(TrackerError, match="cannot be reached"):
             client.get("me")
     assert client.counts["attempts"] == 1
-    assert_one_clear_line(result, f"127.0.0.1:{port} cannot be reached")
+    assert_fails_with_one_line(result, f"127.0.0.1:{port} cannot be reached")
 
 
-def test_https_where_there_is_none_is_not_tried_again(
+def test_https_to_an_http_server_fails_without_retries(
     command: Command, server: TrackerServer
 ) -> None:
     command.base_url = server.url.replace("http:", "https:")
     begin = time.monotonic()
     result = command(env={"RUNTIME__REQUEST_BACKOFF_FACTOR": "1"})
     assert time.monotonic() - begin < 5
-    assert_one_clear_line(result, "cannot be reached by https: it speaks http", "base_url")
+    assert_fails_with_one_line(result, "cannot be reached by https: it speaks http", "base_url")
     client = TrackerClient(command.base_url, "a" * 32)
     with pytest.raises(TrackerError, match="cannot be reached by https"):
         client.get("me")
@@ -202,7 +199,7 @@ def test_https_where_there_is_none_is_not_tried_again(
 
 
 def closed_port() -> socket.socket:
-    """A port of this machine that nothing listens at while the socket lives."""
+    """Return a socket that reserves a port without listening on it."""
 
     class Closed(socket.socket):
         def __enter__(self) -> int:  # type: ignore[override]
@@ -213,7 +210,7 @@ def closed_port() -> socket.socket:
 
 
 @pytest.mark.parametrize(
-    ("base_url", "said"),
+    ("base_url", "message"),
     [
         ("tracker.example.org", "tracker.example.org"),
         ("http://127.0.0.1:99999/services/v5", "99999"),
@@ -223,32 +220,34 @@ def closed_port() -> socket.socket:
         ("http://me:hidden@[::1/services/v5", "web address"),
     ],
 )
-def test_a_base_url_that_is_none(base_url: str, said: str, command: Command) -> None:
+def test_invalid_base_url_is_reported_without_secrets(
+    base_url: str, message: str, command: Command
+) -> None:
     command.api_token = "a" * 32
     command.base_url = base_url
     result = command()
-    assert_one_clear_line(result, "base_url", said)
+    assert_fails_with_one_line(result, "base_url", message)
     assert "hidden" not in result.stderr
     kept = [file.read_bytes() for file in command.folder.rglob("*") if file.is_file()]
     assert not [one for one in kept if b"hidden" in one]
 
 
-def test_a_password_in_the_address_is_not_repeated(command: Command) -> None:
+def test_password_in_base_url_is_not_printed(command: Command) -> None:
     command.api_token = "a" * 32
     command.base_url = "http://me:wordpass@127.0.0.1:1/services/v5"
     result = command()
-    assert_one_clear_line(result, "base_url", "password")
+    assert_fails_with_one_line(result, "base_url", "password")
     assert "wordpass" not in result.stdout + result.stderr
 
 
-def test_what_cannot_be_read_of_a_project_is_skipped_and_named(
+def test_unreadable_lists_of_a_project_are_skipped_and_reported(
     command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One project is forbidden, one is not there, one has no epics, whose 404 says nothing."""
-    expected = truth(server)
+    """One project is forbidden, one is missing, and epics of one answer a 404 without a reason."""
+    expected = served_tables(server)
     known, forbidden, closed = server.workspace.projects
     server.behaviour.forbidden_projects = {forbidden}
-    answer_404_for_epics(server, monkeypatch, f"/{closed}/epics")
+    respond_404_to_epics(server, monkeypatch, f"/{closed}/epics")
     result = command("--project", str(known), str(forbidden), str(closed), "99")
     assert result.returncode == 3, result.stderr
     assert "Not offered" not in result.stdout
@@ -277,10 +276,10 @@ def test_what_cannot_be_read_of_a_project_is_skipped_and_named(
     )
 
 
-def answer_404_for_epics(
+def respond_404_to_epics(
     server: TrackerServer, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    """Answer what ends so, epics, with a 404 that does not say what is missing."""
+    """Respond to paths with this ending, of epics, with a 404 that does not say what is missing."""
     is_closed = False
 
     def close(path: str, _: dict[str, str]) -> None:
@@ -296,12 +295,12 @@ def answer_404_for_epics(
     server.before_request = close
 
 
-def test_what_nobody_is_offered_leaves_the_exit_code_alone(
+def test_unsupported_endpoint_exits_0(
     command: Command, server: TrackerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of releases the server says so, of epics it answers 404 in every project."""
+    """The server says that it has no releases, and responds to all epics with 404."""
     server.behaviour.unsupported_endpoints = {"releases"}
-    answer_404_for_epics(server, monkeypatch, "/epics")
+    respond_404_to_epics(server, monkeypatch, "/epics")
     result = command("--resource", "epics", "releases", "labels")
     assert result.returncode == 0, result.stderr
     assert "Not offered by this server: epics, releases" in result.stdout
@@ -310,16 +309,16 @@ def test_what_nobody_is_offered_leaves_the_exit_code_alone(
     assert tables["labels"]
     assert tables["epics"] == tables["releases"] == []
     for name in ("epics", "releases"):
-        asked = [r.path for r in server.requests if r.path.endswith(f"/{name}")]
-        assert len(asked) <= len(server.workspace.projects)
+        requested = [r.path for r in server.requests if r.path.endswith(f"/{name}")]
+        assert len(requested) <= len(server.workspace.projects)
 
 
-def test_what_one_endpoint_refuses_is_asked_of_the_others(
+def test_parameters_refused_by_one_endpoint_are_sent_to_others(
     command: Command, server: TrackerServer
 ) -> None:
-    """One refuses some fields, one knows of no fields, one knows of no limit either.
+    """One endpoint refuses some fields, one all fields, and one `fields` and `limit`.
 
-    A field that is refused within another takes nothing else with it.
+    A refused nested field does not remove the other fields beside it.
     """
     project_id, project = next(iter(server.workspace.projects.items()))
     story_id, workspace = next(iter(project.stories)), server.workspace
@@ -327,7 +326,7 @@ def test_what_one_endpoint_refuses_is_asked_of_the_others(
     workspace.add_comment("See this", story_id=story_id, google_attachments=[link])
     type_id = workspace.add_review_type(project_id, "Design")["id"]
     workspace.add_review(story_id, type_id)
-    expected = truth(server)
+    expected = served_tables(server)
     behaviour = server.behaviour
     behaviour.unsupported_fields = {"branches", "google_attachments", "review_type"}
     lacks = {"epics": {"fields"}, "iterations": {"fields", "limit"}}
@@ -338,9 +337,9 @@ def test_what_one_endpoint_refuses_is_asked_of_the_others(
     server.before_request = refuse
     result = command("--resource", "stories", "epics", "iterations", "labels")
     assert result.returncode == 3, result.stderr
-    (told,) = re.findall("Fields that this server refuses: (.*)", result.stdout)
-    assert behaviour.unsupported_fields <= set(told.split(", "))
-    # what cannot be asked for at all is skipped by name
+    (fields,) = re.findall("Fields that this server refuses: (.*)", result.stdout)
+    assert behaviour.unsupported_fields <= set(fields.split(", "))
+    # a list that cannot be requested is skipped
     skipped = set(re.findall(r"Skipped: project (\d+), (\w+)", result.stdout))
     assert skipped == {(str(one), "iterations") for one in workspace.projects}
     assert len(server.requests) < 100
@@ -360,7 +359,7 @@ def test_what_one_endpoint_refuses_is_asked_of_the_others(
     assert tables["epics__comments"] == tables["iterations"] == []
 
 
-def test_check_asks_a_server_without_parameters_for_less(server: TrackerServer) -> None:
+def test_check_works_without_fields_and_limit_parameters(server: TrackerServer) -> None:
     server.behaviour.unsupported_params = {"fields", "limit"}
     findings = check_server(server.workspace.me["api_token"], server.url)
     assert findings.usable
@@ -369,12 +368,12 @@ def test_check_asks_a_server_without_parameters_for_less(server: TrackerServer) 
     assert "not understood by this server" in lines["stories"]
 
 
-def test_where_nothing_can_be_written_it_is_one_line_and_a_later_run_completes(
+def test_locked_database_and_full_disk_fail_with_one_line_and_are_resumed(
     command: Command, server: TrackerServer
 ) -> None:
-    """The database is in use; then the disk is full, while things are read, and while loaded."""
+    """The database is in use; then the disk is full, during extraction and during the load."""
     with duckdb.connect(str(command.database)):
-        assert_one_clear_line(command(), "in use by another program")
+        assert_fails_with_one_line(command(), "in use by another program")
     packages = command.folder / "dlt" / "pipelines" / "pivotal_tracker" / "load" / "normalized"
     for most, is_loading in ((64 * 1024, False), (512 * 1024, True)):
         result = command.python(
@@ -382,26 +381,26 @@ def test_where_nothing_can_be_written_it_is_one_line_and_a_later_run_completes(
             f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); "
             "from pivotal_tracker.cli.main import main; sys.exit(main(['--no-views']))"
         )
-        assert_one_clear_line(result, "disk is full")
+        assert_fails_with_one_line(result, "disk is full")
         assert any(packages.glob("*/started_jobs")) == is_loading
     assert command().returncode == 0
-    assert_tables_equal(command.tables(), truth(server))
+    assert_tables_equal(command.tables(), served_tables(server))
 
 
-def test_an_unwritable_destination_is_one_line(command: Command, server: TrackerServer) -> None:
-    result = command(env={"DESTINATION__DUCKDB__CREDENTIALS": "/proc/none/here.duckdb"})
-    assert_one_clear_line(result, "/proc/none/here.duckdb", "Check that the folder exists")
-
-
-@pytest.mark.parametrize("pace", [0, -3, float("nan")])
-def test_a_pace_that_is_none(pace: float) -> None:
-    with pytest.raises(TrackerError, match="requests_per_second must be a number above 0"):
-        TrackerClient("http://127.0.0.1/services/v5", "a" * 32, pace)
-
-
-def test_what_needs_more_memory_than_duckdb_is_given_gets_it(
+def test_unwritable_destination_fails_with_one_line(
     command: Command, server: TrackerServer
 ) -> None:
+    result = command(env={"DESTINATION__DUCKDB__CREDENTIALS": "/proc/none/here.duckdb"})
+    assert_fails_with_one_line(result, "/proc/none/here.duckdb", "Check that the folder exists")
+
+
+@pytest.mark.parametrize("rate", [0, -3, float("nan")])
+def test_invalid_requests_per_second_is_rejected(rate: float) -> None:
+    with pytest.raises(TrackerError, match="requests_per_second must be a number above 0"):
+        TrackerClient("http://127.0.0.1/services/v5", "a" * 32, rate)
+
+
+def test_duckdb_memory_limit_is_raised_when_needed(command: Command, server: TrackerServer) -> None:
     with_little = (
         "from pivotal_tracker.cli import duckdb_file; "
         "from pivotal_tracker.cli.main import main; duckdb_file.MEMORY_LIMIT = '4MB'; "
@@ -410,16 +409,14 @@ def test_what_needs_more_memory_than_duckdb_is_given_gets_it(
     result = command.python(with_little, {"LOAD__RAISE_ON_MAX_RETRIES": "1"})
     assert result.returncode == 0, result.stderr
     assert "DuckDB needed more memory than 4MB" in result.stderr
-    assert_loaded_alone(["stories"], command.tables(), truth(server))
+    assert_only_loaded(["stories"], command.tables(), served_tables(server))
 
 
-def test_a_run_that_is_interrupted_is_completed_by_a_later_one(
-    command: Command, server: TrackerServer
-) -> None:
+def test_interrupted_run_is_resumed(command: Command, server: TrackerServer) -> None:
     """Ctrl-C while the n-th request is being answered, then when the first rows are written."""
     for after in (3, 18):
         server.requests.clear()
-        stderr = interrupted_after(after, command, server)
+        stderr = interrupt_at_request(after, command, server)
         assert stderr.splitlines()[-1].startswith("pivotal_tracker: Interrupted.")
     process = command.start()
     packages = command.folder / "dlt" / "pipelines" / "pivotal_tracker" / "load" / "normalized"
@@ -429,15 +426,15 @@ def test_a_run_that_is_interrupted_is_completed_by_a_later_one(
     _, stderr = process.communicate(timeout=60)
     assert "Traceback" not in stderr
     assert process.returncode == 0 or "pivotal_tracker: Interrupted." in stderr
-    # what was read before is loaded first, then what is there by now
+    # the next run loads the extracted data first, and then reads what changed
     server.workspace.create_story(next(iter(server.workspace.projects)), name="New")
     result = command()
     assert result.returncode == 0, result.stderr
-    assert_tables_equal(command.tables(), truth(server))
+    assert_tables_equal(command.tables(), served_tables(server))
 
 
-def interrupted_after(requests: int, command: Command, server: TrackerServer) -> str:
-    """What a run wrote to stderr that was interrupted at that request."""
+def interrupt_at_request(requests: int, command: Command, server: TrackerServer) -> str:
+    """Interrupt a run at a request; return what it wrote to stderr."""
     interrupted = threading.Event()
     process = command.start()
 
@@ -454,7 +451,7 @@ def interrupted_after(requests: int, command: Command, server: TrackerServer) ->
     return stderr
 
 
-def test_the_token_is_nowhere_but_in_its_header(command: Command, server: TrackerServer) -> None:
+def test_token_appears_only_in_its_header(command: Command, server: TrackerServer) -> None:
     some = ("--resource", "projects", "stories", "account_memberships")
     token = server.workspace.me["api_token"]
     command.api_token = f"{token}\n"
@@ -479,19 +476,19 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
 
 
-def test_the_token_does_not_follow_a_redirect(
+def test_token_is_not_sent_to_a_redirect_target(
     command: Command, serve: Serve, small_workspace: Workspace
 ) -> None:
-    elsewhere = serve(generate_workspace(projects=1, stories=3, activity=3))
+    target = serve(generate_workspace(projects=1, stories=3, activity=3))
     server = serve(small_workspace)
-    server.behaviour.faults = [Redirect(elsewhere.url)]
-    assert_one_clear_line(command(), "another address", str(elsewhere.url))
+    server.behaviour.faults = [Redirect(target.url)]
+    assert_fails_with_one_line(command(), "another address", str(target.url))
     assert server.requests
-    assert not elsewhere.requests
+    assert not target.requests
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--projekt"], "--projekt"),
         (["--project", "x"], "x is not the id of a project"),
@@ -507,24 +504,24 @@ def test_the_token_does_not_follow_a_redirect(
         (["--resource", "deleted_records"], "deleted_records are collected"),
     ],
 )
-def test_bad_options_end_with_2(
-    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_invalid_options_exit_2(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exits:
         main(options)
     assert exits.value.code == 2
-    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert message in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_every_resource_can_be_selected_and_no_other() -> None:
+def test_selectable_resources_are_those_of_the_source() -> None:
     offered = pivotal_tracker_source("a" * 32, "http://localhost/services/v5").resources
     assert set(RESOURCES) == set(offered) - {"project_list", "account_list"}
 
 
-def test_a_setting_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_of_the_wrong_type_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__API_TOKEN", "a" * 32)
     monkeypatch.setenv("SOURCES__PIVOTAL_TRACKER__BASE_URL", "http://localhost/services/v5")
-    for name, value, said in (
+    for name, value, message in (
         ("project_ids", "7", "The setting project_ids is not valid"),
         ("requests_per_second", "often", "The setting requests_per_second is not valid"),
         ("project_ids", '["all"]', "project_ids must be ids of projects"),
@@ -533,10 +530,12 @@ def test_a_setting_of_the_wrong_kind_is_named(monkeypatch: pytest.MonkeyPatch) -
             setting.setenv(f"SOURCES__PIVOTAL_TRACKER__{name.upper()}", value)
             with pytest.raises(Exception) as caught:
                 pivotal_tracker_source()
-        assert reason(caught.value).startswith(said)
+        assert reason(caught.value).startswith(message)
 
 
-def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
+def test_unusual_values_are_loaded_and_invalid_keys_rejected(
+    command: Command, serve: Serve
+) -> None:
     workspace = generate_workspace(projects=3, stories=12, activity=10, seed=4)
     project = next(iter(workspace.projects.values()))
     stories = list(project.stories.values())
@@ -553,7 +552,7 @@ def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
     big["id"] = 2**40
     project.stories[2**40] = big
     every_story = [story for one in workspace.projects.values() for story in one.stories.values()]
-    # keys that no column takes, of each project's another; the last one is only missing
+    # one invalid key per project; the last one is only missing
     commented = []
     for one, key in zip(workspace.projects.values(), (2**63, True, None), strict=True):
         story = [s for s in one.stories.values() if s["comments"]][-1]
@@ -588,7 +587,7 @@ def test_strange_values_are_loaded(command: Command, serve: Serve) -> None:
     assert "Rejected: 2 records of stories" in result.stdout
     every_story = [story for story in every_story if story not in rejected]
 
-    # a record without a usable key is left out, a nested one without a key is given one
+    # a record without a valid key is left out, a nested one without a key gets one
     assert "3 records of project_memberships" in result.stdout
     members = sum(len(one.memberships) for one in workspace.projects.values())
     assert len(tables["project_memberships"]) == members - 3
@@ -603,7 +602,7 @@ def test_litetracker_fills_the_same_columns(
     command: Command, serve: Serve, small_workspace: Workspace
 ) -> None:
     server = serve(small_workspace)
-    of_tracker = truth(server)
+    of_tracker = served_tables(server)
     server.behaviour = litetracker()
     result = command("--resource", "projects", "stories", "project_memberships", "releases")
     assert result.returncode == 0, result.stderr
@@ -628,7 +627,7 @@ def test_litetracker_fills_the_same_columns(
     assert all(row["person__name"] for row in loaded["project_memberships"])
 
 
-def test_check_looks_at_the_projects_that_are_asked_for(server: TrackerServer) -> None:
+def test_check_reads_only_selected_projects(server: TrackerServer) -> None:
     token, (first, second, _) = server.workspace.me["api_token"], server.workspace.projects
     server.behaviour.forbidden_projects = {first}
     good = check_server(token, server.url, [second])
@@ -639,7 +638,9 @@ def test_check_looks_at_the_projects_that_are_asked_for(server: TrackerServer) -
     assert any(line.startswith("Project 999 cannot be read") for line in unknown.lines)
 
 
-def test_check_says_what_there_is(command: Command, server: TrackerServer) -> None:
+def test_check_reports_projects_endpoints_and_fields(
+    command: Command, server: TrackerServer
+) -> None:
     server.behaviour.unsupported_endpoints = {"releases"}
     server.behaviour.forbidden_endpoints = {"account_memberships"}
     server.behaviour.unsupported_fields = {"branches"}
@@ -660,10 +661,8 @@ def test_check_says_what_there_is(command: Command, server: TrackerServer) -> No
     assert not (command.folder / "dlt" / "pipelines").exists()
 
 
-def test_the_sample_needs_no_token_and_heeds_no_other_server(
-    command: Command, server: TrackerServer
-) -> None:
-    """The environment tells of a server and its token, the configuration of some projects."""
+def test_sample_ignores_configured_server(command: Command, server: TrackerServer) -> None:
+    """The environment has a server and its token, the configuration selects projects."""
     assert command.base_url
     (command.folder / ".dlt" / "config.toml").write_text(
         '[sources.pivotal_tracker]\nproject_ids = [3]\nshard = "2/2"\n'
@@ -679,8 +678,9 @@ def test_the_sample_needs_no_token_and_heeds_no_other_server(
     assert count > 100
 
 
-def test_what_a_destination_lacks_is_named(command: Command, server: TrackerServer) -> None:
-    """A part of its credentials, or there is no such destination."""
+def test_missing_credentials_and_unknown_destination_are_named(
+    command: Command, server: TrackerServer
+) -> None:
     user = {"DESTINATION__POSTGRES__CREDENTIALS": "postgresql://loader@127.0.0.1:1/db"}
     for name, env, words in (
         ("postgres", user, ("credentials.password", "postgresql://loader:@host/database")),
@@ -689,7 +689,7 @@ def test_what_a_destination_lacks_is_named(command: Command, server: TrackerServ
         ("nonsense", {}, ("There is no destination nonsense",)),
     ):
         result = command("--destination", name, "--resource", "labels", env=env)
-        assert_one_clear_line(result, *words)
+        assert_fails_with_one_line(result, *words)
 
 
 def test_bigquery_without_its_package_names_the_extra(
@@ -700,12 +700,10 @@ def test_bigquery_without_its_package_names_the_extra(
         "from pivotal_tracker.cli.main import main; "
         "sys.exit(main(['--destination', 'bigquery', '--resource', 'labels']))"
     )
-    assert_one_clear_line(result, "extra [bigquery]")
+    assert_fails_with_one_line(result, "extra [bigquery]")
 
 
-def test_destinations_that_failed_leave_nothing_that_breaks_another(
-    command: Command, server: TrackerServer
-) -> None:
+def test_failed_destination_does_not_break_another(command: Command, server: TrackerServer) -> None:
     refused = {"DESTINATION__POSTGRES__CREDENTIALS": "postgresql://loader:no@127.0.0.1:1/db"}
     assert command("--destination", "bigquery", "--resource", "labels").returncode == 1
     failed = ("--destination", "postgres", "--resource", "labels")
@@ -713,11 +711,11 @@ def test_destinations_that_failed_leave_nothing_that_breaks_another(
     for options in ((), ("--full-refresh",)):
         result = command("--resource", "labels", *options)
         assert result.returncode == 0, result.stderr
-        assert comparable(command.tables()["labels"]) == comparable(truth(server)["labels"])
+        assert comparable(command.tables()["labels"]) == comparable(served_tables(server)["labels"])
 
 
-def test_files_that_cannot_be_read_end_in_one_line(command: Command) -> None:
-    """Folders 1,500 levels deep, the files of a process, a name that is not UTF-8."""
+def test_unreadable_paths_fail_with_one_line(command: Command) -> None:
+    """A folder of 1,500 levels, the files of a process, and a name that is not UTF-8."""
     folder = os.open(command.folder, os.O_RDONLY)
     for _ in range(1_500):
         os.mkdir("d", dir_fd=folder)
@@ -731,28 +729,28 @@ def test_files_that_cannot_be_read_end_in_one_line(command: Command) -> None:
         ("/proc/self", "not a known archive"),
         ("caf\udce9.zip", ".zip does not exist"),
     ):
-        assert_one_clear_line(command("--archive", path), words)
-    # which pytest could not remove
+        assert_fails_with_one_line(command("--archive", path), words)
+    # pytest could not remove it
     subprocess.run(["rm", "-r", str(command.folder / "d")], check=True)
 
 
-def test_a_broken_file_of_settings_is_named(command: Command, server: TrackerServer) -> None:
+def test_invalid_secrets_file_is_reported_without_its_content(
+    command: Command, server: TrackerServer
+) -> None:
     (command.folder / ".dlt" / "secrets.toml").write_text('api_token = "5ec7e75ec7e7')
     result = command("--resource", "labels")
-    assert_one_clear_line(result, "line 1 col", ".dlt/secrets.toml")
+    assert_fails_with_one_line(result, "line 1 col", ".dlt/secrets.toml")
     assert "5ec7e7" not in result.stderr
 
 
-def test_a_redirect_that_does_not_say_where_to_is_one_line(
-    command: Command, server: TrackerServer
-) -> None:
+def test_invalid_redirect_fails_with_one_line(command: Command, server: TrackerServer) -> None:
     server.behaviour.faults = [Redirect()]
-    assert_one_clear_line(command(), "302", "does not say where to")
+    assert_fails_with_one_line(command(), "302", "does not say where to")
     server.behaviour.faults = [Redirect("http://[::1")]
-    assert_one_clear_line(command(), "not a web address")
+    assert_fails_with_one_line(command(), "not a web address")
 
 
-def test_an_interruption_while_modules_are_imported_is_one_line(command: Command) -> None:
+def test_interrupt_during_imports_prints_one_line(command: Command) -> None:
     python, *line = command.line("--sample")
     environment = command.environment()
     for wait in (0.1, 0.3, 0.6):

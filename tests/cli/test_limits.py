@@ -1,4 +1,4 @@
-"""Responses beyond the limits cost one list or one record, little memory and little time."""
+"""A response beyond a limit loses one list or record, and takes little memory and time."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ from tracker_server.faults import (
     TooManyRequests,
 )
 
-from ..extract.test_load import truth
 from ..support.command import Command
-from ..support.truth import comparable
+from ..support.truth import comparable, served_tables
 
 LABELS = ("--resource", "labels", "releases")
 
@@ -34,8 +33,7 @@ def run(
     """Run the command, check its exit code, and return its summary."""
     result = command("--summary", "summary.json", *options, env=env)
     assert result.returncode == exit_code, result.stdout + result.stderr
-    summary: dict[str, Any] = json.loads((command.folder / "summary.json").read_text())
-    return summary | {"stdout": result.stdout}
+    return command.summary() | {"stdout": result.stdout}
 
 
 def limit(name: str, value: float) -> dict[str, str]:
@@ -62,17 +60,17 @@ def limit(name: str, value: float) -> dict[str, str]:
     ],
     ids=repr,
 )
-def test_a_list_beyond_a_limit_is_skipped_and_the_rest_is_loaded(
+def test_list_beyond_a_limit_is_skipped_and_the_rest_is_loaded(
     command: Command, server: TrackerServer, fault: Fault, env: dict[str, str], reason: str
 ) -> None:
-    expected = truth(server)
+    expected = served_tables(server)
     project, *_ = server.workspace.projects
     fault.endpoints, fault.projects = {"labels"}, {project}
     server.behaviour.faults = [fault]
-    begin, before = time.monotonic(), _memory_of_children()
+    begin, before = time.monotonic(), _peak_memory_of_children()
     summary = run(command, 3, *LABELS, env=env)
     assert time.monotonic() - begin < 30
-    assert max(_memory_of_children() - before, 0) < 1_000_000
+    assert max(_peak_memory_of_children() - before, 0) < 1_000_000
     (skipped,) = summary["skipped"]
     assert (skipped["table"], skipped["project_id"]) == ("labels", project)
     assert reason in skipped["reason"]
@@ -82,15 +80,15 @@ def test_a_list_beyond_a_limit_is_skipped_and_the_rest_is_loaded(
     assert comparable(tables["labels"]) == comparable(others)
 
 
-def _memory_of_children() -> int:
-    """The most that one process of those that have ended has held, in kB."""
+def _peak_memory_of_children() -> int:
+    """Return the peak memory of the largest process that has ended, in kB."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def test_new_attributes_beyond_the_limit_share_one_json_column(
     command: Command, server: TrackerServer
 ) -> None:
-    """Of labels, and of the tasks in stories; in a later run too."""
+    """Attributes of labels, and of tasks in stories, in the first and in a later run."""
     project, *_ = server.workspace.projects.values()
     label_id = next(iter(project.labels))
     story = next(s for s in project.stories.values() if s["tasks"])
@@ -117,7 +115,7 @@ def test_new_attributes_beyond_the_limit_share_one_json_column(
         run(command, 0, *resources, "--full-refresh")
 
 
-def test_fewer_new_columns_can_be_set(command: Command, server: TrackerServer) -> None:
+def test_max_new_columns_can_be_lowered(command: Command, server: TrackerServer) -> None:
     label_id = next(iter(next(iter(server.workspace.projects.values())).labels))
     server.behaviour.faults = [ExtraAttributes(count=5, record_ids={label_id})]
     run(command, 0, "--resource", "labels", env=limit("max_new_columns", 2))
@@ -125,9 +123,7 @@ def test_fewer_new_columns_can_be_set(command: Command, server: TrackerServer) -
     assert json.loads(row["_undeclared"]) == {f"extra_{n}": n for n in (3, 4, 5)}
 
 
-def test_a_record_that_is_nested_too_deep_is_rejected(
-    command: Command, server: TrackerServer
-) -> None:
+def test_too_deeply_nested_record_is_rejected(command: Command, server: TrackerServer) -> None:
     first, second, third, *_ = next(iter(server.workspace.projects.values())).labels
     server.behaviour.faults = [
         DeepValue(attribute="name", depth=150, record_ids={first}),
@@ -145,7 +141,7 @@ def test_a_record_that_is_nested_too_deep_is_rejected(
     assert str(third) in summary["rejected"]["labels"]
 
 
-def test_a_limit_that_is_none_is_named(command: Command, server: TrackerServer) -> None:
+def test_invalid_limit_is_reported(command: Command, server: TrackerServer) -> None:
     result = command("--resource", "labels", env=limit("max_depth", 0))
     assert result.returncode == 1
     assert result.stderr.endswith("limits.max_depth must be above 0, not 0.\n")

@@ -1,4 +1,4 @@
-"""The schedules that are offered, each carried out as it stands in its file."""
+"""The workflow, the systemd units and the crontab work as they are written."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ import yaml
 from pivotal_tracker.extract.shards import Shard
 from tracker_server import TrackerServer
 
-from ..extract.test_load import truth
 from ..support.command import ROOT, Command
 from ..support.destinations import postgres_tables
 from ..support.postgres import postgres, postgres_server  # noqa: F401 - fixtures
-from ..support.truth import Tables, comparable, loaded_tables
-from ..support.workflow import Runner
+from ..support.truth import Tables, comparable, loaded_tables, served_tables
+from ..support.workflow_runner import Runner
 
 DEPLOY = ROOT / "deploy"
 OPERATIONS = ROOT / "docs" / "operations.md"
 LOAD = ROOT / ".github" / "workflows" / "load.yml"
 
 
-def values(server: TrackerServer) -> dict[str, Any]:
-    """What a repository's settings and GitHub give to the expressions of the workflow."""
+def expression_values(server: TrackerServer) -> dict[str, Any]:
+    """Return the values of the workflow's expressions."""
     return {
         "vars.TRACKER_BASE_URL != ''": True,
         "vars.TRACKER_BASE_URL": server.url,
@@ -64,7 +63,7 @@ else:
     assert sys.argv[1:3] == ["cache", "delete"], sys.argv
     shutil.rmtree(cache / sys.argv[3])
 """
-"""GitHub's command, as far as the workflow uses it, over the folder that stands for the cache."""
+"""GitHub's `gh`, as far as the workflow uses it, working on the folder of the cache."""
 
 
 def fake_gh(folder: Path) -> Path:
@@ -76,89 +75,93 @@ def fake_gh(folder: Path) -> Path:
     return program.parent
 
 
-def asked_of(server: TrackerServer) -> set[int]:
-    """The projects that something has been asked of, beside whether they have changed."""
+def requested_projects(server: TrackerServer) -> set[int]:
+    """Return the projects whose lists were requested."""
     paths = [request.path for request in server.requests]
     return {
         one for one in server.workspace.projects if any(f"/projects/{one}/" in x for x in paths)
     }
 
 
-def test_the_workflow_is_incremental_on_bare_machines_and_says_what_went_wrong(
+def test_workflow_loads_incrementally_on_new_machines_and_reports_failures(
     server: TrackerServer, tmp_path: Path
 ) -> None:
     changed, forbidden, unchanged = server.workspace.projects
     wrong_token = {"secrets.TRACKER_API_TOKEN": "0" * 32}
-    runner = Runner(LOAD, tmp_path, values(server) | wrong_token, programs=fake_gh(tmp_path))
+    runner = Runner(
+        LOAD, tmp_path, expression_values(server) | wrong_token, programs=fake_gh(tmp_path)
+    )
     # without options, as the schedule runs it
     assert runner.run("load") == 1
     assert "pivotal_tracker: " in runner.summary
     assert not (tmp_path / "cache" / "1").exists(), "what a failed run leaves is not kept"
     assert "0" * 32 not in runner.output + runner.summary
 
-    runner.expressions = values(server) | {"inputs.options": "--no-views --resource labels"}
+    runner.expressions = expression_values(server) | {
+        "inputs.options": "--no-views --resource labels"
+    }
     server.behaviour.forbidden_projects = {forbidden}
     server.requests.clear()
     assert runner.run("load") == 0, runner.output
     assert re.search(r"\blabels\b", runner.summary)
     assert "::warning title=Partly loaded::" in runner.output
     assert f"Skipped: project {forbidden}, labels" in runner.summary
-    assert asked_of(server) == {changed, forbidden, unchanged}
+    assert requested_projects(server) == {changed, forbidden, unchanged}
     assert server.workspace.me["api_token"] not in runner.output + runner.summary
 
     server.behaviour.forbidden_projects = set()
     label = next(iter(server.workspace.projects[changed].labels))
     server.workspace.rename_label(label, "under another name")
     server.requests.clear()
-    runner.expressions["inputs.options"] += " --summary told.json"
+    runner.expressions["inputs.options"] += " --summary own.json"
     assert runner.run("load") == 0, runner.output
     assert "::warning" not in runner.output
     assert "Unchanged since the last run: 1 project." in runner.summary
-    assert asked_of(server) == {changed, forbidden}
-    assert (tmp_path / "machine_3" / "checkout" / "told.json").exists(), "as the options say"
+    assert requested_projects(server) == {changed, forbidden}
+    assert (tmp_path / "machine_3" / "checkout" / "own.json").exists(), "as the options say"
     database = tmp_path / "cache" / "3" / "pivotal_tracker.duckdb"
-    assert of_labels(loaded_tables(database)) == of_labels(truth(server))
+    assert label_rows(loaded_tables(database)) == label_rows(served_tables(server))
 
     assert runner.run("load") == 0, runner.output
     assert {entry.name for entry in (tmp_path / "cache").iterdir()} == {"3", "4"}, "the latest two"
 
 
-def of_labels(tables: Tables) -> list[str]:
-    """The rows of the one table that is loaded here, to compare."""
+def label_rows(tables: Tables) -> list[str]:
+    """Return the rows of `labels`, comparable."""
     return comparable(tables["labels"])
 
 
-def test_the_workflow_loads_the_shard_that_it_is_told_into_another_destination(
+def test_workflow_loads_its_shard_into_postgres(
     server: TrackerServer,
     postgres: str,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    """That shards load side by side, and go on on bare machines: test_shards, test_postgres."""
+    """Test only the workflow: test_shards and test_postgres test loading."""
     job = yaml.safe_load(LOAD.read_text())["jobs"]["load"]
     parts = job["strategy"]["matrix"]["shard"]
-    said = re.fullmatch(r"\$\{\{ fromJSON\(vars\.TRACKER_SHARDS \|\| '(.*)'\) \}\}", parts)
-    assert said
-    assert json.loads(said[1]) == ["1/1"]
-    told = re.search(r"variable \| `TRACKER_SHARDS` \|.*`(\[.*\])`", OPERATIONS.read_text())
-    assert told
-    documented = json.loads(told[1])
+    default = re.fullmatch(r"\$\{\{ fromJSON\(vars\.TRACKER_SHARDS \|\| '(.*)'\) \}\}", parts)
+    assert default
+    assert json.loads(default[1]) == ["1/1"]
+    example = re.search(r"variable \| `TRACKER_SHARDS` \|.*`(\[.*\])`", OPERATIONS.read_text())
+    assert example
+    documented = json.loads(example[1])
     assert documented == [f"{n}/{len(documented)}" for n in range(1, len(documented) + 1)]
-    given = values(server) | {
+    expressions = expression_values(server) | {
         "vars.TRACKER_DESTINATION || 'duckdb'": "postgres",
         "env.TRACKER_DESTINATION == 'duckdb'": False,
         "secrets.POSTGRES_CREDENTIALS": postgres,
         "matrix.shard": "2/2",
         "inputs.options": "--resource labels",
     }
-    runner = Runner(LOAD, tmp_path, given)
+    runner = Runner(LOAD, tmp_path, expressions)
     assert runner.run("load") == 0, runner.output[-2000:]
     expected = {one for one in server.workspace.projects if one in Shard(2, 2)}
-    assert asked_of(server) == expected != set(server.workspace.projects)
-    labels = [row for row in truth(server)["labels"] if row["project_id"] in expected]
+    assert requested_projects(server) == expected != set(server.workspace.projects)
+    labels = [row for row in served_tables(server)["labels"] if row["project_id"] in expected]
     assert comparable(postgres_tables(postgres)["labels"]) == comparable(labels)
 
 
-def test_the_workflow_may_delete_caches_only_and_is_never_run_twice_at_once() -> None:
+def test_workflow_may_only_delete_caches_and_runs_once_at_a_time() -> None:
     workflow = yaml.safe_load(LOAD.read_text())
     assert workflow["permissions"] == {"contents": "read", "actions": "write"}
     assert workflow["concurrency"]["group"]
@@ -167,7 +170,7 @@ def test_the_workflow_may_delete_caches_only_and_is_never_run_twice_at_once() ->
 
 @pytest.fixture
 def installed(command: Command) -> Command:
-    """A folder in which `.venv/bin/pivotal-tracker` is the command, of a table and no view."""
+    """Make `.venv/bin/pivotal-tracker` a command that loads one table and no views."""
     program = command.folder / ".venv" / "bin" / "pivotal-tracker"
     program.parent.mkdir(parents=True)
     program.write_text(
@@ -178,7 +181,7 @@ def installed(command: Command) -> Command:
     return command
 
 
-def test_the_service_does_a_load_and_the_crontab_is_silent_about_good_ones(
+def test_systemd_service_loads_and_crontab_prints_only_failures(
     installed: Command, server: TrackerServer, tmp_path: Path
 ) -> None:
     settings = [
@@ -202,7 +205,9 @@ def test_the_service_does_a_load_and_the_crontab_is_silent_about_good_ones(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert of_labels(loaded_tables(state / "pivotal_tracker.duckdb")) == of_labels(truth(server))
+    assert label_rows(loaded_tables(state / "pivotal_tracker.duckdb")) == label_rows(
+        served_tables(server)
+    )
     assert (state / "dlt" / "pipelines" / "pivotal_tracker").is_dir()
     assert service["SuccessExitStatus"].split() == ["3", "4"]
 
@@ -212,7 +217,7 @@ def test_the_service_does_a_load_and_the_crontab_is_silent_about_good_ones(
     assert schedule.split()[1:] == ["*"] * 4
     assert "%" not in order, "which cron takes for the end of the line"
 
-    def by_cron() -> subprocess.CompletedProcess[str]:
+    def run_by_cron() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["/bin/sh", "-c", order],
             cwd="/",
@@ -222,23 +227,23 @@ def test_the_service_does_a_load_and_the_crontab_is_silent_about_good_ones(
             check=False,
         )
 
-    # it goes on with what the service has loaded
+    # cron continues with the database of the service
     (state / "pivotal_tracker.duckdb").rename(installed.database)
     changed, project = next(iter(server.workspace.projects.items()))
     server.workspace.rename_label(next(iter(project.labels)), "under another name")
     server.requests.clear()
-    good = by_cron()
+    good = run_by_cron()
     assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
-    assert asked_of(server) == {changed}
-    assert of_labels(installed.tables()) == of_labels(truth(server))
+    assert requested_projects(server) == {changed}
+    assert label_rows(installed.tables()) == label_rows(served_tables(server))
     installed.api_token = "0" * 32
-    bad = by_cron()
+    bad = run_by_cron()
     assert bad.returncode == 1
     assert "pivotal_tracker: " in bad.stdout
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-def test_systemd_understands_the_units(installed: Command, tmp_path: Path) -> None:
+def test_systemd_units_are_valid(installed: Command, tmp_path: Path) -> None:
     for unit in DEPLOY.glob("pivotal-tracker.*"):
         text = unit.read_text().replace("/opt/pivotal-tracker/", f"{installed.folder}/")
         (tmp_path / unit.name).write_text(text)

@@ -1,4 +1,4 @@
-"""No secret is in anything that the command writes, whatever goes wrong."""
+"""No output of the command contains a secret, whatever fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tracker_server import TrackerServer
 from tracker_server.faults import EchoToken, Redirect
 
 from ..support.command import Command
-from .test_watching import Listener, listener
+from ..support.listener import Listener, listener
 
 __all__ = ["listener"]
 
@@ -24,8 +24,8 @@ POSTGRES = "DESTINATION__POSTGRES__CREDENTIALS"
 ONE_TRY = {"LOAD__RAISE_ON_MAX_RETRIES": "1", "RUNTIME__REQUEST_MAX_ATTEMPTS": "1"}
 
 
-def assert_nowhere(secret: str, command: Command, *options: str, env: Mapping[str, str]) -> str:
-    """Run the command; the secret is in none of its outputs and files. Return its stderr."""
+def assert_not_leaked(secret: str, command: Command, *options: str, env: Mapping[str, str]) -> str:
+    """Run the command, assert that its outputs and files lack a secret, and return its stderr."""
     result = command("--summary", "summary.json", *options, env={**ONE_TRY, **env})
     assert secret not in result.stdout
     assert secret not in result.stderr
@@ -46,29 +46,29 @@ def assert_nowhere(secret: str, command: Command, *options: str, env: Mapping[st
         "postgresql://loader:wordpass@127.0.0.1:none/db",
     ],
 )
-def test_the_password_of_a_database_is_not_shown(
+def test_database_password_is_not_shown(
     command: Command, server: TrackerServer, credentials: str, options: tuple[str, ...]
 ) -> None:
     line = ("--destination", "postgres", "--resource", "labels", *options)
-    stderr = assert_nowhere("wordpass", command, *line, env={POSTGRES: credentials})
+    stderr = assert_not_leaked("wordpass", command, *line, env={POSTGRES: credentials})
     assert "pivotal_tracker: " in stderr
 
 
-def test_a_password_in_secrets_toml_is_not_shown(command: Command, server: TrackerServer) -> None:
+def test_password_in_secrets_toml_is_not_shown(command: Command, server: TrackerServer) -> None:
     (command.folder / ".dlt" / "secrets.toml").write_text(
         '[destination.postgres.credentials]\nhost = "127.0.0.1"\nport = "none"\n'
         'username = "loader"\ndatabase = "db"\npassword = "wordpass"\n'
     )
     line = ("--destination", "postgres", "--resource", "labels")
-    assert_nowhere("wordpass", command, *line, env={})
+    assert_not_leaked("wordpass", command, *line, env={})
 
 
-def test_a_token_that_the_server_echoes_is_not_shown(
+def test_token_echoed_by_the_server_is_not_shown(
     command: Command,
     server: TrackerServer,
     listener: Listener,
 ) -> None:
-    """In an error of the list of projects, of one list, and in the address of a redirect."""
+    """The server echoes it in errors of lists, and in the target of a redirect."""
     token = server.workspace.me["api_token"]
     env = {"RUNTIME__SLACK_INCOMING_HOOK": f"http://{listener.address}/services/hook-secret"}
     for fault in (
@@ -79,19 +79,19 @@ def test_a_token_that_the_server_echoes_is_not_shown(
     ):
         server.behaviour.faults = [fault]
         for options in ((), ("--debug",)):
-            assert_nowhere(token, command, "--resource", "labels", *options, env=env)
-            reported = (command.folder / "summary.json").read_text() + "".join(listener.texts)
+            assert_not_leaked(token, command, "--resource", "labels", *options, env=env)
+            reported = (command.folder / "summary.json").read_text() + "".join(listener.slack_texts)
             assert token not in reported
             assert "hook-secret" not in reported
-    assert any(REDACTED in text for text in listener.texts)
+    assert any(REDACTED in text for text in listener.slack_texts)
 
 
-def test_the_key_of_sentry_is_not_in_the_trace(
+def test_sentry_key_is_not_in_the_trace(
     command: Command, server: TrackerServer, listener: Listener
 ) -> None:
     dsn = f"http://publickey0123@{listener.address}/1"
     env = {"RUNTIME__SENTRY_DSN": dsn}
-    assert_nowhere("publickey0123", command, "--resource", "labels", env=env)
+    assert_not_leaked("publickey0123", command, "--resource", "labels", env=env)
     assert list(command.folder.rglob("trace.pickle"))
 
 
@@ -103,8 +103,8 @@ def test_sentry_gets_errors_without_secrets(
         POSTGRES: "postgresql://loader:pass@wordpass@127.0.0.1:1/db",
     }
     line = ("--destination", "postgres", "--resource", "labels")
-    assert_nowhere("wordpass", command, *line, env=env)
-    (event,) = [body for body in listener.heard if b'"exception"' in body]
+    assert_not_leaked("wordpass", command, *line, env=env)
+    (event,) = [body for body in listener.bodies if b'"exception"' in body]
     assert b"wordpass" not in event
     assert REDACTED.encode() in event
 
@@ -115,7 +115,7 @@ def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_secrets")
-def test_credentials_in_urls_are_redacted_though_nobody_named_them() -> None:
+def test_credentials_in_unknown_urls_are_redacted() -> None:
     for url in (
         "postgresql://u:pw@host/db",
         "https://u:p@w@host/x",
@@ -139,7 +139,9 @@ def test_any_password_is_redacted_in_texts_and_json(password: str) -> None:
     assert "word" in redact("word")
 
 
-def test_a_summary_stays_json(command: Command, server: TrackerServer, tmp_path: Path) -> None:
+def test_redacted_summary_is_valid_json(
+    command: Command, server: TrackerServer, tmp_path: Path
+) -> None:
     server.behaviour.faults = [EchoToken(endpoints={"labels"})]
     command("--resource", "labels", "--summary", "summary.json", env=ONE_TRY)
     summary = json.loads((command.folder / "summary.json").read_text())

@@ -1,4 +1,4 @@
-"""What `--summary` writes that is out of the ordinary, and the count of rows after a load."""
+"""The summary file: incomplete lists, failures, and rows lost by the destination."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from contextlib import closing
 from tracker_server import TrackerServer
 from tracker_server.faults import InflatedTotal, WrongTotal
 
-from ..extract.test_load import summary_of
 from ..support.command import Command
 
 
-def test_a_total_that_stays_too_large_is_reported_and_no_failure(
+def test_inflated_total_is_reported_but_not_data_loss(
     command: Command, server: TrackerServer
 ) -> None:
-    """Nor is there anything to say of a project whose total is null."""
+    """A project whose total is null is not reported."""
     silent, *announcing = server.workspace.projects
 
     server.behaviour.faults = [InflatedTotal(), WrongTotal(None, projects={silent})]
@@ -24,7 +23,7 @@ def test_a_total_that_stays_too_large_is_reported_and_no_failure(
     assert command(*options).returncode == 3
     result = command(*options)
     assert result.returncode == 0, result.stderr
-    incomplete = summary_of(command)["incomplete"]
+    incomplete = command.summary()["incomplete"]
     assert {one["project_id"] for one in incomplete} == set(announcing)
     for one in incomplete:
         project = server.workspace.projects[one["project_id"]]
@@ -33,14 +32,14 @@ def test_a_total_that_stays_too_large_is_reported_and_no_failure(
         assert f"Incomplete: releases of project {one['project_id']}: " in result.stdout
 
 
-def test_a_file_that_is_no_database_is_told_of(command: Command, server: TrackerServer) -> None:
+def test_invalid_database_file_is_reported(command: Command, server: TrackerServer) -> None:
     (command.folder / "pivotal_tracker.duckdb").write_text("no database")
     result = command("--summary", "summary.json")
     assert result.returncode == 1
-    assert summary_of(command)["reason"] in result.stderr
+    assert command.summary()["reason"] in result.stderr
 
 
-def test_a_summary_that_cannot_be_written_is_one_line_and_the_next_tells_of_lost_rows(
+def test_unwritable_summary_and_lost_rows_are_reported(
     command: Command, server: TrackerServer
 ) -> None:
     options = ("--destination", "sqlalchemy", "--resource", "labels", "--summary")
@@ -60,5 +59,5 @@ def test_a_summary_that_cannot_be_written_is_one_line_and_the_next_tells_of_lost
     result = command(*options, "summary.json", "--full-refresh", env=env)
     assert result.returncode == 3
     assert f"Rows are missing: labels of project {project_id}: " in result.stdout
-    (lost,) = summary_of(command)["differences"]
+    (lost,) = command.summary()["differences"]
     assert (lost["held"], lost["is_loss"]) == (0, True)

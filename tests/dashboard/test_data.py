@@ -47,7 +47,7 @@ from tracker_server.workspace import Workspace
 
 from ..support.browser import locked
 from ..support.command import ROOT, Command, load_served, make_small_workspace, new_command
-from ..support.forking import Forking
+from ..support.forking import ForkServer
 from ..support.postgres import postgres, postgres_server  # noqa: F401 - fixtures
 
 Read = Callable[..., Dataset]
@@ -91,9 +91,9 @@ def small_workspace() -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
+def first_load(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Command:
     """The workspace, loaded into DuckDB once, with views."""
-    command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
+    command = new_command(fork_server, tmp_path_factory.mktemp("first_load") / "run")
     command.views = True
     load_served(make_workspace(), command, *RESOURCES)
     return command
@@ -203,15 +203,15 @@ def _as_text(value: object) -> str:
 def test_postgres_and_duckdb_give_equal_results(
     loaded: Dataset, command: Command, server: TrackerServer, read: Read, postgres: str
 ) -> None:
-    asked = _queries(server.workspace)
-    in_duckdb = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
+    queries = _queries(server.workspace)
+    in_duckdb = dict(zip(queries, loaded.rows(list(queries.values())), strict=True))
     env = {"DESTINATION__POSTGRES__CREDENTIALS": postgres}
     result = command("--destination", "postgres", *RESOURCES, env=env)
     assert result.returncode == 0, result.stderr
     loaded = read(**env)
     assert loaded.destination_name == "postgres"
     assert "tracker:tracker" not in loaded.location
-    in_postgres = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
+    in_postgres = dict(zip(queries, loaded.rows(list(queries.values())), strict=True))
     # ages grow from one question to the next
     ages = [
         found["open_stories"][["age_days", "days_in_state"]].astype(float)
@@ -220,7 +220,7 @@ def test_postgres_and_duckdb_give_equal_results(
     assert ages[1].to_numpy() == pytest.approx(ages[0].to_numpy(), abs=0.01, nan_ok=True)
     for found in (in_duckdb, in_postgres):
         found["open_stories"] = found["open_stories"].drop(columns=ages[0].columns)
-    for name in asked:
+    for name in queries:
         assert _as_texts(in_postgres[name]) == _as_texts(in_duckdb[name]), name
     filled = ("story comments", "story history", "iterations", "durations", "board done", "stories")
     for name in filled:
@@ -276,7 +276,7 @@ REJECTED = (
     "PRAGMA version",
     "SET enable_external_access = true",
     "EXPLAIN SELECT 1",
-    "WITH gone AS (DELETE FROM stories RETURNING *) SELECT * FROM gone",
+    "WITH deleted AS (DELETE FROM stories RETURNING *) SELECT * FROM deleted",
     "SELECT * INTO copied FROM stories",
     "SELECT * FROM stories FOR UPDATE",
     "SELEC 1",
@@ -344,11 +344,11 @@ def _peak_memory() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-@pytest.mark.parametrize("asked", ["range(1000000000)", "repeat('x', 4000000000)"])
-def test_memory_of_a_query_is_limited(asked: str, loaded: Dataset) -> None:
+@pytest.mark.parametrize("expression", ["range(1000000000)", "repeat('x', 4000000000)"])
+def test_memory_of_a_query_is_limited(expression: str, loaded: Dataset) -> None:
     before = _peak_memory()
     with pytest.raises(DashboardError, match=r"[Mm]emory"):
-        loaded.run_user_sql(f"SELECT {asked}")
+        loaded.run_user_sql(f"SELECT {expression}")
     # an error alone proves nothing: DuckDB may have used up the memory before
     assert _peak_memory() - before < 2**30
 
@@ -423,17 +423,17 @@ def test_missing_tables_and_locked_databases_raise(loaded: Dataset) -> None:
 def test_every_query_gives_the_same_rows_from_the_copy_of_the_database(
     loaded: Dataset, small_workspace: Workspace
 ) -> None:
-    asked = _queries(small_workspace)
+    queries = _queries(small_workspace)
     snapshot = open_snapshot(loaded, loaded.load_id(), TODAY)
     assert snapshot is not None
-    sql = {name: query.sql("duckdb") for name, query in asked.items()}
+    sql = {name: query.sql("duckdb") for name, query in queries.items()}
     views = "SELECT count(*) AS n FROM duckdb_views() WHERE NOT internal AND view_name IN "
     assert (
         snapshot.rows([f"{views} ('forecast', 'daily_states', 'story_measures')"])[0]["n"][0] == 0
     )
-    copied = dict(zip(asked, snapshot.rows(list(sql.values())), strict=True))
-    direct = dict(zip(asked, loaded.rows(list(asked.values())), strict=True))
-    for name in asked:
+    copied = dict(zip(queries, snapshot.rows(list(sql.values())), strict=True))
+    direct = dict(zip(queries, loaded.rows(list(queries.values())), strict=True))
+    for name in queries:
         assert list(copied[name].dtypes) == list(direct[name].dtypes), name
         if name == "open_stories":
             # ages grow from one question to the next
@@ -445,7 +445,7 @@ def test_every_query_gives_the_same_rows_from_the_copy_of_the_database(
         assert _as_texts(copied[name]) == _as_texts(direct[name]), name
 
 
-def test_copy_is_made_again_after_a_load_or_new_views_or_the_next_day_and_replaces_others(
+def test_copy_is_replaced_after_a_load_a_view_change_or_a_day(
     loaded: Dataset,
 ) -> None:
     folder = Path(loaded.pipeline.working_dir) / "snapshot"
@@ -469,7 +469,7 @@ def _snapshot_path(dataset: Dataset, load_id: str, day: date) -> Path:
     return snapshot.path
 
 
-def test_without_room_for_a_copy_the_database_is_read(
+def test_database_is_read_if_no_copy_can_be_written(
     loaded: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (Path(loaded.pipeline.working_dir) / "snapshot").write_text("a file where a folder should be")
@@ -477,8 +477,8 @@ def test_without_room_for_a_copy_the_database_is_read(
     _assert_pages_open()
 
 
-def test_schema_of_a_dataset_does_not_change(loaded: Dataset) -> None:
-    """Not even while dlt reads its own again, which has no tables for a moment."""
+def test_schema_of_a_dataset_stays_while_dlt_reloads_it(loaded: Dataset) -> None:
+    """Dlt's own schema has no tables for a moment."""
     tables = loaded.schema.tables
     schemas = loaded.pipeline.schemas
     schemas.set_live_schema(schemas.load_schema(loaded.schema.name))
@@ -549,7 +549,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.lists(_PIECES | st.text(max_size=4), max_size=12).map("".join))
-def test_markdown_has_no_html_of_its_text(written: str) -> None:
+def test_html_in_markdown_is_escaped(written: str) -> None:
     for tag, attributes in _Tags(text.markdown(written)).seen:
         if attributes == {"dir": "auto"}:
             continue
@@ -562,18 +562,18 @@ def test_markdown_has_no_html_of_its_text(written: str) -> None:
 
 
 @given(st.text(), st.text())
-def test_table_has_no_html_of_its_texts(column: str, value: str) -> None:
+def test_html_in_table_cells_is_escaped(column: str, value: str) -> None:
     tags = _Tags(text.table([column], [[value]])).seen
     assert [tag for tag, _ in tags] == "table thead tr th tbody tr td bdi".split()
 
 
-def test_table_shows_numbers_as_people_read_them() -> None:
+def test_numbers_in_tables_are_formatted() -> None:
     rows = [(7, 1234.5, None, Decimal("3.00"), text.Html("<b>x</b>"), "<i>")]
     shown = re.findall(r"<td[^>]*>(.*?)</td>", text.table(["a"] * 6, rows))
     assert shown == ["7", "1,234.5", "", "3", "<b>x</b>", "<bdi>&lt;i&gt;</bdi>"]
 
 
-def test_external_link_leads_only_to_the_web() -> None:
+def test_external_links_are_http_only() -> None:
     assert text.external_link("javascript:alert(1)", "<b>") == "<bdi>&lt;b&gt;</bdi>"
     assert text.external_link(None, "a") == "<bdi>a</bdi>"
     assert 'href="https://example.org/?a=&quot;"' in text.external_link(
@@ -581,7 +581,7 @@ def test_external_link_leads_only_to_the_web() -> None:
     )
 
 
-def test_csv_cells_are_no_formulas() -> None:
+def test_csv_cells_are_not_formulas() -> None:
     table = DataFrame({"name": ["=1+1", "+1", "-1", "@x", "a=b", None], "n": [-1, 2, 3, 4, 5, 6]})
     lines = export.as_csv(table).decode().splitlines()
     assert lines == ["name,n", "'=1+1,-1", "'+1,2", "'-1,3", "'@x,4", "a=b,5", ",6"]
@@ -647,7 +647,7 @@ _CHARTS = {
 
 
 @pytest.mark.parametrize("name", _CHARTS)
-def test_chart_is_valid_vega_lite_and_uses_columns_that_exist(name: str) -> None:
+def test_chart_is_valid_vega_lite_and_uses_existing_columns(name: str) -> None:
     chart = _CHARTS[name]
     # Altair, which Streamlit depends on, has the schema
     alt.Chart.from_dict({**chart.spec, "data": {"values": []}}, validate=True)
@@ -658,7 +658,7 @@ def test_chart_is_valid_vega_lite_and_uses_columns_that_exist(name: str) -> None
     assert fields <= set(chart.rows.columns)
 
 
-def test_charts_are_saved_as_pictures() -> None:
+def test_charts_are_exported_as_images() -> None:
     rows = DataFrame(
         {"iteration_number": [1], "start": ["2025-01-01"], "rejection_rate": [0.5]}
     ).assign(rejected_stories=1)
@@ -674,7 +674,7 @@ def _luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("colour", [*charts.STATE_COLOURS.values(), *charts.TYPE_COLOURS.values()])
-def test_chart_colours_stand_out_from_light_and_dark(colour: str) -> None:
+def test_chart_colours_contrast_with_light_and_dark_backgrounds(colour: str) -> None:
     own = _luminance(colour)
     for background in ("#ffffff", "#0e1117"):
         darker, lighter = sorted((own, _luminance(background)))
@@ -720,7 +720,7 @@ def test_board_puts_stories_where_the_forecast_expects_them() -> None:
     assert list(planned["planned_iteration"].fillna(0)) == [5, 6, 9, 0]
 
 
-def test_project_stays_as_it_was_after_its_last_day() -> None:
+def test_sum_of_projects_keeps_the_last_day_of_each_project() -> None:
     daily = DataFrame(
         [
             (1, "2025-01-01", "accepted", 2.0, 3.0),
@@ -792,7 +792,7 @@ def test_forecast_line_never_goes_back_in_time() -> None:
     assert list(expected["points"]) == [3, 4, 6]
 
 
-def test_schema_changes_by_version() -> None:
+def test_schema_changes_are_listed_by_version() -> None:
     first = '{"tables": {"a": {"columns": {"x": {}}}, "b": {"columns": {}}}}'
     second = '{"tables": {"a": {"columns": {"x": {}, "y": {}}}, "c": {"columns": {"z": {}}}}}'
     versions = DataFrame(

@@ -25,7 +25,7 @@ from tracker_server.workspace import Workspace
 from ..support.browser import TIMEOUT, BrowserSession, Dashboard, browser, locked, serve, visit  # noqa: F401
 from ..support.command import ROOT, Command, load_served
 from ..support.exports import Row, as_csv, table
-from ..support.forking import Forking
+from ..support.forking import ForkServer
 from .page_checks import PageChecks
 
 PAGES = ("Project", "Iteration", "Board", "Stories", "Flow", "Epics and releases", "People")
@@ -49,11 +49,13 @@ HOSTILE_TEXT = f"""{SCRIPT}
 
 
 @pytest.fixture(scope="module")
-def dashboard(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+def dashboard(
+    fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Dashboard]:
     """One dashboard for all tests: it shows what its command loaded last."""
     folder = tmp_path_factory.mktemp("dashboard")
     shutil.copytree(ROOT / ".dlt", folder / ".dlt")
-    with serve(Command(folder, forking=forking)) as dashboard:
+    with serve(Command(folder, fork_server=fork_server)) as dashboard:
         yield dashboard
 
 

@@ -34,7 +34,7 @@ from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from ..support.command import Command, load_served, new_command
-from ..support.forking import Forking
+from ..support.forking import ForkServer
 
 Read = Callable[..., list[DataFrame]]
 
@@ -71,7 +71,7 @@ def _workspace() -> Workspace:
 
 
 def _load(command: Command, workspace: Workspace) -> Dataset:
-    """Load with the command and reads as the dashboard does."""
+    """Load with the command, and read as the dashboard does."""
     load_served(workspace, command, "--resource", "projects", "stories")
     return _read(command)
 
@@ -86,19 +86,19 @@ def _read(command: Command) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def first_load(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
+def first_load(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Command:
     """The stories loaded into DuckDB, before any index."""
-    command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
+    command = new_command(fork_server, tmp_path_factory.mktemp("first_load") / "run")
     _load(command, _workspace())
     return command
 
 
 @pytest.fixture(scope="module")
 def loaded(
-    first_load: Command, forking: Forking, tmp_path_factory: pytest.TempPathFactory
+    first_load: Command, fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Dataset:
     """The stories, in DuckDB."""
-    command = new_command(forking, tmp_path_factory.mktemp("search") / "run")
+    command = new_command(fork_server, tmp_path_factory.mktemp("search") / "run")
     command.take_over(first_load)
     return _read(command)
 
@@ -118,7 +118,7 @@ def index(loaded: Dataset) -> Index:
 
 @pytest.fixture
 def folder(loaded: Dataset) -> Iterator[Path]:
-    """Where indexes lie, with nothing in it before, and as it was afterwards."""
+    """The folder of indexes, emptied for a test and restored after it."""
     place = Path(loaded.pipeline.working_dir) / "full_text"
     kept = place.rename(place.with_name("kept")) if place.exists() else None
     yield place
@@ -131,7 +131,7 @@ def folder(loaded: Dataset) -> Iterator[Path]:
 
 
 def _wait_for_index(indexes: IndexManager, loaded: Dataset, load_id: str = LOAD_ID) -> Index:
-    """The index, as soon as there is one."""
+    """Wait until the index is built; return it."""
     until = time.monotonic() + 60
     while True:
         try:
@@ -209,7 +209,7 @@ def test_index_finds_words(typed: str, read: Read, index: Index) -> None:
 
 
 @pytest.mark.parametrize("typed", EXACT)
-def test_phrases_and_words_with_signs_are_found_as_typed(
+def test_phrases_and_words_with_punctuation_are_found_exactly(
     typed: str, read: Read, index: Index
 ) -> None:
     result = _search(read, index, typed)
@@ -218,7 +218,9 @@ def test_phrases_and_words_with_signs_are_found_as_typed(
 
 
 @pytest.mark.parametrize("typed", SUBSTRINGS)
-def test_what_no_word_matches_is_found_as_a_substring(typed: str, read: Read, index: Index) -> None:
+def test_text_that_matches_no_word_is_found_as_a_substring(
+    typed: str, read: Read, index: Index
+) -> None:
     result = _search(read, index, typed)
     assert set(_names(read, result)) == SUBSTRINGS[typed]
     assert result.index is None
@@ -257,7 +259,7 @@ def test_results_are_sorted(loaded: Dataset, read: Read) -> None:
         assert search(read, parse(""), (), sort, None).story_ids == list(expected), sort
 
 
-def test_form_that_was_found_is_highlighted(read: Read, index: Index) -> None:
+def test_matched_form_of_a_word_is_highlighted(read: Read, index: Index) -> None:
     for typed, shown in {
         "report": "It <mark>reported</mark> nothing; foo_bar gave E4711 on 100% of them.",
         '"100%" reports': "It <mark>reported</mark> nothing; foo_bar gave E4711 on 100% of them.",
@@ -280,7 +282,7 @@ def test_typos_are_corrected(index: Index) -> None:
     assert suggestion(typed, parse(typed), None, names) == 'label:"Needs design"'
 
 
-def test_syntax() -> None:
+def test_search_syntax_is_parsed() -> None:
     crash, bug = Word("crash"), Field("type", "bug")
     for typed, expected in {
         "": And(()),
@@ -303,7 +305,7 @@ def test_syntax() -> None:
         assert not parse(typed).notes, typed
 
 
-def test_what_is_not_understood_is_noted() -> None:
+def test_invalid_terms_are_reported() -> None:
     for typed, note in {
         "colour:red": "not a search field",
         "state:finihsed": "Use one of: accepted",
@@ -312,12 +314,12 @@ def test_what_is_not_understood_is_noted() -> None:
         "iteration:last": "needs a number",
         " ".join(["x"] * 99): "Only the first",
     }.items():
-        (said,) = parse(typed).notes
-        assert note in said
+        (message,) = parse(typed).notes
+        assert note in message
 
 
 @given(st.text(max_size=60))
-def test_no_text_breaks_the_parser(typed: str) -> None:
+def test_any_text_is_parsed(typed: str) -> None:
     query = parse(typed)
     story_queries.matches(query.root)
     story_reference(typed)
@@ -330,7 +332,7 @@ def test_quoted_values_are_read_back(value: str) -> None:
     assert not cleaned or "pivotaltracker" in cleaned or root == Field("label", cleaned)
 
 
-def test_story_references() -> None:
+def test_story_references_are_recognized() -> None:
     for typed in (
         "100001291",
         "#100001291",
@@ -348,19 +350,19 @@ def test_story_references() -> None:
 _WORDS = {
     name: set(re.findall(r"[^\W_]+", " ".join([name, *texts]).lower()))
     for name, texts in STORIES.items()
-    if "हिन्दी" not in name  # its vowels are marks, which Python parts words at
+    if "हिन्दी" not in name  # its vowels are marks, which Python splits words at
 }
 
 
 @pytest.fixture(scope="module")
 def names(loaded: Dataset) -> dict[int, str]:
-    """Of the stories, by id."""
+    """The names of the stories, by id."""
     return dict(loaded.run_user_sql("SELECT id, name FROM stories").itertuples(index=False))
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.sampled_from(sorted(set().union(*_WORDS.values()))), min_size=1, max_size=3))
-def test_no_story_that_has_the_whole_words_is_missing(
+def test_all_stories_that_have_the_words_are_found(
     index: Index, names: dict[int, str], words: list[str]
 ) -> None:
     found = {names[number] for number in index.scores(words)["id"]}

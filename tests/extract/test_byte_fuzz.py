@@ -28,10 +28,10 @@ from tracker_server.sample import generate_workspace
 
 from ..support.command import ROOT, Command, new_command, serving
 from ..support.exports import Row, as_csv, table
-from ..support.forking import Forking, ended
+from ..support.forking import ForkServer, wait_for
 
 MAX_SECONDS = 30
-"""Of the processor: on a machine that does other things as well, the clock says nothing."""
+"""CPU time, because the machine may be busy with other work."""
 MAX_KILOBYTES = 1_000_000
 CASSETTE = Path(__file__).parents[1] / "support" / "cassettes" / "workspace.yaml"
 
@@ -48,7 +48,7 @@ _FRAGMENTS = (b'"', b"[", b"{", b"}", b",", b"\x00", b"\xff", b"\n", b"../", b"9
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
-    """Change a few bytes: replaced, taken out, put in, or a piece that comes twice."""
+    """Replace, delete, insert or repeat a few bytes."""
     data = bytearray(content)
     for _ in range(rng.choice((1, 2, 5, 20))):
         place = rng.randrange(len(data) + 1)
@@ -108,18 +108,18 @@ ARCHIVES: dict[str, tuple[str, Callable[[random.Random], bytes]]] = {
 }
 
 
-def check(forking: Forking, prepare: Callable[[Command], list[str]]) -> None:
+def run_and_check(fork_server: ForkServer, prepare: Callable[[Command], list[str]]) -> None:
     """Run the command in a new folder, and check how it ends and what it leaves."""
     parent = Path(tempfile.mkdtemp())
     try:
-        command = new_command(forking, parent / "run")
+        command = new_command(fork_server, parent / "run")
         options = [*prepare(command), "--no-views", "--summary", "summary.json"]
         script = parent / "run" / "script.py"
         script.write_text(
             f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{SCRIPT.format(options=options)}"
         )
-        run = forking.start([str(script)], command.folder, command.environment())
-        result = ended(run, 20 * MAX_SECONDS)
+        run = fork_server.start([str(script)], command.folder, command.environment())
+        result = wait_for(run, 20 * MAX_SECONDS)
         assert "Traceback" not in result.stderr, result.stderr
         seconds, kilobytes = json.loads((command.folder / "used.json").read_text())
         assert seconds < MAX_SECONDS
@@ -131,7 +131,7 @@ def check(forking: Forking, prepare: Callable[[Command], list[str]]) -> None:
         if result.returncode == 1:
             assert len(lines) == 1, result.stderr
             assert summary["reason"]
-            # which is all that is known of an error that nobody has thought of
+            # the message of unexpected errors
             assert "--debug shows more" not in lines[0], lines[0]
         else:
             assert summary["tables"]
@@ -146,41 +146,43 @@ _SETTINGS = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-counts = {"archives": 0, "responses": 0}
+variants = {"archives": 0, "responses": 0}
 
 
-def count(kind: str) -> None:
-    counts[kind] += 1
-    sys.stdout.write(f"{kind}: {counts[kind]} variants\n")
+def count_variant(kind: str) -> None:
+    variants[kind] += 1
+    sys.stdout.write(f"{kind}: {variants[kind]} variants\n")
 
 
 @_SETTINGS
 @given(kind=st.sampled_from(sorted(ARCHIVES)), seed=st.integers(0, 2**32))
-def test_archives_with_changed_bytes(forking: Forking, kind: str, seed: int) -> None:
+def test_archives_with_changed_bytes_load_or_fail_with_one_line(
+    fork_server: ForkServer, kind: str, seed: int
+) -> None:
     name, make = ARCHIVES[kind]
 
     def prepare(command: Command) -> list[str]:
         (command.folder / name).write_bytes(make(random.Random(seed)))
         return ["--archive", name, "--attachments", "files"]
 
-    check(forking, prepare)
-    count("archives")
+    run_and_check(fork_server, prepare)
+    count_variant("archives")
 
 
 @pytest.fixture(scope="module")
 def small_server(
-    forking: Forking, tmp_path_factory: pytest.TempPathFactory
+    fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TrackerServer]:
     workspace = generate_workspace(projects=2, stories=10, activity=20, seed=3)
-    command = new_command(forking, tmp_path_factory.mktemp("served") / "run")
+    command = new_command(fork_server, tmp_path_factory.mktemp("served") / "run")
     with serving(workspace, command) as server:
         yield server
 
 
 @_SETTINGS
 @given(seed=st.integers(0, 2**32))
-def test_responses_with_changed_bytes(
-    forking: Forking, small_server: TrackerServer, seed: int
+def test_responses_with_changed_bytes_load_or_fail_with_one_line(
+    fork_server: ForkServer, small_server: TrackerServer, seed: int
 ) -> None:
     small_server.behaviour.faults = [MutatedBody(seed=seed)]
 
@@ -189,5 +191,5 @@ def test_responses_with_changed_bytes(
         command.api_token = small_server.workspace.me["api_token"]
         return []
 
-    check(forking, prepare)
-    count("responses")
+    run_and_check(fork_server, prepare)
+    count_variant("responses")

@@ -1,4 +1,4 @@
-"""The source in a pipeline, on traffic played back: our own, and that of the original service."""
+"""The source loads recorded traffic: our own, and that of the original service."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from pivotal_tracker import pivotal_tracker_source
 from pivotal_tracker.api.client import TrackerClient
 from pivotal_tracker.settings import Endpoint
 
-from ..support.cassettes import CASSETTES, bodies, joined, recorder
+from ..support.cassettes import CASSETTES, bodies, join_cassettes, recorder
 from ..support.recorded import PROJECT_ID, RECORDED, recorded
-from ..support.truth import Tables, assert_tables_equal, expected_tables, loaded_tables
+from ..support.truth import (
+    DERIVED_TABLES,
+    Tables,
+    assert_tables_equal,
+    expected_tables,
+    loaded_tables,
+)
 
-NOBODY = "http://127.0.0.1:9/services/v5"
+UNUSED_URL = "http://127.0.0.1:9/services/v5"
 
 needs_recordings = pytest.mark.skipif(
     not RECORDED.is_dir(), reason=f"needs the real recordings, which are not here: {RECORDED}"
@@ -25,25 +31,24 @@ needs_recordings = pytest.mark.skipif(
 
 
 def load(cassette: Path, folder: Path, resources: Sequence[str] = (), **options: Any) -> Tables:
-    """What a pipeline loads while a cassette plays the server."""
-    database = folder / "played.duckdb"
+    """Load from a cassette instead of a server; return the tables."""
+    database = folder / "replayed.duckdb"
     pipeline = dlt.pipeline(
-        "played",
+        "replayed",
         pipelines_dir=str(folder / "dlt"),
         destination=dlt.destinations.duckdb(str(database)),
         dataset_name="tracker",
     )
-    source = pivotal_tracker_source(api_token="played", base_url=NOBODY, **options)
+    source = pivotal_tracker_source(api_token="replayed", base_url=UNUSED_URL, **options)
     with recorder().use_cassette(str(cassette), allow_playback_repeats=True):
         pipeline.run(
             source.with_resources(*resources) if resources else source,
             loader_file_format="parquet",
         )
-    by_products = ("people", "deleted_records")
-    return {n: rows for n, rows in loaded_tables(database).items() if n not in by_products}
+    return {n: rows for n, rows in loaded_tables(database).items() if n not in DERIVED_TABLES}
 
 
-def test_our_own_recording_is_loaded_whole(tmp_path: Path) -> None:
+def test_own_recording_is_loaded_completely(tmp_path: Path) -> None:
     cassette = CASSETTES / "workspace.yaml"
     names = ("stories", "epics", "labels", "project_memberships", "releases", "activity")
     loaded = load(cassette, tmp_path, ["projects", *names])
@@ -60,17 +65,15 @@ def test_our_own_recording_is_loaded_whole(tmp_path: Path) -> None:
     assert_tables_equal(loaded, expected)
 
 
-def test_our_own_recording_holds_no_token() -> None:
+def test_own_recording_contains_no_token() -> None:
     text = (CASSETTES / "workspace.yaml").read_text()
     assert "X-TrackerToken" in text
     assert text.count("X-TrackerToken") == text.count("- REDACTED")
 
 
 @needs_recordings
-def test_what_the_original_answered_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whole lists as they were recorded, with the queries of those days."""
+def test_original_responses_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Request complete lists with the parameters of the recordings."""
     monkeypatch.setattr(
         "pivotal_tracker.extract.projects.PROJECTS",
         Endpoint(
@@ -95,7 +98,9 @@ def test_what_the_original_answered_is_loaded(
         },
     )
     names = ("projects", "stories_in_pages_of_7", "epics", "labels", "releases", "activity")
-    cassette = joined(tmp_path / "joined.yaml", *(RECORDED / f"{name}.yaml" for name in names))
+    cassette = join_cassettes(
+        tmp_path / "joined.yaml", *(RECORDED / f"{name}.yaml" for name in names)
+    )
     resources = ["projects", "stories", *names[2:]]
     loaded = load(cassette, tmp_path, resources, comments_one_by_one=False)
     expected: Tables = {}
@@ -110,9 +115,9 @@ def test_what_the_original_answered_is_loaded(
 
 
 @needs_recordings
-def test_the_pages_of_the_original_are_walked_to_their_end() -> None:
+def test_original_pages_are_read_to_the_end() -> None:
     endpoint = Endpoint("projects/{id}/stories", limit=7)
-    client = TrackerClient(NOBODY, "played")
+    client = TrackerClient(UNUSED_URL, "replayed")
     with recorder().use_cassette(str(RECORDED / "stories_in_pages_of_7.yaml")):
         first = client.page(endpoint, id=PROJECT_ID)
         stories = client.records(first)

@@ -1,8 +1,7 @@
-"""Responses that are wrong cost no rows, no other data, and no later run."""
+"""A wrong response loses no rows, and affects no other data and no later run."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,41 +30,43 @@ from tracker_server.faults import (
 from tracker_server.workspace import Workspace
 
 from ..support.command import Command
-from ..support.truth import Tables, assert_tables_equal, comparable
-from .test_killed import NORMALIZED, Point, kill_at
-from .test_load import truth as served
+from ..support.kill import NORMALIZED, KillPoint, kill_at
+from ..support.truth import (
+    APPEND_ONLY_TABLES,
+    Tables,
+    assert_tables_equal,
+    comparable,
+    served_tables,
+)
 
 Serve = Callable[[Workspace], TrackerServer]
-
-ONLY_ADDED_TO = ("activity", "people", "deleted_records")
 
 
 def run(command: Command, exit_code: int, *options: str) -> dict[str, Any]:
     """Run the command, check its exit code, and return its summary."""
     result = command("--summary", "summary.json", *options)
     assert result.returncode == exit_code, result.stdout + result.stderr
-    told: dict[str, Any] = json.loads((command.folder / "summary.json").read_text())
-    return told | {"stdout": result.stdout, "stderr": result.stderr}
+    return command.summary() | {"stdout": result.stdout, "stderr": result.stderr}
 
 
-def truth(server: TrackerServer) -> Tables:
-    """What the server has, whatever it may be saying now."""
+def tables_without_faults(server: TrackerServer) -> Tables:
+    """Return the tables of the server, read without its faults."""
     behaviour, server.behaviour = server.behaviour, Behaviour()
     try:
-        return served(server)
+        return served_tables(server)
     finally:
         server.behaviour = behaviour
 
 
-def without(tables: Tables, *names: str) -> Tables:
-    """The tables without some, and those nested in them."""
+def without_tables(tables: Tables, *names: str) -> Tables:
+    """Remove tables, and those nested in them."""
     return {name: rows for name, rows in tables.items() if name.split("__")[0] not in names}
 
 
 def assert_loaded(command: Command, expected: Tables, *but: str) -> None:
-    """Compare whole tables, except for those that never shrink and some others."""
-    names = (*ONLY_ADDED_TO, *but)
-    assert_tables_equal(without(command.tables(), *names), without(expected, *names))
+    """Compare all tables, except for append-only and some other ones."""
+    names = (*APPEND_ONLY_TABLES, *but)
+    assert_tables_equal(without_tables(command.tables(), *names), without_tables(expected, *names))
 
 
 def deletions(tables: Tables) -> set[tuple[str, int]]:
@@ -77,22 +78,22 @@ def touch_every_project(workspace: Workspace) -> None:
         workspace.create_story(project, name="Something new")
 
 
-def kept_lists(told: dict[str, Any]) -> set[tuple[str, str]]:
-    return {(one["table"], one["project"]) for one in told["kept"]}
+def kept_lists(summary: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(one["table"], one["project"]) for one in summary["kept"]}
 
 
 @pytest.fixture(params=["feed", "no feed"])
-def with_or_without_feed(request: pytest.FixtureRequest, server: TrackerServer) -> bool:
-    """A server with an activity feed, and one without."""
-    has_feed: bool = request.param == "feed"
-    if not has_feed:
+def has_feed(request: pytest.FixtureRequest, server: TrackerServer) -> bool:
+    """Whether the server has an activity feed."""
+    is_supported: bool = request.param == "feed"
+    if not is_supported:
         server.behaviour.unsupported_endpoints = {"activity"}
-    return has_feed
+    return is_supported
 
 
 @pytest.mark.parametrize("options", [(), ("--full-refresh",)])
 def test_refused_and_missing_lists_keep_their_rows(
-    loaded: Command, server: TrackerServer, options: tuple[str, ...], with_or_without_feed: bool
+    loaded: Command, server: TrackerServer, options: tuple[str, ...], has_feed: bool
 ) -> None:
     workspace = server.workspace
     before = loaded.tables()
@@ -103,9 +104,11 @@ def test_refused_and_missing_lists_keep_their_rows(
         Status(404, endpoints={"epics"}),
         MissingRows(ids={missing}, endpoints={"projects"}),
     ]
-    told = run(loaded, 3, *options)
-    assert [(one["table"], one["project_id"]) for one in told["skipped"]] == [("labels", refused)]
-    assert "epics" in told["not_offered"]
+    summary = run(loaded, 3, *options)
+    assert [(one["table"], one["project_id"]) for one in summary["skipped"]] == [
+        ("labels", refused)
+    ]
+    assert "epics" in summary["not_offered"]
     tables = loaded.tables()
     for name in ("labels", "epics"):
         assert comparable(tables[name]) == comparable(before[name])
@@ -118,16 +121,16 @@ def test_refused_and_missing_lists_keep_their_rows(
 
     server.behaviour.faults = []
     run(loaded, 0)
-    assert_loaded(loaded, truth(server))
+    assert_loaded(loaded, tables_without_faults(server))
 
 
 ACCOUNT_LISTS = {"accounts", "account_memberships", "workspaces"}
 
 
 def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
-    loaded: Command, server: TrackerServer, with_or_without_feed: bool
+    loaded: Command, server: TrackerServer, has_feed: bool
 ) -> None:
-    """Of one project every list is empty, of all the lists of the account."""
+    """All lists of one project are empty, and all lists of the account."""
     workspace = server.workspace
     emptied, *_ = workspace.projects
     lists = {"stories", "epics", "labels", "memberships", "releases", "iterations"}
@@ -138,37 +141,37 @@ def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
         EmptyList(endpoints=ACCOUNT_LISTS),
     ]
     server.behaviour.faults = faults
-    told = run(loaded, 3)
-    held = {
+    summary = run(loaded, 3)
+    filled = {
         name
         for name in ("epics", "labels", "project_memberships", "releases", "iterations")
         if any(row["project_id"] == emptied for row in before[name])
     }
-    with_stories = set() if with_or_without_feed else {("stories", str(emptied))}
-    expected = {(name, str(emptied)) for name in held} | with_stories
+    with_stories = set() if has_feed else {("stories", str(emptied))}
+    expected = {(name, str(emptied)) for name in filled} | with_stories
     expected |= {(name, "") for name in ACCOUNT_LISTS}
-    assert kept_lists(told) == expected
-    assert all(one["is_new"] for one in told["kept"])
+    assert kept_lists(summary) == expected
+    assert all(one["is_new"] for one in summary["kept"])
     tables = loaded.tables()
-    for name in {"stories", *held, *ACCOUNT_LISTS}:
+    for name in {"stories", *filled, *ACCOUNT_LISTS}:
         rows = [row for row in before[name] if row.get("project_id") in (None, emptied)]
         kept = {row[next(iter(row))] for row in tables[name]}
         assert {row[next(iter(row))] for row in rows} <= kept, name
     assert deletions(tables) == deletions(before)
 
-    told = run(loaded, 0)
-    assert kept_lists(told) == expected
-    assert not any(one["is_new"] for one in told["kept"])
-    since = told["kept"][0]["since"]
-    assert f"Kept since {since}: " in told["stdout"]
+    summary = run(loaded, 0)
+    assert kept_lists(summary) == expected
+    assert not any(one["is_new"] for one in summary["kept"])
+    since = summary["kept"][0]["since"]
+    assert f"Kept since {since}: " in summary["stdout"]
 
-    told = run(loaded, 0, "--accept-deletions", f"{emptied}/labels", "workspaces")
-    assert kept_lists(told) == expected - {
+    summary = run(loaded, 0, "--accept-deletions", f"{emptied}/labels", "workspaces")
+    assert kept_lists(summary) == expected - {
         ("labels", str(emptied)),
         ("workspaces", ""),
     }
     labels = [row for row in before["labels"] if row["project_id"] == emptied]
-    assert told["accepted_deletions"] == {
+    assert summary["accepted_deletions"] == {
         f"{emptied}/labels": len(labels),
         "workspaces": len(before["workspaces"]),
     }
@@ -182,21 +185,21 @@ def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
     server.behaviour.faults = []
     touch_every_project(workspace)
     run(loaded, 0)
-    assert_loaded(loaded, truth(server))
+    assert_loaded(loaded, tables_without_faults(server))
 
 
-def test_a_list_that_is_empty_once_is_read_again(
-    loaded: Command, server: TrackerServer, with_or_without_feed: bool
+def test_list_that_is_empty_once_is_read_again(
+    loaded: Command, server: TrackerServer, has_feed: bool
 ) -> None:
     touch_every_project(server.workspace)
     lists = ("projects", "accounts", "account_memberships")
     server.behaviour.faults = [EmptyList(times=1, where=lambda r: r.endpoint not in lists)]
-    told = run(loaded, 0)
-    assert not told["kept"]
-    assert_loaded(loaded, truth(server))
+    summary = run(loaded, 0)
+    assert not summary["kept"]
+    assert_loaded(loaded, tables_without_faults(server))
 
 
-def test_most_rows_missing_are_kept_but_what_activity_explains_is_deleted(
+def test_mostly_missing_list_deletes_only_rows_that_activity_deleted(
     loaded: Command, server: TrackerServer
 ) -> None:
     workspace = server.workspace
@@ -209,19 +212,19 @@ def test_most_rows_missing_are_kept_but_what_activity_explains_is_deleted(
     for label_id in deletable[:5]:
         workspace.delete_label(label_id)
     server.behaviour.faults = [MissingRows(share=0.8, endpoints={"labels"}, projects={project_id})]
-    told = run(loaded, 3)
-    assert kept_lists(told) == {("labels", str(project_id))}
-    held = {row["id"] for row in loaded.tables()["labels"]}
-    assert held.isdisjoint(deletable[:5])
-    assert project.labels.keys() <= held
+    summary = run(loaded, 3)
+    assert kept_lists(summary) == {("labels", str(project_id))}
+    filled = {row["id"] for row in loaded.tables()["labels"]}
+    assert filled.isdisjoint(deletable[:5])
+    assert project.labels.keys() <= filled
     server.behaviour.faults = []
     for label_id in deletable[5:]:
         workspace.delete_label(label_id)
     run(loaded, 0)
-    assert_loaded(loaded, truth(server))
+    assert_loaded(loaded, tables_without_faults(server))
 
 
-def test_stories_missing_from_a_batch_are_asked_for_one_by_one(
+def test_stories_missing_from_a_batch_are_requested_by_id(
     loaded: Command, server: TrackerServer
 ) -> None:
     workspace = server.workspace
@@ -233,12 +236,12 @@ def test_stories_missing_from_a_batch_are_asked_for_one_by_one(
     ]
     run(loaded, 0, "--resource", "stories")
     server.behaviour.faults = []
-    expected = truth(server)
+    expected = tables_without_faults(server)
     assert comparable(loaded.tables()["stories"]) == comparable(expected["stories"])
 
 
 @pytest.mark.parametrize("text", ["99", "labels", "99/nothing", "x/labels", "99/accounts"])
-def test_a_list_that_cannot_be_accepted_is_named(command: Command, text: str) -> None:
+def test_invalid_accept_deletions_exits_2(command: Command, text: str) -> None:
     command.api_token = "a" * 32
     command.base_url = "http://127.0.0.1:1/services/v5"
     result = command("--accept-deletions", text)
@@ -246,8 +249,8 @@ def test_a_list_that_cannot_be_accepted_is_named(command: Command, text: str) ->
     assert repr(text) in result.stderr
 
 
-def test_records_that_no_column_takes_are_rejected_one_by_one(
-    loaded: Command, server: TrackerServer, with_or_without_feed: bool
+def test_invalid_records_are_rejected_individually(
+    loaded: Command, server: TrackerServer, has_feed: bool
 ) -> None:
     workspace = server.workspace
     project_id, project = next(iter(workspace.projects.items()))
@@ -259,7 +262,7 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
     for story_id in stories[:9]:
         workspace.edit_story(story_id, name="Edited")
     workspace.create_label(project_id, "fresh")
-    workspace.create_story(other, name="Elsewhere")
+    workspace.create_story(other, name="In another project")
     before = loaded.tables()
     faults = [
         ("estimate", "2021-03-01T10:00:00+05:45", stories[0]),
@@ -284,15 +287,15 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
         ByteOrderMark(endpoints={"epics"}),
         WrongTotal(10**19, endpoints={"iterations"}),
     ]
-    told = run(loaded, 3)
-    assert told["tables"]["project_memberships"]["unusable"] == 1
-    assert told["tables"]["stories"]["unusable"] >= 1
-    assert told["rejected"].keys() == {"stories", "labels"}
-    assert {str(stories[2]), str(commented)} <= told["rejected"]["stories"].keys()
-    assert "is 'abc', which is no key" in told["rejected"]["stories"][str(commented)]
-    assert {str(labels[3]), str(labels[4])} <= told["rejected"]["labels"].keys()
-    (path,) = [path for path in told["unparsable"] if path.endswith(f"/{project_id}/labels")]
-    assert f"record {labels[2]} is not UTF-8" in told["unparsable"][path]
+    summary = run(loaded, 3)
+    assert summary["tables"]["project_memberships"]["unusable"] == 1
+    assert summary["tables"]["stories"]["unusable"] >= 1
+    assert summary["rejected"].keys() == {"stories", "labels"}
+    assert {str(stories[2]), str(commented)} <= summary["rejected"]["stories"].keys()
+    assert "is 'abc', which is no key" in summary["rejected"]["stories"][str(commented)]
+    assert {str(labels[3]), str(labels[4])} <= summary["rejected"]["labels"].keys()
+    (path,) = [path for path in summary["unparsable"] if path.endswith(f"/{project_id}/labels")]
+    assert f"record {labels[2]} is not UTF-8" in summary["unparsable"][path]
     tables = loaded.tables()
     for name in ("stories", "labels", "project_memberships"):
         assert {row["id"] for row in before[name]} <= {row["id"] for row in tables[name]}
@@ -303,7 +306,7 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
         assert comparable(kept[0]) == comparable(kept[1]), name
     names = {row["id"]: row["name"] for row in tables["stories"]}
     assert all(names[stories[place]] == "Edited" for place in (0, 4, 5, 6))
-    assert "Elsewhere" in names.values()
+    assert "In another project" in names.values()
     of_project = {row["id"] for row in tables["stories"] if row["project_id"] == project_id}
     assert of_project == set(stories)
     assert deletions(tables) == deletions(before)
@@ -318,7 +321,7 @@ def test_records_that_no_column_takes_are_rejected_one_by_one(
 
 
 @pytest.mark.parametrize("fault", [ShortLaterPages(limit=2), EmptyPage(), EmptyPage(times=None)])
-def test_pages_that_are_shorter_than_the_first_lose_nothing(
+def test_short_and_empty_pages_lose_no_rows(
     loaded: Command, server: TrackerServer, fault: Fault
 ) -> None:
     workspace = server.workspace
@@ -328,22 +331,22 @@ def test_pages_that_are_shorter_than_the_first_lose_nothing(
     server.behaviour = Behaviour(max_limits=limits, faults=[replace(fault)])
     if not isinstance(fault, EmptyPage) or fault.times:
         run(loaded, 0, "--full-refresh")
-        assert_loaded(loaded, truth(server))
+        assert_loaded(loaded, tables_without_faults(server))
         return
-    told = run(loaded, 3, "--full-refresh")
-    assert {one["table"] for one in told["incomplete"]} >= {"stories", "iterations"}
+    summary = run(loaded, 3, "--full-refresh")
+    assert {one["table"] for one in summary["incomplete"]} >= {"stories", "iterations"}
     tables = loaded.tables()
     assert {row["id"] for row in before["stories"]} <= {row["id"] for row in tables["stories"]}
     assert len(before["iterations"]) <= len(tables["iterations"])
-    told = run(loaded, 0)
-    assert not any(one["is_new"] for one in told["incomplete"])
+    summary = run(loaded, 0)
+    assert not any(one["is_new"] for one in summary["incomplete"])
     server.behaviour = Behaviour()
     touch_every_project(workspace)
     run(loaded, 0, "--full-refresh")
-    assert_loaded(loaded, truth(server))
+    assert_loaded(loaded, tables_without_faults(server))
 
 
-def test_an_endpoint_that_fails_costs_only_itself(loaded: Command, server: TrackerServer) -> None:
+def test_failing_endpoint_affects_only_its_own_list(loaded: Command, server: TrackerServer) -> None:
     workspace = server.workspace
     touch_every_project(workspace)
     first, second, third = workspace.projects
@@ -355,20 +358,20 @@ def test_an_endpoint_that_fails_costs_only_itself(loaded: Command, server: Track
         HtmlPage(endpoints={"/projects/{id}/stories"}, projects={third}, params={"updated_after"}),
         Status(502, endpoints={"activity"}, projects={third}),
     ]
-    told = run(loaded, 3)
-    skipped = {(one["table"], one["project_id"]) for one in told["skipped"]}
+    summary = run(loaded, 3)
+    skipped = {(one["table"], one["project_id"]) for one in summary["skipped"]}
     assert {("labels", one) for one in workspace.projects} <= skipped
     assert ("epics", first) in skipped
     assert ("project_memberships", second) in skipped
-    assert "releases" in told["not_offered"]
+    assert "releases" in summary["not_offered"]
     names = [row["name"] for row in loaded.tables()["stories"]]
     assert names.count("Something new") == 3
     server.behaviour.faults = []
     run(loaded, 0)
-    assert_loaded(loaded, truth(server))
+    assert_loaded(loaded, tables_without_faults(server))
 
 
-PACKAGE_THAT_CANNOT_BE_LOADED = """
+LOAD_WITHOUT_TRIAL = """
 from pivotal_tracker.cli.main import main
 from pivotal_tracker.load.trial import Trial
 Trial.check = lambda self, rows: None
@@ -376,10 +379,10 @@ sys.exit(main(["--no-views", "--resource", "stories"]))
 """
 
 
-def test_a_package_that_can_never_be_loaded_is_set_aside_and_read_again(
+def test_unloadable_package_is_set_aside_and_its_data_read_again(
     loaded: Command, server: TrackerServer
 ) -> None:
-    """Such a package is what an earlier version of the source has left."""
+    """Earlier versions of the source could leave such a package."""
     first, second, *_ = next(iter(server.workspace.projects.values())).stories
     values = {first: "2021-03-01T10:00:00+05:45", second: "abc"}
     for story_id in values:
@@ -388,40 +391,38 @@ def test_a_package_that_can_never_be_loaded_is_set_aside_and_read_again(
         SetAttribute(attribute="estimate", value=value, record_ids={story_id})
         for story_id, value in values.items()
     ]
-    assert loaded.python(PACKAGE_THAT_CANNOT_BE_LOADED).returncode == 1
+    assert loaded.python(LOAD_WITHOUT_TRIAL).returncode == 1
     server.behaviour.faults = []
-    told = run(loaded, 0, "--resource", "stories")
-    assert "copied aside" in told["stdout"]
-    folder = told["set_aside"].split(": ")[0]
+    summary = run(loaded, 0, "--resource", "stories")
+    assert "copied aside" in summary["stdout"]
+    folder = summary["set_aside"].split(": ")[0]
     assert list(Path(folder).rglob("stories.*"))
-    expected = truth(server)
+    expected = tables_without_faults(server)
     assert comparable(loaded.tables()["stories"]) == comparable(expected["stories"])
     assert run(loaded, 0, "--resource", "stories")["set_aside"] is None
 
 
-def test_a_package_that_the_database_refuses_is_set_aside_and_read_again(
+def test_package_rejected_by_the_database_is_set_aside_and_its_data_read_again(
     loaded: Command, server: TrackerServer
 ) -> None:
-    """A file of the package, normalized and not yet loaded, has a text where ids are."""
+    """A normalized file of the package has texts instead of ids."""
     story_id, *_ = next(iter(server.workspace.projects.values())).stories
     server.workspace.edit_story(story_id, name="Edited")
-    kill_at(Point(NORMALIZED, 1), loaded, server, "--no-views", "--resource", "stories")
+    kill_at(KillPoint(NORMALIZED, 1), loaded, server, "--no-views", "--resource", "stories")
     packages = loaded.folder / "dlt" / "pipelines" / "pivotal_tracker" / "load" / "normalized"
     (file,) = packages.glob("*/new_jobs/stories.*")
     table = pq.read_table(file)
     place = table.column_names.index("id")
     pq.write_table(table.set_column(place, "id", pa.array(["abc"] * len(table))), file)
 
-    told = run(loaded, 0, "--resource", "stories")
-    assert "copied aside" in told["stdout"]
-    assert "abc" in told["set_aside"]
-    expected = truth(server)
+    summary = run(loaded, 0, "--resource", "stories")
+    assert "copied aside" in summary["stdout"]
+    assert "abc" in summary["set_aside"]
+    expected = tables_without_faults(server)
     assert comparable(loaded.tables()["stories"]) == comparable(expected["stories"])
 
 
-def test_labels_of_a_release_go_with_it_to_another_project(
-    loaded: Command, server: TrackerServer
-) -> None:
+def test_labels_of_a_moved_release_are_updated(loaded: Command, server: TrackerServer) -> None:
     workspace = server.workspace
     here, there, _ = workspace.projects
     label = workspace.create_label(here, "of a release")
@@ -433,4 +434,4 @@ def test_labels_of_a_release_go_with_it_to_another_project(
     workspace.move_story_to_project(release["id"], there)
     workspace.edit_story(release["id"], label_ids=[])
     run(loaded, 0)
-    assert_loaded(loaded, truth(server))
+    assert_loaded(loaded, tables_without_faults(server))

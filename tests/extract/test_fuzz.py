@@ -1,4 +1,4 @@
-"""Random edits, runs of all kinds and a server that misbehaves: no row is lost, none is doubled.
+"""Random edits, runs and server faults lose no row and duplicate none.
 
 Every run is the command. `make fuzz` runs it for as long as you like: `FUZZ_EXAMPLES` is the number
 of sequences for each destination; Ctrl-C ends it and prints how many there were.
@@ -44,13 +44,22 @@ from tracker_server.faults import (
     WrongTotal,
 )
 
+from ..support.changes import RandomChanges
 from ..support.command import Command, new_command, serving
 from ..support.destinations import postgres_tables
-from ..support.forking import Forking
+from ..support.forking import ForkServer
+from ..support.kill import (
+    ENDED,
+    EXTRACTED,
+    LOADED,
+    NORMALIZED,
+    NORMALIZING,
+    REQUESTS,
+    KillPoint,
+)
+from ..support.mirror import Mirror, make_workspace
 from ..support.postgres import drop_database, new_database, postgres_server
 from ..support.truth import Tables, tables_in
-from .test_incremental_loading import Changes, Mirror, make_workspace
-from .test_killed import ENDED, EXTRACTED, LOADED, NORMALIZED, NORMALIZING, REQUESTS, Point
 
 __all__ = ["postgres_server"]
 
@@ -93,12 +102,12 @@ BAD_VALUES: list[Callable[[set[int]], Fault]] = [
     lambda ids: InvalidUtf8(record_ids=ids),
 ]
 KILL_POINTS = [
-    *(Point(REQUESTS, number) for number in (1, 5, 12, 20, 30)),
-    *(Point(EXTRACTED, number) for number in (1, 4)),
-    *(Point(NORMALIZING, number) for number in (1, 6)),
-    Point(NORMALIZED, 1),
-    *(Point(LOADED, number) for number in (1, 2, 4, 8, 14)),
-    Point(ENDED, 1),
+    *(KillPoint(REQUESTS, number) for number in (1, 5, 12, 20, 30)),
+    *(KillPoint(EXTRACTED, number) for number in (1, 4)),
+    *(KillPoint(NORMALIZING, number) for number in (1, 6)),
+    KillPoint(NORMALIZED, 1),
+    *(KillPoint(LOADED, number) for number in (1, 2, 4, 8, 14)),
+    KillPoint(ENDED, 1),
 ]
 
 
@@ -130,7 +139,7 @@ class FuzzMirror(Mirror):
         accept_deletions: list[str] | None = None,
         shard: str = "",
     ) -> list[str]:
-        """The options of a run."""
+        """Return the options of a run."""
         line = [*self.options, "--dataset", self.dataset, "--summary", "summary.json"]
         line += ["--full-refresh"] if full_refresh else []
         line += ["--shard", shard] if shard else []
@@ -150,17 +159,17 @@ class FuzzMirror(Mirror):
         assert "Traceback" not in result.stderr, result.stderr
         summary = json.loads((self.folder / "summary.json").read_text())
         self.reason = summary["reason"]
-        noted: dict[str, dict[str, Any]] = {}
+        metrics: dict[str, dict[str, Any]] = {}
         for kept in summary.get("kept", ()):
-            noted.setdefault(kept["table"], {"kept": {}})["kept"][kept["project"]] = kept
-        return noted
+            metrics.setdefault(kept["table"], {"kept": {}})["kept"][kept["project"]] = kept
+        return metrics
 
     def tables(self) -> Tables:
         return self.read(self.dataset)
 
 
-class Misbehaviour(Changes):
-    """Anything may happen between two runs, and the server may give wrong responses."""
+class FaultyServerChanges(RandomChanges):
+    """Random changes, loads and kills, and a server that gives wrong responses."""
 
     start: ClassVar[Callable[[ExitStack, Path], FuzzMirror]]
     sequences: ClassVar[Counter[str]] = Counter()
@@ -169,19 +178,19 @@ class Misbehaviour(Changes):
     @initialize(seed=st.integers(0, 1_000))
     def begin(self, seed: int) -> None:
         self.parent = Path(tempfile.mkdtemp())
-        self.held = ExitStack()
-        self.mirror = type(self).start(self.held, self.parent / "run")
+        self.exit_stack = ExitStack()
+        self.mirror = type(self).start(self.exit_stack, self.parent / "run")
         self.folder, self.server = self.mirror.folder, self.mirror.server
         self.workspace = self.mirror.workspace
         self.rng = random.Random(seed)
-        self.seen: dict[str, dict[str, set[int]]] = {}
+        self.seen: dict[str, dict[str, set[tuple[int, int]]]] = {}
 
     def teardown(self) -> None:
-        """The last run shows what happened last."""
-        if not hasattr(self, "held"):
+        """Load the last changes."""
+        if not hasattr(self, "exit_stack"):
             return
         try:
-            with self.held:
+            with self.exit_stack:
                 self.server.behaviour = Behaviour()
                 self.load(full_refresh=False)
         finally:
@@ -191,11 +200,11 @@ class Misbehaviour(Changes):
         sys.stdout.write(f"{name}: {self.sequences[name]} sequences\n")
 
     @rule()
-    def lose_the_working_folder(self) -> None:
+    def delete_working_folder(self) -> None:
         shutil.rmtree(self.folder / "dlt", ignore_errors=True)
 
     def _assert_nothing_lost(self, before: Tables) -> None:
-        """What the server has and was loaded must still be there, once."""
+        """Assert that rows which the server has and were loaded are still there, once."""
         behaviour, self.server.behaviour = self.server.behaviour, Behaviour()
         try:
             after, truth = self.mirror.tables(), self.mirror.truth()
@@ -207,8 +216,8 @@ class Misbehaviour(Changes):
             assert kept <= {row[key] for row in after.get(table, [])}, table
         assert_no_duplicates(after)
 
-    def _load_through(self, faults: list[Fault], *resources: str, **options: Any) -> None:
-        """Load from a server with faults; one that cannot be used at all fails the run."""
+    def _load_with_faults(self, faults: list[Fault], *resources: str, **options: Any) -> None:
+        """Load from a server with faults, which may fail the run."""
         before, behaviour = self.mirror.tables(), self.server.behaviour
         self.server.behaviour = Behaviour(max_limits=SMALL_PAGES, faults=faults)
         try:
@@ -222,20 +231,20 @@ class Misbehaviour(Changes):
         name=st.sampled_from(LISTS),
         full_refresh=st.booleans(),
     )
-    def load_through_a_bad_list(self, place: int, name: str, full_refresh: bool) -> None:
+    def load_with_list_fault(self, place: int, name: str, full_refresh: bool) -> None:
         fault = FAULTS[place]()
         fault.endpoints = {name, f"/projects/{{id}}/{name}"}
-        self._load_through([fault], full_refresh=full_refresh)
+        self._load_with_faults([fault], full_refresh=full_refresh)
 
     @rule(place=st.integers(0, len(BAD_VALUES) - 1))
-    def load_through_a_bad_record(self, place: int) -> None:
+    def load_with_invalid_record(self, place: int) -> None:
         if story := self.any_story():
             self.workspace.edit_story(story["id"], name="Bad")
-            self._load_through([BAD_VALUES[place]({story["id"]})])
+            self._load_with_faults([BAD_VALUES[place]({story["id"]})])
 
-    @rule(part=st.sampled_from(["stories", "labels", "activity", "iterations"]))
-    def load_a_part(self, part: str) -> None:
-        self.mirror.load(part)
+    @rule(resource=st.sampled_from(["stories", "labels", "activity", "iterations"]))
+    def load_resource(self, resource: str) -> None:
+        self.mirror.load(resource)
 
     @rule(full_refresh=st.sampled_from([False, False, False, True]))
     def load(self, full_refresh: bool) -> None:
@@ -245,11 +254,11 @@ class Misbehaviour(Changes):
         self.mirror.assert_exact()
 
     def _load_and_accept(self, **options: Any) -> None:
-        noted = self.mirror.load(**options)
+        metrics = self.mirror.load(**options)
         kept = [
             f"{project}/{name}" if project else name
-            for name, each in noted.items()
-            for project in each["kept"]
+            for name, values in metrics.items()
+            for project in values["kept"]
         ]
         if kept:
             self.mirror.load(accept_deletions=kept, **{**options, "full_refresh": False})
@@ -263,8 +272,8 @@ class Misbehaviour(Changes):
         self.mirror.assert_exact()
 
     @rule(point=st.sampled_from(KILL_POINTS), full_refresh=st.booleans())
-    def kill_a_load(self, point: Point, full_refresh: bool) -> None:
-        """Kill a run at some point, if it gets there."""
+    def kill_load(self, point: KillPoint, full_refresh: bool) -> None:
+        """Kill a run at a point, unless it ends before."""
         before = self.mirror.tables()
         self.server.requests.clear()
         line = self.mirror.line(full_refresh=full_refresh)
@@ -284,12 +293,12 @@ class Misbehaviour(Changes):
         mirror.seen = self.seen.get(mirror.dataset, {})
 
 
-class DuckDb(Misbehaviour):
-    """The same into DuckDB."""
+class DuckDb(FaultyServerChanges):
+    """The same with DuckDB."""
 
 
-class Postgres(Misbehaviour):
-    """The same into Postgres."""
+class Postgres(FaultyServerChanges):
+    """The same with Postgres."""
 
 
 def assert_no_duplicates(tables: Tables) -> None:
@@ -299,29 +308,29 @@ def assert_no_duplicates(tables: Tables) -> None:
 
 
 def duckdb_tables(database: Path, dataset: str) -> Tables:
-    """The tables of a dataset; a database that a killed run has left open is repaired first."""
+    """Return the tables of a dataset; opening for writing repairs the file of a killed run."""
     with duckdb.connect(str(database)) as connection:
         return tables_in(connection, dataset)
 
 
 @pytest.fixture(scope="module")
-def loaded_once(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """The workspace loaded into DuckDB, for all sequences."""
-    command = new_command(forking, tmp_path_factory.mktemp("duckdb") / "run")
+def first_load(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The workspace loaded into DuckDB, from which all sequences start."""
+    command = new_command(fork_server, tmp_path_factory.mktemp("duckdb") / "run")
     with serving(make_workspace(), command):
         assert command().returncode == 0
     return command
 
 
 @pytest.fixture(scope="module")
-def into_duckdb(loaded_once: Command, forking: Forking) -> None:
-    """Have sequences begin with a loaded DuckDB."""
+def into_duckdb(first_load: Command, fork_server: ForkServer) -> None:
+    """Let sequences start from a loaded DuckDB database."""
 
-    def start(held: ExitStack, folder: Path) -> FuzzMirror:
-        command = new_command(forking, folder)
-        command.take_over(loaded_once)
+    def start(exit_stack: ExitStack, folder: Path) -> FuzzMirror:
+        command = new_command(fork_server, folder)
+        command.take_over(first_load)
         workspace = make_workspace()
-        server = held.enter_context(serving(workspace, command))
+        server = exit_stack.enter_context(serving(workspace, command))
         return FuzzMirror(
             workspace,
             folder,
@@ -337,24 +346,24 @@ def into_duckdb(loaded_once: Command, forking: Forking) -> None:
 
 @pytest.fixture(scope="module")
 def into_postgres(
-    forking: Forking,
+    fork_server: ForkServer,
     postgres_server: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Have sequences begin with a loaded Postgres."""
-    first = new_command(forking, tmp_path_factory.mktemp("postgres") / "run")
+    """Let sequences start from a loaded Postgres database."""
+    first = new_command(fork_server, tmp_path_factory.mktemp("postgres") / "run")
     variable = "DESTINATION__POSTGRES__CREDENTIALS"
     template = new_database(f"{postgres_server}/postgres")
     with serving(make_workspace(), first):
         result = first("--destination", "postgres", env={variable: template})
         assert result.returncode == 0, result.stderr
 
-    def start(held: ExitStack, folder: Path) -> FuzzMirror:
-        command = new_command(forking, folder)
+    def start(exit_stack: ExitStack, folder: Path) -> FuzzMirror:
+        command = new_command(fork_server, folder)
         command.take_over(first)
         workspace, database = make_workspace(), new_database(template)
-        server = held.enter_context(serving(workspace, command))
-        held.callback(drop_database, database)
+        server = exit_stack.enter_context(serving(workspace, command))
+        exit_stack.callback(drop_database, database)
         return FuzzMirror(
             workspace,
             folder,

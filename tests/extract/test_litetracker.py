@@ -1,4 +1,4 @@
-"""Loads from LiteTracker: exact tables, at the cost of what changed."""
+"""Loads from LiteTracker are complete, and request only what changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from tracker_server.faults import DeepValue, LimitTooHigh, MissingRows, Status
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import MOVES_UPDATED_AT, Workspace
 
+from ..support.changes import RandomChanges
 from ..support.command import Command
+from ..support.mirror import Mirror, make_workspace
 from ..support.truth import (
     Record,
     Tables,
@@ -36,16 +38,15 @@ from ..support.truth import (
     deleted_in,
     expected_tables,
 )
-from .test_incremental_loading import Changes, Mirror
 
 Serve = Callable[[Workspace], TrackerServer]
 
-LACKING = ("/projects/{id}/history/days", "/projects/{id}", "/accounts", "/my/workspaces")
+UNSUPPORTED_PATHS = ("/projects/{id}/history/days", "/projects/{id}", "/accounts", "/my/workspaces")
 LOADED = ("projects", "stories", "project_memberships", "activity")
 
 
-def lists_of(server: TrackerServer) -> dict[str, list[Record]]:
-    """What a server in LiteTracker's dialect has, read without the source, in Tracker's terms."""
+def served_records(server: TrackerServer) -> dict[str, list[Record]]:
+    """Return the records of a server in LiteTracker's dialect, with Tracker's names."""
     session = requests.Session()
     session.headers["X-TrackerToken"] = server.workspace.me["api_token"]
 
@@ -82,11 +83,11 @@ def with_name(record: Record) -> Record:
     return {("name" if name == "title" else name): value for name, value in record.items()}
 
 
-def truth_of(server: TrackerServer) -> Tables:
-    """The expected tables, read from a server that makes no mistakes for a moment."""
+def served_litetracker_tables(server: TrackerServer) -> Tables:
+    """Return the expected tables, read from the server without its faults."""
     behaviour, server.behaviour = server.behaviour, litetracker()
     tables: Tables = {}
-    for name, records in lists_of(server).items():
+    for name, records in served_records(server).items():
         tables |= expected_tables(name, records)
     server.behaviour = behaviour
     server.requests.clear()
@@ -94,17 +95,25 @@ def truth_of(server: TrackerServer) -> Tables:
 
 
 @dataclass
-class LiteMirror(Mirror):
-    """A workspace that is served in LiteTracker's dialect, and the database it is loaded into."""
+class LiteTrackerMirror(Mirror):
+    """A workspace served in LiteTracker's dialect, and the database that it is loaded into."""
 
     def truth(self) -> Tables:
-        return truth_of(self.server)
+        return served_litetracker_tables(self.server)
 
     def assert_exact(self, *resources: str) -> None:
         loaded, truth = self.tables(), self.truth()
         assert_tables_equal(
-            {n: rows for n, rows in self._in_sight(loaded, resources).items() if is_loaded(n)},
-            {n: rows for n, rows in self._in_sight(truth, resources).items() if is_loaded(n)},
+            {
+                n: rows
+                for n, rows in self._comparable_tables(loaded, resources).items()
+                if is_loaded(n)
+            },
+            {
+                n: rows
+                for n, rows in self._comparable_tables(truth, resources).items()
+                if is_loaded(n)
+            },
         )
         if not resources:
             for name in ("activity", "activity__changes"):
@@ -124,7 +133,7 @@ class LiteMirror(Mirror):
         self.seen["stories"] = now
 
     def comment_requests(self) -> list[int]:
-        """The stories whose comments the last run has requested."""
+        """Return the stories whose comments the last run requested."""
         paths = [request.path for request in self.server.requests]
         return [int(path.split("/")[-2]) for path in paths if path.endswith("/comments")]
 
@@ -133,42 +142,38 @@ def is_loaded(table: str) -> bool:
     return table.split("__")[0] in LOADED and not table.startswith("activity")
 
 
-def make_workspace() -> Workspace:
-    return generate_workspace(projects=3, stories=20, activity=60, seed=7)
-
-
 @pytest.fixture(scope="module")
-def first_load(tmp_path_factory: pytest.TempPathFactory) -> LiteMirror:
-    """A small workspace loaded once, for all tests of what comes after that."""
+def first_load(tmp_path_factory: pytest.TempPathFactory) -> LiteTrackerMirror:
+    """Load the workspace once, for all tests of later runs."""
     with TrackerServer(make_workspace(), behaviour=litetracker()) as server:
-        mirror = LiteMirror(server.workspace, tmp_path_factory.mktemp("first"), server)
+        mirror = LiteTrackerMirror(server.workspace, tmp_path_factory.mktemp("first"), server)
         mirror.load()
         mirror.assert_exact()
         mirror.close()
     return mirror
 
 
-def after(first: Mirror, server: TrackerServer, folder: Path) -> LiteMirror:
-    """A server as if it had been loaded into this folder once."""
+def copied_mirror(first: Mirror, server: TrackerServer, folder: Path) -> LiteTrackerMirror:
+    """Copy the first load into a new folder."""
     shutil.copytree(first.folder, folder, dirs_exist_ok=True)
     server.workspace.moves_updated_at = MOVES_UPDATED_AT - {"owner_ids", "comment"}
-    return LiteMirror(server.workspace, folder, server, dict(first.seen))
+    return LiteTrackerMirror(server.workspace, folder, server, dict(first.seen))
 
 
 @pytest.fixture
-def mirror(tmp_path: Path, first_load: LiteMirror) -> Iterator[LiteMirror]:
-    """A small workspace that has been loaded once."""
+def mirror(tmp_path: Path, first_load: LiteTrackerMirror) -> Iterator[LiteTrackerMirror]:
+    """The workspace after its first load."""
     with TrackerServer(make_workspace(), behaviour=litetracker()) as server:
-        yield after(first_load, server, tmp_path)
+        yield copied_mirror(first_load, server, tmp_path)
 
 
-def paths(server: TrackerServer) -> list[str]:
-    """The requests of the last run, without the ids in them and without the parameters."""
+def requested_paths(server: TrackerServer) -> list[str]:
+    """Return the paths of the last run's requests, with `{id}` for ids."""
     return [request.template for request in server.requests]
 
 
 def some_stories(mirror: Mirror, number: int) -> list[int]:
-    """Stories with comments, from all projects in turn."""
+    """Return stories with comments, from all projects in turn."""
     lists = [
         [story["id"] for story in project.stories.values() if story["comments"]]
         for project in mirror.workspace.projects.values()
@@ -188,32 +193,32 @@ class Clock(datetime):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Clock]]:
-    """The source's clock."""
+    """Replace the source's clock."""
     monkeypatch.setattr(unversioned, "datetime", Clock)
     monkeypatch.setattr(server_memory, "datetime", Clock)
     yield Clock
     Clock.days = 0.0
 
 
-def test_a_run_without_changes_requests_only_projects_stories_and_activity(
-    mirror: LiteMirror,
+def test_unchanged_run_requests_only_projects_stories_and_activity(
+    mirror: LiteTrackerMirror,
 ) -> None:
     before = mirror.tables()
-    # of another address than in the first run, nothing is known yet
+    # the URL differs from that of the first run, so the server's features are unknown
     mirror.load()
     metrics = mirror.load()
-    requested = Counter(paths(mirror.server))
+    requested = Counter(requested_paths(mirror.server))
     assert requested.keys() == {"/projects", "/projects/{id}/stories", "/projects/{id}/activity"}
     assert requested["/projects"] == 1
     assert requested["/projects/{id}/activity"] <= 2 * len(mirror.workspace.projects)
-    assert not sum(sum(noted.get("written", {}).values()) for noted in metrics.values())
-    assert "epics" in {name for name, noted in metrics.items() if "not_offered" in noted}
+    assert not sum(sum(values.get("written", {}).values()) for values in metrics.values())
+    assert "epics" in {name for name, values in metrics.items() if "not_offered" in values}
     assert_tables_equal(mirror.tables(), before)
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_comments_are_requested_only_of_stories_that_changed_or_that_activity_names(
-    mirror: LiteMirror, order: Literal["asc", "desc"]
+def test_comments_are_requested_only_for_changed_stories(
+    mirror: LiteTrackerMirror, order: Literal["asc", "desc"]
 ) -> None:
     mirror.server.behaviour = litetracker(activity_order=order)
     mirror.server.behaviour.max_limits["activity"] = 3
@@ -223,8 +228,8 @@ def test_comments_are_requested_only_of_stories_that_changed_or_that_activity_na
     workspace.add_comment("New", story_id=commented)
     workspace.edit_story(edited, name="Edited")
     owners = workspace.find_story(reassigned)[1]["owner_ids"]
-    others_than_owners = [person for person in workspace.people if person not in owners]
-    workspace.edit_story(reassigned, owner_ids=others_than_owners[:1], unnoticed=True)
+    other_people = [person for person in workspace.people if person not in owners]
+    workspace.edit_story(reassigned, owner_ids=other_people[:1], unnoticed=True)
     story = workspace.find_story(shrunk)[1]
     workspace.delete_comment(story["comments"][0]["id"])
     for other in others:
@@ -238,8 +243,8 @@ def test_comments_are_requested_only_of_stories_that_changed_or_that_activity_na
     assert not mirror.comment_requests()
 
 
-def test_all_comments_are_requested_without_a_feed_or_where_it_does_not_reach_back(
-    mirror: LiteMirror,
+def test_all_comments_are_requested_without_complete_activity(
+    mirror: LiteTrackerMirror,
 ) -> None:
     everything = sorted(s for p in mirror.workspace.projects.values() for s in p.stories)
     first = next(iter(mirror.workspace.projects))
@@ -255,13 +260,13 @@ def test_all_comments_are_requested_without_a_feed_or_where_it_does_not_reach_ba
         assert sorted(mirror.comment_requests()) == everything
 
 
-def test_comments_that_activity_does_not_tell_of_are_found_within_a_month(
-    mirror: LiteMirror, clock: type[Clock]
+def test_comment_edits_missing_from_activity_are_found_within_a_month(
+    mirror: LiteTrackerMirror, clock: type[Clock]
 ) -> None:
     workspace = mirror.workspace
     for story_id in some_stories(mirror, 9):
         _, story = workspace.find_story(story_id)
-        story["comments"][0]["text"] = "Edited, and nobody was told"
+        story["comments"][0]["text"] = "Edited without activity"
     numbers = []
     for _ in range(10):
         clock.days += 3
@@ -278,30 +283,32 @@ def test_comments_that_activity_does_not_tell_of_are_found_within_a_month(
     assert not mirror.comment_requests()
 
 
-def test_what_a_server_lacks_is_requested_again_after_a_week_or_by_full_refresh(
-    mirror: LiteMirror, clock: type[Clock]
+def test_unsupported_endpoints_are_requested_again_after_a_week_or_by_full_refresh(
+    mirror: LiteTrackerMirror, clock: type[Clock]
 ) -> None:
     mirror.load()
     for days, options in ((6, {}), (8, {}), (8, {"full_refresh": True})):
         clock.days = days
         mirror.load(**options)
-        lacking = {"/projects/{id}/epics", "/projects/{id}/history/days", "/accounts"}
+        unsupported = {"/projects/{id}/epics", "/projects/{id}/history/days", "/accounts"}
         is_requested = days > 7 or bool(options)
-        assert (lacking & {*paths(mirror.server)}) == (lacking if is_requested else set())
+        assert (unsupported & {*requested_paths(mirror.server)}) == (
+            unsupported if is_requested else set()
+        )
     mirror.assert_exact()
 
 
-def test_an_unchanged_server_of_tracker_that_lacks_lists_is_asked_for_projects_only(
+def test_unsupported_lists_and_fields_are_not_requested_again(
     tmp_path: Path,
 ) -> None:
     with TrackerServer(generate_workspace(projects=2, stories=10, activity=20)) as server:
-        lacking = Status(404, endpoints=LACKING)
-        server.behaviour = Behaviour(faults=[lacking], unsupported_fields={"branches"})
+        unsupported = Status(404, endpoints=UNSUPPORTED_PATHS)
+        server.behaviour = Behaviour(faults=[unsupported], unsupported_fields={"branches"})
         mirror = Mirror(server.workspace, tmp_path, server)
         mirror.load()
         assert {400, 404} <= {request.status for request in server.requests}
         mirror.load()
-        assert paths(server) == ["/projects"]
+        assert requested_paths(server) == ["/projects"]
         server.workspace.edit_story(some_stories(mirror, 1)[0], name="Edited")
         metrics = mirror.load()
         assert {request.status for request in server.requests} == {200}
@@ -309,12 +316,12 @@ def test_an_unchanged_server_of_tracker_that_lacks_lists_is_asked_for_projects_o
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_pages_become_smaller_until_the_server_can_give_them(tmp_path: Path) -> None:
+def test_page_size_is_reduced_until_the_server_can_respond(tmp_path: Path) -> None:
     workspace = generate_workspace(projects=1, stories=150, activity=20)
     too_high = LimitTooHigh(max_limit=70, endpoints={"/projects/{id}/stories"})
     behaviour = replace(litetracker(), faults=[too_high])
     with TrackerServer(workspace, behaviour=behaviour) as server:
-        mirror = LiteMirror(workspace, tmp_path, server)
+        mirror = LiteTrackerMirror(workspace, tmp_path, server)
         for expected in ([1000, 500, 250, 125, 62], [62]):
             mirror.load("stories")
             requests = [r for r in server.requests if r.template == "/projects/{id}/stories"]
@@ -327,25 +334,25 @@ def test_pages_become_smaller_until_the_server_can_give_them(tmp_path: Path) -> 
 
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waits between attempts."""
+    """Do not wait between attempts."""
     monkeypatch.setenv("RUNTIME__REQUEST_BACKOFF_FACTOR", "0")
 
 
-def test_a_story_that_the_list_lacks_is_deleted_only_if_it_is_not_found_by_its_id(
-    mirror: LiteMirror,
+def test_story_missing_from_the_list_is_deleted_only_if_not_found_by_id(
+    mirror: LiteTrackerMirror,
 ) -> None:
-    lacking, deleted = some_stories(mirror, 2)
+    unsupported, deleted = some_stories(mirror, 2)
     mirror.workspace.delete_stories(deleted)
-    fault = MissingRows(ids={lacking}, endpoints={"/projects/{id}/stories"})
+    fault = MissingRows(ids={unsupported}, endpoints={"/projects/{id}/stories"})
     mirror.server.behaviour = replace(litetracker(), faults=[fault])
     mirror.load()
     by_id = [r.path for r in mirror.server.requests if r.template == "/projects/{id}/stories/{id}"]
-    assert {int(path.split("/")[-1]) for path in by_id} == {lacking, deleted}
+    assert {int(path.split("/")[-1]) for path in by_id} == {unsupported, deleted}
     mirror.assert_exact()
     assert deleted not in {row["story_id"] for row in mirror.tables()["stories__comments"]}
 
 
-def test_a_story_that_cannot_be_written_is_read_again_by_the_next_run(mirror: LiteMirror) -> None:
+def test_rejected_story_is_read_again_by_the_next_run(mirror: LiteTrackerMirror) -> None:
     (story,) = some_stories(mirror, 1)
     mirror.workspace.edit_story(story, name="Edited")
     bad = DeepValue(attribute="title", record_ids={story}, depth=900)
@@ -360,7 +367,7 @@ def test_a_story_that_cannot_be_written_is_read_again_by_the_next_run(mirror: Li
     mirror.assert_exact()
 
 
-def test_full_refresh_in_parts_rewrites_every_story(mirror: LiteMirror) -> None:
+def test_full_refresh_in_parts_rewrites_every_story(mirror: LiteTrackerMirror) -> None:
     stories = sum(len(project.stories) for project in mirror.workspace.projects.values())
     written, requested = 0, 0
     options: dict[str, Any] = {"full_refresh": True}
@@ -373,7 +380,7 @@ def test_full_refresh_in_parts_rewrites_every_story(mirror: LiteMirror) -> None:
     mirror.assert_exact("stories")
 
 
-def test_a_killed_run_repeats_at_most_one_part(command: Command, serve: Serve) -> None:
+def test_killed_run_repeats_at_most_one_part(command: Command, serve: Serve) -> None:
     workspace = generate_workspace(projects=1, stories=650, activity=20, seed=5)
     server = serve(workspace)
     server.behaviour = litetracker()
@@ -395,7 +402,7 @@ def test_a_killed_run_repeats_at_most_one_part(command: Command, serve: Serve) -
     result = command(*only)
     assert result.returncode == 0, result.stderr
     assert stories < comments <= stories + COMMENT_PART_SIZE
-    loaded, truth = command.tables(), truth_of(server)
+    loaded, truth = command.tables(), served_litetracker_tables(server)
     assert_tables_equal(
         {name: rows for name, rows in loaded.items() if is_loaded(name)},
         {name: rows for name, rows in truth.items() if is_loaded(name)},
@@ -407,7 +414,7 @@ def test_a_killed_run_repeats_at_most_one_part(command: Command, serve: Serve) -
     assert "Loaded 0 rows" in result.stdout
 
 
-def test_litetracker_is_a_base_url() -> None:
+def test_litetracker_is_accepted_as_base_url() -> None:
     assert TrackerClient(" LiteTracker ", "token").base_url == LITETRACKER_URL
 
 
@@ -415,23 +422,23 @@ def test_litetracker_is_a_base_url() -> None:
     st.dictionaries(st.integers(0, 2**63 - 1), st.binary(min_size=4, max_size=4), max_size=50),
     st.integers(0, 10),
 )
-def test_fingerprints_are_restored(fingerprints: dict[int, bytes], cut: int) -> None:
+def test_packed_fingerprints_are_restored(fingerprints: dict[int, bytes], cut: int) -> None:
     packed = pack(fingerprints)
     assert unpack(packed) == fingerprints
     assert len(packed) < 12 + 20 * len(fingerprints)
-    # whatever a damaged text is read as, it is no error
+    # a damaged text raises no error
     unpack(packed[:-cut] if cut else "\N{SNOWMAN}")
 
 
-class LiteTrackerChanges(Changes):
-    """Anything may happen between two runs from LiteTracker."""
+class LiteTrackerChanges(RandomChanges):
+    """Random changes of a workspace in LiteTracker, and loads."""
 
     @initialize(seed=st.integers(0, 1_000))
     def begin(self, seed: int) -> None:
         super().begin(seed)
         os.environ["RUNTIME__REQUEST_BACKOFF_FACTOR"] = "0"
         self.server.behaviour = litetracker()
-        self.mirror = after(self.first_load, self.server, self.folder)
+        self.mirror = copied_mirror(self.first_load, self.server, self.folder)
         if seed % 2:
             self.workspace.moves_updated_at = MOVES_UPDATED_AT - {"owner_ids"}
         self.loaded_projects = set(self.workspace.projects)
@@ -467,7 +474,7 @@ class LiteTrackerChanges(Changes):
         ),
         has_activity=st.sampled_from([True, True, True, False]),
     )
-    def tell_less_or_more(self, change: dict[str, Any], has_activity: bool) -> None:
+    def change_behaviour(self, change: dict[str, Any], has_activity: bool) -> None:
         behaviour = litetracker(**change)
         self.server.behaviour = replace(
             behaviour,
@@ -475,13 +482,13 @@ class LiteTrackerChanges(Changes):
             unsupported_endpoints=set() if has_activity else {"activity"},
         )
 
-    @rule(part=st.sampled_from(["stories", "activity", "project_memberships", "people"]))
-    def load_a_part(self, part: str) -> None:
-        self.mirror.load(part)
+    @rule(resource=st.sampled_from(["stories", "activity", "project_memberships", "people"]))
+    def load_resource(self, resource: str) -> None:
+        self.mirror.load(resource)
 
     @rule(number=st.integers(1, 30))
     def load_in_parts(self, number: int) -> None:
-        """Load the comments of so many stories, and the others later."""
+        """Load the comments of some stories, and leave the others for later runs."""
         self.mirror.load(max_commented_stories=number)
 
     @rule()
@@ -491,12 +498,14 @@ class LiteTrackerChanges(Changes):
 
 
 @pytest.fixture(scope="module")
-def changes_come_after(first_load: LiteMirror) -> None:
-    """Give the first load to a class that can ask for no fixture."""
+def random_changes_first_load(first_load: LiteTrackerMirror) -> None:
+    """Give the first load to the state machine, which cannot request fixtures."""
     LiteTrackerChanges.first_load = first_load
 
 
-TestLiteTrackerChanges = pytest.mark.usefixtures("changes_come_after")(LiteTrackerChanges.TestCase)
+TestLiteTrackerChanges = pytest.mark.usefixtures("random_changes_first_load")(
+    LiteTrackerChanges.TestCase
+)
 TestLiteTrackerChanges.settings = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "3")),
     stateful_step_count=12,

@@ -1,4 +1,4 @@
-"""Pages as servers really cut them: clamped, miscounted, without headers, or always the same."""
+"""Paging: lowered limits, wrong totals, missing headers, ignored offsets, repeated pages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
 from ..support.command import new_command, serving
-from ..support.forking import Forking
-from ..support.truth import Tables, assert_tables_equal, of_project
-from .test_load import truth
+from ..support.forking import ForkServer
+from ..support.truth import Tables, assert_tables_equal, of_project, served_tables
 
 CLAMPED = {"stories": 7, "activity": 20, "releases": 1}
 WELL_PAGED = {
@@ -32,7 +31,7 @@ IGNORING_THE_OFFSET = {
     ),
 }
 UNPAGED = ("projects", "epics", "labels", "memberships")
-LAST_PAGE_AGAIN = "last page again and again"
+LAST_PAGE_AGAIN = "last page repeated"
 PAGED = {
     **WELL_PAGED,
     **IGNORING_THE_OFFSET,
@@ -44,51 +43,55 @@ PAGED = {
 
 @dataclass
 class PagedLoad:
-    """One project, whose lists were paged in a way of their own.
+    """The load of one project, whose lists were paged in one style.
 
     Attributes:
-        held: What the server has of it, in the tables of the lists that were loaded.
-        loaded: What was loaded of it.
-        requests: What that took, the list of projects included.
+        served: Its rows on the server, in the tables of the paged lists.
+        loaded: Its loaded rows.
+        requests: The requests for it and for the list of projects.
     """
 
-    held: Tables
+    served: Tables
     loaded: Tables
     requests: list[Request]
 
     @property
     def story_ids(self) -> list[int]:
-        """The stories that were loaded."""
+        """The ids of the loaded stories."""
         return [row["id"] for row in self.loaded["stories"]]
 
 
 @pytest.fixture(scope="module")
-def paged(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PagedLoad]:
-    """Projects loaded together, each by its way of paging."""
+def paged(
+    fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, PagedLoad]:
+    """Load projects together, each with its own style of paging."""
     workspace = generate_workspace(projects=len(PAGED), stories=40, activity=60, seed=7)
-    command = new_command(forking, tmp_path_factory.mktemp("paged") / "run")
-    places = {f"/projects/{project_id}/": way for way, project_id in _by_way(workspace)}
+    command = new_command(fork_server, tmp_path_factory.mktemp("paged") / "run")
+    places = {
+        f"/projects/{project_id}/": style for style, project_id in _projects_by_style(workspace)
+    }
 
-    def page_in_its_way(path: str, _: dict[str, str]) -> None:
-        way = next((way for place, way in places.items() if place in path), "")
-        server.behaviour.__dict__.update(vars(PAGED.get(way, Behaviour())))
+    def set_paging_style(path: str, _: dict[str, str]) -> None:
+        style = next((style for place, style in places.items() if place in path), "")
+        server.behaviour.__dict__.update(vars(PAGED.get(style, Behaviour())))
 
     with serving(workspace, command) as server:
-        held = truth(server)
+        served = served_tables(server)
         server.requests.clear()
-        server.before_request = page_in_its_way
+        server.before_request = set_paging_style
         result = command("--resource", *CLAMPED, "epics", "labels", "project_memberships")
-        # a total that is too large leaves lists incomplete
+        # a total that is too large makes lists incomplete
         assert result.returncode == 3, result.stderr
         assert f"of project {_project(workspace, 'total too large')}" in result.stdout
     loaded = command.tables()
     return {
-        way: PagedLoad(
-            _lists_of(project_id, held),
-            _lists_of(project_id, loaded),
+        style: PagedLoad(
+            _paged_tables(project_id, served),
+            _paged_tables(project_id, loaded),
             [one for one in server.requests if _is_of(project_id, one)],
         )
-        for way, project_id in _by_way(workspace)
+        for style, project_id in _projects_by_style(workspace)
     }
 
 
@@ -97,35 +100,35 @@ def _is_of(project_id: int, request: Request) -> bool:
     return request.path.endswith("/projects") or f"/projects/{project_id}/" in request.path
 
 
-def _project(workspace: Workspace, way: str) -> int:
-    return dict(_by_way(workspace))[way]
+def _project(workspace: Workspace, style: str) -> int:
+    return dict(_projects_by_style(workspace))[style]
 
 
-def _by_way(workspace: Workspace) -> list[tuple[str, int]]:
+def _projects_by_style(workspace: Workspace) -> list[tuple[str, int]]:
     return list(zip(PAGED, workspace.projects, strict=True))
 
 
-def _lists_of(project_id: int, tables: Tables) -> Tables:
-    """What the lists that are paged hold of a project."""
-    of_it = of_project(tables, project_id)
-    return {name: rows for name, rows in of_it.items() if name.split("__")[0] in CLAMPED}
+def _paged_tables(project_id: int, tables: Tables) -> Tables:
+    """Return the rows of a project in the tables of the paged lists."""
+    rows_of_project = of_project(tables, project_id)
+    return {name: rows for name, rows in rows_of_project.items() if name.split("__")[0] in CLAMPED}
 
 
-@pytest.mark.parametrize("way", WELL_PAGED)
-def test_every_row_once(way: str, paged: dict[str, PagedLoad]) -> None:
-    project = paged[way]
+@pytest.mark.parametrize("style", WELL_PAGED)
+def test_each_row_is_loaded_once(style: str, paged: dict[str, PagedLoad]) -> None:
+    project = paged[style]
     for name, limit in CLAMPED.items():
-        assert len(project.held[name]) > limit, name
-    assert_tables_equal(project.loaded, project.held)
-    # a total beyond all reason is not believed
+        assert len(project.served[name]) > limit, name
+    assert_tables_equal(project.loaded, project.served)
+    # a total that is too large does not cause endless requests
     assert len(project.requests) < 50
 
 
 @pytest.mark.parametrize(
-    ("offset", "returned", "limit", "total", "following"),
+    ("offset", "returned", "limit", "total", "expected"),
     [
         (0, 5, 5, 23, [5, 10, 15, 20]),
-        # the limit that was asked for, said again
+        # the response repeats the requested limit
         (0, 5, 500, 23, [5, 10, 15, 20]),
         (0, 5, 500, None, [5]),
         (20, 3, 500, None, [23]),
@@ -133,23 +136,23 @@ def test_every_row_once(way: str, paged: dict[str, PagedLoad]) -> None:
         (20, 0, 5, None, []),
     ],
 )
-def test_pages_follow_one_another_without_a_gap(
-    offset: int, returned: int, limit: int, total: int | None, following: list[int]
+def test_pages_have_no_gaps(
+    offset: int, returned: int, limit: int, total: int | None, expected: list[int]
 ) -> None:
     page = Page("", {}, b"", offset, limit, total, version=None, is_paged=True)
-    assert list(page.next_offsets(returned)) == following
+    assert list(page.next_offsets(returned)) == expected
 
 
-def test_a_list_whose_last_page_comes_again_and_again_has_ended(
+def test_repeated_last_page_ends_the_list(
     paged: dict[str, PagedLoad],
 ) -> None:
     project = paged[LAST_PAGE_AGAIN]
-    assert set(project.story_ids) == {row["id"] for row in project.held["stories"]}
-    assert len(project.held["stories"]) == 40
+    assert set(project.story_ids) == {row["id"] for row in project.served["stories"]}
+    assert len(project.served["stories"]) == 40
     assert len(project.requests) < 35
 
 
-def test_a_limit_is_never_asked_of_an_unpaged_endpoint(paged: dict[str, PagedLoad]) -> None:
+def test_unpaged_endpoints_get_no_limit_parameter(paged: dict[str, PagedLoad]) -> None:
     for project in paged.values():
         for name in UNPAGED:
             (request,) = [one for one in project.requests if one.path.endswith(f"/{name}")]
@@ -157,10 +160,10 @@ def test_a_limit_is_never_asked_of_an_unpaged_endpoint(paged: dict[str, PagedLoa
             assert not {"limit", "offset"} & set(request.query)
 
 
-@pytest.mark.parametrize("way", IGNORING_THE_OFFSET)
-def test_a_server_that_ignores_the_offset_is_not_read_for_ever(
-    way: str, paged: dict[str, PagedLoad]
+@pytest.mark.parametrize("style", IGNORING_THE_OFFSET)
+def test_ignored_offset_does_not_cause_endless_requests(
+    style: str, paged: dict[str, PagedLoad]
 ) -> None:
-    ids = paged[way].story_ids
+    ids = paged[style].story_ids
     assert len(ids) == len(set(ids)) == 10
-    assert len(paged[way].requests) < 14
+    assert len(paged[style].requests) < 14

@@ -1,4 +1,4 @@
-"""The main job on real input: what the original service answered, loaded by the command."""
+"""Recorded responses of the original service, served and loaded by the command."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_every_recorded_value_is_loaded(
         activity["project_id"] = activity["project"]["id"]
     for table, rows in records.items():
         for name, expected in expected_tables(table, rows).items():
-            recorded_rows = _without_what_was_not_recorded(loaded[name], expected, table == name)
+            recorded_rows = _only_recorded_attributes(loaded[name], expected, table == name)
             assert comparable(recorded_rows) == comparable(expected), name
 
 
-def _without_what_was_not_recorded(
+def _only_recorded_attributes(
     loaded: list[Record], expected: list[Record], has_key: bool
 ) -> list[Record]:
-    """The loaded rows cut to the attributes of their recorded ones: no story was recorded whole."""
+    """Keep the attributes that were recorded: no story was recorded completely."""
     if not has_key:
         return loaded
     key = "guid" if "guid" in expected[0] else "id"

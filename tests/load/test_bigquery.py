@@ -1,4 +1,4 @@
-"""The command into BigQuery: on an emulator, and its SQL in BigQuery's dialect without a server."""
+"""The command with BigQuery: loads into an emulator, and SQL checked without a server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from ..support.bigquery import bigquery_environment, bigquery_server  # noqa: F4
 from ..support.command import ROOT, Command
 
 
-def check(command: Command, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run_check(command: Command, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.support.check_bigquery"],
         cwd=ROOT,
@@ -48,17 +48,17 @@ def check(command: Command, env: dict[str, str]) -> subprocess.CompletedProcess[
     )
 
 
-def test_the_check_passes_on_an_emulator(command: Command, bigquery_server: str) -> None:  # noqa: F811
-    result = check(command, bigquery_environment(bigquery_server))
+def test_bigquery_check_passes_on_the_emulator(command: Command, bigquery_server: str) -> None:  # noqa: F811
+    result = run_check(command, bigquery_environment(bigquery_server))
     assert result.returncode == 0, result.stdout + result.stderr
-    said = result.stdout.splitlines()
-    assert said[0].startswith("Will make the datasets tracker_check_")
-    assert said[-2].startswith("Dropped tracker_check_")
-    assert said[-1] == "All is right."
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("Will make the datasets tracker_check_")
+    assert lines[-2].startswith("Dropped tracker_check_")
+    assert lines[-1] == "Everything is correct."
 
 
-def test_without_credentials_the_check_says_so(command: Command) -> None:
-    result = check(command, {})
+def test_bigquery_check_without_credentials_fails_with_one_line(command: Command) -> None:
+    result = run_check(command, {})
     assert result.returncode == 1
     (line,) = result.stdout.splitlines()
     assert line.startswith("There are no usable credentials for BigQuery.")
@@ -67,7 +67,7 @@ def test_without_credentials_the_check_says_so(command: Command) -> None:
 
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schema]:
-    """The schema of a load whose files were never sent."""
+    """The schema of a package that was extracted and normalized, but not loaded."""
     workspace = generate_workspace(projects=1, stories=10, activity=20, seed=7)
     pipeline = dlt.pipeline(
         "pivotal_tracker",
@@ -99,7 +99,7 @@ def client(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> BigQueryClient:
     return made
 
 
-def created(client: BigQueryClient, table: str) -> str:
+def create_statement(client: BigQueryClient, table: str) -> str:
     columns = client.schema.get_table_columns(table).values()
     (statement,) = client._get_table_update_sql(table, list(columns), generate_alter=False)
     return statement
@@ -115,35 +115,37 @@ def created(client: BigQueryClient, table: str) -> str:
         ("projects", ""),
     ],
 )
-def test_tables_are_laid_out(table: str, layout: str, client: BigQueryClient) -> None:
-    statement = created(client, table)
+def test_tables_are_partitioned_and_clustered(
+    table: str, layout: str, client: BigQueryClient
+) -> None:
+    statement = create_statement(client, table)
     assert layout in statement
     assert ("PARTITION" in statement) == ("PARTITION" in layout)
     assert ("CLUSTER" in statement) == ("CLUSTER" in layout)
 
 
-def test_more_days_than_one_job_may_write_are_named_with_a_way_out() -> None:
+def test_too_many_partitions_error_suggests_what_to_do() -> None:
     # an emulator has no such limit
-    said = "400 Too many partitions produced by query, allowed 4000, query produces at least 4001"
+    text = "400 Too many partitions produced by query, allowed 4000, query produces at least 4001"
     try:
-        raise DatabaseTerminalException(BadRequest(said)) from BadRequest(said)
+        raise DatabaseTerminalException(BadRequest(text)) from BadRequest(text)
     except DatabaseTerminalException as error:
-        told = reason(error)
-    assert "4,000 days" in told
-    assert "--project" in told
+        message = reason(error)
+    assert "4,000 days" in message
+    assert "--project" in message
 
 
-def test_every_table_and_merge_is_bigquery_sql(client: BigQueryClient) -> None:
+def test_create_and_merge_statements_are_valid_bigquery_sql(client: BigQueryClient) -> None:
     roots = (PROJECTS, *PROJECT_TABLES.values(), WORKSPACES, ACCOUNTS, ACCOUNT_MEMBERSHIPS)
     families = [table for root in roots for table in root.family()]
     for table in [*families, PEOPLE, DELETED_RECORDS]:
-        statement = created(client, table.name)
+        statement = create_statement(client, table.name)
         sqlglot.parse_one(statement, dialect="bigquery")
         layout = statement[statement.rindex(")PARTITION" if ")PARTITION" in statement else ")") :]
         assert set(re.findall(r"`(\w+)`", layout)) <= table.columns.keys()
-        merge = BigQueryMergeJob.generate_sql(
+        statements = BigQueryMergeJob.generate_sql(
             [client.prepare_load_table(table.name)], client.sql_client
         )
-        assert any(one.strip().startswith("DELETE FROM") for one in merge)
-        for one in merge:
-            sqlglot.parse_one(one, dialect="bigquery")
+        assert any(sql.strip().startswith("DELETE FROM") for sql in statements)
+        for sql in statements:
+            sqlglot.parse_one(sql, dialect="bigquery")

@@ -1,8 +1,7 @@
-"""A database that an earlier version of the source has loaded is picked up where it was left."""
+"""A database loaded by an earlier version of the source is brought up to date."""
 
 from __future__ import annotations
 
-import json
 import lzma
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ..support.command import Command
 from ..support.truth import assert_tables_equal, comparable, served_tables
 
 DATABASE = Path(__file__).parents[1] / "support" / "data" / "loaded_by_c4ccc5f.duckdb.xz"
-"""What commit c4ccc5f has loaded of this workspace: the last one whose resources yielded Arrow."""
+"""The workspace as loaded by commit c4ccc5f, the last one whose resources yielded Arrow."""
 
 
 @pytest.fixture
@@ -27,20 +26,19 @@ def small_workspace() -> Workspace:
 
 @pytest.fixture
 def old(command: Command, server: TrackerServer) -> Command:
-    """The command beside the database, in a working folder without dlt's state."""
+    """The command with the database, but without dlt's working folder."""
     command.database.write_bytes(lzma.decompress(DATABASE.read_bytes()))
     return command
 
 
 def run(command: Command) -> dict[str, Any]:
-    """Run the command, which must succeed; what it wrote for programs."""
+    """Run the command, which must succeed; return its summary."""
     result = command("--summary", "summary.json")
     assert result.returncode == 0, result.stderr
-    summary: dict[str, Any] = json.loads((command.folder / "summary.json").read_text())
-    return summary
+    return command.summary()
 
 
-def test_nothing_is_written_where_nothing_changed(old: Command, server: TrackerServer) -> None:
+def test_unchanged_workspace_writes_nothing(old: Command, server: TrackerServer) -> None:
     before = old.tables()
     summary = run(old)
     assert {name: rows["written"] for name, rows in summary["tables"].items()} == dict.fromkeys(
@@ -52,7 +50,7 @@ def test_nothing_is_written_where_nothing_changed(old: Command, server: TrackerS
     assert_tables_equal(old.tables(), before)
 
 
-def test_only_what_changed_is_read_and_written(old: Command, server: TrackerServer) -> None:
+def test_only_changes_are_read_and_written(old: Command, server: TrackerServer) -> None:
     workspace = server.workspace
     first, second = workspace.projects.values()
     story_id, deleted, *_ = first.stories
@@ -63,7 +61,7 @@ def test_only_what_changed_is_read_and_written(old: Command, server: TrackerServ
     assert (stories["new"], stories["changed"], stories["deleted"]) == (0, 1, 1)
     read = {request.path for request in server.requests if "/stories" in request.path}
     assert not [path for path in read if f"/projects/{second.record['id']}/" in path]
-    tables, truth = old.tables(), served_tables(server.url, workspace.me["api_token"])
+    tables, truth = old.tables(), served_tables(server)
     for name, rows in truth.items():
         if name.split("__")[0] not in {"activity", "people", "deleted_records"}:
             assert comparable(tables[name]) == comparable(rows), name

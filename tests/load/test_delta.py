@@ -1,4 +1,4 @@
-"""The command into Delta tables: exact after the first load, changes and deletions."""
+"""The command with Delta tables: exact after the first load, changes and deletions."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import pytest
 
 from tracker_server import TrackerServer
 
+from ..support.changes import apply_mixed_changes
 from ..support.command import Command
-from ..support.destinations import CommandMirror, apply_mixed_changes
+from ..support.mirror import CommandMirror
 from ..support.truth import Tables
 
 deltalake = pytest.importorskip("deltalake")
 
 
 def delta_tables(folder: Path) -> Tables:
-    """Every row of every Delta table in a folder; JSON, which Delta has no type for, as values."""
+    """Return every row of every Delta table in a folder, with JSON columns parsed."""
     tables = {
         table.name: deltalake.DeltaTable(str(table)).to_pyarrow_table().to_pylist()
         for table in folder.iterdir()
@@ -43,14 +44,14 @@ def mirror(command: Command, server: TrackerServer, tmp_path: Path) -> CommandMi
     )
 
 
-def test_it_keeps_up(mirror: CommandMirror) -> None:
+def test_delta_tables_are_exact_after_changes(mirror: CommandMirror) -> None:
     result = mirror.run()
     assert "WARNING" not in result.stderr
     mirror.assert_exact()
 
     apply_mixed_changes(mirror.workspace)
     # dlt's state is read from the destination
-    mirror.command.folder.joinpath("dlt").rename(mirror.command.folder / "elsewhere")
+    mirror.command.folder.joinpath("dlt").rename(mirror.command.folder / "moved")
     mirror.run()
     mirror.assert_exact()
     assert any(row.get("mood") == "fine" for row in mirror.tables()["stories"])
@@ -61,7 +62,7 @@ def test_it_keeps_up(mirror: CommandMirror) -> None:
     mirror.assert_exact()
 
 
-def test_formats_that_cannot_delete_are_refused_before_anything_is_loaded(
+def test_iceberg_is_rejected_before_loading(
     command: Command, server: TrackerServer, tmp_path: Path
 ) -> None:
     script = (

@@ -35,7 +35,7 @@ def described_columns(roots: dict[str, Table]) -> dict[tuple[str, str], str]:
 
 
 def diagram(command: Command, method: str) -> str:
-    """What dlt makes of the schema of the pipeline that has run, as `dlt pipeline … schema`."""
+    """Return a diagram of the pipeline's schema, made by a method of dlt's schema."""
     result = command.python(SCHEMA.format(method))
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -57,7 +57,7 @@ def schema_versions(command: Command) -> list[int]:
         return [version for (version,) in connection.execute(query).fetchall()]
 
 
-def test_every_text_describes_a_table_or_column_that_exists() -> None:
+def test_descriptions_match_existing_tables_and_columns() -> None:
     tables = {table.name: table for table in members(ARCHIVE_TABLES)}
     assert TABLES.keys() == tables.keys()
     texts = described_columns(ARCHIVE_TABLES)
@@ -88,7 +88,7 @@ def test_diagrams_show_descriptions_and_references(loaded: Command) -> None:
     )
 
 
-def test_duckdb_has_comments_and_gets_only_those_that_changed(
+def test_duckdb_comments_are_written_and_later_only_changed_ones(
     command: Command, server: TrackerServer
 ) -> None:
     assert command("--resource", "labels", "epics").returncode == 0
@@ -106,9 +106,7 @@ def test_duckdb_has_comments_and_gets_only_those_that_changed(
     assert comments(command) == found
 
 
-def test_an_existing_dataset_gets_one_more_schema_version(
-    command: Command, server: TrackerServer
-) -> None:
+def test_descriptions_add_only_one_schema_version(command: Command, server: TrackerServer) -> None:
     undescribed = (
         "import pivotal_tracker.load.to_tables as steps, pivotal_tracker.cli.main as command\n"
         "steps.describe_tables = lambda *_: None\n"
@@ -126,7 +124,7 @@ def test_an_existing_dataset_gets_one_more_schema_version(
         assert comments(command)["labels", "name"] == column_description("labels", "name")
 
 
-def test_a_table_under_another_name_is_described(command: Command, server: TrackerServer) -> None:
+def test_renamed_table_is_described(command: Command, server: TrackerServer) -> None:
     script = """
 import dlt, json
 from pivotal_tracker import pivotal_tracker_source

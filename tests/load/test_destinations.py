@@ -1,4 +1,4 @@
-"""What the command says of destinations: names that do not exist, and where the data is."""
+"""DuckLake, and names of destinations that do not exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..support.command import Command
 
 
 def install_extensions(home: Path, *names: str) -> None:
-    """Put extensions of DuckDB, from their packages, where DuckDB looks for them."""
+    """Copy extensions of DuckDB from their packages to where DuckDB looks for them."""
     folder = home / ".duckdb" / "extensions" / f"v{duckdb.__version__}"
     platform = duckdb.execute("PRAGMA platform").fetchall()[0][0]
     (folder / platform).mkdir(parents=True)
@@ -24,7 +24,9 @@ def install_extensions(home: Path, *names: str) -> None:
         shutil.copy(file, folder / platform)
 
 
-def test_ducklake(command: Command, server: TrackerServer) -> None:
+def test_ducklake_is_loaded_and_read_by_the_dashboard(
+    command: Command, server: TrackerServer
+) -> None:
     install_extensions(command.folder, "ducklake", "sqlite_scanner")
     options = ("--destination", "ducklake", "--resource", "labels")
     assert command(*options).returncode == 0
@@ -46,7 +48,7 @@ def test_ducklake(command: Command, server: TrackerServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "message"),
     [
         ("postgress", 'Use postgres: pip install "dlt[postgres]"'),
         ("BigQuerry", 'Use bigquery: pip install "dlt[bigquery]"'),
@@ -54,11 +56,11 @@ def test_ducklake(command: Command, server: TrackerServer) -> None:
         ("nowhere-near", "there are athena, bigquery, clickhouse, "),
     ],
 )
-def test_an_unknown_destination_is_answered_in_one_line(
-    command: Command, typed: str, told: str
+def test_unknown_destination_fails_with_one_line_and_a_suggestion(
+    command: Command, typed: str, message: str
 ) -> None:
     result = command("--destination", typed, "--archive", str(command.folder))
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"pivotal_tracker: There is no destination {typed}")
-    assert told in line
+    assert message in line

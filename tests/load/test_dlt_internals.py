@@ -1,4 +1,4 @@
-"""dlt still has what this project uses of it beyond its public API."""
+"""dlt still has the private attributes that this project uses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pipeline(tmp_path: Path) -> dlt.Pipeline:
     return made
 
 
-def test_packages_are_listed_by_the_storage_of_their_step(pipeline: dlt.Pipeline) -> None:
+def test_package_storages_list_the_packages_of_their_step(pipeline: dlt.Pipeline) -> None:
     extracted = dlt_internals.extracted_packages(pipeline)
     assert isinstance(extracted, PackageStorage)
     assert list(extracted.list_packages()) == pipeline.list_extracted_load_packages()
@@ -40,7 +40,7 @@ def test_packages_are_listed_by_the_storage_of_their_step(pipeline: dlt.Pipeline
     assert list(normalized.list_packages()) == pipeline.list_normalized_load_packages()
 
 
-def test_the_hint_that_no_row_repeats_is_taken_back(pipeline: dlt.Pipeline) -> None:
+def test_deduplicated_hint_is_removed(pipeline: dlt.Pipeline) -> None:
     pipeline.normalize()
     table = pipeline.default_schema.tables["things"]
     hints = set(table)
@@ -48,7 +48,7 @@ def test_the_hint_that_no_row_repeats_is_taken_back(pipeline: dlt.Pipeline) -> N
     assert hints - set(table), "dlt has another name for the hint"
 
 
-def test_a_state_has_a_hash_that_changes_with_it(pipeline: dlt.Pipeline) -> None:
+def test_state_hash_changes_with_the_state(pipeline: dlt.Pipeline) -> None:
     before = dlt_internals.state_hash(pipeline.state)
     with pipeline.managed_state() as state:
         state["sources"] = {"things": {"cursor": 1}}
@@ -56,12 +56,12 @@ def test_a_state_has_a_hash_that_changes_with_it(pipeline: dlt.Pipeline) -> None
     assert dlt_internals.state_hash(pipeline.state) not in (None, before)
 
 
-def test_a_schema_has_a_client_of_the_destination(pipeline: dlt.Pipeline) -> None:
+def test_destination_client_has_the_given_schema(pipeline: dlt.Pipeline) -> None:
     with dlt_internals.destination_client(pipeline, dlt.Schema("other")) as client:
         assert client.schema.name == "other"
 
 
-def test_private_attributes_of_dlt_are_used_in_one_module_only() -> None:
+def test_private_attributes_of_dlt_are_used_in_one_module() -> None:
     for path in sorted((ROOT / "pivotal_tracker").rglob("*.py")):
         if path.name == "dlt_internals.py":
             continue

@@ -1,4 +1,4 @@
-"""The command into parquet files, whose rows cannot be changed."""
+"""The command with parquet files, whose rows cannot be changed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from pathlib import Path
 
 from tracker_server import TrackerServer
 
+from ..support.changes import apply_mixed_changes
 from ..support.command import Command
-from ..support.destinations import CommandMirror, apply_mixed_changes, parquet_tables
+from ..support.destinations import parquet_tables
+from ..support.mirror import CommandMirror
 
 
-def test_files_are_exact_or_written_anew(
+def test_first_load_is_exact_and_later_runs_are_rejected(
     command: Command, server: TrackerServer, tmp_path: Path
 ) -> None:
     lake = tmp_path / "lake"
@@ -37,7 +39,7 @@ def test_files_are_exact_or_written_anew(
     assert before == {path: path.stat().st_size for path in (lake / "tracked").rglob("*.parquet")}
 
 
-def test_archives_are_written_once(command: Command, tmp_path: Path) -> None:
+def test_second_load_of_archives_is_rejected(command: Command, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("Id,Title,Type,Current State\n1,A,feature,started\n")
     env = {"DESTINATION__FILESYSTEM__BUCKET_URL": str(tmp_path / "lake")}
     options = ("--destination", "filesystem", "--archive", str(tmp_path / "a.csv"))

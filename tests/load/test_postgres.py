@@ -1,4 +1,4 @@
-"""The command into Postgres: every table equal to the server's, run after run."""
+"""The command with Postgres: every table equals the server's, run after run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
-from ..extract.test_killed import LOADED, Point, forget_loaded, kill_at
+from ..support.changes import apply_mixed_changes
 from ..support.command import Command, make_small_workspace, new_command, serving
-from ..support.destinations import CommandMirror, apply_mixed_changes, postgres_tables
-from ..support.forking import Forking
+from ..support.destinations import postgres_tables
+from ..support.forking import ForkServer
+from ..support.kill import LOADED, KillPoint, kill_at, mark_jobs_as_started
+from ..support.mirror import CommandMirror
 from ..support.postgres import new_database, postgres, postgres_server  # noqa: F401 - fixtures
 
 CREDENTIALS = "DESTINATION__POSTGRES__CREDENTIALS"
@@ -36,12 +38,12 @@ def _mirror(command: Command, server: TrackerServer, database: str) -> CommandMi
 
 @pytest.fixture(scope="module")
 def first_load(
-    forking: Forking,
+    fork_server: ForkServer,
     postgres_server: str,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
 ) -> CommandMirror:
-    """The small workspace loaded once, for all tests of what comes after that."""
-    command = new_command(forking, tmp_path_factory.mktemp("first_load") / "run")
+    """Load the small workspace once, for all tests of later runs."""
+    command = new_command(fork_server, tmp_path_factory.mktemp("first_load") / "run")
     with serving(make_small_workspace(), command) as server:
         mirror = _mirror(command, server, new_database(f"{postgres_server}/postgres"))
         result = mirror.run()
@@ -53,14 +55,14 @@ def first_load(
 
 @pytest.fixture
 def mirror(command: Command, server: TrackerServer, first_load: CommandMirror) -> CommandMirror:
-    """A small workspace that has been loaded once."""
+    """The small workspace after its first load."""
     command.take_over(first_load.command)
     mirror = _mirror(command, server, new_database(first_load.env[CREDENTIALS]))
     mirror.seen = dict(first_load.seen)
     return mirror
 
 
-def test_columns_have_their_types(first_load: CommandMirror) -> None:
+def test_columns_have_their_declared_types(first_load: CommandMirror) -> None:
     with closing(psycopg2.connect(first_load.env[CREDENTIALS])) as connection:
         cursor = connection.cursor()
         cursor.execute(
@@ -89,11 +91,11 @@ def test_tables_and_columns_have_comments(first_load: CommandMirror) -> None:
         ]
 
 
-def test_it_keeps_up_though_the_working_folder_is_lost(mirror: CommandMirror) -> None:
+def test_tables_are_exact_after_changes_without_working_folder(mirror: CommandMirror) -> None:
     before = mirror.tables()
     mirror.command.views = True
     apply_mixed_changes(mirror.workspace)
-    mirror.command.folder.joinpath("dlt").rename(mirror.command.folder / "elsewhere")
+    mirror.command.folder.joinpath("dlt").rename(mirror.command.folder / "moved")
     result = mirror.run()
     assert len(mirror.server.requests) < 30
     assert "Unchanged since the last run: 1 project." in result.stdout
@@ -102,23 +104,23 @@ def test_it_keeps_up_though_the_working_folder_is_lost(mirror: CommandMirror) ->
     mirror.assert_exact()
     assert any(row.get("mood") == "fine" for row in mirror.tables()["stories"])
     assert "Loaded 0 rows" in mirror.run().stdout
-    # made anew, below the views
+    # rebuild tables that views read
     result = mirror.run("--full-refresh", "--resource", "stories", "activity")
     assert "Views: 13." in result.stdout
     mirror.assert_exact()
 
 
-def test_a_killed_run_is_completed(mirror: CommandMirror) -> None:
-    """Also where files were loaded that dlt had not noted yet, those of nested rows among them."""
+def test_killed_run_is_resumed(mirror: CommandMirror) -> None:
+    """Files were loaded before dlt recorded them, including files of nested tables."""
     apply_mixed_changes(mirror.workspace)
     options = (*mirror.options, "--no-views")
-    kill_at(Point(LOADED, 8), mirror.command, mirror.server, *options, env=mirror.env)
-    forget_loaded(mirror.command)
+    kill_at(KillPoint(LOADED, 8), mirror.command, mirror.server, *options, env=mirror.env)
+    mark_jobs_as_started(mirror.command)
     mirror.run()
     mirror.assert_exact()
 
 
-def test_an_empty_workspace_has_tables_without_rows(
+def test_empty_workspace_creates_tables(
     command: Command,
     serve: Callable[[Workspace], TrackerServer],
     postgres: str,  # noqa: F811

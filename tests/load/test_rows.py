@@ -1,4 +1,4 @@
-"""Records become rows: the quick way and dlt's own normalizer give the same tables."""
+"""Records become rows: conversion to Arrow and dlt's normalizer give the same tables."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ VALUES = {
 
 
 def records(table: Table, ids: frozenset[str] = frozenset()) -> st.SearchStrategy[dict[str, Any]]:
-    """Records of a table as the API might give them: attributes present or absent, nested lists."""
+    """Draw records of a table in the shape of the API, with missing attributes and nested lists."""
     plain = {n: VALUES[k] for n, k in table.columns.items() if "__" not in n and n not in ids}
     required = {name: plain.pop(name) for name in table.key if name in plain}
-    handed = ids | set(table.inherited_columns.values())
+    inherited = ids | set(table.inherited_columns.values())
     lists = {
         name: st.lists(
-            VALUES["bigint"] if nested.is_scalar_list else records(nested, handed), max_size=3
+            VALUES["bigint"] if nested.is_scalar_list else records(nested, inherited), max_size=3
         )
         for name, nested in table.nested.items()
     }
@@ -59,7 +59,7 @@ def records(table: Table, ids: frozenset[str] = frozenset()) -> st.SearchStrateg
 
 
 def rows_of(table: Table, records: list[dict[str, Any]]) -> Tables:
-    """The rows that records bring to each table, one by one."""
+    """Build the rows of each table one by one."""
     builder = RowBuilder(table)
     for record in records:
         builder.add(record, row_id(record))
@@ -67,13 +67,13 @@ def rows_of(table: Table, records: list[dict[str, Any]]) -> Tables:
 
 
 def arrow_rows_of(table: Table, records: list[dict[str, Any]]) -> Tables:
-    """The rows that records bring to each table, built column by column."""
+    """Build the rows of each table column by column."""
     built = arrow_tables(table, records, list(map(row_id, records)), "1")
     return {name: rows.to_pylist() for name, rows in built.items()}
 
 
 def load(folder: Path, records: dict[str, list[dict[str, Any]]]) -> Tables:
-    """What is in the database when records have gone through the last step of their resources."""
+    """Load records through the last pipe step of their resources; return the tables."""
     name = f"rows_{next(_numbers)}"
     database = folder / f"{name}.duckdb"
     pipeline = dlt.pipeline(
@@ -94,7 +94,7 @@ def load(folder: Path, records: dict[str, list[dict[str, Any]]]) -> Tables:
         made.apply_hints(**root_hints(table))
         return made.add_step(ToTables(lambda name: run().writer(name)))
 
-    # held open, as the command does: dlt opens it for each job otherwise
+    # kept open, as the command does: dlt opens it for each job otherwise
     with duckdb.connect(str(database)) as connection:
         pipeline.run(list(map(resource_of, LOADED)))
         return tables_in(connection)
@@ -104,13 +104,15 @@ _numbers = itertools.count()
 
 
 def batches(table: Table) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Some records of a table, each of another key."""
+    """Draw records of a table with unique keys."""
     return st.lists(
         records(table), min_size=5, max_size=30, unique_by=lambda record: record[table.key[0]]
     )
 
 
-def test_both_ways_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrow_and_normalizer_give_the_same_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @settings(
         max_examples=3,
         deadline=None,
@@ -137,7 +139,7 @@ def test_both_ways_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def _refuse(*_: Any) -> dict[str, pa.Table]:
-    raise MisfitError("not this way")
+    raise MisfitError("use the normalizer")
 
 
 @pytest.mark.parametrize(
@@ -152,20 +154,20 @@ def _refuse(*_: Any) -> dict[str, pa.Table]:
     ],
     ids=str,
 )
-def test_records_with_anything_undeclared_do_not_become_arrow(record: dict[str, Any]) -> None:
+def test_undeclared_values_are_not_converted_to_arrow(record: dict[str, Any]) -> None:
     with pytest.raises(CONVERSION_ERRORS):
         arrow_rows_of(tables.LABELS, [{"id": 2, "name": "a"}, record])
 
 
 @pytest.mark.parametrize("child", [None, 7, "x", {"id": 2, "mood": 1}, {"id": None}], ids=str)
-def test_child_rows_with_anything_undeclared_do_not_become_arrow(child: Any) -> None:
+def test_undeclared_child_values_are_not_converted_to_arrow(child: Any) -> None:
     story = {"id": 1, "project_id": 5, "tasks": [{"id": 3}, child]}
     with pytest.raises(CONVERSION_ERRORS):
         arrow_rows_of(tables.STORIES, [story])
 
 
 @pytest.mark.parametrize("build", [rows_of, arrow_rows_of])
-def test_child_rows_carry_the_ids_of_their_parents(build: Callable[..., Tables]) -> None:
+def test_child_rows_have_the_ids_of_their_parents(build: Callable[..., Tables]) -> None:
     attachment = {"id": 3, "filename": "a.png"}
     story = {
         "id": 1,
@@ -174,7 +176,7 @@ def test_child_rows_carry_the_ids_of_their_parents(build: Callable[..., Tables])
         "comments": [{"id": 2, "file_attachments": [attachment]}],
     }
     got, key = build(tables.STORIES, [story]), row_id(story)
-    assert _known(got["stories__owner_ids"][1]) == {
+    assert _without_nulls(got["stories__owner_ids"][1]) == {
         "value": 8,
         "story_id": 1,
         "project_id": 5,
@@ -182,7 +184,7 @@ def test_child_rows_carry_the_ids_of_their_parents(build: Callable[..., Tables])
         "_dlt_list_idx": 1,
         "_dlt_id": f"{key}.1",
     }
-    assert [_known(row) for row in got["stories__comments__file_attachments"]] == [
+    assert [_without_nulls(row) for row in got["stories__comments__file_attachments"]] == [
         attachment
         | {
             "comment_id": 2,
@@ -195,7 +197,7 @@ def test_child_rows_carry_the_ids_of_their_parents(build: Callable[..., Tables])
     ]
 
 
-def _known(row: dict[str, Any]) -> dict[str, Any]:
+def _without_nulls(row: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in row.items() if v is not None and k != "_dlt_load_id"}
 
 
@@ -208,7 +210,7 @@ def test_child_rows_keep_their_own_parent_id_unless_it_is_null(
     assert [(row["id"], row["story_id"]) for row in rows] == [(2, 9), (3, 1), (4, 1)]
 
 
-def test_records_are_not_changed() -> None:
+def test_conversion_does_not_change_records() -> None:
     story = {"id": 1, "labels": [{"id": 2}], "cycle_time_details": {"story_id": 1}}
     before = repr(story)
     rows_of(tables.STORIES, [story])
@@ -226,7 +228,7 @@ def test_secrets_are_left_out_at_any_depth() -> None:
     assert without_secrets([{"x": {"big_url": 1, "id": 2}}]) == [{"x": {"id": 2}}]
 
 
-def test_litetracker_says_it_in_its_own_words() -> None:
+def test_litetracker_field_names_are_mapped() -> None:
     story = {
         "id": 1,
         "title": "As a rider",
@@ -238,7 +240,7 @@ def test_litetracker_says_it_in_its_own_words() -> None:
     assert from_litetracker({"id": 1, "name": "n"}) == {"id": 1, "name": "n"}
 
 
-def test_times_in_milliseconds_are_times() -> None:
+def test_times_in_milliseconds_are_converted() -> None:
     builder = RowBuilder(tables.LABELS)
     builder.add({"id": 1, "created_at": 1_393_744_265_000}, "hash")
     (row,) = builder.items()["labels"]

@@ -1,15 +1,17 @@
-"""The command into SQLite, by dlt's destination for whatever SQLAlchemy knows."""
+"""The command with SQLite, through dlt's SQLAlchemy destination."""
 
 from __future__ import annotations
 
 from pivotal_tracker.cli.error_messages import reason
 from tracker_server import TrackerServer
 
+from ..support.changes import apply_mixed_changes
 from ..support.command import Command
-from ..support.destinations import CommandMirror, apply_mixed_changes, sqlite_tables
+from ..support.destinations import sqlite_tables
+from ..support.mirror import CommandMirror
 
 
-def test_it_keeps_up(command: Command, server: TrackerServer) -> None:
+def test_sqlite_tables_are_exact_after_changes(command: Command, server: TrackerServer) -> None:
     command.views = True
     mirror = CommandMirror(
         server.workspace,
@@ -29,7 +31,7 @@ def test_it_keeps_up(command: Command, server: TrackerServer) -> None:
     assert "Loaded 0 rows" in mirror.run().stdout
 
 
-def test_too_short_a_column_in_mysql_is_named_with_a_way_out() -> None:
-    told = reason(ValueError("(1406, \"Data too long for column 'schema' at row 1\")"))
-    assert "ALTER TABLE _dlt_version" in told
-    assert "_staging" in told
+def test_too_long_schema_in_mysql_suggests_what_to_do() -> None:
+    message = reason(ValueError("(1406, \"Data too long for column 'schema' at row 1\")"))
+    assert "ALTER TABLE _dlt_version" in message
+    assert "_staging" in message

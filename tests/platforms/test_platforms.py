@@ -34,7 +34,7 @@ def environment(tmp_path: Path) -> Mapping[str, str]:
 
 
 def run(folder: Path, environment: Mapping[str, str], *options: str) -> tuple[int, str, str]:
-    """Run the command to its end; give the exit code, stdout and stderr."""
+    """Run the command; return its exit code, stdout and stderr."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "pivotal_tracker_pipeline.py"), *options],
         cwd=folder,
@@ -48,7 +48,7 @@ def run(folder: Path, environment: Mapping[str, str], *options: str) -> tuple[in
     return done.returncode, done.stdout, done.stderr
 
 
-def test_the_command_loads_the_sample_once(tmp_path: Path, environment: Mapping[str, str]) -> None:
+def test_sample_is_loaded_once(tmp_path: Path, environment: Mapping[str, str]) -> None:
     code, stdout, stderr = run(tmp_path, environment, "--sample", "--json")
     assert code == 0, stderr
     first = json.loads(stdout)
@@ -61,7 +61,7 @@ def test_the_command_loads_the_sample_once(tmp_path: Path, environment: Mapping[
     assert json.loads(stdout)["projects_unchanged"] == 3
 
 
-def test_the_command_loads_a_file_whose_name_is_not_ascii(
+def test_file_with_a_non_ascii_name_is_loaded(
     tmp_path: Path, environment: Mapping[str, str]
 ) -> None:
     (tmp_path / "проект.csv").write_text(
@@ -74,7 +74,7 @@ def test_the_command_loads_a_file_whose_name_is_not_ascii(
         assert connection.sql("SELECT name FROM tracker.stories").fetchall() == [("Ein Übel",)]
 
 
-def test_a_second_run_ends_while_the_lock_is_held_and_the_end_of_its_holder_releases_it(
+def test_lock_blocks_a_second_run_until_its_holder_ends(
     tmp_path: Path, environment: Mapping[str, str]
 ) -> None:
     text = "Id,Title,Type,Current State\n1,A story,feature,accepted\n"
@@ -99,7 +99,7 @@ def test_a_second_run_ends_while_the_lock_is_held_and_the_end_of_its_holder_rele
     assert code == 0, stderr
 
 
-def test_the_source_loads_what_the_server_has(tmp_path: Path) -> None:
+def test_source_loads_all_stories(tmp_path: Path) -> None:
     workspace = generate_workspace(projects=2, stories=20, activity=30, seed=3)
     pipeline = dlt.pipeline(
         "platforms",

@@ -1,4 +1,4 @@
-"""Starts an MCP server as a client does, over stdio, and prints what it answers, as JSON.
+"""Start an MCP server over stdio, as a client does, and print its answers as JSON.
 
 Runs in `.venv-docs`: `python ask_mcp_server.py CONFIGURATION QUERY …`. The configuration is that of
 one server, as in the `mcpServers` of Claude Desktop.
@@ -16,7 +16,7 @@ from mcp.client.stdio import stdio_client
 
 
 async def ask(configuration: dict[str, Any], queries: list[str]) -> dict[str, Any]:
-    """The names of the server's tools, the text of `list_tables`, and the text for each query."""
+    """Return the names of the tools, the text of `list_tables`, and the text for each query."""
     parameters = StdioServerParameters(**configuration)
     async with stdio_client(parameters) as streams, ClientSession(*streams) as session:
         await session.initialize()

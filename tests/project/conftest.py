@@ -11,15 +11,15 @@ import pytest
 from docs.notebook import EXPORT
 
 from ..support.command import ROOT, new_command
-from ..support.forking import Forking
+from ..support.forking import ForkServer
 
 Tool = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def sample_database(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample_database(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The DuckDB file of `make demo`; for reading only."""
-    command = new_command(forking, tmp_path_factory.mktemp("sample") / "run")
+    command = new_command(fork_server, tmp_path_factory.mktemp("sample") / "run")
     command.views = True
     result = command("--sample")
     assert result.returncode == 0, result.stderr
@@ -27,9 +27,9 @@ def sample_database(forking: Forking, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def export_database(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def export_database(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The DuckDB file of the example export; for reading only."""
-    command = new_command(forking, tmp_path_factory.mktemp("export") / "run")
+    command = new_command(fork_server, tmp_path_factory.mktemp("export") / "run")
     command.views = True
     result = command("--archive", str(EXPORT))
     assert result.returncode == 0, result.stderr

@@ -18,7 +18,7 @@ CLIENT = Path(__file__).with_name("ask_mcp_server.py")
 
 
 def configuration(database: Path) -> dict[str, Any]:
-    """The configuration on the page, with the server that is installed, for a database."""
+    """Return the documented configuration, for the installed server and a database."""
     found = re.search(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert found
     server = json.loads(found[1])["mcpServers"]["pivotal_tracker"]
@@ -30,7 +30,7 @@ def configuration(database: Path) -> dict[str, Any]:
     return {"command": "mcp-server-motherduck", "args": arguments, "env": environment}
 
 
-def test_an_mcp_client_gets_answers_and_changes_nothing(
+def test_mcp_client_gets_answers_and_cannot_write(
     docs_tool: Tool, sample_database: Path, tmp_path: Path
 ) -> None:
     database = Path(shutil.copy(sample_database, tmp_path / "copy.duckdb"))
@@ -50,22 +50,24 @@ def test_an_mcp_client_gets_answers_and_changes_nothing(
         "python", str(CLIENT), json.dumps(configuration(database)), *questions, *attacks
     )
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert {"execute_query", "list_tables", "list_columns"} <= set(said["tools"])
-    assert "switch_database_connection" not in said["tools"]
-    assert "story_overview" in said["tables"]
+    answers = json.loads(done.stdout)
+    assert {"execute_query", "list_tables", "list_columns"} <= set(answers["tools"])
+    assert "switch_database_connection" not in answers["tools"]
+    assert "story_overview" in answers["tables"]
 
     assert len(questions) == 3
     with duckdb.connect(str(database), read_only=True) as connection:
         connection.execute("USE tracker")
-        for question, text in zip(questions, said["results"], strict=False):
+        for question, text in zip(questions, answers["results"], strict=False):
             answer = json.loads(text)
             expected = connection.sql(question)
             assert answer["success"], answer
             assert answer["columns"] == expected.columns
             assert answer["rowCount"] == len(expected) > 0
         assert len(connection.table("stories")) == 660
-    for attack, text in zip(attacks, said["results"][len(questions) :], strict=True):
+    for attack, text in zip(attacks, answers["results"][len(questions) :], strict=True):
         assert '"success": false' in text, attack
-    assert "secret" not in "".join(said["results"][len(questions) + 3 :]).replace(str(secret), "")
+    assert "secret" not in "".join(answers["results"][len(questions) + 3 :]).replace(
+        str(secret), ""
+    )
     assert not written.exists()

@@ -1,4 +1,4 @@
-"""The dbt package builds on loaded data, and its tests find what is wrong with it."""
+"""The dbt package builds on loaded data, and its tests find invalid data."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def dbt(run: Tool, command: str, database: Path, *options: str) -> tuple[int, di
     return done.returncode, {r["unique_id"].split(".")[2]: r["status"] for r in found}
 
 
-def copied(database: Path, folder: Path) -> Path:
-    """A copy that dbt may write to."""
+def copy_database(database: Path, folder: Path) -> Path:
+    """Copy a database for dbt to write to."""
     return shutil.copy(database, folder / "copy.duckdb")
 
 
@@ -50,7 +50,7 @@ def assert_models_equal_views(database: Path) -> None:
 
 
 def test_dbt_build_on_the_sample(docs_tool: Tool, sample_database: Path, tmp_path: Path) -> None:
-    database = copied(sample_database, tmp_path)
+    database = copy_database(sample_database, tmp_path)
     code, results = dbt(docs_tool, "build", database)
     assert (code, set(results.values())) == (0, {"success", "pass"}), results
     assert len(results) > 230
@@ -59,17 +59,17 @@ def test_dbt_build_on_the_sample(docs_tool: Tool, sample_database: Path, tmp_pat
 
 
 def test_dbt_build_on_a_csv_export(docs_tool: Tool, export_database: Path, tmp_path: Path) -> None:
-    database = copied(export_database, tmp_path)
+    database = copy_database(export_database, tmp_path)
     code, results = dbt(docs_tool, "build", database, *WITH_FILES)
     assert (code, set(results.values())) == (0, {"success", "pass"}), results
     assert "stg_pivotal_tracker__load_report" in results
     assert_models_equal_views(database)
 
 
-def test_dbt_tests_name_what_is_wrong(
+def test_dbt_tests_find_invalid_data(
     docs_tool: Tool, export_database: Path, tmp_path: Path
 ) -> None:
-    database = copied(export_database, tmp_path)
+    database = copy_database(export_database, tmp_path)
     with duckdb.connect(str(database)) as connection:
         connection.execute("USE tracker")
         connection.execute("INSERT INTO stories BY NAME (SELECT * FROM stories LIMIT 1)")
@@ -93,10 +93,10 @@ def test_dbt_tests_name_what_is_wrong(
     assert any("relationships" in name and name.endswith("stories_") for name in wrong)
 
 
-def test_dbt_source_freshness_names_an_old_load(
+def test_dbt_source_freshness_warns_of_an_old_load(
     docs_tool: Tool, sample_database: Path, tmp_path: Path
 ) -> None:
-    database = copied(sample_database, tmp_path)
+    database = copy_database(sample_database, tmp_path)
     with duckdb.connect(str(database)) as connection:
         connection.execute("UPDATE tracker._dlt_loads SET inserted_at = '2025-01-01'")
     folder = str(tmp_path / "freshness")

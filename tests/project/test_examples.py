@@ -18,9 +18,8 @@ import pytest
 from docs import example_queries, notebook
 from tracker_server import TrackerServer
 
-from ..extract.test_load import truth
 from ..support.command import ROOT, Command
-from ..support.truth import assert_tables_equal
+from ..support.truth import assert_tables_equal, served_tables
 
 EXAMPLES = ROOT / "examples"
 ONE_RUN = """
@@ -31,7 +30,7 @@ assert result.success and len(result.get_asset_materialization_events()) > 10
 """
 
 
-def test_results_of_the_example_queries_are_those_of_the_sample(sample_database: Path) -> None:
+def test_results_of_example_queries_are_current(sample_database: Path) -> None:
     page = (ROOT / "docs" / "queries.md").read_text()
     assert page == example_queries.page(sample_database), "run `make docs`"
     assert len(list(example_queries.QUERIES.glob("*.sql"))) == page.count("```sql") == 20
@@ -39,7 +38,7 @@ def test_results_of_the_example_queries_are_those_of_the_sample(sample_database:
     assert all(result.count("\n|") > 2 for result in results), "a question without an answer"
 
 
-def test_notebook_gives_the_results_that_it_shows(
+def test_results_in_the_notebook_are_current(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def results(cells: Any) -> list[str]:
@@ -57,7 +56,7 @@ def test_notebook_gives_the_results_that_it_shows(
 
 
 def run(command: Command, *line: str, env: dict[str, str]) -> None:
-    """Run something of an orchestrator in the command's folder to its good end."""
+    """Run a program in the command's folder, which must succeed."""
     done = subprocess.run(
         line,
         cwd=command.folder,
@@ -71,7 +70,7 @@ def run(command: Command, *line: str, env: dict[str, str]) -> None:
 
 
 def assert_read_once(server: TrackerServer) -> None:
-    """Two runs have asked for the projects, and only the first for what is in them."""
+    """Assert that both runs requested the projects, and only the first one their lists."""
     paths = [request.path.removeprefix("/services/v5/") for request in server.requests]
     assert paths.count("projects") == 2
     for project in server.workspace.projects:
@@ -85,7 +84,7 @@ def test_dagster_loads_and_keeps_up(command: Command, server: TrackerServer) -> 
     for _ in range(2):  # each in a process of its own, as Dagster's launcher has it
         run(command, sys.executable, "-c", ONE_RUN, env={"DAGSTER_HOME": str(command.folder)})
     assert_read_once(server)
-    assert_tables_equal(command.tables(), truth(server))
+    assert_tables_equal(command.tables(), served_tables(server))
 
 
 @pytest.mark.skipif(not find_spec("airflow"), reason="needs `make orchestrator NAME=airflow`")
@@ -108,7 +107,7 @@ def test_airflow_loads_and_keeps_up(command: Command, server: TrackerServer) -> 
         run(command, airflow, "dags", "test", "pivotal_tracker", env=env)
     # with a working folder of its own each time, so that it is the destination which remembers
     assert_read_once(server)
-    assert_tables_equal(command.tables(), truth(server))
+    assert_tables_equal(command.tables(), served_tables(server))
 
 
 @pytest.mark.skipif(not find_spec("prefect"), reason="needs `make orchestrator NAME=prefect`")
@@ -126,4 +125,4 @@ def test_prefect_loads_and_keeps_up(command: Command, server: TrackerServer) -> 
     for _ in range(2):
         run(command, sys.executable, "-c", one_run, env=env)
     assert_read_once(server)
-    assert_tables_equal(command.tables(), truth(server))
+    assert_tables_equal(command.tables(), served_tables(server))

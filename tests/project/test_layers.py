@@ -1,4 +1,4 @@
-"""Imports point downward: from the command to the sources, to what they use, to the tables."""
+"""Imports point downward, and no test module imports another one."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
     "__init__": {"sources", "extract", "load", "api", "cli", *BASE},
 }
-"""What the modules of each part may import beside those of their own part."""
+"""The other parts that the modules of each part may import."""
 
 ENTRY = {("cli", "tracker_server")}
-"""The command serves the sample workspace."""
+"""Exceptions: the command serves the sample workspace."""
 
 
-def imported(path: Path) -> Iterator[str]:
-    """The modules of this project that a module imports, with their dotted names."""
+def imported_modules(path: Path) -> Iterator[str]:
+    """Yield the dotted names of the project's modules that a module imports."""
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -53,14 +53,16 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def part_of(path: Path) -> str:
-    """The part of the package that a file belongs to."""
+    """Return the part of the package that a file belongs to."""
     return path.relative_to(ROOT / PACKAGE).with_suffix("").parts[0]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / PACKAGE).rglob("*.py")), ids=str)
-def test_a_module_imports_no_layer_above_its_own(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / PACKAGE).rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_modules_import_only_their_own_and_lower_layers(path: Path) -> None:
     part = part_of(path)
-    for name in imported(path):
+    for name in imported_modules(path):
         top, _, rest = name.partition(".")
         if top == PACKAGE:
             used = rest.split(".")[0]
@@ -70,3 +72,13 @@ def test_a_module_imports_no_layer_above_its_own(path: Path) -> None:
         else:
             is_above = top.startswith("tracker_") or top == "tests"
             assert not is_above or (part, top) in ENTRY, f"{path} imports {name}"
+
+
+def test_test_modules_are_not_imported() -> None:
+    imports = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for name in imported_modules(path)
+        if any(part.startswith("test_") for part in name.split("."))
+    ]
+    assert not imports, "move what tests share to tests/support"

@@ -1,4 +1,4 @@
-"""What is installed works from an empty folder: the wheel, and the copy that `dlt init` makes."""
+"""The installed wheel, and the copy that `dlt init` makes, work in an empty folder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from packaging.requirements import Requirement
 from pivotal_tracker import __version__
 from tracker_server import TrackerServer
 
-from ..extract.test_load import truth
 from ..support.command import ROOT, Command
-from ..support.forking import Forking, ended
+from ..support.forking import ForkServer, wait_for
 from ..support.project_files import project_files
-from ..support.truth import assert_tables_equal, comparable, loaded_tables
+from ..support.truth import assert_tables_equal, comparable, loaded_tables, served_tables
 
 PROGRAMS = "pivotal_tracker_programs"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -36,11 +35,11 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 @dataclass
 class Installed:
-    """What `pip install` of the wheel made, without the packages that it needs."""
+    """The wheel, installed without its dependencies."""
 
     wheel: Path
     folder: Path
-    forking: Forking
+    fork_server: ForkServer
 
     def run(
         self,
@@ -49,7 +48,7 @@ class Installed:
         env: Mapping[str, str] | None = None,
         script: str = "pivotal-tracker",
     ) -> subprocess.CompletedProcess[str]:
-        """Run a console script where there is nothing else of the project."""
+        """Run a console script with only the installed wheel."""
         return subprocess.run(
             [str(self.folder / "bin" / script), *options],
             cwd=command.folder,
@@ -63,7 +62,7 @@ class Installed:
     def forked(
         self, command: Command, *options: str, script: str = "pivotal-tracker", first: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """As `run`, in a process that has imported the libraries, after a first line of Python."""
+        """Run a console script after a line of Python, in a process that has imported libraries."""
         start = self.folder / "start.py"
         start.write_text(
             f"import runpy, sys\n{first}\n"
@@ -71,23 +70,23 @@ class Installed:
             "runpy.run_path(sys.argv[0], run_name='__main__')\n"
         )
         line = [str(start), *options]
-        return ended(self.forking.start(line, command.folder, command.environment()), 60)
+        return wait_for(self.fork_server.start(line, command.folder, command.environment()), 60)
 
 
 def pip(*arguments: str) -> None:
-    """Run pip to its end, which must be a good one."""
+    """Run pip, which must succeed."""
     line = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
-def installed(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel, built as pip builds it and installed into a folder of its own."""
+def installed(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Build the wheel with pip, and install it into a new folder."""
     folder = tmp_path_factory.mktemp("installed")
     wheel = build_wheel(ROOT, folder / "dist")
     pip("install", str(wheel), "--target", str(folder / "site"))
-    return Installed(wheel, folder / "site", forking)
+    return Installed(wheel, folder / "site", fork_server)
 
 
 def build_wheel(source: Path, folder: Path) -> Path:
@@ -105,19 +104,19 @@ def bare(tmp_path: Path) -> Command:
 
 
 def names_in(wheel: Path) -> set[str]:
-    """The files of a wheel, but for what is said of it as a whole."""
+    """Return the files of a wheel, without its metadata."""
     with zipfile.ZipFile(wheel) as archive:
         return {n for n in archive.namelist() if ".dist-info/" not in n and ".pyc" not in n}
 
 
 def requirements(file: str) -> set[Requirement]:
-    """What a requirements file asks for."""
+    """Return the requirements in a file."""
     lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
     return {Requirement(line) for line in lines if line}
 
 
 def files_of(folder: str) -> set[str]:
-    """The files of a folder of the project, without what Python has compiled."""
+    """Return the files of a folder of the project, without compiled Python."""
     return {
         file.relative_to(ROOT).as_posix()
         for file in (ROOT / folder).rglob("*")
@@ -125,7 +124,7 @@ def files_of(folder: str) -> set[str]:
     }
 
 
-def test_the_wheel_contains_the_packages_whole_and_nothing_else(installed: Installed) -> None:
+def test_wheel_contains_exactly_the_packages(installed: Installed) -> None:
     names = names_in(installed.wheel)
     programs = files_of("tracker_server") | files_of("tracker_dashboard")
     programs |= {".streamlit/config.toml", "pivotal_tracker_dashboard.py"}
@@ -133,7 +132,7 @@ def test_the_wheel_contains_the_packages_whole_and_nothing_else(installed: Insta
     assert {"pivotal_tracker/py.typed", f"{PROGRAMS}/tracker_server/server.py"} <= names
 
 
-def test_site_packages_gets_only_names_that_begin_with_pivotal_tracker(
+def test_wheel_installs_only_names_that_start_with_pivotal_tracker(
     installed: Installed,
 ) -> None:
     with zipfile.ZipFile(installed.wheel) as archive:
@@ -145,7 +144,7 @@ def test_site_packages_gets_only_names_that_begin_with_pivotal_tracker(
     }
 
 
-def test_the_sdist_contains_the_project_without_the_token_and_passes_its_own_tests(
+def test_sdist_contains_the_project_without_secrets_and_passes_its_tests(
     installed: Installed, tmp_path: Path
 ) -> None:
     """A few of its tests run here; the job `sdist` of test.yml runs all of them."""
@@ -168,7 +167,7 @@ def test_the_sdist_contains_the_project_without_the_token_and_passes_its_own_tes
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-def test_what_an_image_is_built_from_makes_the_same_wheel(
+def test_container_image_is_built_from_the_same_files_as_the_wheel(
     installed: Installed, tmp_path: Path
 ) -> None:
     first, *rest = [
@@ -189,7 +188,7 @@ def test_what_an_image_is_built_from_makes_the_same_wheel(
     assert set(order[1].split(",")) <= set(EXTRAS)
 
 
-def test_the_metadata_of_the_wheel_are_complete_and_its_links_absolute(
+def test_wheel_metadata_is_complete_and_its_links_are_absolute(
     installed: Installed,
 ) -> None:
     with zipfile.ZipFile(installed.wheel) as archive:
@@ -205,40 +204,42 @@ def test_the_metadata_of_the_wheel_are_complete_and_its_links_absolute(
     assert f"/blob/v{__version__}/docs/" in text
 
 
-def test_requirements_txt_has_the_ranges_of_the_package_and_its_extra_server() -> None:
+def test_requirements_txt_equals_the_package_with_its_server_extra() -> None:
     package = {Requirement(text) for text in PROJECT["dependencies"] + EXTRAS["server"]}
     assert requirements("requirements.txt") == package
 
 
-def test_the_folder_alone_has_the_ranges_of_the_package() -> None:
+def test_requirements_of_the_source_folder_equal_those_of_the_package() -> None:
     whole = {r.name: r.specifier for r in map(Requirement, PROJECT["dependencies"])}
     for requirement in requirements("pivotal_tracker/requirements.txt"):
         assert not requirement.extras
         assert requirement.specifier == whole[requirement.name]
 
 
-def test_the_installed_command_loads_from_an_empty_folder(
+def test_installed_command_loads_from_an_empty_folder(
     installed: Installed, bare: Command, server: TrackerServer
 ) -> None:
-    """One table: that all files of the project are there is asked of the wheel."""
+    """One table is enough: other tests check that the wheel has all files."""
     bare.base_url, bare.api_token = server.url, server.workspace.me["api_token"]
     result = installed.run(bare, "--resource", "labels")
     assert result.returncode == 0, result.stderr
-    assert comparable(bare.tables()["labels"]) == comparable(truth(server)["labels"])
+    assert comparable(bare.tables()["labels"]) == comparable(served_tables(server)["labels"])
     assert "Views: " in result.stdout
     dashboard = installed.folder / "bin" / "pivotal-tracker-dashboard"
     assert result.stdout.endswith(f"In the browser: {dashboard}\n")
     assert "usage: pivotal-tracker" in installed.forked(bare, "--help").stdout
 
 
-def test_the_installed_sample(installed: Installed, bare: Command) -> None:
+def test_installed_command_loads_the_sample(installed: Installed, bare: Command) -> None:
     result = installed.forked(bare, "--sample", "--resource", "labels", "--no-views")
     assert result.returncode == 0, result.stderr
     with duckdb.connect(str(bare.folder / "pivotal_tracker_sample.duckdb")) as connection:
         assert connection.table("tracker.labels").fetchone()
 
 
-def test_a_sample_without_its_server_is_one_line(installed: Installed, bare: Command) -> None:
+def test_sample_without_server_extra_fails_with_one_line(
+    installed: Installed, bare: Command
+) -> None:
     result = installed.forked(bare, "--sample", first="sys.modules['aiohttp'] = None")
     assert result.returncode == 1
     assert result.stderr.startswith("pivotal_tracker: --sample needs")
@@ -246,12 +247,10 @@ def test_a_sample_without_its_server_is_one_line(installed: Installed, bare: Com
     assert "[server]" in result.stderr
 
 
-def test_the_installed_dashboard_is_there_for_this_machine_only(
-    installed: Installed, bare: Command
-) -> None:
+def test_installed_dashboard_listens_on_loopback_only(installed: Installed, bare: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with (bare.folder / "said").open("w") as said:
+    with (bare.folder / "output").open("w") as output:
         dashboard = subprocess.Popen(
             [
                 str(installed.folder / "bin" / "pivotal-tracker-dashboard"),
@@ -259,22 +258,24 @@ def test_the_installed_dashboard_is_there_for_this_machine_only(
             ],
             cwd=bare.folder,
             env=bare.environment({"PYTHONPATH": str(installed.folder)}),
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
         )
     try:
         until = time.monotonic() + 30
-        while f"127.0.0.1:{port}" not in (told := (bare.folder / "said").read_text()):
-            assert dashboard.poll() is None, told
-            assert time.monotonic() < until, told
+        while f"127.0.0.1:{port}" not in (text := (bare.folder / "output").read_text()):
+            assert dashboard.poll() is None, text
+            assert time.monotonic() < until, text
             time.sleep(0.1)
-        assert "Network URL" not in told
+        assert "Network URL" not in text
     finally:
         dashboard.terminate()
         dashboard.wait(10)
 
 
-def test_a_dashboard_without_its_packages_is_one_line(installed: Installed, bare: Command) -> None:
+def test_dashboard_without_its_extra_fails_with_one_line(
+    installed: Installed, bare: Command
+) -> None:
     result = installed.forked(
         bare, script="pivotal-tracker-dashboard", first="sys.modules['streamlit'] = None"
     )
@@ -283,8 +284,8 @@ def test_a_dashboard_without_its_packages_is_one_line(installed: Installed, bare
     assert "[dashboard]" in result.stderr
 
 
-def test_settings_that_suit_the_source_yield_to_those_of_a_person(
-    bare: Command, forking: Forking
+def test_user_settings_override_the_defaults_of_the_source(
+    bare: Command, fork_server: ForkServer
 ) -> None:
     script = bare.folder / "script.py"
     script.write_text(
@@ -299,12 +300,12 @@ def test_settings_that_suit_the_source_yield_to_those_of_a_person(
         "[load]\nworkers = 5\n[runtime]\nrequest_max_attempts = 3\n"
     )
     environment = bare.environment({"EXTRACT__WORKERS": "7"})
-    result = ended(forking.start([str(script)], bare.folder, environment), 60)
+    result = wait_for(fork_server.start([str(script)], bare.folder, environment), 60)
     assert result.stdout == "7 5 24 3\n", result.stderr
 
 
-def test_dlt_init_takes_the_source_from_a_local_copy(
-    bare: Command, server: TrackerServer, forking: Forking, tmp_path: Path
+def test_dlt_init_copies_the_source(
+    bare: Command, server: TrackerServer, fork_server: ForkServer, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
     subprocess.run(
@@ -316,7 +317,7 @@ def test_dlt_init_takes_the_source_from_a_local_copy(
     bare.base_url, bare.api_token = server.url, server.workspace.me["api_token"]
 
     def run(*line: str) -> None:
-        done = ended(forking.start(line, bare.folder, bare.environment()), 60)
+        done = wait_for(fork_server.start(line, bare.folder, bare.environment()), 60)
         assert done.returncode == 0, (done.stdout, done.stderr)
 
     dlt_command = str(Path(sys.executable).with_name("dlt"))
@@ -331,12 +332,12 @@ def test_dlt_init_takes_the_source_from_a_local_copy(
     )
     assert "api_token" in (bare.folder / ".dlt" / "secrets.toml").read_text()
     assert "base_url" in (bare.folder / ".dlt" / "config.toml").read_text()
-    asked = {r.name: r.specifier for r in requirements(str(bare.folder / "requirements.txt"))}
+    required = {r.name: r.specifier for r in requirements(str(bare.folder / "requirements.txt"))}
     ours = {r.name: r.specifier for r in map(Requirement, PROJECT["dependencies"])}
-    for name in ("duckdb", "sqlglot", "pandas"):  # dlt reads with them what it has loaded
-        assert asked[name] == ours[name]
+    for name in ("duckdb", "sqlglot", "pandas"):  # dlt reads datasets with them
+        assert required[name] == ours[name]
     run("pivotal_tracker_pipeline.py")
-    assert_tables_equal(loaded_tables(bare.database), truth(server))
+    assert_tables_equal(loaded_tables(bare.database), served_tables(server))
     (bare.folder / "read.py").write_text(
         "import dlt\n"
         "frame = dlt.attach('pivotal_tracker').dataset().stories.df()\n"

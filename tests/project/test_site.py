@@ -11,7 +11,7 @@ from .conftest import Tool
 REPOSITORY = "https://example.com/owner/repository"
 
 
-def test_site_builds_strictly(docs_tool: Tool, tmp_path: Path) -> None:
+def test_site_builds_without_warnings(docs_tool: Tool, tmp_path: Path) -> None:
     site = tmp_path / "site"
     done = docs_tool(
         *("mkdocs", "build", "--strict", "--quiet", "--config-file", str(ROOT / "mkdocs.yml")),

@@ -1,4 +1,4 @@
-"""What GitHub runs: actions that cannot change under the project, and commands that exist."""
+"""GitHub workflows: pinned actions, existing make targets, permissions, and the changelog."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_actions_are_pinned_by_hash_with_their_version(workflow: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: str(path.name))
-def test_jobs_make_targets_that_exist_and_end_in_time(workflow: Path) -> None:
+def test_jobs_call_existing_make_targets_and_have_a_timeout(workflow: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for name, job in yaml.safe_load(workflow.read_text())["jobs"].items():
         assert job["timeout-minutes"], name
@@ -30,21 +30,21 @@ def test_jobs_make_targets_that_exist_and_end_in_time(workflow: Path) -> None:
             assert set(re.findall(r"\bmake ([a-z-]+)", step.get("run", ""))) <= targets
 
 
-def test_only_the_job_that_publishes_has_an_identity_and_it_runs_nothing_of_its_own() -> None:
+def test_only_the_publish_job_has_an_identity_and_it_runs_no_commands() -> None:
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())["jobs"]
     assert [name for name, job in jobs.items() if "permissions" in job] == ["publish"]
     assert jobs["publish"]["permissions"] == {"id-token": "write"}
     assert not [step for step in jobs["publish"]["steps"] if "run" in step]
 
 
-def test_each_example_for_an_orchestrator_has_a_job() -> None:
+def test_each_orchestrator_example_has_a_job() -> None:
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]
     examples = {path.name.partition("_")[0] for path in (ROOT / "examples").glob("*_*.py")}
     orchestrators = jobs["examples"]["strategy"]["matrix"]["orchestrator"]
     assert set(orchestrators) == examples - {"verified"}
 
 
-def test_the_changelog_is_in_the_form_of_keep_a_changelog() -> None:
+def test_changelog_follows_keep_a_changelog() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     first, *released = re.findall(r"^## (.*)", text, re.MULTILINE)
     assert first == "[Unreleased]"

@@ -35,7 +35,7 @@ from ..support.backup_tools import (
 )
 from ..support.command import ROOT, Command, new_command
 from ..support.exports import Row, as_csv, table
-from ..support.forking import Forking
+from ..support.forking import ForkServer
 from ..support.recorded import RECORDED
 from ..support.truth import Record, Tables, comparable, expected_tables
 
@@ -58,9 +58,9 @@ def serving(*paths: Path, port: int = 0) -> Iterator[str]:
         assert process.wait(10) == 0
 
 
-def through_the_api(command: Command, url: str) -> Tables:
+def load_from_server(command: Command, url: str) -> Tables:
     """Load from a server into another database, and return its tables."""
-    there = Command(command.folder / "api", url, "their_old_token", forking=command.forking)
+    there = Command(command.folder / "api", url, "their_old_token", fork_server=command.fork_server)
     there.folder.mkdir()
     result = there()
     assert result.returncode == 0, result.stderr
@@ -99,7 +99,7 @@ def archives_of_every_format(folder: Path) -> list[Path]:
         write_json(
             folder / "tree" / "projects" / "Third" / "stories.json", all_of(get, third, "stories")
         )
-        lines = [json.dumps(one) for one in everything(get, fourth)]
+        lines = [json.dumps(one) for one in project_records(get, fourth)]
         (folder / "answers.jsonl").write_text("\n".join(lines))
     for project_id, name, columns in (
         (fifth, "first.db", STORYEXPORTER_TABLES),
@@ -120,7 +120,7 @@ def archives_of_every_format(folder: Path) -> list[Path]:
     ]
 
 
-def everything(get: Get, project_id: int) -> list[Record]:
+def project_records(get: Get, project_id: int) -> list[Record]:
     """Return all records of a project in the form of the API."""
     fields = ":default,comments(:default,file_attachments),tasks,blockers,reviews,transitions"
     return [
@@ -174,13 +174,13 @@ class Archived:
 
 
 @pytest.fixture(scope="module")
-def archived(forking: Forking, tmp_path_factory: pytest.TempPathFactory) -> Archived:
+def archived(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Archived:
     """Archives of every format, loaded with their files."""
     folder = tmp_path_factory.mktemp("archived")
     paths = archives_of_every_format(folder / "saved")
     if RECORDED.is_dir():
         paths.append(RECORDED)
-    command = new_command(forking, folder / "run")
+    command = new_command(fork_server, folder / "run")
     result = command("--archive", *map(str, paths), "--attachments", str(folder / "files"))
     assert result.returncode == 0, result.stderr
     return Archived(paths, command)
@@ -207,10 +207,12 @@ def test_every_record_of_every_format_is_loaded(archived: Archived) -> None:
         assert {source.partition("/")[0] for source in sources} == {path.name}
 
 
-def test_served_archives_load_as_the_files_do(archived: Archived, command: Command) -> None:
+def test_served_archives_give_the_same_tables_as_the_files(
+    archived: Archived, command: Command
+) -> None:
     loaded = archived.command.tables()
     with serving(*archived.paths) as url:
-        assert_same_tables(loaded, through_the_api(command, url))
+        assert_same_tables(loaded, load_from_server(command, url))
         for row in loaded["attachment_files"]:
             if row["sha256"]:
                 address = (
@@ -223,7 +225,7 @@ def story(story_id: int, **more: Any) -> Record:
     return {"kind": "story", "id": story_id, "project_id": 9, **more}
 
 
-def test_what_an_archive_lacks_is_absent(tmp_path: Path) -> None:
+def test_values_missing_from_an_archive_are_absent(tmp_path: Path) -> None:
     write_json(
         tmp_path / "a.json",
         [
@@ -289,7 +291,7 @@ def test_unknown_files_are_reported_in_one_line(
     assert output.out == ""
 
 
-def test_a_damaged_file_loses_no_story(tmp_path: Path) -> None:
+def test_damaged_attachment_loses_no_story(tmp_path: Path) -> None:
     attachment = {"id": 7, "filename": "plan.txt"}
     first = story(1, name="First", comments=[{"id": 5, "file_attachments": [attachment]}])
     path = tmp_path / "backup.zip"

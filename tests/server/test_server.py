@@ -1,4 +1,4 @@
-"""`tracker_server` follows the rules of API v5; `test_server_faults` tests how it misbehaves."""
+"""`tracker_server` follows the rules of API v5; `test_faults` tests how it misbehaves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tracker_server.fields import make_serializer, parse_fields
 from tracker_server.workspace import Record, Workspace
 
 from ..support.api_client import Api, paging, small_api
-from ..support.forking import Forking, ended
+from ..support.forking import ForkServer, wait_for
 from ..support.recorded import PROJECT_ID, RECORDED, recorded, recorded_workspace
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - for a moment
@@ -229,8 +229,8 @@ def test_invalid_parameters_get_400(
 def test_unknown_records_and_paths_get_404(api: Api) -> None:
     for path in (f"{api.path}/stories/1", "/projects/1", "/stories/1", f"{api.path}/epics/1"):
         assert api.error(path)[:2] == (404, "unfound_resource")
-    elsewhere = next(iter(list(api.workspace.projects.values())[1].stories))
-    assert api.error(f"{api.path}/stories/{elsewhere}")[:2] == (404, "unfound_resource")
+    other_story = next(iter(list(api.workspace.projects.values())[1].stories))
+    assert api.error(f"{api.path}/stories/{other_story}")[:2] == (404, "unfound_resource")
     for path in ("/nothing", f"{api.path}/nothing", "/projects//stories", "/projects/x/stories"):
         assert api.error(path)[:2] == (404, "route_not_found")
     assert api.error(f"/stories/{'9' * 5000}")[:2] == (404, "route_not_found")
@@ -322,8 +322,8 @@ def test_stories_can_be_filtered(api: Api) -> None:
 def test_bulk_leaves_out_unknown_stories(api: Api) -> None:
     first, second, third, *_ = api.project.stories
     api.workspace.delete_stories(second)
-    wanted = f"{third},{second},7,{first}"
-    assert ids(api.get(f"{api.path}/stories/bulk", ids=wanted)) == [third, first]
+    requested = f"{third},{second},7,{first}"
+    assert ids(api.get(f"{api.path}/stories/bulk", ids=requested)) == [third, first]
 
 
 def test_activity(api: Api) -> None:
@@ -554,7 +554,7 @@ SMALL = ("--projects", "1", "--stories", "5", "--activity", "5")
 
 
 def test_the_command_serves_until_ctrl_c() -> None:
-    """By Ctrl-C; `test_serve_archive` ends it by SIGTERM."""
+    """By Ctrl-C; `test_archive_workspace` ends it by SIGTERM."""
     with subprocess.Popen(
         [sys.executable, "-m", "tracker_server", *SMALL, "--latency", "1", "--faults", "0.01"],
         cwd=ROOT,
@@ -575,7 +575,7 @@ def test_the_command_serves_until_ctrl_c() -> None:
     assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_a_port_in_use_is_reported_in_one_line(forking: Forking, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(fork_server: ForkServer, tmp_path: Path) -> None:
     # not called here, where the signals would stay blocked
     script = tmp_path / "serve.py"
     script.write_text(
@@ -585,7 +585,7 @@ def test_a_port_in_use_is_reported_in_one_line(forking: Forking, tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         line = [str(script), *SMALL, "--port", str(port)]
-        result = ended(forking.start(line, tmp_path, {}), 10)
+        result = wait_for(fork_server.start(line, tmp_path, {}), 10)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
     assert str(port) in result.stderr

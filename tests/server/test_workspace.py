@@ -16,7 +16,7 @@ import pytest
 from tracker_server.sample import END, generate_workspace
 from tracker_server.workspace import Project, Record, Workspace
 
-from ..support.recorded import PROJECT_ID, RECORDED, answers, recorded_workspace
+from ..support.recorded import PROJECT_ID, RECORDED, recorded_workspace, responses
 
 
 @pytest.fixture
@@ -558,7 +558,7 @@ def test_computed_values_equal_recorded_ones() -> None:
     plan = {each["number"]: each for each in workspace.iterations(PROJECT_ID)}
     recorded = {
         iteration["number"]: iteration
-        for path, _, body in answers("iterations")
+        for path, _, body in responses("iterations")
         if path.endswith("iterations")
         for iteration in body
     }
@@ -581,7 +581,7 @@ def test_computed_values_equal_recorded_ones() -> None:
     workspace.now = datetime(2019, 7, 10, 4, 11, 50, tzinfo=UTC)
     (details,) = (
         each
-        for _, _, body in answers("cycle_time_details")
+        for _, _, body in responses("cycle_time_details")
         for each in body
         if each["story_id"] == story["id"]
     )

@@ -40,7 +40,7 @@ def _interactions(text: str) -> list[Any]:
     return interactions
 
 
-def joined(cassette: Path, *parts: Path) -> Path:
+def join_cassettes(cassette: Path, *parts: Path) -> Path:
     """Write one cassette with the traffic of several."""
     interactions: list[Any] = []
     for part in parts:

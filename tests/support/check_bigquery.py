@@ -24,9 +24,10 @@ from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 
 from .bigquery import bigquery_tables
+from .changes import apply_mixed_changes
 from .command import ROOT, Command
-from .destinations import CommandMirror, apply_mixed_changes
-from .forking import Forking
+from .forking import ForkServer
+from .mirror import CommandMirror
 
 _WORKSPACE = {"projects": 3, "stories": 15, "activity": 30, "seed": 7}
 
@@ -64,7 +65,7 @@ def main() -> int:
         for name in (dataset, f"{dataset}_staging"):
             client.delete_dataset(name, delete_contents=True, not_found_ok=True)
         _print(f"Dropped {dataset} and {dataset}_staging.")
-    _print("All is right.")
+    _print("Everything is correct.")
     return 0
 
 
@@ -80,12 +81,12 @@ def _check(client: Any, dataset: str, folder: Path) -> None:
     workspace = generate_workspace(**_WORKSPACE)
     # the environment may have the credentials, or the folder of gcloud's
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with TrackerServer(workspace) as server, contextlib.closing(Forking()) as forking:
+    with TrackerServer(workspace) as server, contextlib.closing(ForkServer()) as fork_server:
         mirror = CommandMirror(
             workspace,
             folder,
             server,
-            command=Command(folder, server.url, workspace.me["api_token"], forking=forking),
+            command=Command(folder, server.url, workspace.me["api_token"], fork_server=fork_server),
             options=("--destination", "bigquery", "--dataset", dataset),
             env={**env, "DLT_DATA_DIR": str(folder / "dlt")},
             read=lambda: bigquery_tables(client, dataset),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,12 +11,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 from tracker_server.workspace import Workspace
 
-from .forking import Forking, Run, ended
+from .forking import ForkServer, Run, wait_for
 from .truth import Tables, loaded_tables
 
 ROOT = Path(__file__).parents[2]
@@ -32,13 +34,13 @@ class Command:
     base_url: str = ""
     api_token: str = ""
     views: bool = True
-    forking: Forking | None = None
+    fork_server: ForkServer | None = None
 
     def __call__(
         self, *options: str, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run it, and wait for its end."""
-        return ended(self.start(*options, env=env), timeout)
+        return wait_for(self.start(*options, env=env), timeout)
 
     def python(
         self, script: str, env: Mapping[str, str] | None = None
@@ -46,8 +48,8 @@ class Command:
         """Run a script instead of the command; it can import this project, and has `sys`."""
         file = self.folder / "script.py"
         file.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{script}\n")
-        assert self.forking is not None
-        return ended(self.forking.start([str(file)], self.folder, self.environment(env)), 60)
+        assert self.fork_server is not None
+        return wait_for(self.fork_server.start([str(file)], self.folder, self.environment(env)), 60)
 
     def start(
         self, *options: str, env: Mapping[str, str] | None = None
@@ -56,8 +58,8 @@ class Command:
         python, *line = self.line(*options)
         environment = self.environment(env)
         # PYTHONPATH has an effect only in a new interpreter
-        if self.forking and "PYTHONPATH" not in environment:
-            return self.forking.start(line, self.folder, environment)
+        if self.fork_server and "PYTHONPATH" not in environment:
+            return self.fork_server.start(line, self.folder, environment)
         return subprocess.Popen(
             [python, *line],
             cwd=self.folder,
@@ -105,12 +107,18 @@ class Command:
         """Return what it has loaded."""
         return loaded_tables(self.database)
 
+    def summary(self) -> dict[str, Any]:
+        """Return what the last run with `--summary summary.json` wrote."""
+        summary = json.loads((self.folder / "summary.json").read_text())
+        assert isinstance(summary, dict)
+        return summary
 
-def new_command(forking: Forking, folder: Path) -> Command:
+
+def new_command(fork_server: ForkServer, folder: Path) -> Command:
     """Make a command in a new folder; without views, which take a fifth of a small load."""
     folder.mkdir()
     shutil.copytree(ROOT / ".dlt", folder / ".dlt")
-    return Command(folder, views=False, forking=forking)
+    return Command(folder, views=False, fork_server=fork_server)
 
 
 @contextlib.contextmanager

@@ -1,47 +1,19 @@
-"""The destinations in tests of the command, and functions that read their tables."""
+"""Read all tables of a destination."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import duckdb
 import psycopg2
 from psycopg2 import sql
 
-from tracker_server.workspace import Workspace
-
-from ..extract.test_incremental_loading import Mirror
-from .command import Command
 from .truth import Record, Tables
-
-
-@dataclass
-class CommandMirror(Mirror):
-    """A served workspace, and the destination that the command loads it into."""
-
-    command: Command = field(kw_only=True)
-    options: tuple[str, ...] = field(kw_only=True)
-    env: Mapping[str, str] = field(kw_only=True)
-    read: Callable[[], Tables] = field(kw_only=True)
-
-    def run(self, *options: str) -> CompletedProcess[str]:
-        """Run the command, which must succeed."""
-        self.server.requests.clear()
-        result = self.command(*self.options, *options, env=self.env)
-        assert result.returncode == 0, result.stderr
-        assert "Traceback" not in result.stderr
-        return result
-
-    def tables(self) -> Tables:
-        return self.read()
 
 
 def postgres_tables(dsn: str, dataset: str = "tracker") -> Tables:
@@ -94,23 +66,6 @@ def _sqlite_rows(connection: sqlite3.Connection, table: str) -> list[Record]:
 
 def _parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def apply_mixed_changes(workspace: Workspace) -> None:
-    """Make a change of every kind that may happen between two runs."""
-    first, second, _ = workspace.projects
-    stories = list(workspace.projects[first].stories)
-    workspace.edit_story(stories[0], name="Say \"no\" to \\ and '', 'often'\n\ttwice", mood="fine")
-    workspace.edit_story(stories[1], description="")
-    workspace.delete_stories(*stories[2:9])
-    workspace.move_story_to_project(stories[10], second)
-    label_id = next(
-        s["label_ids"][0] for s in workspace.projects[first].stories.values() if s["label_ids"]
-    )
-    workspace.rename_label(label_id, "under another name")
-    workspace.delete_epic(next(iter(workspace.projects[second].epics)))
-    workspace.add_comment("Once", story_id=stories[11])
-    workspace.create_story(second, name="New")
 
 
 def parquet_tables(folder: Path) -> Tables:

@@ -7,6 +7,10 @@ import io
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import openpyxl
 
 Pairs = list[tuple[str, str]]
 
@@ -170,3 +174,12 @@ def as_csv(lines: Sequence[Sequence[str]], delimiter: str = ",", ending: str = "
         csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerow(line)
         quoted.append(text.getvalue().removesuffix("\r\n") + ending)
     return "".join(quoted)
+
+
+def write_workbook(path: Path, lines: list[list[Any]]) -> Path:
+    """Write lines as an Excel workbook, with empty cells where texts are empty."""
+    book = openpyxl.Workbook()
+    for line in lines:
+        book.active.append([None if cell == "" else cell for cell in line])
+    book.save(path)
+    return path

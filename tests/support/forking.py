@@ -54,7 +54,7 @@ class Run:
         self.returncode: int | None = None
         self._keeper = keeper
         self._output = output
-        self.pid = _received(keeper)
+        self.pid = _receive(keeper)
 
     def poll(self) -> int | None:
         """Return the exit code; None while it runs."""
@@ -78,21 +78,21 @@ class Run:
         if self._wait(timeout) is None:
             self.kill()
             raise subprocess.TimeoutExpired(self.args, timeout)
-        stdout, stderr = map(_whole, self._output)
+        stdout, stderr = map(_read_all, self._output)
         return stdout, stderr
 
     def _wait(self, timeout: float) -> int | None:
         if self.returncode is None:
             self._keeper.settimeout(timeout)
             try:
-                self.returncode = _received(self._keeper)
+                self.returncode = _receive(self._keeper)
             except (TimeoutError, BlockingIOError):
                 return None
             self._keeper.close()
         return self.returncode
 
 
-def ended(run: Run | subprocess.Popen[str], timeout: float) -> subprocess.CompletedProcess[str]:
+def wait_for(run: Run | subprocess.Popen[str], timeout: float) -> subprocess.CompletedProcess[str]:
     """Wait for the end of a run; return its result.
 
     Raises:
@@ -103,7 +103,7 @@ def ended(run: Run | subprocess.Popen[str], timeout: float) -> subprocess.Comple
     return subprocess.CompletedProcess(run.args, run.returncode, stdout, stderr)
 
 
-class Forking:
+class ForkServer:
     """A process with the libraries loaded, from which runs are forked."""
 
     def __init__(self) -> None:
@@ -166,13 +166,13 @@ def cache_dlt_lookups() -> None:
     LiveSchemaStorage.__getitem__ = schema_in_use  # type: ignore[method-assign]
 
 
-def _whole(file: IO[str]) -> str:
+def _read_all(file: IO[str]) -> str:
     with file:
         file.seek(0)
         return file.read()
 
 
-def _received(connection: socket.socket) -> int:
+def _receive(connection: socket.socket) -> int:
     message = connection.recv(_NUMBER, socket.MSG_WAITALL)
     if len(message) < _NUMBER:
         raise ConnectionError("the process that forks has ended")

@@ -20,7 +20,7 @@ PROJECT_ID = 1027488
 RECORDED_IN = datetime(2019, 7, 10, 4, 15, tzinfo=UTC)
 
 
-def answers(cassette: str) -> list[tuple[str, dict[str, list[str]], Any]]:
+def responses(cassette: str) -> list[tuple[str, dict[str, list[str]], Any]]:
     """Return the recorded responses of a cassette: path below the API's root, query, body."""
     found = []
     for interaction in _interactions(cassette):
@@ -41,7 +41,7 @@ def _interactions(cassette: str) -> list[Any]:
 def recorded(cassette: str, path: str = "", **query: str) -> Any:
     """Return the first recorded body of a path below the project with these parameters."""
     full_path = f"projects/{PROJECT_ID}/{path}".rstrip("/") if path is not None else ""
-    for found, params, body in answers(cassette):
+    for found, params, body in responses(cassette):
         if found == full_path and all(params.get(k) == [v] for k, v in query.items()):
             return body
     raise LookupError(f"{cassette}: {full_path} {query}")
@@ -100,7 +100,7 @@ def recorded_workspace() -> Workspace:
         activity=sorted(records["activity"], key=lambda a: a["project_version"]),
         iterations=[],
     )
-    me = next(body for path, _, body in answers("me") if path == "me")
+    me = next(body for path, _, body in responses("me") if path == "me")
     return Workspace(me=me, now=RECORDED_IN, people=people, projects={PROJECT_ID: project})
 
 

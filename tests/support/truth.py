@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from pivotal_tracker.settings import (
     WORKSPACES,
     Endpoint,
 )
+from pivotal_tracker.tables import PROJECT_TABLES
+from tracker_server import TrackerServer
 
 Record = dict[str, Any]
 Tables = dict[str, list[Record]]
@@ -38,6 +40,16 @@ INHERITED_COLUMNS = {
     "workspaces": {"workspace_id": "id"},
     "accounts": {"account_id": "id"},
 }
+APPEND_ONLY_TABLES = {
+    "activity",
+    "activity__changes",
+    "activity__primary_resources",
+    "activity__secondary_resources",
+    "deleted_records",
+    "people",
+}
+DERIVED_TABLES = {"deleted_records", "people"}
+"""The tables that several resources add rows to."""
 PEOPLE_IN = ("requested_by_id", "owned_by_id", "person_id", "reviewer_id", "performed_by_id")
 
 
@@ -158,14 +170,21 @@ def assert_tables_equal(loaded: Tables, expected: Tables) -> None:
         assert comparable(loaded[name]) == comparable(expected.get(name, [])), name
 
 
-def served_tables(url: str, api_token: str) -> Tables:
+def assert_only_loaded(resources: Collection[str], loaded: Tables, served: Tables) -> None:
+    """Assert that the tables of resources are complete, and that there are only derived others."""
+    family = {table.name for name in resources for table in PROJECT_TABLES[name].family()}
+    loaded = {table: rows for table, rows in loaded.items() if table not in DERIVED_TABLES}
+    assert_tables_equal(loaded, {table: served.get(table, []) for table in family})
+
+
+def served_tables(server: TrackerServer) -> Tables:
     """Return the expected tables of a server, read with simple requests."""
     session = requests.Session()
-    session.headers["X-TrackerToken"] = api_token
+    session.headers["X-TrackerToken"] = server.workspace.me["api_token"]
 
     def everything(endpoint: Endpoint, **ids: int) -> list[Record]:
         params: dict[str, Any] = {"fields": ",".join(endpoint.fields)} if endpoint.fields else {}
-        address = f"{url}/{endpoint.path.format(**ids)}"
+        address = f"{server.url}/{endpoint.path.format(**ids)}"
         if endpoint.limit is None:
             body = session.get(address, params=params, timeout=30).json()
             if endpoint.path.endswith("history/days"):

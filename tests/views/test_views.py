@@ -35,11 +35,11 @@ from ..support.recorded import (
     PROJECT_ID,
     RECORDED,
     RECORDED_IN,
-    answers,
     recorded,
     recorded_workspace,
+    responses,
 )
-from ..support.small_shop import ANN, BOB, SHOP, small_shop
+from ..support.shop_workspace import ANN, BOB, SHOP, small_shop
 from ..support.view_database import ViewDatabase
 
 Record = dict[str, Any]
@@ -876,7 +876,7 @@ def _as_recorded() -> Workspace:
 def _recorded_iterations() -> list[Record]:
     """All recorded iterations, with the ids of their stories."""
     found: dict[int, Record] = {}
-    for path, _, body in answers("iterations"):
+    for path, _, body in responses("iterations"):
         for one in body if path.endswith("/iterations") else ():
             stories = {"story_ids": [story["id"] for story in one["stories"]]}
             record = {k: v for k, v in one.items() if k != "stories"}
@@ -953,7 +953,7 @@ DEPENDENT = {
 
 
 @pytest.mark.parametrize("destination", DESTINATIONS)
-def test_something_else_with_the_name_of_a_view_is_left_alone(
+def test_other_objects_with_the_name_of_a_view_are_kept(
     own_shop: Callable[[str], ViewDatabase], destination: str
 ) -> None:
     shop = own_shop(destination)
@@ -1013,7 +1013,7 @@ def test_postgres_views_of_the_first_versions_are_replaced(
 
 
 @pytest.mark.parametrize("destination", DESTINATIONS)
-def test_a_view_whose_table_is_gone_is_dropped(
+def test_view_whose_table_is_missing_is_dropped(
     own_shop: Callable[[str], ViewDatabase], destination: str
 ) -> None:
     shop = own_shop(destination)
@@ -1026,7 +1026,7 @@ def test_a_view_whose_table_is_gone_is_dropped(
 
 
 @pytest.mark.parametrize("destination", DESTINATIONS)
-def test_a_view_that_the_destination_rejects_is_left_out_and_so_are_those_that_read_it(
+def test_rejected_view_and_views_that_read_it_are_left_out(
     own_shop: Callable[[str], ViewDatabase], destination: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = own_shop(destination)

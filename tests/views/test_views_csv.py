@@ -276,8 +276,8 @@ def test_velocity_of_a_csv(csv: Project) -> None:
 def test_forecast_of_a_csv(csv: Project) -> None:
     """With 3 points, at best 5.4 and at worst 0.55 points per iteration."""
     forecast = csv.by("forecast", "position")
-    told = ("story_id", "points_ahead", "iteration_number", "expected_by", "earliest_by")
-    assert columns(forecast, *told, "latest_by") == {
+    names = ("story_id", "points_ahead", "iteration_number", "expected_by", "earliest_by")
+    assert columns(forecast, *names, "latest_by") == {
         1: (6, 0, 5, "2015-04-05", "2015-04-05", "2015-04-05"),
         # 2 + 2 points are more than 3, and less than 5.4
         2: (7, 2, 6, "2015-04-12", "2015-04-05", "2015-04-12"),

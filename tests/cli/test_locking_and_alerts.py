@@ -1,17 +1,12 @@
-"""Runs that nobody looks at: never two at once, and somebody hears of those that end badly."""
+"""Unattended runs: locking, and alerts through Slack, Sentry and OpenTelemetry."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import duckdb
@@ -19,59 +14,18 @@ import pytest
 
 from tracker_server import TrackerServer
 
-from ..extract.test_load import truth
 from ..support.command import ROOT, Command
-from ..support.forking import Forking, Run, ended
-from ..support.truth import comparable
+from ..support.forking import ForkServer, Run, wait_for
+from ..support.listener import Listener, listener
+from ..support.truth import comparable, served_tables
+
+__all__ = ["listener"]
 
 
-@dataclass
-class Listener:
-    """A server that takes whatever is posted to it.
-
-    Attributes:
-        address: Where it listens.
-        status: What it answers with.
-        heard: The bodies that were posted.
-    """
-
-    address: str = ""
-    status: int = 200
-    heard: list[bytes] = field(default_factory=list)
-
-    @property
-    def texts(self) -> list[str]:
-        """The texts of messages to Slack."""
-        return [json.loads(body)["text"] for body in self.heard]
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    """Something on loopback in the place of Slack or Sentry."""
-    listening = Listener()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            zipped = self.headers.get("Content-Encoding") == "gzip"
-            listening.heard.append(gzip.decompress(body) if zipped else body)
-            self.send_response(listening.status)
-            self.end_headers()
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        listening.address = f"127.0.0.1:{server.server_port}"
-        yield listening
-        server.shutdown()
-
-
-def test_a_second_run_at_once_says_so_and_ends(
+def test_concurrent_run_exits_4(
     command: Command, server: TrackerServer, listener: Listener
 ) -> None:
-    first = started(command, server)
+    first = start_run(command, server)
     first.send_signal(signal.SIGSTOP)
     env = {"RUNTIME__SLACK_INCOMING_HOOK": f"http://{listener.address}/"}
     second, check = command(env=env), command("--check")
@@ -82,15 +36,15 @@ def test_a_second_run_at_once_says_so_and_ends(
         "pivotal_tracker: Another run of pivotal_tracker is in progress"
     )
     assert second.stderr.count("\n") == 1
-    assert listener.texts == []
+    assert listener.slack_texts == []
     assert check.returncode == 0, check.stderr
     assert first.returncode == 0, stderr
-    labels = truth(server)["labels"]
+    labels = served_tables(server)["labels"]
     assert comparable(command.tables()["labels"]) == comparable(labels)
 
 
-def started(command: Command, server: TrackerServer) -> Run | subprocess.Popen[str]:
-    """A run that has asked the server for something, and so is under way."""
+def start_run(command: Command, server: TrackerServer) -> Run | subprocess.Popen[str]:
+    """Start a run, and wait for its first request."""
     process = command.start("--resource", "labels")
     while not server.requests:
         assert process.poll() is None
@@ -98,54 +52,54 @@ def started(command: Command, server: TrackerServer) -> Run | subprocess.Popen[s
     return process
 
 
-def test_slack_hears_of_loads_and_failures_but_not_of_quiet_runs(
+def test_slack_is_notified_only_of_loads_and_failures(
     command: Command, server: TrackerServer, listener: Listener
 ) -> None:
     env = {"RUNTIME__SLACK_INCOMING_HOOK": f"http://{listener.address}/services/T0/B0/hook-secret"}
     assert command("--check", env=env).returncode == 0
-    assert listener.texts == []
+    assert listener.slack_texts == []
 
     labels = ("--resource", "labels")
     assert command(*labels, env=env).returncode == 0
-    assert len(listener.texts) == 1
-    assert listener.texts[-1].startswith("pivotal_tracker, dataset tracker. Loaded ")
+    assert len(listener.slack_texts) == 1
+    assert listener.slack_texts[-1].startswith("pivotal_tracker, dataset tracker. Loaded ")
 
     assert command(*labels, env=env).returncode == 0
-    assert len(listener.texts) == 1
+    assert len(listener.slack_texts) == 1
 
     forbidden = next(iter(server.workspace.projects))
     server.behaviour.forbidden_projects = {forbidden}
     listener.status = 404
     result = command(*labels, "--full-refresh", env=env)
     assert result.returncode == 3
-    assert f"Skipped: project {forbidden}, labels" in listener.texts[-1]
-    # who does not answer is a word in the log
+    assert f"Skipped: project {forbidden}, labels" in listener.slack_texts[-1]
+    # a failed notification is only logged
     assert "Slack could not be notified: HTTPError 404" in result.stderr
     assert "hook-secret" not in result.stderr + result.stdout
 
     listener.status = 200
     command.api_token = "0" * 32
     assert command(env=env).returncode == 1
-    assert listener.texts[-1].startswith("pivotal_tracker failed. ")
-    assert command.api_token not in listener.texts[-1]
+    assert listener.slack_texts[-1].startswith("pivotal_tracker failed. ")
+    assert command.api_token not in listener.slack_texts[-1]
 
 
 @pytest.mark.parametrize("options", [(), ("--debug",)])
-def test_sentry_gets_the_error_and_no_token(
+def test_sentry_gets_the_error_without_the_token(
     options: tuple[str, ...], command: Command, listener: Listener
 ) -> None:
-    # raised where the token is in a variable of its own
+    # raised in a function with the token in a local variable
     command.base_url = "tracker.example.org"
     command.api_token = "5ec7e7" * 5 + "ab"
     result = command(*options, env={"RUNTIME__SENTRY_DSN": f"http://public@{listener.address}/1"})
     assert result.returncode == 1
-    (event,) = (body for body in listener.heard if b'"exception"' in body)
+    (event,) = (body for body in listener.bodies if b'"exception"' in body)
     assert b"tracker.example.org" in event
-    assert not [body for body in listener.heard if command.api_token.encode() in body]
+    assert not [body for body in listener.bodies if command.api_token.encode() in body]
 
 
-def test_sentry_without_its_package_is_one_line(
-    command: Command, server: TrackerServer, forking: Forking
+def test_sentry_without_its_package_fails_without_traceback(
+    command: Command, server: TrackerServer, fork_server: ForkServer
 ) -> None:
     script = command.folder / "without_sentry.py"
     _, program = command.line()[:2]
@@ -154,7 +108,7 @@ def test_sentry_without_its_package_is_one_line(
         f"runpy.run_path({program!r}, run_name='__main__')\n"
     )
     env = command.environment({"RUNTIME__SENTRY_DSN": "http://public@127.0.0.1:9/1"})
-    result = ended(forking.start([str(script)], command.folder, env), 60)
+    result = wait_for(fork_server.start([str(script)], command.folder, env), 60)
     assert result.returncode == 1
     assert "sentry-sdk" in result.stderr
     assert "Traceback" not in result.stderr
@@ -173,7 +127,7 @@ sys.exit(main(["--resource", "labels", "--no-views", "--json", "--summary", sys.
 """
 
 
-def test_opentelemetry_gets_a_span_for_each_step_and_why_a_run_failed(
+def test_opentelemetry_gets_a_span_per_step_and_the_failure(
     command: Command, server: TrackerServer
 ) -> None:
     def spans() -> dict[str, Any]:
@@ -195,20 +149,20 @@ def test_opentelemetry_gets_a_span_for_each_step_and_why_a_run_failed(
     assert "token" in failed["pivotal_tracker"]["status"]["description"]
 
 
-def documented(language: str, containing: str) -> str:
-    """Give the block of code in docs/operations.md that contains some text."""
+def documented_block(language: str, containing: str) -> str:
+    """Return the code block in docs/operations.md that contains some text."""
     text = (ROOT / "docs" / "operations.md").read_text()
     blocks = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
     return next(block for block in blocks if containing in block)
 
 
-def test_summaries_and_traces_of_many_runs_can_be_queried_as_documented(
+def test_documented_queries_of_summaries_and_traces_work(
     command: Command, server: TrackerServer
 ) -> None:
     labels = ("--resource", "labels", "--summary")
     (command.folder / "runs").mkdir()
     assert command(*labels, "runs/1.json").returncode == 0
-    script = documented("python", "last_trace")
+    script = documented_block("python", "last_trace")
     loaded = command.python(script + "\nprint(trace.pipeline_name)")
     assert loaded.stdout == "pivotal_tracker\n", loaded.stderr
     with duckdb.connect(str(command.folder / "run_traces.duckdb")) as connection:
@@ -217,7 +171,7 @@ def test_summaries_and_traces_of_many_runs_can_be_queried_as_documented(
 
     command.api_token = "0" * 32
     assert command(*labels, "runs/2.json").returncode == 1
-    query = documented("sql", "read_json").replace(
+    query = documented_block("sql", "read_json").replace(
         "/srv/tracker/runs", str(command.folder / "runs")
     )
     ((pipeline, dataset, _, exit_code, why, _),) = duckdb.sql(query).fetchall()
