@@ -277,7 +277,14 @@ def durations(iterations: DataFrame, kind: str) -> Chart:
         },
     }
     dots: Spec = {
-        "mark": {"type": "point", "filled": True, "size": 60, "cursor": "pointer", "color": _MAIN},
+        "mark": {
+            "type": "point",
+            "filled": True,
+            "opacity": 1,
+            "size": 60,
+            "cursor": "pointer",
+            "color": _MAIN,
+        },
         "params": _click("iteration_number"),
         "encoding": {
             "x": _ITERATION,
@@ -349,7 +356,14 @@ def iteration_burn_up(days: DataFrame) -> Chart:
         },
     }
     dots: Spec = {
-        "mark": {"type": "point", "filled": True, "size": 60, "color": _DONE, "cursor": "pointer"},
+        "mark": {
+            "type": "point",
+            "filled": True,
+            "opacity": 1,
+            "size": 60,
+            "color": _DONE,
+            "cursor": "pointer",
+        },
         "params": _click("date_text"),
         "encoding": {"x": _day("date"), "y": _number("accepted", "points"), "tooltip": tooltip},
     }
@@ -390,7 +404,7 @@ def story_durations(stories: DataFrame, kind: str) -> Chart:
         kind: `cycle time` or `lead time`.
     """
     spec = {
-        "mark": {"type": "point", "filled": True, "size": 90, "cursor": "pointer"},
+        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 90, "cursor": "pointer"},
         "params": _click("id"),
         "encoding": {
             "x": {
@@ -512,7 +526,7 @@ def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) ->
         kind: `cycle time` or `lead time`.
     """
     dots: Spec = {
-        "mark": {"type": "point", "filled": True, "size": 45, "cursor": "pointer"},
+        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 45, "cursor": "pointer"},
         "params": _click("id"),
         "encoding": {"x": _day("accepted_on", "accepted"), **_days_and_types(stories, kind)},
     }
@@ -560,7 +574,7 @@ def time_in_states(states: DataFrame) -> Chart:
     }
     ticks: Spec = {
         "transform": _series("85th percentile"),
-        "mark": {"type": "tick", "thickness": 3},
+        "mark": {"type": "tick", "thickness": 3, "opacity": 1},
         "encoding": {
             "y": y,
             "x": _number("p85_days", "days"),
@@ -579,7 +593,14 @@ def ages(stories: DataFrame) -> Chart:
     """
     states = [state for state in _STATE_ORDER if state in set(stories["current_state"])]
     spec = {
-        "mark": {"type": "point", "filled": True, "size": 80, "cursor": "pointer", "color": _MAIN},
+        "mark": {
+            "type": "point",
+            "filled": True,
+            "opacity": 1,
+            "size": 80,
+            "cursor": "pointer",
+            "color": _MAIN,
+        },
         "params": _click("id"),
         "encoding": {
             "x": _name("current_state", "state", sort=states, axis={"labelAngle": 0}),

@@ -145,7 +145,7 @@ class PageChecks:
         columns = ("stories_accepted", "points_accepted", "comments", "reviews")
         assert {
             row["person"]: [float(row[name]) for name in columns]
-            for row in self._data_of("Stories accepted by person")
+            for row in self._data_of("Accepted stories by owner")
         } == self._finished_work()
 
     def _finished_work(self) -> dict[str, list[float]]:
@@ -169,20 +169,22 @@ class PageChecks:
                 SELECT reviewer_id, 0, 0, 0, 1 FROM stories__reviews
                 WHERE project_id = {self.project}
             )
-            SELECT p.name, sum(stories), coalesce(sum(points), 0), sum(comments), sum(reviews)
-            FROM did JOIN people p ON p.id = person GROUP BY p.name HAVING sum(stories) > 0
+            SELECT coalesce(p.name, CAST(p.id AS VARCHAR)) AS name, sum(stories),
+                coalesce(sum(points), 0), sum(comments), sum(reviews)
+            FROM did JOIN people p ON p.id = person GROUP BY ALL HAVING sum(stories) > 0
             """
         )
         return {str(name): [float(str(count)) for count in counts] for name, *counts in counted}
 
     def _open_work(self) -> list[list[object]]:
         counted = self.dashboard.query(
-            "SELECT p.name, count(*) FILTER (s.current_state IN ('started', 'finished', "
+            "SELECT coalesce(p.name, CAST(p.id AS VARCHAR)) AS name, "
+            "count(*) FILTER (s.current_state IN ('started', 'finished', "
             "'delivered')), count(*) FILTER (s.current_state = 'rejected'), "
             "count(*) FILTER (s.current_state = 'unstarted'), coalesce(sum(s.estimate), 0) "
             "FROM stories s JOIN stories__owner_ids o ON o.story_id = s.id "
             f"JOIN people p ON p.id = o.value WHERE s.project_id = {self.project} "
-            "AND s.current_state NOT IN ('accepted', 'unscheduled') GROUP BY ALL ORDER BY p.name"
+            "AND s.current_state NOT IN ('accepted', 'unscheduled') GROUP BY ALL ORDER BY name"
         )
         return [[name, *(float(str(count)) for count in counts)] for name, *counts in counted]
 

@@ -47,26 +47,27 @@ def with_reviews(activity: DataFrame, reviews: DataFrame) -> DataFrame:
     Args:
         activity: `person_id`, `person_name`, `week`, `stories_accepted`, `points_accepted`,
             `comments`.
-        reviews: `person_id`, `updated_at`.
+        reviews: `person_id`, `person_name`, `updated_at`.
 
     Returns:
         `activity` with `reviews`; a week with reviews only has a row too.
     """
     days = pd.to_datetime(reviews["updated_at"], utc=True).dt.tz_localize(None).dt.normalize()
-    mondays = days - pd.to_timedelta(days.dt.weekday, unit="D")
+    mondays = days - pd.to_timedelta(days.dt.dayofweek, unit="D")
     counted = (
         DataFrame({"person_id": reviews["person_id"], "week": mondays})
         .value_counts(["person_id", "week"])
         .rename("reviews")
         .reset_index()
     )
-    names = activity.drop_duplicates("person_id").set_index("person_id")["person_name"]
+    named = pd.concat([activity, reviews]).drop_duplicates("person_id")
+    names = named.set_index("person_id")["person_name"]
     known = activity.assign(week=pd.to_datetime(activity["week"]))
     merged = known.merge(counted, on=["person_id", "week"], how="outer")
     merged["person_name"] = merged["person_id"].map(names)
     for name in _COUNTS:
         merged[name] = merged[name].astype(float).fillna(0)
-    return merged.dropna(subset=["person_name"])
+    return merged
 
 
 def _work_done(totals: DataFrame, weekly: DataFrame, end: date, project: int | None) -> None:

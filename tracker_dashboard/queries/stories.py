@@ -147,7 +147,7 @@ def _field_matches(field: Field) -> exp.Expression:
 
 
 def _person_matches(name: str, value: str) -> exp.Expression:
-    """Match a part of the name, the initials or the user name; `none` finds stories without."""
+    """Match a part of the name, initials, user name or id; `none` finds stories without."""
     people = _PERSON_TABLES[name]
     if value == "none":
         return exp.not_(
@@ -157,7 +157,7 @@ def _person_matches(name: str, value: str) -> exp.Expression:
         f"""
         SELECT w.id FROM ({people}) AS w JOIN ({PEOPLE}) AS q ON q.id = w.person
         WHERE strpos(lower(q.name), :value) > 0 OR lower(q.initials) = :value
-            OR lower(q.username) = :value
+            OR lower(q.username) = :value OR CAST(q.id AS VARCHAR) = :value
         """,  # noqa: S608 - constants
         value=value,
     )
