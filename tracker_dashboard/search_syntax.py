@@ -45,6 +45,7 @@ HAS_VALUES = {
     "owner": "owner",
     "pr": "pr",
     "pullrequest": "pr",
+    "rejection": "rejection",
     "review": "review",
     "task": "task",
 }

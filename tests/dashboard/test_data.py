@@ -126,7 +126,7 @@ SEARCHES = (
     "label:a epic:a release:a project:a name:a iteration:3 estimate:2 id:4 priority:p1",
     "type:bug state:open created:2024 updated:2024-01..2024-02 accepted:>=2023 deadline:<2030",
     " ".join(f"has:{value}" for value in ("attachment", "blocker", "branch", "comment", "epic")),
-    "has:label has:owner has:pr has:review has:task has:deadline has:description has:estimate",
+    "has:label has:owner has:pr has:rejection has:review has:task has:deadline has:description has:estimate",
 )
 
 

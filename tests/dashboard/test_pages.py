@@ -321,6 +321,8 @@ SEARCHES = {
     "stories__pull_requests) AND s.id NOT IN (SELECT story_id FROM "
     "stories__comments__file_attachments UNION SELECT story_id FROM "
     "stories__comments__google_attachments)",
+    "has:rejection state:accepted": "s.current_state = 'accepted' AND s.id IN "
+    "(SELECT story_id FROM stories__transitions WHERE state = 'rejected')",
     "a11y": "s.id IN (SELECT story_id FROM stories__labels WHERE name = 'a11y')",
 }
 """Searches, and the conditions under which independent queries find the same stories."""

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import dlt
 import streamlit as st
 from dlt.pipeline.trace import PipelineTrace
 from pandas import DataFrame
@@ -155,13 +156,46 @@ def _schema_versions(source: Dataset) -> None:
     section("Tables and their references")
     with st.expander("Diagram", key="diagram", on_change="rerun") as panel:
         if panel.open:
-            diagram = source.schema.to_dot(
-                remove_processing_hints=True,
-                include_dlt_tables=False,
-                include_internal_dlt_ref=False,
-                include_root_child_ref=False,
+            st.graphviz_chart(
+                _diagram(source.schema),
+                width="content",
+                alt="Tables, their keys, and the references between them",
             )
-            st.graphviz_chart(diagram, alt="Tables, their columns, and the references between them")
+
+
+def _diagram(schema: dlt.Schema) -> str:
+    """Return dlt's diagram of the tables, with the columns that are keys or references only.
+
+    With all columns it has no text that can be read, and dlt's layout draws tables over others.
+    """
+    shown = schema.clone()
+    references = [
+        (name, reference)
+        for name, table in shown.tables.items()
+        for reference in table.get("references", ())
+    ]
+    keys = {(name, column) for name, reference in references for column in reference["columns"]}
+    keys |= {
+        (reference["referenced_table"], column)
+        for _, reference in references
+        for column in reference["referenced_columns"]
+    }
+    for name, table in shown.tables.items():
+        table["columns"] = {
+            column: hints
+            for column, hints in table["columns"].items()
+            if (name, column) in keys or hints.get("primary_key")
+        }
+    diagram = shown.to_dot(
+        remove_processing_hints=True,
+        include_dlt_tables=False,
+        include_internal_dlt_ref=False,
+        include_parent_child_ref=False,
+        include_root_child_ref=False,
+    )
+    for theirs, ours in (("twopi", "dot"), ("BT", "RL"), ("ranksep=5", "ranksep=0.6")):
+        diagram = diagram.replace(theirs, ours, 1)
+    return diagram
 
 
 def schema_changes(versions: DataFrame) -> DataFrame:

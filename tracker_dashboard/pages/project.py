@@ -344,7 +344,7 @@ def _rejection_chart(iterations: DataFrame, project: int) -> None:
         charts.rejection_rate(shown),
         shown.iloc[::-1],
         summary,
-        _iteration_search,
+        lambda picked: f"{_iteration_search(picked)} has:rejection",
         project,
         "Rejections are unknown: the data does not have the history of states.",
     )

@@ -43,6 +43,7 @@ _STORY_IDS_WITH = {
     "label": "SELECT x.story_id FROM stories__labels AS x",
     "owner": "SELECT x.story_id FROM stories__owner_ids AS x",
     "pr": "SELECT x.story_id FROM stories__pull_requests AS x",
+    "rejection": "SELECT x.story_id FROM stories__transitions AS x WHERE x.state = 'rejected'",
     "review": "SELECT x.story_id FROM stories__reviews AS x",
     "task": "SELECT x.story_id FROM stories__tasks AS x",
 }
