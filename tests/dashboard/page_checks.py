@@ -42,7 +42,8 @@ class PageChecks:
         self._open("")
         assert self.session.metric("Stories accepted") == f"{now:,}"
         figure = self.session.page.get_by_test_id("stMetric").filter(has_text="Stories accepted")
-        expect(figure).to_contain_text(f"{now - then:+,} vs. before")
+        change = f"{now - then:+,} vs. before" if now != then else "same as before"
+        expect(figure).to_contain_text(change)
         shown = f"{points:,.1f}".removesuffix(".0")
         expect(self.session.page.get_by_text(re.compile(f"^{shown} points"))).to_be_visible()
         kind = "Cycle" if self.has_transitions else "Lead"

@@ -35,7 +35,9 @@ WIDTHS = (390, 768, 1024, 1440)
 
 SCRIPT = "<script>alert('script')</script>"
 IMAGE = "<img src=x onerror=\"alert('picture')\">"
-HOSTILE_NAME = f"{SCRIPT}{IMAGE} [a](javascript:alert(1)) ![b](http://spy.example/b.png) :smile:"
+HOSTILE_NAME = (
+    f"{SCRIPT}{IMAGE} [a](javascript:alert(1)) ![b](http://spy.example/b.png) :smile: tea_shop"
+)
 HOSTILE_TEXT = f"""{SCRIPT}
 {IMAGE}
 <a href="javascript:alert('link')">html link</a> <iframe src="http://spy.example/frame"></iframe>
@@ -904,6 +906,13 @@ def test_hostile_texts_are_shown_and_do_nothing(empty: Dashboard, browser: Brows
         for title in PAGES:
             session.go_to(title)
             _assert_nothing_ran(session)
+        field = session.page.get_by_role("combobox", name="Project")
+        assert field.input_value() == HOSTILE_NAME
+        epic = empty.number("SELECT id FROM epics WHERE name LIKE '%tea_shop'")
+        session.open(f"{empty.url}/progress?epic={epic}")
+        burn_up = session.page.get_by_role("heading", level=2, name="Burn-up of the epic")
+        expect(burn_up).to_contain_text(f"Burn-up of the epic {HOSTILE_NAME} ({HOSTILE_NAME})")
+        _assert_nothing_ran(session)
         session.open(f"{empty.url}/inspect?part=Tables&table=stories")
         _assert_nothing_ran(session)
         session.search("alert")
@@ -943,6 +952,7 @@ def _assert_missing_tables_are_explained(session: BrowserSession, url: str) -> N
 def _assert_nothing_ran(session: BrowserSession) -> None:
     """No element was made by a text, and no address that a browser would run."""
     _assert_no_error(session)
+    assert "\\_" not in session.text()
     app = session.page.locator("[data-testid=stApp]")
     assert app.locator("iframe, svg[onload], [onerror], [onload]").count() == 0
     for attribute in ("href", "src"):

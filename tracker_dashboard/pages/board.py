@@ -96,7 +96,7 @@ def _filters(project: int) -> tuple[list[str], set[int] | None]:
     terms = []
     for column, name, options in (
         (columns[0], "type", list(STORY_TYPES)),
-        (columns[1], "owner", [*owners["name"], "none"]),
+        (columns[1], "owner", [*owners["owner"], "none"]),
         (columns[2], "label", list(labels["name"])),
     ):
         with column:

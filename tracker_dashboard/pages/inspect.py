@@ -172,7 +172,7 @@ def _diagram(schema: dlt.Schema) -> str:
     references = [
         (name, reference)
         for name, table in shown.tables.items()
-        for reference in table.get("references", ())
+        for reference in table.get("references") or ()
     ]
     keys = {(name, column) for name, reference in references for column in reference["columns"]}
     keys |= {

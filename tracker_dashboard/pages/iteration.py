@@ -290,8 +290,8 @@ def _people(people: DataFrame, project: int, number: int) -> None:
         [
             link(
                 "stories",
-                text.isolated(row.name),
-                q=f"owner:{quote(row.name)} state:accepted iteration:{number}",
+                text.isolated(row.owner),
+                q=f"owner:{quote(row.owner)} state:accepted iteration:{number}",
                 project=project,
             ),
             int(row.stories),

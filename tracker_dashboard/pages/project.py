@@ -139,6 +139,10 @@ def _change_of_velocity(change: float) -> str:
     return f"{change:+g} in 4 iterations" if change else "same as 4 iterations ago"
 
 
+def _change_of_count(change: int) -> str:
+    return f"{change:+,} vs. before" if change else "same as before"
+
+
 def _accepted_figure(period: Period, durations: DataFrame) -> None:
     accepted = pd.to_datetime(durations["accepted_on"])
     now = int(period.contains(accepted).sum())
@@ -147,7 +151,7 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
     st.metric(
         "Stories accepted",
         f"{now:,}",
-        f"{now - before:+,} vs. before" if period.start else None,
+        _change_of_count(now - before) if period.start else None,
         delta_color="off" if now == before else "normal",
         delta_arrow="off" if now == before else "auto",
         chart_data=weekly or None,

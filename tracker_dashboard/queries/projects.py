@@ -48,10 +48,10 @@ def owner_names(project_id: int) -> exp.Select:
     """Select who owns stories of a project, the owner of most stories first."""
     return select(
         """
-        SELECT coalesce(q.name, p.name) AS name FROM stories__owner_ids AS o
+        SELECT coalesce(q.name, p.name) AS owner FROM stories__owner_ids AS o
         JOIN people AS p ON p.id = o.value LEFT JOIN people AS q ON q.id = p.same_as_id
         WHERE o.project_id = :project AND p.name IS NOT NULL
-        GROUP BY coalesce(q.name, p.name) ORDER BY count(*) DESC, name
+        GROUP BY coalesce(q.name, p.name) ORDER BY count(*) DESC, owner
         """,
         project=project_id,
     )
