@@ -16,7 +16,7 @@ help:              ## list the targets
 INSTALL = bash -o pipefail -c '"$$@" | { grep --line-buffered -oE "^(Collecting [A-Za-z0-9._-]+|Installing)" || true; }' \
 	install $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 
-setup: $(VENV)/ready            ## the virtual environment, with what the command needs
+setup: $(VENV)/ready            ## create the virtual environment, with what the command needs
 setup-dev: $(VENV)/ready-dev    ## the same, with what the tests need
 
 $(VENV)/ready: pyproject.toml
@@ -45,18 +45,18 @@ demo: setup        ## load a sample workspace into DuckDB, over HTTP
 	@echo "Loading the sample workspace"
 	@$(BIN)/pivotal-tracker --sample
 
-dashboard: setup-dashboard  ## open what was loaded in the browser
+dashboard: setup-dashboard  ## open the dashboard in the browser
 	$(BIN)/pivotal-tracker-dashboard
 
-test:              ## lint and every test that can run here; `make system` first runs them all
+test:              ## lint, and run every test that can run here; `make system` first, to run them all
 	@$(MAKE) --no-print-directory -j setup-dev emulator setup-docs
 	@$(MAKE) --no-print-directory -j lint pytest
 
-pytest: setup-dev  ## every test that can run here
+pytest: setup-dev  ## run every test that can run here
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 EXAMPLES ?= 1000
-fuzz: setup-dev    ## random edits, runs and faults, EXAMPLES sequences of them
+fuzz: setup-dev    ## test EXAMPLES random sequences of edits, runs and faults
 	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/extract/test_fuzz.py \
 		tests/extract/test_byte_fuzz.py
 
@@ -70,7 +70,7 @@ system:            ## install what some tests need beside Python, with apt-get: 
 APT = $(SUDO) apt-get update -q >/dev/null && $(SUDO) apt-get install -qy >/dev/null
 SUDO = $$(test "$$(id -u)" = 0 || echo sudo -n)
 
-emulator: $(EMULATOR)/ready     ## the BigQuery that tests load into, or why there is none
+emulator: $(EMULATOR)/ready     ## install the BigQuery emulator for the tests, or say why that is not possible
 
 $(EMULATOR)/ready: pyproject.toml
 	@$(PYTHON) -m venv $(EMULATOR) && \
@@ -87,10 +87,10 @@ orchestrator:      ## run the example for NAME (airflow, dagster, prefect) in an
 	@# skipped is not passed
 	@grep -q "1 passed" build/$(NAME).txt
 
-screenshots: setup-dev system  ## all pages of the dashboard in all widths, and the README's pictures
+screenshots: setup-dev system  ## take screenshots of all pages in all widths, and the README's pictures
 	SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/dashboard/test_pages.py -k screenshots
 
-lint: setup-dev    ## ruff, mypy, codespell, and the workflows: what .pre-commit-config.yaml lists
+lint: setup-dev    ## run ruff, mypy, codespell and the checks of the workflows, as in .pre-commit-config.yaml
 	$(BIN)/pre-commit run --all-files
 
 format: setup-dev  ## format the code
@@ -100,16 +100,16 @@ format: setup-dev  ## format the code
 cassettes: setup-dev  ## record tests/support/cassettes again from tracker_server
 	$(BIN)/python -m tests.support.record_cassettes
 
-check-bigquery: setup-dev  ## load into BigQuery for real, into a dataset that is dropped again
+check-bigquery: setup-dev  ## load into the real BigQuery, into a dataset that is dropped again
 	$(BIN)/python -m tests.support.check_bigquery
 
 benchmarks: setup-dev  ## compare with dlt's generic source and a lower bound
 	$(BIN)/python -m benchmarks
 
-docs: setup-dev    ## generate what follows from the code: docs/, dbt/, the notebook's results
+docs: setup-dev    ## generate what follows from the code in docs/ and dbt/, and the notebook's results
 	$(BIN)/python -m docs.generate
 
-setup-docs: $(DOCS)/ready       ## what builds the site and runs dbt, in an environment of its own
+setup-docs: $(DOCS)/ready       ## create the environment that builds the site and runs dbt
 
 $(DOCS)/ready: pyproject.toml
 	@$(PYTHON) -m venv $(DOCS) && \
@@ -142,7 +142,7 @@ check-version:     ## whether TAG is the version of what is in dist/, and CHANGE
 	@ls dist/*-$(TAG:v%=%).tar.gz dist/*-$(TAG:v%=%)-*.whl
 	@grep -F "## [$(TAG:v%=%)] - " CHANGELOG.md
 
-lowest:            ## the main tests with the lowest release of each direct dependency
+lowest:            ## run the main tests with the lowest release of each direct dependency
 	$(PYTHON) -m venv build/lowest
 	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct \
@@ -151,7 +151,7 @@ lowest:            ## the main tests with the lowest release of each direct depe
 		tests/archive/test_archive.py
 
 DIR ?= verified-sources
-verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --location DIR` takes the source
+verified-source:   ## write the source to DIR, for `dlt init pivotal_tracker bigquery --location DIR`
 	mkdir -p $(DIR)/sources
 	rm -rf $(DIR)/sources/pivotal_tracker
 	cp -r pivotal_tracker $(DIR)/sources/
@@ -161,8 +161,8 @@ verified-source:   ## DIR, from which `dlt init pivotal_tracker bigquery --locat
 	git -C $(DIR) init --quiet --initial-branch main
 	git -C $(DIR) add sources
 	git -C $(DIR) -c user.name=pivotal_tracker -c user.email=pivotal_tracker@localhost \
-		commit --quiet --allow-empty --message "pivotal_tracker as it is now"
+		commit --quiet --allow-empty --message "Copy pivotal_tracker"
 
-clean:             ## what was made here, but not what was loaded
+clean:             ## delete what make has built, but no loaded data
 	rm -rf $(VENV) $(EMULATOR) $(DOCS) build dist site dbt/target dbt/logs .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis

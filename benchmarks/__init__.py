@@ -1,1 +1,1 @@
-"""How fast a workspace is loaded: against dlt's generic source, and against the floor."""
+"""Compare the speed of loads with dlt's generic source and with a lower bound."""

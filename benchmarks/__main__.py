@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from . import archives, report
-from .contenders import CONTENDERS, FLOOR, REST_API, THIS_PROJECT, Contender
-from .measuring import IncompleteError, Measurement, measure_all, seconds_to_import_dlt
-from .rows import rows_of_server
+from .contenders import CONTENDERS, LOWER_BOUND, REST_API, THIS_PROJECT, Contender
+from .measurement import IncompleteError, Measurement, measure_all, seconds_to_import_dlt
+from .row_counts import rows_of_server
 from .server import Size, serving
 
 STORIES_FOR_MEMORY = (1_000, 5_000)
-"""Stories in each project of the two workspaces whose loads' memory is compared."""
-
+"""The stories per project of the two workspaces for which `--memory` compares the peak memory."""
 
 LARGE = Size(projects=200, stories=500, activity=300, latency=30)
 """100,000 stories."""
@@ -26,16 +25,16 @@ def main() -> int:
     """Run the command.
 
     Returns:
-        0, or 1 where a contender failed or did not load everything, which stderr then says.
+        0; 1 if a contender failed or did not load everything.
     """
     options = _options()
     if options.large:
         options.projects = LARGE.projects
-        options.only = [each.name for each in (THIS_PROJECT, REST_API, FLOOR)]
+        options.only = [each.name for each in (THIS_PROJECT, REST_API, LOWER_BOUND)]
     size = Size(options.projects, options.stories, options.activity, options.latency)
     try:
         if options.archive:
-            print(archives.compared(options.archive, options.runs, _tell))
+            print(archives.compare(options.archive, options.runs, _log))
             return 0
         print(_memory(size, options.runs) if options.memory else _speed(size, options))
     except IncompleteError as error:
@@ -51,18 +50,18 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--runs", type=_at_least_one, default=5, help="counted runs of each contender")
+    add("--runs", type=_at_least_one, default=5, help="measured runs of each contender")
     add("--projects", type=_at_least_one, default=20, help="projects of the workspace")
     add("--stories", type=_at_least_one, default=500, help="stories of each project")
     add("--activity", type=_at_least_one, default=300, help="activities of each project")
     add(
         "--large",
         action="store_true",
-        help=f"{LARGE.projects} projects, for the three that load the same tables",
+        help=f"{LARGE.projects} projects; only the contenders that load the same tables",
     )
-    add("--latency", type=float, default=30, help="milliseconds before each answer")
+    add("--latency", type=float, default=30, help="milliseconds before each response")
     names = [contender.name for contender in CONTENDERS]
-    add("--only", nargs="+", choices=names, default=names, help="whom to measure")
+    add("--only", nargs="+", choices=names, default=names, help="the contenders to measure")
     add(
         "--memory",
         action="store_true",
@@ -75,7 +74,7 @@ def _options() -> argparse.Namespace:
         nargs="?",
         const=100_000,
         metavar="STORIES",
-        help="load a CSV of so many stories (100,000) and 118 columns instead, beside DuckDB",
+        help="load a CSV with this many stories (100,000) instead, by this project and by DuckDB",
     )
     return parser.parse_args()
 
@@ -100,25 +99,25 @@ def _memory(size: Size, times: int) -> str:
 
 
 def _runs(size: Size, contenders: Sequence[Contender], times: int) -> dict[str, list[Measurement]]:
-    """All runs by letter, taken in turns, so that what else the machine does hits them alike."""
+    """Run the contenders in turns, so that other load on the machine affects them equally."""
     runs: defaultdict[str, list[Measurement]] = defaultdict(list)
-    _tell(f"Generating {size}")
+    _log(f"Generating {size}")
     with serving(size) as server:
         for turn in range(times + 1):
             expected = rows_of_server(server)
             for contender in contenders:
                 for letter, run in measure_all(contender, server, expected).items():
-                    # the first turn is for everyone's caches: the server's and the disk's
+                    # the first turn fills the caches of the server and the disk
                     if turn:
                         runs[letter].append(run)
-                    _tell(
+                    _log(
                         f"{f'run {turn}' if turn else 'warm-up'}: ({letter}) "
                         f"{run.seconds:.2f} s, {run.peak_memory:.0f} MB"
                     )
     return runs
 
 
-def _tell(progress: str) -> None:
+def _log(progress: str) -> None:
     print(progress, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Tracker's own export, loaded by this project and by DuckDB with dlt: 118 columns a story."""
+"""Compare loads of Tracker's export, with 118 columns, by this project and by DuckDB with dlt."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from .measuring import IncompleteError, Timed, dlt_alone_in, timed
+from .measurement import FinishedProcess, IncompleteError, isolated_environment, run_python
 from .report import machine, table
-from .rows import rows_of_database
+from .row_counts import rows_of_database
 from .server import ROOT
 
-_ONCE = (
+_SINGLE_COLUMNS = (
     "Id,Title,Labels,Iteration,Iteration Start,Iteration End,Type,Estimate,Priority,Current State,"
     "Created at,Accepted at,Deadline,Requested By,Description,URL"
 )
-_OFTEN = {
+_REPEATED_COLUMNS = {
     ("Owned By",): 3,
     ("Blocker", "Blocker Status"): 16,
     ("Comment",): 29,
@@ -27,8 +27,11 @@ _OFTEN = {
     ("Pull Request",): 8,
     ("Git Branch",): 4,
 }
-HEADER = [*_ONCE.split(","), *(name for names, n in _OFTEN.items() for name in names * n)]
-"""As wide as the widest real export that is described in public."""
+HEADER = [
+    *_SINGLE_COLUMNS.split(","),
+    *(name for names, n in _REPEATED_COLUMNS.items() for name in names * n),
+]
+"""As many columns as the widest real export that is publicly described."""
 
 CONTENDERS = {
     "(a) this project": (str(ROOT / "pivotal_tracker_pipeline.py"), "--no-views", "--archive"),
@@ -44,33 +47,33 @@ _PEOPLE = ("Ann Ray", "Bob Lee", "Cy Ray", "Di Lee", "Ed Ray", "Flo Lee", "Gus R
 _MONTHS = ("Jan", "Mar", "May", "Jul", "Oct")
 
 
-def compared(stories: int, runs: int, tell: Callable[[str], None]) -> str:
-    """Load one CSV by both, in turns, and says how long each took.
+def compare(stories: int, runs: int, log: Callable[[str], None]) -> str:
+    """Load one CSV with both in turns; return a table of how long each took.
 
     Args:
-        stories: How many the CSV has.
-        runs: Counted runs of each.
-        tell: Takes progress.
+        stories: The number of stories in the CSV.
+        runs: The number of measured runs of each.
+        log: Called with a line of progress.
 
     Raises:
-        IncompleteError: One failed, or did not load every story.
+        IncompleteError: A run failed, or did not load every story.
     """
-    measured: dict[str, list[Timed]] = {name: [] for name in CONTENDERS}
+    measured: dict[str, list[FinishedProcess]] = {name: [] for name in CONTENDERS}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         path = Path(name, "made_up_20240401_0900.csv")
         write_export(path, stories)
-        tell(f"{stories:,} stories, {len(HEADER)} columns, {path.stat().st_size / 1e6:,.0f} MB")
+        log(f"{stories:,} stories, {len(HEADER)} columns, {path.stat().st_size / 1e6:,.0f} MB")
         for turn in range(runs + 1):
-            for who, arguments in CONTENDERS.items():
-                run = _measure(who, [*arguments, str(path)], stories)
+            for contender, arguments in CONTENDERS.items():
+                run = _measure(contender, [*arguments, str(path)], stories)
                 if turn:
-                    measured[who].append(run)
-                tell(f"{who}: {run.seconds:.2f} s, {run.peak_memory:.0f} MB")
+                    measured[contender].append(run)
+                log(f"{contender}: {run.seconds:.2f} s, {run.peak_memory:.0f} MB")
     return _report(measured, stories)
 
 
 def write_export(path: Path, stories: int) -> None:
-    """Write a made-up export: most stories have little, the first one has all there can be."""
+    """Write an invented export: most stories have few values, the first has all columns."""
     rng = random.Random(1)
     with path.open("w", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
@@ -80,21 +83,21 @@ def write_export(path: Path, stories: int) -> None:
 
 
 def _story(rng: random.Random, number: int) -> list[str]:
-    def some(most: int, share: float) -> int:
-        return most if not number else min(most, int(rng.expovariate(1 / (share + 1e-9))))
+    def count(maximum: int, mean: float) -> int:
+        return maximum if not number else min(maximum, int(rng.expovariate(1 / mean)))
 
-    def words(count: int) -> str:
-        return " ".join(rng.choices(_WORDS, k=count))
+    def words(length: int) -> str:
+        return " ".join(rng.choices(_WORDS, k=length))
 
     day = f"{rng.choice(_MONTHS)} {rng.randint(1, 28)}, {rng.randint(2012, 2024)}"
     accepted = rng.random() < 0.8
     groups: list[tuple[int, list[list[str]]]] = [
-        (3, [[rng.choice(_PEOPLE)] for _ in range(some(3, 1))]),
-        (32, [[words(5), "resolved"] for _ in range(some(16, 0.1))]),
-        (29, [[f"{words(15)} ({rng.choice(_PEOPLE)} - {day})"] for _ in range(some(29, 2))]),
-        (26, [[words(4), "completed"] for _ in range(some(13, 1.5))]),
-        (8, [[f"https://github.com/a/b/pull/{number}"] for _ in range(some(8, 0.3))]),
-        (4, [[f"branch-{number}"] for _ in range(some(4, 0.2))]),
+        (3, [[rng.choice(_PEOPLE)] for _ in range(count(3, 1))]),
+        (32, [[words(5), "resolved"] for _ in range(count(16, 0.1))]),
+        (29, [[f"{words(15)} ({rng.choice(_PEOPLE)} - {day})"] for _ in range(count(29, 2))]),
+        (26, [[words(4), "completed"] for _ in range(count(13, 1.5))]),
+        (8, [[f"https://github.com/a/b/pull/{number}"] for _ in range(count(8, 0.3))]),
+        (4, [[f"branch-{number}"] for _ in range(count(4, 0.2))]),
     ]
     cells = [
         str(100_000_000 + number),
@@ -118,24 +121,26 @@ def _story(rng: random.Random, number: int) -> list[str]:
     return cells
 
 
-def _measure(who: str, arguments: Sequence[str], stories: int) -> Timed:
+def _measure(contender: str, arguments: Sequence[str], stories: int) -> FinishedProcess:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
         (folder / ".dlt").mkdir()
         shutil.copy(ROOT / ".dlt" / "config.toml", folder / ".dlt")
-        run = timed(who, arguments, folder, dlt_alone_in(folder))
+        run = run_python(contender, arguments, folder, isolated_environment(folder))
         (database,) = folder.glob("*.duckdb")
         loaded = rows_of_database(database)["stories"]
     if loaded != stories:
-        raise IncompleteError(f"{who} loaded {loaded:,} of {stories:,} stories.")
+        raise IncompleteError(f"{contender} loaded {loaded:,} of {stories:,} stories.")
     return run
 
 
-def _report(measured: dict[str, list[Timed]], stories: int) -> str:
-    medians = {who: median(run.seconds for run in runs) for who, runs in measured.items()}
+def _report(measured: dict[str, list[FinishedProcess]], stories: int) -> str:
+    medians = {
+        contender: median(run.seconds for run in runs) for contender, runs in measured.items()
+    }
     rows = [
-        (who, f"{medians[who]:.2f}", f"{max(run.peak_memory for run in runs):,.0f} MB")
-        for who, runs in measured.items()
+        (contender, f"{medians[contender]:.2f}", f"{max(run.peak_memory for run in runs):,.0f} MB")
+        for contender, runs in measured.items()
     ]
     ours, theirs = medians.values()
     runs = len(next(iter(measured.values())))

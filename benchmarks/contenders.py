@@ -1,4 +1,4 @@
-"""Who is measured, and how each is started."""
+"""The programs that are compared, and how each is started."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from .endpoints import EVERYTHING, STREAMS
-from .rows import Rows
+from .endpoints import ALL_TABLES, SHARED_TABLES
+from .row_counts import Rows
 from .server import ROOT, Server
 
 
 @dataclass(frozen=True)
-class Again:
-    """A later run, over what an earlier one has loaded.
+class LaterRun:
+    """A run into the database that an earlier run has filled.
 
     Attributes:
-        letter: As the table calls it.
-        what: For the printed table.
-        share: How many of the stories are changed before it.
+        letter: Its letter in the printed table.
+        what: Its description in the printed table.
+        share: The share of the stories that are changed before it.
     """
 
     letter: str
@@ -31,47 +31,46 @@ class Contender:
     """One way of loading a workspace into DuckDB.
 
     Attributes:
-        name: As `--only` takes it.
-        letter: As the ratios call it.
-        what: For the printed table.
-        arguments: What the Python interpreter is given; `{url}` and `{token}` are filled in.
-        streams: The streams that it loads.
+        name: Its name for `--only`.
+        letter: Its letter in the printed table and the ratios.
+        what: Its description in the printed table.
+        arguments: The arguments of the Python interpreter; `{url}` and `{token}` are filled in.
+        tables: The tables that it loads.
         settings: Whether it runs with this project's `.dlt/config.toml`.
-        nested: Whether it must bring the nested tables too, by whatever means, or only the streams.
-        again: What it is run for again, in the folder of its first run.
+        nested: Whether it must load the nested tables too.
+        later_runs: The runs that follow in the folder of its first run.
     """
 
     name: str
     letter: str
     what: str
     arguments: tuple[str, ...]
-    streams: tuple[str, ...] = STREAMS
+    tables: tuple[str, ...] = SHARED_TABLES
     settings: bool = False
     nested: bool = False
-    again: tuple[Again, ...] = ()
+    later_runs: tuple[LaterRun, ...] = ()
 
     def command(self, server: Server) -> list[str]:
         """Return the arguments for this server."""
         return [each.format(url=server.url, token=server.token) for each in self.arguments]
 
     def prepare(self, folder: Path) -> None:
-        """Put into an empty folder what there has to be before the start."""
+        """Write the configuration into an empty folder."""
         settings = folder / ".dlt"
         settings.mkdir()
-        # as everybody has it; without one, dlt looks for Streamlit's
+        # as users have it; without one, dlt looks for Streamlit's
         shutil.copy(ROOT / ".dlt" / "secrets.toml", settings)
         if self.settings:
             shutil.copy(ROOT / ".dlt" / "config.toml", settings)
 
     def shortfall(self, loaded: Rows, expected: Rows) -> dict[str, tuple[int, int]]:
-        """Return where the rows differ from what the server holds.
+        """Return the tables whose row counts are wrong.
 
         Returns:
-            Rows loaded and rows expected by table, of those that differ; a table beyond the
-            server's is no difference, and an empty one may be absent.
+            The number of rows loaded and expected, by table. Additional tables are allowed.
         """
-        due = {name for name in expected if name.split("__")[0] in self.streams}
-        compared = due if self.nested else due & {*self.streams, *loaded}
+        required = {name for name in expected if name.split("__")[0] in self.tables}
+        compared = required if self.nested else required & {*self.tables, *loaded}
         return {
             name: (loaded[name], expected[name])
             for name in sorted(compared)
@@ -85,36 +84,36 @@ THIS_PROJECT = Contender(
     "this_project",
     "a",
     "this project, everything nested",
-    # nobody else makes views
-    (_COMMAND, "--no-views", "--resource", *STREAMS),
+    # no other contender makes views
+    (_COMMAND, "--no-views", "--resource", *SHARED_TABLES),
     settings=True,
     nested=True,
 )
 REST_API = Contender(
     "rest_api",
     "b",
-    "dlt's `rest_api` source, nothing nested asked for",
+    "dlt's `rest_api` source, no nested data",
     ("-m", "benchmarks.rest_api_source", "{url}", "{token}"),
 )
-FLOOR = Contender(
-    "floor",
+LOWER_BOUND = Contender(
+    "lower_bound",
     "c",
-    "the floor: 16 threads, orjson, DuckDB",
-    ("-m", "benchmarks.floor", "{url}", "{token}"),
+    "a lower bound: 16 threads, orjson, DuckDB",
+    ("-m", "benchmarks.lower_bound", "{url}", "{token}"),
 )
-UNCHANGED = Again("e", "(d) again, nothing changed", 0)
-KEPT_UP = Contender(
-    "kept_up",
+UNCHANGED = LaterRun("e", "(d) again, nothing changed", 0)
+ALL = Contender(
+    "all_tables",
     "d",
     "this project, all its tables",
     (_COMMAND,),
-    streams=EVERYTHING,
+    tables=ALL_TABLES,
     settings=True,
     nested=True,
-    again=(
+    later_runs=(
         UNCHANGED,
-        Again("f", "(d) again, 1 % of the stories changed", 0.01),
+        LaterRun("f", "(d) again, 1 % of the stories changed", 0.01),
     ),
 )
 
-CONTENDERS = (THIS_PROJECT, REST_API, FLOOR, KEPT_UP)
+CONTENDERS = (THIS_PROJECT, REST_API, LOWER_BOUND, ALL)

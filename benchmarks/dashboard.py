@@ -75,7 +75,7 @@ _WATCH = """
   requestAnimationFrame(look);
 }
 """
-"""Runs in the browser before the page: it knows when the page is shown, and its charts drawn."""
+"""Runs in the browser before the page; detects when the page is shown and its charts are drawn."""
 
 _WAIT = """
 (address) => new Promise(resolve => {
@@ -112,7 +112,7 @@ class Visit:
     """One visit of a page.
 
     Attributes:
-        shown: Seconds until its script has run and its texts are there.
+        shown: Seconds until its script has run and its texts are shown.
         drawn: Seconds until its charts are drawn too.
         placeholder: The longest time for which a placeholder was visible.
         cpu: Seconds of processor time that the server and the browser spent on it. Unlike the
@@ -133,11 +133,11 @@ class Visitor:
         self._browser = browser
 
     def open(self, app: App, path: str = "") -> Visit:
-        """Opens an address, as in a new tab."""
+        """Open an address, as in a new tab."""
         return self._visit(app, lambda: self._page.goto(app.url + path, wait_until="commit"), "")
 
     def click(self, app: App, title: str, path: str) -> Visit:
-        """Clicks a page of the menu."""
+        """Click a page of the menu."""
 
         def act() -> None:
             self._page.evaluate(_CLICK, title)
@@ -147,7 +147,7 @@ class Visitor:
         return self._visit(app, act, path)
 
     def search(self, app: App, words: str) -> Visit:
-        """Searches from the page that is open."""
+        """Search from the page that is open."""
 
         def act() -> None:
             self._page.get_by_role("searchbox", name="Search stories").fill(words)
@@ -157,12 +157,12 @@ class Visitor:
 
         return self._visit(app, act, "q=")
 
-    def count(self) -> str:
-        """The number of results, and how they were found."""
+    def result_line(self) -> str:
+        """Return the line above the results: their number, and how they were found."""
         return self._page.locator("[role=status]").first.inner_text()
 
     def linked_projects(self) -> list[str]:
-        """The projects that the table of all projects links to."""
+        """Return the projects that the table of all projects links to."""
         links = self._page.locator("table a[data-page=project]")
         addresses = links.evaluate_all("links => links.map(link => link.href)")
         return [address.rsplit("=", 1)[1] for address in addresses]
@@ -186,7 +186,7 @@ def _cpu_seconds(*roots: Process) -> float:
 
 
 def main() -> None:
-    """Runs the command."""
+    """Run the command."""
     options = _options()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
@@ -206,7 +206,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.dashboard",
-        description="Loads a generated workspace and prints how fast the dashboard shows it.",
+        description="Load a generated workspace and print how fast the dashboard shows it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -227,7 +227,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _load(folder: Path, projects: int, stories: int) -> None:
-    """Loads a generated workspace, unless the folder has a database."""
+    """Load a generated workspace, unless the folder has a database."""
     if list(folder.glob("*.duckdb")):
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -249,7 +249,7 @@ def _load(folder: Path, projects: int, stories: int) -> None:
 
 @contextmanager
 def _app(script: Path, folder: Path) -> Iterator[App]:
-    """Runs a Streamlit app."""
+    """Run a Streamlit app."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
@@ -260,14 +260,14 @@ def _app(script: Path, folder: Path) -> Iterator[App]:
     )
     url = f"http://127.0.0.1:{port}/"
     try:
-        _wait_until_it_serves(url)
+        _wait_for_server(url)
         yield App(url, Process(process.pid))
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_until_it_serves(url: str) -> None:
+def _wait_for_server(url: str) -> None:
     for _ in range(600):
         try:
             with urllib.request.urlopen(f"{url}_stcore/health", timeout=5):  # noqa: S310 - our own
@@ -279,7 +279,7 @@ def _wait_until_it_serves(url: str) -> None:
 
 @contextmanager
 def _browser() -> Iterator[Visitor]:
-    """Runs Chromium with one tab."""
+    """Run Chromium with one tab."""
     with sync_playwright() as playwright:
         others = Process().children(recursive=True)
         chromium = playwright.chromium.launch(
@@ -295,11 +295,11 @@ def _browser() -> Iterator[Visitor]:
 
 
 def _first_visit(visitor: Visitor, dashboard: App) -> str:
-    """The first visit after a load, and how long the search index takes."""
+    """Measure the first visit after a load, and how long the search index takes."""
     first = visitor.open(dashboard).shown
     started = time.monotonic()
     visitor.open(dashboard, "stories?q=customer")
-    while "full-text" not in visitor.count():
+    while "full-text" not in visitor.result_line():
         time.sleep(1)
         visitor.open(dashboard, "stories?q=customer")
     waited = time.monotonic() - started
@@ -307,7 +307,7 @@ def _first_visit(visitor: Visitor, dashboard: App) -> str:
 
 
 def _pages(visitor: Visitor, dashboard: App, empty_app: App, runs: int) -> str:
-    """The medians of all pages; an empty page is opened before each fresh one.
+    """Measure all pages; an empty page is opened before each fresh one.
 
     Each visit is to another project, so that no rows are cached from an earlier one.
     """
@@ -336,7 +336,7 @@ def _pages(visitor: Visitor, dashboard: App, empty_app: App, runs: int) -> str:
 
 
 def _searches(visitor: Visitor, dashboard: App, runs: int) -> str:
-    """The medians of searches from the Project page."""
+    """Measure searches from the Project page."""
     lines = ["\n| search | shown | CPU |", "|---|--:|--:|"]
     for words in _SEARCHES:
         searched = []

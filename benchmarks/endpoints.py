@@ -1,7 +1,7 @@
-"""The endpoints, page sizes and nested `fields` that this project asks for.
+"""The endpoints, page sizes and nested `fields` that this project requests.
 
-Its settings are run by themselves: importing them from `pivotal_tracker` would import dlt, whose
-start-up time and memory are no business of the floor or of the process that measures.
+The settings module is run on its own: importing it from `pivotal_tracker` would import dlt, whose
+start-up time and memory must not count for the lower bound or for the measuring process.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _SETTINGS = runpy.run_path(
 
 PROJECTS = _SETTINGS["PROJECTS"]
 PROJECT_ENDPOINTS: dict[str, Any] = _SETTINGS["PROJECT_ENDPOINTS"]
-"""What is read of each project, by the name of its stream."""
+"""What is read of each project, by the name of its table."""
 
-STREAMS = (
+SHARED_TABLES = (
     "projects",
     "stories",
     "epics",
@@ -27,17 +27,17 @@ STREAMS = (
     "releases",
     "activity",
 )
-"""The streams that all contenders load: those that other connectors know."""
+"""The tables that all contenders load: those that other connectors have too."""
 
-EVERYTHING = ("projects", *PROJECT_ENDPOINTS)
+ALL_TABLES = ("projects", *PROJECT_ENDPOINTS)
 
 
 def parameters(endpoint: Any, offset: int = 0) -> dict[str, str]:
-    """Return the query of one page, as this project's client asks for it.
+    """Return the query parameters of one page, as this project's client sends them.
 
     Args:
-        endpoint: One of those above.
-        offset: Where in the list the page begins.
+        endpoint: An endpoint of the settings.
+        offset: The position in the list at which the page begins.
     """
-    asked = {"fields": ",".join(endpoint.fields), "limit": endpoint.limit, "offset": offset}
-    return {name: str(value) for name, value in asked.items() if value}
+    params = {"fields": ",".join(endpoint.fields), "limit": endpoint.limit, "offset": offset}
+    return {name: str(value) for name, value in params.items() if value}

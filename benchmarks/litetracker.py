@@ -19,11 +19,11 @@ from typing import Any
 
 import duckdb
 
-from .measuring import dlt_alone_in, timed
+from .measurement import isolated_environment, run_python
 from .server import ROOT
 
 EDITS = 20
-"""So many stories are edited, and so many others commented, between two runs."""
+"""The number of stories that are edited between two runs, and of others that get a comment."""
 
 _COMMAND = str(ROOT / "pivotal_tracker_pipeline.py")
 _PREFIX = "SOURCES__PIVOTAL_TRACKER__"
@@ -43,34 +43,38 @@ def main() -> int:
             _measure("first run", server, folder),
             _measure("run without changes", server, folder),
         ]
-        _ask(server, "edit")
-        began = time.time()
+        _send(server, "edit")
+        started = time.time()
         results.append(_measure(f"run after {EDITS} comments, {EDITS} edits", server, folder))
         # as if a thirtieth of the period had passed since the last run
-        days = 30 * (time.time() - began) / 86_400
+        days = 30 * (time.time() - started) / 86_400
         results.append(_measure("run with a 30th re-checked", server, folder, days=days))
         _kill_halfway(server, killed, options.projects * options.stories // 2)
         results.append(_measure("the same, resumed", server, killed))
-        _ask(server, "stop")
+        _send(server, "stop")
     return 0 if all(results) else 1
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.litetracker",
-        description="Measures loads from a server in LiteTracker's dialect.",
+        description="Measure loads from a server in LiteTracker's dialect.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--projects", type=int, default=20, help="projects of the workspace")
-    parser.add_argument("--stories", type=int, default=950, help="stories of each project")
+    parser.add_argument(
+        "--stories", type=int, default=950, help="stories of each project, 274 or more"
+    )
     parser.add_argument("--activity", type=int, default=300, help="activities of each project")
-    parser.add_argument("--latency", type=float, default=30, help="milliseconds of each response")
+    parser.add_argument(
+        "--latency", type=float, default=30, help="milliseconds before each response"
+    )
     return parser.parse_args()
 
 
 @contextmanager
 def _serving(options: argparse.Namespace) -> Iterator[Connection]:
-    """Start the server in a process of its own; commands go through the connection."""
+    """Start the server in its own process; yield the connection for commands."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, vars(options)), daemon=True)
@@ -83,7 +87,7 @@ def _serving(options: argparse.Namespace) -> Iterator[Connection]:
 
 
 def _serve(commands: Connection, options: dict[str, Any]) -> None:
-    """Serve a sample workspace, and carry out commands until `stop`."""
+    """Serve a sample workspace, and execute commands until `stop`."""
     from tracker_server import TrackerServer, litetracker
     from tracker_server.sample import generate_workspace
     from tracker_server.workspace import MOVES_UPDATED_AT
@@ -110,7 +114,7 @@ def _serve(commands: Connection, options: dict[str, Any]) -> None:
 
 
 def _edit(workspace: Any) -> None:
-    """Comment on some stories and edit others, in all projects."""
+    """Add comments to some stories and edit others, in all projects."""
     stories = [
         list(project.stories)[place * 7]
         for place in range(2 * EDITS)
@@ -142,19 +146,19 @@ def _loaded_rows(database: str) -> set[tuple[Any, ...]]:
 
 
 def _measure(name: str, server: Connection, folder: Path, *, days: float = 0) -> bool:
-    """Run the command and print what it took; tell whether the database is exact."""
+    """Run the command and print the measurements; return whether the database is exact."""
     folder.mkdir(exist_ok=True)
     arguments = [_COMMAND, "--progress", "log"]
-    run = timed(name, arguments, folder, _environment(server, folder, days))
-    is_exact: bool = _ask(server, str(folder / "pivotal_tracker.duckdb"))
-    _print(name, _ask(server, "requests"), run.seconds, f"{run.peak_memory:.0f}", is_exact)
+    run = run_python(name, arguments, folder, _environment(server, folder, days))
+    is_exact: bool = _send(server, str(folder / "pivotal_tracker.duckdb"))
+    _print(name, _send(server, "requests"), run.seconds, f"{run.peak_memory:.0f}", is_exact)
     return is_exact
 
 
 def _kill_halfway(server: Connection, folder: Path, comments: int) -> None:
-    """Kill a first run when it has requested so many comments."""
+    """Kill a first run after it has requested this number of comments."""
     folder.mkdir()
-    began = time.perf_counter()
+    started = time.perf_counter()
     with (folder / "output.txt").open("w") as output:
         process = subprocess.Popen(
             [sys.executable, _COMMAND, "--progress", "log"],
@@ -166,23 +170,23 @@ def _kill_halfway(server: Connection, folder: Path, comments: int) -> None:
         requests: Counter[str] = Counter()
         while _comments(requests) < comments and process.poll() is None:
             time.sleep(0.2)
-            requests += _ask(server, "requests")
+            requests += _send(server, "requests")
         process.kill()
         process.wait()
-    requests += _ask(server, "requests")
-    _print("first run, killed halfway", requests, time.perf_counter() - began, "", None)
+    requests += _send(server, "requests")
+    _print("first run, killed halfway", requests, time.perf_counter() - started, "", None)
 
 
 def _environment(server: Connection, folder: Path, days: float) -> dict[str, str]:
-    url, token = _ask(server, "address")
-    return dlt_alone_in(folder) | {
+    url, token = _send(server, "address")
+    return isolated_environment(folder) | {
         f"{_PREFIX}BASE_URL": url,
         f"{_PREFIX}API_TOKEN": token,
         f"{_PREFIX}COMMENTS_FULL_SYNC_DAYS": str(days),
     }
 
 
-def _ask(server: Connection, command: str) -> Any:
+def _send(server: Connection, command: str) -> Any:
     server.send(command)
     return None if command == "stop" else server.recv()
 

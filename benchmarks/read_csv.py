@@ -1,4 +1,4 @@
-"""The least that loading a CSV can be: DuckDB reads it, and dlt loads the rows as they are."""
+"""A lower bound for loading a CSV: DuckDB reads it, and dlt loads the rows unchanged."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import dlt
 import duckdb
 import pyarrow as pa
 
-ROWS_AT_ONCE = 10_000
+BATCH_SIZE = 10_000
 
 
 def main(path: str) -> None:
-    """Load a CSV into a DuckDB file in the working folder.
+    """Load a CSV into a DuckDB file in the current folder.
 
     Args:
         path: The CSV.
@@ -22,7 +22,7 @@ def main(path: str) -> None:
     @dlt.resource(name="stories", primary_key="id", write_disposition="merge")
     def stories() -> Iterator[pa.RecordBatch]:
         with duckdb.connect() as connection:
-            yield from connection.read_csv(path).fetch_arrow_reader(ROWS_AT_ONCE)
+            yield from connection.read_csv(path).fetch_arrow_reader(BATCH_SIZE)
 
     pipeline = dlt.pipeline("read_csv", destination="duckdb", dataset_name="tracker")
     pipeline.run(stories(), loader_file_format="parquet")

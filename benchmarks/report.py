@@ -8,19 +8,21 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from statistics import median
 
-from .contenders import CONTENDERS, FLOOR, REST_API, THIS_PROJECT, UNCHANGED
-from .measuring import Measurement
+from .contenders import CONTENDERS, LOWER_BOUND, REST_API, THIS_PROJECT, UNCHANGED
+from .measurement import Measurement
 from .server import Size
 
 Runs = Sequence[Measurement]
 
 _WHAT = {
-    each.letter: each.what for contender in CONTENDERS for each in (contender, *contender.again)
+    each.letter: each.what
+    for contender in CONTENDERS
+    for each in (contender, *contender.later_runs)
 }
 
 
 def machine() -> str:
-    """Return what the figures depend on."""
+    """Describe the machine and the versions that the results depend on."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("dlt", "duckdb"))
     return (
         f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
@@ -29,12 +31,12 @@ def machine() -> str:
 
 
 def speed(size: Size, runs_by_letter: Mapping[str, Runs], imports: Sequence[float]) -> str:
-    """Return all that was measured side by side, and this project's median divided by the others'.
+    """Return a table of all contenders, and this project's median divided by the others'.
 
     Args:
-        size: What each of them loaded.
-        runs_by_letter: At least one run of each, by its letter.
-        imports: How long `import dlt` took, in seconds.
+        size: The size of the workspace.
+        runs_by_letter: At least one run of each contender, by letter.
+        imports: The seconds that `import dlt` took.
     """
     medians = {
         letter: median(run.seconds for run in runs) for letter, runs in runs_by_letter.items()
@@ -58,7 +60,7 @@ def speed(size: Size, runs_by_letter: Mapping[str, Runs], imports: Sequence[floa
     if ours is not None:
         lines += [
             f"{THIS_PROJECT.letter}/{other.letter} = {ours / medians[other.letter]:.2f}"
-            for other in (REST_API, FLOOR)
+            for other in (REST_API, LOWER_BOUND)
             if other.letter in medians
         ]
     if UNCHANGED.letter in medians:
@@ -68,7 +70,7 @@ def speed(size: Size, runs_by_letter: Mapping[str, Runs], imports: Sequence[floa
 
 
 def memory(runs_by_size: Mapping[Size, Runs]) -> str:
-    """This project's peak memory by the size of the workspace, and the last by the first.
+    """Return a table of this project's peak memory by size of the workspace, and the last ratio.
 
     Args:
         runs_by_size: At least one run of each size, the smallest first.
@@ -95,7 +97,7 @@ def memory(runs_by_size: Mapping[Size, Runs]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table, its first column of words, the others of figures."""
+    """Return the lines of a Markdown table: text in the first column, numbers in the others."""
     alignment = ("---", *("--:" for _ in header[1:]))
     return [f"| {' | '.join(cells)} |" for cells in (header, alignment, *rows)]
 

@@ -1,7 +1,7 @@
 """What a dlt user would write without this project: dlt's generic `rest_api` source.
 
-The same seven streams without nested fields, dlt's settings as they come. Run it in a folder
-without a `.dlt`: `python -m benchmarks.rest_api_source URL TOKEN`.
+It loads the same seven tables without nested fields, with dlt's default settings. Run it in a
+folder without `.dlt`: `python -m benchmarks.rest_api_source URL TOKEN`.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ PAGE_SIZE = 500
 
 
 class HeaderTotalPaginator(OffsetPaginator):
-    """Asks by `limit` and `offset` until the total that Tracker says in a header is reached."""
+    """Requests pages by `limit` and `offset` up to the total in Tracker's header."""
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
-        """Move on by what the page held, and ends at the total."""
+        """Advance by the length of the page, and stop at the total."""
         self.current_value += len(data or ())
         total = int(response.headers["X-Tracker-Pagination-Total"])
         self._has_next_page = bool(data) and self.current_value < total
 
 
 def tracker_config(base_url: str, api_token: str) -> RESTAPIConfig:
-    """Return the API in the words of `rest_api`.
+    """Return the configuration of `rest_api` for the API.
 
     Args:
         base_url: The server, up to and including `/services/v5`.
         api_token: The API token.
     """
 
-    def of_each_project(name: str, path: str, *, key: str = "id", paged: bool = False) -> Any:
+    def project_list(name: str, path: str, *, key: str = "id", paged: bool = False) -> Any:
         return {
             "name": name,
             "primary_key": key,
@@ -62,12 +62,12 @@ def tracker_config(base_url: str, api_token: str) -> RESTAPIConfig:
                 "primary_key": "id",
                 "endpoint": {"path": "projects", "paginator": "single_page"},
             },
-            of_each_project("stories", "stories", paged=True),
-            of_each_project("epics", "epics"),
-            of_each_project("labels", "labels"),
-            of_each_project("project_memberships", "memberships"),
-            of_each_project("releases", "releases", paged=True),
-            of_each_project("activity", "activity", key="guid", paged=True),
+            project_list("stories", "stories", paged=True),
+            project_list("epics", "epics"),
+            project_list("labels", "labels"),
+            project_list("project_memberships", "memberships"),
+            project_list("releases", "releases", paged=True),
+            project_list("activity", "activity", key="guid", paged=True),
         ],
     }
 

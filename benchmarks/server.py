@@ -1,4 +1,4 @@
-"""The server in a process of its own, as everyone who is measured reads from it."""
+"""The server that all contenders load from, in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Size:
-    """How much the server holds, and how far away it seems.
+    """The size of the workspace, and the latency of the server.
 
     Attributes:
-        projects: How many projects.
+        projects: The number of projects.
         stories: Stories in each project.
         activity: Activities of each project.
-        latency: Milliseconds before each answer.
+        latency: Milliseconds before each response.
     """
 
     projects: int
@@ -37,33 +37,33 @@ class Size:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: where it answers, and to which token."""
+    """A running server."""
 
     url: str
     token: str
     _process: subprocess.Popen[str]
 
     def rename(self, share: float) -> None:
-        """Rename so many of the stories.
+        """Rename a share of the stories.
 
         Raises:
-            RuntimeError: The server did not say that it has done so.
+            RuntimeError: The server did not confirm it.
         """
         self._process.stdin.write(f"{share}\n")
         self._process.stdin.flush()
         if self._process.stdout.readline() != "done\n":
-            raise RuntimeError("the server did not change what it serves")
+            raise RuntimeError("the server did not rename the stories")
 
 
 @contextlib.contextmanager
 def serving(size: Size) -> Iterator[Server]:
-    """A server of a sample workspace, which ends with the context.
+    """Start a server with a sample workspace, and stop it at the end.
 
     Raises:
         RuntimeError: It did not start.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.served", *map(str, vars(size).values())],
+        [sys.executable, "-m", "benchmarks.server_process", *map(str, vars(size).values())],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -72,7 +72,7 @@ def serving(size: Size) -> Iterator[Server]:
     try:
         address = process.stdout.readline().split()
         if len(address) != 2:
-            raise RuntimeError(f"the server did not say where it is, but: {address}")
+            raise RuntimeError(f"the server did not print its URL and token, but: {address}")
         yield Server(*address, process)
     finally:
         process.terminate()

@@ -1,4 +1,4 @@
-"""Generates the files of the dbt package in `dbt/` that follow from the tables and the views."""
+"""Generate the files of the dbt package in `dbt/` that follow from the tables and the views."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOURCE = "pivotal_tracker"
 """The name of the source in `sources.yml`."""
 
 ONLY_FILES = "{{ var('pivotal_tracker_has_files', false) }}"
-"""Whether the tables exist that only a load of files has."""
+"""Whether the tables exist that only a load of files creates."""
 
 ACCEPTED_VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "stories": {
@@ -44,23 +44,6 @@ ACCEPTED_VALUES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """The values that API v5 gives, by table and column."""
 
-MODEL_KEYS: dict[str, tuple[str, ...]] = {
-    "cycle_times": ("project_id", "story_id", "state"),
-    "daily_states": ("project_id", "date", "state"),
-    "epic_progress": ("project_id", "epic_id"),
-    "forecast": ("project_id", "story_id"),
-    "iteration_metrics": ("project_id", "iteration_number"),
-    "open_story_age": ("project_id", "story_id"),
-    "person_activity": ("person_id", "project_id", "week"),
-    "project_as_of": ("project_id",),
-    "project_velocity": ("project_id",),
-    "release_progress": ("project_id", "release_id"),
-    "story_measures": ("project_id", "story_id"),
-    "story_overview": ("project_id", "story_id"),
-    "throughput_weekly": ("project_id", "week", "story_type"),
-}
-"""The columns that make a row of each metric unique."""
-
 
 class _Dumper(yaml.SafeDumper):
     """Writes no references between equal parts, and indents lists as dbt's documentation does."""
@@ -73,13 +56,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def dbt_files() -> dict[str, str]:
-    """The texts of the generated files, by their path in `dbt/`."""
+    """Return the texts of the generated files, by their path in `dbt/`."""
     sources = [_source_table(table) for table in _tables()]
     files = {
         "models/sources.yml": _yaml({"sources": [_source(sources)]}),
-        "models/metrics/metrics.yml": _yaml(
-            {"models": [_model(name) for name in sorted(_views())]}
-        ),
+        "models/metrics/metrics.yml": _yaml({"models": [_model(name) for name in _view_names()]}),
     }
     for table in _tables():
         files[f"models/staging/{STAGING}{table.name}.sql"] = _staging_model(table)
@@ -90,11 +71,8 @@ def dbt_files() -> dict[str, str]:
     return files
 
 
-def _views() -> list[str]:
-    views = [template.name for template in templates().values() if not template.is_helper]
-    if missing := set(views) - set(MODEL_KEYS):
-        raise LookupError(f"Add the keys of {', '.join(missing)} to MODEL_KEYS in {__file__}.")
-    return sorted(views)
+def _view_names() -> list[str]:
+    return sorted(template.name for template in templates().values() if not template.is_helper)
 
 
 def _yaml(content: dict[str, Any]) -> str:
@@ -171,12 +149,12 @@ def _tests(table: Table, column: str, unique_column: str | None) -> Iterator[Any
 
 @cache
 def _references() -> dict[str, list[Reference]]:
-    """The references of each table."""
-    found: dict[str, list[Reference]] = {table.name: [] for table in _tables()}
+    """Return the references of each table."""
+    by_table: dict[str, list[Reference]] = {table.name: [] for table in _tables()}
     for root in ARCHIVE_TABLES.values():
         for reference in references(root):
-            found[reference.table].append(reference)
-    return found
+            by_table[reference.table].append(reference)
+    return by_table
 
 
 def _relationship(reference: Reference) -> dict[str, Any]:
@@ -226,7 +204,7 @@ def _metric_model(template: Template) -> str:
 
 
 def _translated(template: Template, dialect: str) -> str:
-    """The query in another dialect, with dbt's references for the tables that it reads."""
+    """Return the query in another dialect, with dbt's references for the tables that it reads."""
     client = SimpleNamespace(
         capabilities=SimpleNamespace(sqlglot_dialect=dialect),
         make_qualified_table_name_path=lambda name, quote: ["dbt_reference", name],
@@ -238,23 +216,27 @@ def _translated(template: Template, dialect: str) -> str:
 
 
 def _model(name: str) -> dict[str, Any]:
-    description, columns = _comment((Path(views.__file__).parent / f"{name}.sql").read_text())
+    description, entries = _parse_comment((Path(views.__file__).parent / f"{name}.sql").read_text())
+    entries.pop("Needs", None)
+    if "Key" not in entries:
+        raise LookupError(f"pivotal_tracker/views/{name}.sql needs a line `-- Key: COLUMN, …`.")
+    key = entries.pop("Key").rstrip(".").split(", ")
     return {
         "name": name,
         "description": description,
-        "data_tests": [{"unique_combination": {"arguments": {"columns": list(MODEL_KEYS[name])}}}],
-        "columns": [{"name": column, "description": text} for column, text in columns.items()],
+        "data_tests": [{"unique_combination": {"arguments": {"columns": key}}}],
+        "columns": [
+            {"name": column, "description": meaning[:1].upper() + meaning[1:]}
+            for columns, meaning in entries.items()
+            for column in columns.split(", ")
+        ],
     }
 
 
-def _comment(text: str) -> tuple[str, dict[str, str]]:
-    """What the comment at the top of a view says of it and of its columns."""
+def _parse_comment(text: str) -> tuple[str, dict[str, str]]:
+    """Parse the comment at the top of a view: its first paragraph, and its entries by name."""
     lines = "".join(takewhile(lambda line: line.startswith("--"), text.splitlines(keepends=True)))
     comment = re.sub(r"^-- ?", "", lines, flags=re.MULTILINE)
-    columns: dict[str, str] = {}
     entries = re.findall(r"^(\w+(?:, \w+)*): ((?:.*\n)(?:(?: .*|)\n)*)", comment, re.MULTILINE)
-    for names, meaning in entries:
-        if names != "Needs":
-            text = " ".join(meaning.split())
-            columns |= dict.fromkeys(names.split(", "), text[:1].upper() + text[1:])
-    return " ".join(comment.split("\n\n")[0].split()), columns
+    description = " ".join(comment.split("\n\n")[0].split())
+    return description, {name: " ".join(meaning.split()) for name, meaning in entries}

@@ -1,4 +1,4 @@
-"""Writes the page of example queries: each file in `examples/queries` and its result."""
+"""Write the page of example queries: each file in `examples/queries`, with its result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ or paste it into the *Inspect* page of the [dashboard](dashboard.md). `duckdb` i
 
 
 def page(database: Path) -> str:
-    """The page, with results from a database.
+    """Return the page, with results from a database.
 
     Args:
         database: A DuckDB file with the sample in the dataset `tracker`.

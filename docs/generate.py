@@ -1,4 +1,4 @@
-"""Generates documentation from the code, and the dbt package: `python -m docs.generate`."""
+"""Generate documentation from the code, and the dbt package: `python -m docs.generate`."""
 
 from __future__ import annotations
 
@@ -66,57 +66,55 @@ These defaults apply unless the environment (`EXTRACT__WORKERS=4`) or dlt's file
 
 
 def generated_files() -> dict[str, str]:
-    """The texts of all files that follow from the code alone, by path in the repository."""
+    """Return the texts of all files that follow from the code alone, by path in the repository."""
     package = {f"dbt/{name}": text for name, text in dbt_package.dbt_files().items()}
     return {"docs/tables.md": _tables(), "docs/options.md": _options(), **package}
 
 
 def _tables() -> str:
     roots = [root for root, _ in _noted_tables()]
-    described = (part for root, note in _noted_tables() for part in _described(root, note))
-    return "\n".join([TABLES, *_diagram(roots), *described])
+    sections = (part for root, note in _noted_tables() for part in _table_section(root, note))
+    return "\n".join([TABLES, *_relations(roots), *sections])
 
 
 def _noted_tables() -> list[tuple[Table, str]]:
-    """The tables that are nested in no other, each with its note in `tables.py`."""
+    """Return the tables that are nested in no other, each with its note in `tables.py`."""
     body = ast.parse(inspect.getsource(tables)).body
-    found = []
+    noted_tables = []
     for statement, after in zip(body, [*body[1:], ast.Pass()], strict=True):
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             table = getattr(tables, statement.targets[0].id)
             if isinstance(table, Table):
                 is_note = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
                 note = ast.literal_eval(after.value) if is_note else ""  # type: ignore[attr-defined]
-                found.append((table, inspect.cleandoc(note)))
-    return found
+                noted_tables.append((table, inspect.cleandoc(note)))
+    return noted_tables
 
 
-def _diagram(roots: list[Table]) -> Iterator[str]:
-    yield "## Diagram\n"
-    yield "How the main tables reference each other, with the columns:\n"
-    columns: dict[tuple[str, str], list[str]] = {}
-    people = []
+def _relations(roots: list[Table]) -> Iterator[str]:
+    yield "## Relations\n"
+    yield "The columns that refer to each table; those of nested tables only for people:\n"
+    referring: dict[str, list[str]] = {root.name: [] for root in roots}
     for root in roots:
         for reference in references(root):
-            table, other = reference.table, reference.referenced_table
-            if other == "people" and table != other:
-                people.append(f"`{table}.{reference.columns[0]}`")
-            elif not reference.is_parent and table == root.name != other:
-                columns.setdefault((other, table), []).extend(reference.columns)
-    yield "```mermaid\nerDiagram\n    direction LR"
-    for (other, table), names in columns.items():
-        yield f'    {other} ||--o{{ {table} : "{" ".join(names)}"'
-    yield "```\n"
-    yield "The tables nested in them:\n"
+            if not reference.is_parent and (
+                reference.table == root.name or reference.referenced_table == "people"
+            ):
+                columns = ", ".join(f"`{reference.table}.{name}`" for name in reference.columns)
+                referring[reference.referenced_table].append(columns)
+    yield "| table | columns that refer to it |\n|---|---|"
+    for name, columns_of_others in referring.items():
+        if columns_of_others:
+            yield f"| `{name}` | {', '.join(columns_of_others)} |"
+    yield "\nThe tables nested in them:\n"
     for root in roots:
         if root.nested:
             _, *nested = root.family()
             yield f"* `{root.name}`: {', '.join(f'`{table.name}`' for table in nested)}"
     yield ""
-    yield f"Columns that hold the `id` of a row in `people`: {', '.join(people)}.\n"
 
 
-def _described(root: Table, note: str) -> Iterator[str]:
+def _table_section(root: Table, note: str) -> Iterator[str]:
     yield f"## {root.name}\n"
     targets = {
         (reference.table, reference.columns[0]): f" (`{reference.referenced_table}.{name}`)"
@@ -158,7 +156,7 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _source(name: str) -> Iterator[str]:
-    """The arguments of a source, which are also its settings in dlt's configuration."""
+    """Yield the arguments of a source, which are also its settings in dlt's configuration."""
     text = inspect.getdoc(getattr(pivotal_tracker, name)) or ""
     about, _, rest = text.partition("\n\nArgs:\n")
     yield f"## `{name}`\n\n{about}\n"
@@ -169,7 +167,7 @@ def _source(name: str) -> Iterator[str]:
 
 
 def _arguments(text: str) -> Iterator[tuple[str, str]]:
-    """The arguments in a docstring of Google's style, each with its meaning."""
+    """Yield the arguments in a docstring in Google's style, each with its meaning."""
     entries: list[str] = []
     for line in text.splitlines():
         if line.startswith(" " * 8):
@@ -190,7 +188,7 @@ def _source_of(constant: str) -> str:
 
 
 def main() -> None:
-    """Write all generated files; loads the sample for the results of the example queries."""
+    """Write all generated files; load the sample for the results of the example queries."""
     for name, text in generated_files().items():
         path = ROOT / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Executes the example notebook."""
+"""Execute the example notebook."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ NOTEBOOK = EXAMPLES / "project_report.ipynb"
 EXPORT = EXAMPLES / "tea_shop_20250425_1600.csv"
 
 
-def executed(folder: Path) -> Any:
-    """The notebook with its results.
+def execute(folder: Path) -> Any:
+    """Execute the notebook; return it with its results.
 
     Args:
-        folder: An empty folder, in which it runs as in the root of the repository.
+        folder: An empty folder. The notebook runs in it as in the root of the repository.
 
     Raises:
         nbclient.exceptions.CellExecutionError: A cell failed.
@@ -38,4 +38,4 @@ def executed(folder: Path) -> Any:
 
 def save_executed(folder: Path) -> None:
     """Execute the notebook and write the results into its file."""
-    nbformat.write(executed(folder), NOTEBOOK)  # type: ignore[no-untyped-call]
+    nbformat.write(execute(folder), NOTEBOOK)  # type: ignore[no-untyped-call]

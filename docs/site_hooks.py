@@ -1,4 +1,4 @@
-"""Turns links to files of the repository, which the site does not have, into links to GitHub."""
+"""Turn links to files of the repository, which the site does not have, into links to GitHub."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ with DAG(
     max_active_runs=1,  # two runs of one pipeline must not overlap
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
 ):
-    # makes each task a working folder of its own: what is known of earlier runs comes back from
-    # the destination, which therefore is BigQuery or a server, not a file of the worker's
+    # gives each task a working folder of its own: the state of earlier runs is restored from the
+    # destination, so that must be BigQuery or a server, not a file on the worker
     group = PipelineTasksGroup("pivotal_tracker_load")
     apply_dlt_defaults()
     pipeline = dlt.pipeline("pivotal_tracker", destination="bigquery", dataset_name="tracker")

@@ -1,4 +1,4 @@
-"""Dagster assets, one a table, loaded every hour: `dagster dev -f dagster_asset.py`."""
+"""Dagster assets, one per table, loaded every hour: `dagster dev -f dagster_asset.py`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from pivotal_tracker import pivotal_tracker_source
 from pivotal_tracker.load.dlt_defaults import apply_dlt_defaults
 
 apply_dlt_defaults()
-# before the source, which suits its files to the pipeline's destination
+# make the pipeline first: the source chooses the file format by its destination
 pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker")
 
 
@@ -20,13 +20,13 @@ pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="t
     dlt_pipeline=pipeline,
     name="pivotal_tracker",
     group_name="tracker",
-    # runs that write one database wait for each other, where the pool has one slot
+    # runs that write to the same database wait for each other if the pool has one slot
     pool="pivotal_tracker",
 )
 def pivotal_tracker_assets(
     context: AssetExecutionContext, dlt_resource: DagsterDltResource
 ) -> Iterator[Any]:
-    """The tables of the workspace."""
+    """Load the tables of the workspace."""
     yield from dlt_resource.run(context=context)
 
 

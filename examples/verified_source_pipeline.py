@@ -1,4 +1,4 @@
-"""What `dlt init pivotal_tracker DESTINATION` puts beside the source: loads to start from."""
+"""Example loads, which `dlt init pivotal_tracker DESTINATION` copies with the source."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pivotal_tracker.views.comments import write_comments
 
 
 def load_everything() -> None:
-    """Loads every project the token sees; run again, what has changed since. Then the views.
+    """Load all projects that the token sees, or what has changed since the last run.
 
-    Descriptions of tables and columns become comments in DuckDB and Postgres.
+    Create the views, and write the descriptions of tables and columns as comments.
     """
     pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker")
     print(pipeline.run(pivotal_tracker_source()))
@@ -22,7 +22,7 @@ def load_everything() -> None:
 
 
 def load_stories_of(*project_ids: int) -> None:
-    """Loads the stories and epics of some projects only."""
+    """Load the stories and epics of some projects."""
     pipeline = dlt.pipeline("pivotal_tracker", destination="duckdb", dataset_name="tracker")
     source = pivotal_tracker_source(project_ids=list(project_ids))
     print(pipeline.run(source.with_resources("stories", "epics")))

@@ -123,17 +123,17 @@ COLUMNS = {
     "current_velocity": "The present velocity in points, as Tracker gives it.",
     "current_volatility": "The volatility of the velocity, as Tracker gives it.",
     "cycle_time_details__delivered_count": "How often the story was delivered.",
-    "cycle_time_details__delivered_time": "Milliseconds in the state delivered, without weekends.",
+    "cycle_time_details__delivered_time": "Milliseconds in the state delivered, weekends included.",
     "cycle_time_details__finished_count": "How often the story was finished.",
-    "cycle_time_details__finished_time": "Milliseconds in the state finished, without weekends.",
+    "cycle_time_details__finished_time": "Milliseconds in the state finished, weekends included.",
     "cycle_time_details__kind": "Always cycle_time_details.",
     "cycle_time_details__rejected_count": "How often the story was rejected.",
-    "cycle_time_details__rejected_time": "Milliseconds in the state rejected, without weekends.",
+    "cycle_time_details__rejected_time": "Milliseconds in the state rejected, weekends included.",
     "cycle_time_details__started_count": "How often the story was started.",
-    "cycle_time_details__started_time": "Milliseconds in the state started, without weekends.",
+    "cycle_time_details__started_time": "Milliseconds in the state started, weekends included.",
     "cycle_time_details__story_id": "The story's own id.",
-    "cycle_time_details__total_cycle_time": "Milliseconds from start to "
-    "acceptance, without weekends.",
+    "cycle_time_details__total_cycle_time": "Milliseconds from start to acceptance, weekends "
+    "included.",
     "date": "The day.",
     "days_left": "The days that are left of the plan or trial.",
     "deadline": "The day for which a release is planned.",
@@ -360,10 +360,23 @@ DELETED = "Set in rows by which dlt deletes others; null in every row of a table
 
 
 def table_description(table: str) -> str:
-    """Describe a table, by its name in `tables.py`."""
+    """Describe a table, by its name in `tables.py`.
+
+    Raises:
+        LookupError: It has no description yet.
+    """
+    if table not in TABLES:
+        raise LookupError(f"Describe the table {table} in TABLES of descriptions.py.")
     return TABLES[table]
 
 
 def column_description(table: str, column: str) -> str:
-    """Describe a column of a table, by their names in `tables.py`."""
-    return OF_TABLES.get(table, {}).get(column) or COLUMNS[column]
+    """Describe a column of a table, by their names in `tables.py`.
+
+    Raises:
+        LookupError: It has no description yet.
+    """
+    text = OF_TABLES.get(table, {}).get(column) or COLUMNS.get(column)
+    if text is None:
+        raise LookupError(f"Describe the column {column} of {table} in COLUMNS of descriptions.py.")
+    return text

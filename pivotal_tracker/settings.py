@@ -166,16 +166,16 @@ MAX_IDS_PER_REQUEST = 500
 """The maximum number of stories requested by id in one request."""
 
 COMMENT_BATCH_SIZE = 10
-"""The comments of so many stories are requested in turn; batches are requested in parallel."""
+"""The number of stories whose comments are requested in turn; batches are requested in parallel."""
 
 FULL_READ_THRESHOLD = 5_000
 """A project with more activity than this since the last run is read completely: it is as fast."""
 
 UPDATED_OVERLAP = timedelta(minutes=10)
-"""Stories that were updated so long before the last one seen are read again."""
+"""Stories that were updated up to this long before the last one seen are read again."""
 
 ACTIVITY_OVERLAP = timedelta(minutes=10)
-"""Activity is read from so long before the newest one seen, because some may arrive late."""
+"""Activity is read from this long before the newest one seen, because some may arrive late."""
 
 MAX_NEW_ACTIVITY = 5_000
 """A project without a version that has more new activity than this is read completely."""
@@ -184,28 +184,28 @@ MAX_CURSOR_GUIDS = 200
 """The maximum number of activities in the overlap that are remembered as seen."""
 
 MAX_PAGE_SIZE = 1_000
-"""Stories to request per page if projects have no version; LiteTracker's users request so many."""
+"""Stories to request per page if projects have no version, as LiteTracker's users do."""
 
 MIN_PAGE_SIZE = 25
 """The page size is not reduced below this for a server that fails with larger pages."""
 
 COMMENT_PART_SIZE = 500
-"""The command requests the comments of so many stories before it commits them."""
+"""The number of stories whose comments the command requests before it commits them."""
 
 SERVER_MEMORY = timedelta(days=7)
-"""What a server does not support is not requested again for so long."""
+"""What a server does not support is not requested again for this long."""
 
 LIST_CHECK_INTERVAL = timedelta(days=7)
-"""Lists of projects without versions are read again after so long, also without activity."""
+"""Lists of projects without versions are read again after this long, also without activity."""
 
 MAX_REDIRECTS = 5
 """The maximum number of redirects of a download."""
 
 MAX_LIST_ROWS = 99_999_999
-"""If the server does not report a total, reading stops with an error after so many rows."""
+"""If the server does not report a total, reading stops with an error after this many rows."""
 
 BATCH_SIZE = 1_000
-"""So many records, with their nested rows, are passed to dlt at a time."""
+"""The number of records, with their nested rows, that are passed to dlt at a time."""
 
 MAX_PAGES_IN_FLIGHT = 12
 """The maximum number of pages of a table that are requested or in memory at the same time."""

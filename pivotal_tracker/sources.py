@@ -60,7 +60,7 @@ def pivotal_tracker_source(
         api_token: The API token, from your profile page on that server.
         base_url: The server, up to and including `/services/v5`; `litetracker` for LiteTracker's.
         project_ids: Load only these projects; default: all that the token sees.
-        requests_per_second: Send at most so many requests per second; default: no limit.
+        requests_per_second: Send at most this many requests per second; default: no limit.
         full_refresh: Read everything again and write all of it, also unchanged records. Rows are
             deleted as in any run: only if a complete list lacks them.
         shard: Load only one shard of the projects: `2/5` for the second of five. All shards may be
@@ -71,11 +71,11 @@ def pivotal_tracker_source(
         comments_one_by_one: If the server returns stories without their comments, as LiteTracker
             does, request the comments of each story that is read: one request per story.
         comments_full_sync_days: If comments are requested by story, request those of every story
-            once in so many days, spread over the runs, because activity may not report every
+            once in this many days, spread over the runs, because activity may not report every
             comment; 0 for never.
-        max_commented_stories: Request the comments of at most so many stories in a run, and leave
-            the others to the next run. The command sets this and repeats until no story is left,
-            so that a killed run loses little.
+        max_commented_stories: Request the comments of at most this many stories in a run, and
+            leave the others to the next run. The command sets this and repeats until no story is
+            left, so that a killed run loses little.
         accept_deletions: Lists, as `PROJECT/TABLE` such as `99/labels`, whose missing rows this run
             deletes. Without this, a list that is suddenly empty, or has lost most of its rows,
             keeps its rows. For `workspaces`, `accounts` and `account_memberships`, give only the

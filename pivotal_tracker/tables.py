@@ -40,7 +40,8 @@ class Table:
         inherited_columns: The columns of this table that each child table repeats, with their names
             there.
         is_scalar_list: Whether it has a list of plain values (`owner_ids`), in the column `value`.
-        kind: The API's name for one record, if deleted ones are logged in `deleted_records`.
+        kind: The API's `kind` of its records, if those that are deleted are logged in
+            `deleted_records`. Saved responses are recognized by it.
         partition: Its partition in BigQuery, if it has one.
         renamed_from: Its name in this module, if the name in the destination is another.
     """

@@ -27,7 +27,7 @@ class Page:
     has_total: bool = True
 
     def limited_to(self, limit: int) -> Page:
-        """Return the page with at most so many rows."""
+        """Return the page, cut to this number of rows."""
         return replace(self, rows=self.rows[:limit], limit=min(self.limit, limit))
 
     def items(self) -> Iterator[tuple[str, int | None]]:

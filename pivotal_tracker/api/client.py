@@ -40,7 +40,7 @@ from .pages import Page, Params
 from .responses import is_unconnected, no_response, raise_for_status
 
 MAX_PATIENT_FAILURES = 3
-"""After so many failures, requests to an endpoint are not retried any more. After so many in a row,
+"""After this many failures, requests to an endpoint are not retried. After this many in a row,
 the client checks whether the server is up at all."""
 
 _TRANSIENT_ERRORS = (
@@ -59,7 +59,7 @@ class TrackerClient:
 
     Attributes:
         server: Its address.
-        counts: The numbers of `requests`, of `attempts` including retries, of `answers` received,
+        counts: The numbers of `requests`, of `attempts` including retries, of `responses` received,
             and of characters `replaced` because no database can store them.
         refused_fields: The names that the server does not accept in `fields`.
         refused_by_path: The same names by the path of the endpoint.
@@ -85,7 +85,7 @@ class TrackerClient:
             )
         self.server = ServerAddress(base_url)
         self.base_url = self.server.url
-        self.counts: Counter[str] = Counter(requests=0, attempts=0, answers=0, replaced=0)
+        self.counts: Counter[str] = Counter(requests=0, attempts=0, responses=0, replaced=0)
         # a dict, because dlt's traces are JSON, which has no sets
         self.refused_fields: dict[str, bool] = {}
         self.rejected: dict[str, list[str]] = {}
@@ -274,7 +274,7 @@ class TrackerClient:
             raise ServerUnavailableError(
                 "It was redirected to something that is not a web address."
             )
-        self._thread.is_only = False
+        self._thread.is_single_attempt = False
         self._throttle()
         self._count("requests")
         self._begin_attempts()
@@ -304,7 +304,7 @@ class TrackerClient:
         Raises:
             TrackerError: There is no usable response; see `api.errors` for the types.
         """
-        self._thread.is_only = self._failures[template] >= MAX_PATIENT_FAILURES
+        self._thread.is_single_attempt = self._failures[template] >= MAX_PATIENT_FAILURES
         try:
             response = self._attempt(path, params, validate_body=validate_body)
             self._raise_for_status(response)
@@ -339,7 +339,7 @@ class TrackerClient:
                 error,
                 self.server,
                 attempts=self._thread.number,
-                is_up=bool(self.counts["answers"]),
+                is_up=bool(self.counts["responses"]),
             ) from error
         except ValueError as error:
             # requests parses the location of a redirect even if it does not follow it
@@ -360,9 +360,9 @@ class TrackerClient:
         self._thread.begin, self._thread.number = time.monotonic(), 0
 
     @property
-    def _is_only_attempt(self) -> bool:
+    def _is_single_attempt(self) -> bool:
         """Whether the request of this thread is not retried."""
-        return getattr(self._thread, "is_only", False)
+        return getattr(self._thread, "is_single_attempt", False)
 
     def _require_up(self) -> None:
         """Request the list of projects once: without it, nothing can be read.
@@ -370,7 +370,7 @@ class TrackerClient:
         Raises:
             ServerUnavailableError: The server is down.
         """
-        self._thread.is_only = True
+        self._thread.is_single_attempt = True
         try:
             self._raise_for_status(self._attempt(PROJECTS.path, None))
         except FailedRequestError as error:
@@ -395,7 +395,7 @@ class TrackerClient:
 
         Parsing takes time, so it is done here only with `validate_body`.
         """
-        self._count("answers")
+        self._count("responses")
         read_body(response, self._limits)
         if response.status_code != requests.codes.ok:
             return
@@ -422,10 +422,10 @@ class TrackerClient:
         """
         self._count("attempts")
         self._thread.number += 1
-        if self._is_only_attempt or self._is_too_late(response):
+        if self._is_single_attempt or self._is_too_late(response):
             return False
         if isinstance(error, requests.exceptions.SSLError) or is_unconnected(error):
-            return bool(self.counts["answers"])
+            return bool(self.counts["responses"])
         if response is not None:
             status = response.status_code
             return status in (requests.codes.too_many, requests.codes.timeout) or status >= 500

@@ -94,6 +94,12 @@ class LoadAccounting:
         rejection.rows += rows
         rejection.where = rejection.where or where
 
+    def reject_row(self, source: str, table: str, reason: str, where: str) -> None:
+        """Count a row that cannot be read; its file counts as incomplete (exit code 3)."""
+        self.read(source, table)
+        self.leave_out(source, table, reason, where)
+        self.unreadable[source] += 1
+
     def drop_value(self, source: str, table: str, reason: str, where: str, values: int = 1) -> None:
         """Count values that are missing from the loaded row, or changed in it."""
         rejection = self.lost_values[source, table, reason]

@@ -52,10 +52,8 @@ class LineAccounting:
         self._accounting.leave_out(self.source, table, reason, self._where(text), rows)
 
     def reject_row(self, table: str, reason: str, text: str) -> None:
-        """Count a row that could not be read, so that its file counts as incomplete."""
-        self._accounting.read(self.source, table)
-        self._accounting.leave_out(self.source, table, reason, self._where(text))
-        self._accounting.unreadable[self.source] += 1
+        """Count a row that cannot be read; its file counts as incomplete."""
+        self._accounting.reject_row(self.source, table, reason, self._where(text))
 
     def assume(self, table: str, assumption: str) -> None:
         """Record an assumption that was made to read the file; nothing if it is empty."""

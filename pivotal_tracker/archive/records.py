@@ -8,23 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..records import Record
-from ..tables import (
-    ACCOUNT_MEMBERSHIPS,
-    ACCOUNTS,
-    ACTIVITY,
-    EPICS,
-    HISTORY_DAYS,
-    ITERATIONS,
-    LABELS,
-    PEOPLE,
-    PROJECT_MEMBERSHIPS,
-    PROJECTS,
-    RELEASES,
-    REVIEW_TYPES,
-    STORIES,
-    WORKSPACES,
-    Table,
-)
+from ..tables import DELETED_RECORDS, SERVER_TABLES, Table
 
 Key = int | str | tuple[int | str, ...]
 
@@ -46,10 +30,7 @@ class Nested:
     lists: Mapping[str, Nested] = field(default_factory=dict)
 
 
-_TABLES = (
-    *(PROJECTS, STORIES, EPICS, LABELS, PROJECT_MEMBERSHIPS, RELEASES, ITERATIONS, ACTIVITY),
-    *(HISTORY_DAYS, REVIEW_TYPES, WORKSPACES, ACCOUNTS, ACCOUNT_MEMBERSHIPS, PEOPLE),
-)
+_TABLES = [table for table in SERVER_TABLES.values() if table is not DELETED_RECORDS]
 
 
 def _nested_lists(table: Table, inherited: frozenset[str] = frozenset()) -> dict[str, Nested]:
@@ -81,18 +62,9 @@ _TEXT_KEYS = frozenset(
 )
 
 _TABLE_OF_KIND = {
-    "project": "projects",
-    "story": "stories",
-    "epic": "epics",
-    "label": "labels",
-    "project_membership": "project_memberships",
-    "release": "releases",
+    **{table.kind: table.name for table in _TABLES if table.kind},
     "iteration": "iterations",
-    "review_type": "review_types",
-    "workspace": "workspaces",
-    "account": "accounts",
     "account_summary": "accounts",
-    "account_membership": "account_memberships",
     "person": "people",
     "me": "people",
 }

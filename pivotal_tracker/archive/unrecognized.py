@@ -6,7 +6,10 @@ import re
 from contextlib import closing
 from pathlib import PurePosixPath
 
+from .accounting import LoadAccounting
 from .files import ArchiveError, File, Files
+from .formats.api_responses.provenance import Provenance
+from .formats.api_responses.saved_responses import read_responses
 from .formats.databases.sqlite import is_sqlite, open_database
 
 _HEAD = 4096
@@ -87,7 +90,17 @@ def _text(file: File, head: bytes) -> str:
     if b"\0" in head:
         return "a file of an unknown kind"
     if text[:1] in b"{[":
-        return "JSON without records of API v5"
+        return _json(file)
     if PurePosixPath(file.name).suffix.lower() in (".csv", ".tsv"):
         return "a CSV without the columns Id, Title, Type and Current State"
     return "a text of another kind"
+
+
+def _json(file: File) -> str:
+    """Say why no record of API v5 was found in JSON: there is none, or it cannot be parsed."""
+    accounting = LoadAccounting()
+    with closing(read_responses(file, Provenance(file.name), accounting)) as values:
+        next(values, None)
+    for failure in accounting.failures.values():
+        return f"JSON, but {failure}"
+    return "JSON without records of API v5"

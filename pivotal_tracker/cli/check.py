@@ -72,15 +72,16 @@ def check_server(
         TrackerError: The server cannot be used at all: a wrong token, or it is down.
     """
     client = TrackerClient(base_url, api_token, requests_per_second)
-    began = time.monotonic()
-    projects, lines = _look_at_projects(client, project_ids)
+    started = time.monotonic()
+    projects, lines = _describe_projects(client, project_ids)
     if not projects:
         lines.append("No project can be read, so there is nothing to load.")
         return Findings(usable=False, lines=lines)
-    of_projects, of_accounts = _project_answers(client, projects), dict(_account_answers(client))
+    of_projects = _probe_project_lists(client, projects)
+    of_accounts = dict(_probe_account_lists(client))
     stories = _Stories.counted(client, projects)
     lines += [f"Stories   {stories.count}", ""]
-    lines += _table({**of_projects, **stories.answers, **of_accounts})
+    lines += _table({**of_projects, **stories.results, **of_accounts})
     if client.refused_fields:
         lines.append(f"Fields that the server refuses: {', '.join(sorted(client.refused_fields))}")
     workload = Workload(
@@ -93,7 +94,7 @@ def check_server(
         comments_by_story=stories.comments_by_story,
         recheck_days=comments_full_sync_days,
     )
-    seconds = (time.monotonic() - began) / client.counts["requests"]
+    seconds = (time.monotonic() - started) / client.counts["requests"]
     lines += ["", *_estimates(workload, requests_per_second, seconds)]
     return Findings(usable=True, lines=lines)
 
@@ -101,7 +102,7 @@ def check_server(
 _SUPPORTED = "supported"
 
 
-def _look_at_projects(
+def _describe_projects(
     client: TrackerClient, project_ids: list[int] | None
 ) -> tuple[list[Record], list[str]]:
     """Return the projects that can be read, and lines about the server, token and projects."""
@@ -114,20 +115,20 @@ def _look_at_projects(
     return projects, lines
 
 
-def _table(answers: Mapping[str, str]) -> list[str]:
-    width = max(map(len, answers))
-    rows = [f"{name:{width}}  {answer}" for name, answer in answers.items()]
-    return [f"{'Endpoint':{width}}  Answer", *rows]
+def _table(results: Mapping[str, str]) -> list[str]:
+    width = max(map(len, results))
+    rows = [f"{name:{width}}  {result}" for name, result in results.items()]
+    return [f"{'Endpoint':{width}}  Result", *rows]
 
 
-def _number_supported(answers: Mapping[str, str]) -> int:
-    return sum(answer.startswith(_SUPPORTED) for answer in answers.values())
+def _number_supported(results: Mapping[str, str]) -> int:
+    return sum(result.startswith(_SUPPORTED) for result in results.values())
 
 
-def _project_answers(client: TrackerClient, projects: Sequence[Record]) -> dict[str, str]:
+def _probe_project_lists(client: TrackerClient, projects: Sequence[Record]) -> dict[str, str]:
     project_id = projects[0]["id"]
     return {
-        name: _answer(client, endpoint, project_id) for name, endpoint in PROJECT_ENDPOINTS.items()
+        name: _probe(client, endpoint, project_id) for name, endpoint in PROJECT_ENDPOINTS.items()
     }
 
 
@@ -140,14 +141,14 @@ class _Stories:
         count: The number as a text.
         has_totals: Whether the server reports the length of lists.
         comments_by_story: Whether comments need a request for each story.
-        answers: What is supported, by endpoint.
+        results: What is supported, by endpoint.
     """
 
     number: int
     count: str
     has_totals: bool
     comments_by_story: bool
-    answers: dict[str, str]
+    results: dict[str, str]
 
     @classmethod
     def counted(cls, client: TrackerClient, projects: Sequence[Record]) -> _Stories:
@@ -164,20 +165,20 @@ class _Stories:
         count = f"{number:,}" + (f", without {unread} projects" if unread else "")
         story = next(_first_stories(client, projects), None)
         if story is None:
-            return cls(number, count, has_totals, comments_by_story=False, answers={})
-        answers, is_by_story = _story_answers(client, *story)
-        return cls(number, count, has_totals, comments_by_story=is_by_story, answers=answers)
+            return cls(number, count, has_totals, comments_by_story=False, results={})
+        results, is_by_story = _probe_story(client, *story)
+        return cls(number, count, has_totals, comments_by_story=is_by_story, results=results)
 
 
-def _story_answers(
+def _probe_story(
     client: TrackerClient, project_id: int, story: Record
 ) -> tuple[dict[str, str], bool]:
     """Return what is supported for a story, and whether comments need a request per story."""
-    by_story = _answer(client, STORY_COMMENTS, project_id, story["id"])
+    by_story = _probe(client, STORY_COMMENTS, project_id, story["id"])
     is_by_story = "comments" not in story and by_story.startswith(_SUPPORTED)
     return {
-        "one_story": _answer(client, ONE_STORY, project_id, story["id"]),
-        "stories_by_id": _answer(client, STORIES_BY_ID, project_id, story["id"]),
+        "one_story": _probe(client, ONE_STORY, project_id, story["id"]),
+        "stories_by_id": _probe(client, STORIES_BY_ID, project_id, story["id"]),
         "story_comments": by_story + (", one request for each story" * is_by_story),
     }, is_by_story
 
@@ -254,16 +255,16 @@ def _owner(client: TrackerClient) -> str:
     return f"{me.get('name')} ({me.get('username')})"
 
 
-def _account_answers(client: TrackerClient) -> Iterator[tuple[str, str]]:
+def _probe_account_lists(client: TrackerClient) -> Iterator[tuple[str, str]]:
     """Yield what is supported of the lists that belong to no project, by table."""
-    yield "workspaces", _answer(client, WORKSPACES)
-    yield "accounts", _answer(client, ACCOUNTS)
+    yield "workspaces", _probe(client, WORKSPACES)
+    yield "accounts", _probe(client, ACCOUNTS)
     accounts = read_list(client, ACCOUNTS, {}) or ()
     for account in [account for account in accounts if is_id(account.get("id"))][:1]:
-        yield "account_memberships", _answer(client, ACCOUNT_MEMBERSHIPS, account["id"])
+        yield "account_memberships", _probe(client, ACCOUNT_MEMBERSHIPS, account["id"])
 
 
-def _answer(client: TrackerClient, endpoint: Endpoint, of_id: int = 0, story_id: int = 0) -> str:
+def _probe(client: TrackerClient, endpoint: Endpoint, of_id: int = 0, story_id: int = 0) -> str:
     """Request one row of an endpoint; return the result as text."""
     one_row = replace(endpoint, limit=endpoint.limit and 1)
     params = {"ids": str(story_id)} if endpoint is STORIES_BY_ID else None

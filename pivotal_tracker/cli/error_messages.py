@@ -48,7 +48,7 @@ _DATABASE_ERRORS = {
 
 _CANNOT_OPEN = "Cannot open file"
 
-_SAMPLE_HINT = "Or load the sample workspace, which needs none: --sample."
+_OFFLINE_HINT = "Files and the sample need none: pivotal-tracker my_project.zip, or --sample."
 
 
 def reason(error: BaseException) -> str:
@@ -68,7 +68,7 @@ def reason(error: BaseException) -> str:
 def _tracker_message(error: BaseException) -> str:
     """Return the message of an error of this project; empty for other errors."""
     if isinstance(error, MissingTokenError):
-        return f"{error} {_SAMPLE_HINT}"
+        return f"{error} {_OFFLINE_HINT}"
     return str(error) if isinstance(error, TrackerError) else ""
 
 
@@ -127,9 +127,12 @@ def _type_name(hint: Any) -> str:
 
 def _missing_setting(error: ConfigFieldMissingException) -> str:
     if "api_token" in error.fields:
-        return f"{MissingTokenError()} {_SAMPLE_HINT}"
+        return f"{MissingTokenError()} {_OFFLINE_HINT}"
     if "base_url" in error.fields:
-        return f"There is no base_url. {SHUTDOWN_NOTICE}. Files are loaded with --archive."
+        return (
+            f"There is no base_url. {SHUTDOWN_NOTICE}. To load files instead, name them: "
+            "pivotal-tracker my_project.zip."
+        )
     names = ", ".join(_missing_fields(error))
     if error.spec_name.startswith("BigQuery") and not _is_installed("google.cloud.bigquery"):
         return (

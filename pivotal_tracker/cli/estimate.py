@@ -20,7 +20,7 @@ class Workload:
         has_versions: Whether projects have versions, so that unchanged ones need no request.
         has_totals: Whether the server reports the length of lists, so that no empty page is needed.
         comments_by_story: Whether comments take a request for each story.
-        recheck_days: All comments are read again once in so many days; 0 for never.
+        recheck_days: All comments are read again once in this many days; 0 for never.
     """
 
     projects: int

@@ -102,7 +102,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "help": "files or folders to load: Tracker's export, or what a backup tool saved; "
             "without PATH, the API is read",
         },
-        "--archive": {"nargs": "+", "metavar": "PATH", "help": "the same as PATH"},
+        "--archive": {"nargs": "+", "metavar": "PATH", "help": "deprecated: the same as PATH"},
         "--sample": {**_FLAG, "help": "load a sample workspace; needs no token"},
         "--project": {
             "nargs": "+",

@@ -63,7 +63,7 @@ def remarks(outcome: Outcome) -> str:
                 f"Left to the next run: comments of {stories:,} stories of project {project}."
                 for project, stories in outcome.pending.items()
             ),
-            *(f"Not read as a whole: {name}: {why}" for name, why in outcome.unread.items()),
+            *(f"Not read completely: {name}: {why}" for name, why in outcome.unread.items()),
             *_lacking(outcome),
             *_left_out(outcome),
             *_differing(outcome),
@@ -326,7 +326,7 @@ def _files(outcome: Outcome) -> list[str]:
         return []
     line = (
         f"Files of comments: {files['downloaded']:,} downloaded ({files['bytes']:,} bytes), "
-        f"{files['kept']:,} there already."
+        f"{files['kept']:,} already there."
     )
     missing = f" {files['problems']:,} could not be downloaded: attachment_files.problem says why."
     return [line + (missing if files["problems"] else "")]

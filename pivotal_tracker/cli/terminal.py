@@ -15,7 +15,7 @@ _PROBLEMS = (
     "Incomplete:",
     "Kept",
     "Left out:",
-    "Not read as a whole:",
+    "Not read completely:",
     "Rejected:",
     "Rows are missing:",
     "Skipped:",

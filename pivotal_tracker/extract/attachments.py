@@ -154,8 +154,8 @@ def _download_with_resume(
     for is_last in (*(False for _ in range(client.max_attempts - 1)), True):
         try:
             with client.file(address, _resume_offset(partial_path(path), size)) as response:
-                is_rest = response.status_code == requests.codes.partial
-                begin = _resume_offset(partial_path(path), size) if is_rest else 0
+                is_partial = response.status_code == requests.codes.partial
+                begin = _resume_offset(partial_path(path), size) if is_partial else 0
                 save(response.iter_content(_CHUNK_SIZE), path, size, begin=begin)
         except (IncompleteFileError, requests.RequestException) as error:
             if is_last or not _can_resume(error, partial_path(path)):

@@ -16,11 +16,11 @@ from ..settings import ACCOUNT_LISTS, PROJECT_ENDPOINTS
 from ..tables import Table
 
 MIN_LOST = 10
-"""A list that is not empty is doubtful if at least so many rows, and over half, are missing."""
+"""A list that is not empty is doubtful if at least this many rows, and over half, are missing."""
 
 
 def is_doubtful(existing: int, listed: int, unexplained: int) -> bool:
-    """Check whether so many missing rows are more likely an error than deletions.
+    """Check whether missing rows are more likely an error than deletions.
 
     Args:
         existing: How many rows of the list are in the destination.

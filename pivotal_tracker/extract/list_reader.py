@@ -122,14 +122,14 @@ class ProjectListReader:
         if self._known is None:
             reader = self.reader
             # a full refresh also repairs tables, so it compares only with complete ones
-            knows = reader.compares and (
+            compares = reader.compares and (
                 not reader.run.full_refresh
                 or (
                     reader.run.loaded.has_table_family(reader.table)
                     and not reader.run.is_append_only
                 )
             )
-            self._known = self.known() if knows else {}
+            self._known = self.known() if compares else {}
             reader.run.compare_with(reader.name, self._known)
         return self._known
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STORIES = "stories"
 
 UNSUPPORTED_THRESHOLD = 3
-"""If so many projects lack a list and none has it, the server does not support the list."""
+"""If this many projects lack a list and none has it, the server does not support the list."""
 
 Job = Callable[[], Iterator[Any]]
 State = dict[str, Any]

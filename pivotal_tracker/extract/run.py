@@ -31,7 +31,7 @@ class Run(Extraction):
         client: The server.
         server: What earlier runs have remembered about the server.
         comments: Fetches the comments of stories that come without them.
-        recheck_days: The comments of all stories are read again once in so many days; 0 for never.
+        recheck_days: All comments are read again once in this many days; 0 for never.
         recent: The activity of projects without versions.
         feeds: The projects' activity since a version.
         full_refresh: Whether everything is read again.

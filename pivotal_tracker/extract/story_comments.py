@@ -16,7 +16,7 @@ from ..records import Record
 from ..settings import STORY_COMMENTS
 
 UNSUPPORTED_THRESHOLD = 3
-"""After so many stories whose comments cannot be read, if none can, no more are requested."""
+"""After this many stories whose comments cannot be read, if none can, no more are requested."""
 
 
 class StoryComments:
@@ -84,8 +84,8 @@ class StoryComments:
     def _record_failure(self, error: EndpointNotSupportedError | ForbiddenError) -> None:
         """Stop fetching comments if the server has none, or this token may not read them."""
         # a single story may have been deleted since it was listed
-        of_this_alone = isinstance(error, NotFoundError | AmbiguousNotFoundError)
+        is_single_story = isinstance(error, NotFoundError | AmbiguousNotFoundError)
         self._failures += 1
-        if not self._answered and (not of_this_alone or self._failures >= UNSUPPORTED_THRESHOLD):
+        if not self._answered and (not is_single_story or self._failures >= UNSUPPORTED_THRESHOLD):
             self._is_enabled = False
             self.is_unsupported = isinstance(error, EndpointNotSupportedError)

@@ -59,7 +59,7 @@ class DestinationReader:
         self._is_closed = False
 
     @classmethod
-    def nothing(cls) -> DestinationReader:
+    def empty(cls) -> DestinationReader:
         """Make a reader of no tables, for resources that are read outside of a load."""
         loaded = cls.__new__(cls)
         loaded._dropped_by_refresh = frozenset()

@@ -47,7 +47,7 @@ class Extraction:
         self._waiting: set[str] = set()
         resources: Mapping[str, Any] = {}
         if self.load_id is None:
-            self.loaded, self.selected = DestinationReader.nothing(), frozenset[str]()
+            self.loaded, self.selected = DestinationReader.empty(), frozenset[str]()
         else:
             self.loaded = DestinationReader()
             resources = dlt.current.source().resources.selected

@@ -54,7 +54,7 @@ MAX_REJECTED_NAMED = 20
 """The maximum number of rejected records of a table that are named; others are counted."""
 
 MAX_LOOKED_UP = 5_000
-"""For up to so many changed records, the destination is queried for child rows to delete. With
+"""For up to this many changed records, the destination is queried for child rows to delete. With
 more, child rows are deleted without a query."""
 
 

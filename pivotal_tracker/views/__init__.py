@@ -98,7 +98,7 @@ def _create_all(client: SqlClientBase[Any]) -> Views:
     tables = definitions.keys() - templates().keys()
     # a view in Postgres reads no other view
     is_postgres = client.capabilities.sqlglot_dialect == "postgres"
-    is_inlined = _everything if is_postgres else _helpers
+    is_inlined = _inline_all if is_postgres else _inline_helpers
     for template in templates().values():
         if template.is_helper:
             continue
@@ -111,22 +111,29 @@ def _create_all(client: SqlClientBase[Any]) -> Views:
 
 
 def _create(
-    client: SqlClientBase[Any], template: Template, former: str | None, missing: frozenset[str]
+    client: SqlClientBase[Any], template: Template, existing: str | None, missing: frozenset[str]
 ) -> str:
-    """Create or replace a view if needed; return the reason if that is not possible."""
-    if former is not None and not _is_ours(template.name, former):
+    """Create or replace a view if needed; return the reason if that is not possible.
+
+    Args:
+        client: The client of the destination.
+        template: The template of the view.
+        existing: The SQL of the existing view; None if there is none.
+        missing: The tables and views that it reads and that do not exist.
+    """
+    if existing is not None and not _is_ours(template.name, existing):
         return "something else has this name and was left alone"
     try:
         if missing:
-            if former is not None:
+            if existing is not None:
                 client.execute_sql(f"DROP VIEW {client.make_qualified_table_name(template.name)}")
             return f"needs {', '.join(sorted(missing))}"
-        if former is not None and template.stamp in former:
+        if existing is not None and template.stamp in existing:
             return ""
         if client.capabilities.sqlglot_dialect == "postgres":
             from . import postgres  # imports sqlglot, which takes a while
 
-            postgres.create_view(client, template, former)
+            postgres.create_view(client, template, existing)
         else:
             client.execute_sql(view_sql(template.name, client))
     except DestinationException as error:
@@ -134,11 +141,11 @@ def _create(
     return ""
 
 
-def _everything(_: Template) -> bool:
+def _inline_all(_: Template) -> bool:
     return True
 
 
-def _helpers(template: Template) -> bool:
+def _inline_helpers(template: Template) -> bool:
     return template.is_helper
 
 
@@ -180,7 +187,7 @@ def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
 
 def _duckdb_sql(template: Template, client: SqlClientBase[Any]) -> str:
     """Return the statement that creates or replaces a view in DuckDB: the text of its file."""
-    helpers = inlined(template, _helpers)
+    helpers = inlined(template, _inline_helpers)
     names = {helper.name for helper in helpers}
 
     def complete_name(name: str) -> str:

@@ -19,7 +19,7 @@
 -- A project that a file knew by name only is left out once the same project was found with an id.
 --
 -- Needs: projects, iterations, iterations__story_ids, story_measures, project_as_of.
-WITH held AS (
+WITH totals AS (
     SELECT
         item.project_id,
         item.iteration_number,
@@ -61,13 +61,13 @@ loaded AS (
             END
         ) AS length,
         dated.team_strength,
-        coalesce(dated.points, held.points, 0) AS points,
+        coalesce(dated.points, totals.points, 0) AS points,
         dated.accepted_points,
-        coalesce(held.stories, 0) AS stories,
-        coalesce(held.stories_open, 0) AS stories_open
+        coalesce(totals.stories, 0) AS stories,
+        coalesce(totals.stories_open, 0) AS stories_open
     FROM dated
-    LEFT JOIN held
-        ON held.project_id = dated.project_id AND held.iteration_number = dated.number
+    LEFT JOIN totals
+        ON totals.project_id = dated.project_id AND totals.iteration_number = dated.number
 ),
 
 usual_length AS (
@@ -98,7 +98,7 @@ project AS (
     WHERE one.same_as_id IS NULL
 ),
 
-judged AS (
+classified AS (
     SELECT
         loaded.project_id,
         loaded.number,
@@ -129,7 +129,7 @@ bounds AS (
         max(CASE WHEN is_done THEN number END) AS last_done,
         max(CASE WHEN is_done THEN finish END) AS last_finish,
         count(*) > count(team_strength) AS assumes_strength
-    FROM judged
+    FROM classified
     GROUP BY project_id
 ),
 
@@ -140,9 +140,9 @@ next_iteration AS (
         bounds.last_done + 1 AS number,
         bounds.last_finish AS start
     FROM bounds
-    LEFT JOIN judged
-        ON judged.project_id = bounds.project_id AND judged.number = bounds.last_done + 1
-    WHERE bounds.last_done IS NOT NULL AND judged.number IS NULL
+    LEFT JOIN classified
+        ON classified.project_id = bounds.project_id AND classified.number = bounds.last_done + 1
+    WHERE bounds.last_done IS NOT NULL AND classified.number IS NULL
 ),
 
 gap AS (
@@ -150,12 +150,12 @@ gap AS (
     FROM bounds
     INNER JOIN project ON project.id = bounds.project_id
     CROSS JOIN _pivotal_tracker_numbers AS step
-    LEFT JOIN judged
-        ON judged.project_id = bounds.project_id AND judged.number = bounds.last_done - step.n
+    LEFT JOIN classified
+        ON classified.project_id = bounds.project_id AND classified.number = bounds.last_done - step.n
     WHERE
         NOT project.has_settings
         AND bounds.last_done - step.n > bounds.first_number
-        AND judged.number IS NULL
+        AND classified.number IS NULL
 ),
 
 added AS (
@@ -166,19 +166,19 @@ added AS (
 
 iteration AS (
     SELECT
-        judged.project_id,
-        judged.number,
-        judged.start,
-        judged.finish,
-        judged.length,
-        judged.team_strength,
-        judged.points,
-        judged.accepted_points,
-        judged.stories,
-        judged.stories_open,
-        judged.is_done,
+        classified.project_id,
+        classified.number,
+        classified.start,
+        classified.finish,
+        classified.length,
+        classified.team_strength,
+        classified.points,
+        classified.accepted_points,
+        classified.stories,
+        classified.stories_open,
+        classified.is_done,
         TRUE AS is_loaded
-    FROM judged
+    FROM classified
     UNION ALL
     SELECT
         added.project_id,

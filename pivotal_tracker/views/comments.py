@@ -1,4 +1,4 @@
-"""Writes the descriptions of tables and columns into the database as comments.
+"""Write the descriptions of tables and columns into the database as comments.
 
 dlt does that itself for BigQuery and Databricks, when it creates a table. Here it is done for
 DuckDB and Postgres, also for tables that exist: only comments whose text differs are written.

@@ -10,6 +10,7 @@
 -- finished, delivered and rejected, and no working hours. A story with neither (a CSV) has no row.
 -- The time before the first transition is not counted, because nothing says what the state was.
 --
+-- Key: project_id, story_id, state.
 -- Needs: projects, stories, stories__transitions, story_measures, project_as_of.
 WITH project AS (
     SELECT
@@ -162,7 +163,7 @@ from_details AS (
     WHERE moved.story_id IS NULL
 ),
 
-either AS (
+entry AS (
     SELECT project_id, story_id, state, times_entered, hours, working_hours
     FROM counted
     UNION ALL
@@ -178,19 +179,19 @@ either AS (
 )
 
 SELECT
-    either.story_id,
-    either.project_id,
+    entry.story_id,
+    entry.project_id,
     project.name AS project_name,
-    either.state,
-    either.times_entered,
-    either.hours,
-    either.working_hours,
-    CASE WHEN either.hours IS NULL AND either.state = 'accepted' THEN 'accepted' END AS hours_reason,
+    entry.state,
+    entry.times_entered,
+    entry.hours,
+    entry.working_hours,
+    CASE WHEN entry.hours IS NULL AND entry.state = 'accepted' THEN 'accepted' END AS hours_reason,
     CASE
-        WHEN either.working_hours IS NOT NULL THEN NULL
-        WHEN either.state = 'accepted' THEN 'accepted'
+        WHEN entry.working_hours IS NOT NULL THEN NULL
+        WHEN entry.state = 'accepted' THEN 'accepted'
         ELSE 'no transitions'
     END AS working_hours_reason,
     project.as_of
-FROM either
-LEFT JOIN project ON project.id = either.project_id
+FROM entry
+LEFT JOIN project ON project.id = entry.project_id

@@ -16,6 +16,7 @@
 --
 -- If an archive has the transitions of some months only, earlier days are not right.
 --
+-- Key: project_id, date, state.
 -- Needs: projects, history_days, stories__transitions, story_measures, project_as_of.
 WITH state AS (
     SELECT 'unscheduled' AS state, FALSE AS is_from_dates

@@ -31,7 +31,7 @@ def translate(
     names = {part.name for part in parts}
     query = _with_complete_names(template, client, names)
     for part in reversed(parts):
-        query = _with_first(query, part.name, _with_complete_names(part, client, names))
+        query = _with_cte(query, part.name, _with_complete_names(part, client, names))
     if client.capabilities.sqlglot_dialect == "bigquery":
         for extract in list(query.find_all(exp.Extract)):
             extract.replace(_unix_seconds(extract))
@@ -42,7 +42,7 @@ def create_view_sql(template: Template, client: SqlClientBase[Any]) -> str:
     """Return the statement that creates or replaces a view."""
     query = translate(template, client, lambda other: other.is_helper)
     # not around the query: not every database has recursive queries in a subquery
-    query = _with_first(query, template.stamp, exp.select(exp.alias_("1", "one")))
+    query = _with_cte(query, template.stamp, exp.select(exp.alias_("1", "one")))
     view = _complete_name(client, template.name)
     return to_sql(exp.Create(this=view, kind="VIEW", replace=True, expression=query), client)
 
@@ -70,8 +70,8 @@ def _with_complete_names(
     return query
 
 
-def _with_first(query: exp.Select, alias: str, part: exp.Select) -> exp.Select:
-    """Return the query with one more common table expression, before all others."""
+def _with_cte(query: exp.Select, alias: str, part: exp.Select) -> exp.Select:
+    """Return the query with another common table expression before its own."""
     first = exp.CTE(this=part, alias=exp.TableAlias(this=exp.to_identifier(alias)))
     own = next((node for node in query.iter_expressions() if isinstance(node, exp.With)), None)
     if own is None:

@@ -11,6 +11,7 @@
 --
 -- The API's past_done_* are not added: the stories that they count are in the tables.
 --
+-- Key: project_id, epic_id.
 -- Needs: projects, epics, stories__labels, story_measures, project_as_of,
 -- project_velocity, forecast.
 WITH story AS (

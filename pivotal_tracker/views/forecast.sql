@@ -18,6 +18,7 @@
 --
 -- At most 400 iterations are planned.
 --
+-- Key: project_id, story_id.
 -- Needs: projects, stories, iterations, iterations__story_ids, story_measures, project_velocity.
 WITH RECURSIVE ahead AS (
     SELECT n FROM _pivotal_tracker_numbers WHERE n < 400
@@ -44,7 +45,7 @@ measured AS (
     WHERE current_state <> 'unscheduled'
 ),
 
-held AS (
+scheduled_story AS (
     SELECT
         item.project_id,
         item.iteration_number,
@@ -86,7 +87,7 @@ backlog AS (
             ORDER BY iteration_number, place, story_id
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) - points AS points_ahead
-    FROM held
+    FROM scheduled_story
     WHERE current_state <> 'accepted'
 ),
 
@@ -124,12 +125,12 @@ current_iteration AS (
 
 -- the points in the current iteration before an unstarted story is put into it
 used AS (
-    SELECT current_iteration.project_id, coalesce(sum(held.points), 0) AS points
+    SELECT current_iteration.project_id, coalesce(sum(scheduled_story.points), 0) AS points
     FROM current_iteration
-    LEFT JOIN held
-        ON held.project_id = current_iteration.project_id
-        AND held.iteration_number >= current_iteration.iteration_number
-        AND held.current_state <> 'unstarted'
+    LEFT JOIN scheduled_story
+        ON scheduled_story.project_id = current_iteration.project_id
+        AND scheduled_story.iteration_number >= current_iteration.iteration_number
+        AND scheduled_story.current_state <> 'unstarted'
     GROUP BY current_iteration.project_id
 ),
 

@@ -24,8 +24,9 @@
 --
 -- A project that a file knew by name only is left out once the same project was found with an id.
 --
+-- Key: project_id, iteration_number.
 -- Needs: projects, iterations, iterations__story_ids, story_measures, project_as_of.
-WITH held AS (
+WITH accepted_story AS (
     SELECT
         item.project_id,
         item.iteration_number,
@@ -55,17 +56,17 @@ accepted AS (
         sum(CASE WHEN story_type = 'chore' THEN points ELSE 0 END) AS chore_points,
         count(CASE WHEN story_type <> 'release' THEN rejection_count END) AS rejections_known,
         count(CASE WHEN story_type <> 'release' AND rejection_count > 0 THEN 1 END) AS rejected
-    FROM held
+    FROM accepted_story
     GROUP BY project_id, iteration_number
 ),
 
 duration AS (
     SELECT project_id, iteration_number, 'cycle time' AS measure, cycle_time_hours AS hours
-    FROM held
+    FROM accepted_story
     WHERE story_type <> 'release' AND cycle_time_hours IS NOT NULL
     UNION ALL
     SELECT project_id, iteration_number, 'lead time' AS measure, lead_time_hours AS hours
-    FROM held
+    FROM accepted_story
     WHERE story_type <> 'release' AND lead_time_hours IS NOT NULL
 ),
 

@@ -6,6 +6,7 @@
 --   transitions. days_in_state_reason: why it is null.
 -- is_scheduled: whether it is out of the icebox.
 --
+-- Key: project_id, story_id.
 -- Needs: projects, stories, stories__transitions, project_as_of.
 WITH last_move AS (
     SELECT story_id, max(occurred_at) AS occurred_at

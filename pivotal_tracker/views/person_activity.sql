@@ -11,9 +11,10 @@
 -- A person, or a project, that a file knew by name only is counted as the one with an id once that
 -- one was found.
 --
+-- Key: person_id, project_id, week.
 -- Needs: projects, people, stories__owner_ids, stories__comments, epics, epics__comments, activity,
 -- story_measures.
-WITH did AS (
+WITH event AS (
     SELECT
         owner.value AS person_id,
         story.project_id,
@@ -67,21 +68,21 @@ WITH did AS (
 
 dated AS (
     SELECT
-        coalesce(named.same_as_id, did.person_id) AS person_id,
-        did.project_id,
+        coalesce(named.same_as_id, event.person_id) AS person_id,
+        event.project_id,
         project.name AS project_name,
         CAST(
-            did.moment
-            AT TIME ZONE coalesce(did.time_zone, project.time_zone__olson_name, 'UTC') AS DATE
+            event.moment
+            AT TIME ZONE coalesce(event.time_zone, project.time_zone__olson_name, 'UTC') AS DATE
         ) AS date,
-        did.stories_accepted,
-        did.points_accepted,
-        did.comments,
-        did.activities
-    FROM did
-    LEFT JOIN people AS named ON named.id = did.person_id
-    LEFT JOIN projects AS project ON project.id = did.project_id
-    WHERE did.person_id IS NOT NULL AND did.moment IS NOT NULL AND project.same_as_id IS NULL
+        event.stories_accepted,
+        event.points_accepted,
+        event.comments,
+        event.activities
+    FROM event
+    LEFT JOIN people AS named ON named.id = event.person_id
+    LEFT JOIN projects AS project ON project.id = event.project_id
+    WHERE event.person_id IS NOT NULL AND event.moment IS NOT NULL AND project.same_as_id IS NULL
 ),
 
 counted AS (

@@ -22,13 +22,13 @@ from . import dialects
 from .sql_files import Template
 
 
-def create_view(client: SqlClientBase[Any], template: Template, former: str | None) -> None:
+def create_view(client: SqlClientBase[Any], template: Template, existing: str | None) -> None:
     """Create or replace a view.
 
     Args:
         client: The client of the dataset.
         template: The template of the view.
-        former: The SQL of the existing view; None if there is none.
+        existing: The SQL of the existing view; None if there is none.
     """
     query = dialects.to_sql(dialects.translate(template, client, lambda _: True), client)
     schema, is_private = _schema_of_functions(client)
@@ -47,7 +47,7 @@ def create_view(client: SqlClientBase[Any], template: Template, former: str | No
         client.execute_sql(
             f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {call} AS {template.stamp}"  # noqa: S608
         )
-        _drop_former_functions(client, template, function, former)
+        _drop_former_functions(client, template, function, existing)
 
 
 def _columns(client: SqlClientBase[Any], query: str) -> str:
@@ -83,7 +83,7 @@ def _schema_of_functions(client: SqlClientBase[Any]) -> tuple[str, bool]:
 
 
 def _drop_former_functions(
-    client: SqlClientBase[Any], template: Template, function: str, former: str | None
+    client: SqlClientBase[Any], template: Template, function: str, existing: str | None
 ) -> None:
     """Drop the functions that the view read before."""
     dataset = client.make_qualified_table_name_path(None, quote=False)[-1]
@@ -97,7 +97,7 @@ def _drop_former_functions(
     )
     names = [tuple(row) for row in functions or ()]
     # the first versions named it like this
-    if former and f"_{template.name}(" in former:
+    if existing and f"_{template.name}(" in existing:
         names.append((dataset, f"_{template.name}"))
     for name in names:
         client.execute_sql(f"DROP FUNCTION IF EXISTS {_quoted(client, *name)}()")

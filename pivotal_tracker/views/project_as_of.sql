@@ -11,6 +11,7 @@
 -- has_transitions: whether it is known when stories changed their state. A CSV does not say it:
 --   without transitions there are no cycle times and no rejections.
 --
+-- Key: project_id.
 -- Needs: projects, stories, stories__transitions, stories__comments.
 WITH event AS (
     SELECT project_id, created_at AS occurred_at FROM stories

@@ -11,6 +11,7 @@
 --
 -- A project that a file knew by name only is left out once the same project was found with an id.
 --
+-- Key: project_id.
 -- Needs: projects, iterations, project_as_of.
 WITH current_first AS (
     SELECT

@@ -13,6 +13,7 @@
 --   to the projected completion. Negative if it is early.
 -- …_reason: why the metric is null. assumptions, as_of: of the forecast.
 --
+-- Key: project_id, release_id.
 -- Needs: projects, stories, releases, releases__story_ids, story_measures, project_as_of,
 -- project_velocity, forecast.
 WITH listing_project AS (

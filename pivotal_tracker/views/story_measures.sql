@@ -14,6 +14,7 @@
 -- rejection_count: the number of transitions to `rejected`, or that in `cycle_time_details`.
 -- cycle_time_reason, lead_time_reason, rejection_count_reason, points_reason: why the number is null.
 --
+-- Key: project_id, story_id.
 -- Needs: projects, stories, stories__transitions.
 WITH moves AS (
     SELECT

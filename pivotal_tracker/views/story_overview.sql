@@ -6,6 +6,7 @@
 -- comment_count, task_count, open_task_count, open_blocker_count: null if the story comes from files
 --   that have none of these for the whole project; their …_reason says so.
 --
+-- Key: project_id, story_id.
 -- Needs: people, epics, iterations, stories with their nested tables, story_measures.
 WITH labelled AS (
     SELECT project_id, story_id, string_agg(name, ', ' ORDER BY name) AS label_names

@@ -7,6 +7,7 @@
 --
 -- A story that was deleted is not counted. One that was accepted twice counts for the last time.
 --
+-- Key: project_id, week, story_type.
 -- Needs: story_measures, project_as_of.
 WITH event AS (
     SELECT

@@ -564,7 +564,7 @@ def test_folder_of_archives_is_loaded_and_unreadable_files_are_reported(
     (folder / "notes.txt").write_text("hello")
     (folder / ".hidden").write_text("hello")
     checked = command("--check", "--archive", str(folder))
-    assert "a.json: API answers" in checked.stdout
+    assert "a.json: API responses" in checked.stdout
     assert not command.database.exists()
     result = command("--archive", str(folder), "--resource", "stories")
     assert result.returncode == 3, result.stderr
@@ -574,7 +574,7 @@ def test_folder_of_archives_is_loaded_and_unreadable_files_are_reported(
     assert "hidden" not in result.stdout
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert "Found in the files stories epics comments other rows left out" in lines
-    assert "a.json (API answers) 1 0 0 0 0" in lines
+    assert "a.json (API responses) 1 0 0 0 0" in lines
     assert "b.zip (Tracker's project export) 1 0 0 0 0" in lines
 
 

@@ -140,7 +140,7 @@ def test_other_recorded_tables_are_read(recorded_archive: Read) -> None:
     assert all(set(p) <= {"id", "kind", "name", "initials", "username", "email"}
                for p in recorded_archive.records["people"])  # fmt: skip
     assert any(r.startswith("not recognized: ") for r in recorded_archive.reasons("files"))
-    assert recorded_archive.reasons("unknown") == recorded_archive.reasons("answers") == set()
+    assert recorded_archive.reasons("unknown") == recorded_archive.reasons("responses") == set()
 
 
 @needs_recordings
@@ -297,7 +297,7 @@ def test_every_cassette_format_is_read(tmp_path: Path, format_name: str) -> None
 def test_own_recording_is_read_completely() -> None:
     result = read(CASSETTES / "workspace.yaml")
     assert result.reasons("unknown") == set()
-    assert result.reasons("answers") == set()
+    assert result.reasons("responses") == set()
     for table in ("stories", "epics", "labels", "iterations", "activity", "history_days", "people"):
         assert (table in result.records) == (table != "people")
     for story in result.records["stories"]:
@@ -326,11 +326,11 @@ def test_non_api_responses_are_left_out_and_reported(tmp_path: Path) -> None:
     assert {
         (table, reason): n.rows for (_, table, reason), n in result.accounting.left_out.items()
     } == {
-        ("answers", "the server answered 404"): 1,
-        ("answers", "it is not a response of API v5"): 1,
-        ("answers", "its body is not JSON"): 1,
-        ("answers", "its compression is broken"): 1,
-        ("answers", "its base64 is broken"): 1,
+        ("responses", "the server answered 404"): 1,
+        ("responses", "it is not a response of API v5"): 1,
+        ("responses", "its body is not JSON"): 1,
+        ("responses", "its compression is broken"): 1,
+        ("responses", "its base64 is broken"): 1,
         ("unknown", "no table has a 'error'"): 1,
         ("unknown", "no table has a 'notification'"): 1,
     }
@@ -491,7 +491,7 @@ def test_hostile_yaml_keeps_the_records_before_it(
         (tmp_path / "x.yaml").write_text(whole + rest)
         result = read(tmp_path / "x.yaml")
         assert result.records["stories"] == EXPECTED
-        reasons = result.reasons("unknown") | result.reasons("answers")
+        reasons = result.reasons("unknown") | result.reasons("responses")
         assert any(reason in found for found in reasons), rest[:20]
 
 

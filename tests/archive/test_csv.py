@@ -1251,6 +1251,11 @@ CSV = "a CSV without the columns Id, Title, Type and Current State"
         ),
         (b"<html><body>Log in</body></html>", "XML or HTML"),
         (b'{"a": 1}', "JSON without records of API v5"),
+        (b'{"a": [1,', "JSON, but the file breaks off: parse error: premature EOF"),
+        (
+            b'[{"kind":"story","id":%s}]' % (b"9" * 5000),
+            "JSON, but the file breaks off: it has more than 4,000 digits in a row",
+        ),
         (b"%PDF-1.4", "a PDF"),
     ],
 )
@@ -1437,7 +1442,7 @@ def test_unreadable_rows_exit_3(command: Command, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(lines)
     result = command("--archive", str(tmp_path / "a.csv"), "--resource", "stories")
     assert result.returncode == 3
-    assert "Not read as a whole: a.csv: 1 row could not be read" in result.stdout
+    assert "Not read completely: a.csv: 1 row could not be read" in result.stdout
     assert len(command.tables()["stories"]) == 2
 
 

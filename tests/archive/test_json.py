@@ -216,7 +216,7 @@ def test_archives_in_one_folder_are_detected_separately(
     opened = open_archives([tmp_path / "all"])
     assert [(archive.files.path.name, archive.format.name) for archive in opened.archives] == [
         ("backup", "pt_backup.py"),
-        ("more.json", "API answers"),
+        ("more.json", "API responses"),
         ("out", "pivotaltrackerdump"),
         ("tree", "pt-backup"),
     ]
@@ -229,7 +229,7 @@ def test_folder_tree_of_api_paths_is_read_as_one_archive(tmp_path: Path) -> None
         write_json(folder / "stories.json", [story(number), story(3)])
         write_json(folder / "epics.json", [{"kind": "epic", "id": number}])
     result = read(tmp_path / "dump")
-    assert result.format == "API answers"
+    assert result.format == "API responses"
     assert list(result.by_id("stories")) == [1, 3, 2]
     assert list(result.by_id("epics")) == [1, 2]
 

@@ -51,7 +51,7 @@ def test_results_in_the_notebook_are_current(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     shown = nbformat.read(notebook.NOTEBOOK, as_version=4)
-    assert results(outputs(notebook.executed(tmp_path))) == results(outputs(shown))
+    assert results(outputs(notebook.execute(tmp_path))) == results(outputs(shown))
     assert sum("image/png" in out.get("data", {}) for out in outputs(shown)) == 2
 
 

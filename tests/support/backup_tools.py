@@ -104,7 +104,7 @@ def dumped_paths(get: Get, project_id: int) -> dict[str, list[tuple[Record, Any]
     keys, root = {"project_id": str(project_id)}, "/projects/{project_id}"
     stories = all_of(get, project_id, "stories", CHILDREN)
     epics = all_of(get, project_id, "epics", f":default,{ATTACHMENTS}")
-    answers: dict[str, list[tuple[Record, Any]]] = {
+    responses: dict[str, list[tuple[Record, Any]]] = {
         root: [(keys, get(f"projects/{project_id}"))],
         f"{root}/activity": [(keys, all_of(get, project_id, "activity"))],
         f"{root}/labels": [(keys, all_of(get, project_id, "labels"))],
@@ -117,7 +117,7 @@ def dumped_paths(get: Get, project_id: int) -> dict[str, list[tuple[Record, Any]
     activity = all_of(get, project_id, "activity")
     for kind, records in (("story", stories), ("epic", epics)):
         path = f"{root}/{'stories' if kind == 'story' else 'epics'}/{{{kind}_id}}/activity"
-        answers[path] = [
+        responses[path] = [
             (
                 keys | {f"{kind}_id": str(record["id"])},
                 [a for a in activity if record["id"] in [p["id"] for p in a["primary_resources"]]]
@@ -125,18 +125,18 @@ def dumped_paths(get: Get, project_id: int) -> dict[str, list[tuple[Record, Any]
             )
             for record in records
         ]
-    return answers
+    return responses
 
 
-def write_pivotaltrackerdump(folder: Path, answers: dict[str, list[tuple[Record, Any]]]) -> None:
+def write_pivotaltrackerdump(folder: Path, responses: dict[str, list[tuple[Record, Any]]]) -> None:
     """Write the folder that `pivotaltrackerdump` makes of responses."""
     cache = [
         {"PathTemplate": path, "Keys": keys, "Data": data}
-        for path, group in answers.items()
+        for path, group in responses.items()
         for keys, data in group
     ]
     write_json(folder / "cache.json", cache, indent=2)
-    for path, group in answers.items():
+    for path, group in responses.items():
         name = "_".join(part.strip("{}") for part in path.split("/") if part)
         write_json(folder / f"{name}.json", [data for _, data in group], indent=2)
 

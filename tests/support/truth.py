@@ -182,18 +182,22 @@ def served_tables(server: TrackerServer) -> Tables:
     session = requests.Session()
     session.headers["X-TrackerToken"] = server.workspace.me["api_token"]
 
+    def get(endpoint: Endpoint, params: dict[str, Any], ids: dict[str, int]) -> Any:
+        address = f"{server.url}/{endpoint.path.format(**ids)}"
+        response = session.get(address, params=params, timeout=30)
+        hint = f"is {endpoint.path} in ENDPOINTS of tracker_server/endpoints.py?"
+        assert response.ok, f"{address}: {response.status_code}; {hint}"
+        return response.json()
+
     def everything(endpoint: Endpoint, **ids: int) -> list[Record]:
         params: dict[str, Any] = {"fields": ",".join(endpoint.fields)} if endpoint.fields else {}
-        address = f"{server.url}/{endpoint.path.format(**ids)}"
         if endpoint.limit is None:
-            body = session.get(address, params=params, timeout=30).json()
+            body = get(endpoint, params, ids)
             if endpoint.path.endswith("history/days"):
                 return [dict(zip(body["header"], day, strict=True)) for day in body["data"]]
             return list(body[endpoint.data_key] if endpoint.data_key else body)
         found: list[Record] = []
-        while page := session.get(
-            address, params=params | {"limit": 50, "offset": len(found)}, timeout=30
-        ).json():
+        while page := get(endpoint, params | {"limit": 50, "offset": len(found)}, ids):
             found += page
         return found
 

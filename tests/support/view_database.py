@@ -14,12 +14,16 @@ import dlt
 import duckdb
 
 from pivotal_tracker import pivotal_tracker_archive, pivotal_tracker_source
+from pivotal_tracker.views.sql_files import templates
 from tracker_server import TrackerServer
 from tracker_server.workspace import Workspace
 
 from .postgres import new_database
 
 Record = dict[str, Any]
+
+VIEWS = {name for name, template in templates().items() if not template.is_helper}
+"""The names of all views."""
 
 
 class _UndoError(Exception):

@@ -47,7 +47,7 @@ class RandomFaults(Fault):
         rate: The share of requests that fail, 0 to 1.
         faults: The faults to choose from.
         seed: Another seed, other requests.
-        max_in_a_row: The same URL succeeds at the latest after so many failures.
+        max_in_a_row: The same URL succeeds after at most this many failures.
     """
 
     rate: float = 0.2

@@ -30,10 +30,12 @@ class _RecordFault(Fault):
     def change_record(self, record: Record) -> Record:
         """Change the record if it is one of those meant."""
         key = next((record[name] for name in _KEYS if name in record), None)
-        return self.changed(record) if not self.record_ids or key in self.record_ids else record
+        return (
+            self.changed_copy(record) if not self.record_ids or key in self.record_ids else record
+        )
 
     @abstractmethod
-    def changed(self, record: Record) -> Record:
+    def changed_copy(self, record: Record) -> Record:
         """Return a changed copy of a record."""
 
 
@@ -49,13 +51,13 @@ class _ValueFault(_RecordFault):
 
     attribute: str = "extra"
 
-    def changed(self, record: Record) -> Record:
+    def changed_copy(self, record: Record) -> Record:
         """Return a copy with the value."""
-        copy: Record = _with_value(record, self.attribute.split("."), self.value_of())
+        copy: Record = _with_value(record, self.attribute.split("."), self.new_value())
         return copy
 
     @abstractmethod
-    def value_of(self) -> Any:
+    def new_value(self) -> Any:
         """Return the value: JSON, or an `orjson.Fragment` of what only looks like it."""
 
 
@@ -73,7 +75,7 @@ class SetAttribute(_ValueFault):
 
     value: Any = None
 
-    def value_of(self) -> Any:
+    def new_value(self) -> Any:
         """Return the value."""
         return self.value
 
@@ -88,7 +90,7 @@ class DeepValue(_ValueFault):
 
     depth: int = 900
 
-    def value_of(self) -> Any:
+    def new_value(self) -> Any:
         """Return the innermost array in all the others."""
         return orjson.Fragment(b"[" * self.depth + b"]" * self.depth)
 
@@ -104,7 +106,7 @@ class LongNumber(_ValueFault):
     attribute: str = "estimate"
     digits: int = 400
 
-    def value_of(self) -> Any:
+    def new_value(self) -> Any:
         """Return the number."""
         return orjson.Fragment(b"9" * self.digits)
 
@@ -115,7 +117,7 @@ class InvalidUtf8(_ValueFault):
 
     attribute: str = "name"
 
-    def value_of(self) -> Any:
+    def new_value(self) -> Any:
         """Return the text."""
         return orjson.Fragment(b'"caf\xe9"')
 
@@ -130,7 +132,7 @@ class ExtraAttributes(_RecordFault):
 
     count: int = 3000
 
-    def changed(self, record: Record) -> Record:
+    def changed_copy(self, record: Record) -> Record:
         """Return a copy with the attributes."""
         return record | {f"extra_{number}": number for number in range(1, self.count + 1)}
 

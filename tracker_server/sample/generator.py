@@ -1,4 +1,4 @@
-"""Generates the sample workspace: two years of some teams' work, the same for the same seed.
+"""Generate the sample workspace: two years of some teams' work, the same for the same seed.
 
 It is a simulation. Each story, epic, release and person is a process: a generator that makes one
 change to the workspace, and yields the time of its next one. The processes of a project are run in
@@ -308,15 +308,15 @@ class Simulator:
         self.members.append(me)
         others = [person for person in self.workspace.people if person != me]
         for person_id in sorted(self.rng.sample(others, 7)):
-            name, comes, goes = words.PEOPLE[list(self.workspace.people).index(person_id)]
-            yield self._share(comes) + 60, self._person(person_id, goes, viewer=name[0] == "I")
+            name, joins, leaves = words.PEOPLE[list(self.workspace.people).index(person_id)]
+            yield self._share(joins) + 60, self._person(person_id, leaves, viewer=name[0] == "I")
 
-    def _person(self, person_id: int, goes: float, *, viewer: bool) -> Process:
+    def _person(self, person_id: int, leaves: float, *, viewer: bool) -> Process:
         role = "viewer" if viewer else "member"
         membership = self.workspace.add_membership(self._id, person_id, role)
         self.members.append(person_id)
-        if goes < 1:
-            yield self._share(goes)
+        if leaves < 1:
+            yield self._share(leaves)
             self.members.remove(person_id)
             self.workspace.remove_membership(membership["id"])
 
@@ -671,8 +671,8 @@ def _account(workspace: Workspace) -> Record:
         "updated_at": workspace.time(),
     }
     workspace.accounts[account["id"]] = account
-    for person_id, (_, _, goes) in zip(workspace.people, words.PEOPLE, strict=True):
-        if goes == 1:
+    for person_id, (_, _, leaves) in zip(workspace.people, words.PEOPLE, strict=True):
+        if leaves == 1:
             is_me = person_id == workspace.me["id"]
             membership: Record = {
                 "kind": "account_membership",

@@ -145,7 +145,7 @@ WITH project AS (
     ON moved.story_id = story.id
   WHERE
     moved.story_id IS NULL
-), either AS (
+), entry AS (
   SELECT
     project_id,
     story_id,
@@ -167,25 +167,25 @@ WITH project AS (
     times_entered > 0
 )
 SELECT
-  either.story_id,
-  either.project_id,
+  entry.story_id,
+  entry.project_id,
   project.name AS project_name,
-  either.state,
-  either.times_entered,
-  either.hours,
-  either.working_hours,
-  CASE WHEN either.hours IS NULL AND either.state = 'accepted' THEN 'accepted' END AS hours_reason,
+  entry.state,
+  entry.times_entered,
+  entry.hours,
+  entry.working_hours,
+  CASE WHEN entry.hours IS NULL AND entry.state = 'accepted' THEN 'accepted' END AS hours_reason,
   CASE
-    WHEN NOT either.working_hours IS NULL
+    WHEN NOT entry.working_hours IS NULL
     THEN NULL
-    WHEN either.state = 'accepted'
+    WHEN entry.state = 'accepted'
     THEN 'accepted'
     ELSE 'no transitions'
   END AS working_hours_reason,
   project.as_of
-FROM either
+FROM entry
 LEFT JOIN project
-  ON project.id = either.project_id
+  ON project.id = entry.project_id
 {%- elif target.type == 'bigquery' %}
 WITH project AS (
   SELECT
@@ -348,7 +348,7 @@ WITH project AS (
     ON moved.story_id = story.id
   WHERE
     moved.story_id IS NULL
-), either AS (
+), entry AS (
   SELECT
     project_id,
     story_id,
@@ -370,25 +370,25 @@ WITH project AS (
     times_entered > 0
 )
 SELECT
-  either.story_id,
-  either.project_id,
+  entry.story_id,
+  entry.project_id,
   project.name AS project_name,
-  either.state,
-  either.times_entered,
-  either.hours,
-  either.working_hours,
-  CASE WHEN either.hours IS NULL AND either.state = 'accepted' THEN 'accepted' END AS hours_reason,
+  entry.state,
+  entry.times_entered,
+  entry.hours,
+  entry.working_hours,
+  CASE WHEN entry.hours IS NULL AND entry.state = 'accepted' THEN 'accepted' END AS hours_reason,
   CASE
-    WHEN NOT either.working_hours IS NULL
+    WHEN NOT entry.working_hours IS NULL
     THEN NULL
-    WHEN either.state = 'accepted'
+    WHEN entry.state = 'accepted'
     THEN 'accepted'
     ELSE 'no transitions'
   END AS working_hours_reason,
   project.as_of
-FROM either
+FROM entry
 LEFT JOIN project
-  ON project.id = either.project_id
+  ON project.id = entry.project_id
 {%- else %}
 WITH project AS (
     SELECT
@@ -537,7 +537,7 @@ from_details AS (
     WHERE moved.story_id IS NULL
 ),
 
-either AS (
+entry AS (
     SELECT project_id, story_id, state, times_entered, hours, working_hours
     FROM counted
     UNION ALL
@@ -553,20 +553,20 @@ either AS (
 )
 
 SELECT
-    either.story_id,
-    either.project_id,
+    entry.story_id,
+    entry.project_id,
     project.name AS project_name,
-    either.state,
-    either.times_entered,
-    either.hours,
-    either.working_hours,
-    CASE WHEN either.hours IS NULL AND either.state = 'accepted' THEN 'accepted' END AS hours_reason,
+    entry.state,
+    entry.times_entered,
+    entry.hours,
+    entry.working_hours,
+    CASE WHEN entry.hours IS NULL AND entry.state = 'accepted' THEN 'accepted' END AS hours_reason,
     CASE
-        WHEN either.working_hours IS NOT NULL THEN NULL
-        WHEN either.state = 'accepted' THEN 'accepted'
+        WHEN entry.working_hours IS NOT NULL THEN NULL
+        WHEN entry.state = 'accepted' THEN 'accepted'
         ELSE 'no transitions'
     END AS working_hours_reason,
     project.as_of
-FROM either
-LEFT JOIN project ON project.id = either.project_id
+FROM entry
+LEFT JOIN project ON project.id = entry.project_id
 {%- endif %}

@@ -28,7 +28,7 @@ WITH RECURSIVE ahead AS (
   FROM {{ ref('story_measures') }} AS story_measures
   WHERE
     current_state <> 'unscheduled'
-), held AS (
+), scheduled_story AS (
   SELECT
     item.project_id,
     item.iteration_number,
@@ -66,7 +66,7 @@ WITH RECURSIVE ahead AS (
       ORDER BY iteration_number, place, story_id
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) - points AS points_ahead
-  FROM held
+  FROM scheduled_story
   WHERE
     current_state <> 'accepted'
 ), queued AS (
@@ -102,12 +102,12 @@ WITH RECURSIVE ahead AS (
 ), used AS (
   SELECT
     current_iteration.project_id,
-    COALESCE(SUM(held.points), 0) AS points
+    COALESCE(SUM(scheduled_story.points), 0) AS points
   FROM current_iteration
-  LEFT JOIN held
-    ON held.project_id = current_iteration.project_id
-    AND held.iteration_number >= current_iteration.iteration_number
-    AND held.current_state <> 'unstarted'
+  LEFT JOIN scheduled_story
+    ON scheduled_story.project_id = current_iteration.project_id
+    AND scheduled_story.iteration_number >= current_iteration.iteration_number
+    AND scheduled_story.current_state <> 'unstarted'
   GROUP BY
     current_iteration.project_id
 ), pace AS (
@@ -358,7 +358,7 @@ WITH RECURSIVE ahead AS (
   FROM {{ ref('story_measures') }} AS story_measures
   WHERE
     current_state <> 'unscheduled'
-), held AS (
+), scheduled_story AS (
   SELECT
     item.project_id,
     item.iteration_number,
@@ -399,7 +399,7 @@ WITH RECURSIVE ahead AS (
       ORDER BY iteration_number, place, story_id
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) - points AS points_ahead
-  FROM held
+  FROM scheduled_story
   WHERE
     current_state <> 'accepted'
 ), queued AS (
@@ -435,12 +435,12 @@ WITH RECURSIVE ahead AS (
 ), used AS (
   SELECT
     current_iteration.project_id,
-    COALESCE(SUM(held.points), 0) AS points
+    COALESCE(SUM(scheduled_story.points), 0) AS points
   FROM current_iteration
-  LEFT JOIN held
-    ON held.project_id = current_iteration.project_id
-    AND held.iteration_number >= current_iteration.iteration_number
-    AND held.current_state <> 'unstarted'
+  LEFT JOIN scheduled_story
+    ON scheduled_story.project_id = current_iteration.project_id
+    AND scheduled_story.iteration_number >= current_iteration.iteration_number
+    AND scheduled_story.current_state <> 'unstarted'
   GROUP BY
     current_iteration.project_id
 ), pace AS (
@@ -688,7 +688,7 @@ measured AS (
     WHERE current_state <> 'unscheduled'
 ),
 
-held AS (
+scheduled_story AS (
     SELECT
         item.project_id,
         item.iteration_number,
@@ -729,7 +729,7 @@ backlog AS (
             ORDER BY iteration_number, place, story_id
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) - points AS points_ahead
-    FROM held
+    FROM scheduled_story
     WHERE current_state <> 'accepted'
 ),
 
@@ -766,12 +766,12 @@ current_iteration AS (
 ),
 
 used AS (
-    SELECT current_iteration.project_id, coalesce(sum(held.points), 0) AS points
+    SELECT current_iteration.project_id, coalesce(sum(scheduled_story.points), 0) AS points
     FROM current_iteration
-    LEFT JOIN held
-        ON held.project_id = current_iteration.project_id
-        AND held.iteration_number >= current_iteration.iteration_number
-        AND held.current_state <> 'unstarted'
+    LEFT JOIN scheduled_story
+        ON scheduled_story.project_id = current_iteration.project_id
+        AND scheduled_story.iteration_number >= current_iteration.iteration_number
+        AND scheduled_story.current_state <> 'unstarted'
     GROUP BY current_iteration.project_id
 ),
 

@@ -12,7 +12,7 @@ from ..files import Files
 from ..format import FILES, ArchiveRecord
 from .api_responses.saved_responses import candidates, is_whole, merge_responses
 
-_ANSWERS = re.compile(r"(?:^|/)projects_project_id(?:_\w+)?\.json$")
+_RESPONSES = re.compile(r"(?:^|/)projects_project_id(?:_\w+)?\.json$")
 _CACHE = re.compile(r"(?:^|/)cache\.json$")
 _HEAD = 4096
 
@@ -26,9 +26,9 @@ class PivotalTrackerDump:
 
     def recognizes(self, files: Files) -> bool:
         """Check whether there are files named after paths, or a cache that contains paths."""
-        answers = [name for name in files if _ANSWERS.search(name)]
+        response_files = [name for name in files if _RESPONSES.search(name)]
         caches = [name for name in files if _is_cache(files, name)]
-        folders = {PurePosixPath(name).parent for name in answers or caches}
+        folders = {PurePosixPath(name).parent for name in response_files or caches}
         return len(folders) == 1 and is_whole(files, *folders)
 
     def claims(self, files: Files) -> Collection[str]:
@@ -37,8 +37,8 @@ class PivotalTrackerDump:
 
     def read(self, files: Files, accounting: LoadAccounting) -> Iterator[ArchiveRecord]:
         """Yield all records once: stories are also in iterations, activity is in several files."""
-        has_answers = any(_ANSWERS.search(name) for name in files)
-        caches = {name for name in files if has_answers and _is_cache(files, name)}
+        has_response_files = any(_RESPONSES.search(name) for name in files)
+        caches = {name for name in files if has_response_files and _is_cache(files, name)}
         for name in caches:
             accounting.read(files.label, FILES)
             accounting.leave_out(files.label, FILES, "the files beside it contain the same", name)

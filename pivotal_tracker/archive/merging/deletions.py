@@ -115,14 +115,14 @@ class Deletions:
     def _remaining(self, part: Part) -> Part | None:
         record = orjson.loads(part.body)
         count = nested_rows_of if part.kind == FRAGMENT else rows_of
-        if self._is_deleted(part, Deleted(part.tbl, parse_id(part.key) or 0)):
-            self._leave_out(count(part.tbl, record), part)
+        if self._is_deleted(part, Deleted(part.table_name, parse_id(part.key) or 0)):
+            self._leave_out(count(part.table_name, record), part)
             return None
-        before = rows_of(part.tbl, record)
-        for name in LISTS.get(part.tbl, {}):
+        before = rows_of(part.table_name, record)
+        for name in LISTS.get(part.table_name, {}):
             if name in record:
                 record[name] = [i for i in record[name] if not self._is_item_deleted(part, name, i)]
-        deleted_rows = before - rows_of(part.tbl, record)
+        deleted_rows = before - rows_of(part.table_name, record)
         if not deleted_rows:
             return part
         self._leave_out(deleted_rows, part)
@@ -137,7 +137,7 @@ class Deletions:
         if attribute == "labels" and self._is_deleted(part, Deleted("labels", number)):
             return True
         record_id = parse_id(part.key) or 0
-        return self._is_deleted(part, Deleted(part.tbl, record_id, attribute, number))
+        return self._is_deleted(part, Deleted(part.table_name, record_id, attribute, number))
 
     def _is_deleted(self, part: Part, deleted: Deleted) -> bool:
         """Check whether a part was read before a record or item in it was deleted.
@@ -156,5 +156,5 @@ class Deletions:
         if part.kind in (DERIVED, WITHDRAWN):
             return
         for table, count in rows.items():
-            where = f"{part.tbl} {part.key}"
+            where = f"{part.table_name} {part.key}"
             self._accounting.leave_out(part.source, table, _REASON, where, count)

@@ -13,7 +13,7 @@ class Part(NamedTuple):
     """One part of a record.
 
     Attributes:
-        tbl: The table of the record.
+        table_name: The table of the record.
         key: The key of the record, as a text.
         record: The number of the record in the database.
         kind: `WHOLE`, `DERIVED`, `WITHDRAWN` or `FRAGMENT`.
@@ -24,7 +24,7 @@ class Part(NamedTuple):
         seen_at: When the API returned it; empty if that is not known.
     """
 
-    tbl: str
+    table_name: str
     key: str
     record: int
     kind: int

@@ -62,7 +62,9 @@ class RecordMerger:
             PRAGMA journal_mode = OFF;
             PRAGMA synchronous = OFF;
             PRAGMA cache_size = -{_CACHE_IN_KIB};
-            CREATE TABLE records (no INTEGER PRIMARY KEY, tbl TEXT, key TEXT, UNIQUE (tbl, key));
+            CREATE TABLE records (
+                number INTEGER PRIMARY KEY, table_name TEXT, key TEXT, UNIQUE (table_name, key)
+            );
             CREATE TABLE parts (
                 position INTEGER PRIMARY KEY, record INTEGER, kind INTEGER, updated_at TEXT,
                 seen_at TEXT, attributes INTEGER, source TEXT, body BLOB
@@ -139,8 +141,8 @@ class RecordMerger:
         except orjson.JSONEncodeError as error:
             raise ValueError(str(error)) from error
         ((number,),) = self._database.execute(
-            "INSERT INTO records (tbl, key) VALUES (?, ?)"
-            " ON CONFLICT DO UPDATE SET key = key RETURNING no",
+            "INSERT INTO records (table_name, key) VALUES (?, ?)"
+            " ON CONFLICT DO UPDATE SET key = key RETURNING number",
             (table, str(key)),
         )
         self._database.execute(
@@ -166,7 +168,7 @@ class RecordMerger:
         """
         self._database.execute("CREATE INDEX parts_by_record ON parts (record)")
         derived_from_others = [*_DERIVED_FROM_OTHERS]
-        tables = self._database.execute("SELECT DISTINCT tbl FROM records").fetchall()
+        tables = self._database.execute("SELECT DISTINCT table_name FROM records").fetchall()
         for table in (
             *(name for (name,) in tables if name not in derived_from_others),
             *derived_from_others,
@@ -175,7 +177,8 @@ class RecordMerger:
 
     def _records_of(self, table: str) -> Iterator[ArchiveRecord]:
         query = f"""
-            SELECT {", ".join(Part._fields)} FROM records JOIN parts ON record = no WHERE tbl = ?
+            SELECT {", ".join(Part._fields)} FROM records JOIN parts ON record = number
+            WHERE table_name = ?
             ORDER BY record, kind = ?, updated_at DESC, seen_at DESC, kind, attributes DESC
             """  # noqa: S608 - the names are our own
         with closing(self._database.execute(query, (table, FRAGMENT))) as rows:
@@ -205,16 +208,16 @@ class RecordMerger:
         """Add the length of an iteration in weeks, which the API once left out."""
         if iteration.get("length") is None:
             length = weeks_between(iteration.get("start"), iteration.get("finish"))
-            length = length or self._length_in(iteration.get("project_id"))
+            length = length or self._iteration_length(iteration.get("project_id"))
             if length is not None:
                 iteration["length"] = length
 
-    def _length_in(self, project_id: Any) -> int | None:
+    def _iteration_length(self, project_id: Any) -> int | None:
         """Return the iteration length of a project, by its newest copy."""
         if project_id not in self._lengths:
             query = """
-                SELECT body FROM records JOIN parts ON record = no
-                WHERE tbl = 'projects' AND key = ? ORDER BY updated_at DESC, seen_at DESC
+                SELECT body FROM records JOIN parts ON record = number
+                WHERE table_name = 'projects' AND key = ? ORDER BY updated_at DESC, seen_at DESC
                 """
             bodies = self._database.execute(query, (str(project_id),))
             lengths = (parse_id(orjson.loads(b).get("iteration_length")) for (b,) in bodies)
@@ -228,10 +231,15 @@ class RecordMerger:
             is_withdrawn &= part.kind in (WITHDRAWN, FRAGMENT)
             record = orjson.loads(part.body)
             if merged is None and part.kind == FRAGMENT:
-                self._leave_orphans(part.tbl, part.key, record, part.source)
+                self._leave_orphans(part.table_name, part.key, record, part.source)
             elif merged is None:
                 merged = _MergedRecord(
-                    self._accounting, part.tbl, part.key, record, part.source, part.updated_at
+                    self._accounting,
+                    part.table_name,
+                    part.key,
+                    record,
+                    part.source,
+                    part.updated_at,
                 )
                 merged.begin(counted=part.kind == WHOLE)
             else:

@@ -82,10 +82,10 @@ class ResponseSorter:
                 return
             body, replaced = parse(response.body)
         except cassettes.NoResponseError as error:
-            self._leave_out(origin, "answers", str(error))
+            self._leave_out(origin, "responses", str(error))
         except ValueError:
-            self._leave_out(origin, "answers", "its body is not JSON")
-            self._accounting.unreadable[origin.source] += 1
+            reason = "its body is not JSON"
+            self._accounting.reject_row(origin.source, "responses", reason, origin.where)
         else:
             record_replaced(self._accounting, origin, replaced)
             self.add(body, here)
@@ -94,7 +94,7 @@ class ResponseSorter:
         """Remove what a recorded request deleted from the records added before."""
         deleted = deleted_by(path)
         if deleted is None:
-            self._leave_out(origin, "answers", "it deletes something that no table contains")
+            self._leave_out(origin, "responses", "it deletes something that no table contains")
         else:
             self._merger.delete(deleted, origin.source, origin.seen_at)
 

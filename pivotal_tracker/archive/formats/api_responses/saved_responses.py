@@ -46,7 +46,7 @@ class ApiResponses:
             more of it.
     """
 
-    name = "API answers"
+    name = "API responses"
     may_contain_duplicates = False
     gives_people = False
 
@@ -160,13 +160,13 @@ def read_responses(
     with closing(file.open()) as stream:
         if LOOKS_LIKE_A_CASSETTE.search(head):
             yield from _in_yaml(stream, origin, accounting)
-        elif _holds_lines(head):
+        elif _is_json_lines(head):
             yield from _in_lines(stream, origin, accounting)
         else:
             yield from _in_json(stream, origin, accounting)
 
 
-def _holds_lines(head: bytes) -> bool:
+def _is_json_lines(head: bytes) -> bool:
     """Check whether the first line is a complete object, and there are more lines."""
     line, newline, rest = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
     try:
@@ -216,9 +216,7 @@ def _in_lines(
             try:
                 value, replaced = _line(line)
             except ValueError:
-                accounting.read(here.source, UNKNOWN)
-                accounting.leave_out(here.source, UNKNOWN, "the line is not JSON", here.where)
-                accounting.unreadable[here.source] += 1
+                accounting.reject_row(here.source, UNKNOWN, "the line is not JSON", here.where)
             else:
                 record_replaced(accounting, here, replaced)
                 yield value, here

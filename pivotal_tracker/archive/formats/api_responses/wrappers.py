@@ -83,7 +83,7 @@ def unwrap_envelope(value: Record, origin: Provenance) -> Iterator[Located]:
         if isinstance(inner, str) and name in _ENVELOPE:
             inner = _parse_if_json(inner)
         for item, its_origin in (
-            _under_name(name, inner, origin) if _may_contain_records(inner) else ()
+            _named_value(name, inner, origin) if _may_contain_records(inner) else ()
         ):
             # an object with a kind only refers to single records; its lists contain records
             if not (has_kind and isinstance(item, dict) and is_record(item, its_origin)):
@@ -91,11 +91,11 @@ def unwrap_envelope(value: Record, origin: Provenance) -> Iterator[Located]:
 
 
 def _with_ids_in(value: Record, origin: Provenance) -> Provenance:
-    """Return the provenance of records with the ids that are beside them in the wrapper."""
+    """Return the provenance of records with the ids of their parents in the wrapper."""
     ids = dict(origin.ids)
     for name, collection in _PARENTS.items():
-        beside = value.get(name)
-        number = parse_id(beside.get("id") if isinstance(beside, dict) else value.get(f"{name}_id"))
+        parent = value.get(name)
+        number = parse_id(parent.get("id") if isinstance(parent, dict) else value.get(f"{name}_id"))
         if number is not None:
             ids[collection] = number
     return replace(origin, ids=ids)
@@ -108,7 +108,7 @@ def _may_contain_records(value: Any) -> bool:
     return isinstance(value, dict) and bool(value)
 
 
-def _under_name(name: str, inner: Any, origin: Provenance) -> Iterator[Located]:
+def _named_value(name: str, inner: Any, origin: Provenance) -> Iterator[Located]:
     """Yield the value under a name, which may be a path, a collection, or an id."""
     number = parse_id(name)
     if "/services/v5/" in name:

@@ -1,6 +1,6 @@
 """Parse the nested records of stories and epics: comments, tasks, blockers, reviews, code links.
 
-Each kind has columns, or pairs or triples of columns, as many as the story with most of them needs.
+Each kind has columns, or pairs or triples of columns: as many as the story with the most items.
 A pair with one empty cell is still a pair: empty cells must not be dropped before pairing.
 """
 

@@ -175,7 +175,7 @@ def _interleave(none: int, *groups: list[int]) -> list[int]:
     """Merge groups of columns: the first of each group, then the second of each, and so on."""
     longest = max(map(len, groups))
     padded = [group + [none] * (longest - len(group)) for group in groups]
-    return [index for together in zip(*padded, strict=True) for index in together]
+    return [index for indices in zip(*padded, strict=True) for index in indices]
 
 
 def _pick(indices: list[int]) -> CellSelector:
@@ -187,15 +187,15 @@ def _pick(indices: list[int]) -> CellSelector:
 
 def _other_columns(header: Sequence[str], indices: list[int]) -> list[OtherColumn]:
     """Return the columns that are not Tracker's, with attributes that the API does not use."""
-    taken: set[str] = set()
+    used: set[str] = set()
     columns: list[OtherColumn] = []
     for index in indices:
         plain = unicodedata.normalize("NFKD", header[index]).encode("ascii", "ignore").decode()
         words = re.sub("[^a-z0-9]+", "_", plain.lower()).strip("_")[:50].strip("_")
         attribute = f"column_{words or index + 1}"
-        if attribute in taken:
+        if attribute in used:
             attribute = f"{attribute}_{index + 1}"
-        taken.add(attribute)
+        used.add(attribute)
         is_kept = len(columns) < MAX_OTHER_COLUMNS
         columns.append(OtherColumn(index, header[index], attribute if is_kept else ""))
     return columns

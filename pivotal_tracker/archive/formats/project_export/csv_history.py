@@ -77,9 +77,9 @@ class HistoryRows:
                 self._people.confirm(people)
         self._undecided.clear()
 
-    def _activity(self, about: str, kind: str, message: str, who: str, at: str) -> Record:
+    def _activity(self, about: str, kind: str, message: str, performer: str, at: str) -> Record:
         project = self._project
-        key = self._keys.key("activity", project.id, about, kind, message, who, at)
+        key = self._keys.key("activity", project.id, about, kind, message, performer, at)
         activity: Record = {
             "guid": str(key),
             "project_id": project.id,
@@ -89,8 +89,12 @@ class HistoryRows:
             activity["kind"] = kind
         if message:
             activity["message"] = csv_cells.unescape_formula(message)
-        if (person_id := self._people.id_of(who)) is not None:
-            activity["performed_by"] = {"kind": "person", "id": person_id, "name": who.strip()}
+        if (person_id := self._people.id_of(performer)) is not None:
+            activity["performed_by"] = {
+                "kind": "person",
+                "id": person_id,
+                "name": performer.strip(),
+            }
         if occurred_at := self._dates.parse(at):
             activity["occurred_at"] = occurred_at
             if is_day(occurred_at):
@@ -108,8 +112,8 @@ class HistoryRows:
             activity["project_version"] = int(guid[1])
         elif _NUMBER.fullmatch(about):
             resource: Record = {"id": int(about)}
-            if kind_of_it := self._kind_of(int(about), kind):
-                resource["kind"] = kind_of_it
+            if resource_kind := self._kind_of(int(about), kind):
+                resource["kind"] = resource_kind
             activity["primary_resources"] = [resource]
             self._accounting.read("activity__primary_resources", 1)
         elif about:

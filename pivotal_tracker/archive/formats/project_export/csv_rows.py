@@ -90,23 +90,23 @@ class _Lines(Iterator[str]):
         self._encoding = encoding
         errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
         self._text = io.TextIOWrapper(stream, self._encoding, errors, newline="")
-        self._left = MAX_CHARACTERS_IN_A_ROW
+        self._characters_left = MAX_CHARACTERS_IN_A_ROW
         self._has_ended = False
 
     def start_row(self) -> None:
         """Start counting the characters of the next row."""
-        self._left = MAX_CHARACTERS_IN_A_ROW
+        self._characters_left = MAX_CHARACTERS_IN_A_ROW
 
     def __next__(self) -> str:
-        line = self._text.readline(self._left)
+        line = self._text.readline(self._characters_left)
         if not line:
             if self._has_ended:
                 raise StopIteration
             self._has_ended = True
             return _END
         self.number += 1
-        self._left -= len(line)
-        if self._left <= 0:
+        self._characters_left -= len(line)
+        if self._characters_left <= 0:
             raise ArchiveError(
                 f"{self._name}, line {self.number:,}: a row of more than "
                 f"{MAX_CHARACTERS_IN_A_ROW:,} characters. Is a quote never closed?"

@@ -1,14 +1,14 @@
-"""The server that is measured against: a sample workspace that is edited when told so.
+"""The server for the benchmarks: serves a sample workspace, and edits it on request.
 
-`python -m benchmarks.served PROJECTS STORIES ACTIVITY LATENCY` says where it serves; each share
-that comes in on a line of its own (`0.01`) renames so many of the stories, and is answered `done`.
+`python -m benchmarks.server_process PROJECTS STORIES ACTIVITY LATENCY` prints its URL and token.
+For each line on stdin, a share such as `0.01`, it renames that share of the stories and prints
+`done`.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
-from itertools import count
 
 from tracker_server import Behaviour, TrackerServer
 from tracker_server.sample import generate_workspace
@@ -16,16 +16,16 @@ from tracker_server.workspace import Workspace
 
 
 def main(projects: str, stories: str, activity: str, latency: str) -> None:
-    """Serve until the input ends."""
+    """Serve until stdin is closed."""
     workspace = generate_workspace(
         projects=int(projects), stories=int(stories), activity=int(activity)
     )
-    # a large workspace is never garbage: looking through it again and again only delays answers
+    # a large workspace is never garbage: checking it again and again only delays responses
     gc.freeze()
     with TrackerServer(workspace, behaviour=Behaviour(latency=float(latency) / 1000)) as server:
         print(server.url, workspace.me["api_token"], flush=True)
-        for edits, share in zip(count(1), sys.stdin, strict=False):
-            _rename(workspace, float(share), f"Edited for the {edits}. time")
+        for edit, share in enumerate(sys.stdin, start=1):
+            _rename(workspace, float(share), f"Edit {edit}")
             print("done", flush=True)
 
 

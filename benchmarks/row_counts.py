@@ -1,4 +1,4 @@
-"""How many rows there are, in the server and in a loaded DuckDB file, by the same names."""
+"""Count the rows of the server and of a loaded DuckDB file, by the names of dlt's tables."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from .endpoints import PROJECT_ENDPOINTS, PROJECTS, parameters
 from .server import Server
 
 SCHEMA = "tracker"
-"""Where every contender puts its tables."""
+"""The dataset that every contender loads into."""
 
 Rows = Counter[str]
 """Rows by the name that dlt gives the table: `stories`, `stories__comments`, …"""
 
 
 def rows_of_server(server: Server) -> Rows:
-    """Return what a complete load brings.
+    """Count the rows of a complete load.
 
-    Each list is read until an empty page, without a look at the paging headers that the contenders
-    go by. A list in a record counts as a nested table; one inside of an object, such as an
-    activity's `new_values`, does not.
+    Each list is read up to an empty page, and the paging headers that the contenders use are
+    ignored. A list in a record counts as a nested table, but not a list in an object, such as an
+    activity's `new_values`.
 
     Raises:
-        requests.RequestException: The server does not answer as it should.
+        requests.RequestException: A request failed.
     """
     rows = Rows()
     with requests.Session() as session:
@@ -48,9 +48,9 @@ def _pages(
     url = f"{base_url}/{endpoint.path.format(**path_values)}"
     offset = 0
     while True:
-        answer = session.get(url, params=parameters(endpoint, offset), timeout=120)
-        answer.raise_for_status()
-        page = _records(endpoint, answer.json())
+        response = session.get(url, params=parameters(endpoint, offset), timeout=120)
+        response.raise_for_status()
+        page = _records(endpoint, response.json())
         if not page:
             return
         yield page
@@ -60,7 +60,7 @@ def _pages(
 
 
 def _records(endpoint: Any, body: Any) -> list[Any]:
-    """The records in an answer, also where it is one object: a container of days, or a project."""
+    """Return the records in a response, which may be one object, such as a project."""
     if endpoint.data_key:
         body = body[endpoint.data_key]
     return list(body["data"] if endpoint.is_single_record else body)
@@ -77,12 +77,12 @@ def _count(rows: Rows, name: str, records: Iterable[Any]) -> None:
 
 
 def rows_of_database(path: Path) -> Rows:
-    """Return what a contender loaded, dlt's own tables left out.
+    """Count the rows that a contender loaded, without those of dlt's own tables.
 
-    A column that holds lists counts as the nested table that it stands for.
+    The items of a column of lists count as rows of a nested table.
 
     Raises:
-        duckdb.Error: The file is no database, or cannot be opened.
+        duckdb.Error: The file is not a database, or cannot be opened.
     """
     rows = Rows()
     with duckdb.connect(str(path), read_only=True) as database:

@@ -1,4 +1,4 @@
-"""Measures one contender: a fresh process in a fresh folder, from its start to its end."""
+"""Measure a contender: run it in a new process and a new folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .contenders import Contender
-from .rows import Rows, rows_of_database, rows_of_server
+from .row_counts import Rows, rows_of_database, rows_of_server
 from .server import ROOT, Server
 
 _BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
@@ -23,7 +23,7 @@ _WRITTEN = re.compile(r"Loaded ([\d,]+) rows")
 
 
 class IncompleteError(Exception):
-    """A contender failed, or did not load what the server holds: its time means nothing."""
+    """A contender failed, or did not load everything, so its time means nothing."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Measurement:
     Attributes:
         seconds: Wall-clock time of the whole process, start-up included.
         peak_memory: Its highest resident memory, in MB (10⁶ bytes).
-        rows: What the database holds; of a later run, what it wrote.
-        requests: How many it made; None where it does not say.
-        written: The rows that it says it has written.
+        rows: The rows in the database; for a later run, the rows that it wrote.
+        requests: The number of requests; None if the contender does not print it.
+        written: The number of rows written, as the contender prints it.
     """
 
     seconds: float
@@ -46,15 +46,15 @@ class Measurement:
 
 
 def measure_all(contender: Contender, server: Server, expected: Rows) -> dict[str, Measurement]:
-    """Run a contender once in a fresh folder, then again there for whatever it is run again for.
+    """Run a contender in a new folder, followed by its later runs.
 
     Args:
-        contender: Who.
-        server: What it reads.
-        expected: What it has to load at first.
+        contender: The contender.
+        server: The server that it loads from.
+        expected: The rows that its first run has to load.
 
     Returns:
-        The runs by their letters.
+        The runs, by letter.
 
     Raises:
         IncompleteError: It failed, or did not load everything.
@@ -63,12 +63,12 @@ def measure_all(contender: Contender, server: Server, expected: Rows) -> dict[st
         folder = Path(name)
         contender.prepare(folder)
         runs = {contender.letter: measure(contender, server, expected, folder)}
-        for again in contender.again:
-            if again.share:
-                server.rename(again.share)
+        for later in contender.later_runs:
+            if later.share:
+                server.rename(later.share)
                 expected = rows_of_server(server)
             run = measure(contender, server, expected, folder)
-            runs[again.letter] = replace(run, rows=run.written or 0)
+            runs[later.letter] = replace(run, rows=run.written or 0)
     return runs
 
 
@@ -78,33 +78,37 @@ def measure(contender: Contender, server: Server, expected: Rows, folder: Path) 
     Raises:
         IncompleteError: It failed, or did not load everything.
     """
-    process = timed(contender.name, contender.command(server), folder, _environment(folder, server))
+    process = run_python(
+        contender.name, contender.command(server), folder, _environment(folder, server)
+    )
     return Measurement(
         seconds=process.seconds,
         peak_memory=process.peak_memory,
-        rows=_loaded(contender, folder, expected).total(),
-        requests=_number(_REQUESTS, process.said),
-        written=_number(_WRITTEN, process.said),
+        rows=_loaded_rows(contender, folder, expected).total(),
+        requests=_number(_REQUESTS, process.output),
+        written=_number(_WRITTEN, process.output),
     )
 
 
-class Timed(NamedTuple):
-    """A process that has run: seconds of wall-clock time, MB of memory at most, and its output."""
+class FinishedProcess(NamedTuple):
+    """Seconds of wall-clock time, peak memory in MB, and the output of a process."""
 
     seconds: float
     peak_memory: float
-    said: str
+    output: str
 
 
-def timed(name: str, arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> Timed:
-    """Run Python in a folder, from its start to its end.
+def run_python(
+    name: str, arguments: Sequence[str], folder: Path, environment: dict[str, str]
+) -> FinishedProcess:
+    """Run Python in a folder, and measure it.
 
     Raises:
         IncompleteError: It failed.
     """
-    output = folder / "output.txt"
-    with output.open("w") as file:
-        began = time.perf_counter()
+    log = folder / "output.txt"
+    with log.open("w") as file:
+        started = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=folder,
@@ -115,55 +119,55 @@ def timed(name: str, arguments: Sequence[str], folder: Path, environment: dict[s
         # Linux counts the memory of the parent at the fork as a first peak of the child: this
         # process must stay smaller than those it measures
         _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
-    said = output.read_text()
+    output = log.read_text()
     if process.returncode:
-        raise IncompleteError(f"{name} ended with {process.returncode}:\n{said}")
-    return Timed(seconds, usage.ru_maxrss * _BYTES_OF_MAXRSS / 1e6, said)
+        raise IncompleteError(f"{name} exited with {process.returncode}:\n{output}")
+    return FinishedProcess(seconds, usage.ru_maxrss * _BYTES_OF_MAXRSS / 1e6, output)
 
 
 def seconds_to_import_dlt(times: int) -> list[float]:
-    """Time `import dlt` in fresh processes: what no run can do without."""
+    """Time `import dlt` in new processes: every run needs at least this long."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
         runs = [
-            timed("import dlt", ["-c", "import dlt"], folder, dlt_alone_in(folder))
+            run_python("import dlt", ["-c", "import dlt"], folder, isolated_environment(folder))
             for _ in range(times + 1)
         ]
-    # the first one is for the disk's cache
+    # the first one fills the disk's cache
     return [run.seconds for run in runs[1:]]
 
 
-def _number(pattern: re.Pattern[str], said: str) -> int | None:
-    found = pattern.search(said)
+def _number(pattern: re.Pattern[str], output: str) -> int | None:
+    found = pattern.search(output)
     return int(found[1].replace(",", "")) if found else None
 
 
-def dlt_alone_in(folder: Path) -> dict[str, str]:
-    """Return an environment in which dlt keeps to a folder."""
+def isolated_environment(folder: Path) -> dict[str, str]:
+    """Return environment variables that make dlt keep its files in a folder."""
     return {
         "PYTHONPATH": str(ROOT),
         "DLT_DATA_DIR": str(folder / "dlt"),
-        # a machine without a way out would wait for it in vain, one with it would report
+        # without internet access, dlt would wait for it
         "RUNTIME__DLTHUB_TELEMETRY": "false",
     }
 
 
 def _environment(folder: Path, server: Server) -> dict[str, str]:
-    return dlt_alone_in(folder) | {
+    return isolated_environment(folder) | {
         "SOURCES__PIVOTAL_TRACKER__BASE_URL": server.url,
         "SOURCES__PIVOTAL_TRACKER__API_TOKEN": server.token,
     }
 
 
-def _loaded(contender: Contender, folder: Path, expected: Rows) -> Rows:
+def _loaded_rows(contender: Contender, folder: Path, expected: Rows) -> Rows:
     (database,) = folder.glob("*.duckdb")
     rows = rows_of_database(database)
     shortfall = contender.shortfall(rows, expected)
     if shortfall:
         differences = ", ".join(
-            f"{name} {loaded:,} of {due:,}" for name, (loaded, due) in shortfall.items()
+            f"{name} {loaded:,} of {total:,}" for name, (loaded, total) in shortfall.items()
         )
-        raise IncompleteError(f"{contender.name} did not load what there is: {differences}")
+        raise IncompleteError(f"{contender.name} did not load everything: {differences}")
     return rows
