@@ -626,7 +626,7 @@ FITS = """() => {
     const overflows = (element) => element.scrollWidth > element.clientWidth + 1;
     return main.scrollWidth <= main.clientWidth
         && ![...main.querySelectorAll('svg.marks text')].some(isCut)
-        && ![...main.querySelectorAll('[data-testid=stMetric] p, input')].some(overflows);
+        && ![...main.querySelectorAll('[data-testid=stMetric] p, [data-testid=stMetricValue] *, input')].some(overflows);
 }"""
 
 
