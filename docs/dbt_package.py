@@ -15,9 +15,9 @@ from dlt.destinations.sql_client import SqlClientBase
 from sqlglot.errors import ErrorLevel
 
 from pivotal_tracker import views
-from pivotal_tracker.descriptions import STORY_STATES, column_description, table_description
+from pivotal_tracker.descriptions import column_description, table_description
 from pivotal_tracker.references import Reference, references
-from pivotal_tracker.tables import ARCHIVE_TABLES, SERVER_TABLES, Table
+from pivotal_tracker.tables import ARCHIVE_TABLES, SERVER_TABLES, STORY_STATES, STORY_TYPES, Table
 from pivotal_tracker.views import dialects
 from pivotal_tracker.views.sql_files import Template, templates
 
@@ -30,7 +30,7 @@ ONLY_FILES = "{{ var('pivotal_tracker_has_files', false) }}"
 
 ACCEPTED_VALUES: dict[str, dict[str, tuple[str, ...]]] = {
     "stories": {
-        "story_type": ("feature", "bug", "chore", "release"),
+        "story_type": STORY_TYPES,
         "current_state": STORY_STATES,
         "story_priority": ("p0", "p1", "p2", "p3", "none"),
     },

@@ -6,16 +6,7 @@ quotation marks, because dlt writes them into diagrams without escaping.
 
 from __future__ import annotations
 
-STORY_STATES = (
-    "accepted",
-    "delivered",
-    "finished",
-    "started",
-    "rejected",
-    "planned",
-    "unstarted",
-    "unscheduled",
-)
+from .tables import STORY_STATES
 
 TABLES = {
     "projects": "The projects that were read. One that left the list of projects keeps its row.",

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any, TypeGuard
 
 from dlt.common.json import json
@@ -87,7 +88,7 @@ def row_id(record: Record) -> str:
 
 
 def is_key(value: Any, kind: ColumnType | None = None) -> bool:
-    """Check whether a value can be a key: a text, or a number that fits a column.
+    """Check whether a value can be a key: a text, a date, or a number that fits a column.
 
     Args:
         value: The value.
@@ -95,7 +96,17 @@ def is_key(value: Any, kind: ColumnType | None = None) -> bool:
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return kind in (None, "bigint") and -(2**63) <= value < 2**63
-    return isinstance(value, str) and kind != "bigint"
+    if not isinstance(value, str) or kind == "bigint":
+        return False
+    return kind != "date" or _is_date(value)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def key_of(values: Sequence[Any]) -> Key:

@@ -23,6 +23,7 @@ from .extract.run import Run
 from .extract.shards import Shard
 from .load.extraction import Extraction
 from .load.hints import root_hints
+from .load.people import TABLES_WITH_PEOPLE
 from .load.to_tables import CallBeforeChildren, ToTables, current_load_id
 from .records import Record
 from .settings import PROJECT_ENDPOINTS
@@ -32,7 +33,7 @@ RESOURCES = tuple(SERVER_TABLES)
 """The resources of `pivotal_tracker_source`: each loads a table and those nested in it."""
 
 DERIVED_RESOURCES = {
-    "people": frozenset({"stories", "activity", "project_memberships", "account_memberships"}),
+    "people": frozenset(TABLES_WITH_PEOPLE),
     "deleted_records": frozenset(RESOURCES) - {"people", "deleted_records"},
 }
 """The resources without a list of their own, each with the resources its records come from."""
@@ -89,19 +90,18 @@ def pivotal_tracker_source(
     Raises:
         TrackerError: The token or the URL is not valid. Extraction raises other subclasses of it.
     """
-    run = _CurrentRun(
-        partial(
-            Run,
-            SERVER_TABLES,
-            TrackerClient(base_url, api_token, requests_per_second),
-            Shard.parse(shard),
-            full_refresh=full_refresh,
-            comments_one_by_one=comments_one_by_one,
-            max_commented_stories=max_commented_stories,
-            recheck_days=comments_full_sync_days,
-            accepted=AcceptedDeletions(accept_deletions or ()),
-        )
+    make_run = partial(
+        Run,
+        SERVER_TABLES,
+        TrackerClient(base_url, api_token, requests_per_second),
+        Shard.parse(shard),
+        full_refresh=full_refresh,
+        comments_one_by_one=comments_one_by_one,
+        max_commented_stories=max_commented_stories,
+        recheck_days=comments_full_sync_days,
+        accepted=AcceptedDeletions(accept_deletions or ()),
     )
+    run = _CurrentRun(make_run)
     project_list = _project_list(run, _parse_project_ids(project_ids))
     return [
         project_list,
@@ -209,7 +209,6 @@ def pivotal_tracker_archive(
         """Make the transformer that passes on the records of one table."""
 
         def records(emitted: Emitted) -> Iterator[Any]:
-            dlt.current.resource_metrics().update(runs[0].metrics[table.name])
             if emitted[0] == table.name:
                 yield emitted[1]
                 runs[0].end_emission()
@@ -286,7 +285,7 @@ def _resource(table: Table, read: Callable[[Run], Iterator[Any]], run: _CurrentR
 def _with_tables(resource: DltResource, table: Table, run: Callable[[], Extraction]) -> DltResource:
     """Write the records of a resource into its table and those nested in it."""
     resource.apply_hints(**root_hints(table))
-    resource.add_step(ToTables(lambda name: run().writer(name)))
+    resource.add_step(ToTables(table.name, run))
     return resource
 
 

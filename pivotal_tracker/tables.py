@@ -15,6 +15,21 @@ from typing import Literal
 ColumnType = Literal["bigint", "text", "double", "bool", "timestamp", "date", "json"]
 Columns = dict[str, ColumnType]
 
+STORY_TYPES = ("feature", "bug", "chore", "release")
+"""All values of `story_type`."""
+
+STORY_STATES = (
+    "accepted",
+    "delivered",
+    "finished",
+    "started",
+    "rejected",
+    "planned",
+    "unstarted",
+    "unscheduled",
+)
+"""All values of `current_state`, in the column order of Tracker's daily histories."""
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -107,10 +122,9 @@ def _prefixed(prefix: str, columns: Columns) -> Columns:
 
 _PERSON = _columns(bigint="id", text="kind name email initials username")
 _LABEL = _columns(bigint="id project_id", text="kind name", timestamp="created_at updated_at")
-_STATES = "accepted delivered finished started rejected planned unstarted unscheduled"
 _PROVENANCE_COLUMNS = _columns(text="_source _date_precision")
 """In rows from an archive: the file, and `day` if its times are dates; null in rows of the API."""
-_COUNTS_BY_STATE: Columns = {"kind": "text", **_columns(double=_STATES)}
+_COUNTS_BY_STATE: Columns = {"kind": "text", **dict.fromkeys(STORY_STATES, "double")}
 
 
 def _comments(parent: str, ids: Columns) -> Table:
@@ -414,9 +428,9 @@ HISTORY_DAYS = Table(
     "history_days",
     ("project_id", "date"),
     _columns(
-        bigint=" ".join(["project_id", *(f"counts_{state}" for state in _STATES.split())]),
+        bigint=" ".join(["project_id", *(f"counts_{state}" for state in STORY_STATES)]),
         date="date",
-        double=" ".join(f"points_{state}" for state in _STATES.split()),
+        double=" ".join(f"points_{state}" for state in STORY_STATES),
     )
     | _PROVENANCE_COLUMNS,
 )

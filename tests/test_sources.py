@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from pydantic import BaseModel
 
-from pivotal_tracker import pivotal_tracker_source
+from pivotal_tracker import pivotal_tracker_source, refresh_people
 from pivotal_tracker.cli.error_messages import causes_of
-from tracker_server import TrackerServer
+from tracker_server import Behaviour, TrackerServer
 from tracker_server.sample import generate_workspace
 
 from .support.truth import Tables, assert_tables_equal, comparable, served_tables, tables_in
@@ -416,3 +417,54 @@ def test_snippets_of_the_readme_run(project: Project, monkeypatch: pytest.Monkey
     stories = project.tables()["stories"]
     assert "mood" not in stories[0]
     assert "Edited" in {row["name"] for row in stories}
+
+
+def custom_metrics(pipeline: dlt.Pipeline) -> dict[str, dict[str, Any]]:
+    """The custom metrics of each resource in the trace of the last run."""
+    (steps,) = pipeline.last_trace.last_extract_info.metrics.values()
+    return {
+        name: metrics.custom_metrics
+        for step in steps
+        for name, metrics in step["resource_metrics"].items()
+    }
+
+
+def test_a_trace_has_the_metrics_of_its_run_alone(project: Project) -> None:
+    source, pipeline = project.source(), project.pipeline()
+    project.server.behaviour = Behaviour(forbidden_endpoints={"labels"})
+    pipeline.run(source)
+    assert custom_metrics(pipeline)["labels"]["skipped"].keys() == {
+        str(project_id) for project_id in project.server.workspace.projects
+    }
+    project.server.behaviour = Behaviour()
+    pipeline.run(source)
+    metrics = custom_metrics(pipeline)
+    assert "skipped" not in metrics["labels"]
+    assert metrics["labels"]["rows"]["new"] == len(project.truth()["labels"])
+
+
+def test_the_metrics_in_a_trace_are_copies_of_plain_values(project: Project) -> None:
+    pipeline = project.pipeline()
+    pipeline.run(project.source())
+    metrics = custom_metrics(pipeline)
+    assert json.loads(json.dumps(metrics)) == metrics
+    assert metrics["stories"]["counts"]["requests"] == len(project.server.requests)
+    assert set(map(type, values_in(metrics))) <= {dict, list, str, int, bool, type(None)}
+
+
+def values_in(value: Any) -> Iterator[Any]:
+    """A value of JSON, and all those in it."""
+    yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        yield from values_in(one)
+
+
+def test_people_of_shards_are_written_after_the_load(project: Project) -> None:
+    for number in (1, 2):
+        pipeline = project.pipeline(f"shard_{number}")
+        pipeline.run(project.source(shard=f"{number}/2"))
+        assert not sum(custom_metrics(pipeline)["people"]["written"].values())
+        refresh_people(pipeline)
+    loaded, expected = project.tables()["people"], project.truth()["people"]
+    assert_tables_equal({"people": loaded}, {"people": expected})

@@ -18,6 +18,7 @@ from itertools import chain
 MAX_TERMS = 24
 """More terms than this are ignored."""
 
+# as in `pivotal_tracker.tables`, whose import takes long
 STATES = (
     "accepted",
     "delivered",

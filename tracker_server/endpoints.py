@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
+from pivotal_tracker.tables import STORY_STATES, STORY_TYPES
+
 from . import record_types
 from .errors import invalid_parameter, unfound_resource
 from .fields import RecordType
 from .query import INTEGER, PAGING, RESPONSE_FORMAT, Query
 from .request_view import RequestView, mentions
-from .workspace.model import STATES, Project, Record
-from .workspace.story_changes import STORY_TYPES
+from .workspace.model import Project, Record
 
 Result = list[Record] | Record
 """A list of records, or one record."""
@@ -102,7 +103,7 @@ def _member(
 def _stories(view: RequestView, query: Query, project_id: int) -> list[Record]:
     project = view.open_project(project_id)
     stories = list(project.stories.values())
-    state = query.choice("with_state", STATES)
+    state = query.choice("with_state", STORY_STATES)
     if state is not None:
         stories = [story for story in stories if story.get("current_state") == state]
     story_type = query.choice("with_story_type", STORY_TYPES)

@@ -43,6 +43,8 @@ MAX_PATIENT_FAILURES = 3
 """After this many failures, requests to an endpoint are not retried. After this many in a row,
 the client checks whether the server is up at all."""
 
+_BAD_REDIRECT = "It was redirected to something that is not a web address."
+
 _TRANSIENT_ERRORS = (
     requests.Timeout,
     requests.ConnectionError,
@@ -86,8 +88,7 @@ class TrackerClient:
         self.server = ServerAddress(base_url)
         self.base_url = self.server.url
         self.counts: Counter[str] = Counter(requests=0, attempts=0, responses=0, replaced=0)
-        # a dict, because dlt's traces are JSON, which has no sets
-        self.refused_fields: dict[str, bool] = {}
+        self.refused_fields: set[str] = set()
         self.rejected: dict[str, list[str]] = {}
         self.refused_by_path: defaultdict[str, set[str]] = defaultdict(set)
         self._refused_params: set[str] = set()
@@ -113,6 +114,16 @@ class TrackerClient:
         token = _validate_token(api_token)
         add_secret(token)
         self._auth = APIKeyAuth(name="X-TrackerToken", api_key=token, location="header")
+
+    def metrics(self) -> dict[str, Any]:
+        """Return a copy of the counts, the refused fields and the rejected records."""
+        with self._lock:
+            return {
+                "counts": Counter(self.counts),
+                # dlt's traces are JSON, which has no sets
+                "refused_fields": dict.fromkeys(sorted(self.refused_fields), True),
+                "unparsable": dict(self.rejected),
+            }
 
     @property
     def max_attempts(self) -> int:
@@ -213,7 +224,7 @@ class TrackerClient:
                 elif extra_params:
                     raise
                 elif extras:
-                    self._refused_params.update(extras)
+                    self._refused_params |= extras.keys()
                 elif fields:
                     names = (top_level_names(fields) or ALWAYS_SUPPORTED) | {":default"}
                     self.refuse_fields(endpoint.path, names)
@@ -235,8 +246,9 @@ class TrackerClient:
 
     def refuse_fields(self, path: str, names: Set[str]) -> None:
         """Stop requesting some fields of an endpoint; others may support them."""
-        self.refused_by_path[path] = self.refused_by_path[path] | names
-        self.refused_fields |= dict.fromkeys(names - ALWAYS_SUPPORTED, True)
+        with self._lock:
+            self.refused_by_path[path] = self.refused_by_path[path] | names
+            self.refused_fields |= names - ALWAYS_SUPPORTED
 
     @contextlib.contextmanager
     def file(self, address: str, begin: int = 0) -> Iterator[requests.Response]:
@@ -264,16 +276,12 @@ class TrackerClient:
                 try:
                     url = urljoin(url, response.headers["Location"])
                 except ValueError as error:
-                    raise ServerUnavailableError(
-                        "It was redirected to something that is not a web address."
-                    ) from error
+                    raise ServerUnavailableError(_BAD_REDIRECT) from error
         raise ServerUnavailableError(f"It was redirected more than {MAX_REDIRECTS} times.")
 
     def _open(self, url: str, begin: int) -> requests.Response:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise ServerUnavailableError(
-                "It was redirected to something that is not a web address."
-            )
+            raise ServerUnavailableError(_BAD_REDIRECT)
         self._thread.is_single_attempt = False
         self._throttle()
         self._count("requests")
@@ -292,9 +300,7 @@ class TrackerClient:
                 f"{host} gave no answer: {type(error).__name__}."
             ) from error
         except ValueError as error:
-            raise ServerUnavailableError(
-                "It was redirected to something that is not a web address."
-            ) from error
+            raise ServerUnavailableError(_BAD_REDIRECT) from error
 
     def _send(
         self, path: str, params: Params | None, *, validate_body: bool, template: str = ""
@@ -309,9 +315,11 @@ class TrackerClient:
             response = self._attempt(path, params, validate_body=validate_body)
             self._raise_for_status(response)
         except FailedRequestError:
-            self._failures[template] += 1
-            self._failed_in_a_row += 1
-            if self._failed_in_a_row >= MAX_PATIENT_FAILURES:
+            with self._lock:
+                self._failures[template] += 1
+                self._failed_in_a_row += 1
+                may_be_down = self._failed_in_a_row >= MAX_PATIENT_FAILURES
+            if may_be_down:
                 self._require_up()
             raise
         except UnreadableError:

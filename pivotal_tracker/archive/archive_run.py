@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from ..activity import deletions_from_activity
 from ..load.extraction import Extraction
+from ..load.people import TABLES_WITH_PEOPLE
 from ..load.to_tables import TableWriter
 from ..records import (
     Record,
@@ -47,9 +47,6 @@ _MAX_WAITS = 1_000
 _MAX_REASON = 200
 """The number of characters shown of the reason why a record fits no table."""
 
-_NAMES_PEOPLE = ("stories", "activity", "project_memberships", "account_memberships")
-"""The tables whose records name people."""
-
 _DERIVED_TABLES = frozenset({"people", "deleted_records", "load_report"})
 """The tables whose rows are derived from the records of other tables."""
 
@@ -69,24 +66,20 @@ class ArchiveOptions:
 
 
 class ArchiveExtraction(Extraction):
-    """One run of the archive source.
-
-    Attributes:
-        metrics: The custom metrics of each resource, by name, for dlt's trace.
-    """
+    """One run of the archive source."""
 
     def __init__(self, opened: OpenedArchives, options: ArchiveOptions) -> None:
         super().__init__(ARCHIVE_TABLES)
         # outside of a load, any of the tables may be read
         names = self.selected or ARCHIVE_TABLES.keys()
         self._names = [name for name in ARCHIVE_TABLES if name in names]
-        self.metrics: dict[str, dict[str, Any]] = {name: {} for name in self._names}
         self._referenced_projects: dict[int, str] = {}
         """The ids of projects that records refer to, with the first file that does."""
         self._defined_projects: set[int] = set()
         """The ids of projects that have a record."""
         self._opened = opened
-        self._unread = dict(opened.unread)
+        self._unread = self.metrics["load_report"].unread
+        self._unread |= opened.unread
         self._accountings: list[tuple[Archive, LoadAccounting]] = []
         self._options = options
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -212,7 +205,7 @@ class ArchiveExtraction(Extraction):
         """Decide about the records waiting for a table, and derive records from the loaded ones."""
         accepted, changed = loader.decide(may_contain_duplicates=self._may_contain_duplicates)
         self._collect_projects(name, accepted)
-        names_people = name in _NAMES_PEOPLE and not self._format_gives_people
+        names_people = name in TABLES_WITH_PEOPLE and not self._format_gives_people
         if names_people and "people" in self._names:
             for record in changed:
                 self.people.collect(name, record)
@@ -316,11 +309,8 @@ class ArchiveExtraction(Extraction):
         not_loaded = {member.name for table in others for member in table.family()}
         report = report_records(self._accountings, not_loaded)
         if "load_report" in self._names:
-            self.metrics["load_report"] |= {
-                "report": report,
-                "unread": self._unread,
-                "ignored": self._opened.ignored,
-            }
+            self.metrics["load_report"].report = report
+            self.metrics["load_report"].ignored = self._opened.ignored
             yield from self._report(report, not_loaded)
 
     def _projects_without_record(self) -> list[Record]:

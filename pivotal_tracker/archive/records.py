@@ -10,8 +10,6 @@ from typing import Any
 from ..records import Record
 from ..tables import DELETED_RECORDS, SERVER_TABLES, Table
 
-Key = int | str | tuple[int | str, ...]
-
 
 @dataclass(frozen=True)
 class Nested:
@@ -56,10 +54,6 @@ LISTS = {table.name: _nested_lists(table) for table in _TABLES if table.nested}
 
 KEYS = {table.name: table.key for table in _TABLES}
 """The attributes that make a record unique."""
-
-_TEXT_KEYS = frozenset(
-    name for table in _TABLES for name in table.key if table.columns[name] in ("text", "date")
-)
 
 _TABLE_OF_KIND = {
     **{table.kind: table.name for table in _TABLES if table.kind},
@@ -141,6 +135,7 @@ _RELEASE_ATTRIBUTES = (
     "updated_at",
     "accepted_at",
     "deadline",
+    "_date_precision",
 )
 
 ID_COLUMNS = {"stories": "story_id", "epics": "epic_id"}
@@ -212,7 +207,7 @@ def _table_by_children(record: Record) -> str:
 
 
 def release_of(story: Record) -> Record:
-    """Return the release record of a story of type `release`."""
+    """Return the release record of a story of type `release`; in the API it has the same id."""
     return {
         "kind": "release",
         **{name: story[name] for name in _RELEASE_ATTRIBUTES if name in story},
@@ -228,18 +223,6 @@ def parse_id(value: Any) -> int | None:
     if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal():
         value = int(value)
     return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
-
-
-def key_of(table: str, record: Record) -> Key | None:
-    """Return the key of a record, whose ids must be integers; None if it has none."""
-    values: list[int | str] = []
-    for name in KEYS.get(table, ("id",)):
-        value = record.get(name)
-        key_type = str if name in _TEXT_KEYS else int
-        if not isinstance(value, key_type) or isinstance(value, bool) or value == "":
-            return None
-        values.append(value)
-    return values[0] if len(values) == 1 else tuple(values)
 
 
 def rows_of(table: str, record: Record) -> Counter[str]:

@@ -22,6 +22,7 @@ from ..api.errors import (
 from ..extract.accounts import read_list
 from ..extract.projects import select_projects
 from ..extract.shards import Shard
+from ..load.metrics import Metrics
 from ..records import Record, is_id
 from ..settings import (
     ACCOUNT_MEMBERSHIPS,
@@ -107,11 +108,10 @@ def _describe_projects(
 ) -> tuple[list[Record], list[str]]:
     """Return the projects that can be read, and lines about the server, token and projects."""
     lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
-    metrics: dict[str, Any] = {}
-    projects, _ = select_projects(client, project_ids, Shard.parse(""), metrics)
+    projects, _, skipped = select_projects(client, project_ids, Shard.parse(""))
     names = [f"{project.get('name')} ({project['id']})" for project in projects]
     lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
-    lines += [f"Project {key} cannot be read: {why}" for key, why in metrics["skipped"].items()]
+    lines += [f"Project {key} cannot be read: {why}" for key, why in skipped.items()]
     return projects, lines
 
 
@@ -259,7 +259,7 @@ def _probe_account_lists(client: TrackerClient) -> Iterator[tuple[str, str]]:
     """Yield what is supported of the lists that belong to no project, by table."""
     yield "workspaces", _probe(client, WORKSPACES)
     yield "accounts", _probe(client, ACCOUNTS)
-    accounts = read_list(client, ACCOUNTS, {}) or ()
+    accounts = read_list(client, ACCOUNTS, Metrics()) or ()
     for account in [account for account in accounts if is_id(account.get("id"))][:1]:
         yield "account_memberships", _probe(client, ACCOUNT_MEMBERSHIPS, account["id"])
 

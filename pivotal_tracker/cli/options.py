@@ -16,9 +16,9 @@ from ..errors import TrackerError
 from ..extract.deletions import AcceptedDeletions
 from ..extract.shards import Shard
 from ..sources import DERIVED_RESOURCES, RESOURCES
+from ..suggestions import unknown_name
 from ..tables import ARCHIVE_TABLES
 from .progress import PROGRESS_NAMES
-from .suggestions import unknown_name
 from .terminal import write_error
 
 BAD_OPTIONS = 2

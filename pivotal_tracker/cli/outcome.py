@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
 from dlt.pipeline.trace import PipelineTrace
 
+from ..load.metrics import Metrics
 from ..load.row_counts import Difference
 from ..views import Views
 
+_FILES = "attachment_files"
 _ALWAYS = ("new", "changed", "deleted", "unchanged", "unusable")
 """Counts that the JSON summary always has, even if they are 0."""
 
@@ -41,35 +44,15 @@ class Kept:
         return f"{self.project}/{self.table}" if self.project else self.table
 
 
-Metrics = dict[str, Any]
-"""The metrics of a resource: see `pivotal_tracker.extract.resource_reader.ResourceReader`."""
-
-
-def metrics_by_resource(traces: Iterable[PipelineTrace]) -> dict[str, Metrics]:
+def metrics_by_resource(traces: Iterable[PipelineTrace]) -> defaultdict[str, Metrics]:
     """Collect the metrics of each resource from pipeline runs, which may be parts of one load."""
-    metrics: dict[str, Metrics] = {}
+    metrics: defaultdict[str, Metrics] = defaultdict(Metrics)
     for trace in traces:
         info = trace.last_extract_info
         for step in chain.from_iterable(info.metrics.values()) if info else ():
             for name, resource in step["resource_metrics"].items():
-                earlier = metrics.get(name, {})
-                metrics[name] = _merged(earlier, resource.custom_metrics)
+                metrics[name] |= Metrics.from_custom_metrics(resource.custom_metrics)
     return metrics
-
-
-_COUNTERS = ("counts", "rows", "written")
-
-
-def _merged(first: Metrics, later: Metrics) -> Metrics:
-    """Merge the metrics of a resource from two runs: counters are added."""
-    merged = {**later, **first}
-    for name in first.keys() & later.keys():
-        if name in _COUNTERS:
-            merged[name] = Counter[str](first[name])
-            merged[name].update(later[name])
-        elif isinstance(first[name], dict):
-            merged[name] = {**first[name], **later[name]}
-    return merged
 
 
 @dataclass
@@ -92,9 +75,9 @@ class Outcome:
     views: Views | None = None
     findings: list[str] = field(default_factory=list)
 
-    @property
-    def metrics(self) -> dict[str, Metrics]:
-        """The metrics of each resource, by its name."""
+    @cached_property
+    def metrics(self) -> defaultdict[str, Metrics]:
+        """The metrics of each resource, by its name; only for use after the last run."""
         return metrics_by_resource(self.traces)
 
     @property
@@ -124,19 +107,18 @@ class Outcome:
     @property
     def counts(self) -> Counter[str]:
         """The counts of the clients: see `TrackerClient.counts`."""
-        # every resource of a source has the same client's counts
-        metrics = dict(self.metrics)
-        files = Counter[str](metrics.pop("attachment_files", {}).get("counts"))
-        # only stories are in every part of a run that is loaded in parts, so they have the most
-        counts = (Counter[str](own["counts"]) for own in metrics.values() if "counts" in own)
-        return files + max(counts, key=lambda own: own["requests"], default=Counter[str]())
+        # every resource of a source has the same client's counts; only stories are in every part of
+        # a run that is loaded in parts, so they have the most
+        of_lists = (own.counts for name, own in self.metrics.items() if name != _FILES)
+        counts = max(of_lists, key=lambda own: own["requests"], default=Counter[str]())
+        return counts + self.metrics[_FILES].counts
 
     @property
     def written(self) -> Counter[str]:
         """Rows written, by table."""
         written = Counter[str]()
         for metrics in self.metrics.values():
-            written.update(metrics.get("written", {}))
+            written.update(metrics.written)
         return written
 
     @property
@@ -146,9 +128,9 @@ class Outcome:
         Child tables have only numbers of rows written: all rows of a changed record are written.
         """
         return {
-            name: {what: rows for what, rows in metrics["rows"].items() if rows or what in _ALWAYS}
+            name: {what: rows for what, rows in metrics.rows.items() if rows or what in _ALWAYS}
             for name, metrics in self.metrics.items()
-            if "rows" in metrics
+            if metrics.rows
         }
 
     @property
@@ -156,11 +138,11 @@ class Outcome:
         """The resources of projects that could not be read: table, project and reason."""
         not_listed: dict[str, str] = {}
         for metrics in self.metrics.values():
-            not_listed |= metrics.get("not_listed", {})
+            not_listed |= metrics.not_listed
         return [("projects", project, why) for project, why in not_listed.items()] + [
             (resource, project, why)
             for resource, metrics in self.metrics.items()
-            for project, why in metrics.get("skipped", {}).items()
+            for project, why in metrics.skipped.items()
         ]
 
     @property
@@ -169,36 +151,32 @@ class Outcome:
         return [
             Kept(table, project, **kept)
             for table, metrics in self.metrics.items()
-            for project, kept in metrics.get("kept", {}).items()
+            for project, kept in metrics.kept.items()
         ]
 
     @property
     def pending(self) -> dict[str, int]:
         """The number of stories of each project whose comments are left to the next run."""
-        pending = self.metrics.get("stories", {}).get("pending", {})
+        pending = self.metrics["stories"].pending
         return {project: stories for project, stories in pending.items() if stories}
 
     @property
     def unparsable(self) -> dict[str, list[str]]:
         """Records that are not valid JSON, by the path of their list."""
-        found = (metrics.get("unparsable") for metrics in self.metrics.values())
-        return next((records for records in found if records is not None), {})
+        found = (metrics.unparsable.items() for metrics in self.metrics.values())
+        return dict(chain.from_iterable(found))
 
     @property
     def rejected(self) -> dict[str, dict[str, str]]:
         """Some of the records that could not be loaded, by table and key, and why."""
-        return {
-            name: metrics["rejected"]
-            for name, metrics in self.metrics.items()
-            if metrics.get("rejected")
-        }
+        return {name: m.rejected for name, m in self.metrics.items() if m.rejected}
 
     @property
     def has_rejected(self) -> bool:
         """Whether a record could not be loaded."""
         counts = sum(map(Counter[str], self.records.values()), Counter[str]())
         # rows of an archive without a valid key are in its report
-        unusable = 0 if "load_report" in self.metrics else counts["unusable"]
+        unusable = 0 if self.metrics["load_report"].report else counts["unusable"]
         return bool(self.unparsable or counts["rejected"] or unusable)
 
     @property
@@ -207,7 +185,7 @@ class Outcome:
         return [
             {"table": table, "project_id": int(project), **list_counts}
             for table, metrics in self.metrics.items()
-            for project, list_counts in metrics.get("incomplete", {}).items()
+            for project, list_counts in metrics.incomplete.items()
         ]
 
     @property
@@ -216,39 +194,39 @@ class Outcome:
         return {
             f"{project}/{table}" if project else table: rows
             for table, metrics in self.metrics.items()
-            for project, rows in metrics.get("accepted", {}).items()
+            for project, rows in metrics.accepted.items()
         }
 
     @property
     def unread(self) -> dict[str, str]:
         """The archives that could not be read completely, and why."""
-        unread: dict[str, str] = self.metrics.get("load_report", {}).get("unread", {})
-        return unread
+        return self.metrics["load_report"].unread
+
+    @property
+    def files(self) -> dict[str, int]:
+        """The numbers of files of comments, if they were requested."""
+        return self.metrics[_FILES].files
 
     @property
     def projects_unchanged(self) -> int:
         """The number of projects that were not read again."""
-        all_metrics = self.metrics.values()
-        unchanged = (metrics["unchanged"] for metrics in all_metrics if "unchanged" in metrics)
-        return min(unchanged, default=0)
+        unchanged = (metrics.unchanged for metrics in self.metrics.values())
+        return min((number for number in unchanged if number is not None), default=0)
 
     @property
     def has_no_project(self) -> bool:
         """Whether there was no project to read."""
-        return any(metrics.get("listed") == 0 for metrics in self.metrics.values())
+        return any(metrics.listed == 0 for metrics in self.metrics.values())
 
     @property
     def projects_not_seen(self) -> list[int]:
         """The projects that are missing from the server's list."""
-        return [
-            project for metrics in self.metrics.values() for project in metrics.get("vanished", ())
-        ]
+        return self.metrics["projects"].vanished
 
     @property
     def refused_fields(self) -> list[str]:
         """The fields that the server refuses."""
-        fields = (metrics.get("refused_fields", ()) for metrics in self.metrics.values())
-        return sorted(set().union(*fields))
+        return sorted(set().union(*(metrics.refused_fields for metrics in self.metrics.values())))
 
     @property
     def not_given(self) -> list[str]:
@@ -256,12 +234,18 @@ class Outcome:
         return [
             f"{name}.{attribute}"
             for name, metrics in self.metrics.items()
-            for attribute in metrics.get("not_given", ())
+            for attribute in metrics.not_given
         ]
 
-    def unavailable(self, what: str) -> dict[str, str]:
-        """Return the tables that are `not_offered`, or `not_permitted`, and why."""
-        return {name: metrics[what] for name, metrics in self.metrics.items() if what in metrics}
+    @property
+    def not_offered(self) -> dict[str, str]:
+        """The tables whose lists the server does not support, and why."""
+        return {name: m.not_offered for name, m in self.metrics.items() if m.not_offered}
+
+    @property
+    def not_permitted(self) -> dict[str, str]:
+        """The tables whose lists the token may not read, and why."""
+        return {name: m.not_permitted for name, m in self.metrics.items() if m.not_permitted}
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of the JSON summary."""
@@ -288,12 +272,12 @@ class Outcome:
             "set_aside": self.set_aside or None,
             "accepted_deletions": self.accepted,
             "unread": self.unread,
-            "not_offered": self.unavailable("not_offered"),
-            "not_permitted": self.unavailable("not_permitted"),
+            "not_offered": self.not_offered,
+            "not_permitted": self.not_permitted,
             "refused_fields": self.refused_fields,
             "not_given": self.not_given,
             "characters_replaced": counts["replaced"],
-            "files": self.metrics.get("attachment_files", {}).get("files"),
+            "files": self.files or None,
             "differences": [
                 asdict(difference) | {"is_loss": difference.is_data_loss}
                 for difference in self.differences

@@ -39,7 +39,7 @@ def load_remaining_parts(
 
 def _pending_stories(trace: PipelineTrace) -> dict[int, int]:
     """Return the number of stories left in each project; projects without any are left out."""
-    pending = metrics_by_resource([trace]).get("stories", {}).get("pending", {})
+    pending = metrics_by_resource([trace])["stories"].pending
     return {int(project): number for project, number in pending.items() if number}
 
 

@@ -21,7 +21,7 @@ from dlt.common.destination.client import WithStagingDataset
 from dlt.common.destination.exceptions import DestinationTerminalException
 from dlt.common.exceptions import MissingDependencyException
 from dlt.common.schema import Schema
-from dlt.common.schema.typing import TTableFormat
+from dlt.common.schema.typing import MERGE_DISPOSITION_HINTS, TTableFormat
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.normalize.exceptions import NormalizeJobFailed
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -29,7 +29,7 @@ from dlt.pipeline.trace import PipelineTrace
 
 from ..errors import TrackerError
 from ..extract.shards import Shard
-from ..load.dlt_internals import extracted_packages, merge_with_deduplication, normalized_packages
+from ..load.dlt_internals import extracted_packages, normalized_packages
 from .duckdb_file import DuckDbFile, lacked_memory
 from .error_messages import causes_of, reason
 
@@ -265,10 +265,11 @@ def _appended_tables(schema: Schema) -> list[str]:
 def _with_distinct_rows(schema: Schema) -> Schema:
     """Change a schema so that dlt merges each row once, even if it was loaded twice."""
     for table in schema.data_tables():
-        merge_with_deduplication(table)
+        hints = cast(dict[str, Any], table)
+        hints.pop(MERGE_DISPOSITION_HINTS["deduplicated"], None)
         if table.get("write_disposition") == "append":
             table["write_disposition"] = "merge"
-            cast(dict[str, Any], table)["x-merge-strategy"] = "delete-insert"
+            hints[MERGE_DISPOSITION_HINTS["strategy"]] = "delete-insert"
             table["columns"]["_deleted"]["hard_delete"] = True
         if any("merge_key" in column for column in table["columns"].values()):
             # nested rows have only the key of their record

@@ -221,8 +221,8 @@ def _of_project(project: str) -> str:
 def _lacking(outcome: Outcome) -> list[str]:
     """List what the server does not support, or not for this token."""
     lists = {
-        "Not offered by this server": sorted(outcome.unavailable("not_offered")),
-        "Not permitted to this token": sorted(outcome.unavailable("not_permitted")),
+        "Not offered by this server": sorted(outcome.not_offered),
+        "Not permitted to this token": sorted(outcome.not_permitted),
         "Fields that this server refuses": outcome.refused_fields,
         "Requested, and not returned by this server": outcome.not_given,
     }
@@ -261,15 +261,15 @@ def _differing(outcome: Outcome) -> list[str]:
 
 def _load_report(outcome: Outcome) -> list[str]:
     """Report the rows of each file that were loaded or left out."""
-    metrics = outcome.metrics.get("load_report", {})
-    report = metrics.get("report", ())
+    metrics = outcome.metrics["load_report"]
+    report = metrics.report
     reasons = [
         f"{_left_out_counts(rows)} of {record['kind']} in {record['source']}: "
         f"{rows['reason']}{', first ' + rows['where'] if rows['where'] else ''}."
         for record in report
         for rows in record["left_out"]
     ]
-    others = [f"Ignored, not an archive: {name}" for name in metrics.get("ignored", ())]
+    others = [f"Ignored, not an archive: {name}" for name in metrics.ignored]
     where = "the table load_report"
     return [
         *_found_in_files(report),
@@ -321,7 +321,7 @@ def _shortened(lines: list[str], what: str, where: str) -> list[str]:
 
 def _files(outcome: Outcome) -> list[str]:
     """Report the files of comments, if they were requested."""
-    files = outcome.metrics.get("attachment_files", {}).get("files")
+    files = outcome.files
     if not files:
         return []
     line = (

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dlt
 import requests
 
 from .. import tables
@@ -22,7 +21,6 @@ from ..load.attachment_storage import (
 )
 from ..records import Record, Tombstones, tombstones
 from ..settings import COMMENT_ATTACHMENTS
-from .resource_reader import record_client_stats
 from .run import Run
 
 _CHUNK_SIZE = 1 << 14
@@ -58,9 +56,8 @@ def attachment_records(
         project_id = attachment["project_id"]
         return project_id in run.shard and (project_ids is None or project_id in project_ids)
 
-    metrics = dlt.current.resource_metrics()
-    record_client_stats(run.client, metrics)
-    metrics["files"] = {"kept": 0, "downloaded": 0, "bytes": 0, "problems": 0}
+    counts = run.metrics[tables.ATTACHMENT_FILES.name].files
+    counts |= {"kept": 0, "downloaded": 0, "bytes": 0, "problems": 0}
     yield Tombstones()
     attachments = {file["id"]: file for file in filter(in_scope, _attachments(run))}
     existing = {row["id"]: row for row in filter(in_scope, _existing_files(run))}
@@ -75,9 +72,9 @@ def attachment_records(
     for attachment in attachments.values():
         row = existing.get(attachment["id"], {})
         if _is_downloaded(file_path(folder, attachment), row):
-            metrics["files"]["kept"] += 1
+            counts["kept"] += 1
         else:
-            yield partial(_job, run, attachment, folder, metrics["files"])
+            yield partial(_job, run, attachment, folder, counts)
 
 
 def _attachments(run: Run) -> Iterator[Record]:
@@ -101,7 +98,7 @@ def _is_downloaded(path: Path, row: Record) -> bool:
 
 
 def _job(
-    run: Run, attachment: Record, folder: Path, files: dict[str, int]
+    run: Run, attachment: Record, folder: Path, counts: dict[str, int]
 ) -> Iterator[list[Record]]:
     """Download a file in dlt's pool; the result yields its record in dlt's own thread."""
     path = file_path(folder, attachment)
@@ -115,12 +112,12 @@ def _job(
         record |= file_metadata(path)
     except TrackerError as error:
         record["problem"] = str(error)
-    return _file_record(run, record, files)
+    return _file_record(run, record, counts)
 
 
-def _file_record(run: Run, record: Record, files: dict[str, int]) -> Iterator[list[Record]]:
-    files["problems" if "problem" in record else "downloaded"] += 1
-    files["bytes"] += record.get("size", 0)
+def _file_record(run: Run, record: Record, counts: dict[str, int]) -> Iterator[list[Record]]:
+    counts["problems" if "problem" in record else "downloaded"] += 1
+    counts["bytes"] += record.get("size", 0)
     yield run.look_up_rows("attachment_files", [record])
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import TrackerError
+from ..load.metrics import Metrics
 from ..settings import ACCOUNT_LISTS, PROJECT_ENDPOINTS
 from ..tables import Table
 
@@ -32,9 +33,7 @@ def is_doubtful(existing: int, listed: int, unexplained: int) -> bool:
     return not listed or (unexplained >= MIN_LOST and 2 * unexplained > existing)
 
 
-def record_kept(
-    state: dict[str, Any], metrics: dict[str, Any], project_id: int | None, rows: int
-) -> None:
+def record_kept(state: dict[str, Any], metrics: Metrics, project_id: int | None, rows: int) -> None:
     """Record that rows were kept although their list lacks them.
 
     Args:
@@ -46,12 +45,12 @@ def record_kept(
     is_new = "kept_since" not in state
     state.setdefault("kept_since", datetime.now(UTC).date().isoformat())
     kept = {"rows": rows, "since": state["kept_since"], "is_new": is_new}
-    metrics.setdefault("kept", {})[_name(project_id)] = kept
+    metrics.kept[_name(project_id)] = kept
 
 
-def record_accepted(metrics: dict[str, Any], project_id: int | None, rows: int) -> None:
+def record_accepted(metrics: Metrics, project_id: int | None, rows: int) -> None:
     """Record how many rows were deleted because the user accepts it."""
-    metrics.setdefault("accepted", {})[_name(project_id)] = rows
+    metrics.accepted[_name(project_id)] = rows
 
 
 def _name(project_id: int | None) -> str:

@@ -13,7 +13,8 @@ def read_people(run: Run, projects: list[Record]) -> Iterator[Any]:
     """Yield what the resource `people` yields, once the other resources are read."""
     yield Tombstones()
     yield from run.wait_for_others("people")
-    # several shards may see the same people: `refresh_people` adds them after the load
+    # two shards that write the same person at the same time would leave two rows, or the older one:
+    # `refresh_people` writes people after the load
     if run.shard.is_whole:
         yield run.people_records()
     run.finish("people")

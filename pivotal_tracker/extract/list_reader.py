@@ -65,10 +65,6 @@ class ProjectListReader:
         version = self.project.get("version")
         return version is None or self.before.get("version") != version or self.is_accepted
 
-    def begin_reading(self) -> Iterator[Any]:
-        """Read the first page; the result adds its rows, and yields jobs for the next pages."""
-        return self.process_page(self.read(self.start))
-
     def known(self) -> dict[Key, str]:
         """Return the `_dlt_id` of the list's rows in the destination, by key."""
         return self.reader.known.pop(self.project_id)
@@ -185,7 +181,7 @@ class ProjectListReader:
         is_same = self.before.get("incomplete") == digest
         state = self.next_state() if is_same else self.before
         self.reader.remember(self.project_id, {**state, "incomplete": digest})
-        self.reader.metrics.setdefault("incomplete", {})[str(self.project_id)] = {
+        self.reader.metrics.incomplete[str(self.project_id)] = {
             "rows": len(self.keys),
             "total": (self._total or 0) - self.start,
             "is_new": not is_same,
@@ -232,48 +228,33 @@ class ProjectListReader:
 
     def _record_row_count(self) -> None:
         """Record the number of rows of the complete list, to check it after the load."""
-        self.reader.metrics.setdefault("counted", {})[str(self.project_id)] = {
+        self.reader.metrics.counted[str(self.project_id)] = {
             "said": self._total,
             "read": self.new_counts[self.project_id],
         }
 
-    def read(self, offset: int) -> Page | None:
-        """Fetch a page; None if it cannot be read, with the reason in the metrics."""
-        reader = self.reader
-        if "not_offered" in reader.metrics:
-            return None
-        try:
-            return self.fetch(offset)
-        except EndpointNotSupportedError as error:
-            reader.record_unsupported(self.project_id, error)
-        except UnreadableError as error:
-            self.record_skipped(error)
-        return None
-
-    def fetch(self, offset: int) -> Page:
-        """Request a page.
-
-        Raises:
-            TrackerError: It cannot be read; see `api.errors` for the types.
-        """
-        get = self.client.page if offset == self.start else self.client.later_page
-        return get(self.reader.endpoint, offset, id=self.project_id)
-
     def record_skipped(self, error: TrackerError) -> None:
         """Record an error, and leave the list to the next run without deleting rows."""
         self._complete = False
-        self.reader.metrics.setdefault("skipped", {})[str(self.project_id)] = str(error)
+        self.reader.metrics.skipped[str(self.project_id)] = str(error)
 
-    def process_page(self, page: Page | None, until: int | None = None) -> Iterator[Any]:
+    def process_page(
+        self, page: Page | UnreadableError | None, until: int | None = None
+    ) -> Iterator[Any]:
         """Add the rows of a page, and yield the jobs for the next pages.
 
         Args:
-            page: The page; None if it cannot be read.
+            page: The page, or why it cannot be read; None if the server does not have the list.
             until: The offset of the next page that has a job already.
         """
         self._pending_pages -= 1
         if page is None:
             self._complete = False
+        elif isinstance(page, EndpointNotSupportedError):
+            self._complete = False
+            self.reader.record_unsupported(self.project_id, page)
+        elif isinstance(page, UnreadableError):
+            self.record_skipped(page)
         else:
             records = self._records_of(page)
             following = self._next_jobs_after(page, len(records), until)
@@ -341,7 +322,7 @@ class ProjectListReader:
             records = self.records(page)
             self._unusable += len(self.client.rejected.get(page.path, ()))
         except EndpointNotSupportedError as error:
-            self.reader.metrics["not_offered"] = str(error)
+            self.reader.metrics.not_offered = str(error)
             self._complete = False
             return []
         except UnreadableError as error:
@@ -397,13 +378,31 @@ class ProjectListReader:
                 return
             yield partial(self._fetch_offset, offset, until)
 
+    # these run in threads of dlt's pool; what they return, and all others, in dlt's own thread
+
+    def begin_reading(self) -> Iterator[Any]:
+        """Read the first page; the result adds its rows, and yields jobs for the next pages."""
+        return self._fetch_offset(self.start)
+
+    def fetch(self, offset: int) -> Page:
+        """Request a page.
+
+        Raises:
+            TrackerError: It cannot be read; see `api.errors` for the types.
+        """
+        get = self.client.page if offset == self.start else self.client.later_page
+        return get(self.reader.endpoint, offset, id=self.project_id)
+
     def _fetch_offset(self, offset: int, until: int | None = None) -> Iterator[Any]:
-        """Read another page, unless it is after the end of the list."""
+        """Read a page, unless it is after the end of the list."""
         if offset > MAX_LIST_ROWS:
-            self.record_skipped(
-                TrackerError(f"The list has not ended after {MAX_LIST_ROWS:,} rows.")
-            )
-            return self.skip_page()
+            error = UnreadableError(f"The list has not ended after {MAX_LIST_ROWS:,} rows.")
+            return self.process_page(error, until)
         if offset >= self._end_offset:
             return self.skip_page()
-        return self.process_page(self.read(offset), until)
+        if self.reader.metrics.not_offered:
+            return self.process_page(None)
+        try:
+            return self.process_page(self.fetch(offset), until)
+        except UnreadableError as error:
+            return self.process_page(error)

@@ -25,15 +25,8 @@ def read_project_table(
         run: The run.
         projects: The projects to read.
     """
-    metrics = dlt.current.resource_metrics()
-    run.record_project_list(projects, metrics)
-    reader = ResourceReader(
-        run=run,
-        name=name,
-        endpoint=endpoint,
-        state=_project_states(run),
-        metrics=metrics,
-    )
+    run.record_project_list(name, projects)
+    reader = ResourceReader(run, name, endpoint, _project_states(run))
     yield from reader.items([list_of(reader, project) for project in projects])
 
 

@@ -6,15 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import dlt
-
 from ..api.client import TrackerClient
 from ..api.errors import FailedRequestError, UnreadableError
 from ..errors import TrackerError
 from ..records import Key, Record, Tombstones, from_litetracker, is_id
 from ..settings import ONE_PROJECT, PROJECTS
 from ..tables import LOAD_REPORT
-from .resource_reader import record_client_stats
 from .run import Run
 from .shards import Shard
 
@@ -51,8 +48,8 @@ def _shortened(value: Any) -> str:
 
 
 def select_projects(
-    client: TrackerClient, project_ids: Sequence[int] | None, shard: Shard, metrics: dict[str, Any]
-) -> tuple[list[Record], set[int]]:
+    client: TrackerClient, project_ids: Sequence[int] | None, shard: Shard
+) -> tuple[list[Record], set[int], dict[int, str]]:
     """Fetch the projects of a shard: all that the token sees, or only some.
 
     Args:
@@ -60,15 +57,14 @@ def select_projects(
         project_ids: Only these. A project that is not in the list, as public projects are not, is
             requested by its id; if the server refuses it, it is skipped.
         shard: Only the projects of this shard.
-        metrics: Gets the skipped projects, with the reason.
 
     Returns:
-        Project records with Tracker's names, and the ids of the projects that other shards read.
+        Project records with Tracker's names, the ids of the projects that other shards read, and
+        why projects are skipped, by their ids.
     """
-    record_client_stats(client, metrics)
     records = {project["id"]: project for project in fetch_projects(client)}
     selected = list(dict.fromkeys(records if project_ids is None else project_ids))
-    skipped = metrics.setdefault("skipped", {})
+    skipped: dict[int, str] = {}
     for project_id in selected:
         if project_id not in records and project_id in shard:
             try:
@@ -76,9 +72,9 @@ def select_projects(
                 for record in client.records(page):
                     records[project_id] = {**from_litetracker(record), "id": project_id}
             except UnreadableError as error:
-                skipped[str(project_id)] = str(error)
+                skipped[project_id] = str(error)
     own = [records[key] for key in selected if key in records and key in shard]
-    return own, {key for key in selected if key not in shard}
+    return own, {key for key in selected if key not in shard}, skipped
 
 
 def read_project_list(run: Run, project_ids: Sequence[int] | None) -> Iterator[list[Record]]:
@@ -88,8 +84,7 @@ def read_project_list(run: Run, project_ids: Sequence[int] | None) -> Iterator[l
         run: The run.
         project_ids: Only these; None for all that the token sees.
     """
-    metrics = run.list_metrics["projects"]
-    projects, others = select_projects(run.client, project_ids, run.shard, metrics)
+    projects, others, run.not_listed = select_projects(run.client, project_ids, run.shard)
     run.other_shard_project_ids = others
     run.listed = None if project_ids is not None else {project["id"] for project in projects}
     yield projects
@@ -102,9 +97,7 @@ def read_projects(run: Run, projects: list[Record]) -> Iterator[Any]:
         run: The run.
         projects: The projects of the list that are loaded.
     """
-    metrics = dlt.current.resource_metrics()
-    record_client_stats(run.client, metrics)
-    run.record_project_list(projects, metrics)
+    run.record_project_list("projects", projects)
     yield Tombstones()
     yield run.look_up_rows("projects", projects)
     missing = _missing_projects(run)
@@ -114,7 +107,7 @@ def read_projects(run: Run, projects: list[Record]) -> Iterator[Any]:
         {**row, _MISSING_SINCE: now} for row in rows if row.get(_MISSING_SINCE) is None
     ]
     yield run.look_up_rows("projects", newly_missing)
-    metrics["vanished"] = sorted(missing)
+    run.metrics["projects"].vanished = sorted(missing)
     if run.loaded.has(LOAD_REPORT.name):
         yield from run.wait_for_others("projects")
         yield run.look_up_rows("projects", run.linked_project_records())

@@ -75,6 +75,7 @@ class RecentActivity:
     def __init__(self, client: TrackerClient) -> None:
         self._client = client
         self._read: dict[int, tuple[datetime | None, list[Record] | None]] = {}
+        self._newest: dict[int, list[Record] | None] = {}
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         self.is_supported = True
@@ -92,7 +93,9 @@ class RecentActivity:
             lock = self._locks[project_id]
         with lock:
             if cursor is None:
-                newest = self._newest(project_id)
+                if project_id not in self._newest:
+                    self._newest[project_id] = self._fetch_newest(project_id)
+                newest = self._newest[project_id]
                 found = None if newest is None else Cursor({}).advanced(newest)
                 return News([], found, is_complete=False)
             activities = self._since(project_id, cursor.start)
@@ -131,7 +134,7 @@ class RecentActivity:
             return None
         return activities
 
-    def _newest(self, project_id: int) -> list[Record] | None:
+    def _fetch_newest(self, project_id: int) -> list[Record] | None:
         """Return the newest activities: the first page, or the last if the oldest come first."""
         if project_id in self._read:
             return self._read[project_id][1]

@@ -1,9 +1,12 @@
 """Run the requests of a resource for all projects in parallel in dlt's pool.
 
-A resource yields callables. dlt runs them in its pool of `[extract] workers` threads, and iterates
-over what they return in its own thread. So projects and pages are fetched in parallel, and rows are
-made in one thread: several would not be faster in Python, and would slow down the thread that
-writes them.
+A resource yields jobs, which are callables. dlt runs them in its pool of `[extract] workers`
+threads, and iterates over what they return in its own thread. So projects and pages are fetched in
+parallel, and rows are made in one thread: several would not be faster in Python, and would slow
+down the thread that writes them.
+
+Jobs send requests. What the responses change is changed by the iterators that jobs return, so that
+a reader needs no locks. Methods that run in the pool are at the end of each class.
 """
 
 from __future__ import annotations
@@ -13,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..api.client import TrackerClient
 from ..api.errors import AmbiguousNotFoundError, EndpointNotSupportedError
 from ..load.destination_rows import RowIdCache
+from ..load.metrics import Metrics
 from ..records import Key, Record, Tombstones, tombstones
 from ..settings import BATCH_SIZE, MAX_PAGES_IN_FLIGHT, Endpoint
 from ..tables import LOAD_REPORT, Table
@@ -42,11 +45,6 @@ class ResourceReader:
         name: The resource.
         endpoint: The list to read.
         state: The state of each project for the next run, by its id as text.
-        metrics: What could not be read: `skipped` by project id and `not_offered`, both with the
-            reason, `refused_fields`, and `not_given`, the requested lists that no record has;
-            `kept` and `accepted` by project id, see `deletions`; how many projects were
-            `unchanged`; `pending`, the stories of each project whose comments later runs fetch;
-            `counted`, the numbers of rows of complete lists; and the client's `counts`.
         seen: The keys of all records so far, in any project.
         known: The hashes of the projects' rows in the destination.
         answered: Whether the list of any project has been read.
@@ -56,7 +54,6 @@ class ResourceReader:
     name: str
     endpoint: Endpoint
     state: dict[str, State]
-    metrics: dict[str, Any]
     seen: set[Key] = field(default_factory=set)
     known: RowIdCache = field(init=False)
     answered: bool = False
@@ -69,6 +66,11 @@ class ResourceReader:
     _queue: deque[Iterator[Job]] = field(default_factory=deque)
     _in_flight: int = 0
     _is_finished: bool = False
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the resource."""
+        return self.run.metrics[self.name]
 
     @property
     def table(self) -> Table:
@@ -87,17 +89,16 @@ class ResourceReader:
 
     def items(self, lists: Sequence[ProjectListReader]) -> Iterator[Any]:
         """Yield what the resource yields: jobs for dlt's pool, and records."""
-        record_client_stats(self.run.client, self.metrics)
         yield Tombstones()
         if reason := self.run.server.unsupported(self.name):
-            self.metrics["not_offered"] = reason
+            self.metrics.not_offered = reason
             yield from self._finish()
             return
         to_read = [reader for reader in lists if self.reads_everything or reader.needs_read()]
         self._lists = to_read
         whole = (reader.project_id for reader in to_read if reader.will_read_all)
         self.known = RowIdCache(self.run.loaded, self.table, whole)
-        self.metrics["unchanged"] = len(lists) - len(to_read)
+        self.metrics.unchanged = len(lists) - len(to_read)
         yield from self.begin(reader.begin_reading for reader in to_read)
         if not to_read:
             yield from self._finish()
@@ -142,10 +143,13 @@ class ResourceReader:
             self.run.link_archive_projects({key: projects[key] for key in found})
         return found
 
+    def count_unchanged(self) -> None:
+        """Count a project that was not read again."""
+        self.metrics.unchanged = (self.metrics.unchanged or 0) + 1
+
     def count_unusable(self) -> None:
         """Count a record that no table can take."""
-        if self.run.load_id is not None:
-            self.run.writer(self.name).counts["unusable"] += 1
+        self.metrics.rows["unusable"] += 1
 
     def mark_missing(self, project_id: int, keys: Iterable[Key]) -> None:
         """Mark records as missing from a project; another project may still have them."""
@@ -158,7 +162,7 @@ class ResourceReader:
         if is_certain or (
             not self.answered and len(self._unsupported_projects) >= UNSUPPORTED_THRESHOLD
         ):
-            self.metrics["not_offered"] = str(error)
+            self.metrics.not_offered = str(error)
 
     def record_attributes(self, records: Iterable[Record]) -> None:
         """Record which attributes records have."""
@@ -205,7 +209,7 @@ class ResourceReader:
 
     def _remember_server(self) -> None:
         """Remember that the server lacks the list, unless an earlier run could read it."""
-        reason = self.metrics.get("not_offered")
+        reason = self.metrics.not_offered
         if reason and not any(self.state.values()) and not self.run.server.unsupported(self.name):
             self.run.server.add_unsupported(self.name, reason)
         self.run.remember_server()
@@ -215,11 +219,11 @@ class ResourceReader:
         requested = {field.partition("(")[0] for field in self.endpoint.fields}
         lists = requested & self.table.nested.keys() - self.run.client.refused_fields
         if self._seen_attributes:
-            self.metrics["not_given"] = sorted(lists - self._seen_attributes)
-        if self._unsupported_projects and self.answered and "not_offered" not in self.metrics:
-            self.metrics.setdefault("skipped", {}).update(self._unsupported_projects)
-        elif self._unsupported_projects:
-            self.metrics.setdefault("not_offered", next(iter(self._unsupported_projects.values())))
+            self.metrics.not_given = sorted(lists - self._seen_attributes)
+        if self.answered and not self.metrics.not_offered:
+            self.metrics.skipped |= self._unsupported_projects
+        elif self._unsupported_projects and not self.metrics.not_offered:
+            self.metrics.not_offered = next(iter(self._unsupported_projects.values()))
 
     def _next_jobs(self) -> Iterator[Job]:
         # dlt keeps the results of its pool in memory, so limit the jobs in flight here
@@ -230,10 +234,3 @@ class ResourceReader:
             else:
                 self._in_flight += 1
                 yield job
-
-
-def record_client_stats(client: TrackerClient, metrics: dict[str, Any]) -> None:
-    """Record a client's counts and refused fields in metrics, for dlt's trace of the run."""
-    metrics["counts"] = client.counts
-    metrics["refused_fields"] = client.refused_fields
-    metrics["unparsable"] = client.rejected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,7 +39,7 @@ class Run(Extraction):
         shard: The projects that are read.
         listed: The ids of all projects that the token sees; None if only some are requested.
         other_shard_project_ids: The ids of the projects that other shards read.
-        list_metrics: The metrics of lists that several tables are loaded from, by table.
+        not_listed: Why requested projects could not be read, by their ids.
         accepted: The lists whose deletions the user accepts in this run.
         accounts: The list of accounts in a tuple, once it is read; it is None if it cannot be read.
     """
@@ -75,7 +76,7 @@ class Run(Extraction):
         self.feeds = ActivityFeed(client)
         self.full_refresh = full_refresh
         self.accepted = accepted
-        self.list_metrics: dict[str, dict[str, Any]] = {"projects": {}, "accounts": {}}
+        self.not_listed: dict[int, str] = {}
         self.accounts: tuple[list[Record] | None] | None = None
         self.expect(ACCOUNT_LISTS if shard.includes_account_data else ())
         self._project_aliases: dict[int, int] = {}
@@ -97,10 +98,15 @@ class Run(Extraction):
         if self.comments.is_unsupported and not self.loaded.counts(_COMMENTS):
             self.server.add_unsupported(_COMMENTS, "The server has no comments of stories.")
 
-    def record_project_list(self, listed: Collection[Record], metrics: dict[str, Any]) -> None:
+    def record_project_list(self, resource: str, listed: Collection[Record]) -> None:
         """Record in a resource's metrics how many projects it reads, and which cannot be read."""
-        metrics["listed"] = len(listed)
-        metrics["not_listed"] = self.list_metrics["projects"].get("skipped", {})
+        self.metrics[resource].listed = len(listed)
+        self.metrics[resource].not_listed = {str(key): why for key, why in self.not_listed.items()}
+
+    def custom_metrics(self, resource: str) -> dict[str, Any]:
+        """Return a copy of a resource's metrics, and of the client's, for dlt's trace."""
+        metrics = replace(self.metrics[resource], **self.client.metrics())
+        return metrics.as_custom_metrics()
 
     def collect_people(self, resource: str, records: Iterable[Record]) -> None:
         """Collect the people in records, if people are loaded."""

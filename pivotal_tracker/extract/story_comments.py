@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 from ..api.client import TrackerClient
@@ -43,6 +44,7 @@ class StoryComments:
         self.is_unsupported = False
         self._answered = False
         self._failures = 0
+        self._lock = threading.Lock()
 
     def needs_fetch(self, story: Record) -> bool:
         """Check whether a story came without comments, and they may be fetched."""
@@ -85,7 +87,9 @@ class StoryComments:
         """Stop fetching comments if the server has none, or this token may not read them."""
         # a single story may have been deleted since it was listed
         is_single_story = isinstance(error, NotFoundError | AmbiguousNotFoundError)
-        self._failures += 1
-        if not self._answered and (not is_single_story or self._failures >= UNSUPPORTED_THRESHOLD):
-            self._is_enabled = False
-            self.is_unsupported = isinstance(error, EndpointNotSupportedError)
+        with self._lock:
+            self._failures += 1
+            is_certain = not is_single_story or self._failures >= UNSUPPORTED_THRESHOLD
+            if is_certain and not self._answered:
+                self._is_enabled = False
+                self.is_unsupported = isinstance(error, EndpointNotSupportedError)

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
 from dlt.common.utils import chunks
 
 from ..activity import ChangeSet, changes_from_activity, deletions_from_activity, is_iso_timestamp
-from ..api.errors import EndpointNotSupportedError, NotFoundError, UnreadableError
+from ..api.errors import EndpointNotSupportedError, UnreadableError
 from ..records import Key, Record
 from ..settings import (
-    ANY_STORY,
     COMMENT_BATCH_SIZE,
     MAX_IDS_PER_REQUEST,
-    ONE_STORY,
-    STORIES_BY_ID,
-    STORY_IDS,
     UPDATED_OVERLAP,
 )
 from .list_reader import ProjectListReader
-from .resource_reader import State
+from .resource_reader import ResourceReader, State
 from .story_comments import StoryComments
+from .story_requests import StoryRequests
 
 MAX_RESCANS = 10
 """The maximum number of scans of a list that changes during each scan."""
@@ -32,13 +29,13 @@ MAX_RESCANS = 10
 class StoryReader(ProjectListReader):
     """Read the stories that activity names, or all stories if that is not enough."""
 
-    def __init__(self, reader: Any, project: Record) -> None:
+    def __init__(self, reader: ResourceReader, project: Record) -> None:
         super().__init__(reader, project)
         until = self.before.get("until")
         self._until = until if is_iso_timestamp(until) else ""
         self._reads_all = True
         self._is_doubtful = False
-        self._not_found: set[Key] = set()
+        self._requests = StoryRequests(reader.run, self.project_id, self._exists)
         self._found_by_id: list[Key] = []
 
     @property
@@ -50,16 +47,6 @@ class StoryReader(ProjectListReader):
     def comments(self) -> StoryComments:
         """Fetches the comments of stories that came without them."""
         return self.reader.run.comments
-
-    def begin_reading(self) -> Iterator[Any]:
-        """Read the stories that may have changed, or the first page of all stories."""
-        feed = self.changes()
-        touched = changes_from_activity(feed) if feed is not None else None
-        updated = self._fetch_updated() if touched and not touched.affects_all else None
-        if touched is None or updated is None:
-            return super().begin_reading()
-        self._reads_all = False
-        return self._take_changed(touched, updated)
 
     def known(self) -> dict[Key, str]:
         """Return the existing rows of the project; none if only some stories are read."""
@@ -107,7 +94,7 @@ class StoryReader(ProjectListReader):
             return
         ids = [*missing, *self.unlisted().difference(missing)]
         if ids or has_shifted:
-            yield from self.reader.begin([partial(self._verify_missing, ids, has_shifted)])
+            yield from self.reader.begin([partial(self._fetch_missing, ids, has_shifted)])
         else:
             yield from self.finish_list()
 
@@ -126,7 +113,7 @@ class StoryReader(ProjectListReader):
 
     def unexplained(self, missing: Collection[Key]) -> list[Key]:
         """Return the unexplained missing keys, without stories requested and not found."""
-        return super().unexplained([key for key in missing if key not in self._not_found])
+        return super().unexplained([key for key in missing if key not in self._requests.not_found])
 
     def finish_list(self) -> Iterator[Any]:
         """Delete missing rows and save the state; delete nothing if only some stories were read."""
@@ -143,15 +130,12 @@ class StoryReader(ProjectListReader):
         """Return the missing stories that were certainly deleted or moved."""
         if self.is_accepted:
             return set(missing)
-        return {key for key in missing if key in self._not_found} | self.explained(missing)
+        return {key for key in missing if key in self._requests.not_found} | self.explained(missing)
 
     def _save_result(self, missing: list[Key], kept: list[Key]) -> None:
         missing = sorted(self._confirmed(missing))
         # a list that lacks stories which exist may also lack new ones
         super()._save_result(missing, kept or (self._found_by_id if self._is_doubtful else []))
-
-    def _fetch_comments(self, stories: Sequence[Record]) -> Iterator[Any]:
-        return self._add_with_comments(self.comments.with_comments(stories, self.project_id))
 
     def _add_with_comments(self, stories: list[Record]) -> Iterator[Any]:
         self.reader.record_attributes(stories)
@@ -159,29 +143,9 @@ class StoryReader(ProjectListReader):
         yield from self.reader.write()
         yield from self.skip_page()
 
-    def _fetch_updated(self) -> list[list[Record]] | None:
-        """Fetch the stories updated since the last run, by page; None if this is not supported."""
-        if not self._until:
-            return []
-        since = datetime.fromisoformat(self._until) - UPDATED_OVERLAP
-        extra_params = {"updated_after": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-        pages: list[list[Record]] = []
-        offset: int | None = 0
-        while offset is not None:
-            try:
-                get = self.client.later_page if offset else self.client.page
-                page = get(self.reader.endpoint, offset, extra_params, id=self.project_id)
-                pages.append(self.client.records(page))
-            except UnreadableError:
-                return None
-            offset = next(iter(page.next_offsets(len(pages[-1]))), None)
-            if page.total is None and len(pages) > 1:
-                # the server may ignore `updated_after` and return everything
-                return None
-        return [self.comments.with_comments(stories, self.project_id) for stories in pages]
-
     def _take_changed(self, touched: ChangeSet, updated: list[list[Record]]) -> Iterator[Any]:
         """Add the updated stories, and yield jobs that read other touched stories by id."""
+        self._reads_all = False
         ids = touched.stories | self._story_ids_referencing(touched)
         for stories in updated:
             self.add_records(stories)
@@ -189,7 +153,7 @@ class StoryReader(ProjectListReader):
             yield from self.reader.write()
         batches = list(chunks(sorted(ids), MAX_IDS_PER_REQUEST))
         self._pending_pages += len(batches)
-        yield from self.reader.begin(partial(self._refetch, batch) for batch in batches)
+        yield from self.reader.begin(partial(self._fetch_touched, batch) for batch in batches)
         yield from self.skip_page()
 
     def _story_ids_referencing(self, touched: ChangeSet) -> set[int]:
@@ -201,22 +165,18 @@ class StoryReader(ProjectListReader):
         )
         return {row[0] for row in (*labelled, *reviewed)}
 
-    def _refetch(self, ids: Sequence[int]) -> Iterator[Any]:
-        try:
-            return self._add_refetched(ids, self._fetch_by_ids(ids))
-        except UnreadableError as error:
-            self.record_skipped(error)
-            if isinstance(error, EndpointNotSupportedError):
-                # stories cannot be read by id: the next run reads the complete list
-                self.reader.state.pop(str(self.project_id), None)
-            return self.skip_page()
+    def _skip_stories(self, error: UnreadableError) -> Iterator[Any]:
+        """Leave the project to the next run, because stories cannot be read by id."""
+        self.record_skipped(error)
+        if isinstance(error, EndpointNotSupportedError):
+            # the next run reads the complete list
+            self.reader.state.pop(str(self.project_id), None)
+        yield from self.skip_page()
 
-    def _add_refetched(self, ids: Sequence[int], stories: list[Record]) -> Iterator[Any]:
+    def _add_touched(self, ids: Sequence[int], stories: list[Record]) -> Iterator[Any]:
         """Add stories read by id; the others are missing from the project."""
-        missing = set(ids) - {story.get("id") for story in stories}
-        stories = [*stories, *self._fetch_still_existing(missing)]
         self.add_records(stories)
-        missing = self._confirmed(missing - {story.get("id") for story in stories})
+        missing = self._confirmed(set(ids) - {story.get("id") for story in stories})
         loaded, name = self.reader.run.loaded, self.reader.table.name
         rows = loaded.rows(name, ["id", "project_id"], "id", missing)
         existing = [story_id for story_id, project_id in rows if project_id == self.project_id]
@@ -235,26 +195,81 @@ class StoryReader(ProjectListReader):
             for (story_id,) in loaded.rows(member.name, ["story_id"], "story_id", ids)
         }
 
-    def _fetch_by_ids(self, ids: Iterable[int]) -> list[Record]:
-        """Fetch stories by id, in few requests; stories that do not exist are left out."""
-        stories: list[Record] = []
-        server = self.reader.run.server
-        for chunk in chunks(sorted(ids), MAX_IDS_PER_REQUEST):
-            if server.unsupported(STORIES_BY_ID.path):
-                stories += self._fetch_singly(chunk)
-                continue
-            try:
-                page = self.client.page(
-                    STORIES_BY_ID,
-                    extra_params={"ids": ",".join(map(str, chunk))},
-                    id=self.project_id,
-                )
-                stories += self.client.records(page)
-            except UnreadableError as error:
-                if isinstance(error, EndpointNotSupportedError):
-                    server.add_unsupported(STORIES_BY_ID.path, str(error))
-                stories += self._fetch_singly(chunk)
-        return self.comments.with_comments(stories, self.project_id)
+    def _exists(self, story_id: int) -> bool:
+        """Check whether a story exists, as far as its list can tell."""
+        return story_id in self._listed or self._is_doubtful
+
+    @cached_property
+    def _listed(self) -> set[Key]:
+        """The ids of the stories that the server lists."""
+        return self.keys if self._reads_all else self._requests.all_ids()[0]
+
+    def _moved_to_other_shard(self, ids: Iterable[int]) -> set[Key]:
+        """Return the ids of stories that are in a project of another shard now."""
+        run = self.reader.run
+        deletions = deletions_from_activity(run.feeds.cached(self.project_id))
+        deleted = {d["id"] for d in deletions if d["kind"] == "story" and d["change"] == "deleted"}
+        return {
+            story["id"]
+            for key in ids
+            if key not in deleted
+            for story in self._requests.in_any_project(key)
+            if story.get("project_id") in run.other_shard_project_ids
+        }
+
+    def _end_list(
+        self, found: list[Record], shifted: list[Record], error: UnreadableError | None = None
+    ) -> Iterator[Any]:
+        """Add stories that the pages did not have, and end the list.
+
+        Args:
+            found: Those that were missing.
+            shifted: Those that moved to a page that was read already, and new ones.
+            error: Why they cannot be read.
+        """
+        if error is not None:
+            self.record_skipped(error)
+        self._found_by_id = [story["id"] for story in found]
+        self.add_records([*found, *shifted])
+        yield from self.finish_list()
+        yield from self.reader.job_done()
+
+    # these run in threads of dlt's pool; what they return, and all others, in dlt's own thread
+
+    def begin_reading(self) -> Iterator[Any]:
+        """Read the stories that may have changed, or the first page of all stories."""
+        feed = self.changes()
+        touched = changes_from_activity(feed) if feed is not None else None
+        if touched is None or touched.affects_all:
+            return super().begin_reading()
+        updated: list[list[Record]] | None = []
+        if self._until:
+            updated = self._requests.updated_since(
+                datetime.fromisoformat(self._until) - UPDATED_OVERLAP
+            )
+        return super().begin_reading() if updated is None else self._take_changed(touched, updated)
+
+    def _fetch_comments(self, stories: Sequence[Record]) -> Iterator[Any]:
+        return self._add_with_comments(self.comments.with_comments(stories, self.project_id))
+
+    def _fetch_touched(self, ids: Sequence[int]) -> Iterator[Any]:
+        """Fetch stories by id that activity names."""
+        try:
+            stories = self._requests.by_ids(ids)
+            stories += self._fetch_still_existing(set(ids) - {story.get("id") for story in stories})
+        except UnreadableError as error:
+            return self._skip_stories(error)
+        return self._add_touched(ids, stories)
+
+    def _fetch_missing(self, ids: Collection[Key], has_shifted: bool) -> Iterator[Any]:
+        """Fetch by id the stories that the pages did not have."""
+        try:
+            found = self._requests.by_ids(ids)
+            found += self._fetch_still_existing(set(ids) - {story.get("id") for story in found})
+            shifted = self._fetch_shifted() if has_shifted else []
+        except UnreadableError as error:
+            return self._end_list([], [], error)
+        return self._end_list(found, shifted)
 
     def _fetch_still_existing(self, ids: Collection[int]) -> list[Record]:
         """Fetch missing stories one by one, and return those that still exist.
@@ -262,83 +277,17 @@ class StoryReader(ProjectListReader):
         A list that lacks a story does not prove that it was deleted; activity, or a 404 for the
         story, does.
         """
-        doubtful = set(ids) - self._not_found - self.explained(ids)
-        stories = [] if self.is_accepted else self._fetch_singly(sorted(doubtful))
-        return self.comments.with_comments(stories, self.project_id)
-
-    def _fetch_singly(self, ids: Iterable[int]) -> list[Record]:
-        stories: list[Record] = []
-        for story_id in ids:
-            try:
-                page = self.client.page(ONE_STORY, id=self.project_id, story_id=story_id)
-                stories += self.client.records(page)
-            except NotFoundError:
-                self._not_found.add(story_id)
-            except EndpointNotSupportedError:
-                # a server may send this for a deleted story
-                if story_id in self._listed or self._is_doubtful:
-                    raise
-                self._not_found.add(story_id)
-        return stories
-
-    @cached_property
-    def _listed(self) -> set[Key]:
-        """The ids of the stories that the server lists."""
-        return self.keys if self._reads_all else self._scan_ids()[0]
-
-    def _moved_to_other_shard(self, ids: Iterable[int]) -> set[Key]:
-        """Return the ids of stories that are in a project of another shard now."""
-        run = self.reader.run
-        deletions = deletions_from_activity(run.feeds.cached(self.project_id))
-        deleted = {d["id"] for d in deletions if d["kind"] == "story" and d["change"] == "deleted"}
-        stories = [s for key in ids if key not in deleted for s in self._fetch_any_project(key)]
-        return {s["id"] for s in stories if s.get("project_id") in run.other_shard_project_ids}
-
-    def _fetch_any_project(self, story_id: int) -> list[Record]:
-        """Fetch a story from any project, if this token may see it."""
-        try:
-            return self.client.records(self.client.page(ANY_STORY, story_id=story_id))
-        except UnreadableError:
+        if self.is_accepted:
             return []
-
-    def _verify_missing(self, ids: Collection[Key], has_shifted: bool) -> Iterator[Any]:
-        """Read by id the stories that the pages did not have."""
-        try:
-            found = self._fetch_by_ids(ids)
-            found += self._fetch_still_existing(set(ids) - {story.get("id") for story in found})
-            self._found_by_id = [story["id"] for story in found]
-            return self._finish_with([*found, *(self._fetch_shifted() if has_shifted else [])])
-        except UnreadableError as error:
-            self.record_skipped(error)
-            return self._finish_with([])
-
-    def _finish_with(self, stories: list[Record]) -> Iterator[Any]:
-        self.add_records(stories)
-        yield from self.finish_list()
-        yield from self.reader.job_done()
+        return self._requests.one_by_one(set(ids) - self._requests.not_found - self.explained(ids))
 
     def _fetch_shifted(self) -> list[Record]:
         """Fetch stories that moved to a page already read, or that are new."""
         found: dict[int, Record] = {}
         for _ in range(MAX_RESCANS):
-            ids, is_steady = self._scan_ids()
+            ids, is_steady = self._requests.all_ids()
             missing = ids - self.keys - found.keys()
-            found |= {story["id"]: story for story in self._fetch_by_ids(missing)}
+            found |= {story["id"]: story for story in self._requests.by_ids(missing)}
             if is_steady:
                 break
         return list(found.values())
-
-    def _scan_ids(self) -> tuple[set[int], bool]:
-        """Return the ids of all stories, and whether the project did not change meanwhile."""
-        ids: set[int] = set()
-        versions: set[int | None] = set()
-        offset: int | None = 0
-        while offset is not None:
-            get = self.client.later_page if offset else self.client.page
-            page = get(STORY_IDS, offset, id=self.project_id)
-            records = self.client.records(page)
-            new = {r["id"] for r in records if isinstance(r.get("id"), int)} - ids
-            ids |= new
-            versions.add(page.version)
-            offset = next(iter(page.next_offsets(len(records))), None) if new else None
-        return ids, len(versions) == 1

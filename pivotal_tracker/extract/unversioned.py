@@ -9,7 +9,6 @@ something, for all stories bit by bit within `comments_full_sync_days`.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -49,26 +48,11 @@ class UnversionedList(ProjectListReader):
 
     _news: News | None = None
 
-    def begin_reading(self) -> Iterator[Any]:
-        """Read the first page, unless nothing has changed."""
-        if self._is_unchanged():
-            return self.leave_unchanged()
-        return super().begin_reading()
-
     def leave_unchanged(self) -> Iterator[Any]:
         """End without reading anything, and keep the state."""
         self._pending_pages, self._is_completed = 0, True
-        self.reader.metrics["unchanged"] += 1
+        self.reader.count_unchanged()
         yield from self.reader.job_done()
-
-    def news(self) -> News:
-        """Return the activity since the list was last read."""
-        if self._news is None:
-            run = self.reader.run
-            cursor = _cursor(self.before)
-            is_first = run.full_refresh or not self.reader.compares
-            self._news = run.recent.since(self.project_id, None if is_first else cursor)
-        return self._news
 
     def next_state(self) -> State:
         """Return the cursor of the activity, and the day on which the list was read."""
@@ -79,6 +63,27 @@ class UnversionedList(ProjectListReader):
             "read_on": datetime.now(UTC).date().isoformat(),
         }
 
+    def _is_of_today(self) -> bool:
+        """Check whether the list was read today, if it changes every day."""
+        return True
+
+    # these run in threads of dlt's pool; what they return, and all others, in dlt's own thread
+
+    def begin_reading(self) -> Iterator[Any]:
+        """Read the first page, unless nothing has changed."""
+        if self._is_unchanged():
+            return self.leave_unchanged()
+        return super().begin_reading()
+
+    def news(self) -> News:
+        """Return the activity since the list was last read."""
+        if self._news is None:
+            run = self.reader.run
+            cursor = _cursor(self.before)
+            is_first = run.full_refresh or not self.reader.compares
+            self._news = run.recent.since(self.project_id, None if is_first else cursor)
+        return self._news
+
     def _is_unchanged(self) -> bool:
         news = self.news()
         if not news.is_complete or news.activities or self.is_accepted:
@@ -88,10 +93,6 @@ class UnversionedList(ProjectListReader):
         read_on = datetime.fromisoformat(self.before.get("read_on", "1970-01-01"))
         is_recent = datetime.now(UTC) - read_on.replace(tzinfo=UTC) < LIST_CHECK_INTERVAL
         return is_recent and self._is_of_today()
-
-    def _is_of_today(self) -> bool:
-        """Check whether the list was read today, if it changes every day."""
-        return True
 
 
 class _UnversionedReleases(UnversionedList, ReleaseReader):
@@ -112,6 +113,20 @@ class UnversionedActivity(UnversionedList, ActivityReader):
 
     _cursor = Cursor({})
 
+    def add_records(self, records: Iterable[Record]) -> None:
+        """Add activities, and advance the cursor."""
+        activities = list(records)
+        self._cursor = self._cursor.advanced(activities)
+        super().add_records(activities)
+
+    def next_state(self) -> State:
+        """Return the cursor after the activity that was read."""
+        news = self._news
+        cursor = news.cursor if news and news.is_complete and news.cursor else self._cursor
+        return {**super().next_state(), "activity": dict(cursor.seen)}
+
+    # these run in threads of dlt's pool; what they return, and all others, in dlt's own thread
+
     def begin_reading(self) -> Iterator[Any]:
         """Add the activity since the last run, or read all of it."""
         news = self.news() if "activity" in self.before else None
@@ -126,18 +141,6 @@ class UnversionedActivity(UnversionedList, ActivityReader):
         get = self.client.page if offset == self.start else self.client.later_page
         endpoint = replace(self.reader.endpoint, limit=RECENT_ACTIVITY.limit)
         return get(endpoint, offset, id=self.project_id)
-
-    def add_records(self, records: Iterable[Record]) -> None:
-        """Add activities, and advance the cursor."""
-        activities = list(records)
-        self._cursor = self._cursor.advanced(activities)
-        super().add_records(activities)
-
-    def next_state(self) -> State:
-        """Return the cursor after the activity that was read."""
-        news = self._news
-        cursor = news.cursor if news and news.is_complete and news.cursor else self._cursor
-        return {**super().next_state(), "activity": dict(cursor.seen)}
 
 
 @dataclass
@@ -196,7 +199,6 @@ class UnversionedStories(StoryReader):
         super().__init__(reader, project)
         self._comments = _CommentState.from_state(self.before.get("comments"))
         self._news: News | None = None
-        self._news_lock = threading.Lock()
         self._named: set[int] = set()
         self._due: set[int] = set()
         self._handled: set[int] = set()
@@ -208,27 +210,12 @@ class UnversionedStories(StoryReader):
         """Whether no earlier run has read the list."""
         return not self.before
 
-    def fetch(self, offset: int) -> Page:
-        """Request a page of the largest size that the server can send."""
-        server = self.reader.run.server
-        # later runs request missing stories by id, so that they need not confirm an empty page
-        get = self.client.later_page if offset and self.is_first else self.client.page
-        while True:
-            size = server.page_size
-            try:
-                endpoint = replace(self.reader.endpoint, limit=size)
-                return get(endpoint, offset, id=self.project_id)
-            except FailedRequestError as error:
-                if error.status not in _TOO_LARGE or size < 2 * MIN_PAGE_SIZE:
-                    raise
-                server.shrink_page(size)
-
     def add_page(self, records: list[Record]) -> Iterator[Any]:
         """Add stories; for those without comments, yield jobs that fetch changed comments first."""
         without_comments = [story for story in records if self.comments.needs_fetch(story)]
         if without_comments:
             self._pending_pages += 1
-            yield from self.reader.begin([partial(self._read_news, without_comments)])
+            yield from self.reader.begin([partial(self._fetch_news, without_comments)])
             ids = {story["id"] for story in without_comments}
             records = [story for story in records if story.get("id") not in ids]
         yield from ProjectListReader.add_page(self, records)
@@ -255,7 +242,7 @@ class UnversionedStories(StoryReader):
         if self._news is not None:
             self._remember_comments(self._news)
         if self._complete and not self._is_changed and not self._deferred and not self.missing():
-            self.reader.metrics["unchanged"] += 1
+            self.reader.count_unchanged()
         yield from super().finish_list()
 
     def next_state(self) -> State:
@@ -264,27 +251,11 @@ class UnversionedStories(StoryReader):
         own: State = {name: self.before[name] for name in names if name in self.before}
         return {**super().next_state(), **own}
 
-    def _read_news(self, stories: list[Record]) -> Iterator[Any]:
-        """Read the activity since the last run, before comments are requested."""
-        with self._news_lock:
-            if self._news is None:
-                self._news = self._first_news()
-        return self._take_due(stories)
-
-    def _first_news(self) -> News:
-        run, comments = self.reader.run, self._comments
-        cursor = _cursor(self.before)
-        news = run.recent.since(self.project_id, cursor)
-        self._named = changes_from_activity(news.activities).stories
-        if news.is_complete:
-            self._due = self._named | comments.next_to_check(run.recheck_days)
-        elif cursor is not None or not comments.pending:
-            # the activity is incomplete: read the comments of all stories again
-            comments.fingerprints.clear()
-        return news
-
-    def _take_due(self, stories: list[Record]) -> Iterator[Any]:
+    def _take_due(self, stories: list[Record], news: News) -> Iterator[Any]:
         """Request comments that may have changed, up to the limit of this run."""
+        if self._news is None:
+            self._news = news
+            self._find_due(news)
         if self._comments.fingerprints:
             self.reader.record_attributes([{"comments": []}])
         due = [story for story in stories if self._is_due(story)]
@@ -295,6 +266,16 @@ class UnversionedStories(StoryReader):
         self._pending_pages += len(batches)
         yield from self.reader.begin(partial(self._fetch_comments, batch) for batch in batches)
         yield from self.skip_page()
+
+    def _find_due(self, news: News) -> None:
+        """Find the stories whose comments may have changed since the last run."""
+        comments = self._comments
+        self._named = changes_from_activity(news.activities).stories
+        if news.is_complete:
+            self._due = self._named | comments.next_to_check(self.reader.run.recheck_days)
+        elif _cursor(self.before) is not None or not comments.pending:
+            # the activity is incomplete: read the comments of all stories again
+            comments.fingerprints.clear()
 
     def _is_due(self, story: Record) -> bool:
         """Check whether to request the comments of a story; if not, its row is kept."""
@@ -307,8 +288,7 @@ class UnversionedStories(StoryReader):
         if not is_same or story_id in self._due or not self.existing.get(story_id):
             return True
         self._count_unwritten(story_id)
-        if self.reader.run.load_id is not None:
-            self.reader.run.writer(self.reader.name).counts["unchanged"] += 1
+        self.reader.metrics.rows["unchanged"] += 1
         return False
 
     def _defer(self, story_id: int) -> None:
@@ -358,7 +338,29 @@ class UnversionedStories(StoryReader):
         state = reader.state.setdefault(str(self.project_id), {})
         state["comments"] = comments.as_state()
         state["activity"] = news.cursor and dict(news.cursor.seen)
-        reader.metrics.setdefault("pending", {})[str(self.project_id)] = self._deferred
+        reader.metrics.pending[str(self.project_id)] = self._deferred
+
+    # these run in threads of dlt's pool; what they return, and all others, in dlt's own thread
+
+    def fetch(self, offset: int) -> Page:
+        """Request a page of the largest size that the server can send."""
+        server = self.reader.run.server
+        # later runs request missing stories by id, so that they need not confirm an empty page
+        get = self.client.later_page if offset and self.is_first else self.client.page
+        while True:
+            size = server.page_size
+            try:
+                endpoint = replace(self.reader.endpoint, limit=size)
+                return get(endpoint, offset, id=self.project_id)
+            except FailedRequestError as error:
+                if error.status not in _TOO_LARGE or size < 2 * MIN_PAGE_SIZE:
+                    raise
+                server.shrink_page(size)
+
+    def _fetch_news(self, stories: list[Record]) -> Iterator[Any]:
+        """Read the activity since the last run, before comments are requested."""
+        news = self.reader.run.recent.since(self.project_id, _cursor(self.before))
+        return self._take_due(stories, news)
 
 
 def _cursor(state: State) -> Cursor | None:

@@ -6,7 +6,6 @@ They come from dlt's description of a destination, not from its name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Literal, cast
 
@@ -19,6 +18,7 @@ from dlt.common.schema.typing import TFileFormat, TTableSchema
 from dlt.destinations.impl.bigquery.bigquery_adapter import CLUSTER_COLUMNS_HINT, PARTITION_HINT
 
 from ..errors import TrackerError
+from ..suggestions import most_similar
 from ..tables import Table
 
 _BY_SQLALCHEMY = frozenset({"sqlite", "mysql", "mariadb", "oracle"})
@@ -73,10 +73,7 @@ def unknown_destination(name: str) -> str:
         name: What was typed.
     """
     known = sorted(set(dlt.destinations.__all__) - {"destination", "dummy"})
-    if name.lower() in _BY_SQLALCHEMY:
-        closest = "sqlalchemy"
-    else:
-        closest = next(iter(get_close_matches(name.lower(), known, n=1)), "")
+    closest = "sqlalchemy" if name.lower() in _BY_SQLALCHEMY else most_similar(name, known)
     if not closest:
         return (
             f"There is no destination {name}; there are {', '.join(known)}. Most need an extra "

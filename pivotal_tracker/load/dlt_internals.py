@@ -11,10 +11,7 @@ from typing import Any, cast
 
 import dlt
 from dlt.common.schema import Schema
-from dlt.common.schema.typing import TTableSchema
 from dlt.common.storages import PackageStorage
-
-_DEDUPLICATED = "x-stage-data-deduplicated"
 
 
 def extracted_packages(pipeline: dlt.Pipeline) -> PackageStorage:
@@ -49,14 +46,6 @@ def state_hash(state: Any) -> str | None:
     `Pipeline.state` is public, the name of this key is not.
     """
     return cast("str | None", state.get("_version_hash"))
-
-
-def merge_with_deduplication(table: TTableSchema) -> None:
-    """Have dlt keep one row of each key while it merges, although its hint says that none repeats.
-
-    `deduplicated` of the write disposition is public; how a table keeps it is not.
-    """
-    cast("dict[str, Any]", table).pop(_DEDUPLICATED, None)
 
 
 @cache

@@ -12,6 +12,7 @@ import dlt
 from ..errors import TrackerError
 from ..load.destination_rows import DestinationReader
 from ..load.hints import is_replaced, require_supported, row_changes_of
+from ..load.metrics import Metrics
 from ..load.people import People
 from ..load.to_tables import TableWriter, current_load_id
 from ..records import Key, Record
@@ -30,6 +31,7 @@ class Extraction:
         load_id: The load package; None outside of a load, where state and destination are not used.
         loaded: The rows of earlier runs in the destination.
         selected: The names of the resources that are loaded.
+        metrics: The metrics of each resource, by its name.
         people: All people in the records, for the resource `people`.
         is_append_only: Whether rows in the destination cannot be changed, as in plain files.
 
@@ -40,6 +42,7 @@ class Extraction:
 
     def __init__(self, tables: Mapping[str, Table], *, rewrites: bool = False) -> None:
         self.load_id = current_load_id()
+        self.metrics = {name: Metrics() for name in tables}
         self.people = People()
         self._tables = tables
         self._rewrites = rewrites
@@ -82,9 +85,14 @@ class Extraction:
                 self.loaded,
                 self.load_id,
                 self._emitted_keys[self._tables[resource].name],
+                self.metrics[resource],
                 rewrites=self._rewrites,
             )
         return self._writers[resource]
+
+    def custom_metrics(self, resource: str) -> dict[str, Any]:
+        """Return a copy of a resource's metrics for dlt's trace."""
+        return self.metrics[resource].as_custom_metrics()
 
     def table(self, resource: str) -> Table:
         """Return a resource's table, with its name in the destination."""

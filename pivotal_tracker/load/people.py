@@ -12,6 +12,30 @@ from .destination_rows import DestinationReader
 _PERSON_COLUMNS = ("name", "email", "initials", "username", "kind")
 _COLUMNS = ("id", *_PERSON_COLUMNS, "same_as_id", "_source")
 
+PERSON_ATTRIBUTES = {
+    "project_memberships": "person",
+    "account_memberships": "person",
+    "activity": "performed_by",
+}
+"""The attribute with a person in the records of a table."""
+
+TABLES_WITH_PEOPLE = ("stories", *PERSON_ATTRIBUTES)
+"""The tables whose records name people; a story has only their ids."""
+
+ID_ATTRIBUTES = ("requested_by_id", "owned_by_id")
+"""The attributes of a story with the id of a person."""
+
+ID_LISTS = ("owner_ids", "follower_ids")
+"""The attributes of a story with ids of people."""
+
+CHILD_ID_ATTRIBUTES = {
+    "comments": "person_id",
+    "blockers": "person_id",
+    "reviews": "reviewer_id",
+    "transitions": "performed_by_id",
+}
+"""The attribute with the id of a person in the records nested in a story, by their list."""
+
 
 class People:
     """Collect people from the records that name them."""
@@ -31,10 +55,9 @@ class People:
         source = record.get("_source")
         if table == "people":
             self._add(record, source)
-        elif table in ("project_memberships", "account_memberships"):
-            self._add(record.get("person"), source)
-        elif table == "activity":
-            self._add(record.get("performed_by"), source, keep_existing=True)
+        elif table in PERSON_ATTRIBUTES:
+            person = record.get(PERSON_ATTRIBUTES[table])
+            self._add(person, source, keep_existing=table == "activity")
         elif table == "stories":
             # most people are known: only the new ones are worth a thorough check
             numbers = {value for value in _ids_in(record) if type(value) is int}
@@ -112,15 +135,10 @@ def _without_nulls(row: Record) -> Record:
 
 
 def _ids_in(story: Record) -> list[Any]:
-    ids = [story.get("requested_by_id"), story.get("owned_by_id")]
-    for name in ("owner_ids", "follower_ids"):
+    ids = [story.get(name) for name in ID_ATTRIBUTES]
+    for name in ID_LISTS:
         ids += _list(story, name)
-    for children, attribute in (
-        ("comments", "person_id"),
-        ("blockers", "person_id"),
-        ("reviews", "reviewer_id"),
-        ("transitions", "performed_by_id"),
-    ):
+    for children, attribute in CHILD_ID_ATTRIBUTES.items():
         ids += [c.get(attribute) for c in _list(story, children) if isinstance(c, dict)]
     return ids
 

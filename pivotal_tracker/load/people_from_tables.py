@@ -14,34 +14,22 @@ from .. import tables
 from ..records import Record
 from .destination_rows import DestinationReader
 from .destinations import file_format
-from .people import People
+from .people import CHILD_ID_ATTRIBUTES, ID_ATTRIBUTES, ID_LISTS, PERSON_ATTRIBUTES, People
 
 MAX_ATTEMPTS = 10
-_PERSON_TABLES = {
-    "project_memberships": ("person", "person__"),
-    "account_memberships": ("person", "person__"),
-    "activity": ("performed_by", "performed_by__"),
-}
-"""Tables with more than the ids of people: the attribute, and the prefix of its columns."""
 _PERSON_COLUMNS = ("id", "kind", "name", "email", "initials", "username")
-_PERSON_ID_COLUMNS = {
-    "stories": ("requested_by_id", "owned_by_id"),
-    "stories__owner_ids": ("value",),
-    "stories__follower_ids": ("value",),
-    "stories__comments": ("person_id",),
-    "stories__blockers": ("person_id",),
-    "stories__reviews": ("reviewer_id",),
-    "stories__transitions": ("performed_by_id",),
-}
-"""Tables with only the ids of people, and their columns."""
+_ID_COLUMNS = (
+    *(("stories", name) for name in ID_ATTRIBUTES),
+    *((f"stories__{name}", "value") for name in ID_LISTS),
+    *((f"stories__{name}", attribute) for name, attribute in CHILD_ID_ATTRIBUTES.items()),
+)
+"""The columns with ids of people, each with its table."""
 
 
 def refresh_people(pipeline: dlt.Pipeline) -> int:
-    """Update the table `people` from the other tables.
+    """Update the table `people` from the other tables, after a shard was loaded.
 
-    Runs of shards do not write `people` themselves: two runs that write the same person at the same
-    time would leave two rows, or the older one. This is called after each load. It repeats until
-    nothing is missing, so that the last of several runs leaves the table correct.
+    It repeats until nothing is missing, so that the last of several runs leaves the table correct.
 
     Args:
         pipeline: The pipeline that the shard was loaded with.
@@ -81,15 +69,14 @@ def _resource(records: list[Record]) -> DltResource:
 def _incomplete_people(loaded: DestinationReader) -> list[Record]:
     """Return the people of whom other tables have more, or who have more than one row."""
     people = People()
-    for table, (attribute, prefix) in _PERSON_TABLES.items():
-        declared = {**tables.PROJECT_TABLES, "account_memberships": tables.ACCOUNT_MEMBERSHIPS}
-        names = [name for name in _PERSON_COLUMNS if f"{prefix}{name}" in declared[table].columns]
-        for row in loaded.distinct(table, [f"{prefix}{name}" for name in names]):
+    for table, attribute in PERSON_ATTRIBUTES.items():
+        declared = tables.SERVER_TABLES[table].columns
+        names = [name for name in _PERSON_COLUMNS if f"{attribute}__{name}" in declared]
+        for row in loaded.distinct(table, [f"{attribute}__{name}" for name in names]):
             people.collect(table, {attribute: dict(zip(names, row, strict=True))})
-    for table, columns in _PERSON_ID_COLUMNS.items():
-        for column in columns:
-            ids = [row[0] for row in loaded.distinct(table, [column])]
-            people.collect("stories", {"owner_ids": ids})
+    for table, column in _ID_COLUMNS:
+        ids = [row[0] for row in loaded.distinct(table, [column])]
+        people.collect("stories", {"owner_ids": ids})
     records = people.records(loaded)
     loaded.close()
     return records

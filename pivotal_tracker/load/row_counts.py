@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .. import tables
 from .destination_rows import DestinationReader
+from .metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,17 @@ class Difference:
         )
 
 
-def differences(pipeline: Any, metrics: dict[str, dict[str, Any]]) -> list[Difference]:
+def differences(pipeline: Any, metrics: Mapping[str, Metrics]) -> list[Difference]:
     """Return the completely read lists whose number of rows in the destination differs.
 
     Args:
         pipeline: The pipeline that has loaded them.
-        metrics: The metrics of each resource: `counted` has, by project, how many rows were `read`,
-            and the server's total `said`.
+        metrics: The metrics of each resource.
     """
     found = []
     with contextlib.closing(DestinationReader(pipeline)) as loaded:
         for table, resource_metrics in metrics.items():
-            counted = resource_metrics.get("counted", {})
+            counted = resource_metrics.counted
             held = loaded.counts(table, from_server=True) if counted else {}
             for project, list_counts in counted.items():
                 difference = Difference(

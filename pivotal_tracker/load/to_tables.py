@@ -7,8 +7,6 @@ or dicts for dlt's normalizer if they do not fit the declared columns.
 
 from __future__ import annotations
 
-import copy
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dlt
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
-from dlt.extract.items import SupportsPipe
 from dlt.extract.items_transform import ItemTransform
 
 from ..errors import TrackerError
@@ -35,6 +32,7 @@ from .hints import (
     loaded_table_names,
     may_append,
 )
+from .metrics import Metrics
 from .new_columns import NewColumns
 from .rows import UNDECLARED, RejectedError, Row, RowBuilder, inherited_ids
 from .schema_contract import Contract
@@ -43,6 +41,8 @@ from .trial import TRIAL_ERRORS, Trial, fits, is_deeper
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from .extraction import Extraction
 
 Tables = dict[str, "pa.Table | list[Row]"]
 """The rows of a page by table: Arrow tables, or dicts for dlt's normalizer."""
@@ -68,37 +68,41 @@ def current_load_id() -> str | None:
 
 
 class ToTables(ItemTransform[Any, dict[str, Any]]):
-    """Convert the items of a resource with the `TableWriter` of the current load.
+    """Convert the items of a resource with its `TableWriter` in the current load.
 
     Outside of a load, records are not changed.
 
     Args:
-        writer: Returns the writer of a resource, by its name.
+        resource: The name of the resource.
+        extraction: Returns the current extraction.
     """
 
     # after maps and filters (0), validators (0.9) and incremental (1), whenever they are added
     placement_affinity: ClassVar[float] = 1.05
 
-    def __init__(self, writer: Callable[[str], TableWriter]) -> None:
+    def __init__(self, resource: str, extraction: Callable[[], Extraction]) -> None:
         super().__init__(lambda item: item)
-        self._writer = writer
-        self._resource = ""
+        self._resource = resource
+        self._extraction = extraction
+        self._current: Extraction | None = None
 
-    def bind(self, pipe: SupportsPipe) -> ToTables:
-        """Remember the resource that the step belongs to."""
-        bound = copy.copy(self)
-        bound._resource = pipe.name
-        return bound
+    @property
+    def custom_metrics(self) -> dict[str, Any]:
+        """The metrics of the resource; dlt takes them into its trace after the extraction."""
+        return {} if self._current is None else self._current.custom_metrics(self._resource)
 
     def __call__(self, item: Any, meta: Any = None) -> Any:
         """Turn records, one or a list, into the tables that dlt loads."""
         if current_load_id() is None:
             return None if isinstance(item, Tombstones) else item
-        writer, metrics = self._writer(self._resource), dlt.current.resource_metrics()
-        metrics["rows"], metrics["written"] = writer.counts, writer.written
-        metrics["rejected"] = writer.rejected
+        extraction = self._extraction()
+        if extraction is not self._current:
+            # dlt keeps those of an earlier run of the same source
+            for name in vars(extraction.metrics[self._resource]):
+                dlt.current.resource_metrics().pop(name, None)
+            self._current = extraction
         # not lazily: dlt may run other resources between two items of an iterator
-        return iter(writer.tables(item))
+        return iter(extraction.writer(self._resource).tables(item))
 
 
 class CallBeforeChildren(ItemTransform[Any, dict[str, Any]]):
@@ -127,8 +131,6 @@ class TableWriter:
         table: The table of the records, with its name in the destination.
         known: The `_dlt_id` of existing rows, by key; readers add them before they yield records
             that may be in the destination.
-        counts: `new`, `changed`, `unchanged`, `deleted` and `unusable` records.
-        written: The numbers of rows passed to dlt, by table, without rows that delete.
         on_reject: Called with each record that cannot be written, and the reason.
 
     Args:
@@ -137,6 +139,7 @@ class TableWriter:
         loaded: The destination.
         load_id: The load package.
         emitted: The keys that were written in this load package, by any source.
+        metrics: Gets the numbers of records and rows, and the rejected records.
         rewrites: Whether unchanged records are written too.
     """
 
@@ -147,18 +150,18 @@ class TableWriter:
         loaded: DestinationReader,
         load_id: str,
         emitted: set[Key],
+        metrics: Metrics,
         *,
         rewrites: bool,
     ) -> None:
         self._resource = resource
         self.table = loaded_table(resource, table)
         self.known: dict[Key, str] = {}
-        self.counts = Counter(new=0, changed=0, deleted=0, unchanged=0, unusable=0)
-        self.written = Counter[str]()
-        self.rejected: dict[str, str] = {}
-        self.rejected_in = set[Any]()
+        self._metrics = metrics
+        self._counts = metrics.rows
+        self._counts.update(new=0, changed=0, deleted=0, unchanged=0, unusable=0)
         self.on_reject: Callable[[Record, str], None] = lambda record, reason: None
-        self.rejected_keys = set[Key]()
+        self.rejected_in, self.rejected_keys = set[Any](), set[Key]()
         self._loaded = loaded
         self._load_id = load_id
         self._emitted = emitted
@@ -189,7 +192,7 @@ class TableWriter:
 
     @cached_property
     def _contract(self) -> Contract:
-        return Contract.of(self._resource, self.table, self._loaded, self.counts)
+        return Contract.of(self._resource, self.table, self._loaded, self._counts)
 
     def tables(self, item: Any) -> list[Any]:
         """Build the tables of an item of the resource.
@@ -217,7 +220,7 @@ class TableWriter:
         """Return empty tables, unless all tables exist with all their columns."""
         if not self._replaces_tables and self._loaded.has_table_family(self.table):
             return []
-        self.written.update({member.name: 0 for member in self.table.family()})
+        self._metrics.written.update({member.name: 0 for member in self.table.family()})
         items = []
         for member in self._members:
             rows: list[Row] = []
@@ -239,7 +242,7 @@ class TableWriter:
         for record in self._contract.admitted(records):
             key = record_key(self.table, record)
             if key is None:
-                self.counts["unusable"] += 1
+                self._counts["unusable"] += 1
                 continue
             if key in self._emitted:
                 continue
@@ -247,7 +250,7 @@ class TableWriter:
             if now is None:
                 continue
             before = self.known.pop(key, None)
-            self.counts[_change(before, now)] += 1
+            self._counts[_change(before, now)] += 1
             if before != now or self._rewrites:
                 self._emitted.add(key)
                 fresh[now] = record
@@ -258,7 +261,7 @@ class TableWriter:
         tables = self._as_rows(fresh) if one_by_one else self._as_tables(fresh)
         # without records that were rejected
         replaced = [record for record in replaced if id(record) in set(map(id, fresh.values()))]
-        self.written.update({name: len(rows) for name, rows in tables.items()})
+        self._metrics.written.update({name: len(rows) for name, rows in tables.items()})
         return self._items(tables, self._child_deletions(replaced, tables))
 
     def _row_id(self, key: Key, record: Record) -> str | None:
@@ -270,12 +273,12 @@ class TableWriter:
             return None
 
     def _reject(self, key: Key, record: Record, reason: str) -> None:
-        self.counts["rejected"] += 1
+        self._counts["rejected"] += 1
         self.on_reject(record, reason)
         self.rejected_in.add(record.get("project_id"))
         self.rejected_keys.add(key)
-        if len(self.rejected) < MAX_REJECTED_NAMED:
-            self.rejected[str(key)] = reason
+        if len(self._metrics.rejected) < MAX_REJECTED_NAMED:
+            self._metrics.rejected[str(key)] = reason
 
     def _as_tables(self, records: dict[str, Record]) -> Tables:
         """Build Arrow tables if the records fit, else dicts."""
@@ -373,7 +376,7 @@ class TableWriter:
         """Build rows that delete records and their child rows from the destination."""
         if not records:
             return []
-        self.counts["deleted"] += len(records)
+        self._counts["deleted"] += len(records)
         roots = [
             _deleting_row(self.table, self._key_columns(record), is_child=False)
             for record in records

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas import DataFrame
 
-from tracker_dashboard import full_text, text
+from pivotal_tracker.tables import STORY_STATES, STORY_TYPES
+from tracker_dashboard import full_text, search_syntax, text
 from tracker_dashboard.data import Dataset, last_loaded
 from tracker_dashboard.full_text import Index, IndexManager, IndexUnavailableError
 from tracker_dashboard.queries import stories as story_queries
@@ -428,3 +429,8 @@ def test_index_runs_no_other_statement(index: Index) -> None:
     ):
         with pytest.raises(duckdb.Error):
             index._connection.execute(statement)
+
+
+def test_states_and_types_are_those_of_the_tables() -> None:
+    assert search_syntax.STATES == STORY_STATES
+    assert search_syntax.STORY_TYPES == STORY_TYPES

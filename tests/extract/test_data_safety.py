@@ -320,6 +320,31 @@ def test_invalid_records_are_rejected_individually(
     )
 
 
+class InvalidDates(Fault):
+    """The first day of a daily history has a date that does not exist."""
+
+    changes_data = True
+
+    def change_rows(self, rows: list[Any]) -> list[Any]:
+        return [["2021-02-30", *rows[0][1:]], *rows[1:]]
+
+
+def test_days_with_invalid_dates_are_left_out_and_counted(
+    loaded: Command, server: TrackerServer
+) -> None:
+    touch_every_project(server.workspace)
+    before = loaded.tables()["history_days"]
+    server.behaviour.faults = [InvalidDates(endpoints={"history_days"})]
+    summary = run(loaded, 3)
+    assert summary["tables"]["history_days"]["unusable"] == len(server.workspace.projects)
+    days = {(row["project_id"], row["date"]) for row in loaded.tables()["history_days"]}
+    assert days >= {(row["project_id"], row["date"]) for row in before}
+
+    server.behaviour.faults = []
+    run(loaded, 0)
+    assert_loaded(loaded, tables_without_faults(server))
+
+
 @pytest.mark.parametrize("fault", [ShortLaterPages(limit=2), EmptyPage(), EmptyPage(times=None)])
 def test_short_and_empty_pages_lose_no_rows(
     loaded: Command, server: TrackerServer, fault: Fault

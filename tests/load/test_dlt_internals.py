@@ -7,7 +7,6 @@ from pathlib import Path
 
 import dlt
 import pytest
-from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.common.storages import PackageStorage
 
 from pivotal_tracker.load import dlt_internals
@@ -22,12 +21,7 @@ def pipeline(tmp_path: Path) -> dlt.Pipeline:
         destination=dlt.destinations.duckdb(str(tmp_path / "internals.duckdb")),
         pipelines_dir=str(tmp_path),
     )
-    disposition: TWriteDispositionConfig = {
-        "disposition": "merge",
-        "strategy": "delete-insert",
-        "deduplicated": True,
-    }
-    made.extract([{"id": 1}], table_name="things", primary_key="id", write_disposition=disposition)
+    made.extract([{"id": 1}], table_name="things")
     return made
 
 
@@ -38,14 +32,6 @@ def test_package_storages_list_the_packages_of_their_step(pipeline: dlt.Pipeline
     pipeline.normalize()
     normalized = dlt_internals.normalized_packages(pipeline)
     assert list(normalized.list_packages()) == pipeline.list_normalized_load_packages()
-
-
-def test_deduplicated_hint_is_removed(pipeline: dlt.Pipeline) -> None:
-    pipeline.normalize()
-    table = pipeline.default_schema.tables["things"]
-    hints = set(table)
-    dlt_internals.merge_with_deduplication(table)
-    assert hints - set(table), "dlt has another name for the hint"
 
 
 def test_state_hash_changes_with_the_state(pipeline: dlt.Pipeline) -> None:

@@ -92,7 +92,7 @@ def load(folder: Path, records: dict[str, list[dict[str, Any]]]) -> Tables:
     def resource_of(table: Table) -> DltResource:
         made = dlt.resource([records[table.name]], name=table.name)
         made.apply_hints(**root_hints(table))
-        return made.add_step(ToTables(lambda name: run().writer(name)))
+        return made.add_step(ToTables(table.name, run))
 
     # kept open, as the command does: dlt opens it for each job otherwise
     with duckdb.connect(str(database)) as connection:

@@ -20,6 +20,7 @@ BASE = {
     "redaction",
     "references",
     "settings",
+    "suggestions",
     "tables",
 }
 MAY_IMPORT = {

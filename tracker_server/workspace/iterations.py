@@ -12,7 +12,9 @@ from itertools import accumulate
 from statistics import fmean, pstdev
 from zoneinfo import ZoneInfo
 
-from .model import STATES, Project, Record, format_time
+from pivotal_tracker.tables import STORY_STATES
+
+from .model import Project, Record, format_time
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -155,8 +157,8 @@ def history_days(project: Project, now: datetime, iteration: int | None = None) 
         "kind": "daily_history_container",
         "header": [
             "date",
-            *(f"points_{state}" for state in STATES),
-            *(f"counts_{state}" for state in STATES),
+            *(f"points_{state}" for state in STORY_STATES),
+            *(f"counts_{state}" for state in STORY_STATES),
         ],
         "data": [
             [day.isoformat(), *(column[number] for column in columns)]
@@ -171,8 +173,8 @@ def _columns_by_day(
     """Return the points of each state at the end of each day, then the numbers of stories."""
     record = project.record
     ends = [format_time(midnight(record, day + timedelta(days=1))) for day in days]
-    point_changes = {state: [0.0] * (len(days) + 1) for state in STATES}
-    count_changes = {state: [0] * (len(days) + 1) for state in STATES}
+    point_changes = {state: [0.0] * (len(days) + 1) for state in STORY_STATES}
+    count_changes = {state: [0] * (len(days) + 1) for state in STORY_STATES}
     for story in stories:
         if story["story_type"] == "release":
             continue
@@ -187,8 +189,8 @@ def _columns_by_day(
                 count_changes[previous][number] -= 1
             previous = state
     return [
-        *(list(accumulate(point_changes[state])) for state in STATES),
-        *(list(accumulate(count_changes[state])) for state in STATES),
+        *(list(accumulate(point_changes[state])) for state in STORY_STATES),
+        *(list(accumulate(count_changes[state])) for state in STORY_STATES),
     ]
 
 

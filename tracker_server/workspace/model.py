@@ -19,18 +19,6 @@ Record = dict[str, Any]
 SITE = "https://www.pivotaltracker.com"
 """The site in the `url` of stories and epics."""
 
-STATES = (
-    "accepted",
-    "delivered",
-    "finished",
-    "started",
-    "rejected",
-    "planned",
-    "unstarted",
-    "unscheduled",
-)
-"""All values of `current_state`, in the column order of recorded daily histories."""
-
 CHILD_LISTS = {
     "comment": "comments",
     "task": "tasks",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import takewhile
 
+from pivotal_tracker.tables import STORY_STATES, STORY_TYPES
+
 from .model import (
     CHILD_LISTS,
     SITE,
-    STATES,
     Project,
     Record,
     WorkspaceData,
@@ -19,8 +20,6 @@ from .model import (
     resources,
     updated_change,
 )
-
-STORY_TYPES = ("feature", "bug", "chore", "release")
 
 _NOT_IN_NEW_VALUES = {"kind", "url", "transitions", *CHILD_LISTS.values()}
 
@@ -339,7 +338,7 @@ class StoryChanges(WorkspaceData):
 
 
 def _check(attributes: dict[str, object]) -> None:
-    if attributes.get("current_state", STATES[0]) not in STATES:
+    if attributes.get("current_state", STORY_STATES[0]) not in STORY_STATES:
         raise ValueError(f"Tracker has no state {attributes['current_state']!r}")
     if attributes.get("story_type", STORY_TYPES[0]) not in STORY_TYPES:
         raise ValueError(f"Tracker has no story type {attributes['story_type']!r}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pivotal_tracker.tables import STORY_STATES
+
 from . import iterations
 from .child_changes import ChildChanges
-from .model import STATES, Project, Record
+from .model import Project, Record
 from .project_changes import ProjectChanges
 
 __all__ = ["Project", "Record", "Workspace"]
@@ -120,7 +122,7 @@ class Workspace(ChildChanges, ProjectChanges):
         Raises:
             KeyError: There is no such label.
         """
-        numbers, sums, zeros = (dict.fromkeys(STATES, 0) for _ in range(3))
+        numbers, sums, zeros = (dict.fromkeys(STORY_STATES, 0) for _ in range(3))
         with self.lock:
             project, _ = self.find_label(label["id"])
             for story in project.stories.values():

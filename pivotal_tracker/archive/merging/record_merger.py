@@ -20,13 +20,13 @@ from typing import Any, Self
 
 import orjson
 
-from ...records import Record
+from ...records import Key, Record
 from ...settings import BATCH_SIZE
 from ..accounting import LoadAccounting
 from ..dates import weeks_between
 from ..format import ArchiveRecord
 from ..limits import MAX_CACHE_ENTRIES
-from ..records import LISTS, Key, Nested, nested_rows_of, parse_id, rows_of
+from ..records import LISTS, Nested, nested_rows_of, parse_id, rows_of
 from .deletions import Deleted, Deletions
 from .derived_records import Derived, pop_derived, project_of
 from .parts import DERIVED, FRAGMENT, WHOLE, WITHDRAWN, Part

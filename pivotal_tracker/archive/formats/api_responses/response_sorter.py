@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ....records import Record
+from ....records import Record, record_key
+from ....tables import ARCHIVE_TABLES
 from ...accounting import LoadAccounting
 from ...merging.deletions import deleted_by
 from ...merging.nested_people import add_person_ids, person_id, person_record
@@ -14,7 +15,6 @@ from ...merging.record_merger import RecordMerger
 from ...records import (
     CHILDREN,
     ID_COLUMNS,
-    key_of,
     nested_rows_of,
     parse_id,
     rows_of,
@@ -139,8 +139,8 @@ class ResponseSorter:
             expand(self, record, origin)
         add_person_ids(table, record)
         record = normalize_record(table, record, self._on_reject(origin))
-        key = key_of(table, record)
-        if key is None:
+        key = record_key(ARCHIVE_TABLES[table], record)
+        if key is None or "" in (key if isinstance(key, tuple) else (key,)):
             self._leave_out(origin, table, "it has no id")
             self._leave_out_nested(table, record, origin, "the record that contains it has no id")
             return

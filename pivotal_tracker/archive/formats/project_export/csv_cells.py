@@ -9,13 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from ....tables import STORY_STATES, STORY_TYPES
 from ...dates import DateReader
 
-TYPES = frozenset({"feature", "bug", "chore", "release"})
-STATES = frozenset(
-    {"unscheduled", "unstarted", "planned", "started"}
-    | {"finished", "delivered", "rejected", "accepted"}
-)
 PRIORITIES = frozenset({"p0", "p1", "p2", "p3", "none"})
 TASK_STATUSES = {"completed": True, "not completed": False}
 BLOCKER_STATUSES = {"resolved": True, "blocked": False}
@@ -65,8 +61,8 @@ def choices(story_type: str, state: str, priority: str, is_in_icebox: bool) -> C
     state = state.strip().lower() or ("unscheduled" if is_in_icebox else "")
     read = Choices({}, [])
     for attribute, text, values in (
-        ("story_type", story_type, TYPES),
-        ("current_state", state, STATES),
+        ("story_type", story_type, STORY_TYPES),
+        ("current_state", state, STORY_STATES),
         ("story_priority", priority.partition("-")[0].strip().lower(), PRIORITIES),
     ):
         if text in values:

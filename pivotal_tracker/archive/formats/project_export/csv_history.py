@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ....records import Record
 from ....settings import BATCH_SIZE
+from ....tables import STORY_TYPES
 from ...dates import DateReader, is_day
 from ...format import ArchiveRecord
 from ...keys import SiblingKeys
@@ -18,9 +19,7 @@ from .people import PeopleByName
 
 _GUID = re.compile(r"\d{1,18}_(\d{1,18})", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
-_KINDS = {"story": "story", "epic": "epic"} | dict.fromkeys(
-    ("feature", "bug", "chore", "release"), "story"
-)
+_KINDS = {"story": "story", "epic": "epic", **dict.fromkeys(STORY_TYPES, "story")}
 
 
 class HistoryRows:

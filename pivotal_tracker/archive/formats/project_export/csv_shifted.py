@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ....tables import STORY_STATES, STORY_TYPES
 from ...dates import DateReader
 from .conventions import parse_integer
-from .csv_cells import BLOCKER_STATUSES, REVIEW_STATUSES, STATES, TASK_STATUSES, TYPES
+from .csv_cells import BLOCKER_STATUSES, REVIEW_STATUSES, TASK_STATUSES
 from .csv_columns import Columns
 
 _DATES = DateReader()
@@ -74,11 +75,11 @@ def _is_estimate(text: str) -> bool:
 
 
 def _is_type(text: str) -> bool:
-    return text.lower() in TYPES or text.lower() == "epic"
+    return text.lower() in STORY_TYPES or text.lower() == "epic"
 
 
 def _is_state(text: str) -> bool:
-    return text.lower() in STATES
+    return text.lower() in STORY_STATES
 
 
 def _is_url(text: str) -> bool:

@@ -12,6 +12,7 @@ from ...format import ArchiveRecord
 from ...keys import SiblingKeys
 from ...limits import MAX_CACHE_ENTRIES
 from ...line_accounting import LineAccounting
+from ...records import release_of
 from . import csv_cells
 from .conventions import Conventions, parse_integer
 from .csv_children import CsvChildParser
@@ -24,19 +25,6 @@ from .people import PeopleByName
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
 _AN_OR_A = {"created_at": "a", "accepted_at": "an", "deadline": "a"}
 _TOO_MANY_CELLS = "more cells than the header has, so that they may be shifted"
-_RELEASE_ATTRIBUTES = (
-    "id",
-    "project_id",
-    "name",
-    "description",
-    "current_state",
-    "created_at",
-    "accepted_at",
-    "deadline",
-    "labels",
-    "url",
-    "_date_precision",
-)
 
 
 class _Undecided(NamedTuple):
@@ -116,7 +104,8 @@ class StoryRows:
             story = self._story(record_id, kind, cells)
             entries = [self._accounting.add_record("stories", story)]
             if kind == "release":
-                entries.append(self._accounting.add_record("releases", self._release(story)))
+                self._accounting.read("releases__labels", len(story["labels"]))
+                entries.append(self._accounting.add_record("releases", release_of(story)))
         yield from entries
         iteration = self._iteration_of(cells) if kind != "epic" else None
         people, others = self._people.end_row(), self._project.named.end_row()
@@ -232,13 +221,6 @@ class StoryRows:
                 "epics", "cells that epics do not have", filled[0], len(filled)
             )
         return epic
-
-    def _release(self, story: Record) -> Record:
-        """Return the release record of a story; in the API it has the same id."""
-        self._accounting.read("releases__labels", len(story["labels"]))
-        return {"kind": "release"} | {
-            name: story[name] for name in _RELEASE_ATTRIBUTES if name in story
-        }
 
     def _texts(self, table: str, record: Record, cells: list[str]) -> None:
         columns = self._columns
