@@ -56,16 +56,17 @@ _SEARCHES = ("customer invoice", "label:design type:bug", "printer OR owner:ada"
 _WATCH = """
 () => {
   const find = (selector) => document.querySelector(selector);
+  const undrawn = '[data-testid=stFullScreenFrame]:not([data-drawn])';
   window.watch = { start: 0, longest: 0, since: null };
   window.watch.shown = (address) =>
     find('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning' && find('h1')
     && !find('[data-stale=true]') && location.href.includes(address);
-  window.watch.drawn = () => !find('[data-testid=stSkeleton]')
+  window.watch.drawn = () => !find('[data-testid=stSkeleton]') && !find(undrawn)
     && [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(
       chart => chart.querySelector('svg.marks'));
   const look = () => {
     const now = performance.now();
-    if (find('[data-testid=stSkeleton], [data-testid=stAppSkeleton]')) {
+    if (find('[data-testid=stSkeleton], [data-testid=stAppSkeleton]') || find(undrawn)) {
       watch.since ??= now;
       watch.longest = Math.max(watch.longest, now - watch.since);
     } else watch.since = null;

@@ -55,7 +55,8 @@ OPTIONS = """# Options
 
 ## The command
 
-`python pivotal_tracker_pipeline.py`, or `pivotal-tracker` if the package is installed.
+`python pivotal_tracker_pipeline.py`, or `pivotal-tracker` if the package is installed. In bash,
+`source <(pivotal-tracker --print-completion bash)` lets the Tab key complete its options.
 """
 
 SETTINGS = """## Settings of dlt

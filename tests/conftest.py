@@ -25,21 +25,38 @@ from .support.command import (
 from .support.forking import ForkServer, cache_dlt_lookups
 
 LONGEST = (
-    "bigquery",
     "pages",
-    "incremental_loading",
+    "data_safety",
     "failures",
+    "incremental_loading",
+    "bigquery",
+    "dbt",
+    "data",
+    "litetracker",
     "archive",
+    "sources",
     "interrupted_runs",
+    "platforms",
+    "schedules",
+    "search",
+    "load",
+    "limits",
     "shards",
     "views",
 )
 """The longest test files, which run first, so that none of them runs alone at the end."""
 
+_INTERRUPT = "os.kill(os.getpid(), signal.SIGINT)"
+INTERRUPTIONS = {
+    "in a module": _INTERRUPT,
+    "in a callback": f"weakref.ref(set(), lambda _: {_INTERRUPT})",
+}
+"""What interrupts an import; Python ignores exceptions in callbacks, such as those of its locks."""
+
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run two more workers than there are processors, because tests wait for servers."""
-    return (os.cpu_count() or 1) + 2
+    """Run more workers than there are processors, because tests wait for servers and disks."""
+    return 5 * (os.cpu_count() or 1) // 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -92,6 +109,15 @@ def loaded(command: Command, server: TrackerServer, load_once: LoadOnce) -> Comm
     """The command after it has loaded the small workspace, which `server` has."""
     command.take_over(load_once(make_small_workspace))
     return command
+
+
+@pytest.fixture(params=INTERRUPTIONS)
+def interruption_in_dlt(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH, with a dlt that interrupts the process while it is imported."""
+    folder = tmp_path / "interrupting"
+    folder.mkdir()
+    (folder / "dlt.py").write_text("import os, signal, weakref\n" + INTERRUPTIONS[request.param])
+    return folder
 
 
 @pytest.fixture

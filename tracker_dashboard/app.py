@@ -12,6 +12,7 @@ from PIL import Image
 from sqlglot import exp
 
 from . import text
+from .components import show_line, show_title
 from .errors import (
     DashboardError,
     DatabaseLockedError,
@@ -82,7 +83,7 @@ def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callabl
             current_load()
             selection = show_header(name)
             render(selection)
-            st.caption(data_note(selection))
+            show_line(data_note(selection))
             prefetch(_first_queries)
         except NothingLoadedError as error:
             _show_first_steps(error)
@@ -94,7 +95,7 @@ def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callabl
 
 def _explain(title: str, error: DashboardError) -> None:
     """Say what keeps a page from being shown, and what to do about it."""
-    st.title(title)
+    show_title(title)
     if isinstance(error, DatabaseLockedError):
         st.warning(f"{error} Try again when it has finished.")
         st.button("Try again")
@@ -130,7 +131,7 @@ def _first_queries() -> Iterator[Sequence[exp.Query]]:
 
 
 def _show_first_steps(error: NothingLoadedError) -> None:
-    st.title("Nothing to show yet")
+    show_title("Nothing to show yet")
     st.warning(text.label(error))
     st.markdown(
         "Load something, then reload this page:\n\n"

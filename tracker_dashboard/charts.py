@@ -42,10 +42,22 @@ STATE_COLOURS = dict(
 
 TYPE_COLOURS = dict(zip(STORY_TYPES, ("#c08a00", "#d1495b", "#78838f", "#3b7dd8"), strict=True))
 _TYPE_SHAPES = dict(zip(STORY_TYPES, ("circle", "triangle-up", "square", "diamond"), strict=True))
+_STATE_ORDER = (
+    "unscheduled",
+    "unstarted",
+    "planned",
+    "started",
+    "finished",
+    "delivered",
+    "rejected",
+)
+"""The way of a story through the states."""
 _MAIN = "#3b7dd8"
 _SECOND = "#c77700"
 _DONE = "#2e8b57"
 _QUIET = "#78838f"
+
+_COUNT_AXIS: Spec = {"format": "d", "tickMinStep": 1, "tickCount": 8}
 
 _ITERATION: Spec = {
     "field": "iteration_number",
@@ -116,6 +128,9 @@ def _legend(columns: int) -> Spec:
         "direction": "horizontal",
         "columns": columns,
         "labelLimit": 160,
+        "offset": 12,
+        "padding": 0,
+        "symbolType": "square",
         "symbolOpacity": 1,
         "title": None,
     }
@@ -125,6 +140,17 @@ def _colours(field: str, colours: dict[str, str], present: list[str], columns: i
     domain = [name for name in colours if name in present]
     scale = {"domain": domain, "range": [colours[name] for name in domain]}
     return _name(field, scale=scale, legend=_legend(columns))
+
+
+def _series(name: str) -> list[Spec]:
+    """Name a layer, so that its colour can be looked up."""
+    return [{"calculate": f"'{name}'", "as": "series"}]
+
+
+def _series_colour(colours: dict[str, str], symbol: str = "square") -> Spec:
+    """Colour layers by their names, and list them in the legend."""
+    scale = {"domain": list(colours), "range": list(colours.values())}
+    return _name("series", scale=scale, legend={**_legend(3), "symbolType": symbol})
 
 
 def _click(*fields: str) -> list[Spec]:
@@ -150,22 +176,29 @@ def velocity(iterations: DataFrame) -> Chart:
         _number("stories_accepted", "stories accepted"),
         _number("velocity", "velocity"),
     ]
+    present = set(iterations["status"])
+    colours = {"done": _MAIN, "in progress": _QUIET}
+    colours = {status: colours[status] for status in colours if status in present}
+    colours["velocity"] = _SECOND
     bars: Spec = {
         "mark": {"type": "bar", "cursor": "pointer"},
         "params": _click("iteration_number"),
         "encoding": {
             "x": _ITERATION,
             "y": _number("points_accepted", "points"),
-            "color": _colours(
-                "status", {"done": _MAIN, "in progress": _QUIET}, ["done", "in progress"], 2
-            ),
+            "color": _colours("status", colours, list(colours), 3),
             "opacity": _FADE_OTHERS,
             "tooltip": tooltip,
         },
     }
     line: Spec = {
-        "mark": {"type": "line", "color": _SECOND, "strokeWidth": 2.5, "interpolate": "step"},
-        "encoding": {"x": _ITERATION, "y": _number("velocity", "points")},
+        "transform": _series("velocity"),
+        "mark": {"type": "line", "strokeWidth": 2.5, "interpolate": "step"},
+        "encoding": {
+            "x": _ITERATION,
+            "y": _number("velocity", "points"),
+            "color": _series_colour(colours),
+        },
     }
     return _chart(iterations, {"layer": [bars, line]})
 
@@ -185,23 +218,28 @@ def throughput(weeks: DataFrame, unit: str) -> Chart:
         _number("points_accepted", "points accepted"),
     ]
     x = {**_day("period", f"{unit} from"), "type": "ordinal", "timeUnit": "utcyearmonthdate"}
+    colours = {"accepted": _DONE, "created": _SECOND}
     bars: Spec = {
-        "mark": {"type": "bar", "cursor": "pointer", "color": _DONE},
+        "transform": _series("accepted"),
+        "mark": {"type": "bar", "cursor": "pointer"},
         "params": _click("first_day", "last_day"),
         "encoding": {
             "x": x,
             "y": _number("accepted", "stories"),
+            "color": _series_colour(colours),
             "opacity": _FADE_OTHERS,
             "tooltip": tooltip,
         },
     }
     line: Spec = {
-        "mark": {
-            "type": "line",
-            "color": _SECOND,
-            "point": {"color": _SECOND, "size": 20, "aria": False},
+        "transform": _series("created"),
+        "mark": {"type": "line", "point": {"size": 20, "aria": False}},
+        "encoding": {
+            "x": x,
+            "y": _number("created", "stories"),
+            "color": _series_colour(colours),
+            "tooltip": tooltip,
         },
-        "encoding": {"x": x, "y": _number("created", "stories"), "tooltip": tooltip},
     }
     return _chart(weeks, {"layer": [bars, line]})
 
@@ -219,16 +257,34 @@ def durations(iterations: DataFrame, kind: str) -> Chart:
         _number("median_days", f"median {kind}, days", format=".1f"),
         _number("p85_days", "85th percentile, days", format=".1f"),
     ]
+    colours = {"median": _MAIN, "85th percentile": _QUIET}
     p85: Spec = {
-        "mark": {"type": "line", "strokeDash": [5, 4], "color": _QUIET},
-        "encoding": {"x": _ITERATION, "y": _number("p85_days", "days")},
+        "transform": _series("85th percentile"),
+        "mark": {"type": "line", "strokeDash": [5, 4]},
+        "encoding": {
+            "x": _ITERATION,
+            "y": _number("p85_days", "days"),
+            "color": _series_colour(colours, "stroke"),
+        },
     }
     median: Spec = {
-        "mark": {"type": "line", "color": _MAIN},
-        "encoding": {"x": _ITERATION, "y": _number("median_days", "days")},
+        "transform": _series("median"),
+        "mark": {"type": "line"},
+        "encoding": {
+            "x": _ITERATION,
+            "y": _number("median_days", "days"),
+            "color": _series_colour(colours, "stroke"),
+        },
     }
     dots: Spec = {
-        "mark": {"type": "point", "filled": True, "size": 60, "cursor": "pointer", "color": _MAIN},
+        "mark": {
+            "type": "point",
+            "filled": True,
+            "opacity": 1,
+            "size": 60,
+            "cursor": "pointer",
+            "color": _MAIN,
+        },
         "params": _click("iteration_number"),
         "encoding": {
             "x": _ITERATION,
@@ -275,31 +331,43 @@ def iteration_burn_up(days: DataFrame) -> Chart:
         _number("accepted", "points accepted"),
         _number("scope", "points in the iteration"),
     ]
+    colours = {"accepted": _DONE, "in the iteration": _QUIET}
     scope: Spec = {
-        "mark": {
-            "type": "line",
-            "interpolate": "step-after",
-            "color": _QUIET,
-            "strokeDash": [5, 4],
+        "transform": _series("in the iteration"),
+        "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [5, 4]},
+        "encoding": {
+            "x": _day("date"),
+            "y": _number("scope", "points"),
+            "color": _series_colour(colours),
         },
-        "encoding": {"x": _day("date"), "y": _number("scope", "points")},
     }
     accepted: Spec = {
+        "transform": _series("accepted"),
         "mark": {
             "type": "area",
             "interpolate": "step-after",
-            "color": _DONE,
             "opacity": 0.6,
-            "line": {"color": _DONE, "aria": False},
+            "line": {"aria": False},
         },
-        "encoding": {"x": _day("date"), "y": _number("accepted", "points")},
+        "encoding": {
+            "x": _day("date"),
+            "y": _number("accepted", "points"),
+            "color": _series_colour(colours),
+        },
     }
     dots: Spec = {
-        "mark": {"type": "point", "filled": True, "size": 60, "color": _DONE, "cursor": "pointer"},
+        "mark": {
+            "type": "point",
+            "filled": True,
+            "opacity": 1,
+            "size": 60,
+            "color": _DONE,
+            "cursor": "pointer",
+        },
         "params": _click("date_text"),
         "encoding": {"x": _day("date"), "y": _number("accepted", "points"), "tooltip": tooltip},
     }
-    return _chart(days, {"layer": [scope, accepted, dots]}, 260)
+    return _chart(days, {"layer": [scope, accepted, dots]}, 300)
 
 
 def points_by_type(types: DataFrame) -> Chart:
@@ -313,7 +381,7 @@ def points_by_type(types: DataFrame) -> Chart:
         "params": _click("story_type"),
         "encoding": {
             "y": _name("story_type", None, sort=list(STORY_TYPES), axis={"labelLimit": 90}),
-            "x": _number("stories", "stories", axis={"format": "d", "tickMinStep": 1}),
+            "x": _number("stories", "stories", axis=_COUNT_AXIS),
             "color": _colours(
                 "status", {"accepted": _DONE, "not accepted": _QUIET}, list(types["status"]), 2
             ),
@@ -336,7 +404,7 @@ def story_durations(stories: DataFrame, kind: str) -> Chart:
         kind: `cycle time` or `lead time`.
     """
     spec = {
-        "mark": {"type": "point", "filled": True, "size": 90, "cursor": "pointer"},
+        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 90, "cursor": "pointer"},
         "params": _click("id"),
         "encoding": {
             "x": {
@@ -354,13 +422,13 @@ def story_durations(stories: DataFrame, kind: str) -> Chart:
             **_days_and_types(stories, kind),
         },
     }
-    return _chart(stories, spec, 260)
+    return _chart(stories, spec)
 
 
 def _days_and_types(stories: DataFrame, kind: str) -> Spec:
     """Return encodings of a dot per story: its days, and its type as colour and shape."""
     types = [name for name in STORY_TYPES if name in set(stories["story_type"])]
-    legend = _legend(2)
+    legend = {name: value for name, value in _legend(3).items() if name != "symbolType"}
     colours, shapes = (
         {"domain": types, "range": [values[name] for name in types]}
         for values in (TYPE_COLOURS, _TYPE_SHAPES)
@@ -387,13 +455,13 @@ def cumulative_flow(days: DataFrame, unit: str) -> Chart:
     """
     order = {state: number for number, state in enumerate([*STATES, "open"])}
     colours = {**STATE_COLOURS, "open": _QUIET}
-    present = list(days["state"].unique())
+    present = list(days[days[unit] > 0]["state"].unique())
     areas: Spec = {
         "mark": "area",
         "encoding": {
             "x": _day("date"),
             "y": _number(unit),
-            "color": _colours("state", colours, present, 2),
+            "color": _colours("state", colours, present, 3),
             "order": {"field": "order", "type": "quantitative", "sort": "ascending"},
         },
     }
@@ -409,6 +477,7 @@ def cumulative_flow(days: DataFrame, unit: str) -> Chart:
         },
     }
     drawn = days[["date", "state", unit]].assign(order=days["state"].map(order))
+    drawn = drawn[drawn["state"].isin(present)]
     return _chart(drawn, {"layer": [areas, rule]}, 400)
 
 
@@ -425,21 +494,21 @@ def burn_up(lines: DataFrame) -> Chart:
         "expected": (_MAIN, [1, 0]),
         "latest": (_SECOND, [4, 4]),
     }
-    names = list(styles)
-    legend = _legend(2)
+    names = [name for name in styles if name in set(lines["line"])]
+    legend = {**_legend(3), "symbolType": "stroke"}
     spec = {
         "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
         "encoding": {
             "x": _day("date"),
-            "y": _number("points"),
+            "y": _number("points", scale={"zero": False}),
             "color": _name(
                 "line",
-                scale={"domain": names, "range": [colour for colour, _ in styles.values()]},
+                scale={"domain": names, "range": [styles[name][0] for name in names]},
                 legend=legend,
             ),
             "strokeDash": _name(
                 "line",
-                scale={"domain": names, "range": [dash for _, dash in styles.values()]},
+                scale={"domain": names, "range": [styles[name][1] for name in names]},
                 legend=legend,
             ),
             "tooltip": [_name("line", "line"), _day_tooltip("date", "day"), _number("points")],
@@ -457,7 +526,7 @@ def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) ->
         kind: `cycle time` or `lead time`.
     """
     dots: Spec = {
-        "mark": {"type": "point", "filled": True, "size": 45, "cursor": "pointer"},
+        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 45, "cursor": "pointer"},
         "params": _click("id"),
         "encoding": {"x": _day("accepted_on", "accepted"), **_days_and_types(stories, kind)},
     }
@@ -485,7 +554,8 @@ def time_in_states(states: DataFrame) -> Chart:
     Args:
         states: `state`, `median_days`, `p85_days`, `stories`.
     """
-    y = _name("state", None, sort=list(reversed(STATES)))
+    y = _name("state", None, sort=list(_STATE_ORDER))
+    colours = {"median": _MAIN, "85th percentile": _SECOND}
     tooltip = [
         _name("state", "state"),
         _number("median_days", "median, days", format=".1f"),
@@ -493,12 +563,24 @@ def time_in_states(states: DataFrame) -> Chart:
         _number("stories", "stories"),
     ]
     bars: Spec = {
-        "mark": {"type": "bar", "color": _MAIN},
-        "encoding": {"y": y, "x": _number("median_days", "days"), "tooltip": tooltip},
+        "transform": _series("median"),
+        "mark": {"type": "bar"},
+        "encoding": {
+            "y": y,
+            "x": _number("median_days", "days", axis={"tickCount": 8}),
+            "color": _series_colour(colours),
+            "tooltip": tooltip,
+        },
     }
     ticks: Spec = {
-        "mark": {"type": "tick", "color": _SECOND, "thickness": 3},
-        "encoding": {"y": y, "x": _number("p85_days", "days"), "tooltip": tooltip},
+        "transform": _series("85th percentile"),
+        "mark": {"type": "tick", "thickness": 3, "opacity": 1},
+        "encoding": {
+            "y": y,
+            "x": _number("p85_days", "days"),
+            "color": _series_colour(colours),
+            "tooltip": tooltip,
+        },
     }
     return _chart(states, {"layer": [bars, ticks]}, _BAR_CHART_MARGIN + 26 * len(states))
 
@@ -509,9 +591,16 @@ def ages(stories: DataFrame) -> Chart:
     Args:
         stories: `id`, `name`, `story_type`, `current_state`, `age_days`, `days_in_state`.
     """
-    states = [state for state in reversed(STATES) if state in set(stories["current_state"])]
+    states = [state for state in _STATE_ORDER if state in set(stories["current_state"])]
     spec = {
-        "mark": {"type": "point", "filled": True, "size": 80, "cursor": "pointer", "color": _MAIN},
+        "mark": {
+            "type": "point",
+            "filled": True,
+            "opacity": 1,
+            "size": 80,
+            "cursor": "pointer",
+            "color": _MAIN,
+        },
         "params": _click("id"),
         "encoding": {
             "x": _name("current_state", "state", sort=states, axis={"labelAngle": 0}),
@@ -539,7 +628,7 @@ def by_person(people: DataFrame) -> Chart:
         "params": _click("person"),
         "encoding": {
             "y": _name("person", None, sort="-x", axis={"labelLimit": 140}),
-            "x": _number("stories_accepted", "stories", axis={"format": "d", "tickMinStep": 1}),
+            "x": _number("stories_accepted", "stories", axis=_COUNT_AXIS),
             "opacity": _FADE_OTHERS,
             "tooltip": [
                 _name("person", "person"),

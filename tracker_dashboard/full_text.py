@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock, Thread
@@ -39,6 +40,9 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 """DuckDB spills to disk what does not fit; one thread leaves the other processors to the pages."""
 
 _BATCH_ROWS = 20_000
+_KEPT_WORDS = 50
+"""For how many words the stories that have them are kept; for a common one, that is a megabyte."""
+
 _PARTITIONS = 32
 """Texts are concatenated for a part of the stories at a time: DuckDB does it in memory."""
 
@@ -64,6 +68,8 @@ class Index:
         """
         self.path = path
         self._connection = duckdb.connect(str(path), read_only=True, config=_SETTINGS)
+        # pages, other orders and further terms of a search ask for the same words again
+        self._scores = lru_cache(maxsize=_KEPT_WORDS)(partial(_read_scores, self._connection))
         try:
             self._lock_down()
             self.scores(["probe"])
@@ -82,20 +88,11 @@ class Index:
 
     def scores(self, words: Sequence[str]) -> DataFrame:
         """Return the stories with all words in some form: `id`, and their BM25 `score`."""
-        # rounded: the order in which scores are added up must not separate equal ones
-        query = """
-            SELECT id, round(score, 6) AS score FROM (
-                SELECT name AS id,
-                    fts_main_documents.match_bm25(name, $words, conjunctive := 1) AS score
-                FROM fts_main_documents.docs
-            ) WHERE score IS NOT NULL
-        """
         tokens = self._tokens(words)
         if not tokens:
             # the index would take an empty word for one that some texts have
             return DataFrame({"id": [], "score": []})
-        with self._connection.cursor() as cursor:
-            return cursor.execute(query, {"words": " ".join(tokens)}).df()
+        return self._scores(" ".join(tokens))
 
     def forms(self, words: Sequence[str], texts: Sequence[str]) -> list[str]:
         """Return the words of some texts that are forms of the given words."""
@@ -135,6 +132,19 @@ class Index:
         with self._connection.cursor() as cursor:
             found = cursor.execute(query, {"words": " ".join(words)}).fetchall()
         return [token for (token,) in found if token]
+
+
+def _read_scores(connection: duckdb.DuckDBPyConnection, words: str) -> DataFrame:
+    # rounded: the order in which scores are added up must not separate equal ones
+    query = """
+        SELECT id, round(score, 6) AS score FROM (
+            SELECT name AS id,
+                fts_main_documents.match_bm25(name, $words, conjunctive := 1) AS score
+            FROM fts_main_documents.docs
+        ) WHERE score IS NOT NULL
+    """
+    with connection.cursor() as cursor:
+        return cursor.execute(query, {"words": words}).df()
 
 
 class IndexManager:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,7 @@ import streamlit as st
 from pandas import DataFrame
 
 from . import controls, text
+from .components import show_title
 from .errors import MissingTableError
 from .links import HOME, go_to, link, page_url
 from .queries import projects as project_queries
@@ -50,7 +52,7 @@ class Selection:
         """The projects to show."""
         return Scope((self.project,) if self.project is not None else ())
 
-    @property
+    @cached_property
     def only(self) -> Any:
         """The row of the project, or of the latest one if all are chosen."""
         chosen = self.projects[self.projects["id"] == self.project]
@@ -65,13 +67,13 @@ def show_header(page: str) -> Selection:
     """
     projects = _projects(page)
     with st.container(key="header"):
-        choice, search, manual = st.columns([5, 7, 1], vertical_alignment="bottom")
+        choice, search = st.columns([2, 3])
         with choice:
             project = _choose_project(projects, page)
-        with search:
+        with search, st.container(horizontal=True, vertical_alignment="bottom"):
             _search_field(page)
-        with manual, st.popover("?", help="How to search"):
-            st.markdown(HELP)
+            with st.popover("?", help="How to search", width="content"):
+                st.markdown(HELP)
         st.html(_menu(page))
     return Selection(projects, project)
 
@@ -87,7 +89,7 @@ def _projects(page: str) -> DataFrame:
         projects = DataFrame({name: [] for name in ("id", "name", "time_zone", "last_event")})
     if projects.empty and page != "inspect":
         st.html(_menu(page))
-        st.title("No projects")
+        show_title("No projects")
         st.info(
             "This workspace has no projects, so there is nothing to show. If it should have some, "
             "check what the token can see: `python pivotal_tracker_pipeline.py --check`. "
@@ -107,7 +109,7 @@ def _choose_project(projects: DataFrame, page: str) -> int | None:
         "project",
         options,
         default,
-        lambda option: "All projects" if option == ALL else text.label(names[option]),
+        lambda option: "All projects" if option == ALL else text.one_line(names[option]),
         drops=("page", "number", "before"),
         filter_mode="contains",
     )
@@ -153,10 +155,9 @@ def data_note(selection: Selection) -> str:
     last_event = selection.projects["last_event"].max()
     if selection.project is not None:
         last_event = selection.only.last_event
-    until = "" if pd.isna(last_event) else f" · last change {last_event:%-d %b %Y}"
+    until = "" if pd.isna(last_event) else f" · last change {text.day(last_event)}"
     return (
-        f"Pipeline {text.label(source.name)}, {text.label(source.destination_name)}, dataset "
-        f"{text.label(source.dataset_name)}{until}"
+        f"Pipeline {source.name}, {source.destination_name}, dataset {source.dataset_name}{until}"
     )
 
 

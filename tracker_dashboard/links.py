@@ -52,7 +52,8 @@ def story_link(story_id: int, name: Any) -> text.Html:
 
 def search_link(query: str, shown: Any, project: int | None = None) -> text.Html:
     """Return HTML of a link to the stories that a search finds."""
-    return link("stories", text.isolated(shown), f"Stories: {query}", q=query, project=project)
+    html = shown if isinstance(shown, text.Html) else text.isolated(shown)
+    return link("stories", html, f"Stories: {query}", q=query, project=project)
 
 
 def follow_links() -> None:

@@ -10,7 +10,8 @@ import pandas as pd
 import streamlit as st
 from pandas import DataFrame, Series
 
-from . import controls
+from . import controls, text
+from .components import show_line, show_title
 
 ALL = "all"
 DATES = "dates"
@@ -41,6 +42,17 @@ class Period:
     start: date | None
     end: date
 
+    def days(self) -> str:
+        """Return its first and last day in words."""
+        last = text.day(self.end)
+        return text.day_range(text.day(self.start), last) if self.start else f"Until {last}"
+
+    def days_before(self) -> str:
+        """Return with which days before it is compared, in words."""
+        if self.start is None:
+            return ""
+        return f"; compared with the {(self.end - self.start).days + 1} days before"
+
     def contains(self, days: Series[Any]) -> Series[bool]:
         """Return which days are in the period."""
         return between(days, self.start, self.end)
@@ -60,7 +72,35 @@ def between(days: Series[Any], first: date | None, last: date) -> Series[bool]:
     return mask & (moments >= pd.Timestamp(first)) if first else mask
 
 
-def choose_period(end: date) -> Period:
+def show_title_and_period(title: str, as_of: DataFrame, compares: bool = False) -> Period | None:
+    """Show the title of a page, and ask for a period that ends on the last known day.
+
+    Args:
+        title: The title.
+        as_of: The last known day of each project: `as_of_date`, `as_of_source`.
+        compares: Whether the page compares the period with the one before.
+
+    Returns:
+        The period, `None` if there are no stories.
+    """
+    end = last_day(as_of)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        show_title(title)
+    if end is None:
+        show_line("There are no stories yet.")
+        return None
+    with right:
+        period = _choose_period(end)
+    reason = "today" if (as_of["as_of_source"] == "now").any() else "the last known day"
+    show_line(
+        f"{period.days()}{f', {reason}' if period.end == end else ''}"
+        f"{period.days_before() if compares else ''}."
+    )
+    return period
+
+
+def _choose_period(end: date) -> Period:
     """Ask for a period that ends on a day, or for other days."""
     chosen = controls.choice_param(
         "Period",

@@ -46,6 +46,7 @@ HAS_VALUES = {
     "owner": "owner",
     "pr": "pr",
     "pullrequest": "pr",
+    "rejection": "rejection",
     "review": "review",
     "task": "task",
 }

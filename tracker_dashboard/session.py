@@ -31,6 +31,8 @@ _LOCK_TIMEOUT = 3.0
 
 def _pipeline_names() -> tuple[str, ...]:
     """Return the pipeline named on the command line, or those that the command uses."""
+    if len(sys.argv) == 1:
+        return PIPELINES
     parser = argparse.ArgumentParser(prog="streamlit run pivotal_tracker_dashboard.py --")
     parser.add_argument("--pipeline", metavar="NAME")
     name = parser.parse_args(sys.argv[1:]).pipeline
@@ -120,7 +122,7 @@ def rows(*queries: exp.Query) -> list[DataFrame]:
         DatabaseLockedError: A load is writing and did not finish soon.
     """
     load = current_load()
-    return _rows(load, [query.sql("duckdb") for query in queries])
+    return _rows(load, [query.sql("duckdb", copy=False) for query in queries])
 
 
 def search_stories(

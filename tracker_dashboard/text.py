@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Collection, Iterable, Sequence
+from datetime import date
 from decimal import Decimal
 from numbers import Integral
 from typing import Any
@@ -89,14 +90,30 @@ def _cell(column: str, value: Any) -> str:
     return f"<td {name}>{isolated(value)}</td>"
 
 
+def day_range(first: str, last: str) -> str:
+    """Return two days, with the year only once if it is the same."""
+    return f"{first.removesuffix(last[-5:])} to {last}"
+
+
 def number(value: float) -> str:
     """Return a number with at most one decimal, and with separators for thousands."""
     return f"{value:,.1f}".removesuffix(".0")
 
 
+def day(moment: date) -> str:
+    """Format a day: 7 Mar 2025."""
+    # Windows has no `%-d`
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def one_line(text: Any) -> str:
+    """Put a text on one line, for options of select boxes, which show it as it is."""
+    return " ".join(str(text).split())
+
+
 def label(text: Any) -> str:
     """Escape a text for Streamlit's labels, which are Markdown, and put it on one line."""
-    escaped = re.sub(r"([!-/;-@\[-`{-~])", r"\\\1", " ".join(str(text).split()))
+    escaped = re.sub(r"([!-/;-@\[-`{-~])", r"\\\1", one_line(text))
     # Streamlit looks for emoji codes after it resolved escapes: an invisible mark breaks them
     return escaped.replace(":", ":\N{WORD JOINER}")
 
@@ -134,6 +151,9 @@ def excerpt(text: str, pattern: re.Pattern[str]) -> str | None:
         return None
     start, end = max(match.start() - _EXCERPT_CHARS, 0), match.end() + _EXCERPT_CHARS
     before, after = text[start : match.start()], text[match.end() : end]
+    # whole words only, unless the text has none
+    before = before.partition(" ")[2] or before if start else before
+    after = after.rpartition(" ")[0] or after if end < len(text) else after
     return (
         ("…" if start else "")
         + f"{plain(before)}<mark>{plain(match[0])}</mark>{plain(after)}"

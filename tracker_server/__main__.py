@@ -7,6 +7,7 @@ import gc
 import math
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,9 +44,8 @@ def main() -> int:
 def _serve(workspace: Workspace, description: str, options: argparse.Namespace) -> int:
     # a large workspace is never garbage, and collecting it again and again delays responses
     gc.freeze()
-    # the server's thread inherits the mask, so that this thread gets the signals
-    signals = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    # as Ctrl-C; nothing here may be specific to Unix
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     behaviour = _behaviour(options)
     try:
         with TrackerServer(
@@ -57,13 +57,15 @@ def _serve(workspace: Workspace, description: str, options: argparse.Namespace) 
         ) as server:
             sys.stdout.write(f"{server.url} {description}\n")
             sys.stdout.flush()
-            signal.sigwait(signals)
+            while True:
+                time.sleep(1)
+    except KeyboardInterrupt:
+        return 0
     except OSError as error:
         sys.stderr.write(
             f"Cannot listen on {options.host}, port {options.port}: {error.strerror}\n"
         )
         return 1
-    return 0
 
 
 def _behaviour(options: argparse.Namespace) -> Behaviour:

@@ -69,9 +69,10 @@ def _walk(root: Path, refused: dict[str, str]) -> Iterator[Path]:
     """Yield all files and links in a folder at any depth, without following links, by name."""
 
     def unreadable(error: OSError) -> None:
-        if Path(str(error.filename)) == root:
+        path = Path(str(error.filename))
+        if path == root:
             raise ArchiveError(f"{root} cannot be opened: {error.strerror}.") from error
-        refused[os.path.relpath(str(error.filename), root)] = f"cannot be opened: {error.strerror}"
+        refused[path.relative_to(root).as_posix()] = f"cannot be opened: {error.strerror}"
 
     for folder, folders, names in os.walk(root, onerror=unreadable):
         inside = Path(folder).relative_to(root)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any, get_args
@@ -23,16 +22,28 @@ from ..load.destinations import unknown_destination
 from ..settings import SHUTDOWN_NOTICE
 
 _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The numbers of the system's errors when a disk is full; databases pass on only their texts."""
+"""The numbers of the system's errors when a disk is full."""
+
+_DISK_FULL_TEXTS = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "Disc quota exceeded",  # macOS
+    "File too large",
+    "There is not enough space on the disk",  # Windows
+)
+"""The texts of these errors, which are all that databases pass on."""
 
 _DISK_FULL = "The disk is full. Make room and run the same command again: it continues this run."
 
+_IN_USE = (
+    "The database is in use by another program, and DuckDB allows only one that writes. Close it "
+    "and run the same command again: it continues this run."
+)
+
 _DATABASE_ERRORS = {
-    **{os.strerror(number): _DISK_FULL for number in _DISK_FULL_ERRNOS},
-    "Could not set lock on file": (
-        "The database is in use by another program, and DuckDB allows only one that writes. Close "
-        "it and run the same command again: it continues this run."
-    ),
+    **dict.fromkeys(_DISK_FULL_TEXTS, _DISK_FULL),
+    "Could not set lock on file": _IN_USE,
+    "File is already open in": _IN_USE,  # Windows, in any language
     "Too many partitions produced": (
         "BigQuery lets one job write to 4,000 days of a table, and this load has more. Abort it "
         "(dlt pipeline NAME abort-packages), then load the projects in several runs, once, each "

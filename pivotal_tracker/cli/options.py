@@ -164,7 +164,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "help": "write the summary to a JSON file, also when the run fails",
         },
         "--progress": {
-            "type": _one_of("progress", PROGRESS_NAMES),
+            "type": _one_of("style", PROGRESS_NAMES),
             "metavar": "NAME",
             "help": f"how to show progress on stderr: {', '.join(PROGRESS_NAMES)} (steps)",
         },

@@ -23,14 +23,14 @@ def dashboard_command() -> str:
     script = FOLDER / "pivotal_tracker_dashboard.py"
     if not script.is_file():
         return ""
-    if Path.cwd() == _ROOT and (_ROOT / "Makefile").is_file():
+    if Path.cwd() == _ROOT and (_ROOT / "Makefile").is_file() and shutil.which("make"):
         return "make dashboard"
     if find_spec("streamlit") is None:
         return f'pip install "pivotal-tracker-pipeline[dashboard]", then {_DASHBOARD}'
     if shutil.which(_DASHBOARD):
         return _DASHBOARD
-    beside = Path(sys.argv[0]).with_name(_DASHBOARD)
-    return str(beside) if beside.is_file() else f"{sys.executable} -m streamlit run {script}"
+    beside = shutil.which(_DASHBOARD, path=Path(sys.argv[0]).parent)
+    return beside or f"{sys.executable} -m streamlit run {script}"
 
 
 def add_to_path() -> None:

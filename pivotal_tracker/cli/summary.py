@@ -146,13 +146,25 @@ def _count(number: int | None) -> str:
 
 
 def _side_by_side(header: str, cells: list[str]) -> list[str]:
-    """Lay out cells of one width in columns that fit the terminal."""
+    """Lay out cells of one width in columns that fit the terminal.
+
+    No column begins with a nested table, unless that cannot be avoided.
+    """
     gap = "   "
     room = (shutil.get_terminal_size().columns + len(gap)) // (len(header) + len(gap))
     columns = max(1, min(room, 3, len(cells) // 6))
-    height = -(-len(cells) // columns)
+    least = -(-len(cells) // columns)
+    height = next(
+        (
+            height
+            for height in range(least, len(cells))
+            if not any(cell.startswith(" ") for cell in cells[::height])
+        ),
+        least,
+    )
     rows = (cells[start::height] for start in range(height))
-    return [gap.join([header] * columns), *(gap.join(row) for row in rows)]
+    headers = [header] * len(cells[::height])
+    return [gap.join(headers), *(gap.join(row) for row in rows)]
 
 
 def _requests(counts: Counter[str]) -> str:
@@ -295,11 +307,11 @@ def _found_in_files(report: Iterable[dict[str, Any]]) -> list[str]:
     shown = dict(list(files.items())[:_MAX_FILES])
     if len(files) > 1:
         shown[f"{len(files):,} files"] = sum(files.values(), Counter())
-    width = max(map(len, shown))
-    header = f"{'Found in the files':{width}}  stories    epics  comments  other rows  left out"
+    # the names come last: they are often longer than a line
+    header = "stories    epics  comments  other rows  left out  found in"
     lines = [
-        f"{name:{width}}  {rows['stories']:>7,}  {rows['epics']:>7,}  "
-        f"{rows['stories__comments']:>8,}  {rows['others']:>10,}  {rows['left out']:>8,}"
+        f"{rows['stories']:>7,}  {rows['epics']:>7,}  {rows['stories__comments']:>8,}  "
+        f"{rows['others']:>10,}  {rows['left out']:>8,}  {name}"
         for name, rows in shown.items()
     ]
     return [header, *lines]
@@ -361,7 +373,8 @@ def _location(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
     if client.capabilities.sqlglot_dialect != "duckdb" or not file.is_file():
         name = pipeline.destination.destination_name
         return [f"In {name}, dataset {dataset}: {_place(client.config)}", *_in_the_browser()]
-    database = file.resolve()
+    # a backslash of Windows would be an escape in the command
+    database = file.resolve().as_posix()
     # `pipeline.default_schema` would be read from a file each time
     tables = client.schema.data_table_names()
     others = [name for name in tables if name not in _DERIVED_TABLES] or tables
@@ -370,8 +383,8 @@ def _location(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
         table, some = "stories", ".select('name', 'current_state', 'estimate')"
     return [
         f"In {database}, dataset {dataset}. To look at it:",
-        f'  {sys.executable} -c "import duckdb; '
-        f"print(duckdb.connect('{database}').table('{dataset}.{table}'){some}.limit(10))\"",
+        f"  {sys.executable} -c \"import duckdb; database = duckdb.connect('{database}'); "
+        f"print(database.table('{dataset}.{table}'){some}.limit(10))\"",
         *_in_the_browser(),
     ]
 

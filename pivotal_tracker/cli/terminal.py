@@ -41,9 +41,10 @@ def write_summary(text: str) -> None:
     for line in text.splitlines():
         if line.startswith(_PROBLEMS):
             line = click.style(line, fg="yellow")
-        click.echo(line, color=is_coloured(sys.stdout))
+        click.echo(line, file=sys.stdout, color=is_coloured(sys.stdout))
 
 
 def write_error(message: str) -> None:
     """Write one line to stderr that says why a run failed."""
-    click.secho(f"pivotal_tracker: {message}", fg="red", err=True, color=is_coloured(sys.stderr))
+    line = f"pivotal_tracker: {message}"
+    click.secho(line, file=sys.stderr, fg="red", color=is_coloured(sys.stderr))

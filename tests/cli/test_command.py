@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -144,13 +145,6 @@ def test_steps_take_one_line_each_and_only_terminals_get_colours(
     assert "\x1b[3" not in uncoloured
 
 
-def test_unprintable_characters_do_not_fail_the_run(command: Command, export: Path) -> None:
-    export.rename(command.folder / "проект.csv")
-    result = command("проект.csv", env={"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)})
-    assert result.returncode == 0, result.stderr
-    assert "??????.csv" in result.stdout
-
-
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_completion_offers_options_and_tables(
     shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -184,9 +178,9 @@ def test_dashboard_hint_uses_make_only_with_a_makefile(
     assert dashboard_command() == "", "the source alone has no dashboard"
 
 
-def test_source_imports_without_aiohttp(command: Command) -> None:
-    result = command.python("sys.modules['aiohttp'] = None; import pivotal_tracker")
-    assert result.returncode == 0, result.stderr
+def test_source_imports_without_aiohttp() -> None:
+    script = "import sys; sys.modules['aiohttp'] = None; import pivotal_tracker"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
 def test_unknown_destination_fails_without_traceback(

@@ -15,7 +15,7 @@ from pivotal_tracker.redaction import REDACTED, add_connection_string, redact, r
 from tracker_server import TrackerServer
 from tracker_server.faults import EchoToken, Redirect
 
-from ..support.command import Command
+from ..support.command import ROOT, Command
 from ..support.listener import Listener, listener
 
 __all__ = ["listener"]
@@ -61,6 +61,19 @@ def test_password_in_secrets_toml_is_not_shown(command: Command, server: Tracker
     )
     line = ("--destination", "postgres", "--resource", "labels")
     assert_not_leaked("wordpass", command, *line, env={})
+
+
+def test_password_is_not_shown_on_an_ascii_terminal(command: Command) -> None:
+    """Where `click` prefers to write to a stream of its own."""
+    password = "wordpass"
+    env = {
+        "DESTINATION__DUCKDB__CREDENTIALS": f"/proc/none/{password}.duckdb",
+        "DESTINATION__POSTGRES__CREDENTIALS": f"postgresql://loader:{password}@127.0.0.1/db",
+        "PYTHONIOENCODING": "ascii",
+        "PYTHONPATH": str(ROOT),  # in a new interpreter, which reads the encoding
+    }
+    export = ROOT / "examples" / "tea_shop_20250425_1600.csv"
+    assert "/proc/none/***.duckdb" in assert_not_leaked(password, command, str(export), env=env)
 
 
 def test_token_echoed_by_the_server_is_not_shown(

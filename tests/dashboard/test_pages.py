@@ -26,6 +26,7 @@ from ..support.browser import TIMEOUT, BrowserSession, Dashboard, browser, locke
 from ..support.command import ROOT, Command, load_served
 from ..support.exports import Row, as_csv, table
 from ..support.forking import ForkServer
+from .page_checks import PageChecks
 
 PAGES = ("Project", "Iteration", "Board", "Stories", "Flow", "Epics and releases", "People")
 
@@ -34,7 +35,9 @@ WIDTHS = (390, 768, 1024, 1440)
 
 SCRIPT = "<script>alert('script')</script>"
 IMAGE = "<img src=x onerror=\"alert('picture')\">"
-HOSTILE_NAME = f"{SCRIPT}{IMAGE} [a](javascript:alert(1)) ![b](http://spy.example/b.png) :smile:"
+HOSTILE_NAME = (
+    f"{SCRIPT}{IMAGE} [a](javascript:alert(1)) ![b](http://spy.example/b.png) :smile: tea_shop"
+)
 HOSTILE_TEXT = f"""{SCRIPT}
 {IMAGE}
 <a href="javascript:alert('link')">html link</a> <iframe src="http://spy.example/frame"></iframe>
@@ -121,60 +124,23 @@ def test_locked_database_is_explained_and_shown_as_it_was_once_it_was_read(
                 expect(session.page.get_by_role("alert")).to_have_count(0)
 
 
-# Project
+# all pages
 
 
-def test_manager_sees_what_was_finished_compared_with_the_period_before(
+def test_pages_show_what_queries_of_the_tables_give(
     sample: Dashboard, browser: BrowserSession
 ) -> None:
-    project, name = _latest_project(sample)
-    ((last_day,),) = sample.query(
-        f"SELECT as_of_date FROM project_as_of WHERE project_id = {project}"
-    )
-    assert isinstance(last_day, date)
-    first_day = last_day - timedelta(days=13 * 7 - 1)
-
-    def accepted(column: str, start: date, end: date) -> int:
-        return sample.number(
-            f"SELECT {column} FROM stories s JOIN projects p ON p.id = s.project_id "
-            f"WHERE p.id = {project} AND s.story_type <> 'release' AND s.accepted_at IS NOT NULL "
-            "AND CAST(s.accepted_at AT TIME ZONE p.time_zone__olson_name AS DATE) "
-            f"BETWEEN DATE '{start}' AND DATE '{end}'"
-        )
-
     with visit(browser) as session:
-        session.open(sample.url)
-        _assert_no_error(session)
-        expect(session.page.get_by_role("heading", level=1)).to_have_text(name)
-        now = accepted("count(*)", first_day, last_day)
-        before = accepted(
-            "count(*)", first_day - timedelta(days=13 * 7), first_day - timedelta(days=1)
-        )
-        assert session.metric("Stories accepted") == f"{now:,}"
-        figure = session.page.get_by_test_id("stMetric").filter(has_text="Stories accepted")
-        expect(figure).to_contain_text(f"{now - before:+,} vs. before")
-        velocity = sample.number(f"SELECT current_velocity FROM projects WHERE id = {project}")
-        assert session.metric("Velocity") == f"{velocity} points"
-        _assert_next_release(session, sample, project)
-        median = sample.query(
-            "SELECT median(epoch(s.accepted_at) - epoch(t.started_at)) / 86400 FROM stories s "
-            "JOIN projects p ON p.id = s.project_id JOIN (SELECT story_id, min(occurred_at) AS "
-            "started_at FROM stories__transitions WHERE state = 'started' GROUP BY 1) t "
-            f"ON t.story_id = s.id WHERE s.project_id = {project} AND s.story_type <> 'release' "
-            "AND CAST(s.accepted_at AT TIME ZONE p.time_zone__olson_name AS DATE) >= "
-            f"DATE '{first_day}'"
-        )[0][0]
-        assert session.metric("Cycle time") == f"{float(str(median)):.1f} days"
+        checks = PageChecks(session, sample, _latest_project(sample)[0])
+        checks.project_page()
+        checks.flow_page()
+        checks.progress_page()
+        checks.people_page()
+        checks.story_page()
+        checks.inspect_page()
 
 
-def _assert_next_release(session: BrowserSession, sample: Dashboard, project: int) -> None:
-    ((name, late),) = sample.query(
-        f"SELECT name, days_late FROM release_progress WHERE project_id = {project} "
-        "AND accepted_at IS NULL ORDER BY deadline LIMIT 1"
-    )
-    expected = f"{late} days late" if int(str(late)) > 0 else "on time"
-    assert session.metric("Next release") == expected
-    expect(session.page.get_by_role("link", name=str(name))).to_be_visible()
+# Project
 
 
 def test_period_of_any_dates_is_compared_with_as_many_days_before(
@@ -357,6 +323,8 @@ SEARCHES = {
     "stories__pull_requests) AND s.id NOT IN (SELECT story_id FROM "
     "stories__comments__file_attachments UNION SELECT story_id FROM "
     "stories__comments__google_attachments)",
+    "has:rejection state:accepted": "s.current_state = 'accepted' AND s.id IN "
+    "(SELECT story_id FROM stories__transitions WHERE state = 'rejected')",
     "a11y": "s.id IN (SELECT story_id FROM stories__labels WHERE name = 'a11y')",
 }
 """Searches, and the conditions under which independent queries find the same stories."""
@@ -655,17 +623,20 @@ FITS = """() => {
     const within = (inner, outer) => inner.left >= outer.left - 3 && inner.right <= outer.right + 3;
     const isCut = (text) => text.textContent && getComputedStyle(text).opacity > 0
         && !within(text.getBoundingClientRect(), text.closest('svg').getBoundingClientRect());
+    const figures = 'input, [data-testid=stMetric] :is(p, [data-testid=stMetricValue] *)';
     const overflows = (element) => element.scrollWidth > element.clientWidth + 1;
     return main.scrollWidth <= main.clientWidth
         && ![...main.querySelectorAll('svg.marks text')].some(isCut)
-        && ![...main.querySelectorAll('[data-testid=stMetric] p, input')].some(overflows);
+        && ![...main.querySelectorAll(figures)].some(overflows);
 }"""
 
 
-def _paths_of_all_pages(sample: Dashboard) -> tuple[str, ...]:
-    ((story,),) = sample.query(
-        "SELECT story_id FROM stories__reviews r JOIN stories__comments c USING (story_id) "
-        "JOIN stories__tasks t USING (story_id) GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+def _paths_of_all_pages(dashboard: Dashboard) -> tuple[str, ...]:
+    """Return the address of each page, with the story that has most."""
+    ((story,),) = dashboard.query(
+        "SELECT story_id FROM stories__comments c JOIN stories__tasks t USING (story_id) "
+        "LEFT JOIN stories__reviews r USING (story_id) GROUP BY 1 "
+        "ORDER BY count(DISTINCT r.id) > 0 DESC, count(*) DESC, 1 LIMIT 1"
     )
     paths = ("", "?project=all", "iteration", "board?panel=Current&panel=Done&panel=Epics")
     paths += ("stories?q=customer", f"story?id={story}", "flow", "progress", "people", "inspect")
@@ -683,81 +654,7 @@ def _axe_violations(session: BrowserSession, scheme: str) -> list[str]:
     ]
 
 
-# Inspect and the other pages
-
-
-def test_flow_epics_and_releases_show_what_queries_give(
-    sample: Dashboard, browser: BrowserSession
-) -> None:
-    with visit(browser) as session:
-        session.open(f"{sample.url}/flow?project=all")
-        session.open_data_of("Cumulative flow")
-        last = session.table("CSV")[0]
-        days = "FROM history_days WHERE date = (SELECT max(date) FROM history_days)"
-        for state in ("accepted", "started", "unscheduled"):
-            assert float(last[state]) == sample.number(f"SELECT sum(counts_{state}) {days}")
-        session.open(f"{sample.url}/progress?project=all")
-        session.page.get_by_text("Data of all epics").click()
-        epics = session.table("CSV", 1)
-    expected = sample.query(
-        "SELECT e.name, count(DISTINCT l.story_id) FROM epics e LEFT JOIN stories__labels l "
-        "ON l.id = e.label__id GROUP BY e.id, e.name ORDER BY e.name, 2"
-    )
-    assert sorted((row["name"], int(row["stories"])) for row in epics) == sorted(expected)
-
-
-def test_people_page_counts_what_queries_count(sample: Dashboard, browser: BrowserSession) -> None:
-    project, _ = _latest_project(sample)
-    accepted = sample.query(
-        "SELECT p.name, count(*), coalesce(sum(CASE WHEN s.story_type = 'feature' OR "
-        "j.bugs_and_chores_are_estimatable THEN s.estimate END), 0) FROM stories s "
-        "JOIN stories__owner_ids o ON o.story_id = s.id JOIN people p ON p.id = o.value "
-        f"JOIN projects j ON j.id = s.project_id WHERE s.project_id = {project} "
-        "AND s.current_state = 'accepted' AND s.story_type <> 'release' GROUP BY ALL"
-    )
-    comments, reviews = (
-        dict(
-            sample.query(
-                f"SELECT p.name, count(*) FROM {table} x JOIN people p ON p.id = x.{person} "
-                f"WHERE x.project_id = {project} GROUP BY ALL"
-            )
-        )
-        for table, person in (
-            (
-                "(SELECT project_id, person_id FROM stories__comments UNION ALL "
-                "SELECT project_id, person_id FROM epics__comments)",
-                "person_id",
-            ),
-            ("stories__reviews", "reviewer_id"),
-        )
-    )
-    open_work = sample.query(
-        "SELECT p.name, count(*) FILTER (WHERE s.current_state IN ('started', 'finished', "
-        "'delivered')), count(*) FILTER (WHERE s.current_state = 'rejected'), count(*) FILTER "
-        "(WHERE s.current_state = 'unstarted'), coalesce(sum(s.estimate), 0) FROM stories s "
-        "JOIN stories__owner_ids o ON o.story_id = s.id JOIN people p ON p.id = o.value "
-        f"WHERE s.project_id = {project} AND s.current_state NOT IN ('accepted', 'unscheduled') "
-        "GROUP BY ALL ORDER BY p.name"
-    )
-    with visit(browser) as session:
-        session.open(f"{sample.url}/people?period=all")
-        tables = session.page.locator("table")
-        shown = [
-            [cell.replace(",", "") for cell in row.locator("td").all_inner_texts()]
-            for row in tables.last.locator("tbody tr").all()
-        ]
-        session.open_data_of("Stories accepted by person")
-        rows = session.table("CSV")
-    columns = ("stories_accepted", "points_accepted", "comments", "reviews")
-    assert {row["person"]: [float(row[name]) for name in columns] for row in rows} == {
-        str(name): [float(str(value)) for value in (stories, points, comments[name])]
-        + [float(str(reviews.get(name, 0)))]
-        for name, stories, points in accepted
-    }
-    assert [[name, *map(float, counts)] for name, *counts in shown] == [
-        [name, *(float(str(count)) for count in counts)] for name, *counts in open_work
-    ]
-    assert open_work
+# Inspect
 
 
 def test_inspect_shows_tables_sql_runs_and_the_pipeline(
@@ -766,9 +663,6 @@ def test_inspect_shows_tables_sql_runs_and_the_pipeline(
     with visit(browser) as session:
         session.open(f"{sample.url}/inspect")
         _assert_no_error(session)
-        counts = {row["table_name"]: int(row["rows"]) for row in session.table("CSV")}
-        for name in ("stories", "stories__comments", "_dlt_loads"):
-            assert counts[name] == sample.number(f"SELECT count(*) FROM {name}")
         _open_part(session, "SQL", ":text('Ctrl + Enter')")
         _run_sql(session, "SELECT id FROM stories ORDER BY id LIMIT 7")
         found = [int(row["id"]) for row in session.table("CSV")]
@@ -837,51 +731,56 @@ def _csv_day(day: date) -> str:
     return f"{day:%b} {day.day}, {day.year}"
 
 
-def test_csv_export_gets_velocity_lead_time_board_and_search(
-    empty: Dashboard, browser: BrowserSession
-) -> None:
-    command = empty.command
-    export = command.folder / "shop_20160112_1200.csv"
+@pytest.fixture
+def shop(empty: Dashboard) -> Dashboard:
+    """Show a CSV export, and nothing else."""
+    export = empty.command.folder / "shop_20160112_1200.csv"
     export.write_text(as_csv(table(_shop_export())), encoding="utf-8")
-    result = command("--archive", str(export))
+    result = empty.command("--archive", str(export))
     assert result.returncode == 0, result.stderr
-    points = empty.query(
+    return empty
+
+
+def test_csv_export_gets_velocity_lead_time_board_and_search(
+    shop: Dashboard, browser: BrowserSession
+) -> None:
+    points = shop.query(
         "SELECT iteration_number, sum(estimate) FROM iterations__story_ids i JOIN stories s "
         "ON s.id = i.value WHERE s.current_state = 'accepted' GROUP BY 1 ORDER BY 1 DESC"
     )
-    lead_days = empty.query(
-        "SELECT median(date_diff('day', created_at, accepted_at)) FROM stories "
-        "WHERE story_type <> 'release' AND accepted_at NOTNULL"
-    )[0][0]
     with visit(browser) as session:
-        session.open(f"{empty.url}/?period=all")
-        _assert_no_error(session)
-        assert session.metric("Stories accepted") == "32"
-        assert session.metric("Lead time") == f"{float(str(lead_days)):.1f} days"
-        # three iterations of 1 + 2 + 3 points, which make 6 a week
-        assert session.metric("Velocity") == "6 points"
+        checks = PageChecks(session, shop, _latest_project(shop)[0], has_transitions=False)
+        checks.project_page()
         expect(session.page.get_by_text("no history of states").first).to_be_visible()
         session.open_data_of("Velocity")
         done = [row for row in session.table("CSV") if float(row["points_accepted"])]
         assert [(int(r["iteration_number"]), float(r["points_accepted"])) for r in done] == [
             (number, float(str(value))) for number, value in points
         ]
-        session.go_to("Board")
-        assert session.page.get_by_role("region", name="Icebox").locator("li").count() == 5
-        for title in PAGES:
-            session.go_to(title)
-            _assert_no_error(session)
-        session.search('"remark 7"')
-        assert session.story_ids() == [1007]
-        session.search("label:design owner:ada -state:accepted")
-        assert sorted(session.story_ids()) == [1033, 1035, 1037, 1039]
-        session.page.get_by_role("link", name="Story 33 of the export").click()
-        expect(session.page.locator("dl.facts")).to_contain_text("EpicsThe shop")
-        session.go_to("Inspect")
-        session.page.get_by_role("radio", name="Load report", exact=True).click()
-        expect(session.page.get_by_role("combobox", name="Table or view")).to_have_count(0)
-        session.wait_idle()
-        assert {row["source"] for row in session.table("CSV")} == {export.name}
+        checks.flow_page()
+        checks.progress_page()
+        checks.people_page()
+        checks.story_page()
+        checks.inspect_page()
+        _assert_board_search_and_report_of_the_shop(session)
+
+
+def _assert_board_search_and_report_of_the_shop(session: BrowserSession) -> None:
+    session.go_to("Board")
+    assert session.page.get_by_role("region", name="Icebox").locator("li").count() == 5
+    session.go_to("Iteration")
+    _assert_no_error(session)
+    session.search('"remark 7"')
+    assert session.story_ids() == [1007]
+    session.search("label:design owner:ada -state:accepted")
+    assert sorted(session.story_ids()) == [1033, 1035, 1037, 1039]
+    session.page.get_by_role("link", name="Story 33 of the export").click()
+    expect(session.page.locator("dl.facts")).to_contain_text("EpicsThe shop")
+    session.go_to("Inspect")
+    session.page.get_by_role("radio", name="Load report", exact=True).click()
+    expect(session.page.get_by_role("combobox", name="Table or view")).to_have_count(0)
+    session.wait_idle()
+    assert {row["source"] for row in session.table("CSV")} == {"shop_20160112_1200.csv"}
 
 
 # 20 projects
@@ -924,6 +823,14 @@ def test_twenty_projects_are_listed_and_searched(
         for title in ("Iteration", "Board"):
             session.go_to(title)
             _assert_no_error(session)
+        project = empty.number(f"SELECT id FROM projects WHERE name = '{name}'")
+        checks = PageChecks(session, empty, project)
+        checks.project_page()
+        checks.flow_page()
+        checks.progress_page()
+        checks.people_page()
+        checks.story_page()
+        checks.inspect_page()
         session.open(f"{empty.url}/stories?q=type:bug+state:started")
         count = empty.number(
             "SELECT count(*) FROM stories WHERE story_type = 'bug' AND current_state = 'started'"
@@ -1000,6 +907,13 @@ def test_hostile_texts_are_shown_and_do_nothing(empty: Dashboard, browser: Brows
         for title in PAGES:
             session.go_to(title)
             _assert_nothing_ran(session)
+        field = session.page.get_by_role("combobox", name="Project")
+        assert field.input_value() == HOSTILE_NAME
+        epic = empty.number("SELECT id FROM epics WHERE name LIKE '%tea_shop'")
+        session.open(f"{empty.url}/progress?epic={epic}")
+        burn_up = session.page.get_by_role("heading", level=2, name="Burn-up of the epic")
+        expect(burn_up).to_contain_text(f"Burn-up of the epic {HOSTILE_NAME} ({HOSTILE_NAME})")
+        _assert_nothing_ran(session)
         session.open(f"{empty.url}/inspect?part=Tables&table=stories")
         _assert_nothing_ran(session)
         session.search("alert")
@@ -1039,6 +953,7 @@ def _assert_missing_tables_are_explained(session: BrowserSession, url: str) -> N
 def _assert_nothing_ran(session: BrowserSession) -> None:
     """No element was made by a text, and no address that a browser would run."""
     _assert_no_error(session)
+    assert "\\_" not in session.text()
     app = session.page.locator("[data-testid=stApp]")
     assert app.locator("iframe, svg[onload], [onerror], [onload]").count() == 0
     for attribute in ("href", "src"):
@@ -1081,18 +996,27 @@ def test_screenshots_for_the_readme(sample: Dashboard, browser: BrowserSession) 
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="only on request: make screenshots")
 def test_screenshots_of_all_pages(sample: Dashboard, browser: BrowserSession) -> None:
+    _take_screenshots(sample, browser, "")
+
+
+@pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="only on request: make screenshots")
+def test_screenshots_of_all_pages_of_a_csv(shop: Dashboard, browser: BrowserSession) -> None:
+    _take_screenshots(shop, browser, "csv-")
+
+
+def _take_screenshots(dashboard: Dashboard, browser: BrowserSession, prefix: str) -> None:
     """In all widths, light and dark."""
     folder = ROOT / os.environ["SCREENSHOTS"]
     folder.mkdir(parents=True, exist_ok=True)
     with visit(browser) as session:
         for dark in (False, True):
             session.dark(dark)
-            for path in _paths_of_all_pages(sample):
-                session.open(f"{sample.url}/{path}")
+            for path in _paths_of_all_pages(dashboard):
+                session.open(f"{dashboard.url}/{path}")
                 name = re.split(r"\W", path)[0] or ("project-all" if path else "project")
                 for width in WIDTHS:
                     _whole_page(session, width)
-                    picture = folder / f"{name}-{width}{'-dark' if dark else ''}.png"
+                    picture = folder / f"{prefix}{name}-{width}{'-dark' if dark else ''}.png"
                     session.page.screenshot(path=picture)
         session.page.set_viewport_size({"width": 1280, "height": 900})
 

@@ -140,7 +140,7 @@ def run_and_check(fork_server: ForkServer, prepare: Callable[[Command], list[str
 
 
 _SETTINGS = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "4")),
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "2")),
     deadline=None,
     derandomize="FUZZ_EXAMPLES" not in os.environ,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

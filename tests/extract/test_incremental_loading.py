@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import dlt
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from pivotal_tracker.load.destination_rows import DestinationReader
 from tracker_server import Behaviour, TrackerServer, litetracker
@@ -624,9 +625,10 @@ def random_changes_first_load(first_load: Mirror) -> None:
 
 TestRandomChanges = pytest.mark.usefixtures("random_changes_first_load")(RandomChanges.TestCase)
 TestRandomChanges.settings = settings(
-    max_examples=3,
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "2")),
     stateful_step_count=12,
     deadline=None,
-    derandomize=True,
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

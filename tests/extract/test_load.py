@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,10 @@ def test_project_list_and_stories_of_each_project_are_requested_once(
 
 def test_printed_next_steps_work(first_load: FirstLoad) -> None:
     *_, query_command, dashboard_hint = first_load.stdout.splitlines()
-    # there is no Makefile in that folder
-    assert re.fullmatch(r"In the browser: \S+ -m streamlit run \S+", dashboard_hint)
-    assert Path(dashboard_hint.split()[-1]).is_file()
+    if find_spec("streamlit"):  # `make lowest` does without
+        # there is no Makefile in that folder
+        assert re.fullmatch(r"In the browser: \S+ -m streamlit run \S+", dashboard_hint)
+        assert Path(dashboard_hint.split()[-1]).is_file()
     shown = subprocess.run(
         shlex.split(query_command), capture_output=True, text=True, check=False, cwd="/"
     )

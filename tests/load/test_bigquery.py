@@ -48,6 +48,7 @@ def run_check(command: Command, env: dict[str, str]) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.integration
 def test_bigquery_check_passes_on_the_emulator(command: Command, bigquery_server: str) -> None:  # noqa: F811
     result = run_check(command, bigquery_environment(bigquery_server))
     assert result.returncode == 0, result.stdout + result.stderr

@@ -114,7 +114,7 @@ def test_arrow_and_normalizer_give_the_same_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @settings(
-        max_examples=3,
+        max_examples=2,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -12,12 +12,29 @@ from pathlib import Path
 import dlt
 import duckdb
 import pytest
+import requests
 
 from pivotal_tracker import pivotal_tracker_source
+from pivotal_tracker.cli.error_messages import reason
 from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 
 ROOT = Path(__file__).parents[2]
+WITHOUT_UNIX = """
+import os, runpy, signal, sys
+import aiohttp, dlt, duckdb, filelock, requests  # these may use what only Unix has
+for module, names in (
+    (os, "fork getpgid getuid geteuid killpg mkfifo nice setsid"),
+    (signal, "SIGHUP SIGKILL SIGUSR1 alarm pthread_kill pthread_sigmask sigpending sigwait"),
+):
+    for name in filter(vars(module).get, names.split()):
+        delattr(module, name)
+sys.modules |= dict.fromkeys(("fcntl", "grp", "pwd", "resource", "termios"))
+sys.argv.pop(0)
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""Runs a module without what Windows lacks."""
+
 HOLD_LOCK = """
 import sys
 from pivotal_tracker.cli.lock import pipeline_lock
@@ -30,18 +47,22 @@ with pipeline_lock("pivotal_tracker"):
 @pytest.fixture
 def environment(tmp_path: Path) -> Mapping[str, str]:
     """The environment of the command, with a folder for dlt of its own."""
-    return {**os.environ, "DLT_DATA_DIR": str(tmp_path / "dlt"), "PYTHONPATH": str(ROOT)}
+    return {
+        **os.environ,
+        "DLT_DATA_DIR": str(tmp_path / "dlt"),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONIOENCODING": "utf-8",
+    }
 
 
 def run(folder: Path, environment: Mapping[str, str], *options: str) -> tuple[int, str, str]:
     """Run the command; return its exit code, stdout and stderr."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "pivotal_tracker_pipeline.py"), *options],
+        [sys.executable, "-c", WITHOUT_UNIX, "pivotal_tracker_pipeline", *options],
         cwd=folder,
         env=environment,
         capture_output=True,
-        encoding="utf-8",
-        errors="replace",
+        encoding=environment["PYTHONIOENCODING"],
         timeout=300,
         check=False,
     )
@@ -61,15 +82,18 @@ def test_sample_is_loaded_once(tmp_path: Path, environment: Mapping[str, str]) -
     assert json.loads(stdout)["projects_unchanged"] == 3
 
 
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "проект.csv"), ("cp1252", "??????.csv")])
 def test_file_with_a_non_ascii_name_is_loaded(
-    tmp_path: Path, environment: Mapping[str, str]
+    tmp_path: Path, environment: Mapping[str, str], encoding: str, shown: str
 ) -> None:
+    """Also where the terminal cannot show the name."""
     (tmp_path / "проект.csv").write_text(
         "Id,Title,Type,Current State\n1,Ein Übel,bug,accepted\n", encoding="utf-8"
     )
+    environment = {**environment, "PYTHONIOENCODING": encoding}
     code, stdout, stderr = run(tmp_path, environment, "проект.csv")
     assert code == 0, stderr
-    assert "stories" in stdout
+    assert f"  {shown} (" in stdout
     with duckdb.connect(str(tmp_path / "pivotal_tracker.duckdb")) as connection:
         assert connection.sql("SELECT name FROM tracker.stories").fetchall() == [("Ein Übel",)]
 
@@ -115,3 +139,39 @@ def test_source_loads_all_stories(tmp_path: Path) -> None:
         loaded = client.execute_sql("SELECT id FROM stories") or []
     served = [story for project in workspace.projects.values() for story in project.stories]
     assert sorted(row[0] for row in loaded) == sorted(served)
+
+
+@pytest.mark.parametrize(
+    ("text", "explanation"),
+    [
+        (
+            'IO Error: Cannot open file "C:\\tracker.duckdb": The file is in use.\n'
+            "File is already open in C:\\python.exe (PID 4)",
+            "in use by another program",
+        ),
+        ("IO Error: There is not enough space on the disk.", "The disk is full"),
+        ("IO Error: Disc quota exceeded", "The disk is full"),
+        ("Unknown error", "Unknown error"),
+    ],
+)
+def test_errors_of_other_systems_are_explained(text: str, explanation: str) -> None:
+    assert explanation in reason(duckdb.IOException(text))
+
+
+def test_server_serves_an_export(tmp_path: Path, environment: Mapping[str, str]) -> None:
+    text = "Id,Title,Type,Current State\n1,A story,feature,accepted\n"
+    (tmp_path / "export.csv").write_text(text, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-c", WITHOUT_UNIX, "tracker_server", "export.csv"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        try:
+            assert process.stdout
+            url = process.stdout.readline().split()[0]
+            answer = requests.get(f"{url}/projects", headers={"X-TrackerToken": "any"}, timeout=60)
+            assert len(answer.json()) == 1
+        finally:
+            process.kill()

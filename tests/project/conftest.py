@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from docs.notebook import EXPORT
-
 from ..support.command import ROOT, new_command
 from ..support.forking import ForkServer
 
@@ -31,7 +29,7 @@ def export_database(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFa
     """The DuckDB file of the example export; for reading only."""
     command = new_command(fork_server, tmp_path_factory.mktemp("export") / "run")
     command.views = True
-    result = command("--archive", str(EXPORT))
+    result = command(str(ROOT / "examples" / "tea_shop_20250425_1600.csv"))
     assert result.returncode == 0, result.stderr
     return command.database
 

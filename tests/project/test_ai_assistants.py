@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from ..support.command import ROOT
 from .conftest import Tool
@@ -30,6 +31,7 @@ def configuration(database: Path) -> dict[str, Any]:
     return {"command": "mcp-server-motherduck", "args": arguments, "env": environment}
 
 
+@pytest.mark.integration
 def test_mcp_client_gets_answers_and_cannot_write(
     docs_tool: Tool, sample_database: Path, tmp_path: Path
 ) -> None:

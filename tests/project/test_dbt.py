@@ -8,11 +8,14 @@ from collections import Counter
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from pivotal_tracker.views.sql_files import templates
 
 from ..support.command import ROOT
 from .conftest import Tool
+
+pytestmark = pytest.mark.integration
 
 METRICS = sorted(name for name, template in templates().items() if not template.is_helper)
 WITH_FILES = ("--vars", "pivotal_tracker_has_files: true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import os
 import re
 import shutil
 import socket
@@ -12,7 +13,6 @@ import tarfile
 import time
 import tomllib
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from ..support.truth import assert_tables_equal, comparable, loaded_tables, serv
 PROGRAMS = "pivotal_tracker_programs"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+REPOSITORY = "https://example.com/owner/repository"
 
 
 @dataclass
@@ -45,14 +46,19 @@ class Installed:
         self,
         command: Command,
         *options: str,
-        env: Mapping[str, str] | None = None,
-        script: str = "pivotal-tracker",
+        path: tuple[str, ...] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """Run a console script with only the installed wheel."""
+        """Run the console script with only the installed wheel.
+
+        Args:
+            command: Where to run it.
+            options: Its options.
+            path: Folders that Python looks for modules in first.
+        """
         return subprocess.run(
-            [str(self.folder / "bin" / script), *options],
+            [str(self.folder / "bin" / "pivotal-tracker"), *options],
             cwd=command.folder,
-            env=command.environment({"PYTHONPATH": str(self.folder), **(env or {})}),
+            env=command.environment({"PYTHONPATH": ":".join([*path, str(self.folder)])}),
             capture_output=True,
             text=True,
             timeout=60,
@@ -76,7 +82,8 @@ class Installed:
 def pip(*arguments: str) -> None:
     """Run pip, which must succeed."""
     line = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "REPOSITORY_URL": REPOSITORY}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -128,7 +135,8 @@ def test_wheel_contains_exactly_the_packages(installed: Installed) -> None:
     names = names_in(installed.wheel)
     programs = files_of("tracker_server") | files_of("tracker_dashboard")
     programs |= {".streamlit/config.toml", "pivotal_tracker_dashboard.py"}
-    assert names == files_of("pivotal_tracker") | {f"{PROGRAMS}/{name}" for name in programs}
+    command = files_of("pivotal_tracker") | {"pivotal_tracker_pipeline.py"}
+    assert names == command | {f"{PROGRAMS}/{name}" for name in programs}
     assert {"pivotal_tracker/py.typed", f"{PROGRAMS}/tracker_server/server.py"} <= names
 
 
@@ -139,15 +147,17 @@ def test_wheel_installs_only_names_that_start_with_pivotal_tracker(
         roots = {name.partition("/")[0] for name in archive.namelist()}
     assert roots == {
         "pivotal_tracker",
+        "pivotal_tracker_pipeline.py",
         PROGRAMS,
         f"pivotal_tracker_pipeline-{__version__}.dist-info",
     }
 
 
+@pytest.mark.integration
 def test_sdist_contains_the_project_without_secrets_and_passes_its_tests(
     installed: Installed, tmp_path: Path
 ) -> None:
-    """A few of its tests run here; the job `sdist` of test.yml runs all of them."""
+    """A few of its tests run here; the job `distributions` of test.yml runs all of them."""
     build = "import sys, hatchling.build; print(hatchling.build.build_sdist(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True)
     (file,) = tmp_path.glob("*.tar.gz")
@@ -201,7 +211,9 @@ def test_wheel_metadata_is_complete_and_its_links_are_absolute(
     targets = re.findall(r"\]\(([^)]+)\)", text)
     assert len(targets) > 5
     assert [target for target in targets if not re.match(r"https://|#", target)] == []
-    assert f"/blob/v{__version__}/docs/" in text
+    assert f"({REPOSITORY}/blob/v{__version__}/docs/files.md)" in text
+    assert f"({REPOSITORY}/raw/v{__version__}/docs/images/dashboard-overview.png)" in text
+    assert f"Homepage, {REPOSITORY}" in metadata.get_all("Project-URL", [])
 
 
 def test_requirements_txt_equals_the_package_with_its_server_extra() -> None:
@@ -228,6 +240,14 @@ def test_installed_command_loads_from_an_empty_folder(
     dashboard = installed.folder / "bin" / "pivotal-tracker-dashboard"
     assert result.stdout.endswith(f"In the browser: {dashboard}\n")
     assert "usage: pivotal-tracker" in installed.forked(bare, "--help").stdout
+
+
+def test_interrupt_during_imports_of_the_installed_command_prints_one_line(
+    installed: Installed, bare: Command, interruption_in_dlt: Path
+) -> None:
+    result = installed.run(bare, "--sample", path=(str(interruption_in_dlt),))
+    assert result.returncode == 1
+    assert result.stderr == "pivotal_tracker: Interrupted before anything was read.\n"
 
 
 def test_installed_command_loads_the_sample(installed: Installed, bare: Command) -> None:

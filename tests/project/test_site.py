@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from ..support.command import ROOT
 from .conftest import Tool
 
 REPOSITORY = "https://example.com/owner/repository"
 
 
+@pytest.mark.integration
 def test_site_builds_without_warnings(docs_tool: Tool, tmp_path: Path) -> None:
     site = tmp_path / "site"
     done = docs_tool(

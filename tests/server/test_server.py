@@ -584,7 +584,7 @@ def test_the_command_serves_until_ctrl_c() -> None:
 
 
 def test_a_port_in_use_is_reported_in_one_line(fork_server: ForkServer, tmp_path: Path) -> None:
-    # not called here, where the signals would stay blocked
+    # not called here, where its handler of SIGTERM would stay
     script = tmp_path / "serve.py"
     script.write_text(
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"

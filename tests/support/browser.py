@@ -217,7 +217,9 @@ class BrowserSession:
             self.page.wait_for_timeout(150)
             self.page.wait_for_function(
                 """() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState
-                    === 'notRunning' && !document.querySelector('[data-testid=stSkeleton]')"""
+                    === 'notRunning' && !document.querySelector('[data-testid=stSkeleton]')
+                    && !document.querySelector('[data-testid=stFullScreenFrame]:not([data-drawn])')
+                """
             )
 
     def metric(self, label: str) -> str:

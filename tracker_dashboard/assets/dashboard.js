@@ -30,11 +30,31 @@ if (!window.followsPageLinks) {
   }, true);
 }
 
-// Figures have small charts beside their values. They add nothing for a screen reader, and the parts
-// that Vega draws have roles without names.
-if (!window.hidesSmallCharts) {
-  window.hidesSmallCharts = true;
+// Charts and tables take longest to draw: they wait until all texts of the page are there. Then they
+// are drawn one by one, from top to bottom, whenever the browser has nothing else to do.
+if (!window.drawsChartsLast) {
+  window.drawsChartsLast = true;
+  const waiting = "[data-testid=stFullScreenFrame]:not([data-drawn])";
+  const whenIdle = window.requestIdleCallback ?? ((draw) => setTimeout(draw, 20));
+  let isScheduled = false;
+  const schedule = (milliseconds) => {
+    if (isScheduled) return;
+    isScheduled = true;
+    setTimeout(() => whenIdle(drawNext, { timeout: 200 }), milliseconds);
+  };
+  const drawNext = () => {
+    isScheduled = false;
+    const next = document.querySelector(waiting);
+    if (!next) return;
+    const app = document.querySelector("[data-testid=stApp]");
+    const isComplete = app?.dataset.testScriptState !== "running";
+    if (isComplete) next.dataset.drawn = "";
+    schedule(isComplete ? 0 : 30);
+  };
   new MutationObserver(() => {
+    if (document.querySelector(waiting)) schedule(0);
+    // Figures have small charts beside their values. They add nothing for a screen reader, and the
+    // parts that Vega draws have roles without names.
     for (const svg of document.querySelectorAll("[data-testid=stMetric] svg.marks:not([aria-hidden])"))
       svg.setAttribute("aria-hidden", "true");
   }).observe(document.body, { childList: true, subtree: true });

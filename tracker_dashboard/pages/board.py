@@ -11,7 +11,7 @@ from pandas import DataFrame
 from sqlglot import exp
 
 from .. import controls, text
-from ..components import local_day, of_project, query_views
+from ..components import local_day, of_project, query_views, show_title
 from ..header import Selection
 from ..links import link, search_link
 from ..queries import board, metrics
@@ -32,7 +32,7 @@ _MAX_STORIES = 100
 def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
-    st.html(f"<h1>Board <span class='quiet'>{text.isolated(selection.only.name)}</span></h1>")
+    show_title("Board")
     shown, matching = _filters(project)
     iterations, stories = query_views(*queries_for(project))
     stories = with_forecast(stories, query_views(metrics.forecast())[0])
@@ -96,12 +96,16 @@ def _filters(project: int) -> tuple[list[str], set[int] | None]:
     terms = []
     for column, name, options in (
         (columns[0], "type", list(STORY_TYPES)),
-        (columns[1], "owner", [*owners["name"], "none"]),
+        (columns[1], "owner", [*owners["owner"], "none"]),
         (columns[2], "label", list(labels["name"])),
     ):
         with column:
             chosen = controls.choice_param(
-                name.title(), name, ["", *options], "", lambda option: text.label(option) or "Any"
+                name.title(),
+                name,
+                ["", *options],
+                "",
+                lambda option: text.one_line(option) or "Any",
             )
         if chosen:
             terms.append(f"{name}:{quote(chosen)}")
@@ -233,7 +237,7 @@ class _Board:
             parts.append(
                 f"<details{is_open}><summary>"
                 f"{self._iteration_text(number, group, is_link=False)}</summary>"
-                f'<p class="empty">{self._iteration_link(number)}</p>{self._list(group)}</details>'
+                f"{self._list(group)}<p>{self._iteration_link(number)}</p></details>"
             )
         older = [number for number in self._all_done if self._done and number < self._done[-1]]
         if older:
@@ -258,12 +262,17 @@ class _Board:
         days = ""
         if known is not None:
             last_day = known.finish - pd.Timedelta(seconds=1)
-            days = f"{local_day(known.start, self._zone)} to {local_day(last_day, self._zone)}"
+            days = text.day_range(
+                local_day(known.start, self._zone), local_day(last_day, self._zone)
+            )
         elif "expected_by" in stories and stories["expected_by"].notna().any():
-            days = f"by {stories['expected_by'].dropna().max():%-d %b %Y}"
+            days = f"by {text.day(stories['expected_by'].dropna().max())}"
         is_link = is_link and known is not None
         label = self._iteration_link(number) if is_link else f"Iteration {number}"
-        return f"<span>{label} · {days}</span> <span>{points:g} points</span>"
+        return (
+            f"<span>{label} · {days}</span> "
+            f"<span class='points'>{points:g} {'point' if points == 1 else 'points'}</span>"
+        )
 
     def _list(self, stories: DataFrame, show_state: bool = True) -> str:
         if stories.empty:

@@ -9,9 +9,16 @@ import streamlit as st
 from pandas import DataFrame
 
 from .. import charts, controls, text
-from ..components import local_day, note_missing_history, of_project, query_views, show_chart
+from ..components import (
+    local_day,
+    note_missing_history,
+    of_project,
+    query_views,
+    section,
+    show_chart,
+)
 from ..header import Selection
-from ..periods import choose_period, last_day
+from ..periods import last_day, show_title_and_period
 from ..queries import metrics
 from ..search_syntax import STATES
 from ..story_list import story_list
@@ -36,20 +43,17 @@ def render(selection: Selection) -> None:
         metrics.open_blockers(scope),
     )
     forecast = of_project(query_views(metrics.forecast())[0], selection.project)
-    st.title("Flow")
-    end = last_day(as_of)
-    if end is None:
-        st.info("There are no stories yet.")
+    period = show_title_and_period("Flow", as_of)
+    if period is None:
         return
     has_transitions = bool(as_of["has_transitions"].fillna(value=False).any())
     note_missing_history(has_transitions)
-    period = choose_period(end)
     daily = sum_projects(daily)
     daily = daily[period.contains(daily["date"])]
     daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
     _cumulative_flow(daily)
     # a forecast begins where the data ends
-    _burn_up(daily, forecast if period.end == end else forecast.head(0))
+    _burn_up(daily, forecast if period.end == last_day(as_of) else forecast.head(0))
     stories = stories[period.contains(stories["accepted_on"])]
     _durations(stories, has_transitions, selection.project)
     if has_transitions:
@@ -114,7 +118,7 @@ def _burn_up(daily: DataFrame, forecast: DataFrame) -> None:
     summary = "Points accepted, all planned points (scope), and the forecast of the backlog."
     if len(expected):
         summary += (
-            f" The backlog is expected to be done by {pd.Timestamp(expected.max()):%-d %b %Y}."
+            f" The backlog is expected to be done by {text.day(pd.Timestamp(expected.max()))}."
         )
     show_chart(
         "Burn-up", charts.burn_up(lines), table.iloc[::-1].reset_index(), summary, missing=_NO_DAYS
@@ -226,20 +230,18 @@ def _ages(ages: DataFrame, project: int | None) -> None:
 
 
 def _blockers(blockers: DataFrame, selection: Selection) -> None:
-    st.header("Open blockers", anchor=False)
     if blockers.empty:
-        st.caption("No open story is blocked.")
+        section("Open blockers", "No open story is blocked.")
         return
     zone = selection.only.time_zone
     facts = {
         int(number): "".join(_blocker(row, zone) for row in group.itertuples())
         for number, group in blockers.groupby("id")
     }
-    st.html(
-        story_list(
-            blockers.drop_duplicates("id"), extra=facts, show_project=selection.project is None
-        )
+    listed = story_list(
+        blockers.drop_duplicates("id"), extra=facts, show_project=selection.project is None
     )
+    section("Open blockers", content=listed)
 
 
 def _blocker(row: Any, zone: Any) -> str:

@@ -7,12 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import dlt
 import streamlit as st
 from dlt.pipeline.trace import PipelineTrace
 from pandas import DataFrame
 
 from .. import controls, text
-from ..components import show_table
+from ..components import section, show_line, show_table, show_title
 from ..data import MAX_ROWS, USER_QUERY_SECONDS, Dataset
 from ..errors import DashboardError, MissingTableError
 from ..header import Selection
@@ -22,7 +23,7 @@ from ..session import dataset, rows
 
 def render(_: Selection) -> None:
     """Show the page."""
-    st.title("Inspect")
+    show_title("Inspect")
     parts = {
         "Tables": _tables,
         "SQL": _sql,
@@ -63,7 +64,7 @@ def _tables(source: Dataset) -> None:
     columns = source.schema.get_table_columns(name)
     # dlt does not know the keys of nested tables: it replaces their rows with the parent
     keys = {one.name: one.key for table in ARCHIVE_TABLES.values() for one in table.family()}
-    st.header(f"Columns of {name}")
+    section(f"Columns of {name}")
     described = [
         {
             "column": column,
@@ -74,8 +75,7 @@ def _tables(source: Dataset) -> None:
         for column, hints in columns.items()
     ]
     show_table(f"Columns of {name}", DataFrame(described))
-    st.header(f"Rows of {name}")
-    st.caption(f"The first {MAX_ROWS:,} rows; use SQL for others.")
+    section(f"Rows of {name}", f"The first {MAX_ROWS:,} rows; use SQL for others.")
     show_table(f"Rows of {name}", rows(queries.whole_table(name, list(columns), MAX_ROWS))[0])
 
 
@@ -88,8 +88,7 @@ def _view_names() -> list[str]:
 
 
 def _view(source: Dataset, name: str) -> None:
-    st.header(f"Rows of {name}")
-    st.caption(f"The first {MAX_ROWS:,} rows of the view; use SQL for others.")
+    section(f"Rows of {name}", f"The first {MAX_ROWS:,} rows of the view; use SQL for others.")
     try:
         found = source.run_user_sql(f"SELECT * FROM {name}")  # noqa: S608 - a name of ours
         show_table(f"Rows of {name}", found)
@@ -124,12 +123,11 @@ def _runs(source: Dataset) -> None:
     loads, written = rows(queries.loads(), queries.rows_by_load(tables))
     of_load = written.groupby("load_id")["rows"].sum()
     loads["rows"] = loads["load_id"].map(of_load).fillna(0).astype(int)
-    st.header("Loads")
-    st.caption("`rows`: the rows that this load was the last to write.")
+    section("Loads", "The rows of a load are those that it was the last to write.")
     show_table("Loads", loads)
     chosen = st.selectbox("Rows of the load", loads["load_id"])
     show_table("Rows by table", written[written["load_id"] == chosen].drop(columns="load_id"))
-    st.header("The last run on this machine")
+    section("The last run on this machine")
     if source.last_trace is None:
         st.info("dlt has no record of a run on this machine.")
         return
@@ -152,19 +150,52 @@ def _steps(trace: PipelineTrace) -> DataFrame:
 
 def _schema_versions(source: Dataset) -> None:
     (versions,) = rows(queries.schema_versions())
-    st.caption("What each version of the schema changed, the latest first.")
+    show_line("What each version of the schema changed, the latest first.")
     show_table("Schema versions", versions.drop(columns="schema_json"))
     show_table("Schema changes", schema_changes(versions))
-    st.header("Tables and their references", anchor=False)
+    section("Tables and their references")
     with st.expander("Diagram", key="diagram", on_change="rerun") as panel:
         if panel.open:
-            diagram = source.schema.to_dot(
-                remove_processing_hints=True,
-                include_dlt_tables=False,
-                include_internal_dlt_ref=False,
-                include_root_child_ref=False,
+            st.graphviz_chart(
+                _diagram(source.schema),
+                width="content",
+                alt="Tables, their keys, and the references between them",
             )
-            st.graphviz_chart(diagram, alt="Tables, their columns, and the references between them")
+
+
+def _diagram(schema: dlt.Schema) -> str:
+    """Return dlt's diagram of the tables, with the columns that are keys or references only.
+
+    With all columns it has no text that can be read, and dlt's layout draws tables over others.
+    """
+    shown = schema.clone()
+    references = [
+        (name, reference)
+        for name, table in shown.tables.items()
+        for reference in table.get("references") or ()
+    ]
+    keys = {(name, column) for name, reference in references for column in reference["columns"]}
+    keys |= {
+        (reference["referenced_table"], column)
+        for _, reference in references
+        for column in reference["referenced_columns"]
+    }
+    for name, table in shown.tables.items():
+        table["columns"] = {
+            column: hints
+            for column, hints in table["columns"].items()
+            if (name, column) in keys or hints.get("primary_key")
+        }
+    diagram = shown.to_dot(
+        remove_processing_hints=True,
+        include_dlt_tables=False,
+        include_internal_dlt_ref=False,
+        include_parent_child_ref=False,
+        include_root_child_ref=False,
+    )
+    for theirs, ours in (("twopi", "dot"), ("BT", "RL"), ("ranksep=5", "ranksep=0.6")):
+        diagram = diagram.replace(theirs, ours, 1)
+    return diagram
 
 
 def schema_changes(versions: DataFrame) -> DataFrame:
@@ -212,7 +243,7 @@ def _pipeline(source: Dataset) -> None:
         "unfinished load": "yes" if source.pipeline.has_pending_data else "no",
     }
     show_table("Pipeline", DataFrame(facts.items(), columns=["property", "value"]))
-    st.header("State")
+    section("State")
     st.json(source.state, expanded=1)
 
 
@@ -224,5 +255,5 @@ def _load_report(_: Dataset) -> None:
         return
     show_table("Load report", report)
     if not rejected.empty:
-        st.header("Rows not loaded")
+        section("Rows not loaded")
         show_table("Rows not loaded", rejected)

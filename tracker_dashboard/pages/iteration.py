@@ -10,7 +10,18 @@ import streamlit as st
 from pandas import DataFrame
 
 from .. import charts, text
-from ..components import days_text, local_day, note, note_missing_history, query_views, show_chart
+from ..components import (
+    days_text,
+    figure_card,
+    local_day,
+    note,
+    note_missing_history,
+    query_views,
+    section,
+    show_chart,
+    show_line,
+    show_title,
+)
 from ..header import Selection
 from ..links import link
 from ..queries import board, metrics
@@ -24,8 +35,8 @@ def render(selection: Selection) -> None:
     project = int(selection.only.id)
     iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(Scope((project,))))
     if iterations.empty:
-        st.title("No iterations")
-        st.info("No iterations of this project are known.")
+        show_title("No iterations")
+        show_line("No iterations of this project are known.")
         return
     zone = selection.only.time_zone
     iteration = _chosen(iterations)
@@ -35,19 +46,19 @@ def render(selection: Selection) -> None:
         board.moved_on(project, int(iteration.iteration_number)),
         board.people_of_iteration(project, int(iteration.iteration_number)),
     )
-    has_transitions = bool(next(as_of.itertuples()).has_transitions)
+    known = next(as_of.itertuples())
+    has_transitions = bool(known.has_transitions)
     note_missing_history(has_transitions)
     _figures(iteration, stories, has_transitions)
     left, right = st.columns(2)
     with left:
-        _burn_up(iteration, stories, zone, project)
+        _burn_up(iteration, stories, known, project)
     with right:
         _types(stories, project, int(iteration.iteration_number))
     _durations(stories, has_transitions, project)
     _scope_changes(iteration, stories, moved, has_transitions, project)
     _people(people, project, int(iteration.iteration_number))
-    st.header("Stories", anchor=False)
-    st.html(story_list(stories, project=project))
+    section("Stories", content=story_list(stories, project=project))
 
 
 def _chosen(iterations: DataFrame) -> Any:
@@ -67,6 +78,7 @@ def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
     status = {"done": "done", "current": "current, not complete"}.get(
         iteration.iteration_state, "planned"
     )
+    days = text.day_range(local_day(iteration.start, zone), local_day(last_day, zone))
     numbers = [int(other) for other in iterations["iteration_number"]]
     place = numbers.index(number)
     steps = []
@@ -90,8 +102,8 @@ def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
             )
         )
     st.html(
-        f"<h1>Iteration {number}</h1><p><strong>{local_day(iteration.start, zone)} to "
-        f"{local_day(last_day, zone)}</strong> · {status}</p><p>{' &nbsp; '.join(steps)}</p>"
+        f"<h1>Iteration {number}</h1><p><strong>{days}</strong> · {status} "
+        f"&nbsp; {' &nbsp; '.join(steps)}</p>"
     )
 
 
@@ -100,36 +112,33 @@ def _figures(iteration: Any, stories: DataFrame, has_transitions: bool) -> None:
     accepted = stories[stories["current_state"] == "accepted"]
     planned = iteration.velocity
     points = float(iteration.points_accepted)
-    with columns[0]:
+    with columns[0], figure_card():
         st.metric(
             "Points accepted",
             f"{points:g}",
             None if pd.isna(planned) else _compare(points, float(planned)),
             delta_color="normal" if iteration.iteration_state == "done" else "off",
             delta_arrow="off" if pd.isna(planned) or points == planned else "auto",
-            border=True,
             help="Compared with the velocity with which the iteration was planned.",
         )
         note(iteration.velocity_reason if pd.isna(planned) else None)
     counted = stories[stories["story_type"] != "release"]
-    with columns[1]:
+    with columns[1], figure_card():
         st.metric(
             "Stories accepted",
             f"{int(iteration.stories_accepted)} of {len(counted)}",
-            border=True,
             help="Features, bugs and chores in the iteration.",
         )
     kind = "cycle" if has_transitions else "lead"
-    with columns[2]:
+    with columns[2], figure_card():
         median = accepted[f"{kind}_time_hours"].astype(float).median()
-        st.metric(f"{kind.title()} time, median", days_text(median) or "unknown", border=True)
-    with columns[3]:
+        st.metric(f"{kind.title()} time, median", days_text(median) or "unknown")
+    with columns[3], figure_card():
         rejections = iteration.rejected_stories
         known = not pd.isna(rejections) and not pd.isna(iteration.rejection_rate)
         st.metric(
             "Rejected",
             f"{int(rejections)} of {int(iteration.stories_accepted)}" if known else "unknown",
-            border=True,
             help="Accepted stories that had been rejected at least once.",
         )
         note(iteration.rejection_rate_reason)
@@ -142,15 +151,18 @@ def _compare(points: float, velocity: float) -> str:
     return f"{points - velocity:+g} vs. velocity ({velocity:g})"
 
 
-def _burn_up(iteration: Any, stories: DataFrame, zone: Any, project: int) -> None:
-    days = burn_up_days(iteration.start, iteration.finish, stories, zone)
-    total = float(days["accepted"].iloc[-1]) if len(days) else 0.0
+def _burn_up(iteration: Any, stories: DataFrame, known: Any, project: int) -> None:
+    days = burn_up_days(iteration.start, iteration.finish, stories, known.time_zone)
+    # what comes after the last known day has not happened yet
+    happened = pd.to_datetime(days["date"]) <= pd.Timestamp(known.as_of_date)
+    total = float(days["accepted"].max()) if len(days) else 0.0
+    days["accepted"] = days["accepted"].where(happened)
     scope = float(days["scope"].iloc[-1]) if len(days) else 0.0
     show_chart(
         "Burn-up",
         charts.iteration_burn_up(days.assign(date_text=days["date"])),
         days,
-        f"{total:g} of {scope:g} points accepted. Dashed: points in the iteration on each day.",
+        f"{total:g} of {scope:g} points accepted. Dashed: all points in the iteration.",
         lambda picked: (
             f"accepted:{str(picked['date_text'])[:10]} iteration:{int(iteration.iteration_number)}"
         ),
@@ -245,9 +257,9 @@ def _story_search(picked: Mapping[str, Any]) -> str:
 def _scope_changes(
     iteration: Any, stories: DataFrame, moved: DataFrame, has_transitions: bool, project: int
 ) -> None:
-    st.header("Scope added and removed", anchor=False)
+    title = "Scope added and removed"
     if not has_transitions:
-        st.caption("Unknown: the data does not say when stories were scheduled or started.")
+        section(title, "Unknown: the data does not say when stories were scheduled or started.")
         return
     counted = stories[stories["story_type"] != "release"]
     added = counted[pd.to_datetime(counted["first_scheduled_at"], utc=True) > iteration.start]
@@ -255,31 +267,31 @@ def _scope_changes(
     added_points, removed_points = (
         float(frame["points"].astype(float).sum()) for frame in (added, removed)
     )
-    st.caption(
+    section(
+        title,
         f"Added after the start: {text.plural(len(added), 'story')}, {added_points:g} points. "
         f"Started or unscheduled here and not accepted here: "
         f"{text.plural(len(removed), 'story')}, {removed_points:g} points. "
-        "Pivotal Tracker kept no plan of an iteration; this is derived from the history of states."
+        "Pivotal Tracker kept no plan of an iteration; this is derived from the history of states.",
     )
     left, right = st.columns(2)
-    for column, title, frame in ((left, "Added", added), (right, "Removed", removed)):
-        with column, st.expander(f"{title}: {text.plural(len(frame), 'story')}"):
+    for column, change, frame in ((left, "Added", added), (right, "Removed", removed)):
+        with column, st.expander(f"{change}: {text.plural(len(frame), 'story')}"):
             st.html(
                 story_list(frame, project=project) if len(frame) else '<p class="empty">None</p>'
             )
 
 
 def _people(people: DataFrame, project: int, number: int) -> None:
-    st.header("People", anchor=False)
     if people.empty:
-        st.caption("No accepted story has an owner.")
+        section("People", "No accepted story has an owner.")
         return
     rows = [
         [
             link(
                 "stories",
-                text.isolated(row.name),
-                q=f"owner:{quote(row.name)} state:accepted iteration:{number}",
+                text.isolated(row.owner),
+                q=f"owner:{quote(row.owner)} state:accepted iteration:{number}",
                 project=project,
             ),
             int(row.stories),
@@ -287,5 +299,8 @@ def _people(people: DataFrame, project: int, number: int) -> None:
         ]
         for row in people.itertuples()
     ]
-    st.html(text.table(["Owner", "Stories accepted", "Points"], rows))
-    st.caption("A story with several owners counts for each of them.")
+    section(
+        "People",
+        "A story with several owners counts for each of them.",
+        content=text.table(["Owner", "Stories accepted", "Points"], rows),
+    )

@@ -6,14 +6,13 @@ from datetime import date
 from typing import Any
 
 import pandas as pd
-import streamlit as st
 from pandas import DataFrame, Series
 
 from .. import charts, text
-from ..components import query_views, show_chart
+from ..components import query_views, section, show_chart
 from ..header import Selection
 from ..links import link
-from ..periods import Period, choose_period, last_day, weekly_sums
+from ..periods import Period, last_day, show_title_and_period, weekly_sums
 from ..queries import metrics, people
 from ..search_syntax import quote
 from ..text import Html
@@ -30,20 +29,15 @@ def render(selection: Selection) -> None:
         people.reviews(scope),
         people.open_work(scope),
     )
-    st.title("People")
-    end = last_day(as_of)
-    if end is None:
-        st.info("Nothing is known about people here.")
+    period = show_title_and_period("People", as_of)
+    if period is None:
         return
-    period = choose_period(end)
     weekly = with_reviews(activity, reviews)
     shown = weekly[period.contains(weekly["week"])]
     totals = shown.groupby(["person_id", "person_name"], as_index=False)[list(_COUNTS)].sum()
     totals = totals.sort_values(["points_accepted", "stories_accepted"], ascending=False)
-    st.header("Finished", anchor=False)
-    _finished(totals, weekly, end, selection.project)
+    _work_done(totals, weekly, last_day(as_of) or period.end, selection.project)
     _chart(totals, period, selection.project)
-    st.header("Open work", anchor=False)
     _open_work(open_work, selection.project)
 
 
@@ -53,31 +47,34 @@ def with_reviews(activity: DataFrame, reviews: DataFrame) -> DataFrame:
     Args:
         activity: `person_id`, `person_name`, `week`, `stories_accepted`, `points_accepted`,
             `comments`.
-        reviews: `person_id`, `updated_at`.
+        reviews: `person_id`, `person_name`, `updated_at`.
 
     Returns:
         `activity` with `reviews`; a week with reviews only has a row too.
     """
     days = pd.to_datetime(reviews["updated_at"], utc=True).dt.tz_localize(None).dt.normalize()
-    mondays = days - pd.to_timedelta(days.dt.weekday, unit="D")
+    mondays = days - pd.to_timedelta(days.dt.dayofweek, unit="D")
     counted = (
         DataFrame({"person_id": reviews["person_id"], "week": mondays})
         .value_counts(["person_id", "week"])
         .rename("reviews")
         .reset_index()
     )
-    names = activity.drop_duplicates("person_id").set_index("person_id")["person_name"]
+    named = pd.concat([activity, reviews]).drop_duplicates("person_id")
+    names = named.set_index("person_id")["person_name"]
     known = activity.assign(week=pd.to_datetime(activity["week"]))
     merged = known.merge(counted, on=["person_id", "week"], how="outer")
     merged["person_name"] = merged["person_id"].map(names)
     for name in _COUNTS:
         merged[name] = merged[name].astype(float).fillna(0)
-    return merged.dropna(subset=["person_name"])
+    return merged
 
 
-def _finished(totals: DataFrame, weekly: DataFrame, end: date, project: int | None) -> None:
+def _work_done(totals: DataFrame, weekly: DataFrame, end: date, project: int | None) -> None:
     if totals.empty:
-        st.info("Nobody accepted, commented or reviewed anything in this period.")
+        section(
+            "Work done", "Nobody owned an accepted story, commented or reviewed in this period."
+        )
         return
     rows = []
     for person in totals.itertuples():
@@ -93,9 +90,12 @@ def _finished(totals: DataFrame, weekly: DataFrame, end: date, project: int | No
                 Html(charts.sparkline(counts, "stories accepted per week, the last 26 weeks")),
             ]
         )
-    columns = ["Person", "Stories", "Points", "Comments", "Reviews", "Stories per week, 6 months"]
-    st.html(f'<div class="scroll-x">{text.table(columns, rows)}</div>')
-    st.caption("A story with several owners counts for each of them.")
+    columns = ["Person", "Stories accepted", "Points", "Comments", "Reviews", "Stories per week"]
+    section(
+        "Work done",
+        "Accepted stories count for each of their owners. The small charts show the last 26 weeks.",
+        content=f'<div class="scroll-x">{text.table(columns, rows)}</div>',
+    )
 
 
 def _owner_link(name: Any, terms: str, project: int | None) -> Html:
@@ -108,10 +108,11 @@ def _chart(totals: DataFrame, period: Period, project: int | None) -> None:
     drawn = drawn[drawn["stories_accepted"] > 0]
     days = f"{period.start or date(1970, 1, 1)}..{period.end}"
     show_chart(
-        "Stories accepted by person",
+        "Accepted stories by owner",
         charts.by_person(drawn),
         drawn,
-        f"{len(drawn)} {'person' if len(drawn) == 1 else 'people'} accepted stories.",
+        f"{len(drawn)} {'person owns' if len(drawn) == 1 else 'people own'} the stories that were "
+        "accepted in this period.",
         lambda picked: f"owner:{quote(str(picked['person']))} accepted:{days} -type:release",
         project,
         "No story with an owner was accepted in this period.",
@@ -120,7 +121,7 @@ def _chart(totals: DataFrame, period: Period, project: int | None) -> None:
 
 def _open_work(open_work: DataFrame, project: int | None) -> None:
     if open_work.empty:
-        st.caption("Nobody owns an open story outside the icebox.")
+        section("Open work", "Nobody owns an open story outside the icebox.")
         return
     rows = []
     for name, group in open_work.groupby("name", sort=True):
@@ -136,4 +137,4 @@ def _open_work(open_work: DataFrame, project: int | None) -> None:
             ]
         )
     columns = ["Person", "In progress", "Rejected", "Not started", "Points"]
-    st.html(f'<div class="scroll-x">{text.table(columns, rows)}</div>')
+    section("Open work", content=f'<div class="scroll-x">{text.table(columns, rows)}</div>')

@@ -11,7 +11,15 @@ from pandas import DataFrame
 from sqlglot import exp
 
 from .. import charts, controls, text
-from ..components import local_day, of_project, query_views, show_chart, show_table
+from ..components import (
+    local_day,
+    of_project,
+    query_views,
+    section,
+    show_chart,
+    show_table,
+    show_title,
+)
 from ..header import Selection
 from ..links import link, search_link
 from ..queries import metrics
@@ -21,7 +29,7 @@ from ..text import Html
 
 def render(selection: Selection) -> None:
     """Show the page."""
-    st.title("Epics and releases")
+    show_title("Epics and releases")
     (epics,) = query_views(metrics.epics())
     (releases,) = query_views(metrics.releases())
     zone = selection.only.time_zone
@@ -49,20 +57,17 @@ def _section(
     stories_of: Callable[[int], exp.Select],
 ) -> None:
     """Show the open ones as a table, the burn-up of one, the completed ones collapsed."""
-    st.header(title, anchor=False)
     if found.empty:
-        st.caption(f"There are no {title.lower()}.")
+        section(title, f"There are no {title.lower()}.")
         return
     is_open = found["completed_at"].isna()
     noun = title[:-1].lower()
     for frame, state in ((found[is_open], "open"), (found[~is_open], "completed")):
         count = text.plural(len(frame), f"{state} {noun}")
-        if frame.empty:
-            st.caption(f"No {state} {title.lower()}.")
-        elif state == "open":
-            st.caption(f"{count}.")
-            st.html(_table(frame, zone, name))
-        else:
+        if state == "open":
+            table = "" if frame.empty else _table(frame, zone, name)
+            section(title, f"{count if len(frame) else f'No open {title.lower()}'}.", content=table)
+        elif len(frame):
             with st.expander(count):
                 st.html(_table(frame.iloc[::-1], zone, name))
     _burn_up(title, found, stories_of)
@@ -85,8 +90,7 @@ def _table(found: DataFrame, zone: Any, name: Callable[[Any], Html]) -> str:
     ]
     columns = ["Name", "Progress", "Stories", "Points", "Expected", "Target", "Status"]
     if "deadline" not in found.columns:
-        rows = [[*row[:5], row[6]] for row in rows]
-        columns.remove("Target")
+        rows, columns = [row[:5] for row in rows], columns[:5]
     return f'<div class="scroll-x">{text.table(columns, rows)}</div>'
 
 
@@ -124,7 +128,7 @@ def _expected(row: Any, zone: Any) -> Html:
 
 
 def _day(value: Any) -> str:
-    return "" if pd.isna(value) else f"{value:%-d %b %Y}"
+    return "" if pd.isna(value) else text.day(value)
 
 
 def _lateness(row: Any) -> Html:
@@ -133,7 +137,7 @@ def _lateness(row: Any) -> Html:
     if not pd.isna(row.completed_at) and (late is None or pd.isna(late)):
         return Html("✓ completed")
     if late is None or pd.isna(late):
-        return Html("no target date" if hasattr(row, "deadline") else "open")
+        return Html("no target date")
     if late > 0:
         return Html(f"⚠ {text.plural(int(late), 'day')} late")
     return Html(f"✓ on track, {text.plural(-int(late), 'day')} early" if late else "✓ on track")
@@ -144,11 +148,11 @@ def _burn_up(title: str, found: DataFrame, stories_of: Callable[[int], exp.Selec
     noun = title[:-1].lower()
     names = {str(row.id): f"{row.name} ({row.project_name})" for row in found.itertuples()}
     chosen = controls.choice_param(
-        f"Burn-up of the {noun}",
+        f"Burn-up of one {noun}",
         noun,
         ["", *names],
         "",
-        lambda key: text.label(names[key]) if key else f"choose one {noun}",
+        lambda key: text.one_line(names[key]) if key else "none",
     )
     if not chosen:
         return

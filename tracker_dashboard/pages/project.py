@@ -15,16 +15,26 @@ from sqlglot import exp
 from .. import charts, text
 from ..components import (
     days_text,
+    figure_card,
     local_day,
     note,
     note_missing_history,
     of_project,
     query_views,
     show_chart,
+    show_line,
+    show_title,
 )
 from ..header import Selection
 from ..links import link
-from ..periods import SPARKLINE_WEEKS, Period, between, choose_period, last_day, weekly_sums
+from ..periods import (
+    SPARKLINE_WEEKS,
+    Period,
+    between,
+    last_day,
+    show_title_and_period,
+    weekly_sums,
+)
 from ..queries import metrics
 from ..queries.build import Scope
 
@@ -39,21 +49,14 @@ def render(selection: Selection) -> None:
     scope = selection.scope
     as_of, velocities, iterations, weeks, durations = query_views(*queries_for(scope))
     releases = of_project(query_views(metrics.next_releases())[0], selection.project)
-    end = last_day(as_of)
-    title, choice = st.columns([3, 2], vertical_alignment="bottom")
-    with title:
-        st.html(f"<h1>{text.isolated(selection.only.name)}</h1>")
-    with choice:
-        period = choose_period(end) if end else None
+    period = show_title_and_period(selection.only.name, as_of, compares=True)
     if period is None:
-        st.info("This project has no stories yet.")
         return
     known = next(as_of.itertuples())
-    _explain_period(period, known)
     note_missing_history(bool(known.has_transitions))
     iterations = _with_days(iterations, selection.only.time_zone)
     _figures(period, velocities, iterations, durations, releases, known)
-    is_current = (iterations["status"] == "in progress") & (period.end == end)
+    is_current = (iterations["status"] == "in progress") & (period.end == last_day(as_of))
     shown = iterations[period.contains(iterations["finish_day"]) | is_current]
     _velocity_chart(shown, selection.project)
     _throughput_chart(period, weeks, selection.project)
@@ -70,16 +73,6 @@ def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
         metrics.iterations(scope),
         metrics.throughput(scope),
         metrics.durations(scope),
-    )
-
-
-def _explain_period(period: Period, known: Any) -> None:
-    first = f"{period.start:%-d %b %Y}" if period.start else "From the first story"
-    reason = "today" if known.as_of_source == "now" else "the last known day"
-    is_last = period.end == pd.Timestamp(known.as_of_date).date()
-    compared = " Before: the same time before that." if period.start else ""
-    st.caption(
-        f"{first} to {period.end:%-d %b %Y}{f', which is {reason}' if is_last else ''}.{compared}"
     )
 
 
@@ -111,13 +104,13 @@ def _figures(
 ) -> None:
     columns = st.columns(4)
     done = iterations[iterations["status"] == "done"]
-    with columns[0]:
+    with columns[0], figure_card():
         _velocity_figure(velocities, done)
-    with columns[1]:
+    with columns[1], figure_card():
         _accepted_figure(period, durations)
-    with columns[2]:
+    with columns[2], figure_card():
         _duration_figure(period, durations, bool(known.has_transitions))
-    with columns[3]:
+    with columns[3], figure_card():
         _release_figure(releases, known)
 
 
@@ -125,7 +118,7 @@ def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
     project = next(velocities.itertuples(), None)
     current = float("nan") if project is None else project.velocity
     if pd.isna(current):
-        st.metric("Velocity", "unknown", border=True)
+        st.metric("Velocity", "unknown")
         note(getattr(project, "velocity_reason", None))
         return
     history = done["velocity"].dropna().astype(float).tolist()
@@ -137,14 +130,17 @@ def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
         delta_color="normal" if before is not None and current != before else "off",
         delta_arrow="auto" if before is not None and current != before else "off",
         chart_data=history[-SPARKLINE_WEEKS:] or None,
-        border=True,
         help="Points per iteration, as Pivotal Tracker computed it from the last iterations.",
     )
     note(getattr(project, "assumptions", None) and f"Assumes: {project.assumptions}.")  # type: ignore[union-attr]
 
 
 def _change_of_velocity(change: float) -> str:
-    return f"{change:+g} in 4 iterations" if change else "as 4 iterations ago"
+    return f"{change:+g} in 4 iterations" if change else "same as 4 iterations ago"
+
+
+def _change_of_count(change: int) -> str:
+    return f"{change:+,} vs. before" if change else "same as before"
 
 
 def _accepted_figure(period: Period, durations: DataFrame) -> None:
@@ -155,12 +151,11 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
     st.metric(
         "Stories accepted",
         f"{now:,}",
-        f"{now - before:+,} vs. before" if period.start else None,
+        _change_of_count(now - before) if period.start else None,
         delta_color="off" if now == before else "normal",
         delta_arrow="off" if now == before else "auto",
         chart_data=weekly or None,
         chart_type="bar",
-        border=True,
         help="Features, bugs and chores. The small chart counts them by week.",
     )
     points_now, points_before = (
@@ -168,7 +163,7 @@ def _accepted_figure(period: Period, durations: DataFrame) -> None:
         for mask in (period.contains(accepted), period.previous_contains(accepted))
     )
     change = f", {points_now - points_before:+g} vs. before" if period.start else ""
-    st.caption(f"{text.number(points_now)} points{change}")
+    show_line(f"{text.number(points_now)} points{change}")
 
 
 def _duration_figure(period: Period, durations: DataFrame, has_transitions: bool) -> None:
@@ -178,8 +173,8 @@ def _duration_figure(period: Period, durations: DataFrame, has_transitions: bool
     now = hours[period.contains(accepted)].median()
     before = hours[period.previous_contains(accepted)].median()
     if pd.isna(now):
-        st.metric(f"{kind.title()} time", "unknown", border=True)
-        st.caption("No story with known times was accepted in this period.")
+        st.metric(f"{kind.title()} time", "unknown")
+        show_line("No story with known times was accepted in this period.")
         return
     change = None if pd.isna(before) else (now - before) / 24
     st.metric(
@@ -188,7 +183,6 @@ def _duration_figure(period: Period, durations: DataFrame, has_transitions: bool
         None if change is None else f"{change:+.1f} days vs. before",
         delta_color="inverse" if change else "off",
         chart_data=_monthly_medians(hours / 24, accepted, period.end) or None,
-        border=True,
         help="From the first start to the acceptance of a story."
         if has_transitions
         else "From the creation to the acceptance of a story. The data has no history of states, "
@@ -205,7 +199,7 @@ def _monthly_medians(days: Series[float], accepted: Series[Any], end: date) -> l
 def _release_figure(releases: DataFrame, known: Any) -> None:
     release = next(releases.itertuples(), None)
     if release is None:
-        st.metric("Next release", "none planned", border=True)
+        st.metric("Next release", "none planned")
         return
     late = release.days_late
     if pd.isna(late):
@@ -219,7 +213,7 @@ def _release_figure(releases: DataFrame, known: Any) -> None:
     else:
         value = "on time"
         change, colour = (f"+{-int(late)} days in hand" if late else None), "normal"
-    st.metric("Next release", value, change, delta_color=colour, border=True)  # type: ignore[arg-type]
+    st.metric("Next release", value, change, delta_color=colour)  # type: ignore[arg-type]
     st.html(f'<p class="quiet">{" · ".join(_release_facts(release, known.time_zone))}</p>')
     note(getattr(release, "days_late_reason", None) if pd.isna(late) else None)
 
@@ -278,7 +272,7 @@ def _velocity_chart(iterations: DataFrame, project: int) -> None:
 
 def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> None:
     weekly = weeks.assign(week=pd.to_datetime(weeks["week"]))
-    weekly = weekly[between(weekly["week"], period.start, period.end)]
+    weekly = _every_week(weekly[between(weekly["week"], period.start, period.end)], period.end)
     by_month = len(weekly) > _MAX_WEEKLY_BARS
     unit = "month" if by_month else "week"
     starts = weekly["week"].dt.to_period("M").dt.start_time if by_month else weekly["week"]
@@ -306,6 +300,16 @@ def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> None:
         lambda picked: f"accepted:{picked['first_day']}..{picked['last_day']} -type:release",
         project,
     )
+
+
+def _every_week(weekly: DataFrame, end: date) -> DataFrame:
+    """Add the weeks in which nothing was created or accepted."""
+    if weekly.empty:
+        return weekly
+    weeks = pd.date_range(weekly["week"].min(), end, freq="7D", name="week")
+    counts = ["created", "accepted", "points_accepted"]
+    filled = weekly.set_index("week")[counts].reindex(weeks).astype(float).fillna(0.0)
+    return filled.astype({"created": int, "accepted": int}).reset_index()
 
 
 def _durations_chart(iterations: DataFrame, has_transitions: bool, project: int) -> None:
@@ -344,7 +348,7 @@ def _rejection_chart(iterations: DataFrame, project: int) -> None:
         charts.rejection_rate(shown),
         shown.iloc[::-1],
         summary,
-        _iteration_search,
+        lambda picked: f"{_iteration_search(picked)} has:rejection",
         project,
         "Rejections are unknown: the data does not have the history of states.",
     )
@@ -358,7 +362,7 @@ def _all_projects(selection: Selection) -> None:
     velocities, weeks, durations = query_views(
         metrics.velocities(scope), metrics.throughput(scope), metrics.durations(scope)
     )
-    st.title("All projects")
+    show_title("All projects")
     rows = []
     velocity = velocities.set_index("project_id")["velocity"]
     weekly = dict(list(weeks.groupby("project_id")))
@@ -389,8 +393,7 @@ def _all_projects(selection: Selection) -> None:
         "Last change",
     ]
     st.html(f'<div class="scroll-x">{text.table(columns, rows)}</div>')
-    total = len(durations)
-    st.caption(f"{text.plural(len(rows), 'project')}, {total:,} stories accepted in all.")
+    show_line(f"{text.plural(len(rows), 'project')}, {len(durations):,} stories accepted in all.")
 
 
 def _last_weeks(weeks: DataFrame) -> list[float]:

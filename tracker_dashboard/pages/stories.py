@@ -6,7 +6,7 @@ import streamlit as st
 from pandas import DataFrame
 
 from .. import controls, export, session, text
-from ..components import download
+from ..components import download, show_title
 from ..errors import MissingTableError
 from ..full_text import IndexUnavailableError
 from ..header import Selection
@@ -38,7 +38,7 @@ def render(selection: Selection) -> None:
     query = parse(typed)
     heading, sorting = st.columns([3, 1], vertical_alignment="bottom")
     with heading:
-        st.title("Stories")
+        show_title("Stories")
     with sorting:
         sort = controls.choice_param(
             "Sort by",
@@ -149,7 +149,7 @@ def _list(result: SearchResult, query: Query, selection: Selection) -> None:
             f"{count} as CSV", "stories", lambda: export.as_csv(_table(result)), "csv", "text/csv"
         )
         download(
-            "as Excel",
+            f"{count} as Excel",
             "stories",
             lambda: export.as_xlsx(_table(result), "Stories"),
             "xlsx",

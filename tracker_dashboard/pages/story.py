@@ -12,7 +12,7 @@ from pandas import DataFrame
 from sqlglot import exp
 
 from .. import attachments, text
-from ..components import days_text, download, local_day, local_time
+from ..components import days_text, download, local_day, local_time, show_line, show_title
 from ..errors import DashboardError, DatabaseLockedError, MissingTableError
 from ..export import as_csv
 from ..header import Selection
@@ -21,10 +21,12 @@ from ..queries import stories as story_queries
 from ..queries import story as queries
 from ..search_syntax import quote
 from ..session import dataset, rows
-from ..story_list import points, state_badge, type_sign
+from ..story_list import state_badge, type_sign
 from ..text import Html
 
 _LONG_TITLE = 200
+_ADDRESS = "Address in Pivotal Tracker"
+_WIDE = ' class="wide"'
 
 
 def render(selection: Selection) -> None:
@@ -32,7 +34,7 @@ def render(selection: Selection) -> None:
     typed = st.query_params.get("id") or st.query_params.get("story", "")
     found = rows(queries.story(int(typed)))[0] if _is_id(typed) else DataFrame()
     if found.empty:
-        st.title("Story not found")
+        show_title("Story not found")
         st.info(
             "There is no story with this number. It may have been deleted, or it is in a project "
             "that was not loaded. Its number, or a part of its text, can be typed into the search "
@@ -138,9 +140,9 @@ class _StoryPage:
             "Type": self._search(f"type:{story.story_type}", f"{story.story_type}")
             if _known(story.story_type)
             else "",
-            "State": state_badge(story.current_state),
-            "Points": text.plain(points(story.estimate)),
-            "Priority": text.plain(_known(story.story_priority)),
+            "State": self._state(),
+            "Points": self._points(),
+            "Priority": self._priority(),
             "Owners": self._people("owner", owners["name"]),
             "Requester": self._people("requester", [_known(story.requester)]),
             "Labels": _joined(
@@ -156,12 +158,31 @@ class _StoryPage:
             if _known(story.project_name)
             else "",
             "Number": text.plain(f"#{self._id}"),
-            "Address in Pivotal Tracker": text.isolated(_known(story.url)),
+            _ADDRESS: text.isolated(_known(story.url)) if _known(story.url) else "",
         }
         items = "".join(
-            f"<div><dt>{name}</dt><dd>{fact}</dd></div>" for name, fact in facts.items() if fact
+            f"<div{_WIDE if name == _ADDRESS else ''}><dt>{name}</dt><dd>{fact}</dd></div>"
+            for name, fact in facts.items()
+            if fact
         )
         st.html(f'<dl class="facts">{items}</dl>')
+
+    def _state(self) -> Html:
+        state = _known(self._story.current_state)
+        return self._search(f"state:{state}", state_badge(state)) if state else Html("")
+
+    def _points(self) -> Html:
+        estimate = self._story.estimate
+        return (
+            Html("")
+            if pd.isna(estimate)
+            else self._search(f"estimate:{estimate:g}", f"{estimate:g}")
+        )
+
+    def _priority(self) -> Html:
+        priority = _known(self._story.story_priority)
+        known = priority and priority != "none"
+        return self._search(f"priority:{priority}", priority) if known else Html("")
 
     def _time(self, moment: Any) -> Html:
         return local_time(moment, self._zone, self._has_times)
@@ -295,7 +316,7 @@ class _StoryPage:
         history = _optional(queries.history(self._id))
         if history is None or history.empty:
             if _known(self._story.source):
-                st.caption(
+                show_line(
                     "The file that this story was loaded from has no history: its cycle time and "
                     "rejections, and who changed it, are unknown."
                 )
@@ -310,11 +331,11 @@ class _StoryPage:
         ]
         _section(
             f"History ({len(history)})",
-            f'<div class="scroll-x">{text.table(["When", "Who", "What"], shown)}</div>',
+            text.table(["When", "Who", "What"], shown),
         )
         if self._has_times:
             zone = self._zone if isinstance(self._zone, str) and self._zone else "UTC"
-            st.caption(f"Times are those of {text.label(zone)}; hover over one to see UTC.")
+            show_line(f"Times are those of {zone}; hover over one to see UTC.")
         download("History as CSV", "story_history", lambda: as_csv(history), "csv", "text/csv")
 
 

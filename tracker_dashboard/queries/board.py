@@ -112,7 +112,7 @@ def people_of_iteration(project_id: int, number: int) -> exp.Select:
     """Select the owners of the accepted stories of an iteration; a story counts for each one."""
     return select(
         f"""
-        SELECT coalesce(p.name, CAST(o.value AS VARCHAR)) AS name, count(*) AS stories,
+        SELECT coalesce(p.name, CAST(o.value AS VARCHAR)) AS owner, count(*) AS stories,
             coalesce(sum(m.points), 0) AS points
         FROM iterations__story_ids AS i
         JOIN story_measures AS m ON m.story_id = i.value AND m.project_id = i.project_id
@@ -120,7 +120,8 @@ def people_of_iteration(project_id: int, number: int) -> exp.Select:
         LEFT JOIN ({PEOPLE}) AS p ON p.id = o.value
         WHERE i.project_id = :project AND i.iteration_number = :number
             AND m.current_state = 'accepted' AND m.story_type <> 'release'
-        GROUP BY coalesce(p.name, CAST(o.value AS VARCHAR)) ORDER BY points DESC, stories DESC, name
+        GROUP BY coalesce(p.name, CAST(o.value AS VARCHAR))
+        ORDER BY points DESC, stories DESC, owner
         """,  # noqa: S608 - a constant
         project=project_id,
         number=number,

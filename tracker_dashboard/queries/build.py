@@ -33,35 +33,36 @@ class Scope:
 
 def select(sql: str, **values: Any) -> exp.Select:
     """Parse a query and replace its `:name` placeholders."""
-    parsed = _parse(sql)
-    return cast(exp.Select, exp.replace_placeholders(parsed, **values) if values else parsed)
+    return cast(exp.Select, condition(sql, **values))
 
 
 def condition(sql: str, **values: Any) -> exp.Expression:
     """Parse a condition and replace its `:name` placeholders."""
     parsed = _parse(sql)
-    return cast(exp.Expression, exp.replace_placeholders(parsed, **values) if values else parsed)
+    return cast(
+        exp.Expression, exp.replace_placeholders(parsed, **values) if values else parsed.copy()
+    )
 
 
 @cache
 def _parse(sql: str) -> exp.Expr:
-    """Return the syntax tree of a text of ours, which takes long to parse. Nobody may change it."""
+    """Return the syntax tree of a text of ours, which takes long to parse, to be copied."""
     return parse_one(sql, dialect="duckdb")
 
 
 def in_projects(query: exp.Select, scope: Scope, alias: str) -> exp.Select:
     """Restrict a query to the projects of a scope."""
     if scope.projects:
-        query = query.where(exp.column("project_id", alias).isin(*scope.projects))
+        query = query.where(exp.column("project_id", alias).isin(*scope.projects), copy=False)
     return query
 
 
 def in_days(query: exp.Select, scope: Scope, column: str, alias: str) -> exp.Select:
     """Restrict a query to rows whose date is within the days of a scope."""
     if scope.first:
-        query = query.where(exp.column(column, alias) >= date_literal(scope.first))
+        query = query.where(exp.column(column, alias) >= date_literal(scope.first), copy=False)
     if scope.last:
-        query = query.where(exp.column(column, alias) <= date_literal(scope.last))
+        query = query.where(exp.column(column, alias) <= date_literal(scope.last), copy=False)
     return query
 
 
@@ -78,7 +79,7 @@ def with_ids(query: exp.Select, column: str, alias: str, ids: Sequence[int]) -> 
     """
     if len(ids) > MAX_IDS:
         return query
-    return query.where(exp.column(column, alias).isin(*ids) if ids else exp.false())
+    return query.where(exp.column(column, alias).isin(*ids) if ids else exp.false(), copy=False)
 
 
 def union(queries: Sequence[exp.Query]) -> exp.Query:

@@ -12,7 +12,8 @@ def projects() -> exp.Select:
     return select(
         """
         SELECT p.id, p.name, p.time_zone__olson_name AS time_zone, p._source AS source,
-            s.stories, s.first_created, s.last_event
+            s.stories, s.first_created,
+            greatest(s.last_event, coalesce(c.last_comment, s.last_event)) AS last_event
         FROM projects AS p
         LEFT JOIN (
             SELECT project_id, count(*) AS stories, min(created_at) AS first_created,
@@ -21,8 +22,12 @@ def projects() -> exp.Select:
                 )) AS last_event
             FROM stories GROUP BY project_id
         ) AS s ON s.project_id = p.id
+        LEFT JOIN (
+            SELECT project_id, max(created_at) AS last_comment FROM stories__comments
+            GROUP BY project_id
+        ) AS c ON c.project_id = p.id
         WHERE p.same_as_id IS NULL OR s.stories > 0
-        ORDER BY s.last_event DESC NULLS LAST, p.id
+        ORDER BY last_event DESC NULLS LAST, p.id
         """
     )
 
@@ -43,10 +48,10 @@ def owner_names(project_id: int) -> exp.Select:
     """Select who owns stories of a project, the owner of most stories first."""
     return select(
         """
-        SELECT coalesce(q.name, p.name) AS name FROM stories__owner_ids AS o
+        SELECT coalesce(q.name, p.name) AS owner FROM stories__owner_ids AS o
         JOIN people AS p ON p.id = o.value LEFT JOIN people AS q ON q.id = p.same_as_id
         WHERE o.project_id = :project AND p.name IS NOT NULL
-        GROUP BY coalesce(q.name, p.name) ORDER BY count(*) DESC, name
+        GROUP BY coalesce(q.name, p.name) ORDER BY count(*) DESC, owner
         """,
         project=project_id,
     )

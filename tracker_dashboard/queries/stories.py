@@ -43,6 +43,7 @@ _STORY_IDS_WITH = {
     "label": "SELECT x.story_id FROM stories__labels AS x",
     "owner": "SELECT x.story_id FROM stories__owner_ids AS x",
     "pr": "SELECT x.story_id FROM stories__pull_requests AS x",
+    "rejection": "SELECT x.story_id FROM stories__transitions AS x WHERE x.state = 'rejected'",
     "review": "SELECT x.story_id FROM stories__reviews AS x",
     "task": "SELECT x.story_id FROM stories__tasks AS x",
 }
@@ -147,7 +148,7 @@ def _field_matches(field: Field) -> exp.Expression:
 
 
 def _person_matches(name: str, value: str) -> exp.Expression:
-    """Match a part of the name, the initials or the user name; `none` finds stories without."""
+    """Match a part of the name, initials, user name or id; `none` finds stories without."""
     people = _PERSON_TABLES[name]
     if value == "none":
         return exp.not_(
@@ -157,7 +158,7 @@ def _person_matches(name: str, value: str) -> exp.Expression:
         f"""
         SELECT w.id FROM ({people}) AS w JOIN ({PEOPLE}) AS q ON q.id = w.person
         WHERE strpos(lower(q.name), :value) > 0 OR lower(q.initials) = :value
-            OR lower(q.username) = :value
+            OR lower(q.username) = :value OR CAST(q.id AS VARCHAR) = :value
         """,  # noqa: S608 - constants
         value=value,
     )
@@ -185,12 +186,14 @@ def matching_stories(
         projects: Ids of projects, all if empty.
         sort: One of `SORTS`.
     """
-    query = exp.select("s.id", f"{_SORT_COLUMNS[sort]} AS sort_key", "s.updated_at")
-    query = query.from_("stories AS s").join(
-        "projects AS p", on="p.id = s.project_id", join_type="left"
+    query = select(
+        f"""
+        SELECT s.id, {_SORT_COLUMNS[sort]} AS sort_key, s.updated_at
+        FROM stories AS s LEFT JOIN projects AS p ON p.id = s.project_id
+        """  # noqa: S608 - a constant
     )
     for number, flag in enumerate(flags):
-        query = query.select(exp.alias_(exp.paren(matches(flag)), f"flag_{number}"))
+        query = query.select(exp.alias_(exp.paren(matches(flag)), f"flag_{number}"), copy=False)
     in_name = [
         condition("CASE WHEN strpos(lower(s.name), :word) > 0 THEN 1 ELSE 0 END", word=name)
         for name in names
@@ -198,11 +201,11 @@ def matching_stories(
     total: exp.Expression = exp.Literal.number(0)
     for term in in_name:
         total = exp.Add(this=total, expression=term)
-    query = query.select(exp.alias_(total, "in_name"))
+    query = query.select(exp.alias_(total, "in_name"), copy=False)
     if where != And(()):
-        query = query.where(matches(where))
+        query = query.where(matches(where), copy=False)
     if projects:
-        query = query.where(exp.column("project_id", "s").isin(*projects))
+        query = query.where(exp.column("project_id", "s").isin(*projects), copy=False)
     return query
 
 
@@ -245,21 +248,26 @@ def _of_stories(
     query: exp.Select, alias: str, story_ids: Sequence[int] | None, project: int | None
 ) -> exp.Select:
     if project is not None:
-        query = query.where(exp.column("project_id", alias).eq(project))
+        query = query.where(exp.column("project_id", alias).eq(project), copy=False)
     return query if story_ids is None else with_ids(query, "story_id", alias, story_ids)
 
 
 def texts(story_ids: Sequence[int]) -> exp.Select:
     """Select the texts of stories, the weightiest first: `story_id`, `place`, `text`."""
-    query = exp.select("t.story_id", "t.place", "t.text").from_(select(_TEXTS).subquery("t"))
-    query = with_ids(query, "story_id", "t", story_ids)
-    return query.where("t.text IS NOT NULL").order_by("t.weight DESC")
+    query = select(
+        f"""
+        SELECT t.story_id, t.place, t.text FROM ({_TEXTS}) AS t
+        WHERE t.text IS NOT NULL ORDER BY t.weight DESC
+        """  # noqa: S608 - a constant
+    )
+    return with_ids(query, "story_id", "t", story_ids)
 
 
 def weighted_texts() -> exp.Select:
     """Select every text of every story: `story_id`, `weight`, `text`."""
-    query = exp.select("t.story_id", "t.weight", "t.text").from_(select(_TEXTS).subquery("t"))
-    return query.where("t.text IS NOT NULL")
+    return select(
+        f"SELECT t.story_id, t.weight, t.text FROM ({_TEXTS}) AS t WHERE t.text IS NOT NULL"  # noqa: S608 - a constant
+    )
 
 
 def export(story_ids: Sequence[int], with_iterations: bool = True) -> exp.Select:
