@@ -206,7 +206,7 @@ def test_projects_removed_by_a_filter_are_not_changed(project: Project) -> None:
     )
     before = project.tables()
     source = project.source()
-    source.project_list.add_filter(lambda one: one["id"] == first)
+    source.project_list.add_filter(lambda project: project["id"] == first)
     pipeline.run(source)
     after = project.tables()
     assert_tables_equal(after, before)
@@ -324,7 +324,7 @@ def load_undeclared_attribute(project: Project, contract: Any) -> dlt.Pipeline:
     pipeline.run(project.source().with_resources("stories", "labels"))
     workspace = project.server.workspace
     first = next(iter(workspace.projects.values()))
-    story = next(one for one in first.stories.values() if one["tasks"])
+    story = next(story for story in first.stories.values() if story["tasks"])
     workspace.edit_story(story["id"], name="Edited", mood="good")
     pipeline.run(project.source().with_resources("stories", "labels"), schema_contract=contract)
     return pipeline

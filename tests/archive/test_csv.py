@@ -528,7 +528,7 @@ def test_exports_of_two_projects_in_one_folder_are_kept_apart(tmp_path: Path) ->
     found = read(write_folder(tmp_path / "x", files))
     other = key("project", "other")
     assert {s["id"]: s["project_id"] for s in found.records["stories"]} == {1: PROJECT, 2: other}
-    assert len({one["id"] for one in found.records["labels"]}) == 2
+    assert len({label["id"] for label in found.records["labels"]}) == 2
     assert found.records["attachment_files"][0]["project_id"] == other
 
 
@@ -556,7 +556,8 @@ def test_history_without_export_is_read(tmp_path: Path, name: str) -> None:
     found = read_csv(tmp_path, HISTORY, name)
     kinds = [["story"], ["story"], ["epic"], []]
     assert [
-        [of["kind"] for of in one.get("primary_resources", [])] for one in found.records["activity"]
+        [of["kind"] for of in item.get("primary_resources", [])]
+        for item in found.records["activity"]
     ] == kinds
     assert found.records["projects"][0]["name"] == "my_project"
 
@@ -594,7 +595,7 @@ def expected_tables_of_zip() -> Tables:
     eve = {"id": key("person", "Eve"), "kind": "person", "name": "Eve", "_source": history}
     records = expected_records()
     records["people"].append(eve)
-    records["activity"] = [{**one, "_source": history} for one in expected_activity()]
+    records["activity"] = [{**item, "_source": history} for item in expected_activity()]
     expected: Tables = {}
     for name, found in records.items():
         expected |= expected_tables(name, [{"_source": stories, **one} for one in found])
@@ -1102,7 +1103,7 @@ def test_attachments_with_the_same_name_are_both_read(tmp_path: Path) -> None:
         tmp_path / "x.zip", (zip_member("202/a.b.png"), b"1"), (zip_member("202/a.b.png"), b"2")
     )
     found = read(path)
-    names = [one["filename"] for one in found.records["attachment_files"]]
+    names = [attachment["filename"] for attachment in found.records["attachment_files"]]
     assert (names, sorted(found.contents.values())) == (["a.b.png", "a.b (2).png"], [b"1", b"2"])
 
 
@@ -1512,7 +1513,7 @@ def test_repeated_row_adds_no_people_labels_or_iterations(tmp_path: Path) -> Non
     found = read_csv(tmp_path, table([first, again, Row(2, "U", iteration="1")]))
     assert [i["story_ids"] for i in found.records["iterations"]] == [[1, 2]]
     assert [p["name"] for p in found.records["people"]] == ["Ann"]
-    assert [one["name"] for one in found.records["labels"]] == ["a"]
+    assert [label["name"] for label in found.records["labels"]] == ["a"]
     assert found.reasons("stories") == {"it came before"}
 
 
@@ -1535,5 +1536,5 @@ def test_outdated_copies_add_no_people_labels_or_iterations(
     assert placed == {(6, 1), (6, 2)}
     assert [i["number"] for i in tables["iterations"]] == [6]
     assert sorted(p["name"] for p in tables["people"]) == ["Ann", "Bob", "Eve"]
-    assert sorted(one["name"] for one in tables["labels"]) == ["both", "new"]
+    assert sorted(label["name"] for label in tables["labels"]) == ["both", "new"]
     assert sorted(s["name"] for s in tables["stories"]) == ["T", "U"]

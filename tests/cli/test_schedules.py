@@ -79,7 +79,9 @@ def requested_projects(server: TrackerServer) -> set[int]:
     """Return the projects whose lists were requested."""
     paths = [request.path for request in server.requests]
     return {
-        one for one in server.workspace.projects if any(f"/projects/{one}/" in x for x in paths)
+        project_id
+        for project_id in server.workspace.projects
+        if any(f"/projects/{project_id}/" in x for x in paths)
     }
 
 
@@ -155,7 +157,7 @@ def test_workflow_loads_its_shard_into_postgres(
     }
     runner = Runner(LOAD, tmp_path, expressions)
     assert runner.run("load") == 0, runner.output[-2000:]
-    expected = {one for one in server.workspace.projects if one in Shard(2, 2)}
+    expected = {project_id for project_id in server.workspace.projects if project_id in Shard(2, 2)}
     assert requested_projects(server) == expected != set(server.workspace.projects)
     labels = [row for row in served_tables(server)["labels"] if row["project_id"] in expected]
     assert comparable(postgres_tables(postgres)["labels"]) == comparable(labels)
@@ -181,7 +183,7 @@ def installed(command: Command) -> Command:
     return command
 
 
-def test_systemd_service_loads_and_crontab_prints_only_failures(
+def test_systemd_service_loads_into_its_state_folder(
     installed: Command, server: TrackerServer, tmp_path: Path
 ) -> None:
     settings = [
@@ -211,6 +213,11 @@ def test_systemd_service_loads_and_crontab_prints_only_failures(
     assert (state / "dlt" / "pipelines" / "pivotal_tracker").is_dir()
     assert service["SuccessExitStatus"].split() == ["3", "4"]
 
+
+def test_crontab_loads_and_prints_only_failures(
+    installed: Command, loaded: Command, server: TrackerServer
+) -> None:
+    """It continues what `loaded` began, which is in the same folder as `installed`."""
     lines = [x for x in (DEPLOY / "crontab").read_text().splitlines() if x and x[0] != "#"]
     assert lines[0].startswith("FOLDER=")
     schedule, order = re.match(r"((?:\S+\s+){5})(.*)", lines[1]).groups()  # type: ignore[union-attr]
@@ -227,8 +234,6 @@ def test_systemd_service_loads_and_crontab_prints_only_failures(
             check=False,
         )
 
-    # cron continues with the database of the service
-    (state / "pivotal_tracker.duckdb").rename(installed.database)
     changed, project = next(iter(server.workspace.projects.items()))
     server.workspace.rename_label(next(iter(project.labels)), "under another name")
     server.requests.clear()

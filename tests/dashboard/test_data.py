@@ -137,7 +137,7 @@ def _queries(workspace: Workspace) -> dict[str, exp.Query]:
     record = next(record for record in project.stories.values() if record["comments"])
     number, project_id = int(record["id"]), int(project.record["id"])
     scope = Scope((project_id,), date(2024, 1, 1), date(2025, 6, 30))
-    word = next(each for each in record["comments"] if each.get("text"))["text"].split()[0]
+    word = next(comment for comment in record["comments"] if comment.get("text"))["text"].split()[0]
     of_story = "story measures followers epics iteration releases comments tasks blockers reviews "
     of_scope = "as_of iterations velocities throughput durations daily_states open_stories "
     of_scope += "story_durations time_in_states open_blockers"

@@ -319,6 +319,7 @@ def test_invalid_terms_are_reported() -> None:
         assert note in message
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=60))
 def test_any_text_is_parsed(typed: str) -> None:
     query = parse(typed)

@@ -128,7 +128,7 @@ def test_files_are_downloaded_once_and_again_if_they_are_lost(
     assert f"{len(before)} downloaded" in result.stdout
     assert len(download_paths(server)) == len(before)
     paths = {row["id"]: Path(row["path"]) for row in command.tables()["attachment_files"]}
-    assert {one: path.read_bytes() for one, path in paths.items()} == before
+    assert {file_id: path.read_bytes() for file_id, path in paths.items()} == before
 
     comments = [c for s in project.stories.values() for c in s["comments"]]
     deleted = next(comment for comment in comments if comment["file_attachments"])
@@ -147,8 +147,8 @@ def test_files_are_downloaded_once_and_again_if_they_are_lost(
     assert sorted(re.findall(r"\d{5,}", " ".join(download_paths(server)))) == sorted(
         map(str, (lost, cut, *added))
     )
-    for one in deleted_ids:
-        paths[one].unlink()
+    for file_id in deleted_ids:
+        paths[file_id].unlink()
     assert_all_files_downloaded(command, workspace, folder)
 
 

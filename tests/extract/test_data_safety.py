@@ -27,7 +27,7 @@ from tracker_server.faults import (
     Status,
     WrongTotal,
 )
-from tracker_server.workspace import Workspace
+from tracker_server.workspace import Project, Workspace
 
 from ..support.command import Command
 from ..support.kill import NORMALIZED, KillPoint, kill_at
@@ -79,7 +79,7 @@ def touch_every_project(workspace: Workspace) -> None:
 
 
 def kept_lists(summary: dict[str, Any]) -> set[tuple[str, str]]:
-    return {(one["table"], one["project"]) for one in summary["kept"]}
+    return {(entry["table"], entry["project"]) for entry in summary["kept"]}
 
 
 @pytest.fixture(params=["feed", "no feed"])
@@ -105,7 +105,7 @@ def test_refused_and_missing_lists_keep_their_rows(
         MissingRows(ids={missing}, endpoints={"projects"}),
     ]
     summary = run(loaded, 3, *options)
-    assert [(one["table"], one["project_id"]) for one in summary["skipped"]] == [
+    assert [(entry["table"], entry["project_id"]) for entry in summary["skipped"]] == [
         ("labels", refused)
     ]
     assert "epics" in summary["not_offered"]
@@ -127,20 +127,23 @@ def test_refused_and_missing_lists_keep_their_rows(
 ACCOUNT_LISTS = {"accounts", "account_memberships", "workspaces"}
 
 
+def empty_lists_of(project_id: int) -> list[Fault]:
+    """Make all lists of a project empty, and all lists of the account."""
+    names = ("stories", "epics", "labels", "memberships", "releases", "iterations")
+    return [
+        EmptyList(endpoints={f"/projects/{{id}}/{name}" for name in names}, projects={project_id}),
+        EmptyList(endpoints=ACCOUNT_LISTS),
+    ]
+
+
 def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
     loaded: Command, server: TrackerServer, has_feed: bool
 ) -> None:
-    """All lists of one project are empty, and all lists of the account."""
     workspace = server.workspace
     emptied, *_ = workspace.projects
-    lists = {"stories", "epics", "labels", "memberships", "releases", "iterations"}
     before = loaded.tables()
     touch_every_project(workspace)
-    faults: list[Fault] = [
-        *(EmptyList(endpoints={f"/projects/{{id}}/{name}"}, projects={emptied}) for name in lists),
-        EmptyList(endpoints=ACCOUNT_LISTS),
-    ]
-    server.behaviour.faults = faults
+    server.behaviour.faults = empty_lists_of(emptied)
     summary = run(loaded, 3)
     filled = {
         name
@@ -151,7 +154,7 @@ def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
     expected = {(name, str(emptied)) for name in filled} | with_stories
     expected |= {(name, "") for name in ACCOUNT_LISTS}
     assert kept_lists(summary) == expected
-    assert all(one["is_new"] for one in summary["kept"])
+    assert all(entry["is_new"] for entry in summary["kept"])
     tables = loaded.tables()
     for name in {"stories", *filled, *ACCOUNT_LISTS}:
         rows = [row for row in before[name] if row.get("project_id") in (None, emptied)]
@@ -161,7 +164,7 @@ def test_empty_lists_keep_their_rows_until_their_deletion_is_accepted(
 
     summary = run(loaded, 0)
     assert kept_lists(summary) == expected
-    assert not any(one["is_new"] for one in summary["kept"])
+    assert not any(entry["is_new"] for entry in summary["kept"])
     since = summary["kept"][0]["since"]
     assert f"Kept since {since}: " in summary["stdout"]
 
@@ -249,22 +252,24 @@ def test_invalid_accept_deletions_exits_2(command: Command, text: str) -> None:
     assert repr(text) in result.stderr
 
 
-def test_invalid_records_are_rejected_individually(
-    loaded: Command, server: TrackerServer, has_feed: bool
-) -> None:
-    workspace = server.workspace
-    project_id, project = next(iter(workspace.projects.items()))
+def assert_rejected(summary: dict[str, Any], project: Project) -> None:
+    """Assert that the summary names the invalid records, and only those."""
     stories, labels = list(project.stories), list(project.labels)
-    (member, *_), other = project.memberships, list(workspace.projects)[1]
-    commented = stories[8]
-    workspace.add_comment("One", story_id=commented)
-    run(loaded, 0)
-    for story_id in stories[:9]:
-        workspace.edit_story(story_id, name="Edited")
-    workspace.create_label(project_id, "fresh")
-    workspace.create_story(other, name="In another project")
-    before = loaded.tables()
-    faults = [
+    assert summary["tables"]["project_memberships"]["unusable"] == 1
+    assert summary["tables"]["stories"]["unusable"] >= 1
+    assert summary["rejected"].keys() == {"stories", "labels"}
+    assert {str(stories[2]), str(stories[8])} <= summary["rejected"]["stories"].keys()
+    assert "is 'abc', which is no key" in summary["rejected"]["stories"][str(stories[8])]
+    assert {str(labels[3]), str(labels[4])} <= summary["rejected"]["labels"].keys()
+    list_path = f"/{project.record['id']}/labels"
+    (path,) = [path for path in summary["unparsable"] if path.endswith(list_path)]
+    assert f"record {labels[2]} is not UTF-8" in summary["unparsable"][path]
+
+
+def invalid_records(project: Project) -> list[Fault]:
+    """Make some records of a project invalid, of its first nine stories and its first labels."""
+    stories, labels = list(project.stories), list(project.labels)
+    values = [
         ("estimate", "2021-03-01T10:00:00+05:45", stories[0]),
         ("estimate", "abc", stories[1]),
         ("transitions.*.project_version", "abc", stories[2]),
@@ -272,30 +277,40 @@ def test_invalid_records_are_rejected_individually(
         ("ID", 5, stories[4]),
         ("projectId", 77, stories[5]),
         ("_dlt_load_id", "abc", stories[6]),
-        ("id", "abc", member),
+        ("id", "abc", next(iter(project.memberships))),
+        ("comments.0.id", "abc", stories[8]),
+        # of another type than the first value of their list, which makes the column
+        ("numbers", [1, 1.1e37], labels[3]),
+        ("numbers", [1, "9" * 30], labels[4]),
     ]
-    server.behaviour.faults = [
-        *(SetAttribute(attribute=a, value=v, record_ids={one}) for a, v, one in faults),
+    return [
+        *(SetAttribute(attribute=a, value=v, record_ids={key}) for a, v, key in values),
         LongNumber(record_ids={stories[7]}),
         DeepValue(attribute="name", depth=900, record_ids={labels[0]}),
         DeepValue(attribute="name", depth=10_000, record_ids={labels[1]}),
         InvalidUtf8(record_ids={labels[2]}),
-        SetAttribute(attribute="comments.0.id", value="abc", record_ids={commented}),
-        # of another type than the first value of their list, which makes the column
-        SetAttribute(attribute="numbers", value=[1, 1.1e37], record_ids={labels[3]}),
-        SetAttribute(attribute="numbers", value=[1, "9" * 30], record_ids={labels[4]}),
         ByteOrderMark(endpoints={"epics"}),
         WrongTotal(10**19, endpoints={"iterations"}),
     ]
+
+
+def test_invalid_records_are_rejected_individually(
+    loaded: Command, server: TrackerServer, has_feed: bool
+) -> None:
+    workspace = server.workspace
+    project_id, project = next(iter(workspace.projects.items()))
+    stories = list(project.stories)
+    commented = stories[8]
+    workspace.add_comment("One", story_id=commented)
+    run(loaded, 0)
+    for story_id in stories[:9]:
+        workspace.edit_story(story_id, name="Edited")
+    workspace.create_label(project_id, "fresh")
+    workspace.create_story(list(workspace.projects)[1], name="In another project")
+    before = loaded.tables()
+    server.behaviour.faults = invalid_records(project)
     summary = run(loaded, 3)
-    assert summary["tables"]["project_memberships"]["unusable"] == 1
-    assert summary["tables"]["stories"]["unusable"] >= 1
-    assert summary["rejected"].keys() == {"stories", "labels"}
-    assert {str(stories[2]), str(commented)} <= summary["rejected"]["stories"].keys()
-    assert "is 'abc', which is no key" in summary["rejected"]["stories"][str(commented)]
-    assert {str(labels[3]), str(labels[4])} <= summary["rejected"]["labels"].keys()
-    (path,) = [path for path in summary["unparsable"] if path.endswith(f"/{project_id}/labels")]
-    assert f"record {labels[2]} is not UTF-8" in summary["unparsable"][path]
+    assert_rejected(summary, project)
     tables = loaded.tables()
     for name in ("stories", "labels", "project_memberships"):
         assert {row["id"] for row in before[name]} <= {row["id"] for row in tables[name]}
@@ -314,10 +329,9 @@ def test_invalid_records_are_rejected_individually(
     server.behaviour.faults = []
     run(loaded, 0)
     rows = {row["id"]: row for row in loaded.tables()["stories"]}
-    assert all(rows[one]["name"] == "Edited" for one in stories[:9])
-    assert all(
-        rows[one["id"]]["estimate"] == one.get("estimate") for one in project.stories.values()
-    )
+    assert all(rows[story_id]["name"] == "Edited" for story_id in stories[:9])
+    for story in project.stories.values():
+        assert rows[story["id"]]["estimate"] == story.get("estimate")
 
 
 class InvalidDates(Fault):
@@ -359,12 +373,15 @@ def test_short_and_empty_pages_lose_no_rows(
         assert_loaded(loaded, tables_without_faults(server))
         return
     summary = run(loaded, 3, "--full-refresh")
-    assert {one["table"] for one in summary["incomplete"]} >= {"stories", "iterations"}
+    assert {entry["table"] for entry in summary["incomplete"]} >= {
+        "stories",
+        "iterations",
+    }
     tables = loaded.tables()
     assert {row["id"] for row in before["stories"]} <= {row["id"] for row in tables["stories"]}
     assert len(before["iterations"]) <= len(tables["iterations"])
     summary = run(loaded, 0)
-    assert not any(one["is_new"] for one in summary["incomplete"])
+    assert not any(entry["is_new"] for entry in summary["incomplete"])
     server.behaviour = Behaviour()
     touch_every_project(workspace)
     run(loaded, 0, "--full-refresh")
@@ -384,8 +401,8 @@ def test_failing_endpoint_affects_only_its_own_list(loaded: Command, server: Tra
         Status(502, endpoints={"activity"}, projects={third}),
     ]
     summary = run(loaded, 3)
-    skipped = {(one["table"], one["project_id"]) for one in summary["skipped"]}
-    assert {("labels", one) for one in workspace.projects} <= skipped
+    skipped = {(entry["table"], entry["project_id"]) for entry in summary["skipped"]}
+    assert {("labels", project_id) for project_id in workspace.projects} <= skipped
     assert ("epics", first) in skipped
     assert ("project_memberships", second) in skipped
     assert "releases" in summary["not_offered"]

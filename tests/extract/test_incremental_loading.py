@@ -72,7 +72,7 @@ def test_unchanged_workspace_requests_only_account_lists_and_writes_nothing(mirr
     before = mirror.tables()
     metrics = mirror.load()
     paths = sorted(request.path.removeprefix("/services/v5") for request in mirror.server.requests)
-    accounts = [f"/accounts/{one}/memberships" for one in mirror.workspace.accounts]
+    accounts = [f"/accounts/{account_id}/memberships" for account_id in mirror.workspace.accounts]
     assert paths == sorted(["/projects", "/accounts", *accounts, "/my/workspaces"])
     assert not sum(sum(values.get("written", {}).values()) for values in metrics.values())
     assert {name: comparable(rows) for name, rows in mirror.tables().items()} == {
@@ -125,7 +125,9 @@ def test_merge_conditions_have_no_or(edit: Edit) -> None:
     """Databases would compare each row with all others."""
     merges = [path.read_text() for path in edit.mirror.folder.rglob("stories*.sql")]
     assert len(merges) > 3
-    assert not [one for one in merges if " OR " in one.partition("INSERT INTO")[0]]
+    assert not [
+        statement for statement in merges if " OR " in statement.partition("INSERT INTO")[0]
+    ]
 
 
 @pytest.fixture
@@ -234,12 +236,12 @@ def test_iterations_and_history_are_read_again_on_a_new_day(
     mirror.workspace.now += timedelta(days=15)
     monkeypatch.setattr("pivotal_tracker.extract.daily_lists.local_date", lambda _: "a later day")
     # with the resource of projects, which users may select
-    one = next(iter(mirror.workspace.projects))
-    mirror.load("project_list", "stories", "iterations", "history_days", project_ids=[one])
+    project_id = next(iter(mirror.workspace.projects))
+    mirror.load("project_list", "stories", "iterations", "history_days", project_ids=[project_id])
     requested = {r.path.rsplit("/", 1)[-1] for r in mirror.server.requests}
     assert {"iterations", "days"} <= requested
     assert "stories" not in requested
-    loaded, truth = of_project(mirror.tables(), one), of_project(mirror.truth(), one)
+    loaded, truth = of_project(mirror.tables(), project_id), of_project(mirror.truth(), project_id)
     for name in ("iterations", "iterations__story_ids", "history_days"):
         assert comparable(loaded[name]) == comparable(truth[name])
 
@@ -284,11 +286,11 @@ def test_two_datasets_of_one_pipeline_are_both_up_to_date(mirror: Mirror) -> Non
     """
     other = replace(mirror, dataset="other")
     projects = mirror.workspace.projects.values()
-    for one, project in zip((other, mirror, other), projects, strict=True):
-        mirror.workspace.rename_label(next(iter(project.labels)), f"before {one.dataset}")
-        one.load("labels")
-        names = sorted(label["name"] for each in projects for label in each.labels.values())
-        assert sorted(row["name"] for row in one.tables()["labels"]) == names
+    for target, project in zip((other, mirror, other), projects, strict=True):
+        mirror.workspace.rename_label(next(iter(project.labels)), f"before {target.dataset}")
+        target.load("labels")
+        names = sorted(label["name"] for p in projects for label in p.labels.values())
+        assert sorted(row["name"] for row in target.tables()["labels"]) == names
 
 
 CHANGED = ("stories", "activity", "iterations", "labels")

@@ -112,7 +112,7 @@ def test_project_list_and_stories_of_each_project_are_requested_once(
     assert requests["/services/v5/projects"] == 1
     projects = [row["id"] for row in first_load.served["projects"]]
     assert {path: times for path, times in requests.items() if "/stories" in path} == {
-        f"/services/v5/projects/{one}/stories": 1 for one in projects
+        f"/services/v5/projects/{project_id}/stories": 1 for project_id in projects
     }
 
 
@@ -152,9 +152,9 @@ def test_summary_counts_new_changed_and_deleted_records(
 ) -> None:
     before, workspace = loaded.tables(), server.workspace
     first, second, third, _ = workspace.projects.values()
-    stories = [one for project in (first, second) for one in list(project.stories.values())]
-    commented = [one for one in stories if one["comments"]]
-    tasked = [one for one in stories if one["tasks"] and one not in commented[:3]]
+    stories = [story for project in (first, second) for story in list(project.stories.values())]
+    commented = [story for story in stories if story["comments"]]
+    tasked = [story for story in stories if story["tasks"] and story not in commented[:3]]
     workspace.delete_stories(commented[0]["id"])
     workspace.edit_comment(commented[1]["comments"][0]["id"], "Edited")
     workspace.delete_comment(commented[2]["comments"][0]["id"])
@@ -171,7 +171,7 @@ def test_summary_counts_new_changed_and_deleted_records(
     report, after = loaded.summary(), loaded.tables()
     assert report["exit_code"] == 3
     assert report["tables"]["stories"]["deleted"] == 1
-    assert {one["project_id"] for one in report["skipped"]} == {third.record["id"]}
+    assert {entry["project_id"] for entry in report["skipped"]} == {third.record["id"]}
     assert_records_counted(report, before, after)
     comments = report["tables"]["stories__comments"]
     assert comments.keys() == {"written"}
@@ -192,7 +192,7 @@ def assert_records_counted(report: dict[str, Any], before: Tables, after: Tables
     """Assert that the report counts the new, changed and deleted records of each table."""
     for table in [*PROJECT_TABLES.values(), PROJECTS, PEOPLE]:
         counts = report["tables"][table.name]
-        was, now = (rows_by_key(table, each[table.name]) for each in (before, after))
+        was, now = (rows_by_key(table, tables[table.name]) for tables in (before, after))
         assert counts["new"] == len(now.keys() - was.keys()), table.name
         assert counts["deleted"] == len(was.keys() - now.keys()), table.name
         # a story whose comments differ counts, too
@@ -345,8 +345,10 @@ def test_full_refresh_of_one_project_keeps_the_others(
     loaded: Command, server: TrackerServer
 ) -> None:
     before = loaded.tables()
-    one = next(iter(server.workspace.projects))
-    result = loaded("--full-refresh", "--project", str(one), "--resource", "stories", "activity")
+    project_id = next(iter(server.workspace.projects))
+    result = loaded(
+        "--full-refresh", "--project", str(project_id), "--resource", "stories", "activity"
+    )
     assert result.returncode == 0, result.stderr
     assert "not returned" not in result.stdout
     assert_tables_equal(loaded.tables(), before)

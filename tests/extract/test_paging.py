@@ -89,7 +89,7 @@ def paged(
         style: PagedLoad(
             _paged_tables(project_id, served),
             _paged_tables(project_id, loaded),
-            [one for one in server.requests if _is_of(project_id, one)],
+            [request for request in server.requests if _is_of(project_id, request)],
         )
         for style, project_id in _projects_by_style(workspace)
     }
@@ -155,7 +155,9 @@ def test_repeated_last_page_ends_the_list(
 def test_unpaged_endpoints_get_no_limit_parameter(paged: dict[str, PagedLoad]) -> None:
     for project in paged.values():
         for name in UNPAGED:
-            (request,) = [one for one in project.requests if one.path.endswith(f"/{name}")]
+            (request,) = [
+                request for request in project.requests if request.path.endswith(f"/{name}")
+            ]
             assert request.status == 200
             assert not {"limit", "offset"} & set(request.query)
 

@@ -38,7 +38,10 @@ def test_each_project_is_in_exactly_one_shard(project_id: int, count: int) -> No
 def test_projects_are_spread_evenly(count: int = 5) -> None:
     for step in (1, 5, 10, 64):
         ids = range(99_000_001, 99_000_001 + 1000 * step, step)
-        sizes = [sum(one in Shard(number, count) for one in ids) for number in range(1, count + 1)]
+        sizes = [
+            sum(project_id in Shard(number, count) for project_id in ids)
+            for number in range(1, count + 1)
+        ]
         assert max(sizes) < 2 * min(sizes)
 
 
@@ -115,7 +118,9 @@ def test_tables_are_exact_after_resharding(
     for project in workspace.projects.values():
         workspace.delete_stories(*list(project.stories)[:9])
     # the schemas of these pipelines lack the table of moods
-    for number in {n for n in (1, 2, 3) for one in workspace.projects if one in Shard(n, 3)}:
+    for number in {
+        n for n in (1, 2, 3) for project_id in workspace.projects if project_id in Shard(n, 3)
+    }:
         result = command("--shard", f"{number}/3", *STORIES, env=env)
         assert result.returncode == 0, result.stderr
     tables = story_tables(command.tables())
@@ -187,16 +192,19 @@ def test_concurrent_shards_load_all_projects(shards: ShardedMirror) -> None:
     workspace = shards.workspace
     shards.load_all()
     paths = Counter(request.path for request in shards.server.requests)
-    assert all(paths[f"/services/v5/projects/{one}/stories"] == 1 for one in workspace.projects)
+    assert all(
+        paths[f"/services/v5/projects/{project_id}/stories"] == 1
+        for project_id in workspace.projects
+    )
     shards.assert_exact(*CONCURRENT_RESOURCES)
 
-    homes = {one: next(n for n in (1, 2, 3) if one in Shard(n, 3)) for one in workspace.projects}
+    homes = {key: next(n for n in (1, 2, 3) if key in Shard(n, 3)) for key in workspace.projects}
     assert set(homes.values()) == {1, 2}, "a shard without projects, beside others"
-    missing = next(one for one in reversed(homes) if homes[one] != 1)
+    missing = next(project_id for project_id in reversed(homes) if homes[project_id] != 1)
     before = of_project(shards.tables(), missing)
     workspace.projects.pop(missing)
     for project_id, project in list(workspace.projects.items()):
-        there = next(one for one in workspace.projects if homes[one] != homes[project_id])
+        there = next(other for other in workspace.projects if homes[other] != homes[project_id])
         stories = list(project.stories)
         workspace.move_story_to_project(stories[0], there)
         workspace.edit_story(stories[1], name="Edited", mood=f"mood of {project_id}")

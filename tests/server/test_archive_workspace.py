@@ -99,7 +99,7 @@ def archives_of_every_format(folder: Path) -> list[Path]:
         write_json(
             folder / "tree" / "projects" / "Third" / "stories.json", all_of(get, third, "stories")
         )
-        lines = [json.dumps(one) for one in project_records(get, fourth)]
+        lines = [json.dumps(record) for record in project_records(get, fourth)]
         (folder / "answers.jsonl").write_text("\n".join(lines))
     for project_id, name, columns in (
         (fifth, "first.db", STORYEXPORTER_TABLES),
@@ -272,11 +272,13 @@ def test_recorded_analytics_of_iterations_are_served(tmp_path: Path) -> None:
     ):
         get = getter(server.url, "whatever")
         path = "projects/9/iterations"
-        assert [one.get("analytics") for one in get(path, fields=":default,analytics")] == [
+        assert [
+            iteration.get("analytics") for iteration in get(path, fields=":default,analytics")
+        ] == [
             analytics,
             None,
         ]
-        assert [one.get("analytics") for one in get(path)] == [None, None]
+        assert [iteration.get("analytics") for iteration in get(path)] == [None, None]
 
 
 def test_unknown_files_are_reported_in_one_line(
@@ -305,7 +307,7 @@ def test_damaged_attachment_loses_no_story(tmp_path: Path) -> None:
         TrackerServer(archived.workspace) as server,
     ):
         stories = getter(server.url, "whatever")("projects/9/stories", fields="name")
-        assert [one["name"] for one in stories] == ["First", "Second"]
+        assert [story["name"] for story in stories] == ["First", "Second"]
         assert any("plan.txt" in line and "damaged" in line for line in archived.warnings)
         address = f"{server.url.removesuffix('/services/v5')}/file_attachments/7/download"
         assert requests.get(address, timeout=10).status_code == 404
@@ -339,14 +341,14 @@ def test_invalid_values_in_files_are_served(tmp_path: Path, invalid: Any) -> Non
         TrackerServer(archived.workspace) as server,
     ):
         get = getter(server.url, "whatever")
-        assert [one["id"] for one in get("projects")] == [9]
-        assert [one["id"] for one in get("projects/9/stories")] == [1, 2, 3]
+        assert [project["id"] for project in get("projects")] == [9]
+        assert [story["id"] for story in get("projects/9/stories")] == [1, 2, 3]
         later = get("projects/9/stories", updated_after="2024-01-01T12:00:00Z", fields="id")
-        assert {2, 3} <= {one["id"] for one in later}
-        assert [one["id"] for one in get("projects/9/epics")] == [3, 4]
-        assert [one["number"] for one in get("projects/9/iterations")] == [1, 2]
+        assert {2, 3} <= {story["id"] for story in later}
+        assert [epic["id"] for epic in get("projects/9/epics")] == [3, 4]
+        assert [iteration["number"] for iteration in get("projects/9/iterations")] == [1, 2]
         get("projects/9/iterations", scope="current")
-        assert {one["guid"] for one in get("projects/9/activity")} == {"9_1", "9_2"}
+        assert {item["guid"] for item in get("projects/9/activity")} == {"9_1", "9_2"}
 
 
 def test_records_that_are_not_served_are_counted(tmp_path: Path) -> None:

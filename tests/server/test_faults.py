@@ -225,7 +225,7 @@ def test_values_of_the_wrong_type(api: Api) -> None:
     wrong = next(story for story in others if story["id"] == bad)
     assert wrong.pop("estimate") == "abc"
     assert wrong["comments"][0]["id"] == "abc"
-    assert {tuple(one["project_version"]) for one in wrong["transitions"]} == {(1,)}
+    assert {tuple(transition["project_version"]) for transition in wrong["transitions"]} == {(1,)}
     assert "reviews" not in wrong
     assert [story for story in others if story["id"] != bad] == [
         story for story_id, story in before.items() if story_id != bad

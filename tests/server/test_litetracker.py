@@ -90,10 +90,10 @@ def test_only_known_endpoints_are_offered(api: Api) -> None:
 def test_activity_since_a_time_in_either_order(api: Api) -> None:
     stored = api.project.activity
     moment = stored[-20]["occurred_at"]
-    newer = [one["guid"] for one in stored if one["occurred_at"] > moment]
+    newer = [item["guid"] for item in stored if item["occurred_at"] > moment]
 
     def guids(**query: Any) -> list[str]:
-        return [one["guid"] for one in api.get(f"{api.path}/activity", **query)]
+        return [item["guid"] for item in api.get(f"{api.path}/activity", **query)]
 
     assert guids(occurred_after=moment) == newer[::-1]
     api.server.behaviour = litetracker(activity_order="asc")

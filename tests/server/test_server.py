@@ -52,7 +52,7 @@ def ids(records: list[Record]) -> list[int]:
 def requested_endpoints() -> list[settings.Endpoint]:
     """All endpoints that the source can request."""
     found = [*settings.PROJECT_ENDPOINTS.values(), *vars(settings).values()]
-    return [each for each in found if isinstance(each, settings.Endpoint)]
+    return [value for value in found if isinstance(value, settings.Endpoint)]
 
 
 @pytest.mark.parametrize("endpoint", requested_endpoints(), ids=lambda each: each.path)
@@ -99,8 +99,8 @@ def test_every_endpoint_responds(api: Api) -> None:
         version = str(project.record["version"]) if in_project else None
         assert response.headers.get("X-Tracker-Project-Version") == version, path
     people = api.get("/my/people", project_id=project.record["id"])
-    assert {one["person"]["id"] for one in people} == {
-        one["person_id"] for one in project.memberships.values()
+    assert {membership["person"]["id"] for membership in people} == {
+        membership["person_id"] for membership in project.memberships.values()
     }
 
 
@@ -273,7 +273,7 @@ def test_times_in_milliseconds(api: Api) -> None:
     given = api.get(f"/stories/{story['id']}", date_format="millis", fields=":default,transitions")
     moment = datetime.fromisoformat(story["accepted_at"])
     assert given["accepted_at"] == moment.timestamp() * 1000
-    assert all(isinstance(one["occurred_at"], int) for one in given["transitions"])
+    assert all(isinstance(transition["occurred_at"], int) for transition in given["transitions"])
     assert api.get(api.path, date_format="millis")["start_date"] == api.project.record["start_date"]
 
 
@@ -281,7 +281,9 @@ def test_iterations(api: Api) -> None:
     path = f"{api.path}/iterations"
 
     def numbers(**query: Any) -> list[int]:
-        return [one["number"] for one in api.get(path, fields="number", limit=50, **query)]
+        return [
+            iteration["number"] for iteration in api.get(path, fields="number", limit=50, **query)
+        ]
 
     current = api.project.record["current_iteration_number"]
     (now,) = api.get(path, scope="current")
@@ -292,7 +294,9 @@ def test_iterations(api: Api) -> None:
     assert numbers(scope="current_backlog")[0] == current
     assert paging(api.fetch(path, scope="done_current"))["Total"] == str(current)
     back = api.fetch(path, scope="done", offset=-7, limit=5)
-    assert [one["number"] for one in back.json()] == list(range(current - 7, current - 2))
+    assert [iteration["number"] for iteration in back.json()] == list(
+        range(current - 7, current - 2)
+    )
     assert paging(back)["Offset"] == "-7"
     assert numbers(scope="done", offset=-2) == [current - 2, current - 1]
     assert numbers(scope="done", offset=-9999)[0] == 1
@@ -334,7 +338,7 @@ def test_activity(api: Api) -> None:
     version = stored[120]["project_version"]
     assert api.get(path, sort_order="asc", since_version=version) == stored[121:]
     moment = stored[100]["occurred_at"]
-    between = [one for one in stored if one["occurred_at"] > moment]
+    between = [item for item in stored if item["occurred_at"] > moment]
     assert api.get(path, sort_order="asc", occurred_after=moment, limit=500) == between
     api.server.behaviour.activity_order = "asc"
     assert api.get(path, limit=500) == stored
@@ -342,7 +346,7 @@ def test_activity(api: Api) -> None:
     story = stored[-1]["primary_resources"][0]["id"]
     assert stored[-1] in api.get(f"{api.path}/stories/{story}/activity")
     mine = api.get("/my/activity", limit=500)
-    assert {one["performed_by"]["id"] for one in mine} == {api.workspace.me["id"]}
+    assert {item["performed_by"]["id"] for item in mine} == {api.workspace.me["id"]}
 
 
 def test_attachments(api: Api) -> None:
@@ -351,12 +355,12 @@ def test_attachments(api: Api) -> None:
         "see", story_id=story_id, file_attachments=[{"filename": "a b.txt", "content": b"abc"}]
     )
     path = f"{api.path}/stories/{story_id}/comments/{comment['id']}"
-    (one,) = api.get(path, fields="file_attachments")["file_attachments"]
+    (attachment,) = api.get(path, fields="file_attachments")["file_attachments"]
     (again,) = api.get(path, fields="file_attachments")["file_attachments"]
-    assert "X-Amz-Signature" in one["big_url"]
-    assert one["big_url"] != again["big_url"]
+    assert "X-Amz-Signature" in attachment["big_url"]
+    assert attachment["big_url"] != again["big_url"]
     site = api.server.url.removesuffix("/services/v5")
-    download = f"{site}{one['download_url']}"
+    download = f"{site}{attachment['download_url']}"
     assert api.session.get(download, timeout=5).content == b"abc"
     assert requests.get(download, timeout=5).status_code == 403
     assert api.session.get(f"{site}/file_attachments/1/download", timeout=5).status_code == 404
@@ -467,10 +471,14 @@ def test_the_name_of_the_listening_host_is_accepted() -> None:
 def test_requests_are_recorded(api: Api) -> None:
     api.get(f"{api.path}/stories", limit=1)
     api.error("/projects/1")
-    one, other = api.server.requests
-    assert (one.method, one.path, one.status) == ("GET", f"/services/v5{api.path}/stories", 200)
-    assert one.query == {"limit": "1"}
-    assert one.headers["X-TrackerToken"] == api.workspace.me["api_token"]
+    first, other = api.server.requests
+    assert (first.method, first.path, first.status) == (
+        "GET",
+        f"/services/v5{api.path}/stories",
+        200,
+    )
+    assert first.query == {"limit": "1"}
+    assert first.headers["X-TrackerToken"] == api.workspace.me["api_token"]
     assert other.status == 404
 
 

@@ -54,9 +54,9 @@ def by_kind(activity: Record) -> dict[str, list[Record]]:
 
 def as_json(workspace: Workspace) -> str:
     data = {
-        each.name: getattr(workspace, each.name)
-        for each in dataclasses.fields(workspace)
-        if each.name not in {"lock", "now", "projects", "attachments", "moves_updated_at"}
+        field.name: getattr(workspace, field.name)
+        for field in dataclasses.fields(workspace)
+        if field.name not in {"lock", "now", "projects", "attachments", "moves_updated_at"}
     }
     data["projects"] = {key: vars(project) for key, project in workspace.projects.items()}
     data["attachments"] = {key: data.hex() for key, data in workspace.attachments.items()}
@@ -248,7 +248,7 @@ def test_which_changes_move_updated_at(
     }
     make[change]()
     assert story["updated_at"] == (now if moves else created_at)
-    about = {each["id"] for each in project.activity[-1]["primary_resources"]}
+    about = {resource["id"] for resource in project.activity[-1]["primary_resources"]}
     assert about == {label["id"] if change == "label" else story_id}
     assert ("story update" in by_kind(project.activity[-1])) == (moves or change == "reorder")
 
@@ -333,7 +333,7 @@ def test_a_story_moves_to_another_project_with_children_and_labels(
     assert story["id"] not in project.stories
     assert workspace.find_story(story["id"]) == (target, story)
     assert story["project_id"] == target_id
-    assert [target.labels[each]["name"] for each in story["label_ids"]] == list(names)
+    assert [target.labels[label_id]["name"] for label_id in story["label_ids"]] == list(names)
     assert story["label_ids"][0] == known["id"]
     assert story["reviews"][0]["review_type_id"] in target.review_types
     assert by_kind(project.activity[-1])["story delete"][0]["id"] == story["id"]
@@ -383,9 +383,9 @@ def test_a_deleted_label_is_removed_from_its_stories(
 def test_my_projects_follow_the_memberships(workspace: Workspace, project_id: int) -> None:
     other = workspace.create_project(name="Other").record["id"]
     workspace.edit_project(other, name="Renamed")
-    assert [each["project_name"] for each in workspace.me["projects"]] == ["Shop", "Renamed"]
+    assert [project["project_name"] for project in workspace.me["projects"]] == ["Shop", "Renamed"]
     workspace.delete_project(other)
-    assert [each["project_id"] for each in workspace.me["projects"]] == [project_id]
+    assert [project["project_id"] for project in workspace.me["projects"]] == [project_id]
 
 
 def test_forgetting_activity_keeps_the_latest_and_the_version(
@@ -394,7 +394,7 @@ def test_forgetting_activity_keeps_the_latest_and_the_version(
     for _ in range(5):
         workspace.create_story(project_id)
     workspace.forget_activity(project_id, keep=2)
-    assert [each["project_version"] for each in project.activity] == [5, 6]
+    assert [item["project_version"] for item in project.activity] == [5, 6]
     assert project.record["version"] == 6
 
 
@@ -436,23 +436,23 @@ def test_iterations_follow_the_calendar_and_the_velocity(
     for week, count in enumerate((2, 3, 1)):
         for _ in range(count):
             workspace.now = start + timedelta(weeks=week)
-            done = next(each for each in stories if each["current_state"] == "unstarted")
+            done = next(story for story in stories if story["current_state"] == "unstarted")
             workspace.edit_story(done["id"], current_state="accepted")
     workspace.now = start + timedelta(weeks=3)
     workspace.edit_story(stories[11]["id"], current_state="started")
 
     plan = workspace.iterations(project_id)
-    assert [each["number"] for each in plan] == [1, 2, 3, 4, 5, 6]
-    assert [each["points"] for each in plan] == [4, 6, 2, 4, 4, 4]
+    assert [iteration["number"] for iteration in plan] == [1, 2, 3, 4, 5, 6]
+    assert [iteration["points"] for iteration in plan] == [4, 6, 2, 4, 4, 4]
     assert workspace.current_iteration_number(project_id) == 4
     assert workspace.current_velocity(project_id) == 4
-    assert [len(each["story_ids"]) for each in plan[:3]] == [2, 3, 1]
-    assert [each["accepted_points"] for each in plan[:4]] == [4, 6, 2, 0]
+    assert [len(iteration["story_ids"]) for iteration in plan[:3]] == [2, 3, 1]
+    assert [iteration["accepted_points"] for iteration in plan[:4]] == [4, 6, 2, 0]
     assert plan[3]["story_ids"] == [stories[6]["id"], stories[11]["id"]]
-    assert [each["velocity"] for each in plan] == [10, 4, 5, 4, 4, 4]
+    assert [iteration["velocity"] for iteration in plan] == [10, 4, 5, 4, 4, 4]
     assert all(one["finish"] == two["start"] for one, two in pairwise(plan))
     assert plan[0]["start"] == "2025-01-06T08:00:00Z", "midnight of Monday in Los Angeles"
-    data = Counter(story_id for each in plan for story_id in each["story_ids"])
+    data = Counter(story_id for iteration in plan for story_id in iteration["story_ids"])
     assert data == Counter(story["id"] for story in stories)
 
 
@@ -466,13 +466,17 @@ def test_iterations_have_their_length_in_local_time(workspace: Workspace) -> Non
     assert set(change) == {"kind", "change_type", "number", "new_values"}
     workspace.now = datetime(2025, 3, 20, tzinfo=UTC)
     plan = workspace.iterations(project_id)
-    assert [(each["start"], each["finish"]) for each in plan] == [
+    assert [(iteration["start"], iteration["finish"]) for iteration in plan] == [
         ("2025-02-24T08:00:00Z", "2025-03-03T08:00:00Z"),
         ("2025-03-03T08:00:00Z", "2025-03-17T07:00:00Z"),
         ("2025-03-17T07:00:00Z", "2025-03-31T07:00:00Z"),
     ]
-    assert [(each["length"], each["team_strength"]) for each in plan] == [(1, 0.5), (2, 1), (2, 1)]
-    assert all(each["story_ids"] == [] for each in plan)
+    assert [(iteration["length"], iteration["team_strength"]) for iteration in plan] == [
+        (1, 0.5),
+        (2, 1),
+        (2, 1),
+    ]
+    assert all(iteration["story_ids"] == [] for iteration in plan)
 
 
 def test_without_automatic_planning_only_planned_stories_are_current(workspace: Workspace) -> None:
@@ -481,7 +485,7 @@ def test_without_automatic_planning_only_planned_stories_are_current(workspace: 
     planned = workspace.create_story(project_id, current_state="planned", estimate=1)
     later_on = workspace.create_story(project_id, current_state="unstarted", estimate=1)
     plan = workspace.iterations(project_id)
-    assert [each["story_ids"] for each in plan] == [[planned["id"]], [later_on["id"]]]
+    assert [iteration["story_ids"] for iteration in plan] == [[planned["id"]], [later_on["id"]]]
 
 
 def test_cycle_time_includes_weekends(workspace: Workspace, project_id: int) -> None:
@@ -555,7 +559,7 @@ def test_computed_values_equal_recorded_ones() -> None:
     workspace = recorded_workspace()
     project = workspace.projects[PROJECT_ID]
     project.iterations = None
-    plan = {each["number"]: each for each in workspace.iterations(PROJECT_ID)}
+    plan = {iteration["number"]: iteration for iteration in workspace.iterations(PROJECT_ID)}
     recorded = {
         iteration["number"]: iteration
         for path, _, body in responses("iterations")
@@ -580,10 +584,10 @@ def test_computed_values_equal_recorded_ones() -> None:
     }
     workspace.now = datetime(2019, 7, 10, 4, 11, 50, tzinfo=UTC)
     (details,) = (
-        each
+        row
         for _, _, body in responses("cycle_time_details")
-        for each in body
-        if each["story_id"] == story["id"]
+        for row in body
+        if row["story_id"] == story["id"]
     )
     assert workspace.cycle_time_details(story) == details
 
@@ -601,7 +605,7 @@ def test_concurrent_changes_are_all_recorded(
     for thread in threads:
         thread.join()
     assert len(project.stories) == 200
-    versions = [each["project_version"] for each in project.activity]
+    versions = [item["project_version"] for item in project.activity]
     assert versions == list(range(1, 202))
 
 
@@ -625,9 +629,9 @@ def test_sample_activity_is_complete_and_in_order(sample: Workspace) -> None:
     for project in sample.projects.values():
         version = project.record["version"]
         assert len(project.activity) == 1000
-        versions = [each["project_version"] for each in project.activity]
+        versions = [item["project_version"] for item in project.activity]
         assert versions == list(range(version - 999, version + 1))
-        times = [each["occurred_at"] for each in project.activity]
+        times = [item["occurred_at"] for item in project.activity]
         assert times == sorted(times)
         assert times[-1] <= sample.time()
 
@@ -646,13 +650,16 @@ def test_sample_stories_obey_the_rules_of_tracker(sample: Workspace) -> None:
     for project in sample.projects.values():
         scale = {int(point) for point in project.record["point_scale"].split(",")}
         for story in project.stories.values():
-            states = [None, *(each["state"] for each in story["transitions"])]
+            states = [None, *(transition["state"] for transition in story["transitions"])]
             assert all(one in follows[str(two)] for one, two in pairwise(states))
             assert story["current_state"] == (states[-1] or "unscheduled")
             assert story.get("estimate", 0) in scale
             if story["story_type"] == "feature" and "started" in states:
                 assert "estimate" in story
-            times = [story["created_at"], *(each["occurred_at"] for each in story["transitions"])]
+            times = [
+                story["created_at"],
+                *(transition["occurred_at"] for transition in story["transitions"]),
+            ]
             assert times == sorted(times)
             assert times[-1] <= story["updated_at"] <= sample.time()
             assert datetime.fromisoformat(story["created_at"]).weekday() < 5
@@ -672,7 +679,9 @@ def test_the_sample_has_every_kind_of_data(sample: Workspace) -> None:
     assert set(kinds) == {"feature", "bug", "chore", "release"}
     states = Counter(story["current_state"] for story in stories)
     assert {"accepted", "started", "unstarted", "unscheduled"} <= set(states)
-    assert any(each["state"] == "planned" for story in stories for each in story["transitions"])
+    assert any(
+        transition["state"] == "planned" for story in stories for transition in story["transitions"]
+    )
     for children, least, most in (
         ("label_ids", 0.6, 2.0),
         ("owner_ids", 0.7, 2.0),
@@ -690,7 +699,9 @@ def test_the_sample_has_every_kind_of_data(sample: Workspace) -> None:
     assert any(comment["google_attachments"] for comment in comments)
     assert any("commit_identifier" in comment for comment in comments)
     people = {
-        each["person_id"] for p in sample.projects.values() for each in p.memberships.values()
+        membership["person_id"]
+        for p in sample.projects.values()
+        for membership in p.memberships.values()
     }
     assert {story["requested_by_id"] for story in stories} - people, "some have left"
     ids = [story["id"] for story in stories] + [comment["id"] for comment in comments]
@@ -704,7 +715,9 @@ def test_sample_projects_progress(sample: Workspace) -> None:
         current = sample.current_iteration_number(project_id)
         assert project.record["current_iteration_number"] == current
         assert len(plan) > current > 50
-        assert len({each["points"] for each in plan[: current - 1]}) > 4, "velocity wavers"
+        assert len({iteration["points"] for iteration in plan[: current - 1]}) > 4, (
+            "velocity wavers"
+        )
         assert sample.current_velocity(project_id) == plan[current - 1]["velocity"]
         assert sample.current_volatility(project_id) >= 0
         done = [
@@ -715,7 +728,7 @@ def test_sample_projects_progress(sample: Workspace) -> None:
         assert done[0]["unstarted"] == 0
         assert done[-1]["accepted"] < done[0]["accepted"]
         releases = sample.releases(project_id)
-        assert [each["current_state"] for each in releases[-2:]] == ["accepted", "unstarted"]
+        assert [release["current_state"] for release in releases[-2:]] == ["accepted", "unstarted"]
         assert releases[-1]["deadline"] > sample.time()
         history = sample.history_days(project_id)
         assert sum(history["data"][-1][9:]) == sum(

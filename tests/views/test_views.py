@@ -654,7 +654,7 @@ def test_forecast_without_automatic_planning(
     with shop.changed("UPDATE {}projects SET automatic_planning = FALSE"):
         forecast = shop.by("forecast", "story_id")
     # 1 and 3 points do not fit in one iteration
-    assert [forecast[one]["iteration_number"] for one in (110, 111, 112)] == [5, 6, 7]
+    assert [forecast[story_id]["iteration_number"] for story_id in (110, 111, 112)] == [5, 6, 7]
 
 
 def test_counts_are_null_where_files_have_no_such_records(shop: ViewDatabase) -> None:
@@ -741,8 +741,8 @@ def test_forecast_equals_the_plan_of_the_server(sample: ViewDatabase) -> None:
     }
     forecast = sample.by("forecast", "story_id")
     assert len(forecast) > 20
-    assert {one: row["iteration_number"] for one, row in forecast.items()} == {
-        one: served[one] for one in forecast
+    assert {story_id: row["iteration_number"] for story_id, row in forecast.items()} == {
+        story_id: served[story_id] for story_id in forecast
     }
 
 
@@ -862,10 +862,10 @@ def _recorded_iterations() -> list[Record]:
     """All recorded iterations, with the ids of their stories."""
     found: dict[int, Record] = {}
     for path, _, body in responses("iterations"):
-        for one in body if path.endswith("/iterations") else ():
-            stories = {"story_ids": [story["id"] for story in one["stories"]]}
-            record = {k: v for k, v in one.items() if k != "stories"}
-            found[one["number"]] = found.get(one["number"], {}) | record | stories
+        for iteration in body if path.endswith("/iterations") else ():
+            stories = {"story_ids": [story["id"] for story in iteration["stories"]]}
+            record = {k: v for k, v in iteration.items() if k != "stories"}
+            found[iteration["number"]] = found.get(iteration["number"], {}) | record | stories
     return [found[number] for number in sorted(found)]
 
 
