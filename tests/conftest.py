@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,6 +58,12 @@ INTERRUPTIONS = {
 def pytest_xdist_auto_num_workers() -> int:
     """Run more workers than there are processors, because tests wait for servers and disks."""
     return 5 * (os.cpu_count() or 1) // 2
+
+
+def pytest_configure() -> None:
+    """Accept Ctrl-C: a shell that starts the tests in the background has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
