@@ -11,8 +11,9 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 from .error_messages import causes_of
 
-MAX_CONCURRENT_FILES = 2
-"""How many files are loaded at the same time: each takes memory."""
+MAX_CONCURRENT_FILES = 1
+"""How many files are loaded at the same time. With two, the load of 100,000 stories took 60 MB more
+and was 7 % quicker."""
 
 MEMORY_LIMIT = "128MB"
 """DuckDB's memory limit at first. DuckDB keeps what it has read or written in memory, up to its

@@ -35,13 +35,14 @@ from ..views.comments import write_comments
 from .check import check_archives, check_server
 from .error_messages import causes_of, reason
 from .lock import AlreadyRunningError, pipeline_lock
+from .memory import tune_process_memory
 from .notifications import capture_in_sentry, disable_sentry_locals, notify_slack
 from .options import parse_options, pipeline_name
 from .outcome import Outcome
 from .parts import load_remaining_parts
 from .programs import add_to_path
 from .progress import progress_collector
-from .runner import Loading, tune_process_memory
+from .runner import Loading
 from .secret_values import collect_secrets, redacted_output
 from .summary import as_json, remarks, summary
 from .telemetry import trace_runs

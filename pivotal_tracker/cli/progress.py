@@ -11,6 +11,8 @@ from dlt.common.runtime.collector import Collector, NullCollector
 from dlt.pipeline.progress import TCollectorArg
 from tqdm import tqdm
 
+from .memory import release_unused_memory
+
 PROGRESS_NAMES = ("steps", "log", "tqdm", "enlighten", "alive_progress", "none")
 """What `--progress` takes: `steps` is the default, `none` is silent, the others are dlt's."""
 
@@ -75,6 +77,8 @@ class StepProgress(Collector):
             self._write_line()
 
     def _start(self, step: str) -> None:
+        # the database needs the memory that the step before has freed
+        release_unused_memory()
         self._previous_title = self._title
         self._title = _STEPS.get(step.split()[0], step)
         self._rows = self._files = self._all_files = 0

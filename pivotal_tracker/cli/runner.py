@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import ctypes
-import gc
 import random
 import shutil
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -56,22 +51,6 @@ _DATA_ERRORS = (
 
 MAX_ATTEMPTS = 5
 """The maximum number of attempts of a load that may conflict with that of another shard."""
-
-_M_ARENA_MAX = -8
-"""The number of glibc's setting in malloc.h; other C libraries have no `mallopt`, or ignore it."""
-
-
-def tune_process_memory() -> None:
-    """Tune memory management for pages of many objects, fetched by threads."""
-    # pages and imported modules have no reference cycles: the search took 10 % of a load
-    gc.freeze()
-    gc.set_threshold(200_000)
-    # the search at exit took 0.2 s of each run
-    atexit.register(gc.freeze)
-    if sys.platform == "linux":
-        # one heap for all threads: separate ones kept 300 MB of 100,000 stories unused
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 class Loading:
