@@ -158,6 +158,18 @@ def _click(*fields: str) -> list[Spec]:
     return [{"name": "pick", "select": {"type": "point", "fields": list(fields), "toggle": False}}]
 
 
+def _dots(size: int, **more: Any) -> Spec:
+    """Return the mark of dots that can be clicked; the size is an area in pixels."""
+    return {
+        "type": "point",
+        "filled": True,
+        "opacity": 1,
+        "size": size,
+        "cursor": "pointer",
+        **more,
+    }
+
+
 _FADE_OTHERS: Spec = {"condition": {"param": "pick", "value": 1}, "value": 0.35}
 
 
@@ -277,14 +289,7 @@ def durations(iterations: DataFrame, kind: str) -> Chart:
         },
     }
     dots: Spec = {
-        "mark": {
-            "type": "point",
-            "filled": True,
-            "opacity": 1,
-            "size": 60,
-            "cursor": "pointer",
-            "color": _MAIN,
-        },
+        "mark": _dots(60, color=_MAIN),
         "params": _click("iteration_number"),
         "encoding": {
             "x": _ITERATION,
@@ -356,14 +361,7 @@ def iteration_burn_up(days: DataFrame) -> Chart:
         },
     }
     dots: Spec = {
-        "mark": {
-            "type": "point",
-            "filled": True,
-            "opacity": 1,
-            "size": 60,
-            "color": _DONE,
-            "cursor": "pointer",
-        },
+        "mark": _dots(60, color=_DONE),
         "params": _click("date_text"),
         "encoding": {"x": _day("date"), "y": _number("accepted", "points"), "tooltip": tooltip},
     }
@@ -404,7 +402,7 @@ def story_durations(stories: DataFrame, kind: str) -> Chart:
         kind: `cycle time` or `lead time`.
     """
     spec = {
-        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 90, "cursor": "pointer"},
+        "mark": _dots(90),
         "params": _click("id"),
         "encoding": {
             "x": {
@@ -526,7 +524,7 @@ def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) ->
         kind: `cycle time` or `lead time`.
     """
     dots: Spec = {
-        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 45, "cursor": "pointer"},
+        "mark": _dots(45),
         "params": _click("id"),
         "encoding": {"x": _day("accepted_on", "accepted"), **_days_and_types(stories, kind)},
     }
@@ -593,14 +591,7 @@ def ages(stories: DataFrame) -> Chart:
     """
     states = [state for state in _STATE_ORDER if state in set(stories["current_state"])]
     spec = {
-        "mark": {
-            "type": "point",
-            "filled": True,
-            "opacity": 1,
-            "size": 80,
-            "cursor": "pointer",
-            "color": _MAIN,
-        },
+        "mark": _dots(80, color=_MAIN),
         "params": _click("id"),
         "encoding": {
             "x": _name("current_state", "state", sort=states, axis={"labelAngle": 0}),
