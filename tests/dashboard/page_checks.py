@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -190,6 +191,10 @@ class PageChecks:
         )
         return [[name, *(float(str(count)) for count in counts)] for name, *counts in counted]
 
+    def _missing_texts(self, texts: list[tuple[object, ...]]) -> list[str]:
+        shown = _words(self.session.text())
+        return [str(text) for (text,) in texts if _words(str(text)) not in shown]
+
     def story_page(self) -> None:
         """The story with the most comments: its facts, texts, people and iteration."""
         ((story, name, state),) = self.dashboard.query(
@@ -209,10 +214,12 @@ class PageChecks:
         self.session.open(f"{self.dashboard.url}/story?id={story}")
         expect(self.session.page.get_by_role("heading", level=1)).to_contain_text(str(name))
         expect(self.session.page.locator("dl.facts")).to_contain_text(f"State{state}")
-        shown = _words(self.session.text())
         assert texts
-        for (text,) in texts:
-            assert _words(str(text)) in shown
+        deadline = time.monotonic() + 20
+        # comments are drawn after the facts
+        while missing := self._missing_texts(texts):
+            assert time.monotonic() < deadline, missing
+            time.sleep(0.2)
 
     def inspect_page(self) -> None:
         """How many rows each table has."""
