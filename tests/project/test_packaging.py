@@ -207,7 +207,7 @@ def test_wheel_metadata_is_complete_and_its_links_are_absolute(
     assert metadata["Version"] == __version__
     assert sorted(metadata.get_all("Provides-Extra", [])) == sorted(EXTRAS)
     built_from = ROOT / "PKG-INFO"
-    if built_from.exists() and "Project-URL" not in built_from.read_text():
+    if built_from.exists() and "\nProject-URL: " not in built_from.read_text():
         pytest.skip("this sdist was built without the address of the project")
     # PyPI shows the description alone, where a relative link leads nowhere
     text = str(metadata.get_payload())
