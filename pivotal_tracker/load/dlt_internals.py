@@ -53,7 +53,7 @@ def accept_json_as_text(resource: str) -> None:
     """Have dlt not warn that Arrow tables of a resource have the values of JSON columns as texts.
 
     Arrow has no type for JSON. dlt keeps the declared type, and the destination converts the texts:
-    the warning says so for each Arrow table, and can be told from others only by its text.
+    the warning says so for each Arrow table, and only its text distinguishes it from others.
     """
     warning = f"In resource: {resource}, when merging arrow schema"
     logging.getLogger("dlt").addFilter(lambda entry: not str(entry.msg).startswith(warning))

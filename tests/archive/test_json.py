@@ -1,4 +1,4 @@
-"""JSON of the API and of backup tools: every record is read completely, whatever wraps it."""
+"""JSON of the API and of backup tools: every record is read completely in every kind of wrapper."""
 
 from __future__ import annotations
 

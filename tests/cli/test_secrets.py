@@ -1,4 +1,4 @@
-"""No output of the command contains a secret, whatever fails."""
+"""No output of the command contains a secret, also when it fails."""
 
 from __future__ import annotations
 

@@ -327,7 +327,7 @@ class PageChecks:
         self.session.open(address)
 
     def _data_of(self, title: str) -> list[dict[str, str]]:
-        """Return the rows behind a chart; those of a page are asked for from top to bottom."""
+        """Return the rows behind a chart; a page draws its charts from top to bottom."""
         self.session.open_data_of(title)
         self._opened += 1
         return self.session.table("CSV", self._opened - 1)
