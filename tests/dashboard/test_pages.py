@@ -397,7 +397,7 @@ def test_search_filters_and_sorting_survive_back_links_and_page_changes(
         session.go_to("Stories")
         assert session.story_ids() == listed
         assert session.search_field.input_value() == "type:bug"
-        session.open(address)
+        session.load(address)
         assert session.story_ids() == listed
 
 
@@ -420,10 +420,10 @@ def test_pasted_references_and_old_addresses_open_the_story(
             session.wait_idle()
             session.go_back("Board")
         for path in (f"story/show/{story}", f"n/projects/1/stories/{story}", f"?story={story}"):
-            session.open(f"{sample.url}/{path}")
+            session.load(f"{sample.url}/{path}")
             expect(heading).to_contain_text(str(name))
             expect(session.page).to_have_title(f"{name} · Pivotal Tracker")
-        session.open(f"{sample.url}/overview")
+        session.load(f"{sample.url}/overview")
         expect(session.page).to_have_title("Project · Pivotal Tracker")
         session.open(f"{sample.url}/story?id=1;DROP")
         expect(heading).to_have_text("Story not found")
@@ -490,7 +490,7 @@ def test_search_field_is_reached_within_five_tab_stops(
     sample: Dashboard, browser: BrowserSession
 ) -> None:
     with visit(browser) as session:
-        session.open(f"{sample.url}/stories")
+        session.load(f"{sample.url}/stories")
         for _ in range(5):
             session.page.keyboard.press("Tab")
             if session.search_field.evaluate("field => field === document.activeElement"):
@@ -590,7 +590,7 @@ def test_page_looks_dark_when_the_system_is(sample: Dashboard, browser: BrowserS
     with visit(browser) as session:
         for dark in (False, True):
             session.dark(dark)
-            session.open(f"{sample.url}/story?id=999999999999")
+            session.load(f"{sample.url}/story?id=999999999999")
             levels = re.findall(r"\d+", session.page.evaluate(background))[:3]
             shades.append(sum(map(int, levels)))
     assert shades[1] < 150 < 600 < shades[0]
@@ -610,10 +610,10 @@ def test_pages_fit_windows_of_all_widths_and_pass_axe(
                     session.page.set_viewport_size({"width": width, "height": 900})
                     # charts are drawn again
                     session.page.wait_for_function(FITS)
-                assert not _axe_violations(session, "light" if number % 2 == 0 else "dark"), path
+                assert not _axe_violations(session, ALL_RULES), path
                 session.dark(number % 2 == 0)
                 session.page.wait_for_timeout(300)
-                assert not _axe_violations(session, "dark" if number % 2 == 0 else "light"), path
+                assert not _axe_violations(session, COLOR_RULES), path
         finally:
             session.page.set_viewport_size({"width": 1280, "height": 900})
 
@@ -643,12 +643,19 @@ def _paths_of_all_pages(dashboard: Dashboard) -> tuple[str, ...]:
     return paths
 
 
-def _axe_violations(session: BrowserSession, scheme: str) -> list[str]:
-    """What axe-core reports for WCAG 2.2, levels A and AA, and for the order of headings."""
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    results = Axe().run(session.page, options=rules).response
+ALL_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+"""Of WCAG 2.2, levels A and AA, and for the order of headings."""
+
+COLOR_RULES = ["color-contrast", "link-in-text-block"]
+"""Those whose result depends on dark or light colours."""
+
+
+def _axe_violations(session: BrowserSession, rules: list[str]) -> list[str]:
+    """Return what axe-core reports."""
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
+    results = Axe().run(session.page, options=options).response
     return [
-        f"{scheme} {violation['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        f"{violation['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
         for violation in results["violations"]
         for node in violation["nodes"]
     ]
@@ -788,7 +795,7 @@ def _assert_board_search_and_report_of_the_shop(session: BrowserSession) -> None
 
 @pytest.fixture(scope="module")
 def many_projects() -> Workspace:
-    return generate_workspace(projects=20, stories=1000, activity=0, seed=1)
+    return generate_workspace(projects=20, stories=150, activity=0, seed=1)
 
 
 def test_twenty_projects_are_listed_and_searched(
@@ -844,7 +851,7 @@ def test_twenty_projects_are_listed_and_searched(
 def test_empty_workspace_says_so(empty: Dashboard, browser: BrowserSession) -> None:
     load_served(generate_workspace(projects=0), empty.command)
     with visit(browser) as session:
-        session.open(empty.url)
+        session.load(empty.url)
         for title in PAGES:
             session.go_to(title)
             expect(session.page.get_by_text("This workspace has no projects")).to_be_visible()
@@ -897,7 +904,7 @@ def test_hostile_texts_are_shown_and_do_nothing(empty: Dashboard, browser: Brows
     command, workspace = empty.command, _hostile_workspace()
     load_served(workspace, command, "--resource", "labels")
     with visit(browser) as session:
-        session.open(empty.url + "/inspect")
+        session.load(empty.url + "/inspect")
         _assert_missing_tables_are_explained(session, empty.url)
         # tables appear while the dashboard runs, then views
         load_served(workspace, command, "--resource", "projects", "stories", "--no-views")
