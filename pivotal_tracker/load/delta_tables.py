@@ -16,25 +16,25 @@ from dlt.common.schema import Schema
 from .dlt_internals import destination_client
 
 
+def delta_table_names(schema: Schema) -> list[str]:
+    """Return the names of a schema's Delta tables that exist; none in other destinations."""
+    return [
+        name
+        for name in schema.data_table_names(seen_data_only=True)
+        if schema.tables[name].get("table_format") == "delta"
+    ]
+
+
 def register_delta_tables(pipeline: dlt.Pipeline, sql_client: Any, schema: Schema) -> None:
     """Register the Delta tables of a schema, as they are now, in an open SQL client of files.
-
-    Nothing is done for clients of other destinations.
 
     Args:
         pipeline: The pipeline that loads them.
         sql_client: Its client, connected.
         schema: The schema with the tables.
     """
-    names = [
-        name
-        for name in schema.data_table_names(seen_data_only=True)
-        if schema.tables[name].get("table_format") == "delta"
-    ]
-    if not names:
-        return
     sql_client.set_schemas([schema])
-    for name, dataset in _datasets(pipeline, schema, names):
+    for name, dataset in _datasets(pipeline, schema, delta_table_names(schema)):
         # the client makes its own view of a table for each statement, unless there is one
         connection = sql_client.native_connection
         connection.register(f"delta_{name}", dataset)

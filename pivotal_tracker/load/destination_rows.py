@@ -20,7 +20,7 @@ from dlt.pipeline.state_sync import load_pipeline_state_from_destination
 
 from ..records import Key, key_of
 from ..tables import LOAD_REPORT, Table
-from .delta_tables import register_delta_tables
+from .delta_tables import delta_table_names, register_delta_tables
 from .dlt_internals import state_hash
 
 _SOURCE = "pivotal_tracker"
@@ -52,8 +52,9 @@ class DestinationReader:
         self._pipeline: Any = None if is_new else pipeline
         # copy it now: dlt reloads its schema in place, so other threads may see it empty
         own = dlt.current.source_schema() if is_extracting else pipeline.default_schema
-        self._declared = {} if is_new else self._columns_in(found or own)
-        self._schema = (found or own).clone() if not is_new else own
+        schema = found or own
+        self._declared = {} if is_new else self._columns_in(schema)
+        self._delta_schema = schema.clone() if not is_new and delta_table_names(schema) else None
         self._lock = threading.Lock()
         self._client: Any = None
         self._is_closed = False
@@ -223,7 +224,8 @@ class DestinationReader:
         if self._client is None:
             self._client = self._pipeline.sql_client()
             self._client.open_connection()
-            register_delta_tables(self._pipeline, self._client, self._schema)
+            if self._delta_schema is not None:
+                register_delta_tables(self._pipeline, self._client, self._delta_schema)
         return self._client
 
     def close(self) -> None:

@@ -97,7 +97,8 @@ def _existing_comments(client: SqlClientBase[Any]) -> _Comments:
 def _write(client: SqlClientBase[Any], comments: _Comments) -> None:
     if comments:
         with client.begin_transaction():
-            client.execute_many(list(_statements(client, comments)))
+            # in one request; `execute_many` sends each statement alone to DuckDB
+            client.execute_sql(";\n".join(_statements(client, comments)))
 
 
 def _statements(client: SqlClientBase[Any], comments: _Comments) -> Iterator[str]:
