@@ -57,7 +57,7 @@ PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 pytest: setup-dev  ## run the tests alone
 	$(PYTEST) -m "not integration"
 
-test-integrations: ## run the tests with dbt, MkDocs, an MCP client and BigQuery, and those of the sdist
+test-integrations: ## run the tests with dbt, MkDocs, an MCP client, BigQuery, Postgres, and those of the sdist
 	@$(MAKE) --no-print-directory -j setup-dev emulator setup-docs
 	$(PYTEST) -m integration
 

@@ -133,6 +133,7 @@ def label_rows(tables: Tables) -> list[str]:
     return comparable(tables["labels"])
 
 
+@pytest.mark.integration
 def test_workflow_loads_its_shard_into_postgres(
     server: TrackerServer,
     postgres: str,  # noqa: F811

@@ -201,6 +201,7 @@ def _as_text(value: object) -> str:
         return f"{value}T00:00:00+00:00" if isinstance(value, date) else str(value)
 
 
+@pytest.mark.integration
 def test_postgres_and_duckdb_give_equal_results(
     loaded: Dataset, command: Command, server: TrackerServer, read: Read, postgres: str
 ) -> None:

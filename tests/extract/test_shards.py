@@ -188,6 +188,7 @@ def shards(
     )
 
 
+@pytest.mark.integration
 def test_concurrent_shards_load_all_projects(shards: ShardedMirror) -> None:
     workspace = shards.workspace
     shards.load_all()

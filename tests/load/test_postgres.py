@@ -22,6 +22,8 @@ from ..support.mirror import CommandMirror
 from ..support.postgres import new_database, postgres, postgres_server  # noqa: F401 - fixtures
 from ..support.view_database import VIEWS
 
+pytestmark = pytest.mark.integration
+
 CREDENTIALS = "DESTINATION__POSTGRES__CREDENTIALS"
 
 
