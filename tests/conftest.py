@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +48,10 @@ LONGEST = (
 )
 """The longest test files, which run first, so that none of them runs alone at the end."""
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - of Linux
+MEMORY_NEEDED = 4_000_000_000
+"""Bytes, several times what all tests take at once."""
+
 _INTERRUPT = "os.kill(os.getpid(), signal.SIGINT)"
 INTERRUPTIONS = {
     "in a module": _INTERRUPT,
@@ -61,9 +66,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure() -> None:
-    """Accept Ctrl-C: a shell that starts the tests in the background has it ignored."""
+    """Accept Ctrl-C, and keep the folders of tests in memory, if there is room.
+
+    A shell that starts the tests in the background has Ctrl-C ignored. On a disk, each commit of a
+    database waits until it is written.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -391,7 +391,5 @@ def _settings(examples: int) -> settings:
 
 TestDuckDb = pytest.mark.usefixtures("into_duckdb")(DuckDb.TestCase)
 TestDuckDb.settings = _settings(2)
-TestPostgres = pytest.mark.integration(
-    pytest.mark.usefixtures("into_postgres")(Postgres.TestCase)
-)
+TestPostgres = pytest.mark.integration(pytest.mark.usefixtures("into_postgres")(Postgres.TestCase))
 TestPostgres.settings = _settings(1)
