@@ -24,7 +24,7 @@ from .support.command import (
     new_command,
     serving,
 )
-from .support.forking import ForkServer, cache_dlt_lookups
+from .support.forking import ForkServer, cache_dlt_lookups, run_fork_server
 
 LONGEST = (
     "pages",
@@ -48,6 +48,9 @@ LONGEST = (
 )
 """The longest test files, which run first, so that none of them runs alone at the end."""
 
+FORK_SERVER = "TEST_FORK_SERVER"
+"""The environment variable with the address of the workers' fork server."""
+
 MEMORY = Path("/dev/shm")  # noqa: S108 - of Linux
 MEMORY_NEEDED = 4_000_000_000
 """Bytes, several times what all tests take at once."""
@@ -65,16 +68,20 @@ def pytest_xdist_auto_num_workers() -> int:
     return 5 * (os.cpu_count() or 1) // 2
 
 
-def pytest_configure() -> None:
-    """Accept Ctrl-C, and keep the folders of tests in memory, if there is room.
+def pytest_configure(config: pytest.Config) -> None:
+    """Accept Ctrl-C, keep the folders of tests in memory, and share a process that forks.
 
     A shell that starts the tests in the background has Ctrl-C ignored. On a disk, each commit of a
-    database waits until it is written.
+    database waits until it is written. All workers fork from a process of the one that starts them.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    if config.getoption("numprocesses", None):
+        until_the_end = contextlib.ExitStack()
+        config.add_cleanup(until_the_end.close)
+        os.environ[FORK_SERVER] = until_the_end.enter_context(run_fork_server()).address
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -92,8 +99,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
-    """Start the process from which commands are forked."""
-    with contextlib.closing(ForkServer()) as fork_server:
+    """The process from which commands are forked."""
+    if FORK_SERVER in os.environ:
+        yield ForkServer(os.environ[FORK_SERVER])
+        return
+    with run_fork_server() as fork_server:
         yield fork_server
 
 

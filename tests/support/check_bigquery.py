@@ -7,7 +7,6 @@ the credentials that dlt would use:
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
@@ -26,7 +25,7 @@ from tracker_server.sample import generate_workspace
 from .bigquery import bigquery_tables
 from .changes import apply_mixed_changes
 from .command import ROOT, Command
-from .forking import ForkServer
+from .forking import run_fork_server
 from .mirror import CommandMirror
 
 _WORKSPACE = {"projects": 3, "stories": 15, "activity": 30, "seed": 7}
@@ -81,7 +80,7 @@ def _check(client: Any, dataset: str, folder: Path) -> None:
     workspace = generate_workspace(**_WORKSPACE)
     # the environment may have the credentials, or the folder of gcloud's
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with TrackerServer(workspace) as server, contextlib.closing(ForkServer()) as fork_server:
+    with TrackerServer(workspace) as server, run_fork_server() as fork_server:
         mirror = CommandMirror(
             workspace,
             folder,

@@ -7,18 +7,21 @@ project imports that copy.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -107,6 +110,7 @@ def wait_for(run: Run | subprocess.Popen[str], timeout: float) -> subprocess.Com
     return subprocess.CompletedProcess(run.args, run.returncode, stdout, stderr)
 
 
+@dataclass
 class ForkServer:
     """A process with the libraries loaded, from which runs are forked.
 
@@ -121,23 +125,12 @@ class ForkServer:
         in a new interpreter 1.5    2.7
 
     Tests of the source alone run it in their own process, as `Mirror` does.
+
+    Attributes:
+        address: The path of the socket where it accepts tasks, from any process.
     """
 
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                # its threads would start on import, and a fork has only one thread
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            )
-        self._socket = ours
-
-    def close(self) -> None:
-        """End the process."""
-        self._socket.close()
-        self._process.wait(10)
+    address: str
 
     def start(self, line: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Run:
         """Start a script: the line has its path and its arguments."""
@@ -145,11 +138,34 @@ class ForkServer:
         stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
         ours, theirs = socket.socketpair()
         task = json.dumps({"line": list(line), "cwd": str(cwd), "env": dict(env)}).encode()
-        with theirs:
+        with theirs, socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.address)
             files = [stdout.fileno(), stderr.fileno(), theirs.fileno()]
-            socket.send_fds(self._socket, [len(task).to_bytes(_NUMBER)], files)
-        self._socket.sendall(task)
+            socket.send_fds(connection, [len(task).to_bytes(_NUMBER)], files)
+            connection.sendall(task)
         return Run(line, ours, stdout, stderr)
+
+
+@contextlib.contextmanager
+def run_fork_server() -> Iterator[ForkServer]:
+    """Start a fork server, and end it."""
+    ours, theirs = socket.socketpair()
+    with (
+        tempfile.TemporaryDirectory(prefix="fork-server-") as folder,
+        socket.socket(socket.AF_UNIX) as tasks,
+    ):
+        tasks.bind(f"{folder}/tasks")
+        tasks.listen()
+        files = [tasks.fileno(), theirs.fileno()]
+        with subprocess.Popen(
+            [sys.executable, __file__, *map(str, files)],
+            pass_fds=files,
+            # its threads would start on import, and a fork has only one thread
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        ):
+            theirs.close()
+            with ours:
+                yield ForkServer(f"{folder}/tasks")
 
 
 def cache_dlt_lookups() -> None:
@@ -210,8 +226,13 @@ def _send(connection: socket.socket, number: int) -> None:
     connection.sendall(number.to_bytes(_NUMBER, signed=True))
 
 
-def _serve(tasks: socket.socket) -> None:
-    """Fork two processes for each task: one runs it, the other reports its exit code."""
+def _serve(tasks: socket.socket, owner: socket.socket) -> None:
+    """Fork two processes for each task: one runs it, the other reports its exit code.
+
+    Args:
+        tasks: Listens for tasks.
+        owner: Is closed when the tests have ended.
+    """
     sys.path.insert(0, str(_ROOT))
     for module in (*_LIBRARIES, *_MODULES):
         importlib.import_module(module)
@@ -221,13 +242,14 @@ def _serve(tasks: socket.socket) -> None:
     gc.set_threshold(200_000)
     duckdb.close()  # the import opens a database, whose thread a fork would not have
     keepers = 0
-    while True:
-        size, files, _, _ = socket.recv_fds(tasks, _NUMBER, 3)
-        if not size:
-            return
-        task = json.loads(tasks.recv(int.from_bytes(size), socket.MSG_WAITALL))
+    while owner not in select.select([tasks, owner], [], [])[0]:
+        connection, _ = tasks.accept()
+        with connection:
+            size, files, _, _ = socket.recv_fds(connection, _NUMBER, 3)
+            task = json.loads(connection.recv(int.from_bytes(size), socket.MSG_WAITALL))
         if not os.fork():
             tasks.close()
+            owner.close()
             _keep(task, files)
             return
         keepers += 1
@@ -269,5 +291,8 @@ def _run_script(task: dict[str, Any], output: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as tasks:
-        _serve(tasks)
+    with (
+        socket.socket(fileno=int(sys.argv[1])) as tasks,
+        socket.socket(fileno=int(sys.argv[2])) as owner,
+    ):
+        _serve(tasks, owner)
