@@ -687,30 +687,32 @@ def person(number: int) -> Record:
     return {"kind": "person", "id": number, "name": f"P{number}", "initials": "P"}
 
 
-def test_nested_people_become_ids_and_rows_at_any_depth(tmp_path: Path) -> None:
-    attachment = {"kind": "file_attachment", "id": 61, "uploader": person(1)}
-    google = {"kind": "google_attachment", "id": 62, "person": person(2)}
+def story_with_people(refer: Callable[[str, int], Record]) -> Record:
+    """Make a story whose records refer to people, by a function of the role and the id."""
     comment = {
         "kind": "comment",
         "id": 31,
         "text": "t",
-        "person": person(3),
-        "file_attachments": [attachment],
-        "google_attachments": [google],
+        **refer("person", 3),
+        "file_attachments": [{"kind": "file_attachment", "id": 61} | refer("uploader", 1)],
+        "google_attachments": [{"kind": "google_attachment", "id": 62} | refer("person", 2)],
     }
-    story = {
+    transition = {"kind": "story_transition", "state": "x", "project_version": 1}
+    return {
         **PLAIN,
-        "requested_by": person(4),
-        "owned_by": person(5),
+        **refer("requested_by", 4),
+        **refer("owned_by", 5),
+        "comments": [comment],
+        "blockers": [{"kind": "blocker", "id": 41} | refer("person", 8)],
+        "reviews": [{"kind": "review", "id": 51} | refer("reviewer", 9)],
+        "transitions": [transition | refer("performed_by", 10)],
+    }
+
+
+def test_nested_people_become_ids_and_rows_at_any_depth(tmp_path: Path) -> None:
+    story = story_with_people(lambda role, number: {role: person(number)}) | {
         "owners": [{"id": 900, "user_id": 6, "name": "P6", "initials": "P"}],
         "followers": [person(7)],
-        "comments": [comment],
-        "blockers": [{"kind": "blocker", "id": 41, "person": person(8)}],
-        "reviews": [{"kind": "review", "id": 51, "reviewer": person(9)}],
-        "transitions": [
-            {"kind": "story_transition", "state": "x", "project_version": 1}
-            | {"performed_by": person(10)}
-        ],
     }
     epic = {
         "kind": "epic",
@@ -725,36 +727,12 @@ def test_nested_people_become_ids_and_rows_at_any_depth(tmp_path: Path) -> None:
     assert result.by_id("people") == {
         n: {"kind": "person", "id": n, "name": f"P{n}", "initials": "P"} for n in range(1, 13)
     }
-    assert result.records["stories"] == [
-        {
-            **PLAIN,
-            "requested_by_id": 4,
-            "owned_by_id": 5,
-            "owner_ids": [6],
-            "follower_ids": [7],
-            "comments": [
-                {
-                    "kind": "comment",
-                    "id": 31,
-                    "text": "t",
-                    "person_id": 3,
-                    "file_attachments": [{"kind": "file_attachment", "id": 61, "uploader_id": 1}],
-                    "google_attachments": [{"kind": "google_attachment", "id": 62, "person_id": 2}],
-                },
-                {"kind": "comment", "id": 33, "story_id": 21, "text": "a", "person_id": 12},
-            ],
-            "blockers": [{"kind": "blocker", "id": 41, "person_id": 8}],
-            "reviews": [{"kind": "review", "id": 51, "reviewer_id": 9}],
-            "transitions": [
-                {
-                    "kind": "story_transition",
-                    "state": "x",
-                    "project_version": 1,
-                    "performed_by_id": 10,
-                }
-            ],
-        }
-    ]
+    expected = story_with_people(lambda role, number: {f"{role}_id": number})
+    expected |= {"owner_ids": [6], "follower_ids": [7]}
+    expected["comments"].append(
+        {"kind": "comment", "id": 33, "story_id": 21, "text": "a", "person_id": 12}
+    )
+    assert result.records["stories"] == [expected]
     assert result.records["epics"][0]["comments"][0]["person_id"] == 11
 
 

@@ -155,8 +155,7 @@ def test_different_changes_in_each_project_are_loaded(
 ) -> None:
     """Each project has its own changes in each run, so that none is found because of another one.
 
-    Some changes are loaded before, by runs of selected resources. A fourth project is added,
-    disappears from the list, and is listed again.
+    Some changes are loaded before, by runs of selected resources.
     """
     workspace = mirror.workspace
     with_children, with_labels, with_many_deletions = workspace.projects.values()
@@ -182,8 +181,6 @@ def test_different_changes_in_each_project_are_loaded(
     workspace.rename_label(label_id, "under another name")
     workspace.create_label(second, "fresh")
     workspace.delete_stories(*deleted)
-    fourth = workspace.create_project(name="New").record["id"]
-    workspace.create_story(fourth, name="First")
     queries.clear()
     metrics = mirror.load()
     assert_queried_at_most_twice(queries, "labels", "epics", "activity")
@@ -208,26 +205,38 @@ def test_different_changes_in_each_project_are_loaded(
     workspace.delete_stories(accepted["id"])
     workspace.move_story_to_project(returns, first)
     workspace.move_story_to_project(stays, third)
-    vanished = workspace.projects.pop(fourth)
-    metrics = mirror.load()
+    mirror.load()
     mirror.assert_exact()
-    tables = mirror.tables()
-    changes = {(r["id"], r["project_id"]): r["change"] for r in tables["deleted_records"]}
+    logged = {(r["id"], r["project_id"]): r for r in mirror.tables()["deleted_records"]}
     for move in ((returns, first), (returns, third), (stays, first)):
-        assert changes[move] == "moved"
-    assert metrics["projects"]["vanished"] == [fourth]
-    (row,) = [row for row in tables["projects"] if row["id"] == fourth]
+        assert logged[move]["change"] == "moved"
+
+
+def test_project_is_added_vanishes_and_returns(mirror: Mirror) -> None:
+    workspace = mirror.workspace
+    added = workspace.create_project(name="New").record["id"]
+    workspace.create_story(added, name="First")
+    selected = ("projects", "stories", "activity")
+    mirror.load(*selected)
+    mirror.assert_exact(*selected)
+
+    vanished = workspace.projects.pop(added)
+    assert mirror.load(*selected)["projects"]["vanished"] == [added]
+    mirror.assert_exact(*selected)
+    tables = mirror.tables()
+    (row,) = [row for row in tables["projects"] if row["id"] == added]
     since = row["_not_seen_since"]
     assert since is not None
     assert row["name"] == "New"
-    assert [r["name"] for r in tables["stories"] if r["project_id"] == fourth] == ["First"]
+    assert [r["name"] for r in tables["stories"] if r["project_id"] == added] == ["First"]
 
     mirror.load("projects")
-    (row,) = [row for row in mirror.tables()["projects"] if row["id"] == fourth]
+    (row,) = [row for row in mirror.tables()["projects"] if row["id"] == added]
     assert row["_not_seen_since"] == since
-    workspace.projects[fourth] = vanished
-    mirror.load()
-    mirror.assert_exact()
+
+    workspace.projects[added] = vanished
+    mirror.load(*selected)
+    mirror.assert_exact(*selected)
 
 
 def test_iterations_and_history_are_read_again_on_a_new_day(
