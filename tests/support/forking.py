@@ -7,6 +7,7 @@ project imports that copy.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import gc
@@ -20,10 +21,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import duckdb
 
@@ -287,7 +289,30 @@ def _run_script(task: dict[str, Any], output: list[int]) -> None:
     if folder != _ROOT and (folder / _PACKAGE).exists():
         for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]:
             del sys.modules[name]
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ended:
+        if not isinstance(ended.code, int):
+            raise
+        exit_code = ended.code
+    else:
+        exit_code = 0
+    _end(exit_code)
+
+
+def _end(exit_code: int) -> NoReturn:
+    """End this process as the interpreter does, except that loaded modules are not cleared.
+
+    Clearing them copies the memory that is shared with the fork server: 0.1 s of CPU.
+    """
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # what the run leaves open is closed, and can print nothing more
+    sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    gc.collect()
+    os._exit(exit_code)
 
 
 if __name__ == "__main__":
