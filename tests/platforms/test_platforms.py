@@ -20,6 +20,9 @@ from tracker_server import TrackerServer
 from tracker_server.sample import generate_workspace
 
 ROOT = Path(__file__).parents[2]
+STORIES = ("--resource", "stories", "--no-views")
+"""Options for tests in which it does not matter how much is loaded."""
+
 WITHOUT_UNIX = """
 import os, runpy, signal, sys
 import aiohttp, dlt, duckdb, filelock, requests  # these may use what only Unix has
@@ -91,7 +94,7 @@ def test_file_with_a_non_ascii_name_is_loaded(
         "Id,Title,Type,Current State\n1,Ein Übel,bug,accepted\n", encoding="utf-8"
     )
     environment = {**environment, "PYTHONIOENCODING": encoding}
-    code, stdout, stderr = run(tmp_path, environment, "проект.csv")
+    code, stdout, stderr = run(tmp_path, environment, "проект.csv", *STORIES)
     assert code == 0, stderr
     assert f"  {shown} (" in stdout
     with duckdb.connect(str(tmp_path / "pivotal_tracker.duckdb")) as connection:
@@ -119,7 +122,7 @@ def test_lock_blocks_a_second_run_until_its_holder_ends(
     finally:
         holder.kill()
         holder.communicate()
-    code, _, stderr = run(tmp_path, environment, "export.csv")
+    code, _, stderr = run(tmp_path, environment, "export.csv", *STORIES)
     assert code == 0, stderr
 
 
