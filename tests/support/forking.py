@@ -309,9 +309,6 @@ def _end(exit_code: int) -> NoReturn:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
-    # what the run leaves open is closed, and can print nothing more
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]
-    gc.collect()
     os._exit(exit_code)
 
 
