@@ -13,7 +13,7 @@ from pandas import DataFrame
 from . import controls, text
 from .components import show_title
 from .errors import MissingTableError
-from .links import HOME, go_to, link, page_url
+from .links import HOME, chosen_project, go_to, link, page_url
 from .queries import projects as project_queries
 from .queries.build import Scope
 from .session import dataset, rows
@@ -128,11 +128,7 @@ def _search_field(page: str) -> None:
         type="search",
     )
     if typed and page != "stories":
-        go_to(page_url("stories", q=typed, project=_given_project()))
-
-
-def _given_project() -> str | None:
-    return st.query_params.get("project")
+        go_to(page_url("stories", q=typed, project=chosen_project()))
 
 
 def _menu(page: str) -> str:
@@ -141,7 +137,7 @@ def _menu(page: str) -> str:
     links = []
     for name, title in MENU:
         params = last if name == "stories" and page != "stories" else {}
-        params = {**params, "project": _given_project()}
+        params = {**params, "project": chosen_project()}
         anchor = link(name, title, **params)
         if name == page:
             anchor = text.Html(anchor.replace("<a ", '<a aria-current="page" ', 1))

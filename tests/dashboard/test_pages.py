@@ -401,6 +401,28 @@ def test_search_filters_and_sorting_survive_back_links_and_page_changes(
         assert session.story_ids() == listed
 
 
+def test_story_keeps_the_project_in_which_it_was_searched(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    project, name = sample.query(
+        "SELECT p.id, p.name FROM projects p JOIN stories s ON s.project_id = p.id "
+        "GROUP BY ALL ORDER BY max(s.updated_at), p.id LIMIT 1"
+    )[0]
+    with visit(browser) as session:
+        session.open(f"{sample.url}/stories?q=type:bug&project={project}")
+        listed = session.status(), session.story_ids()
+        session.page.locator("ul.stories a[data-page=story]").first.click()
+        session.page.get_by_role("link", name="Next →").click()
+        session.page.get_by_role("link", name=re.compile("2 of .* found")).click()
+        expect(session.page.get_by_role("heading", level=1)).to_have_text("Stories")
+        session.wait_idle()
+        assert (session.status(), session.story_ids()) == listed
+        session.page.locator("ul.stories a[data-page=story]").first.click()
+        session.page.locator("dl.facts").wait_for()
+        session.go_to("Project")
+        expect(session.page.get_by_role("heading", level=1)).to_have_text(str(name))
+
+
 def test_pasted_references_and_old_addresses_open_the_story(
     sample: Dashboard, browser: BrowserSession
 ) -> None:

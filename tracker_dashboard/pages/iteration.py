@@ -23,7 +23,7 @@ from ..components import (
     show_title,
 )
 from ..header import Selection
-from ..links import link
+from ..links import chosen_project, link
 from ..queries import board, metrics
 from ..queries.build import Scope
 from ..search_syntax import quote
@@ -82,7 +82,7 @@ def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
     numbers = [int(other) for other in iterations["iteration_number"]]
     place = numbers.index(number)
     steps = []
-    project = st.query_params.get("project")
+    project = chosen_project()
     if place > 0:
         steps.append(
             link(

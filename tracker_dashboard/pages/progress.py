@@ -21,7 +21,7 @@ from ..components import (
     show_title,
 )
 from ..header import Selection
-from ..links import link, search_link
+from ..links import search_link, story_link
 from ..queries import metrics
 from ..search_syntax import quote
 from ..text import Html
@@ -35,9 +35,8 @@ def render(selection: Selection) -> None:
     zone = selection.only.time_zone
     _section(
         "Releases",
-        of_project(releases, selection.project),
-        zone,
-        lambda row: link("story", text.isolated(row.name), id=int(row.id)),
+        _with_time_zone(releases, selection),
+        lambda row: story_link(int(row.id), row.name),
         metrics.release_stories,
     )
     _section(

@@ -26,7 +26,7 @@ from ..components import (
     show_title,
 )
 from ..header import Selection
-from ..links import link
+from ..links import link, story_link
 from ..periods import (
     SPARKLINE_WEEKS,
     Period,
@@ -220,7 +220,7 @@ def _release_figure(releases: DataFrame, known: Any) -> None:
 
 def _release_facts(release: Any, zone: Any) -> list[str]:
     """Return HTML of the release's name, progress, and dates."""
-    facts = [link("story", text.isolated(release.name), id=int(release.release_id))]
+    facts = [story_link(int(release.release_id), release.name)]
     if not pd.isna(release.stories):
         count = text.plural(int(release.stories), "story")
         facts.append(text.Html(f"{int(release.stories_accepted)} of {count} accepted"))
