@@ -86,6 +86,9 @@ class PageChecks:
                 for row in self._data_of("Time in state")
             }
             assert shown == self._times_in_states()
+        open_stories = self._ids("current_state <> 'accepted' AND story_type <> 'release'")
+        listed = self.session.page.locator("summary", has_text=f"{len(open_stories)} open stories")
+        expect(listed).to_be_visible()
         in_progress = self._ids(f"current_state IN {_IN_PROGRESS}")
         if in_progress:
             rows = self._data_of("Age of work in progress")

@@ -204,6 +204,7 @@ def _time_in_states(states: DataFrame) -> None:
 
 
 def _ages(ages: DataFrame, project: int | None) -> None:
+    ages = ages[ages["story_type"] != "release"]
     in_progress = ages[~ages["current_state"].isin(["unscheduled", "unstarted", "planned"])]
     dots = in_progress.assign(
         age_days=in_progress["age_days"].astype(float),
@@ -225,7 +226,9 @@ def _ages(ages: DataFrame, project: int | None) -> None:
         int(row.id): f'<span class="quiet">{row.age_days:,.0f} days old</span>'
         for row in oldest.itertuples()
     }
-    with st.expander(f"The {len(oldest)} oldest of {text.plural(len(ages), 'open story')}"):
+    count = text.plural(len(ages), "open story")
+    title = f"The {len(oldest)} oldest of {count}" if len(ages) > len(oldest) else f"{count} by age"
+    with st.expander(title):
         st.html(story_list(oldest, extra=facts, show_project=project is None))
 
 
