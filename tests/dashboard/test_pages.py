@@ -305,6 +305,43 @@ def _assert_panel(session: BrowserSession, name: str, expected: list[tuple[objec
     assert expected
 
 
+# Epics and releases
+
+
+def test_dates_of_all_projects_are_those_of_their_time_zones(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    with visit(browser) as session:
+        session.open(f"{sample.url}/progress?project=all")
+        rows = session.page.locator("table").first.locator("tbody tr").all()
+        assert len(rows) == 3
+        for row in rows:
+            *_, expected, target, status = row.locator("td").all_inner_texts()
+            first, last = (
+                datetime.strptime(" ".join(day.split()[:3]), "%d %b %Y").date()
+                for day in (target, expected)
+            )
+            days = (last - first).days
+            assert re.search(rf"\b{abs(days)} days? {'late' if days > 0 else 'early'}", status)
+
+
+# People
+
+
+def test_names_lead_to_the_stories_that_are_counted(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    with visit(browser) as session:
+        for period in ("13w", "all", "dates&from=2024-03-06&until=2024-05-08"):
+            session.open(f"{sample.url}/people?period={period}")
+            row = session.page.locator("table").first.locator("tbody tr").first
+            count = row.locator("td").nth(1).inner_text()
+            row.get_by_role("link").click()
+            expect(session.page.get_by_role("heading", level=1)).to_have_text("Stories")
+            session.wait_idle()
+            assert session.status().split()[0] == count
+
+
 # Stories
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -36,8 +36,9 @@ def render(selection: Selection) -> None:
     shown = weekly[period.contains(weekly["week"])]
     totals = shown.groupby(["person_id", "person_name"], as_index=False)[list(_COUNTS)].sum()
     totals = totals.sort_values(["points_accepted", "stories_accepted"], ascending=False)
-    _work_done(totals, weekly, last_day(as_of) or period.end, selection.project)
-    _chart(totals, period, selection.project)
+    accepted = f"{_days_of_weeks(period)} -type:release"
+    _work_done(totals, weekly, last_day(as_of) or period.end, accepted, selection.project)
+    _chart(totals, accepted, selection.project)
     _open_work(open_work, selection.project)
 
 
@@ -70,7 +71,18 @@ def with_reviews(activity: DataFrame, reviews: DataFrame) -> DataFrame:
     return merged
 
 
-def _work_done(totals: DataFrame, weekly: DataFrame, end: date, project: int | None) -> None:
+def _days_of_weeks(period: Period) -> str:
+    """Return a search for what was accepted in the weeks that begin in a period."""
+    monday = period.end - timedelta(days=period.end.weekday())
+    last = monday + timedelta(days=6)
+    if period.start is None:
+        return f"accepted:<={last}"
+    return f"accepted:{period.start + timedelta(days=-period.start.weekday() % 7)}..{last}"
+
+
+def _work_done(
+    totals: DataFrame, weekly: DataFrame, end: date, accepted: str, project: int | None
+) -> None:
     if totals.empty:
         section(
             "Work done", "Nobody owned an accepted story, commented or reviewed in this period."
@@ -82,7 +94,7 @@ def _work_done(totals: DataFrame, weekly: DataFrame, end: date, project: int | N
         counts = weekly_sums(own["week"], own["stories_accepted"], end)
         rows.append(
             [
-                _owner_link(person.person_name, "state:accepted", project),
+                _owner_link(person.person_name, accepted, project),
                 person.stories_accepted,
                 person.points_accepted,
                 person.comments,
@@ -93,7 +105,8 @@ def _work_done(totals: DataFrame, weekly: DataFrame, end: date, project: int | N
     columns = ["Person", "Stories accepted", "Points", "Comments", "Reviews", "Stories per week"]
     section(
         "Work done",
-        "Accepted stories count for each of their owners. The small charts show the last 26 weeks.",
+        "Counted for the weeks that begin in this period; accepted stories count for each of their "
+        "owners. The small charts show the last 26 weeks.",
         content=f'<div class="scroll-x">{text.table(columns, rows)}</div>',
     )
 
@@ -103,17 +116,16 @@ def _owner_link(name: Any, terms: str, project: int | None) -> Html:
     return link("stories", text.isolated(name), f"Stories: {query}", q=query, project=project)
 
 
-def _chart(totals: DataFrame, period: Period, project: int | None) -> None:
+def _chart(totals: DataFrame, accepted: str, project: int | None) -> None:
     drawn = totals.rename(columns={"person_name": "person"})[["person", *_COUNTS]]
     drawn = drawn[drawn["stories_accepted"] > 0]
-    days = f"{period.start or date(1970, 1, 1)}..{period.end}"
     show_chart(
         "Accepted stories by owner",
         charts.by_person(drawn),
         drawn,
         f"{len(drawn)} {'person owns' if len(drawn) == 1 else 'people own'} the stories that were "
         "accepted in this period.",
-        lambda picked: f"owner:{quote(str(picked['person']))} accepted:{days} -type:release",
+        lambda picked: f"owner:{quote(str(picked['person']))} {accepted}",
         project,
         "No story with an owner was accepted in this period.",
     )
