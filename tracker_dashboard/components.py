@@ -155,18 +155,29 @@ def _stories_behind(
 
 
 def _data_and_downloads(title: str, key: str, chart: Chart, table: DataFrame) -> None:
-    show_table(title, table, with_download=False)
+    show_table(title, table, with_download=False, readable=True)
     with st.container(horizontal=True):
         download("CSV", key, lambda: export.as_csv(table), "csv", "text/csv")
         download("PNG", key, lambda: export.as_png(chart.standalone()), "png", "image/png")
         download("SVG", key, lambda: export.as_svg(chart.standalone()), "svg", "image/svg+xml")
 
 
-def show_table(title: str, table: DataFrame, with_download: bool = True) -> None:
-    """Show a table to sort and look around in, with a button to download it as CSV."""
+def show_table(
+    title: str, table: DataFrame, with_download: bool = True, readable: bool = False
+) -> None:
+    """Show a table to sort and look around in.
+
+    Args:
+        title: What it shows.
+        table: The rows.
+        with_download: Whether to show a button to download it as CSV.
+        readable: Whether to show names of columns with spaces instead of as in the database.
+    """
     config = {name: _COLUMN_FORMATS.get(name) for name in table.columns if name in _COLUMN_FORMATS}
-    shown = table.rename(columns={name: str(name).replace("_", " ") for name in table.columns})
-    config = {name.replace("_", " "): column for name, column in config.items()}
+    shown = table
+    if readable:
+        shown = table.rename(columns=lambda name: str(name).replace("_", " "))
+        config = {name.replace("_", " "): column for name, column in config.items()}
     st.dataframe(shown, hide_index=True, width="stretch", alt=title, column_config=config)
     if with_download:
         key = title.lower().replace(" ", "_")

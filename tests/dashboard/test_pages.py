@@ -722,6 +722,8 @@ def test_inspect_shows_tables_sql_runs_and_the_pipeline(
     with visit(browser) as session:
         session.open(f"{sample.url}/inspect")
         _assert_no_error(session)
+        rows = session.page.get_by_test_id("stDataFrame").last
+        expect(rows.locator("th", has_text="requested_by_id")).to_be_attached()
         _open_part(session, "SQL", ":text('Ctrl + Enter')")
         _run_sql(session, "SELECT id FROM stories ORDER BY id LIMIT 7")
         found = [int(row["id"]) for row in session.table("CSV")]
@@ -737,6 +739,26 @@ def test_inspect_shows_tables_sql_runs_and_the_pipeline(
             "Pipeline": ":text-is('State')",
         }.items():
             _open_part(session, part, landmark)
+            assert not _axe_violations(session, part)
+
+
+def test_diagram_of_the_schema_is_legible_and_scrolled(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    with visit(browser) as session:
+        session.open(f"{sample.url}/inspect?part=Schema")
+        session.page.locator("summary", has_text="Diagram").click()
+        diagram = session.page.get_by_test_id("stGraphVizChart")
+        table = diagram.locator("text", has_text="stories__owner_ids").first
+        table.wait_for()
+        height, is_scrolled = table.evaluate(
+            "(text, diagram) => [text.getBoundingClientRect().height, "
+            "diagram.scrollWidth > diagram.clientWidth]",
+            diagram.element_handle(),
+        )
+        assert height > 12
+        assert is_scrolled
+        assert not _axe_violations(session, "diagram")
 
 
 def _open_part(session: BrowserSession, part: str, landmark: str) -> None:

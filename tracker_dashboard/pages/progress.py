@@ -71,7 +71,7 @@ def _section(
                 st.html(_table(frame.iloc[::-1], zone, name))
     _burn_up(title, found, stories_of)
     with st.expander(f"Data of all {title.lower()}"):
-        show_table(title, found)
+        show_table(title, found, readable=True)
 
 
 def _table(found: DataFrame, zone: Any, name: Callable[[Any], Html]) -> str:
