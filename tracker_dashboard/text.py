@@ -106,6 +106,11 @@ def day(moment: date) -> str:
     return f"{moment.day} {moment:%b %Y}"
 
 
+def whole(text: Any) -> Html:
+    """Return HTML of a text that is not broken into lines, such as a date."""
+    return Html(f'<span class="whole">{plain(text)}</span>')
+
+
 def one_line(text: Any) -> str:
     """Put a text on one line, for options of select boxes, which show it as it is."""
     return " ".join(str(text).split())

@@ -36,6 +36,7 @@ from tracker_dashboard.pages.board import with_forecast
 from tracker_dashboard.pages.flow import burn_up_lines, sum_projects
 from tracker_dashboard.pages.inspect import schema_changes
 from tracker_dashboard.pages.iteration import burn_up_days
+from tracker_dashboard.pages.progress import burn_up_of
 from tracker_dashboard.pages.story import without_name
 from tracker_dashboard.queries import board, inspect, metrics, people, projects, stories, story
 from tracker_dashboard.queries.build import Scope
@@ -799,6 +800,28 @@ def test_forecast_line_never_goes_back_in_time() -> None:
     expected = lines[lines["line"] == "expected"]
     assert list(expected["date"]) == ["2024-01-09", "2024-01-09", "2024-01-14"]
     assert list(expected["points"]) == [3, 4, 6]
+
+
+def test_burn_up_of_an_epic_reaches_its_last_day() -> None:
+    stories = DataFrame(
+        {
+            "points": [2.0, 3.0, 1.0],
+            "created_on": [date(2025, 1, 1), date(2025, 1, 3), date(2025, 1, 3)],
+            "accepted_on": [date(2025, 1, 2), date(2025, 1, 5), None],
+        }
+    )
+    assert burn_up_of(stories).to_dict("list") == {
+        "date": ["2025-01-01", "2025-01-02", "2025-01-03", "2025-01-05"],
+        "scope": [2, 2, 6, 6],
+        "accepted": [0, 2, 2, 5],
+    }
+
+
+def test_percentiles_at_the_same_height_have_labels_side_by_side() -> None:
+    chart = charts.duration_scatter(_COLUMNS, {"85%": 13.0, "95%": 13.0}, "lead time")
+    labels = [layer for layer in chart.spec["layer"] if layer["mark"]["type"] == "text"]
+    assert [label["data"]["values"][0]["level"] for label in labels] == ["85%", "95%"]
+    assert len({label["encoding"]["x"]["value"] for label in labels}) == 2
 
 
 def test_schema_changes_are_listed_by_version() -> None:

@@ -236,9 +236,9 @@ def _blockers(blockers: DataFrame, selection: Selection) -> None:
     if blockers.empty:
         section("Open blockers", "No open story is blocked.")
         return
-    zone = selection.only.time_zone
+    zones = selection.projects.set_index("id")["time_zone"]
     facts = {
-        int(number): "".join(_blocker(row, zone) for row in group.itertuples())
+        int(number): "".join(_blocker(row, zones.get(row.project_id)) for row in group.itertuples())
         for number, group in blockers.groupby("id")
     }
     listed = story_list(
