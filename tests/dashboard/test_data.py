@@ -50,6 +50,7 @@ from ..support.browser import locked
 from ..support.command import ROOT, Command, load_served, make_small_workspace, new_command
 from ..support.forking import ForkServer
 from ..support.postgres import postgres, postgres_server  # noqa: F401 - fixtures
+from .colours import contrast
 
 Read = Callable[..., Dataset]
 
@@ -677,18 +678,10 @@ def test_charts_are_exported_as_images() -> None:
     assert export.as_png(spec).startswith(b"\x89PNG")
 
 
-def _luminance(colour: str) -> float:
-    levels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in levels]
-    return sum(weight * v for weight, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
 @pytest.mark.parametrize("colour", [*charts.STATE_COLOURS.values(), *charts.TYPE_COLOURS.values()])
 def test_chart_colours_contrast_with_light_and_dark_backgrounds(colour: str) -> None:
-    own = _luminance(colour)
     for background in ("#ffffff", "#0e1117"):
-        darker, lighter = sorted((own, _luminance(background)))
-        assert (lighter + 0.05) / (darker + 0.05) >= 3
+        assert contrast(colour, background) >= 3
 
 
 # what pages compute

@@ -26,6 +26,7 @@ from ..support.browser import TIMEOUT, BrowserSession, Dashboard, browser, locke
 from ..support.command import ROOT, Command, load_served
 from ..support.exports import Row, as_csv, table
 from ..support.forking import ForkServer
+from .colours import contrast
 from .page_checks import PageChecks
 
 PAGES = ("Project", "Iteration", "Board", "Stories", "Flow", "Epics and releases", "People")
@@ -669,9 +670,11 @@ def test_pages_fit_windows_of_all_widths_and_pass_axe(
                     session.page.set_viewport_size({"width": width, "height": 900})
                     # charts are drawn again
                     session.page.wait_for_function(FITS)
+                assert _contrast_of_charts(session) >= 4.5, path
                 assert not _axe_violations(session, "light" if number % 2 == 0 else "dark"), path
                 session.dark(number % 2 == 0)
                 session.page.wait_for_timeout(300)
+                assert _contrast_of_charts(session) >= 4.5, path
                 assert not _axe_violations(session, "dark" if number % 2 == 0 else "light"), path
         finally:
             session.page.set_viewport_size({"width": 1280, "height": 900})
@@ -686,8 +689,19 @@ FITS = """() => {
     const overflows = (element) => element.scrollWidth > element.clientWidth + 1;
     return main.scrollWidth <= main.clientWidth
         && ![...main.querySelectorAll('svg.marks text')].some(isCut)
-        && ![...main.querySelectorAll(figures)].some(overflows);
+        && ![...main.querySelectorAll(`${figures}, .scroll-x`)].some(overflows);
 }"""
+
+
+def _contrast_of_charts(session: BrowserSession) -> float:
+    """Return the lowest contrast of a text in a chart, which axe does not look at."""
+    colours = session.page.evaluate(
+        """() => [
+            getComputedStyle(document.querySelector('.stApp')).backgroundColor,
+            ...[...document.querySelectorAll('svg.marks text')].map(t => getComputedStyle(t).fill)
+        ]"""
+    )
+    return min(contrast(colour, colours[0]) for colour in colours[1:]) if colours[1:] else 21
 
 
 def _paths_of_all_pages(dashboard: Dashboard) -> tuple[str, ...]:
