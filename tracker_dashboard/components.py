@@ -208,15 +208,16 @@ def download(label: str, key: str, content: Callable[[], bytes], extension: str,
 def note(reason: Any) -> None:
     """Show a line that says what is not known, and why; nothing if there is no reason."""
     if isinstance(reason, str) and reason:
-        show_line(reason)
+        show_line(reason.replace("no transitions", "no history of states"))
 
 
 def note_missing_history(has_transitions: bool) -> None:
     """Say what a project without the history of states cannot show."""
     if not has_transitions:
         show_line(
-            "This project has no history of states, as is the case for a CSV export: when stories "
-            "were started, their cycle times, and rejections are unknown."
+            "This project has no history of states, like every project from a CSV export. So it is "
+            "unknown when stories were started, how long they took from then on, and which ones "
+            "were rejected."
         )
 
 

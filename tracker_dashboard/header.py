@@ -165,12 +165,14 @@ All terms must match.
 |---|---|
 | `"flat tyre"` | exactly this text |
 | `label:design`, `label:"on hold"` | stories with a label |
-| `type:bug`, `state:started`, `state:open` | by type or state |
-| `owner:ada`, `requester:ada`, `commenter:ada` | by a part of a name, or initials; `owner:none` |
+| `type:bug`, `state:started`, `state:open` | by type or state; open ones are not accepted |
+| `owner:ada`, `requester:ada`, `commenter:ada` | by a part of a name, or by initials |
+| `owner:none`, `estimate:none` | without an owner or an estimate |
 | `epic:checkout`, `release:"2.0"`, `iteration:45` | by what they belong to |
 | `id:12345`, `#12345`, a story's address | one story |
 | `created:2024-03`, `accepted:2024-01-15..2024-02-01`, `updated:>=2024` | by date |
 | `has:attachment`, `has:comment`, `has:blocker`, `has:pr` | with something attached |
+| `has:rejection` | rejected at least once |
 | `-label:design` | everything but this |
 | `crash OR error`, `(a OR b) type:bug` | any of several |
 """

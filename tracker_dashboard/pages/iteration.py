@@ -102,7 +102,7 @@ def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
             )
         )
     st.html(
-        f"<h1>Iteration {number}</h1><p><strong>{days}</strong> · {status} "
+        f'<h1>Iteration {number}</h1><p class="steps"><strong>{days}</strong> · {status} '
         f"&nbsp; {' &nbsp; '.join(steps)}</p>"
     )
 
@@ -270,9 +270,10 @@ def _scope_changes(
     section(
         title,
         f"Added after the start: {text.plural(len(added), 'story')}, {added_points:g} points. "
-        f"Started or unscheduled here and not accepted here: "
-        f"{text.plural(len(removed), 'story')}, {removed_points:g} points. "
-        "Pivotal Tracker kept no plan of an iteration; this is derived from the history of states.",
+        f"Removed: {text.plural(len(removed), 'story')}, {removed_points:g} points. "
+        "Pivotal Tracker kept no plan of an iteration, so this follows from the history of states: "
+        "stories that were started or moved to the icebox in this iteration, and not accepted in "
+        "it, count as removed.",
     )
     left, right = st.columns(2)
     for column, change, frame in ((left, "Added", added), (right, "Removed", removed)):

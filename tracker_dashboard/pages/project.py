@@ -112,6 +112,8 @@ def _figures(
         _duration_figure(period, durations, bool(known.has_transitions))
     with columns[3], figure_card():
         _release_figure(releases, known)
+    for project in velocities.dropna(subset=["velocity", "assumptions"]).itertuples():
+        show_line(f"The velocity assumes: {project.assumptions}.")
 
 
 def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
@@ -132,7 +134,6 @@ def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
         chart_data=history[-SPARKLINE_WEEKS:] or None,
         help="Points per iteration, as Pivotal Tracker computed it from the last iterations.",
     )
-    note(getattr(project, "assumptions", None) and f"Assumes: {project.assumptions}.")  # type: ignore[union-attr]
 
 
 def _change_of_velocity(change: float) -> str:
@@ -289,8 +290,8 @@ def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> None:
         points_accepted=grouped["points_accepted"].astype(float),
     )
     summary = (
-        f"{int(drawn['accepted'].sum()):,} accepted and {int(drawn['created'].sum()):,} created. "
-        f"Bars: stories accepted per {unit}; line: stories created."
+        f"{int(drawn['accepted'].sum()):,} accepted and {int(drawn['created'].sum()):,} created in "
+        f"the weeks that begin in this period. Bars: stories accepted per {unit}; line: created."
     )
     show_chart(
         "Created and accepted",

@@ -119,7 +119,7 @@ def _help_with_nothing(
         if everywhere.story_ids:
             found = text.plural(len(everywhere.story_ids), "story")
             lines.append(f"{link('stories', f'{found} in all projects', q=typed)} match.")
-    lines.append("Fewer or other words find more; the question mark explains what can be typed.")
+    lines.append("Try fewer or other words. The question mark explains what you can type.")
     st.html("".join(f"<p>{line}</p>" for line in lines))
 
 
