@@ -79,6 +79,12 @@ class Chart:
     rows: DataFrame
     spec: Spec
 
+    @property
+    def clicked(self) -> str:
+        """What a person can click: `bar` or `dot`."""
+        (mark,) = (layer["mark"]["type"] for layer in _layers(self.spec) if "params" in layer)
+        return "dot" if mark == "point" else str(mark)
+
     def standalone(self) -> Spec:
         """Return the specification with data, width and background, to be saved as a picture."""
         values = json.loads(self.rows.to_json(orient="records", date_format="iso"))

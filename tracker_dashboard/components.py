@@ -22,8 +22,6 @@ from .story_list import story_list
 PREVIEW_STORIES = 8
 """How many stories are listed below a chart."""
 
-_CLICK_HINT = "Click a bar or a dot to see its stories."
-
 Selection = Mapping[str, Any]
 """The fields of the clicked part of a chart."""
 
@@ -117,7 +115,8 @@ def _chart(
     project: int | None,
 ) -> None:
     key = title.lower().replace(" ", "_")
-    section(title, f"{summary} {_CLICK_HINT}" if search_for else summary)
+    hint = f" Click a {chart.clicked} to see its stories." if search_for else ""
+    section(title, summary + hint)
     options: dict[str, Any] = {"on_select": "rerun"} if search_for else {}
     event = st.vega_lite_chart(
         chart.rows,
