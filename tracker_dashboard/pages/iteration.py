@@ -272,8 +272,8 @@ def _scope_changes(
         f"Added after the start: {text.plural(len(added), 'story')}, {added_points:g} points. "
         f"Removed: {text.plural(len(removed), 'story')}, {removed_points:g} points. "
         "Pivotal Tracker kept no plan of an iteration, so this follows from the history of states: "
-        "stories that were started or moved to the icebox in this iteration, and not accepted in "
-        "it, count as removed.",
+        "stories that were started or moved to the icebox in this iteration, and are not in it "
+        "now, count as removed.",
     )
     left, right = st.columns(2)
     for column, change, frame in ((left, "Added", added), (right, "Removed", removed)):

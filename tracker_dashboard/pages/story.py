@@ -37,8 +37,7 @@ def render(selection: Selection) -> None:
         show_title("Story not found")
         st.info(
             "There is no story with this number. It may have been deleted, or it is in a project "
-            "that was not loaded. Its number, or a part of its text, can be typed into the search "
-            "field."
+            "that was not loaded. You can also type a part of its text into the search field."
         )
         return
     story = next(found.itertuples())
