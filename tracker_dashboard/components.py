@@ -227,6 +227,17 @@ def local_day(moment: Any, time_zone: Any) -> str:
     return text.day(_in_zone(moment, time_zone))
 
 
+def expected_day(moment: Any, time_zone: Any) -> str:
+    """Return the day of a projected completion, empty if it is unknown.
+
+    Midnight in UTC stands for a day of the forecast, which has no time.
+    """
+    if pd.isna(moment):
+        return ""
+    in_utc = _in_zone(moment, "UTC")
+    return text.day(in_utc if in_utc == in_utc.normalize() else _in_zone(moment, time_zone))
+
+
 def local_time(moment: Any, time_zone: Any, has_time: bool = True) -> text.Html:
     """Return HTML of a moment in a time zone, with UTC on hover."""
     if pd.isna(moment):

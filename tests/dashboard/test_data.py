@@ -25,6 +25,7 @@ from sqlglot import ErrorLevel, exp, parse_one
 from streamlit.testing.v1 import AppTest
 
 from tracker_dashboard import attachments, charts, data, export, text
+from tracker_dashboard.components import expected_day
 from tracker_dashboard.data import Dataset, last_loaded
 from tracker_dashboard.errors import (
     DashboardError,
@@ -793,6 +794,20 @@ def test_forecast_line_never_goes_back_in_time() -> None:
     expected = lines[lines["line"] == "expected"]
     assert list(expected["date"]) == ["2024-01-09", "2024-01-09", "2024-01-14"]
     assert list(expected["points"]) == [3, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        # of the server: midnight in New York
+        ("2025-05-05T04:00:00Z", "5 May 2025"),
+        # of the forecast: a day
+        ("2025-05-05T00:00:00Z", "5 May 2025"),
+        (None, ""),
+    ],
+)
+def test_day_of_the_forecast_is_the_same_in_all_time_zones(moment: str | None, shown: str) -> None:
+    assert expected_day(Timestamp(moment), "America/New_York") == shown
 
 
 def test_burn_up_of_an_epic_reaches_its_last_day() -> None:

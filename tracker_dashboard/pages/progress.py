@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from .. import charts, controls, text
 from ..components import (
+    expected_day,
     local_day,
     of_project,
     query_views,
@@ -134,7 +135,7 @@ def _expected(row: Any) -> Html:
         if all(days) and days[0] != days[1]
         else ""
     )
-    expected = local_day(row.projected_completion, row.time_zone)
+    expected = expected_day(row.projected_completion, row.time_zone)
     return Html(f"{text.whole(expected)}{spread}")
 
 

@@ -15,6 +15,7 @@ from sqlglot import exp
 from .. import charts, text
 from ..components import (
     days_text,
+    expected_day,
     figure_card,
     local_day,
     note,
@@ -225,9 +226,8 @@ def _release_facts(release: Any, zone: Any) -> list[str]:
     if not pd.isna(release.stories):
         count = text.plural(int(release.stories), "story")
         facts.append(text.Html(f"{int(release.stories_accepted)} of {count} accepted"))
-    target, expected = (
-        local_day(day, zone) for day in (release.deadline, release.projected_completion)
-    )
+    target = local_day(release.deadline, zone)
+    expected = expected_day(release.projected_completion, zone)
     facts.append(text.Html(f"target {target}" if target else "no target date"))
     return [*facts, f"expected {expected}"] if expected else list(facts)
 
