@@ -280,9 +280,10 @@ class ProjectListReader:
         yield from self.reader.write()
 
     def add_records(self, records: Iterable[Record]) -> None:
-        """Add the records that no list has had before."""
+        """Add the records that no list has had before, with the project's id."""
         existing, fresh = self.existing, []
-        for record in self.normalize_records(records):
+        for record in map(from_litetracker, records):
+            record.setdefault("project_id", self.project_id)
             key = record_key(self.reader.table, record)
             if key is None:
                 self.reader.count_unusable()
@@ -295,10 +296,6 @@ class ProjectListReader:
                 fresh.append(record)
         self.reader.add(fresh)
         self.on_new_records(fresh, existing)
-
-    def normalize_records(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Return records with Tracker's names and the project's id."""
-        return ({"project_id": self.project_id, **from_litetracker(r)} for r in records)
 
     def on_new_records(self, records: list[Record], existing: Container[Key]) -> None:
         """Collect people and deletions from new records.
@@ -338,12 +335,13 @@ class ProjectListReader:
         return records
 
     def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
-        # a server that ignores the offset returns the same page for ever
-        has_new = self._total is not None or self._has_new_keys(records)
         if page.offset == self.start:
             self._total = page.known_total(len(records))
-            return False
-        return not records or not has_new
+        if self._total is not None:
+            return page.offset != self.start and not records
+        # a server that ignores the offset returns the same page for ever
+        has_new = self._has_new_keys(records)
+        return page.offset != self.start and not has_new
 
     def _has_new_keys(self, records: list[Record]) -> bool:
         """Check whether one of the records was not in an earlier page."""

@@ -166,7 +166,7 @@ class ResourceReader:
 
     def record_attributes(self, records: Iterable[Record]) -> None:
         """Record which attributes records have."""
-        self._seen_attributes.update(*(record.keys() for record in records))
+        self._seen_attributes.update(*records)
 
     def _finish(self) -> Iterator[Any]:
         # the job that starts the last job may still run after that one has ended

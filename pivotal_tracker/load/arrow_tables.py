@@ -7,10 +7,10 @@ ids of their parents.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import pyarrow as pa
@@ -205,9 +205,13 @@ def _with_json_texts(table: Table, record: Record, lists: frozenset[str], max_de
 def _json_text(value: Any, max_depth: int) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or is_deeper(value, max_depth):
-        raise MisfitError("a JSON value is not an object, or is nested too deep")
-    return json_text(value).decode()
+    if not isinstance(value, dict):
+        raise MisfitError("a JSON value is not an object")
+    text = json_text(value).decode()
+    # few texts have so many brackets, and counting them is quick
+    if text.count("{") + text.count("[") > max_depth and is_deeper(value, max_depth):
+        raise MisfitError("a JSON value is nested too deep")
+    return text
 
 
 def _page_type(
@@ -238,7 +242,7 @@ def _page_type(
             raise MisfitError(f"{name} is not a whole number")
     for name, inner in shape.objects.items():
         if name in present:
-            values = [v for record in records if (v := record.get(name)) is not None]
+            values = [v for v in _values(records, name) if v is not None]
             if values:
                 fields.append((name, _page_type(inner, values)))
     for name, child in shape.lists.items():
@@ -247,10 +251,15 @@ def _page_type(
         if child.is_scalar_list:
             fields.append((name, pa.list_(child_value_type(child))))
             continue
-        elements = [element for record in records for element in record.get(name) or ()]
+        elements = list(chain.from_iterable(filter(None, _values(records, name))))
         if elements:
             fields.append((name, pa.list_(_page_type(_shape_of(child), elements))))
     return pa.struct(fields)
+
+
+def _values(records: Iterable[dict[str, Any]], name: str) -> Iterator[Any]:
+    """Return the value of an attribute in each record; None where it is missing."""
+    return map(dict.get, records, repeat(name))
 
 
 def child_value_type(child: Table) -> pa.DataType:
@@ -356,7 +365,8 @@ def _finish(
         if name == "_dlt_load_id":
             columns.append(pa.repeat(pa.scalar(load_id), length))
         elif name in arrays:
-            columns.append(arrays[name].cast(ARROW_TYPES[kind]))
+            array, declared = arrays[name], ARROW_TYPES[kind]
+            columns.append(array if array.type == declared else array.cast(declared))
         else:
             columns.append(pa.nulls(length, ARROW_TYPES[kind]))
         fields.append(pa.field(name, ARROW_TYPES[kind], nullable=name not in required))
