@@ -63,7 +63,7 @@ _ITERATION: Spec = {
     "field": "iteration_number",
     "type": "ordinal",
     "title": "iteration",
-    "axis": {"labelOverlap": "greedy", "labelAngle": 0, "labelBound": True},
+    "axis": {"labelOverlap": "parity", "labelAngle": 0, "labelBound": True},
 }
 
 
@@ -123,7 +123,7 @@ def _day(field: str, title: str | None = None, **axis: Any) -> Spec:
     usual = {
         "format": "%-d %b %Y",
         "tickCount": 8,
-        "labelOverlap": "greedy",
+        "labelOverlap": "parity",
         "labelFlush": True,
         "labelBound": True,
     }
@@ -430,7 +430,7 @@ def story_durations(stories: DataFrame, kind: str) -> Chart:
                 "axis": {
                     "format": "%a %-d %b",
                     "labelAngle": 0,
-                    "labelOverlap": "greedy",
+                    "labelOverlap": "parity",
                     "labelBound": True,
                 },
             },

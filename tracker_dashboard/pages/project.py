@@ -390,11 +390,14 @@ def _all_projects(selection: Selection) -> None:
         "Stories",
         "Accepted",
         "Velocity",
-        "Accepted per week, 6 months",
+        "Accepted per week",
         "Last change",
     ]
     st.html(f'<div class="scroll-x">{text.table(columns, rows)}</div>')
-    show_line(f"{text.plural(len(rows), 'project')}, {len(durations):,} stories accepted in all.")
+    show_line(
+        f"{text.plural(len(rows), 'project')}, {len(durations):,} stories accepted in all. "
+        "The small charts show the last 26 weeks."
+    )
 
 
 def _last_weeks(weeks: DataFrame) -> list[float]:
