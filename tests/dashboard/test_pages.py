@@ -712,8 +712,8 @@ def _paths_of_all_pages(dashboard: Dashboard) -> tuple[str, ...]:
         "ORDER BY count(DISTINCT r.id) > 0 DESC, count(*) DESC, 1 LIMIT 1"
     )
     paths = ("", "?project=all", "iteration", "board?panel=Current&panel=Done&panel=Epics")
-    paths += ("stories?q=customer", f"story?id={story}", "flow", "progress", "people", "inspect")
-    return paths
+    paths += ("stories?q=customer+OR+export", f"story?id={story}")
+    return (*paths, "flow", "progress", "people", "inspect")
 
 
 def _axe_violations(session: BrowserSession, scheme: str) -> list[str]:
