@@ -479,6 +479,8 @@ def test_pasted_references_and_old_addresses_open_the_story(
             expect(heading).to_contain_text(str(name))
             session.wait_idle()
             session.go_back("Board")
+        session.search("https://www.pivotaltracker.com/story/show/999999999999")
+        expect(session.page.get_by_text("There is no story #999999999999.")).to_be_visible()
         for path in (f"story/show/{story}", f"n/projects/1/stories/{story}", f"?story={story}"):
             session.open(f"{sample.url}/{path}")
             expect(heading).to_contain_text(str(name))

@@ -119,7 +119,13 @@ def _help_with_nothing(
         if everywhere.story_ids:
             found = text.plural(len(everywhere.story_ids), "story")
             lines.append(f"{link('stories', f'{found} in all projects', q=typed)} match.")
-    lines.append("Try fewer or other words. The question mark explains what you can type.")
+    number = story_reference(typed)
+    lines.append(
+        "Try fewer or other words. The question mark explains what you can type."
+        if number is None
+        else f"There is no story #{number}. It may have been deleted, or it is in a project that "
+        "was not loaded."
+    )
     st.html("".join(f"<p>{line}</p>" for line in lines))
 
 
