@@ -208,7 +208,8 @@ class PageChecks:
         texts = self.dashboard.query(
             f"SELECT text FROM stories__comments WHERE story_id = {story} UNION ALL "
             f"SELECT description FROM stories__tasks WHERE story_id = {story} UNION ALL "
-            f"SELECT p.name FROM stories__owner_ids JOIN people p ON p.id = value "
+            "SELECT coalesce(p.name, CAST(p.id AS VARCHAR)) "
+            "FROM stories__owner_ids JOIN people p ON p.id = value "
             f"WHERE story_id = {story} UNION ALL "
             f"SELECT name FROM stories__labels WHERE story_id = {story} UNION ALL "
             "SELECT 'Iteration ' || iteration_number FROM iterations__story_ids "

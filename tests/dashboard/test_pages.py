@@ -909,7 +909,7 @@ def test_twenty_projects_are_listed_and_searched(
         expected = empty.query(
             "SELECT p.name, count(*), count(*) FILTER (WHERE s.current_state = 'accepted' AND "
             "s.story_type <> 'release') FROM projects p JOIN stories s ON s.project_id = p.id "
-            "GROUP BY p.id, p.name"
+            "GROUP BY p.id, p.name ORDER BY p.id"
         )
         assert shown == {name: (stories, accepted) for name, stories, accepted in expected}
         assert len(shown) == 20
