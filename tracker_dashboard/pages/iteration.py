@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
+from sqlglot import exp
 
 from .. import charts, text
 from ..components import (
@@ -33,7 +34,7 @@ from ..story_list import story_list
 def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
-    iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(Scope((project,))))
+    iterations, as_of = query_views(*queries_for(project))
     if iterations.empty:
         show_title("No iterations")
         show_line("No iterations of this project are known.")
@@ -59,6 +60,11 @@ def render(selection: Selection) -> None:
     _scope_changes(iteration, stories, moved, has_transitions, project)
     _people(people, project, int(iteration.iteration_number))
     section("Stories", content=story_list(stories, project=project))
+
+
+def queries_for(project: int) -> tuple[exp.Select, ...]:
+    """Return the queries of the page that do not depend on the iteration."""
+    return board.iteration_list(project), metrics.as_of(Scope((project,)))
 
 
 def _chosen(iterations: DataFrame) -> Any:

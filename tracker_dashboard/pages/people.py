@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from pandas import DataFrame, Series
+from sqlglot import exp
 
 from .. import charts, text
 from ..components import query_views, section, show_chart
@@ -14,6 +15,7 @@ from ..header import Selection
 from ..links import link
 from ..periods import Period, last_day, show_title_and_period, weekly_sums
 from ..queries import metrics, people
+from ..queries.build import Scope
 from ..search_syntax import quote
 from ..text import Html
 
@@ -22,13 +24,7 @@ _COUNTS = ("stories_accepted", "points_accepted", "comments", "reviews")
 
 def render(selection: Selection) -> None:
     """Show the page."""
-    scope = selection.scope
-    as_of, activity, reviews, open_work = query_views(
-        metrics.as_of(scope),
-        people.weekly_activity(scope),
-        people.reviews(scope),
-        people.open_work(scope),
-    )
+    as_of, activity, reviews, open_work = query_views(*queries_for(selection.scope))
     period = show_title_and_period("People", as_of)
     if period is None:
         return
@@ -40,6 +36,16 @@ def render(selection: Selection) -> None:
     _work_done(totals, weekly, last_day(as_of) or period.end, accepted, selection.project)
     _chart(totals, accepted, selection.project)
     _open_work(open_work, selection.project)
+
+
+def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
+    """Return the queries of the page."""
+    return (
+        metrics.as_of(scope),
+        people.weekly_activity(scope),
+        people.reviews(scope),
+        people.open_work(scope),
+    )
 
 
 def with_reviews(activity: DataFrame, reviews: DataFrame) -> DataFrame:
