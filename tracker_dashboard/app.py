@@ -22,7 +22,7 @@ from .errors import (
 )
 from .full_text import IndexUnavailableError
 from .header import Selection, data_note, show_header
-from .links import follow_links, go_to, page_url
+from .links import HOME, follow_links, go_to, page_url
 from .pages import board, flow, inspect, iteration, people, progress, project, stories, story
 from .queries import metrics
 from .queries import projects as project_queries
@@ -43,6 +43,15 @@ _PAGES: dict[str, tuple[str, Callable[[Selection], None]]] = {
     "people": ("People", people.render),
     "inspect": ("Inspect", inspect.render),
 }
+
+_QUERIES: dict[str, Callable[[int], Sequence[exp.Query]]] = {
+    "project": lambda number: project.queries_for(Scope((number,))),
+    "iteration": iteration.queries_for,
+    "board": board.queries_for,
+    "flow": lambda number: flow.queries_for(Scope((number,))),
+    "people": lambda number: people.queries_for(Scope((number,))),
+}
+"""What pages ask for first, by the id of their project."""
 
 _ICON = Image.new("RGB", (32, 32), "#e0712c")
 """An icon of Streamlit's own would be downloaded."""
@@ -69,6 +78,23 @@ def warm_up() -> None:
     with suppress(DashboardError):
         current_load()
         prefetch(_first_queries)
+
+
+def read_ahead(page: str, project_id: str) -> None:
+    """Read what a page is going to ask for, while the browser still starts Streamlit.
+
+    Args:
+        page: The page's name in the address; empty for the first one.
+        project_id: The project in the address; empty for the latest one.
+    """
+    # whoever opens the page sees the error
+    with suppress(DashboardError):
+        (projects,) = rows(project_queries.projects())
+        ids = {str(number): int(number) for number in projects["id"]}
+        number = ids.get(project_id or next(iter(ids), ""))
+        queries = _QUERIES.get(page or HOME)
+        if number is not None and queries is not None:
+            rows(*queries(number))
 
 
 def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callable[[], None]:

@@ -57,13 +57,13 @@ _SECOND = "#c77700"
 _DONE = "#2e8b57"
 _QUIET = "#78838f"
 
-_COUNT_AXIS: Spec = {"format": "d", "tickMinStep": 1, "tickCount": 8}
+_COUNT_AXIS: Spec = {"format": ",d", "tickMinStep": 1, "tickCount": 8}
 
 _ITERATION: Spec = {
     "field": "iteration_number",
     "type": "ordinal",
     "title": "iteration",
-    "axis": {"labelOverlap": "greedy", "labelAngle": 0, "labelBound": True},
+    "axis": {"labelOverlap": "parity", "labelAngle": 0, "labelBound": True},
 }
 
 
@@ -78,6 +78,12 @@ class Chart:
 
     rows: DataFrame
     spec: Spec
+
+    @property
+    def clicked(self) -> str:
+        """What a person can click: `bar` or `dot`."""
+        (mark,) = (layer["mark"]["type"] for layer in _layers(self.spec) if "params" in layer)
+        return "dot" if mark == "point" else str(mark)
 
     def standalone(self) -> Spec:
         """Return the specification with data, width and background, to be saved as a picture."""
@@ -112,10 +118,16 @@ def _name(field: str, title: str | None = None, **more: Any) -> Spec:
     return {"field": field, "type": "nominal", "title": title, **more}
 
 
-def _day(field: str, title: str | None = None, **more: Any) -> Spec:
+def _day(field: str, title: str | None = None, **axis: Any) -> Spec:
     # a label that does not fit into the picture is left out
-    axis = {"format": "%-d %b %Y", "labelOverlap": "greedy", "labelFlush": True, "labelBound": True}
-    return {"field": field, "type": "temporal", "title": title, "axis": axis, **more}
+    usual = {
+        "format": "%-d %b %Y",
+        "tickCount": 8,
+        "labelOverlap": "parity",
+        "labelFlush": True,
+        "labelBound": True,
+    }
+    return {"field": field, "type": "temporal", "title": title, "axis": {**usual, **axis}}
 
 
 def _day_tooltip(field: str, title: str) -> Spec:
@@ -197,7 +209,7 @@ def velocity(iterations: DataFrame) -> Chart:
         "params": _click("iteration_number"),
         "encoding": {
             "x": _ITERATION,
-            "y": _number("points_accepted", "points"),
+            "y": _number("points_accepted", "points", axis=_COUNT_AXIS),
             "color": _colours("status", colours, list(colours), 3),
             "opacity": _FADE_OTHERS,
             "tooltip": tooltip,
@@ -208,7 +220,7 @@ def velocity(iterations: DataFrame) -> Chart:
         "mark": {"type": "line", "strokeWidth": 2.5, "interpolate": "step"},
         "encoding": {
             "x": _ITERATION,
-            "y": _number("velocity", "points"),
+            "y": _number("velocity", "points", axis=_COUNT_AXIS),
             "color": _series_colour(colours),
         },
     }
@@ -237,7 +249,7 @@ def throughput(weeks: DataFrame, unit: str) -> Chart:
         "params": _click("first_day", "last_day"),
         "encoding": {
             "x": x,
-            "y": _number("accepted", "stories"),
+            "y": _number("accepted", "stories", axis=_COUNT_AXIS),
             "color": _series_colour(colours),
             "opacity": _FADE_OTHERS,
             "tooltip": tooltip,
@@ -248,7 +260,7 @@ def throughput(weeks: DataFrame, unit: str) -> Chart:
         "mark": {"type": "line", "point": {"size": 20, "aria": False}},
         "encoding": {
             "x": x,
-            "y": _number("created", "stories"),
+            "y": _number("created", "stories", axis=_COUNT_AXIS),
             "color": _series_colour(colours),
             "tooltip": tooltip,
         },
@@ -336,13 +348,14 @@ def iteration_burn_up(days: DataFrame) -> Chart:
         _number("accepted", "points accepted"),
         _number("scope", "points in the iteration"),
     ]
+    x = _day("date", format="%-d %b", tickCount="day")
     colours = {"accepted": _DONE, "in the iteration": _QUIET}
     scope: Spec = {
         "transform": _series("in the iteration"),
         "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [5, 4]},
         "encoding": {
-            "x": _day("date"),
-            "y": _number("scope", "points"),
+            "x": x,
+            "y": _number("scope", "points", axis=_COUNT_AXIS),
             "color": _series_colour(colours),
         },
     }
@@ -355,15 +368,19 @@ def iteration_burn_up(days: DataFrame) -> Chart:
             "line": {"aria": False},
         },
         "encoding": {
-            "x": _day("date"),
-            "y": _number("accepted", "points"),
+            "x": x,
+            "y": _number("accepted", "points", axis=_COUNT_AXIS),
             "color": _series_colour(colours),
         },
     }
     dots: Spec = {
         "mark": _dots(60, color=_DONE),
         "params": _click("date_text"),
-        "encoding": {"x": _day("date"), "y": _number("accepted", "points"), "tooltip": tooltip},
+        "encoding": {
+            "x": x,
+            "y": _number("accepted", "points", axis=_COUNT_AXIS),
+            "tooltip": tooltip,
+        },
     }
     return _chart(days, {"layer": [scope, accepted, dots]}, 300)
 
@@ -413,7 +430,7 @@ def story_durations(stories: DataFrame, kind: str) -> Chart:
                 "axis": {
                     "format": "%a %-d %b",
                     "labelAngle": 0,
-                    "labelOverlap": "greedy",
+                    "labelOverlap": "parity",
                     "labelBound": True,
                 },
             },
@@ -458,7 +475,7 @@ def cumulative_flow(days: DataFrame, unit: str) -> Chart:
         "mark": "area",
         "encoding": {
             "x": _day("date"),
-            "y": _number(unit),
+            "y": _number(unit, axis=_COUNT_AXIS),
             "color": _colours("state", colours, present, 3),
             "order": {"field": "order", "type": "quantitative", "sort": "ascending"},
         },
@@ -498,7 +515,7 @@ def burn_up(lines: DataFrame) -> Chart:
         "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
         "encoding": {
             "x": _day("date"),
-            "y": _number("points", scale={"zero": False}),
+            "y": _number("points", scale={"zero": False}, axis=_COUNT_AXIS),
             "color": _name(
                 "line",
                 scale={"domain": names, "range": [styles[name][0] for name in names]},
@@ -534,16 +551,20 @@ def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) ->
         "mark": {"type": "rule", "strokeDash": [5, 4], "color": _QUIET},
         "encoding": {"y": {"field": "at", "type": "quantitative"}},
     }
-    labels: Spec = {
-        "data": {"values": values},
-        "mark": {"type": "text", "align": "left", "dx": 4, "dy": -6, "color": _QUIET},
-        "encoding": {
-            "x": {"value": 0},
-            "y": {"field": "at", "type": "quantitative"},
-            "text": {"field": "level", "type": "nominal"},
-        },
-    }
-    return _chart(stories, {"layer": [dots, rules, labels]})
+    # side by side, as the lines may be close to each other
+    labels: list[Spec] = [
+        {
+            "data": {"values": [value]},
+            "mark": {"type": "text", "align": "left", "dy": -6},
+            "encoding": {
+                "x": {"value": 4 + 36 * place},
+                "y": {"field": "at", "type": "quantitative"},
+                "text": {"field": "level", "type": "nominal"},
+            },
+        }
+        for place, value in enumerate(values)
+    ]
+    return _chart(stories, {"layer": [dots, rules, *labels]})
 
 
 def time_in_states(states: DataFrame) -> Chart:

@@ -22,8 +22,6 @@ from .story_list import story_list
 PREVIEW_STORIES = 8
 """How many stories are listed below a chart."""
 
-_CLICK_HINT = "Click a bar or a dot to see its stories."
-
 Selection = Mapping[str, Any]
 """The fields of the clicked part of a chart."""
 
@@ -117,7 +115,8 @@ def _chart(
     project: int | None,
 ) -> None:
     key = title.lower().replace(" ", "_")
-    section(title, f"{summary} {_CLICK_HINT}" if search_for else summary)
+    hint = f" Click a {chart.clicked} to see its stories." if search_for else ""
+    section(title, summary + hint)
     options: dict[str, Any] = {"on_select": "rerun"} if search_for else {}
     event = st.vega_lite_chart(
         chart.rows,
@@ -155,18 +154,29 @@ def _stories_behind(
 
 
 def _data_and_downloads(title: str, key: str, chart: Chart, table: DataFrame) -> None:
-    show_table(title, table, with_download=False)
+    show_table(title, table, with_download=False, readable=True)
     with st.container(horizontal=True):
         download("CSV", key, lambda: export.as_csv(table), "csv", "text/csv")
         download("PNG", key, lambda: export.as_png(chart.standalone()), "png", "image/png")
         download("SVG", key, lambda: export.as_svg(chart.standalone()), "svg", "image/svg+xml")
 
 
-def show_table(title: str, table: DataFrame, with_download: bool = True) -> None:
-    """Show a table to sort and look around in, with a button to download it as CSV."""
+def show_table(
+    title: str, table: DataFrame, with_download: bool = True, readable: bool = False
+) -> None:
+    """Show a table to sort and look around in.
+
+    Args:
+        title: What it shows.
+        table: The rows.
+        with_download: Whether to show a button to download it as CSV.
+        readable: Whether to show names of columns with spaces instead of as in the database.
+    """
     config = {name: _COLUMN_FORMATS.get(name) for name in table.columns if name in _COLUMN_FORMATS}
-    shown = table.rename(columns={name: str(name).replace("_", " ") for name in table.columns})
-    config = {name.replace("_", " "): column for name, column in config.items()}
+    shown = table
+    if readable:
+        shown = table.rename(columns=lambda name: str(name).replace("_", " "))
+        config = {name.replace("_", " "): column for name, column in config.items()}
     st.dataframe(shown, hide_index=True, width="stretch", alt=title, column_config=config)
     if with_download:
         key = title.lower().replace(" ", "_")
@@ -197,15 +207,16 @@ def download(label: str, key: str, content: Callable[[], bytes], extension: str,
 def note(reason: Any) -> None:
     """Show a line that says what is not known, and why; nothing if there is no reason."""
     if isinstance(reason, str) and reason:
-        show_line(reason)
+        show_line(reason.replace("no transitions", "no history of states"))
 
 
 def note_missing_history(has_transitions: bool) -> None:
     """Say what a project without the history of states cannot show."""
     if not has_transitions:
         show_line(
-            "This project has no history of states, as is the case for a CSV export: when stories "
-            "were started, their cycle times, and rejections are unknown."
+            "This project has no history of states, like every project from a CSV export. So it is "
+            "unknown when stories were started, how long they took from then on, and which ones "
+            "were rejected."
         )
 
 
@@ -214,6 +225,17 @@ def local_day(moment: Any, time_zone: Any) -> str:
     if pd.isna(moment):
         return ""
     return text.day(_in_zone(moment, time_zone))
+
+
+def expected_day(moment: Any, time_zone: Any) -> str:
+    """Return the day of a projected completion, empty if it is unknown.
+
+    Midnight in UTC stands for a day of the forecast, which has no time.
+    """
+    if pd.isna(moment):
+        return ""
+    in_utc = _in_zone(moment, "UTC")
+    return text.day(in_utc if in_utc == in_utc.normalize() else _in_zone(moment, time_zone))
 
 
 def local_time(moment: Any, time_zone: Any, has_time: bool = True) -> text.Html:

@@ -13,7 +13,7 @@ from pandas import DataFrame
 from . import controls, text
 from .components import show_title
 from .errors import MissingTableError
-from .links import HOME, go_to, link, page_url
+from .links import HOME, chosen_project, go_to, link, page_url
 from .queries import projects as project_queries
 from .queries.build import Scope
 from .session import dataset, rows
@@ -128,11 +128,7 @@ def _search_field(page: str) -> None:
         type="search",
     )
     if typed and page != "stories":
-        go_to(page_url("stories", q=typed, project=_given_project()))
-
-
-def _given_project() -> str | None:
-    return st.query_params.get("project")
+        go_to(page_url("stories", q=typed, project=chosen_project()))
 
 
 def _menu(page: str) -> str:
@@ -141,7 +137,7 @@ def _menu(page: str) -> str:
     links = []
     for name, title in MENU:
         params = last if name == "stories" and page != "stories" else {}
-        params = {**params, "project": _given_project()}
+        params = {**params, "project": chosen_project()}
         anchor = link(name, title, **params)
         if name == page:
             anchor = text.Html(anchor.replace("<a ", '<a aria-current="page" ', 1))
@@ -169,12 +165,14 @@ All terms must match.
 |---|---|
 | `"flat tyre"` | exactly this text |
 | `label:design`, `label:"on hold"` | stories with a label |
-| `type:bug`, `state:started`, `state:open` | by type or state |
-| `owner:ada`, `requester:ada`, `commenter:ada` | by a part of a name, or initials; `owner:none` |
+| `type:bug`, `state:started`, `state:open` | by type or state; open ones are not accepted |
+| `owner:ada`, `requester:ada`, `commenter:ada` | by a part of a name, or by initials |
+| `owner:none`, `estimate:none` | without an owner or an estimate |
 | `epic:checkout`, `release:"2.0"`, `iteration:45` | by what they belong to |
 | `id:12345`, `#12345`, a story's address | one story |
 | `created:2024-03`, `accepted:2024-01-15..2024-02-01`, `updated:>=2024` | by date |
 | `has:attachment`, `has:comment`, `has:blocker`, `has:pr` | with something attached |
+| `has:rejection` | rejected at least once |
 | `-label:design` | everything but this |
 | `crash OR error`, `(a OR b) type:bug` | any of several |
 """

@@ -45,15 +45,20 @@ def link(page: str, shown: str, title: str = "", /, **params: Any) -> text.Html:
 
 
 def story_link(story_id: int, name: Any) -> text.Html:
-    """Return HTML of a link to a story by its name."""
+    """Return HTML of a link to a story by its name; it keeps the chosen project."""
     shown = name if isinstance(name, str) and name.strip() else f"#{story_id}"
-    return link("story", text.isolated(shown), id=story_id)
+    return link("story", text.isolated(shown), project=chosen_project(), id=story_id)
 
 
 def search_link(query: str, shown: Any, project: int | None = None) -> text.Html:
     """Return HTML of a link to the stories that a search finds."""
     html = shown if isinstance(shown, text.Html) else text.isolated(shown)
     return link("stories", html, f"Stories: {query}", q=query, project=project)
+
+
+def chosen_project() -> str | None:
+    """Return the project of the address, `None` if it names none."""
+    return st.query_params.get("project")
 
 
 def follow_links() -> None:

@@ -1,11 +1,13 @@
-"""What the server does besides running Streamlit: redirects of old addresses, security headers."""
+"""What the server does besides running Streamlit: redirects, security headers, reading ahead."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from threading import Lock, Thread
 from urllib.parse import quote
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
@@ -39,6 +41,42 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+class ReadAhead:
+    """Calls a function with the page and the project of each address that a browser opens.
+
+    Args:
+        app: The next application.
+        read: The function, which runs in a thread. While it runs, it is not called again.
+    """
+
+    def __init__(self, app: ASGIApp, read: Callable[[str, str], None]) -> None:
+        self.app = app
+        self._read = read
+        self._is_reading = Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        # only documents are asked for as HTML
+        is_page = scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", "")
+        if is_page and self._is_reading.acquire(blocking=False):
+            Thread(target=self._read_page, args=(Request(scope),), daemon=True).start()
+        await self.app(scope, receive, send)
+
+    def _read_page(self, request: Request) -> None:
+        try:
+            page = request.url.path.rpartition("/")[2]
+            self._read(page, request.query_params.get("project", ""))
+        finally:
+            self._is_reading.release()
+
+
+def _read_ahead(page: str, project: str) -> None:
+    # the pages take seconds to import, and Streamlit imports this module first
+    from .app import read_ahead
+
+    read_ahead(page, project)
 
 
 def _story(request: Request) -> RedirectResponse:
@@ -75,4 +113,4 @@ ROUTES = [
     Route("/overview", _home),
     Route("/project", _home),
 ]
-MIDDLEWARE = [Middleware(SecurityHeaders)]
+MIDDLEWARE = [Middleware(SecurityHeaders), Middleware(ReadAhead, read=_read_ahead)]

@@ -20,6 +20,9 @@ from pandas import isna
 
 _SAFE_LINK = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 
+_MARKUP = re.compile(r"```|^#{1,6} |(?<!\w)\*+(?=\w)|(?<=\w)\*+(?!\w)", re.MULTILINE)
+"""Signs of Markdown that say nothing in an excerpt."""
+
 _EXCERPT_CHARS = 80
 """How many characters are shown on either side of a match."""
 
@@ -106,6 +109,11 @@ def day(moment: date) -> str:
     return f"{moment.day} {moment:%b %Y}"
 
 
+def whole(text: Any) -> Html:
+    """Return HTML of a text that is not broken into lines, such as a date."""
+    return Html(f'<span class="whole">{plain(text)}</span>')
+
+
 def one_line(text: Any) -> str:
     """Put a text on one line, for options of select boxes, which show it as it is."""
     return " ".join(str(text).split())
@@ -154,6 +162,7 @@ def excerpt(text: str, pattern: re.Pattern[str]) -> str | None:
     # whole words only, unless the text has none
     before = before.partition(" ")[2] or before if start else before
     after = after.rpartition(" ")[0] or after if end < len(text) else after
+    before, after = (_MARKUP.sub("", part) for part in (before, after))
     return (
         ("…" if start else "")
         + f"{plain(before)}<mark>{plain(match[0])}</mark>{plain(after)}"

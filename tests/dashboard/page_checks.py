@@ -86,6 +86,9 @@ class PageChecks:
                 for row in self._data_of("Time in state")
             }
             assert shown == self._times_in_states()
+        open_stories = self._ids("current_state <> 'accepted' AND story_type <> 'release'")
+        listed = self.session.page.locator("summary", has_text=f"{len(open_stories)} open stories")
+        expect(listed).to_be_visible()
         in_progress = self._ids(f"current_state IN {_IN_PROGRESS}")
         if in_progress:
             rows = self._data_of("Age of work in progress")
@@ -205,7 +208,8 @@ class PageChecks:
         texts = self.dashboard.query(
             f"SELECT text FROM stories__comments WHERE story_id = {story} UNION ALL "
             f"SELECT description FROM stories__tasks WHERE story_id = {story} UNION ALL "
-            f"SELECT p.name FROM stories__owner_ids JOIN people p ON p.id = value "
+            "SELECT coalesce(p.name, CAST(p.id AS VARCHAR)) "
+            "FROM stories__owner_ids JOIN people p ON p.id = value "
             f"WHERE story_id = {story} UNION ALL "
             f"SELECT name FROM stories__labels WHERE story_id = {story} UNION ALL "
             "SELECT 'Iteration ' || iteration_number FROM iterations__story_ids "

@@ -25,6 +25,7 @@ from sqlglot import ErrorLevel, exp, parse_one
 from streamlit.testing.v1 import AppTest
 
 from tracker_dashboard import attachments, charts, data, export, text
+from tracker_dashboard.components import expected_day
 from tracker_dashboard.data import Dataset, last_loaded
 from tracker_dashboard.errors import (
     DashboardError,
@@ -36,6 +37,7 @@ from tracker_dashboard.pages.board import with_forecast
 from tracker_dashboard.pages.flow import burn_up_lines, sum_projects
 from tracker_dashboard.pages.inspect import schema_changes
 from tracker_dashboard.pages.iteration import burn_up_days
+from tracker_dashboard.pages.progress import burn_up_of
 from tracker_dashboard.pages.story import without_name
 from tracker_dashboard.queries import board, inspect, metrics, people, projects, stories, story
 from tracker_dashboard.queries.build import Scope
@@ -49,6 +51,7 @@ from ..support.browser import locked
 from ..support.command import ROOT, Command, load_served, make_small_workspace, new_command
 from ..support.forking import ForkServer
 from ..support.postgres import postgres, postgres_server  # noqa: F401 - fixtures
+from .colours import contrast
 
 Read = Callable[..., Dataset]
 
@@ -677,18 +680,10 @@ def test_charts_are_exported_as_images() -> None:
     assert export.as_png(spec).startswith(b"\x89PNG")
 
 
-def _luminance(colour: str) -> float:
-    levels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in levels]
-    return sum(weight * v for weight, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
 @pytest.mark.parametrize("colour", [*charts.STATE_COLOURS.values(), *charts.TYPE_COLOURS.values()])
 def test_chart_colours_contrast_with_light_and_dark_backgrounds(colour: str) -> None:
-    own = _luminance(colour)
     for background in ("#ffffff", "#0e1117"):
-        darker, lighter = sorted((own, _luminance(background)))
-        assert (lighter + 0.05) / (darker + 0.05) >= 3
+        assert contrast(colour, background) >= 3
 
 
 # what pages compute
@@ -800,6 +795,42 @@ def test_forecast_line_never_goes_back_in_time() -> None:
     expected = lines[lines["line"] == "expected"]
     assert list(expected["date"]) == ["2024-01-09", "2024-01-09", "2024-01-14"]
     assert list(expected["points"]) == [3, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        # of the server: midnight in New York
+        ("2025-05-05T04:00:00Z", "5 May 2025"),
+        # of the forecast: a day
+        ("2025-05-05T00:00:00Z", "5 May 2025"),
+        (None, ""),
+    ],
+)
+def test_day_of_the_forecast_is_the_same_in_all_time_zones(moment: str | None, shown: str) -> None:
+    assert expected_day(Timestamp(moment), "America/New_York") == shown
+
+
+def test_burn_up_of_an_epic_reaches_its_last_day() -> None:
+    stories = DataFrame(
+        {
+            "points": [2.0, 3.0, 1.0],
+            "created_on": [date(2025, 1, 1), date(2025, 1, 3), date(2025, 1, 3)],
+            "accepted_on": [date(2025, 1, 2), date(2025, 1, 5), None],
+        }
+    )
+    assert burn_up_of(stories).to_dict("list") == {
+        "date": ["2025-01-01", "2025-01-02", "2025-01-03", "2025-01-05"],
+        "scope": [2, 2, 6, 6],
+        "accepted": [0, 2, 2, 5],
+    }
+
+
+def test_percentiles_at_the_same_height_have_labels_side_by_side() -> None:
+    chart = charts.duration_scatter(_COLUMNS, {"85%": 13.0, "95%": 13.0}, "lead time")
+    labels = [layer for layer in chart.spec["layer"] if layer["mark"]["type"] == "text"]
+    assert [label["data"]["values"][0]["level"] for label in labels] == ["85%", "95%"]
+    assert len({label["encoding"]["x"]["value"] for label in labels}) == 2
 
 
 def test_schema_changes_are_listed_by_version() -> None:

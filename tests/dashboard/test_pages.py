@@ -9,8 +9,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import openpyxl
@@ -26,6 +26,7 @@ from ..support.browser import TIMEOUT, BrowserSession, Dashboard, browser, locke
 from ..support.command import ROOT, Command, load_served
 from ..support.exports import Row, as_csv, table
 from ..support.forking import ForkServer
+from .colours import contrast
 from .page_checks import PageChecks
 
 PAGES = ("Project", "Iteration", "Board", "Stories", "Flow", "Epics and releases", "People")
@@ -305,6 +306,43 @@ def _assert_panel(session: BrowserSession, name: str, expected: list[tuple[objec
     assert expected
 
 
+# Epics and releases
+
+
+def test_dates_of_all_projects_are_those_of_their_time_zones(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    with visit(browser) as session:
+        session.open(f"{sample.url}/progress?project=all")
+        rows = session.page.locator("table").first.locator("tbody tr").all()
+        assert len(rows) == 3
+        for row in rows:
+            *_, expected, target, status = row.locator("td").all_inner_texts()
+            first, last = (
+                datetime.strptime(" ".join(day.split()[:3]), "%d %b %Y").date()
+                for day in (target, expected)
+            )
+            days = (last - first).days
+            assert re.search(rf"\b{abs(days)} days? {'late' if days > 0 else 'early'}", status)
+
+
+# People
+
+
+def test_names_lead_to_the_stories_that_are_counted(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    with visit(browser) as session:
+        for period in ("13w", "all", "dates&from=2024-03-06&until=2024-05-08"):
+            session.open(f"{sample.url}/people?period={period}")
+            row = session.page.locator("table").first.locator("tbody tr").first
+            count = row.locator("td").nth(1).inner_text()
+            row.get_by_role("link").click()
+            expect(session.page.get_by_role("heading", level=1)).to_have_text("Stories")
+            session.wait_idle()
+            assert session.status().split()[0] == count
+
+
 # Stories
 
 
@@ -401,6 +439,28 @@ def test_search_filters_and_sorting_survive_back_links_and_page_changes(
         assert session.story_ids() == listed
 
 
+def test_story_keeps_the_project_in_which_it_was_searched(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    project, name = sample.query(
+        "SELECT p.id, p.name FROM projects p JOIN stories s ON s.project_id = p.id "
+        "GROUP BY ALL ORDER BY max(s.updated_at), p.id LIMIT 1"
+    )[0]
+    with visit(browser) as session:
+        session.open(f"{sample.url}/stories?q=type:bug&project={project}")
+        listed = session.status(), session.story_ids()
+        session.page.locator("ul.stories a[data-page=story]").first.click()
+        session.page.get_by_role("link", name="Next →").click()
+        session.page.get_by_role("link", name=re.compile("2 of .* found")).click()
+        expect(session.page.get_by_role("heading", level=1)).to_have_text("Stories")
+        session.wait_idle()
+        assert (session.status(), session.story_ids()) == listed
+        session.page.locator("ul.stories a[data-page=story]").first.click()
+        session.page.locator("dl.facts").wait_for()
+        session.go_to("Project")
+        expect(session.page.get_by_role("heading", level=1)).to_have_text(str(name))
+
+
 def test_pasted_references_and_old_addresses_open_the_story(
     sample: Dashboard, browser: BrowserSession
 ) -> None:
@@ -419,6 +479,8 @@ def test_pasted_references_and_old_addresses_open_the_story(
             expect(heading).to_contain_text(str(name))
             session.wait_idle()
             session.go_back("Board")
+        session.search("https://www.pivotaltracker.com/story/show/999999999999")
+        expect(session.page.get_by_text("There is no story #999999999999.")).to_be_visible()
         for path in (f"story/show/{story}", f"n/projects/1/stories/{story}", f"?story={story}"):
             session.load(f"{sample.url}/{path}")
             expect(heading).to_contain_text(str(name))
@@ -610,10 +672,13 @@ def test_pages_fit_windows_of_all_widths_and_pass_axe(
                     session.page.set_viewport_size({"width": width, "height": 900})
                     # charts are drawn again
                     session.page.wait_for_function(FITS)
-                assert not _axe_violations(session, ALL_RULES), path
-                session.dark(number % 2 == 0)
+                first, second = ("dark", "light") if number % 2 else ("light", "dark")
+                assert _contrast_of_charts(session) >= 4.5, path
+                assert not _axe_violations(session, first), path
+                session.dark(second == "dark")
                 session.page.wait_for_timeout(300)
-                assert not _axe_violations(session, COLOR_RULES), path
+                assert _contrast_of_charts(session) >= 4.5, path
+                assert not _axe_violations(session, second, COLOR_RULES), path
         finally:
             session.page.set_viewport_size({"width": 1280, "height": 900})
 
@@ -627,8 +692,19 @@ FITS = """() => {
     const overflows = (element) => element.scrollWidth > element.clientWidth + 1;
     return main.scrollWidth <= main.clientWidth
         && ![...main.querySelectorAll('svg.marks text')].some(isCut)
-        && ![...main.querySelectorAll(figures)].some(overflows);
+        && ![...main.querySelectorAll(`${figures}, .scroll-x`)].some(overflows);
 }"""
+
+
+def _contrast_of_charts(session: BrowserSession) -> float:
+    """Return the lowest contrast of a text in a chart, which axe does not look at."""
+    colours = session.page.evaluate(
+        """() => [
+            getComputedStyle(document.querySelector('.stApp')).backgroundColor,
+            ...[...document.querySelectorAll('svg.marks text')].map(t => getComputedStyle(t).fill)
+        ]"""
+    )
+    return min(contrast(colour, colours[0]) for colour in colours[1:]) if colours[1:] else 21
 
 
 def _paths_of_all_pages(dashboard: Dashboard) -> tuple[str, ...]:
@@ -639,23 +715,25 @@ def _paths_of_all_pages(dashboard: Dashboard) -> tuple[str, ...]:
         "ORDER BY count(DISTINCT r.id) > 0 DESC, count(*) DESC, 1 LIMIT 1"
     )
     paths = ("", "?project=all", "iteration", "board?panel=Current&panel=Done&panel=Epics")
-    paths += ("stories?q=customer", f"story?id={story}", "flow", "progress", "people", "inspect")
-    return paths
+    paths += ("stories?q=customer+OR+export", f"story?id={story}")
+    return (*paths, "flow", "progress", "people", "inspect")
 
 
-ALL_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+ALL_RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 """Of WCAG 2.2, levels A and AA, and for the order of headings."""
 
-COLOR_RULES = ["color-contrast", "link-in-text-block"]
+COLOR_RULES = ("color-contrast", "link-in-text-block")
 """Those whose result depends on dark or light colours."""
 
 
-def _axe_violations(session: BrowserSession, rules: list[str]) -> list[str]:
-    """Return what axe-core reports."""
-    options = {"runOnly": rules, "resultTypes": ["violations"]}
+def _axe_violations(
+    session: BrowserSession, place: str, rules: Sequence[str] = ALL_RULES
+) -> list[str]:
+    """Return what axe-core reports at a place."""
+    options = {"runOnly": list(rules), "resultTypes": ["violations"]}
     results = Axe().run(session.page, options=options).response
     return [
-        f"{violation['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        f"{place} {violation['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
         for violation in results["violations"]
         for node in violation["nodes"]
     ]
@@ -670,6 +748,8 @@ def test_inspect_shows_tables_sql_runs_and_the_pipeline(
     with visit(browser) as session:
         session.open(f"{sample.url}/inspect")
         _assert_no_error(session)
+        rows = session.page.get_by_test_id("stDataFrame").last
+        expect(rows.locator("th", has_text="requested_by_id")).to_be_attached()
         _open_part(session, "SQL", ":text('Ctrl + Enter')")
         _run_sql(session, "SELECT id FROM stories ORDER BY id LIMIT 7")
         found = [int(row["id"]) for row in session.table("CSV")]
@@ -685,6 +765,26 @@ def test_inspect_shows_tables_sql_runs_and_the_pipeline(
             "Pipeline": ":text-is('State')",
         }.items():
             _open_part(session, part, landmark)
+            assert not _axe_violations(session, part)
+
+
+def test_diagram_of_the_schema_is_legible_and_scrolled(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    with visit(browser) as session:
+        session.open(f"{sample.url}/inspect?part=Schema")
+        session.page.locator("summary", has_text="Diagram").click()
+        diagram = session.page.get_by_test_id("stGraphVizChart")
+        table = diagram.locator("text", has_text="stories__owner_ids").first
+        table.wait_for()
+        height, is_scrolled = table.evaluate(
+            "(text, diagram) => [text.getBoundingClientRect().height, "
+            "diagram.scrollWidth > diagram.clientWidth]",
+            diagram.element_handle(),
+        )
+        assert height > 12
+        assert is_scrolled
+        assert not _axe_violations(session, "diagram")
 
 
 def _open_part(session: BrowserSession, part: str, landmark: str) -> None:
@@ -819,7 +919,7 @@ def test_twenty_projects_are_listed_and_searched(
         expected = empty.query(
             "SELECT p.name, count(*), count(*) FILTER (WHERE s.current_state = 'accepted' AND "
             "s.story_type <> 'release') FROM projects p JOIN stories s ON s.project_id = p.id "
-            "GROUP BY p.id, p.name"
+            "GROUP BY p.id, p.name ORDER BY p.id"
         )
         assert shown == {name: (stories, accepted) for name, stories, accepted in expected}
         assert len(shown) == 20

@@ -270,6 +270,13 @@ def test_matched_form_of_a_word_is_highlighted(read: Read, index: Index) -> None
         assert text.excerpt(STORIES["Export"][1], pattern) == shown
 
 
+def test_excerpts_leave_out_markup() -> None:
+    written = "All **very** much:\n## Done when\n* 2 * 3 tyres\n```\nfoo_bar\n```"
+    assert text.excerpt(written, text.substring_pattern(["tyre"])) == (
+        "All very much:\nDone when\n* 2 * 3 <mark>tyre</mark>s\n\nfoo_bar\n"
+    )
+
+
 def test_typos_are_corrected(index: Index) -> None:
     names = DataFrame({"field": ["label"], "name": ["Needs design"]})
     for typed, expected in {

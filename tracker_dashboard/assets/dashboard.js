@@ -57,5 +57,7 @@ if (!window.drawsChartsLast) {
     // parts that Vega draws have roles without names.
     for (const svg of document.querySelectorAll("[data-testid=stMetric] svg.marks:not([aria-hidden])"))
       svg.setAttribute("aria-hidden", "true");
+    // A diagram is scrolled with the keyboard too.
+    document.querySelector("[data-testid=stGraphVizChart]:not([tabindex])")?.setAttribute("tabindex", "0");
   }).observe(document.body, { childList: true, subtree: true });
 }

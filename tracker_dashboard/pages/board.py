@@ -27,6 +27,7 @@ _DONE_ITERATIONS = 8
 """How many iterations the Done panel shows at a time."""
 _MAX_STORIES = 100
 """How many stories the Backlog and the Icebox show at first."""
+_NO_STORIES = '<p class="empty">No stories</p>'
 
 
 def render(selection: Selection) -> None:
@@ -117,7 +118,8 @@ def _filters(project: int) -> tuple[list[str], set[int] | None]:
         return [name for name in PANELS if name in shown], None
     found = search_stories(" ".join(terms), (project,), "id")
     st.html(
-        f'<p class="quiet" role="status">{text.plural(len(found.story_ids), "story")} match.</p>'
+        f'<p class="quiet" role="status">{text.plural(len(found.story_ids), "story")} match '
+        "in all panels and iterations.</p>"
     )
     return [name for name in PANELS if name in shown], set(found.story_ids)
 
@@ -184,7 +186,8 @@ class _Board:
             else ""
         )
         lists = [self._list(frame) for frame in (accepted, open_now) if len(frame)]
-        return _panel("Current", len(accepted) + len(open_now), heading + "".join(lists))
+        content = heading + ("".join(lists) or _NO_STORIES)
+        return _panel("Current", len(accepted) + len(open_now), content)
 
     def _is_current(self, planned: pd.Series[Any]) -> pd.Series[bool]:
         in_progress = self._stories["current_state"].isin(
@@ -237,7 +240,8 @@ class _Board:
             parts.append(
                 f"<details{is_open}><summary>"
                 f"{self._iteration_text(number, group, is_link=False)}</summary>"
-                f"{self._list(group)}<p>{self._iteration_link(number)}</p></details>"
+                f"{self._list(group)}<p>{self._iteration_link(number, 'Charts of iteration')}</p>"
+                "</details>"
             )
         older = [number for number in self._all_done if self._done and number < self._done[-1]]
         if older:
@@ -248,13 +252,13 @@ class _Board:
         params: dict[str, Any] = {name: st.query_params.get_all(name) for name in st.query_params}
         params["before"] = [str(before)]
         params["panel"] = params.get("panel") or ["Done"]
-        return link("board", f"Older: {text.plural(count, 'iteration')}", **params)
+        return link("board", f"Show older ones: {text.plural(count, 'iteration')}", **params)
 
     def _iteration_heading(self, number: int, stories: DataFrame) -> str:
         return f'<h3 class="iteration">{self._iteration_text(number, stories)}</h3>'
 
-    def _iteration_link(self, number: int) -> Html:
-        return link("iteration", f"Iteration {number}", number=number, project=self._project)
+    def _iteration_link(self, number: int, noun: str = "Iteration") -> Html:
+        return link("iteration", f"{noun} {number}", number=number, project=self._project)
 
     def _iteration_text(self, number: int, stories: DataFrame, is_link: bool = True) -> str:
         known = self._iterations.get(number)
@@ -276,17 +280,16 @@ class _Board:
 
     def _list(self, stories: DataFrame, show_state: bool = True) -> str:
         if stories.empty:
-            return '<p class="empty">No stories</p>'
+            return _NO_STORIES
         return story_list(stories, self._details, self._project, show_state=show_state)
 
 
 def _panel(title: str, count: int, content: str, noun: str = "story") -> str:
-    empty = '<p class="empty">No stories</p>'
     return (
         f'<section aria-label="{title}"><h2>{title} <span class="quiet">'
         f"{text.plural(count, noun)}</span></h2>"
         f'<div class="panel" tabindex="0" role="group" aria-label="{title}: stories">'
-        f"{content or empty}</div></section>"
+        f"{content or _NO_STORIES}</div></section>"
     )
 
 

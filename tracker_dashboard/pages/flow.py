@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
+from sqlglot import exp
 
 from .. import charts, controls, text
 from ..components import (
@@ -20,6 +21,7 @@ from ..components import (
 from ..header import Selection
 from ..periods import last_day, show_title_and_period
 from ..queries import metrics
+from ..queries.build import Scope
 from ..search_syntax import STATES
 from ..story_list import story_list
 
@@ -33,15 +35,7 @@ _PERCENTILES = (0.5, 0.85, 0.95)
 
 def render(selection: Selection) -> None:
     """Show the page."""
-    scope = selection.scope
-    as_of, daily, stories, states, ages, blockers = query_views(
-        metrics.as_of(scope),
-        metrics.daily_states(scope),
-        metrics.story_durations(scope),
-        metrics.time_in_states(scope),
-        metrics.open_stories(scope),
-        metrics.open_blockers(scope),
-    )
+    as_of, daily, stories, states, ages, blockers = query_views(*queries_for(selection.scope))
     forecast = of_project(query_views(metrics.forecast())[0], selection.project)
     period = show_title_and_period("Flow", as_of)
     if period is None:
@@ -60,6 +54,18 @@ def render(selection: Selection) -> None:
         _time_in_states(states[period.contains(states["accepted_on"])])
     _ages(ages, selection.project)
     _blockers(blockers, selection)
+
+
+def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
+    """Return the queries of the page."""
+    return (
+        metrics.as_of(scope),
+        metrics.daily_states(scope),
+        metrics.story_durations(scope),
+        metrics.time_in_states(scope),
+        metrics.open_stories(scope),
+        metrics.open_blockers(scope),
+    )
 
 
 def sum_projects(daily: DataFrame) -> DataFrame:
@@ -204,6 +210,7 @@ def _time_in_states(states: DataFrame) -> None:
 
 
 def _ages(ages: DataFrame, project: int | None) -> None:
+    ages = ages[ages["story_type"] != "release"]
     in_progress = ages[~ages["current_state"].isin(["unscheduled", "unstarted", "planned"])]
     dots = in_progress.assign(
         age_days=in_progress["age_days"].astype(float),
@@ -225,7 +232,9 @@ def _ages(ages: DataFrame, project: int | None) -> None:
         int(row.id): f'<span class="quiet">{row.age_days:,.0f} days old</span>'
         for row in oldest.itertuples()
     }
-    with st.expander(f"The {len(oldest)} oldest of {text.plural(len(ages), 'open story')}"):
+    count = text.plural(len(ages), "open story")
+    title = f"The {len(oldest)} oldest of {count}" if len(ages) > len(oldest) else f"{count} by age"
+    with st.expander(title):
         st.html(story_list(oldest, extra=facts, show_project=project is None))
 
 
@@ -233,9 +242,9 @@ def _blockers(blockers: DataFrame, selection: Selection) -> None:
     if blockers.empty:
         section("Open blockers", "No open story is blocked.")
         return
-    zone = selection.only.time_zone
+    zones = selection.projects.set_index("id")["time_zone"]
     facts = {
-        int(number): "".join(_blocker(row, zone) for row in group.itertuples())
+        int(number): "".join(_blocker(row, zones.get(row.project_id)) for row in group.itertuples())
         for number, group in blockers.groupby("id")
     }
     listed = story_list(

@@ -57,7 +57,8 @@ def _tables(source: Dataset) -> None:
         columns=[len(source.schema.get_table_columns(name)) for name in counts["table_name"]]
     )
     show_table("Tables", counts)
-    name = controls.choice_param("Table or view", "table", [*tables, *_view_names()], tables[0])
+    first = "stories" if "stories" in tables else tables[0]
+    name = controls.choice_param("Table or view", "table", [*tables, *_view_names()], first)
     if name not in tables:
         _view(source, name)
         return
@@ -193,9 +194,15 @@ def _diagram(schema: dlt.Schema) -> str:
         include_parent_child_ref=False,
         include_root_child_ref=False,
     )
-    for theirs, ours in (("twopi", "dot"), ("BT", "RL"), ("ranksep=5", "ranksep=0.6")):
+    for theirs, ours in (
+        ("twopi", "dot"),
+        ("BT", "RL"),
+        ("ranksep=5", "ranksep=0.6, nodesep=0.1"),
+        # without the space of an ellipse around each table
+        ("penwidth=0", "shape=plain"),
+    ):
         diagram = diagram.replace(theirs, ours, 1)
-    return diagram
+    return diagram.replace('cellpadding="6"', 'cellpadding="3"')
 
 
 def schema_changes(versions: DataFrame) -> DataFrame:

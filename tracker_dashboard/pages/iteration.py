@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
+from sqlglot import exp
 
 from .. import charts, text
 from ..components import (
@@ -23,7 +24,7 @@ from ..components import (
     show_title,
 )
 from ..header import Selection
-from ..links import link
+from ..links import chosen_project, link
 from ..queries import board, metrics
 from ..queries.build import Scope
 from ..search_syntax import quote
@@ -33,7 +34,7 @@ from ..story_list import story_list
 def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
-    iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(Scope((project,))))
+    iterations, as_of = query_views(*queries_for(project))
     if iterations.empty:
         show_title("No iterations")
         show_line("No iterations of this project are known.")
@@ -61,6 +62,11 @@ def render(selection: Selection) -> None:
     section("Stories", content=story_list(stories, project=project))
 
 
+def queries_for(project: int) -> tuple[exp.Select, ...]:
+    """Return the queries of the page that do not depend on the iteration."""
+    return board.iteration_list(project), metrics.as_of(Scope((project,)))
+
+
 def _chosen(iterations: DataFrame) -> Any:
     """Return the iteration of the address, or else the last one that has begun."""
     typed = st.query_params.get("number", "")
@@ -82,7 +88,7 @@ def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
     numbers = [int(other) for other in iterations["iteration_number"]]
     place = numbers.index(number)
     steps = []
-    project = st.query_params.get("project")
+    project = chosen_project()
     if place > 0:
         steps.append(
             link(
@@ -102,7 +108,7 @@ def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
             )
         )
     st.html(
-        f"<h1>Iteration {number}</h1><p><strong>{days}</strong> · {status} "
+        f'<h1>Iteration {number}</h1><p class="steps"><strong>{days}</strong> · {status} '
         f"&nbsp; {' &nbsp; '.join(steps)}</p>"
     )
 
@@ -270,9 +276,10 @@ def _scope_changes(
     section(
         title,
         f"Added after the start: {text.plural(len(added), 'story')}, {added_points:g} points. "
-        f"Started or unscheduled here and not accepted here: "
-        f"{text.plural(len(removed), 'story')}, {removed_points:g} points. "
-        "Pivotal Tracker kept no plan of an iteration; this is derived from the history of states.",
+        f"Removed: {text.plural(len(removed), 'story')}, {removed_points:g} points. "
+        "Pivotal Tracker kept no plan of an iteration, so this follows from the history of states: "
+        "stories that were started or moved to the icebox in this iteration, and are not in it "
+        "now, count as removed.",
     )
     left, right = st.columns(2)
     for column, change, frame in ((left, "Added", added), (right, "Removed", removed)):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
 from pandas import DataFrame, Series
+from sqlglot import exp
 
 from .. import charts, text
 from ..components import query_views, section, show_chart
@@ -14,6 +15,7 @@ from ..header import Selection
 from ..links import link
 from ..periods import Period, last_day, show_title_and_period, weekly_sums
 from ..queries import metrics, people
+from ..queries.build import Scope
 from ..search_syntax import quote
 from ..text import Html
 
@@ -22,13 +24,7 @@ _COUNTS = ("stories_accepted", "points_accepted", "comments", "reviews")
 
 def render(selection: Selection) -> None:
     """Show the page."""
-    scope = selection.scope
-    as_of, activity, reviews, open_work = query_views(
-        metrics.as_of(scope),
-        people.weekly_activity(scope),
-        people.reviews(scope),
-        people.open_work(scope),
-    )
+    as_of, activity, reviews, open_work = query_views(*queries_for(selection.scope))
     period = show_title_and_period("People", as_of)
     if period is None:
         return
@@ -36,9 +32,20 @@ def render(selection: Selection) -> None:
     shown = weekly[period.contains(weekly["week"])]
     totals = shown.groupby(["person_id", "person_name"], as_index=False)[list(_COUNTS)].sum()
     totals = totals.sort_values(["points_accepted", "stories_accepted"], ascending=False)
-    _work_done(totals, weekly, last_day(as_of) or period.end, selection.project)
-    _chart(totals, period, selection.project)
+    accepted = f"{_days_of_weeks(period)} -type:release"
+    _work_done(totals, weekly, last_day(as_of) or period.end, accepted, selection.project)
+    _chart(totals, accepted, selection.project)
     _open_work(open_work, selection.project)
+
+
+def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
+    """Return the queries of the page."""
+    return (
+        metrics.as_of(scope),
+        people.weekly_activity(scope),
+        people.reviews(scope),
+        people.open_work(scope),
+    )
 
 
 def with_reviews(activity: DataFrame, reviews: DataFrame) -> DataFrame:
@@ -70,7 +77,18 @@ def with_reviews(activity: DataFrame, reviews: DataFrame) -> DataFrame:
     return merged
 
 
-def _work_done(totals: DataFrame, weekly: DataFrame, end: date, project: int | None) -> None:
+def _days_of_weeks(period: Period) -> str:
+    """Return a search for what was accepted in the weeks that begin in a period."""
+    monday = period.end - timedelta(days=period.end.weekday())
+    last = monday + timedelta(days=6)
+    if period.start is None:
+        return f"accepted:<={last}"
+    return f"accepted:{period.start + timedelta(days=-period.start.weekday() % 7)}..{last}"
+
+
+def _work_done(
+    totals: DataFrame, weekly: DataFrame, end: date, accepted: str, project: int | None
+) -> None:
     if totals.empty:
         section(
             "Work done", "Nobody owned an accepted story, commented or reviewed in this period."
@@ -82,7 +100,7 @@ def _work_done(totals: DataFrame, weekly: DataFrame, end: date, project: int | N
         counts = weekly_sums(own["week"], own["stories_accepted"], end)
         rows.append(
             [
-                _owner_link(person.person_name, "state:accepted", project),
+                _owner_link(person.person_name, accepted, project),
                 person.stories_accepted,
                 person.points_accepted,
                 person.comments,
@@ -93,7 +111,8 @@ def _work_done(totals: DataFrame, weekly: DataFrame, end: date, project: int | N
     columns = ["Person", "Stories accepted", "Points", "Comments", "Reviews", "Stories per week"]
     section(
         "Work done",
-        "Accepted stories count for each of their owners. The small charts show the last 26 weeks.",
+        "Counted for the weeks that begin in this period; accepted stories count for each of their "
+        "owners. The small charts show the last 26 weeks.",
         content=f'<div class="scroll-x">{text.table(columns, rows)}</div>',
     )
 
@@ -103,17 +122,16 @@ def _owner_link(name: Any, terms: str, project: int | None) -> Html:
     return link("stories", text.isolated(name), f"Stories: {query}", q=query, project=project)
 
 
-def _chart(totals: DataFrame, period: Period, project: int | None) -> None:
+def _chart(totals: DataFrame, accepted: str, project: int | None) -> None:
     drawn = totals.rename(columns={"person_name": "person"})[["person", *_COUNTS]]
     drawn = drawn[drawn["stories_accepted"] > 0]
-    days = f"{period.start or date(1970, 1, 1)}..{period.end}"
     show_chart(
         "Accepted stories by owner",
         charts.by_person(drawn),
         drawn,
         f"{len(drawn)} {'person owns' if len(drawn) == 1 else 'people own'} the stories that were "
         "accepted in this period.",
-        lambda picked: f"owner:{quote(str(picked['person']))} accepted:{days} -type:release",
+        lambda picked: f"owner:{quote(str(picked['person']))} {accepted}",
         project,
         "No story with an owner was accepted in this period.",
     )

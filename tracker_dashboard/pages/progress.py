@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from .. import charts, controls, text
 from ..components import (
+    expected_day,
     local_day,
     of_project,
     query_views,
@@ -21,7 +22,7 @@ from ..components import (
     show_title,
 )
 from ..header import Selection
-from ..links import link, search_link
+from ..links import search_link, story_link
 from ..queries import metrics
 from ..search_syntax import quote
 from ..text import Html
@@ -32,27 +33,30 @@ def render(selection: Selection) -> None:
     show_title("Epics and releases")
     (epics,) = query_views(metrics.epics())
     (releases,) = query_views(metrics.releases())
-    zone = selection.only.time_zone
     _section(
         "Releases",
-        of_project(releases, selection.project),
-        zone,
-        lambda row: link("story", text.isolated(row.name), id=int(row.id)),
+        _with_time_zone(releases, selection),
+        lambda row: story_link(int(row.id), row.name),
         metrics.release_stories,
     )
     _section(
         "Epics",
-        of_project(epics, selection.project),
-        zone,
+        _with_time_zone(epics, selection),
         lambda row: search_link(f"epic:{quote(row.name)}", row.name, int(row.project_id)),
         metrics.epic_stories,
     )
 
 
+def _with_time_zone(found: DataFrame, selection: Selection) -> DataFrame:
+    """Return the rows of the chosen projects, each with the time zone of its project."""
+    shown = of_project(found, selection.project)
+    zones = selection.projects.set_index("id")["time_zone"]
+    return shown.assign(time_zone=shown["project_id"].map(zones))
+
+
 def _section(
     title: str,
     found: DataFrame,
-    zone: Any,
     name: Callable[[Any], Html],
     stories_of: Callable[[int], exp.Select],
 ) -> None:
@@ -65,33 +69,40 @@ def _section(
     for frame, state in ((found[is_open], "open"), (found[~is_open], "completed")):
         count = text.plural(len(frame), f"{state} {noun}")
         if state == "open":
-            table = "" if frame.empty else _table(frame, zone, name)
+            table = "" if frame.empty else _table(frame, name)
             section(title, f"{count if len(frame) else f'No open {title.lower()}'}.", content=table)
         elif len(frame):
             with st.expander(count):
-                st.html(_table(frame.iloc[::-1], zone, name))
+                st.html(_table(frame.iloc[::-1], name))
     _burn_up(title, found, stories_of)
     with st.expander(f"Data of all {title.lower()}"):
-        show_table(title, found)
+        show_table(title, found, readable=True)
 
 
-def _table(found: DataFrame, zone: Any, name: Callable[[Any], Html]) -> str:
+def _table(found: DataFrame, name: Callable[[Any], Html]) -> str:
+    several = found["project_id"].nunique() > 1
     rows = [
         [
-            name(row),
+            Html(name(row) + _project(row)) if several else name(row),
             _bar(row),
             _counts(row.stories_accepted, row.stories),
             _counts(row.points_accepted, row.points),
-            _expected(row, zone),
-            text.Html(local_day(getattr(row, "deadline", None), zone)),
+            _expected(row),
+            text.whole(local_day(getattr(row, "deadline", None), row.time_zone)),
             _lateness(row),
         ]
         for row in found.itertuples()
     ]
-    columns = ["Name", "Progress", "Stories", "Points", "Expected", "Target", "Status"]
+    is_done = bool(found["completed_at"].notna().all())
+    end = "Completed" if is_done else "Expected"
+    columns = ["Name", "Progress", "Stories", "Points", end, "Target", "Status"]
     if "deadline" not in found.columns:
         rows, columns = [row[:5] for row in rows], columns[:5]
     return f'<div class="scroll-x">{text.table(columns, rows)}</div>'
+
+
+def _project(row: Any) -> str:
+    return f' <span class="quiet">{text.isolated(row.project_name)}</span>'
 
 
 def _bar(row: Any) -> Html:
@@ -104,27 +115,28 @@ def _bar(row: Any) -> Html:
     )
 
 
-def _counts(accepted: Any, total: Any) -> str:
+def _counts(accepted: Any, total: Any) -> Html:
     if pd.isna(total):
-        return "unknown"
-    remaining = float(total) - float(accepted)
-    return f"{float(accepted):g} of {float(total):g}, {remaining:g} left"
+        return Html("unknown")
+    done = text.whole(f"{float(accepted):g} of {float(total):g},")
+    return Html(f"{done} {text.whole(f'{float(total) - float(accepted):g} left')}")
 
 
-def _expected(row: Any, zone: Any) -> Html:
+def _expected(row: Any) -> Html:
     """Return when it was completed, or is expected, with the range of the forecast."""
     if not pd.isna(row.completed_at):
-        return Html(f"completed {local_day(row.completed_at, zone)}")
+        return text.whole(local_day(row.completed_at, row.time_zone))
     if pd.isna(row.projected_completion):
         reason = row.projected_completion_reason
         return Html(text.plain(f"unknown: {reason}" if isinstance(reason, str) else "unknown"))
     days = [_day(row.earliest_completion), _day(row.latest_completion)]
     spread = (
-        f' <span class="quiet">({days[0]} to {days[1]})</span>'
+        f' <span class="quiet">({text.whole(days[0])} to {text.whole(f"{days[1]})")}</span>'
         if all(days) and days[0] != days[1]
         else ""
     )
-    return Html(f"{local_day(row.projected_completion, zone)}{spread}")
+    expected = expected_day(row.projected_completion, row.time_zone)
+    return Html(f"{text.whole(expected)}{spread}")
 
 
 def _day(value: Any) -> str:
@@ -134,19 +146,22 @@ def _day(value: Any) -> str:
 def _lateness(row: Any) -> Html:
     """Return whether it is on time, in words and with a sign."""
     late = getattr(row, "days_late", None)
-    if not pd.isna(row.completed_at) and (late is None or pd.isna(late)):
-        return Html("✓ completed")
+    is_done = not pd.isna(row.completed_at)
     if late is None or pd.isna(late):
-        return Html("no target date")
+        return Html("✓ completed" if is_done else "no target date")
     if late > 0:
-        return Html(f"⚠ {text.plural(int(late), 'day')} late")
-    return Html(f"✓ on track, {text.plural(-int(late), 'day')} early" if late else "✓ on track")
+        return text.whole(f"⚠ {text.plural(int(late), 'day')} late")
+    punctual = text.whole("✓ on time" if is_done else "✓ on track")
+    early = text.whole(f"{text.plural(-int(late), 'day')} early")
+    return Html(f"{punctual}, {early}" if late else punctual)
 
 
 def _burn_up(title: str, found: DataFrame, stories_of: Callable[[int], exp.Select]) -> None:
     """Show the burn-up of the one that a person chooses."""
     noun = title[:-1].lower()
-    names = {str(row.id): f"{row.name} ({row.project_name})" for row in found.itertuples()}
+    # open ones first, then the last completed
+    ordered = found.sort_values("completed_at", ascending=False, kind="stable", na_position="first")
+    names = {str(row.id): f"{row.name} ({row.project_name})" for row in ordered.itertuples()}
     chosen = controls.choice_param(
         f"Burn-up of one {noun}",
         noun,
@@ -157,16 +172,11 @@ def _burn_up(title: str, found: DataFrame, stories_of: Callable[[int], exp.Selec
     if not chosen:
         return
     (stories,) = query_views(stories_of(int(chosen)))
-    lines = burn_up_of(stories)
+    days = burn_up_of(stories)
     show_chart(
         f"Burn-up of the {noun} {names[chosen]}",
-        charts.burn_up(lines),
-        lines.pivot_table(index="date", columns="line", values="points", aggfunc="last")
-        .ffill()
-        .iloc[::-1]
-        .reset_index()
-        if len(lines)
-        else lines,
+        charts.burn_up(days.melt("date", var_name="line", value_name="points")),
+        days.iloc[::-1],
         f"{float(stories['points'].astype(float).sum()):g} points in "
         f"{text.plural(len(stories), 'story')}. Scope: points of the stories created so far.",
         missing=f"This {noun} has no stories.",
@@ -174,18 +184,17 @@ def _burn_up(title: str, found: DataFrame, stories_of: Callable[[int], exp.Selec
 
 
 def burn_up_of(stories: DataFrame) -> DataFrame:
-    """Return the points created and accepted so far, by day.
+    """Return the points created and accepted so far, for each day that changed them.
 
     Args:
         stories: `points`, `created_on`, `accepted_on`.
 
     Returns:
-        `date`, `line` (`scope` or `accepted`), `points`.
+        `date`, `scope`, `accepted`.
     """
-    lines = []
+    lines = {}
     for line, column in (("scope", "created_on"), ("accepted", "accepted_on")):
         known = stories.dropna(subset=[column])
         days = pd.to_datetime(known[column]).dt.strftime("%Y-%m-%d")
-        total = known["points"].astype(float).groupby(days).sum().sort_index().cumsum()
-        lines.append(DataFrame({"date": total.index, "line": line, "points": total.to_numpy()}))
-    return pd.concat(lines, ignore_index=True)
+        lines[line] = known["points"].astype(float).groupby(days).sum().sort_index().cumsum()
+    return DataFrame(lines).ffill().fillna(0.0).rename_axis("date").reset_index()

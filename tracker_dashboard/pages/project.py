@@ -15,6 +15,7 @@ from sqlglot import exp
 from .. import charts, text
 from ..components import (
     days_text,
+    expected_day,
     figure_card,
     local_day,
     note,
@@ -26,7 +27,7 @@ from ..components import (
     show_title,
 )
 from ..header import Selection
-from ..links import link
+from ..links import link, story_link
 from ..periods import (
     SPARKLINE_WEEKS,
     Period,
@@ -112,6 +113,8 @@ def _figures(
         _duration_figure(period, durations, bool(known.has_transitions))
     with columns[3], figure_card():
         _release_figure(releases, known)
+    for project in velocities.dropna(subset=["velocity", "assumptions"]).itertuples():
+        show_line(f"The velocity assumes: {project.assumptions}.")
 
 
 def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
@@ -132,7 +135,6 @@ def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
         chart_data=history[-SPARKLINE_WEEKS:] or None,
         help="Points per iteration, as Pivotal Tracker computed it from the last iterations.",
     )
-    note(getattr(project, "assumptions", None) and f"Assumes: {project.assumptions}.")  # type: ignore[union-attr]
 
 
 def _change_of_velocity(change: float) -> str:
@@ -220,13 +222,12 @@ def _release_figure(releases: DataFrame, known: Any) -> None:
 
 def _release_facts(release: Any, zone: Any) -> list[str]:
     """Return HTML of the release's name, progress, and dates."""
-    facts = [link("story", text.isolated(release.name), id=int(release.release_id))]
+    facts = [story_link(int(release.release_id), release.name)]
     if not pd.isna(release.stories):
         count = text.plural(int(release.stories), "story")
         facts.append(text.Html(f"{int(release.stories_accepted)} of {count} accepted"))
-    target, expected = (
-        local_day(day, zone) for day in (release.deadline, release.projected_completion)
-    )
+    target = local_day(release.deadline, zone)
+    expected = expected_day(release.projected_completion, zone)
     facts.append(text.Html(f"target {target}" if target else "no target date"))
     return [*facts, f"expected {expected}"] if expected else list(facts)
 
@@ -289,8 +290,8 @@ def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> None:
         points_accepted=grouped["points_accepted"].astype(float),
     )
     summary = (
-        f"{int(drawn['accepted'].sum()):,} accepted and {int(drawn['created'].sum()):,} created. "
-        f"Bars: stories accepted per {unit}; line: stories created."
+        f"{int(drawn['accepted'].sum()):,} accepted and {int(drawn['created'].sum()):,} created in "
+        f"the weeks that begin in this period. Bars: stories accepted per {unit}; line: created."
     )
     show_chart(
         "Created and accepted",
@@ -389,11 +390,14 @@ def _all_projects(selection: Selection) -> None:
         "Stories",
         "Accepted",
         "Velocity",
-        "Accepted per week, 6 months",
+        "Accepted per week",
         "Last change",
     ]
     st.html(f'<div class="scroll-x">{text.table(columns, rows)}</div>')
-    show_line(f"{text.plural(len(rows), 'project')}, {len(durations):,} stories accepted in all.")
+    show_line(
+        f"{text.plural(len(rows), 'project')}, {len(durations):,} stories accepted in all. "
+        "The small charts show the last 26 weeks."
+    )
 
 
 def _last_weeks(weeks: DataFrame) -> list[float]:

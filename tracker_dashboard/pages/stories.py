@@ -10,7 +10,7 @@ from ..components import download, show_title
 from ..errors import MissingTableError
 from ..full_text import IndexUnavailableError
 from ..header import Selection
-from ..links import go_to, link, page_url
+from ..links import chosen_project, go_to, link, page_url
 from ..queries import projects as project_queries
 from ..queries import stories as story_queries
 from ..search import RELEVANCE, SORTS, SearchResult, can_be_indexed, suggestion
@@ -66,7 +66,9 @@ def _open_referenced_story(typed: str) -> None:
 def _remember(typed: str, sort: str, result: SearchResult) -> None:
     """Keep the search for the menu, and its results for Previous and Next on the Story page."""
     st.session_state["last_search"] = {
-        name: st.query_params[name] for name in ("q", "sort", "page") if name in st.query_params
+        name: st.query_params[name]
+        for name in ("q", "sort", "page", "project")
+        if name in st.query_params
     }
     st.session_state["results"] = result.story_ids
 
@@ -107,7 +109,7 @@ def _help_with_nothing(
     except MissingTableError:
         names = DataFrame({"field": [], "name": []})
     better = suggestion(typed, query, index, names)
-    given = st.query_params.get("project")
+    given = chosen_project()
     if better:
         lines.append(
             f"Did you mean {link('stories', text.isolated(better), q=better, project=given)}?"
@@ -117,7 +119,13 @@ def _help_with_nothing(
         if everywhere.story_ids:
             found = text.plural(len(everywhere.story_ids), "story")
             lines.append(f"{link('stories', f'{found} in all projects', q=typed)} match.")
-    lines.append("Fewer or other words find more; the question mark explains what can be typed.")
+    number = story_reference(typed)
+    lines.append(
+        "Try fewer or other words. The question mark explains what you can type."
+        if number is None
+        else f"There is no story #{number}. It may have been deleted, or it is in a project that "
+        "was not loaded."
+    )
     st.html("".join(f"<p>{line}</p>" for line in lines))
 
 

@@ -16,7 +16,7 @@ from ..components import days_text, download, local_day, local_time, show_line, 
 from ..errors import DashboardError, DatabaseLockedError, MissingTableError
 from ..export import as_csv
 from ..header import Selection
-from ..links import link, search_link
+from ..links import chosen_project, link, search_link, story_link
 from ..queries import stories as story_queries
 from ..queries import story as queries
 from ..search_syntax import quote
@@ -37,8 +37,7 @@ def render(selection: Selection) -> None:
         show_title("Story not found")
         st.info(
             "There is no story with this number. It may have been deleted, or it is in a project "
-            "that was not loaded. Its number, or a part of its text, can be typed into the search "
-            "field."
+            "that was not loaded. You can also type a part of its text into the search field."
         )
         return
     story = next(found.itertuples())
@@ -123,14 +122,15 @@ class _StoryPage:
                 None if pd.isna(value) else int(value)
                 for value in (found["previous_id"].iloc[0], found["next_id"].iloc[0])
             )
-            where = Html('<span class="quiet">by number in the project</span>')
+            where = Html('<span class="quiet">in the project, by number</span>')
+        project = chosen_project()
         steps = [
-            link("story", "← Previous", id=before) if before is not None else "",
+            link("story", "← Previous", project=project, id=before) if before is not None else "",
             where,
-            link("story", "Next →", id=after) if after is not None else "",
+            link("story", "Next →", project=project, id=after) if after is not None else "",
         ]
         with st.container(key="step"):
-            st.html(f"<p>{' &nbsp; '.join(filter(None, steps))}</p>")
+            st.html(f'<p class="steps">{" &nbsp; ".join(filter(None, steps))}</p>')
 
     # facts
 
@@ -211,8 +211,7 @@ class _StoryPage:
             )
         if releases is not None:
             facts["Release"] = _joined(
-                link("story", text.isolated(_known(row.name) or f"#{row.id}"), id=int(row.id))
-                for row in releases.head(1).itertuples()
+                story_link(int(row.id), row.name) for row in releases.head(1).itertuples()
             )
         if followers is not None:
             facts["Followers"] = self._people("follower", followers["name"])

@@ -162,8 +162,8 @@ def open_blockers(scope: Scope) -> exp.Select:
     """Select the unresolved blockers of open stories, the oldest first."""
     query = select(
         """
-        SELECT s.id, s.name, s.story_type, s.current_state, s.estimate, p.name AS project_name,
-            b.description, b.created_at
+        SELECT s.id, s.project_id, s.name, s.story_type, s.current_state, s.estimate,
+            p.name AS project_name, b.description, b.created_at
         FROM stories__blockers AS b JOIN stories AS s ON s.id = b.story_id
         LEFT JOIN projects AS p ON p.id = s.project_id
         WHERE NOT coalesce(b.resolved, FALSE) AND s.current_state <> 'accepted'
