@@ -895,7 +895,7 @@ def _assert_board_search_and_report_of_the_shop(session: BrowserSession) -> None
 
 @pytest.fixture(scope="module")
 def many_projects() -> Workspace:
-    return generate_workspace(projects=20, stories=150, activity=0, seed=1)
+    return generate_workspace(projects=20, stories=1000, activity=0, seed=1)
 
 
 def test_twenty_projects_are_listed_and_searched(
