@@ -78,7 +78,8 @@ _WATCH = """
 """Runs in the browser before the page; detects when the page is shown and its charts are drawn."""
 
 _WAIT = """
-(address) => new Promise(resolve => {
+(address) => new Promise((resolve, reject) => {
+  setTimeout(() => reject(Error(`${location.href} is not drawn after 30 s`)), 30_000);
   let shown;
   const look = () => {
     if (!shown && watch.shown(address)) shown = performance.now() - watch.start;
