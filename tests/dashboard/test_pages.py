@@ -658,6 +658,19 @@ def test_page_looks_dark_when_the_system_is(sample: Dashboard, browser: BrowserS
     assert shades[1] < 150 < 600 < shades[0]
 
 
+def test_tables_are_drawn_although_they_are_there_before_the_script(
+    browser: BrowserSession,
+) -> None:
+    script = (ROOT / "tracker_dashboard" / "assets" / "dashboard.js").read_text()
+    place = "<div data-testid=stFullScreenFrame></div>"
+    with visit(browser) as session:
+        session.page.goto("about:blank")
+        session.page.set_content(f"<div data-testid=stApp>{2 * place}</div>")
+        session.page.evaluate(script)
+        drawn = session.page.locator("[data-testid=stFullScreenFrame][data-drawn]")
+        expect(drawn).to_have_count(2)
+
+
 def test_pages_fit_windows_of_all_widths_and_pass_axe(
     sample: Dashboard, browser: BrowserSession
 ) -> None:

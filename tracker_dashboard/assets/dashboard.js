@@ -60,4 +60,6 @@ if (!window.drawsChartsLast) {
     // A diagram is scrolled with the keyboard too.
     document.querySelector("[data-testid=stGraphVizChart]:not([tabindex])")?.setAttribute("tabindex", "0");
   }).observe(document.body, { childList: true, subtree: true });
+  // charts may be there before this script is
+  schedule(0);
 }
