@@ -230,7 +230,7 @@ def local_day(moment: Any, time_zone: Any) -> str:
 def expected_day(moment: Any, time_zone: Any) -> str:
     """Return the day of a projected completion, empty if it is unknown.
 
-    Midnight in UTC stands for a day of the forecast, which has no time.
+    The forecast gives days, as midnight in UTC; the server gives times.
     """
     if pd.isna(moment):
         return ""

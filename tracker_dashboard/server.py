@@ -58,7 +58,7 @@ class ReadAhead:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        # only documents are asked for as HTML
+        # browsers accept HTML only for documents, not for scripts and styles
         is_page = scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", "")
         if is_page and self._is_reading.acquire(blocking=False):
             Thread(target=self._read_page, args=(Request(scope),), daemon=True).start()

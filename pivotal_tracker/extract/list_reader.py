@@ -335,13 +335,12 @@ class ProjectListReader:
         return records
 
     def _is_past_the_end(self, page: Page, records: list[Record]) -> bool:
-        if page.offset == self.start:
+        is_first = page.offset == self.start
+        if is_first:
             self._total = page.known_total(len(records))
-        if self._total is not None:
-            return page.offset != self.start and not records
-        # a server that ignores the offset returns the same page for ever
-        has_new = self._has_new_keys(records)
-        return page.offset != self.start and not has_new
+        # without a total: a server that ignores the offset returns the same page for ever
+        has_new = self._has_new_keys(records) if self._total is None else bool(records)
+        return not is_first and not has_new
 
     def _has_new_keys(self, records: list[Record]) -> bool:
         """Check whether one of the records was not in an earlier page."""

@@ -40,7 +40,7 @@ expect.set_options(timeout=TIMEOUT)
 
 _FOLLOW_LINK = """([url, timeout]) => new Promise((resolve, reject) => {
     setTimeout(() => reject(Error(`nothing happens at ${url}`)), timeout);
-    // the page of the new address has begun to run
+    // wait until the page of the new address starts to run
     new MutationObserver((_, observer) => { observer.disconnect(); resolve(); }).observe(
         document.querySelector('[data-testid=stApp]'), {attributeFilter: ['data-test-script-state']}
     );
