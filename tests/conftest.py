@@ -27,7 +27,9 @@ from .support.command import (
 from .support.forking import ForkServer, cache_dlt_lookups, run_fork_server
 
 LONGEST = (
+    "workspaces",
     "pages",
+    "browsing",
     "data_safety",
     "failures",
     "incremental_loading",

@@ -13,6 +13,11 @@ from playwright.sync_api import expect
 
 from ..support.browser import BrowserSession, Dashboard
 
+PAGES = ("Project", "Iteration", "Board", "Stories", "Flow", "Epics and releases", "People")
+
+WIDTHS = (390, 768, 1024, 1440)
+"""Of a phone, a tablet, a small and a usual window, in pixels."""
+
 _IN_PROGRESS = "('started', 'finished', 'delivered', 'rejected')"
 
 
@@ -335,6 +340,18 @@ class PageChecks:
         self.session.open_data_of(title)
         self._opened += 1
         return self.session.table("CSV", self._opened - 1)
+
+
+def paths_of_all_pages(dashboard: Dashboard) -> tuple[str, ...]:
+    """Return the address of each page, with the story that has most."""
+    ((story,),) = dashboard.query(
+        "SELECT story_id FROM stories__comments c JOIN stories__tasks t USING (story_id) "
+        "LEFT JOIN stories__reviews r USING (story_id) GROUP BY 1 "
+        "ORDER BY count(DISTINCT r.id) > 0 DESC, count(*) DESC, 1 LIMIT 1"
+    )
+    paths = ("", "?project=all", "iteration", "board?panel=Current&panel=Done&panel=Epics")
+    paths += ("stories?q=customer+OR+export", f"story?id={story}")
+    return (*paths, "flow", "progress", "people", "inspect")
 
 
 def _words(text: str) -> str:
