@@ -285,13 +285,16 @@ class BrowserSession:
         """Open the data and downloads below a chart."""
         heading = self.page.get_by_role("heading", name=title, exact=True)
         heading.locator("xpath=following::summary[1]").click()
-        self.wait_idle()
 
     def download(self, label: str, index: int = 0) -> bytes:
-        """Click a download button."""
+        """Download a file, with the keyboard.
+
+        A table that is drawn moves the buttons below it, and a click is lost if a button moves
+        between the press and the release of the mouse.
+        """
+        button = self.page.get_by_test_id("stDownloadButton").filter(has_text=label)
         with self.page.expect_download() as download:
-            button = self.page.get_by_test_id("stDownloadButton").filter(has_text=label)
-            button.nth(index).get_by_role("button").click()
+            button.nth(index).get_by_role("button").press("Enter")
         return Path(download.value.path()).read_bytes()
 
     def table(self, label: str, index: int = 0) -> list[dict[str, str]]:
