@@ -116,7 +116,7 @@ class PageChecks:
     def progress_page(self) -> None:
         """Each epic and release with its accepted and remaining stories and points."""
         self._open("progress")
-        tables = self.session.page.locator("[data-testid=stMain] table")
+        tables = self.session.tables
         for details in self.session.page.locator("summary", has_text="completed").all():
             details.click()
         shown = {}
@@ -150,7 +150,7 @@ class PageChecks:
         self._open("people?period=all")
         rows = [
             [cell.replace(",", "") for cell in row.locator("td").all_inner_texts()]
-            for row in self.session.page.locator("table").last.locator("tbody tr").all()
+            for row in self.session.tables.last.locator("tbody tr").all()
         ]
         assert [[name, *map(float, counts)] for name, *counts in rows] == self._open_work()
         columns = ("stories_accepted", "points_accepted", "comments", "reviews")

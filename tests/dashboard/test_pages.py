@@ -231,7 +231,7 @@ def test_dates_of_all_projects_are_those_of_their_time_zones(
 ) -> None:
     with visit(browser) as session:
         session.open(f"{sample.url}/progress?project=all")
-        rows = session.page.locator("table").first.locator("tbody tr").all()
+        rows = session.tables.first.locator("tbody tr").all()
         assert len(rows) == 3
         for row in rows:
             *_, expected, target, status = row.locator("td").all_inner_texts()
@@ -252,7 +252,7 @@ def test_names_lead_to_the_stories_that_are_counted(
     with visit(browser) as session:
         for period in ("13w", "all", "dates&from=2024-03-06&until=2024-05-08"):
             session.open(f"{sample.url}/people?period={period}")
-            row = session.page.locator("table").first.locator("tbody tr").first
+            row = session.tables.first.locator("tbody tr").first
             count = row.locator("td").nth(1).inner_text()
             row.get_by_role("link").click()
             expect(session.page.get_by_role("heading", level=1)).to_have_text("Stories")
@@ -310,7 +310,7 @@ def test_story_shows_its_facts_and_each_leads_to_similar_stories(
 
 
 def _assert_history_names_people_once(session: BrowserSession) -> None:
-    rows = session.page.locator("table tbody tr")
+    rows = session.tables.locator("tbody tr")
     for who, what in zip(
         rows.locator("td:nth-child(2)").all_inner_texts(),
         rows.locator("td:nth-child(3)").all_inner_texts(),

@@ -85,7 +85,7 @@ def test_twenty_projects_are_listed_and_searched(
     )
     with visit(browser) as session:
         session.open(f"{empty.url}/?project=all")
-        rows = session.page.locator("table tbody tr")
+        rows = session.tables.locator("tbody tr")
         shown = {
             name: (int(stories.replace(",", "")), int(accepted.replace(",", "")))
             for name, stories, accepted, *_ in (

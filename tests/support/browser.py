@@ -215,6 +215,11 @@ class BrowserSession:
         """The search field at the top of every page."""
         return self.page.get_by_role("searchbox", name="Search stories")
 
+    @property
+    def tables(self) -> Locator:
+        """The tables of the page, without the one in the tooltip of a chart."""
+        return self.page.locator("[data-testid=stMain] table")
+
     def search(self, words: str) -> None:
         """Type into the search field, and wait for the results."""
         self.search_field.fill(words)
