@@ -87,11 +87,6 @@ class ProjectListReader:
     # methods that all readers share
 
     @property
-    def _is_unfiltered(self) -> bool:
-        """Whether the server's total is the number of rows of this list."""
-        return True
-
-    @property
     def before(self) -> State:
         """The state of the last run."""
         return self.reader.state.get(str(self.project_id), {})
@@ -167,7 +162,7 @@ class ProjectListReader:
     @property
     def rows_missing(self) -> int:
         """The number of rows that the server announced and did not send."""
-        if self._total is None or not self._is_unfiltered:
+        if self._total is None:
             return 0
         return max(0, self._total - self.start - len(self.keys) - self._unusable)
 
