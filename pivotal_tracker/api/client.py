@@ -148,11 +148,12 @@ class TrackerClient:
             body = self._json(page.content)
         except InvalidJsonError:
             body = self._parse_again(page)
-        if isinstance(body, dict) and page.data_key:
-            if page.data_key not in body:
-                raise EndpointNotSupportedError(f"{page.path} has no {page.data_key}.")
-            body = body[page.data_key]
-        elif isinstance(body, dict) and page.is_single_record:
+        endpoint = page.endpoint
+        if isinstance(body, dict) and endpoint.data_key:
+            if endpoint.data_key not in body:
+                raise EndpointNotSupportedError(f"{page.path} has no {endpoint.data_key}.")
+            body = body[endpoint.data_key]
+        elif isinstance(body, dict) and endpoint.is_single_record:
             body = [body]
         if not isinstance(body, list):
             raise FailedRequestError(f"{page.path}: the response is not a list.")
@@ -231,7 +232,15 @@ class TrackerClient:
                 else:
                     raise
             else:
-                return _page(endpoint, path, params, response)
+                return Page(
+                    endpoint,
+                    path,
+                    params,
+                    response.content,
+                    offset,
+                    total=_number(response, "X-Tracker-Pagination-Total"),
+                    version=_number(response, "X-Tracker-Project-Version"),
+                )
 
     def later_page(
         self,
@@ -467,22 +476,6 @@ def _params(
     if offset:
         params["offset"] = offset
     return params
-
-
-def _page(endpoint: Endpoint, path: str, params: Params, response: requests.Response) -> Page:
-    total = _number(response, "X-Tracker-Pagination-Total")
-    return Page(
-        path=path,
-        params=params,
-        content=response.content,
-        offset=params.get("offset", 0),
-        limit=_number(response, "X-Tracker-Pagination-Limit"),
-        total=total,
-        version=_number(response, "X-Tracker-Project-Version"),
-        is_paged=endpoint.limit is not None or total is not None,
-        data_key=endpoint.data_key,
-        is_single_record=endpoint.is_single_record,
-    )
 
 
 def _seconds_to_wait(response: requests.Response) -> int:
