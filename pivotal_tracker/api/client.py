@@ -291,10 +291,7 @@ class TrackerClient:
     def _open(self, url: str, begin: int) -> requests.Response:
         if urlsplit(url).scheme not in ("http", "https"):
             raise ServerUnavailableError(_BAD_REDIRECT)
-        self._thread.is_single_attempt = False
-        self._throttle()
-        self._count("requests")
-        self._begin_attempts()
+        self._begin_request(is_single_attempt=False)
         try:
             return self._http.session.get(
                 url,
@@ -319,9 +316,11 @@ class TrackerClient:
         Raises:
             TrackerError: There is no usable response; see `api.errors` for the types.
         """
-        self._thread.is_single_attempt = self._failures[template] >= MAX_PATIENT_FAILURES
+        is_single_attempt = self._failures[template] >= MAX_PATIENT_FAILURES
         try:
-            response = self._attempt(path, params, validate_body=validate_body)
+            response = self._request(
+                path, params, validate_body=validate_body, is_single_attempt=is_single_attempt
+            )
             self._raise_for_status(response)
         except FailedRequestError:
             with self._lock:
@@ -337,12 +336,10 @@ class TrackerClient:
         self._failed_in_a_row, self._has_succeeded = 0, True
         return response
 
-    def _attempt(
-        self, path: str, params: Params | None, *, validate_body: bool = False
+    def _request(
+        self, path: str, params: Params | None, *, validate_body: bool, is_single_attempt: bool
     ) -> requests.Response:
-        self._throttle()
-        self._count("requests")
-        self._begin_attempts()
+        self._begin_request(is_single_attempt=is_single_attempt)
         try:
             return self._rest_client().get(
                 path,
@@ -373,13 +370,12 @@ class TrackerClient:
         client: RESTClient = self._thread.rest_client
         return client
 
-    def _begin_attempts(self) -> None:
+    def _begin_request(self, *, is_single_attempt: bool) -> None:
+        """Wait until this thread may send a request, and note whether it is retried."""
+        self._throttle()
+        self._count("requests")
+        self._thread.is_single_attempt = is_single_attempt
         self._thread.begin, self._thread.number = time.monotonic(), 0
-
-    @property
-    def _is_single_attempt(self) -> bool:
-        """Whether the request of this thread is not retried."""
-        return getattr(self._thread, "is_single_attempt", False)
 
     def _require_up(self) -> None:
         """Request the list of projects once: without it, nothing can be read.
@@ -387,9 +383,11 @@ class TrackerClient:
         Raises:
             ServerUnavailableError: The server is down.
         """
-        self._thread.is_single_attempt = True
         try:
-            self._raise_for_status(self._attempt(PROJECTS.path, None))
+            response = self._request(
+                PROJECTS.path, None, validate_body=False, is_single_attempt=True
+            )
+            self._raise_for_status(response)
         except FailedRequestError as error:
             raise ServerUnavailableError(f"{error} {self.server.hint}") from error
         except UnreadableError:
@@ -439,7 +437,7 @@ class TrackerClient:
         """
         self._count("attempts")
         self._thread.number += 1
-        if self._is_single_attempt or self._is_too_late(response):
+        if self._thread.is_single_attempt or self._is_too_late(response):
             return False
         if isinstance(error, requests.exceptions.SSLError) or is_unconnected(error):
             return bool(self.counts["responses"])
