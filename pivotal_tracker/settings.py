@@ -155,6 +155,7 @@ STORY_IDS = Endpoint("projects/{id}/stories", ("id",), limit=500)
 RECENT_ACTIVITY = Endpoint("projects/{id}/activity", limit=100)
 """The activity of a project without a version. No larger limit is known to work on LiteTracker."""
 
+ME = Endpoint("me", is_single_record=True)
 WORKSPACES = Endpoint("my/workspaces")
 ACCOUNTS = Endpoint("accounts")
 ACCOUNT_MEMBERSHIPS = Endpoint("accounts/{id}/memberships")

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence, Set
-from functools import partial
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -130,14 +129,6 @@ class TrackerClient:
         """How often a request is sent at most."""
         return int(self._runtime.request_max_attempts)
 
-    def get(self, path: str, params: Params | None = None) -> Any:
-        """Request a path; return the parsed JSON.
-
-        Raises:
-            TrackerError: See `api.errors` for the types.
-        """
-        return self._json(self._send(path, params, validate_body=True).content)
-
     def records(self, page: Page) -> list[Record]:
         """Parse the records of a page; characters that no database can store are replaced.
 
@@ -166,9 +157,7 @@ class TrackerClient:
         A truncated body may look complete, and the next response may be complete. A record that is
         not JSON is left out and counted.
         """
-        content = self._send(
-            page.path, page.params, validate_body=False, template=page.path
-        ).content
+        content = self._send(page.path, page.params, template=page.path).content
         with contextlib.suppress(InvalidJsonError):
             return self._json(content)
         elements = split_list(content)
@@ -218,7 +207,7 @@ class TrackerClient:
             extras = {k: v for k, v in endpoint.params.items() if k not in self._refused_params}
             params = _params(endpoint, fields, {**extras, **(extra_params or {})}, offset)
             try:
-                response = self._send(path, params, validate_body=False, template=endpoint.path)
+                response = self._send(path, params, template=endpoint.path)
             except InvalidRequestError as error:
                 if named := fields_named_in(str(error), fields):
                     self.refuse_fields(endpoint.path, named)
@@ -308,19 +297,20 @@ class TrackerClient:
         except ValueError as error:
             raise ServerUnavailableError(_BAD_REDIRECT) from error
 
-    def _send(
-        self, path: str, params: Params | None, *, validate_body: bool, template: str = ""
-    ) -> requests.Response:
+    def _send(self, path: str, params: Params, *, template: str) -> requests.Response:
         """Send a request; retry it unless its endpoint has failed often.
+
+        Args:
+            path: The path of the request.
+            params: Its parameters.
+            template: The path by which failures are counted.
 
         Raises:
             TrackerError: There is no usable response; see `api.errors` for the types.
         """
         is_single_attempt = self._failures[template] >= MAX_PATIENT_FAILURES
         try:
-            response = self._request(
-                path, params, validate_body=validate_body, is_single_attempt=is_single_attempt
-            )
+            response = self._request(path, params, is_single_attempt=is_single_attempt)
             self._raise_for_status(response)
         except FailedRequestError:
             with self._lock:
@@ -336,15 +326,13 @@ class TrackerClient:
         self._failed_in_a_row, self._has_succeeded = 0, True
         return response
 
-    def _request(
-        self, path: str, params: Params | None, *, validate_body: bool, is_single_attempt: bool
-    ) -> requests.Response:
+    def _request(self, path: str, params: Params, *, is_single_attempt: bool) -> requests.Response:
         self._begin_request(is_single_attempt=is_single_attempt)
         try:
             return self._rest_client().get(
                 path,
-                params=dict(params or {}),
-                hooks={"response": [partial(self._read_response, validate_body=validate_body)]},
+                params=dict(params),
+                hooks={"response": [self._read_response]},
                 allow_redirects=False,
                 stream=True,
             )
@@ -384,10 +372,7 @@ class TrackerClient:
             ServerUnavailableError: The server is down.
         """
         try:
-            response = self._request(
-                PROJECTS.path, None, validate_body=False, is_single_attempt=True
-            )
-            self._raise_for_status(response)
+            self._raise_for_status(self._request(PROJECTS.path, {}, is_single_attempt=True))
         except FailedRequestError as error:
             raise ServerUnavailableError(f"{error} {self.server.hint}") from error
         except UnreadableError:
@@ -403,20 +388,11 @@ class TrackerClient:
             self._next_request = at + self._interval
         time.sleep(at - now)
 
-    def _read_response(
-        self, response: requests.Response, *_: Any, validate_body: bool, **__: Any
-    ) -> None:
-        """Read the body; raise an error that is retried if it is not JSON.
-
-        Parsing takes time, so it is done here only with `validate_body`.
-        """
+    def _read_response(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        """Read the body; raise an error that is retried if it does not look like JSON."""
         self._count("responses")
         read_body(response, self._limits)
-        if response.status_code != requests.codes.ok:
-            return
-        if validate_body:
-            parse_json(response.content)
-        elif not looks_like_json(response.content):
+        if response.status_code == requests.codes.ok and not looks_like_json(response.content):
             raise InvalidJsonError(f"not JSON: {len(response.content)} bytes")
 
     def _json(self, content: bytes) -> Any:

@@ -28,6 +28,7 @@ from ..settings import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
     MAX_PAGE_SIZE,
+    ME,
     ONE_STORY,
     PROJECT_ENDPOINTS,
     STORIES_BY_ID,
@@ -246,13 +247,10 @@ def check_archives(paths: Sequence[str]) -> Findings:
 
 
 def _owner(client: TrackerClient) -> str:
-    try:
-        me = client.get("me")
-    except UnreadableError:
-        return "(the server does not say)"
-    if not isinstance(me, dict):
-        return "(the server does not say)"
-    return f"{me.get('name')} ({me.get('username')})"
+    with contextlib.suppress(UnreadableError):
+        for me in client.records(client.page(ME)):
+            return f"{me.get('name')} ({me.get('username')})"
+    return "(the server does not say)"
 
 
 def _probe_account_lists(client: TrackerClient) -> Iterator[tuple[str, str]]:
