@@ -85,7 +85,6 @@ class TrackerClient:
                 f"requests_per_second must be a number above 0, not {requests_per_second}."
             )
         self.server = ServerAddress(base_url)
-        self.base_url = self.server.url
         self.counts: Counter[str] = Counter(requests=0, attempts=0, responses=0, replaced=0)
         self.refused_fields: set[str] = set()
         self.rejected: dict[str, list[str]] = {}
@@ -262,7 +261,7 @@ class TrackerClient:
             TrackerError: See `api.errors` for the types.
             requests.RequestException: The connection was lost.
         """
-        url = urljoin(self.base_url, address)
+        url = urljoin(self.server.url, address)
         for _ in range(MAX_REDIRECTS):
             with self._open(url, begin) as response:
                 if not response.is_redirect:
@@ -353,7 +352,7 @@ class TrackerClient:
         """Return the client of this thread: the retries of a session are not safe for threads."""
         if not hasattr(self._thread, "rest_client"):
             self._thread.rest_client = RESTClient(
-                self.base_url, auth=self._auth, session=self._http.session, config=self._runtime
+                self.server.url, auth=self._auth, session=self._http.session, config=self._runtime
             )
         client: RESTClient = self._thread.rest_client
         return client

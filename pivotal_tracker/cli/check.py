@@ -108,7 +108,7 @@ def _describe_projects(
     client: TrackerClient, project_ids: list[int] | None
 ) -> tuple[list[Record], list[str]]:
     """Return the projects that can be read, and lines about the server, token and projects."""
-    lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
+    lines = [f"Server    {client.server.url}", f"Token of  {_owner(client)}"]
     projects, _, skipped = select_projects(client, project_ids, Shard.parse(""))
     names = [f"{project.get('name')} ({project['id']})" for project in projects]
     lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
