@@ -241,6 +241,18 @@ class TrackerClient:
         page = self.page(endpoint, offset, extra_params, **path_values)
         return self.page(endpoint, offset, extra_params, **path_values) if page.is_empty else page
 
+    def pages(
+        self, endpoint: Endpoint, extra_params: Params | None = None, **path_values: Any
+    ) -> Iterator[tuple[Page, list[Record]]]:
+        """Request the pages of a list one after the other; yield each with its records."""
+        offset: int | None = 0
+        while offset is not None:
+            get = self.later_page if offset else self.page
+            page = get(endpoint, offset, extra_params, **path_values)
+            records = self.records(page)
+            yield page, records
+            offset = next(iter(page.next_offsets(len(records))), None)
+
     def refuse_fields(self, path: str, names: Set[str]) -> None:
         """Stop requesting some fields of an endpoint; others may support them."""
         with self._lock:

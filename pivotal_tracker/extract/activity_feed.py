@@ -47,25 +47,20 @@ class ActivityFeed:
     def _since(self, project_id: int, version: int) -> list[Record] | None:
         # request the activity of the version itself too: if it is missing, others may be missing
         extra_params = {"since_version": version - 1}
+        endpoint = PROJECT_ENDPOINTS["activity"]
         activities: dict[str, Record] = {}
-        offset = 0
-        while True:
-            try:
-                get = self._client.later_page if offset else self._client.page
-                page = get(PROJECT_ENDPOINTS["activity"], offset, extra_params, id=project_id)
-                records = self._client.records(page)
-            except UnreadableError:
-                return None
-            new = {str(r.get("guid")): r for r in records if str(r.get("guid")) not in activities}
-            if not offset and not any(r.get("project_version") == version for r in records):
-                return None
-            activities |= new
-            following = next(iter(page.next_offsets(len(records))), None)
-            if not new or following is None:
-                break
-            offset = following
-            if len(activities) > FULL_READ_THRESHOLD:
-                return None
+        try:
+            for page, records in self._client.pages(endpoint, extra_params, id=project_id):
+                if not page.offset and version not in [r.get("project_version") for r in records]:
+                    return None
+                new = {guid: r for r in records if (guid := str(r.get("guid"))) not in activities}
+                activities |= new
+                if not new:
+                    break
+                if len(activities) > FULL_READ_THRESHOLD:
+                    return None
+        except UnreadableError:
+            return None
         return [
             {"project_id": project_id, **activity}
             for activity in activities.values()
