@@ -8,7 +8,7 @@ from collections import defaultdict
 from ..api.client import TrackerClient
 from ..api.errors import UnreadableError
 from ..records import Record
-from ..settings import FULL_READ_THRESHOLD, PROJECT_ENDPOINTS
+from ..settings import MAX_NEW_ACTIVITY, PROJECT_ENDPOINTS
 
 
 class ActivityFeed:
@@ -57,7 +57,7 @@ class ActivityFeed:
                 activities |= new
                 if not new:
                     break
-                if len(activities) > FULL_READ_THRESHOLD:
+                if len(activities) > MAX_NEW_ACTIVITY:
                     return None
         except UnreadableError:
             return None
