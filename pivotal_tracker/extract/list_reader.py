@@ -281,7 +281,7 @@ class ProjectListReader:
             record.setdefault("project_id", self.project_id)
             key = record_key(self.reader.table, record)
             if key is None:
-                self.reader.count_unusable()
+                self.reader.metrics.rows["unusable"] += 1
                 self._unusable += 1
                 continue
             self.keys.add(key)

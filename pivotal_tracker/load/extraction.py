@@ -10,13 +10,13 @@ from typing import Any
 import dlt
 
 from ..errors import TrackerError
-from ..load.destination_rows import DestinationReader
-from ..load.hints import is_replaced, require_supported, row_changes_of
-from ..load.metrics import Metrics
-from ..load.people import People
-from ..load.to_tables import TableWriter, current_load_id
 from ..records import Key, Record
 from ..tables import Table
+from .destination_rows import DestinationReader
+from .hints import is_replaced, require_supported, row_changes_of
+from .metrics import Metrics
+from .people import People
+from .to_tables import TableWriter, current_load_id
 
 _emitted_keys: weakref.WeakKeyDictionary[Any, tuple[str, defaultdict[str, set[Key]]]] = (
     weakref.WeakKeyDictionary()
@@ -63,11 +63,6 @@ class Extraction:
             row_changes_of(resources[name]) == "none" for name in self.selected
         )
 
-    @property
-    def compares(self) -> bool:
-        """Whether there may be rows in the destination to compare records with."""
-        return self.loaded.has_previous_run
-
     def is_replaced(self, resource: str) -> bool:
         """Check whether all rows are written: tables are replaced, or there is no load."""
         if self.load_id is None:
@@ -111,7 +106,7 @@ class Extraction:
     def look_up_rows(self, resource: str, records: Iterable[Record]) -> list[Record]:
         """Look up the existing rows of records before these are yielded; return the records."""
         records = list(records)
-        if self.compares and not self.is_replaced(resource):
+        if self.loaded.has_previous_run and not self.is_replaced(resource):
             table = self.table(resource)
             ids = {record["id"] for record in records}
             self.compare_with(resource, self.loaded.row_ids(table, "id", ids))
