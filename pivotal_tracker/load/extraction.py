@@ -50,9 +50,9 @@ class Extraction:
         self._waiting: set[str] = set()
         resources: Mapping[str, Any] = {}
         if self.load_id is None:
-            self.loaded, self.selected = DestinationReader.empty(), frozenset[str]()
+            self.loaded, self.selected = DestinationReader(None), frozenset[str]()
         else:
-            self.loaded = DestinationReader()
+            self.loaded = DestinationReader(dlt.current.pipeline(), is_extracting=True)
             resources = dlt.current.source().resources.selected
             self.selected = frozenset(name for name in resources if name in tables)
             for name in self.selected:
