@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import dlt
-from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.exceptions import DltException
 from dlt.common.json import json
 from dlt.common.schema.exceptions import DataValidationError
@@ -116,7 +115,7 @@ class Trial:
             table = {**computed, "columns": {**columns, **computed["columns"], **known}}
             schema.update_table(cast(TTableSchema, table), normalize_identifiers=False)
         config = NormalizeConfiguration()
-        config.destination_capabilities = _capabilities()
+        config.destination_capabilities = dlt.current.pipeline().destination.capabilities()
         self._files = _Files()
         self._normalizer = JsonLItemsNormalizer(
             cast(Any, _NoWriter()),
@@ -179,7 +178,3 @@ def is_deeper(value: Any, depth: int) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return depth == 0 or any(is_deeper(element, depth - 1) for element in inner)
-
-
-def _capabilities() -> DestinationCapabilitiesContext:
-    return dlt.current.pipeline().destination.capabilities()
