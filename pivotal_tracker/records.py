@@ -94,8 +94,8 @@ def is_key(value: Any, kind: ColumnType | None = None) -> bool:
         value: The value.
         kind: The type of the key's column; default: any type.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return kind in (None, "bigint") and -(2**63) <= value < 2**63
+    if is_id(value):
+        return kind in (None, "bigint")
     if not isinstance(value, str) or kind == "bigint":
         return False
     return kind != "date" or _is_date(value)
@@ -158,4 +158,4 @@ def tombstones(table: Table, keys: Iterable[Key]) -> Tombstones:
 
 def is_id(value: Any) -> TypeGuard[int]:
     """Check whether a value fits a column of ids."""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..records import Record
+from ..records import Record, is_id
 from ..tables import DELETED_RECORDS, SERVER_TABLES, Table
 
 
@@ -216,13 +216,11 @@ def release_of(story: Record) -> Record:
 
 def parse_id(value: Any) -> int | None:
     """Return an id, which may be written as a text or a float; None if it is not an id."""
-    if isinstance(value, bool):
-        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal():
         value = int(value)
-    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+    return value if is_id(value) else None
 
 
 def rows_of(table: str, record: Record) -> Counter[str]:
