@@ -135,18 +135,21 @@ def expand_daily_history(container: Record) -> list[Record]:
 def count_rows(table: Table, records: Sequence[Record]) -> Counter[str]:
     """Count the rows that records have in their table and its child tables, by table name."""
     rows = Counter({table.name: len(records)})
+    _count_nested_rows(table, records, rows)
+    return rows
+
+
+def _count_nested_rows(table: Table, records: Sequence[Record], rows: Counter[str]) -> None:
     for name, child in table.nested.items():
         lists = [v for record in records if (v := record.get(name)) and isinstance(v, list)]
-        values = [value for items in lists for value in items if value is not None]
-        if not values:
+        # most records lack most lists
+        if not lists:
             continue
-        if child.nested:
-            objects = [value for value in values if isinstance(value, dict)]
-            rows += count_rows(child, objects)
-            rows[child.name] += len(values) - len(objects)
-        else:
+        values = [value for items in lists for value in items if value is not None]
+        if values:
             rows[child.name] += len(values)
-    return rows
+        if child.nested:
+            _count_nested_rows(child, [v for v in values if isinstance(v, dict)], rows)
 
 
 def tombstones(table: Table, keys: Iterable[Key]) -> Tombstones:

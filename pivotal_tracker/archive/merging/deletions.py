@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from ...tables import SERVER_TABLES
 from ..accounting import LoadAccounting
-from ..records import CHILDREN, COLLECTIONS, LISTS, nested_rows_of, parse_id, rows_of
+from ..records import CHILDREN, COLLECTIONS, nested_rows_of, parse_id, rows_of
 from .parts import DERIVED, FRAGMENT, WITHDRAWN, Part
 
 _REASON = "it was deleted later in the recording"
@@ -119,7 +120,7 @@ class Deletions:
             self._leave_out(count(part.table_name, record), part)
             return None
         before = rows_of(part.table_name, record)
-        for name in LISTS.get(part.table_name, {}):
+        for name in SERVER_TABLES[part.table_name].nested:
             if name in record:
                 record[name] = [i for i in record[name] if not self._is_item_deleted(part, name, i)]
         deleted_rows = before - rows_of(part.table_name, record)

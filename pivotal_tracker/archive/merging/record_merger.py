@@ -20,13 +20,14 @@ from typing import Any, Self
 
 import orjson
 
-from ...records import Key, Record
+from ...records import Key, Record, count_rows
 from ...settings import BATCH_SIZE
+from ...tables import SERVER_TABLES, Table
 from ..accounting import LoadAccounting
 from ..dates import weeks_between
 from ..format import ArchiveRecord
 from ..limits import MAX_CACHE_ENTRIES
-from ..records import LISTS, Nested, nested_rows_of, parse_id, rows_of
+from ..records import ITEM_KEYS, item_key, nested_rows_of, parse_id, rows_of
 from .deletions import Deleted, Deletions
 from .derived_records import Derived, pop_derived, project_of
 from .parts import DERIVED, FRAGMENT, WHOLE, WITHDRAWN, Part
@@ -276,7 +277,7 @@ class _MergedRecord:
         self._table, self._key = table, key
         self._record, self._source = record, source
         self._updated_at = updated_at
-        self._lists = LISTS.get(table, {})
+        self._lists = SERVER_TABLES[table].nested
         self._items: dict[str, dict[Any, Record]] = {}
         self._uncounted: Counter[str] = Counter()
         self._rows_from_other_files: Counter[tuple[str, str]] = Counter()
@@ -293,16 +294,16 @@ class _MergedRecord:
         # a copy without `updated_at` may be out of date: it only adds missing attributes
         can_merge = kind == FRAGMENT or updated_at != ""
         for name, value in part.items():
-            nested = self._lists.get(name)
+            child = self._lists.get(name)
             # a missing attribute may be null in a newer copy; a missing list was not requested
-            if name not in self._record and (nested or not is_older):
+            if name not in self._record and (child or not is_older):
                 self._record[name] = value
-                if nested:
+                if child:
                     added += nested_rows_of(self._table, {name: value})
             elif is_older or not can_merge:
                 continue
-            elif nested and nested.key:
-                self._merge_lists(name, nested, value, added)
+            elif child and ITEM_KEYS[child.name]:
+                self._merge_lists(name, child, value, added)
             elif isinstance(value, dict):
                 self._complete_object(name, value)
         if kind in (DERIVED, WITHDRAWN):
@@ -319,12 +320,10 @@ class _MergedRecord:
         if isinstance(existing, dict) and existing.get("id") == other.get("id"):
             self._record[name] = {**other, **existing}
 
-    def _merge_lists(
-        self, name: str, nested: Nested, items: list[Any], added: Counter[str]
-    ) -> None:
+    def _merge_lists(self, name: str, child: Table, items: list[Any], added: Counter[str]) -> None:
         if name not in self._items:
-            self._items[name] = {_item_key(nested, item): item for item in self._record[name]}
-        merge_lists(nested, self._record[name], self._items[name], items, added)
+            self._items[name] = {item_key(child, item): item for item in self._record[name]}
+        merge_lists(child, self._record[name], self._items[name], items, added)
 
     def _account(
         self, rows: Mapping[str, int], added: Counter[str], source: str, reason: str
@@ -354,7 +353,7 @@ class _MergedRecord:
 
 
 def merge_lists(
-    nested: Nested,
+    child: Table,
     into: list[Any],
     by_key: dict[Any, Any],
     items: list[Any],
@@ -363,45 +362,35 @@ def merge_lists(
     """Add the items of a list to another, and merge two copies of the same item.
 
     Args:
-        nested: Describes the items.
+        child: The table of the items.
         into: The list that items are added to.
         by_key: Its items, by key.
         items: The items to add.
         added: Counts the rows added to each table.
     """
     for item in items:
-        key = _item_key(nested, item)
+        key = item_key(child, item)
         if key not in by_key:
             by_key[key] = item
             into.append(item)
-            added[nested.table] += 1
-            if not nested.is_scalar_list:
-                added += _rows_in(nested, item)
-        elif not nested.is_scalar_list:
-            _complete(nested, by_key[key], item, added)
+            added += count_rows(child, [item])
+        elif not child.is_scalar_list:
+            _complete(child, by_key[key], item, added)
 
 
-def _complete(nested: Nested, existing: Record, other: Record, added: Counter[str]) -> None:
+def _complete(child: Table, existing: Record, other: Record, added: Counter[str]) -> None:
     """Merge another copy into an item: the newer one's values win, missing ones are added."""
     if to_sortable_time(other.get("updated_at")) > to_sortable_time(existing.get("updated_at")):
-        existing |= {name: value for name, value in other.items() if name not in nested.lists}
+        existing |= {name: value for name, value in other.items() if name not in child.nested}
     for name, value in other.items():
-        inner = nested.lists.get(name)
+        inner = child.nested.get(name)
         if inner and name in existing:
-            by_key = {_item_key(inner, item): item for item in existing[name]}
+            by_key = {item_key(inner, item): item for item in existing[name]}
             merge_lists(inner, existing[name], by_key, value, added)
         elif name not in existing:
             existing[name] = value
             if inner:
-                added[inner.table] += len(value)
-
-
-def _rows_in(nested: Nested, item: Record) -> Counter[str]:
-    return Counter({n.table: len(item[name]) for name, n in nested.lists.items() if item.get(name)})
-
-
-def _item_key(nested: Nested, item: Any) -> Any:
-    return item if nested.is_scalar_list else tuple(str(item.get(n)) for n in nested.key)
+                added[inner.name] += len(value)
 
 
 def to_sortable_time(value: Any) -> str:
