@@ -37,7 +37,13 @@ SAME = "another copy of it has the same values"
 
 _CACHE_IN_KIB = 32 * 1024
 _DERIVED_FROM_OTHERS = (
-    *("releases", "labels", "review_types", "workspaces", "projects", "accounts", "people"),
+    "releases",
+    "labels",
+    "review_types",
+    "workspaces",
+    "projects",
+    "accounts",
+    "people",
 )
 """The tables with records derived from others; each comes after the tables they derive from."""
 
@@ -168,12 +174,9 @@ class RecordMerger:
         from others come last, because they are derived from the merged records only.
         """
         self._database.execute("CREATE INDEX parts_by_record ON parts (record)")
-        derived_from_others = [*_DERIVED_FROM_OTHERS]
         tables = self._database.execute("SELECT DISTINCT table_name FROM records").fetchall()
-        for table in (
-            *(name for (name,) in tables if name not in derived_from_others),
-            *derived_from_others,
-        ):
+        others = [name for (name,) in tables if name not in _DERIVED_FROM_OTHERS]
+        for table in (*others, *_DERIVED_FROM_OTHERS):
             yield from self._records_of(table)
 
     def _records_of(self, table: str) -> Iterator[ArchiveRecord]:
@@ -232,68 +235,55 @@ class RecordMerger:
             is_withdrawn &= part.kind in (WITHDRAWN, FRAGMENT)
             record = orjson.loads(part.body)
             if merged is None and part.kind == FRAGMENT:
-                self._leave_orphans(part.table_name, part.key, record, part.source)
+                self._leave_orphans(part, record)
             elif merged is None:
-                merged = _MergedRecord(
-                    self._accounting,
-                    part.table_name,
-                    part.key,
-                    record,
-                    part.source,
-                    part.updated_at,
-                )
-                merged.begin(counted=part.kind == WHOLE)
+                merged = _MergedRecord(self._accounting, part, record)
             else:
-                merged.add(record, part.source, part.kind, part.updated_at)
+                merged.add(part, record)
         return replace(merged.result(), is_withdrawn=is_withdrawn) if merged else None
 
-    def _leave_orphans(self, table: str, key: str, part: Record, source: str) -> None:
+    def _leave_orphans(self, part: Part, attributes: Record) -> None:
         """Count a part as left out whose record is not in the archive."""
-        rows = nested_rows_of(table, part)
+        rows = nested_rows_of(part.table_name, attributes)
         if not rows:
             # an object is not a row of its own, so it was not counted
-            rows = Counter({f"{table}__{name}": 1 for name in part})
+            rows = Counter({f"{part.table_name}__{name}": 1 for name in attributes})
             for nested in rows:
-                self._accounting.read(source, nested)
+                self._accounting.read(part.source, nested)
         for nested, count in rows.items():
-            what = table.removesuffix("s").replace("storie", "story")
+            what = part.table_name.removesuffix("s").replace("storie", "story")
             reason = f"the archive does not contain the {what} that it belongs to"
-            self._accounting.leave_out(source, nested, reason, f"{what} {key}", count)
+            self._accounting.leave_out(part.source, nested, reason, f"{what} {part.key}", count)
 
 
 class _MergedRecord:
-    """One record being merged, with the files that its rows came from."""
+    """One record being merged, with the files that its rows came from.
 
-    def __init__(
-        self,
-        accounting: LoadAccounting,
-        table: str,
-        key: str,
-        record: Record,
-        source: str,
-        updated_at: str,
-    ) -> None:
+    Args:
+        accounting: Counts the rows.
+        first: The first of its parts.
+        record: The attributes in that part.
+    """
+
+    def __init__(self, accounting: LoadAccounting, first: Part, record: Record) -> None:
         self._accounting = accounting
-        self._table, self._key = table, key
-        self._record, self._source = record, source
-        self._updated_at = updated_at
-        self._lists = SERVER_TABLES[table].nested
+        self._table, self._key = first.table_name, first.key
+        self._record, self._source = record, first.source
+        self._updated_at = first.updated_at
+        self._lists = SERVER_TABLES[self._table].nested
         self._items: dict[str, dict[Any, Record]] = {}
-        self._uncounted: Counter[str] = Counter()
         self._rows_from_other_files: Counter[tuple[str, str]] = Counter()
+        # the rows of a derived record are counted later
+        is_counted = first.kind == WHOLE
+        self._uncounted = Counter[str]() if is_counted else rows_of(self._table, record)
 
-    def begin(self, *, counted: bool) -> None:
-        """Begin with the first copy; if it was not counted, count its rows later."""
-        if not counted:
-            self._uncounted = rows_of(self._table, self._record)
-
-    def add(self, part: Record, source: str, kind: int, updated_at: str) -> None:
+    def add(self, part: Part, attributes: Record) -> None:
         """Add the attributes and items of another part that the record lacks."""
         added: Counter[str] = Counter()
-        is_older = kind != FRAGMENT and "" != updated_at != self._updated_at
+        is_older = part.kind != FRAGMENT and "" != part.updated_at != self._updated_at
         # a copy without `updated_at` may be out of date: it only adds missing attributes
-        can_merge = kind == FRAGMENT or updated_at != ""
-        for name, value in part.items():
+        can_merge = part.kind == FRAGMENT or part.updated_at != ""
+        for name, value in attributes.items():
             child = self._lists.get(name)
             # a missing attribute may be null in a newer copy; a missing list was not requested
             if name not in self._record and (child or not is_older):
@@ -306,13 +296,13 @@ class _MergedRecord:
                 self._merge_lists(name, child, value, added)
             elif isinstance(value, dict):
                 self._complete_object(name, value)
-        if kind in (DERIVED, WITHDRAWN):
+        if part.kind in (DERIVED, WITHDRAWN):
             self._uncounted += added
             return
-        rows = rows_of(self._table, part)
-        if kind == FRAGMENT:
+        rows = rows_of(self._table, attributes)
+        if part.kind == FRAGMENT:
             del rows[self._table]
-        self._account(rows, added, source, NEWER if is_older else SAME)
+        self._account(rows, added, part.source, NEWER if is_older else SAME)
 
     def _complete_object(self, name: str, other: Record) -> None:
         """Add missing attributes to a nested object, which may have been requested in part."""
