@@ -15,8 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
@@ -62,8 +61,6 @@ class RecordMerger:
         self._lengths: dict[Any, int | None] = {}
         # with an empty name, SQLite makes a temporary file and deletes it on close
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-
-    def __enter__(self) -> Self:
         self._database.executescript(
             f"""
             PRAGMA journal_mode = OFF;
@@ -79,14 +76,9 @@ class RecordMerger:
             BEGIN;
             """
         )
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Delete the temporary file."""
         self._database.close()
 
     def add(self, table: str, key: Key, record: Record, source: str, seen_at: str = "") -> None:

@@ -130,7 +130,7 @@ def merge_responses(
         ArchiveError: The temporary copy of the records does not fit on the disk.
     """
     try:
-        with RecordMerger(accounting) as merger:
+        with closing(RecordMerger(accounting)) as merger:
             sorter = ResponseSorter(merger, accounting)
             for name in names:
                 origin = Provenance(files.source(name)).with_request_path(_hint(name))
