@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ....records import Record, record_key
+from ....records import Record, record_key, without_secrets
 from ....tables import ARCHIVE_TABLES
 from ...accounting import LoadAccounting
 from ...merging.deletions import deleted_by
 from ...merging.nested_people import add_person_ids, person_id, person_record
-from ...merging.normalize import OnReject, normalize_record, without_secrets
+from ...merging.normalize import OnReject, normalize_record
 from ...merging.record_merger import RecordMerger
 from ...records import (
     CHILDREN,
