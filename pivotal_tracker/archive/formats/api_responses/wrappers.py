@@ -137,19 +137,9 @@ def _parse_if_json(text: str) -> Any:
 
 def envelope_provenance(wrapper: Record, origin: Provenance) -> Provenance:
     """Return the provenance of a value with the path that its wrapper names."""
+    path, keys = wrapper.get("path"), wrapper.get("Keys")
     if isinstance(wrapper.get("PathTemplate"), str):
-        return origin.with_request_path(
-            _fill_template(wrapper["PathTemplate"], wrapper.get("Keys"))
-        )
-    return (
-        origin.with_request_path(wrapper["path"])
-        if isinstance(wrapper.get("path"), str)
-        else origin
-    )
-
-
-def _fill_template(template: str, keys: Any) -> str:
-    """Fill the keys into a template of a path."""
-    for name, key in keys.items() if isinstance(keys, dict) else ():
-        template = template.replace(f"{{{name}}}", str(key))
-    return template
+        path = wrapper["PathTemplate"]
+        for name, key in keys.items() if isinstance(keys, dict) else ():
+            path = path.replace(f"{{{name}}}", str(key))
+    return origin.with_request_path(path) if isinstance(path, str) else origin
