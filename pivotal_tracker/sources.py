@@ -189,19 +189,16 @@ def pivotal_tracker_archive(
     """
     # a load from a server does not need these imports
     from .archive import open_archives
-    from .archive.archive_run import ArchiveExtraction, ArchiveOptions, Emitted
+    from .archive.archive_run import ArchiveExtraction, Emitted
 
     opened = open_archives(paths)
     selected_ids = _parse_project_ids(project_ids)
-    options = ArchiveOptions(
-        None if selected_ids is None else frozenset(selected_ids),
-        Path(attachments_directory).resolve() if attachments_directory else None,
-    )
+    folder = Path(attachments_directory).resolve() if attachments_directory else None
     runs: list[ArchiveExtraction] = []
 
     @dlt.resource(name="archives", selected=False)
     def archives() -> Iterator[Emitted | None]:
-        runs[:] = [ArchiveExtraction(opened, options)]
+        runs[:] = [ArchiveExtraction(opened, selected_ids, folder)]
         _require_changeable_rows(runs[0], "load all archives together")
         yield from runs[0].emitted()
 

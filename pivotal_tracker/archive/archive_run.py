@@ -6,8 +6,7 @@ several copies of a record, in the files or in the destination, the best one is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -51,24 +50,22 @@ _DERIVED_TABLES = frozenset({"people", "deleted_records", "load_report"})
 """The tables whose rows are derived from the records of other tables."""
 
 
-@dataclass(frozen=True)
-class ArchiveOptions:
-    """Which records of the archives are read, and where their files are written.
+class ArchiveExtraction(Extraction):
+    """One run of the archive source.
 
-    Attributes:
+    Args:
+        opened: The archives.
         project_ids: Load only records of these projects, and those without a project; None for
             all.
         attachments: The folder that attachments are written to; None to leave them where they are.
     """
 
-    project_ids: frozenset[int] | None = None
-    attachments: Path | None = None
-
-
-class ArchiveExtraction(Extraction):
-    """One run of the archive source."""
-
-    def __init__(self, opened: OpenedArchives, options: ArchiveOptions) -> None:
+    def __init__(
+        self,
+        opened: OpenedArchives,
+        project_ids: Collection[int] | None,
+        attachments: Path | None,
+    ) -> None:
         super().__init__(ARCHIVE_TABLES)
         # outside of a load, any of the tables may be read
         names = self.selected or ARCHIVE_TABLES.keys()
@@ -81,7 +78,8 @@ class ArchiveExtraction(Extraction):
         self._unread = self.metrics["load_report"].unread
         self._unread |= opened.unread
         self._accountings: list[tuple[Archive, LoadAccounting]] = []
-        self._options = options
+        self._project_ids = None if project_ids is None else frozenset(project_ids)
+        self._attachments = attachments
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._copies = DuplicateIndex()
         self._loaders = {
@@ -276,7 +274,7 @@ class ArchiveExtraction(Extraction):
             reject(accounting, entry, loader.table, reason)
             return
         if entry.table == "attachment_files":
-            record = with_file_metadata(record, entry.content, self._options.attachments)
+            record = with_file_metadata(record, entry.content, self._attachments)
         loader.add(key, record, entry, accounting)
         if len(loader) >= BATCH_SIZE:
             self._decide(loader, entry.table)
@@ -290,9 +288,8 @@ class ArchiveExtraction(Extraction):
         accounting.loaded(entry.source, "people")
 
     def _reason_not_requested(self, name: str, record: Record) -> str:
-        requested = self._options.project_ids
         project_id = record.get("id" if name == "projects" else "project_id")
-        if requested is None or project_id is None or project_id in requested:
+        if self._project_ids is None or project_id is None or project_id in self._project_ids:
             return ""
         return "of a project that was not requested"
 
