@@ -79,7 +79,10 @@ def check_server(
     if not projects:
         lines.append("No project can be read, so there is nothing to load.")
         return Findings(usable=False, lines=lines)
-    of_projects = _probe_project_lists(client, projects)
+    of_projects = {
+        name: _probe(client, endpoint, projects[0]["id"])
+        for name, endpoint in PROJECT_ENDPOINTS.items()
+    }
     of_accounts = dict(_probe_account_lists(client))
     stories = _Stories.counted(client, projects)
     lines += [f"Stories   {stories.count}", ""]
@@ -124,13 +127,6 @@ def _table(results: Mapping[str, str]) -> list[str]:
 
 def _number_supported(results: Mapping[str, str]) -> int:
     return sum(result.startswith(_SUPPORTED) for result in results.values())
-
-
-def _probe_project_lists(client: TrackerClient, projects: Sequence[Record]) -> dict[str, str]:
-    project_id = projects[0]["id"]
-    return {
-        name: _probe(client, endpoint, project_id) for name, endpoint in PROJECT_ENDPOINTS.items()
-    }
 
 
 @dataclass(frozen=True)
