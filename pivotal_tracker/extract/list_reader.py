@@ -182,11 +182,6 @@ class ProjectListReader:
             "is_new": not is_same,
         }
 
-    def keep(self, keys: Collection[Key]) -> None:
-        """Record that rows are kept, and keep the old state of the list."""
-        state = self.reader.state.setdefault(str(self.project_id), {})
-        record_kept(state, self.reader.metrics, self.project_id, len(keys))
-
     def missing(self) -> list[Key]:
         """Return the keys in the destination that are missing from this list."""
         return [key for key in self.existing if key not in self.keys]
@@ -215,18 +210,17 @@ class ProjectListReader:
             record_accepted(self.reader.metrics, self.project_id, len(deleted))
         self.mark_missing(deleted)
         if kept:
-            self.keep(kept)
+            # keep the old state too
+            state = self.reader.state.setdefault(str(self.project_id), {})
+            record_kept(state, self.reader.metrics, self.project_id, len(kept))
             return
         if not self.start and self.pages:
-            self._record_row_count()
+            # the number of rows of the complete list is checked after the load
+            self.reader.metrics.counted[str(self.project_id)] = {
+                "said": self._total,
+                "read": self.new_counts[self.project_id],
+            }
         self.reader.remember(self.project_id, self.next_state())
-
-    def _record_row_count(self) -> None:
-        """Record the number of rows of the complete list, to check it after the load."""
-        self.reader.metrics.counted[str(self.project_id)] = {
-            "said": self._total,
-            "read": self.new_counts[self.project_id],
-        }
 
     def record_skipped(self, error: TrackerError) -> None:
         """Record an error, and leave the list to the next run without deleting rows."""
