@@ -148,13 +148,11 @@ class ArchiveExtraction(Extraction):
 
     def _records(self) -> Iterator[Emitted]:
         archives = self._opened.archives
-        several = len(archives) > 1
+        has_copies = len(archives) > 1
+        for number, archive in enumerate(archives if has_copies else ()):
+            self._index_copies(archive, number)
         for number, archive in enumerate(archives):
-            if several or archive.format.may_contain_duplicates:
-                self._index_copies(archive, number)
-        for number, archive in enumerate(archives):
-            is_indexed = several or archive.format.may_contain_duplicates
-            resolver = DuplicateResolver(self._copies, number) if is_indexed else None
+            resolver = DuplicateResolver(self._copies, number) if has_copies else None
             yield from self._read_archive(archive, resolver)
         if self._unread and not any(accounting.read_rows for _, accounting in self._accountings):
             raise ArchiveError(next(iter(self._unread.values())))
@@ -305,22 +303,11 @@ class ArchiveExtraction(Extraction):
         others = [table for n, table in ARCHIVE_TABLES.items() if n not in self._names]
         not_loaded = {member.name for table in others for member in table.family()}
         report = report_records(self._accountings, not_loaded)
-        if "load_report" in self._names:
-            self.metrics["load_report"].report = report
-            self.metrics["load_report"].ignored = self._opened.ignored
-            yield from self._report(report, not_loaded)
-
-    def _projects_without_record(self) -> list[Record]:
-        """Return records to join on for projects that others refer to and no file describes."""
-        existing = self.loaded.row_ids(self.table("projects"), "id", self._referenced_projects)
-        return [
-            {"id": project_id, "_source": source}
-            for project_id, source in self._referenced_projects.items()
-            if project_id not in existing and project_id not in self._defined_projects
-        ]
-
-    def _report(self, report: list[Record], not_loaded: set[str]) -> Iterator[Emitted]:
-        """Yield the report; it replaces that of an earlier run on the same files."""
+        if "load_report" not in self._names:
+            return
+        self.metrics["load_report"].report = report
+        self.metrics["load_report"].ignored = self._opened.ignored
+        # it replaces that of an earlier run on the same files
         table = self.table("load_report")
         sources = {record["source"] for record in report}
         known = {
@@ -332,6 +319,15 @@ class ArchiveExtraction(Extraction):
         yield "load_report", report
         listed = {(record["source"], record["kind"]) for record in report}
         yield "load_report", tombstones(table, [key for key in known if key not in listed])
+
+    def _projects_without_record(self) -> list[Record]:
+        """Return records to join on for projects that others refer to and no file describes."""
+        existing = self.loaded.row_ids(self.table("projects"), "id", self._referenced_projects)
+        return [
+            {"id": project_id, "_source": source}
+            for project_id, source in self._referenced_projects.items()
+            if project_id not in existing and project_id not in self._defined_projects
+        ]
 
 
 def _with_source(entry: ArchiveRecord) -> Record:

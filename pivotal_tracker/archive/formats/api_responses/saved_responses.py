@@ -44,7 +44,6 @@ class ApiResponses:
     """
 
     name = "API responses"
-    may_contain_duplicates = False
     gives_people = False
 
     def __init__(self, contains_other_archive: Callable[[Files], bool]) -> None:
