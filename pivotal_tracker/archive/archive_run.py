@@ -89,8 +89,8 @@ class ArchiveExtraction(Extraction):
         }
         self._emitted: list[Emitted] = []
         self._in_flight = 0
-        self._format_gives_people = False
-        self._may_contain_duplicates = False
+        self._has_copies = len(opened.archives) > 1
+        """Whether a record may be in several archives."""
 
     def writer(self, resource: str) -> TableWriter:
         """Return the writer of a resource's tables, which counts what it rejects as left out."""
@@ -148,11 +148,10 @@ class ArchiveExtraction(Extraction):
 
     def _records(self) -> Iterator[Emitted]:
         archives = self._opened.archives
-        has_copies = len(archives) > 1
-        for number, archive in enumerate(archives if has_copies else ()):
+        for number, archive in enumerate(archives if self._has_copies else ()):
             self._index_copies(archive, number)
         for number, archive in enumerate(archives):
-            resolver = DuplicateResolver(self._copies, number) if has_copies else None
+            resolver = DuplicateResolver(self._copies, number) if self._has_copies else None
             yield from self._read_archive(archive, resolver)
         if self._unread and not any(accounting.read_rows for _, accounting in self._accountings):
             raise ArchiveError(next(iter(self._unread.values())))
@@ -163,8 +162,6 @@ class ArchiveExtraction(Extraction):
         accounting = LoadAccounting(decide=self._decide_all)
         by_name = ProjectsByName(self.loaded, self._copies)
         self._accountings.append((archive, accounting))
-        self._format_gives_people = archive.format.gives_people
-        self._may_contain_duplicates = resolver is None
         without_id: list[tuple[int, ArchiveRecord]] = []
         problem, position = "", 0
         try:
@@ -199,9 +196,10 @@ class ArchiveExtraction(Extraction):
 
     def _decide(self, loader: ArchiveTableLoader, name: str) -> None:
         """Decide about the records waiting for a table, and derive records from the loaded ones."""
-        accepted, changed = loader.decide(may_contain_duplicates=self._may_contain_duplicates)
+        archive, accounting = self._accountings[-1]
+        accepted, changed = loader.decide(accounting, may_contain_duplicates=not self._has_copies)
         self._collect_projects(name, accepted)
-        names_people = name in TABLES_WITH_PEOPLE and not self._format_gives_people
+        names_people = name in TABLES_WITH_PEOPLE and not archive.format.gives_people
         if names_people and "people" in self._names:
             for record in changed:
                 self.people.collect(name, record)
