@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..api.errors import AmbiguousNotFoundError, EndpointNotSupportedError
+from ..api.fields import top_level_names
 from ..load.destination_rows import RowIdCache
 from ..load.metrics import Metrics
 from ..records import Key, Record, Tombstones, tombstones
@@ -210,7 +211,7 @@ class ResourceReader:
 
     def _record_unsupported_lists(self) -> None:
         """Record which lists the server lacks, for all projects or for some."""
-        requested = {field.partition("(")[0] for field in self.endpoint.fields}
+        requested = top_level_names(self.endpoint.fields)
         lists = requested & self.table.nested.keys() - self.run.client.refused_fields
         if self._seen_attributes:
             self.metrics.not_given = sorted(lists - self._seen_attributes)
