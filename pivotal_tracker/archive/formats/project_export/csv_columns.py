@@ -79,12 +79,10 @@ class OtherColumn:
     """A column that is not Tracker's.
 
     Attributes:
-        index: Its position.
         header: Its name in the header.
         attribute: The attribute that its texts are loaded as; empty if they are not loaded.
     """
 
-    index: int
     header: str
     attribute: str
 
@@ -190,5 +188,5 @@ def _other_columns(header: Sequence[str], indices: list[int]) -> list[OtherColum
             attribute = f"{attribute}_{index + 1}"
         used.add(attribute)
         is_kept = len(columns) < MAX_OTHER_COLUMNS
-        columns.append(OtherColumn(index, header[index], attribute if is_kept else ""))
+        columns.append(OtherColumn(header[index], attribute if is_kept else ""))
     return columns
