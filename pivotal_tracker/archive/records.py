@@ -137,7 +137,8 @@ _COMMON_WORDS = frozenset(
 )
 """Attributes that unrelated objects may have too: one alone does not identify a table."""
 
-_PARENTS = {"story_id": "stories", "epic_id": "epics", "project_id": "projects"}
+PARENTS = {"story": "stories", "epic": "epics", "project": "projects"}
+"""The tables of the records that others refer to, by the name of one of them."""
 
 
 def table_for_record(record: Record) -> str:
@@ -175,8 +176,8 @@ def _table_by_children(record: Record) -> str:
         return ""
     for value in record.values():
         for child in value if isinstance(value, list) else ():
-            for column, table in _PARENTS.items():
-                if isinstance(child, dict) and child.get(column) == number:
+            for name, table in PARENTS.items():
+                if isinstance(child, dict) and child.get(f"{name}_id") == number:
                     return table
     return ""
 

@@ -17,7 +17,7 @@ from .parts import DERIVED, FRAGMENT, WITHDRAWN, Part
 _REASON = "it was deleted later in the recording"
 
 _STORY_LISTS = CHILDREN | {"owner_ids", "follower_ids", "labels"}
-_FOLLOWERS = "followers"
+_LISTS = COLLECTIONS | {"followers": "follower_ids"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def deleted_by(path: str) -> Deleted | None:
     """
     segments = [segment for segment in path.split("?")[0].split("/") if segment]
     ids = [
-        (_table_or_attribute(name), number)
+        (_LISTS.get(name, ""), number)
         for name, following in pairwise(segments)
         if (number := parse_id(following)) is not None
     ]
@@ -61,10 +61,6 @@ def deleted_by(path: str) -> Deleted | None:
     return (
         None if attribute in CHILDREN or attribute.endswith("_ids") else Deleted(attribute, number)
     )
-
-
-def _table_or_attribute(name: str) -> str:
-    return "follower_ids" if name == _FOLLOWERS else COLLECTIONS.get(name, "")
 
 
 class _Deletion(NamedTuple):
