@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import accumulate, takewhile
 from typing import Any
 
 import dlt
@@ -284,12 +283,12 @@ class RowIdCache:
         ]
         if project_id not in self._pending_ids or not others:
             return []
-        sizes = accumulate(self._sizes.get(key, 0) for key in (project_id, *others))
-        next(sizes)
-        fitting = takewhile(
-            lambda pair: pair[1] <= MAX_PREFETCHED_ROWS, zip(others, sizes, strict=True)
-        )
-        return [other for other, _ in fitting][: IDS_PER_QUERY - 1]
+        rows = self._sizes.get(project_id, 0)
+        for number, other in enumerate(others):
+            rows += self._sizes.get(other, 0)
+            if rows > MAX_PREFETCHED_ROWS or number == IDS_PER_QUERY - 1:
+                return others[:number]
+        return others
 
     def _fetch(self, project_ids: list[int]) -> None:
         columns = ["project_id", *self._table.key, "_dlt_id"]
