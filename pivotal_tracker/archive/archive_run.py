@@ -35,10 +35,19 @@ from .files import ArchiveError
 from .format import Archive, ArchiveRecord
 from .load_report import report_records
 from .merging.projects_by_name import ProjectsByName
-from .table_loader import MISSING_KEY, ArchiveTableLoader, DuplicateResolver, name_of, reject
+from .table_loader import (
+    MISSING_KEY,
+    ArchiveTableLoader,
+    name_of,
+    reason_to_load_another,
+    reject,
+)
 
 Emitted = tuple[str, list[Record]]
 """The name of a resource, and the records that it yields."""
+
+_MAX_RECORDS = 1 << 40
+"""More records than an archive has: each archive begins at a multiple of it."""
 
 _MAX_WAITS = 1_000
 """How often dlt is asked to continue before the report is written; it waits 10 ms each time."""
@@ -149,35 +158,32 @@ class ArchiveExtraction(Extraction):
     def _records(self) -> Iterator[Emitted]:
         archives = self._opened.archives
         for number, archive in enumerate(archives if self._has_copies else ()):
-            self._index_copies(archive, number)
+            self._index_copies(archive, number * _MAX_RECORDS)
         for number, archive in enumerate(archives):
-            resolver = DuplicateResolver(self._copies, number) if self._has_copies else None
-            yield from self._read_archive(archive, resolver)
+            yield from self._read_archive(archive, number * _MAX_RECORDS)
         if self._unread and not any(accounting.read_rows for _, accounting in self._accountings):
             raise ArchiveError(next(iter(self._unread.values())))
 
-    def _read_archive(
-        self, archive: Archive, resolver: DuplicateResolver | None
-    ) -> Iterator[Emitted]:
+    def _read_archive(self, archive: Archive, start: int) -> Iterator[Emitted]:
         accounting = LoadAccounting(decide=self._decide_all)
         by_name = ProjectsByName(self.loaded, self._copies)
         self._accountings.append((archive, accounting))
         without_id: list[tuple[int, ArchiveRecord]] = []
-        problem, position = "", 0
+        problem = ""
         try:
-            for position, entry in enumerate(archive.read(accounting), start=1):
+            for position, entry in enumerate(archive.read(accounting), start):
                 if entry.table == "stories":
                     by_name.add_story(entry.record)
                 elif entry.table == "projects" and _has_no_id(entry.record):
                     # wait for its stories, which may tell which project it is
                     without_id.append((position, entry))
                     continue
-                self._add_record(entry, accounting, resolver, position)
+                self._add_record(entry, accounting, position)
                 yield from self._ready()
         except ArchiveError as error:
             problem = accounting.failures[archive.name] = str(error)
         for position, entry in without_id:
-            self._add_record(by_name.with_match(entry), accounting, resolver, position)
+            self._add_record(by_name.with_match(entry), accounting, position)
         self._decide_all()
         yield from self._ready()
         self._unread |= accounting.incomplete
@@ -227,12 +233,15 @@ class ArchiveExtraction(Extraction):
             if isinstance(record.get("project_id"), int):
                 self._referenced_projects.setdefault(record["project_id"], record["_source"])
 
-    def _index_copies(self, archive: Archive, number: int) -> None:
-        """Read an archive to find the best copy of each record."""
-        position = number << 40
+    def _index_copies(self, archive: Archive, start: int) -> None:
+        """Read an archive to find the best copy of each record.
+
+        Args:
+            archive: The archive.
+            start: The position of its first record among those of all archives.
+        """
         try:
-            for entry in archive.read(LoadAccounting()):
-                position += 1
+            for position, entry in enumerate(archive.read(LoadAccounting()), start):
                 loader = self._loaders.get(entry.table)
                 key = record_key(loader.table, entry.record) if loader is not None else None
                 if key is not None:
@@ -244,13 +253,7 @@ class ArchiveExtraction(Extraction):
             # the same error is reported when the archive is loaded
             return
 
-    def _add_record(
-        self,
-        entry: ArchiveRecord,
-        accounting: LoadAccounting,
-        resolver: DuplicateResolver | None,
-        position: int,
-    ) -> None:
+    def _add_record(self, entry: ArchiveRecord, accounting: LoadAccounting, position: int) -> None:
         """Add a record to its table, or count it as left out."""
         if entry.is_withdrawn:
             reason = "only rows that are not loaded refer to it"
@@ -264,8 +267,8 @@ class ArchiveExtraction(Extraction):
         record = _with_source(entry)
         key = record_key(loader.table, record)
         reason = MISSING_KEY if key is None else self._reason_not_requested(entry.table, record)
-        if not reason and resolver is not None:
-            reason = resolver.rejection_reason(entry, key, position)
+        if not reason and self._has_copies:
+            reason = reason_to_load_another(self._copies, entry, key, position)
         if reason:
             reject(accounting, entry, loader.table, reason)
             return

@@ -20,32 +20,23 @@ from .format import ArchiveRecord
 MISSING_KEY = "it has no key"
 
 
-class DuplicateResolver:
-    """Decides whether a record of an archive is the copy to load.
+def reason_to_load_another(
+    copies: DuplicateIndex, entry: ArchiveRecord, key: Key, position: int
+) -> str:
+    """Return why another copy of a record is loaded; empty if this is the best one.
 
     Args:
         copies: The copies in all archives.
-        number: The number of the archive.
+        entry: The record.
+        key: Its key.
+        position: Its position among the records of all archives.
     """
-
-    def __init__(self, copies: DuplicateIndex, number: int) -> None:
-        self._first_place = number << 40
-        self._copies = copies
-
-    def rejection_reason(self, entry: ArchiveRecord, key: Key, position: int) -> str:
-        """Return why a record is not loaded; empty if it is.
-
-        Args:
-            entry: The record.
-            key: Its key.
-            position: Its position in the archive, from 1.
-        """
-        best, updated_at, source = self._copies.best(entry.table, key)
-        if best == self._first_place + position:
-            return ""
-        if updated_at > to_epoch_micros(entry.record.get("updated_at")):
-            return f"another copy is newer: {source}"
-        return f"another copy has as many values or more: {source}"
+    best, updated_at, source = copies.best(entry.table, key)
+    if best == position:
+        return ""
+    if updated_at > to_epoch_micros(entry.record.get("updated_at")):
+        return f"another copy is newer: {source}"
+    return f"another copy has as many values or more: {source}"
 
 
 class _ExistingRow(NamedTuple):
