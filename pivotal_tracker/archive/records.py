@@ -147,7 +147,7 @@ def table_for_record(record: Record) -> str:
     if isinstance(kind, str):
         if kind.endswith("_activity"):
             return "activity"
-        return _TABLE_OF_KIND.get(kind) or _CHILD_OF_KIND.get(kind, "")
+        return SINGULARS.get(kind, "")
     attributes = record.keys()
     by_shape = next((place for shape, place in _SHAPE_RULES if shape <= attributes), "")
     return by_shape or _table_by_attributes(record) or _table_by_children(record)
