@@ -100,15 +100,12 @@ class TrackerClient:
         self._limits = resolve_limits()
         self._runtime = resolve_configuration(RuntimeConfiguration())
         self._http = Client(
-            request_timeout=self._runtime.request_timeout,
             raise_for_status=False,
             status_codes=(),
             exceptions=(),
-            request_max_attempts=self._runtime.request_max_attempts,
             retry_condition=self._should_retry,
-            request_backoff_factor=self._runtime.request_backoff_factor,
-            request_max_retry_delay=self._runtime.request_max_retry_delay,
         )
+        self._http.update_from_config(self._runtime)
         token = _validate_token(api_token)
         add_secret(token)
         self._auth = APIKeyAuth(name="X-TrackerToken", api_key=token, location="header")
