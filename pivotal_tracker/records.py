@@ -22,7 +22,7 @@ Key = Any
 """A record's key: a value if the table's key is one column, else a tuple."""
 
 
-_may_have_secrets = re.compile(rb'"(?:%s)"' % "|".join(sorted(SECRET_ATTRIBUTES)).encode()).search
+may_have_secrets = re.compile(rb'"(?:%s)"' % "|".join(sorted(SECRET_ATTRIBUTES)).encode()).search
 """Finds the names of secret attributes in JSON. Signed URLs among them differ in each response, so
 that equal records would differ."""
 
@@ -71,7 +71,7 @@ def from_litetracker(record: Record) -> Record:
 def json_text(value: Any, *, sort_keys: bool = False) -> bytes:
     """Return a JSON value as text, without secret attributes."""
     text: bytes = json.dumpb(value, sort_keys=sort_keys)
-    if _may_have_secrets(text):
+    if may_have_secrets(text):
         text = json.dumpb(without_secrets(value), sort_keys=sort_keys)
     return text
 
