@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -145,14 +147,19 @@ class ResponseSorter:
             for nested, count in nested_rows_of(table, record).items():
                 self._leave_out(origin, nested, "the record that contains it has no id", count)
             return
-        rows = rows_of(table, record)
-        for name, count in rows.items():
-            self._accounting.read(origin.source, name, count)
-        try:
+        with self._counted(rows_of(table, record), origin):
             self._merger.add(table, key, record, origin.source, origin.seen_at)
+
+    @contextmanager
+    def _counted(self, rows: Mapping[str, int], origin: Provenance) -> Iterator[None]:
+        """Count rows as read, and as left out if they cannot be stored as JSON."""
+        for table, count in rows.items():
+            self._accounting.read(origin.source, table, count)
+        try:
+            yield
         except ValueError as error:
-            for name, count in rows.items():
-                self._accounting.leave_out(origin.source, name, str(error), origin.where, count)
+            for table, count in rows.items():
+                self._accounting.leave_out(origin.source, table, str(error), origin.where, count)
 
     def _expand_story(self, story: Record, origin: Provenance) -> None:
         """Add the ids of people that the request may have included as objects."""
@@ -246,14 +253,8 @@ class ResponseSorter:
                 table, {"id": parent_id, attribute: items}, self._on_reject(origin)
             )
             del part["id"]
-        rows = nested_rows_of(table, part)
-        for nested, count in rows.items():
-            self._accounting.read(origin.source, nested, count)
-        try:
+        with self._counted(nested_rows_of(table, part), origin):
             self._merger.add_fragment(table, parent_id, part, origin.source, origin.seen_at)
-        except ValueError as error:
-            for nested, count in rows.items():
-                self._accounting.leave_out(origin.source, nested, str(error), origin.where, count)
 
 
 _EXPANDERS = {
