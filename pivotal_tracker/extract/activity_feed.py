@@ -64,10 +64,5 @@ class ActivityFeed:
         return [
             {"project_id": project_id, **activity}
             for activity in activities.values()
-            if _version(activity) > version
+            if isinstance(number := activity.get("project_version"), int) and number > version
         ]
-
-
-def _version(activity: Record) -> int:
-    version = activity.get("project_version")
-    return version if isinstance(version, int) else 0

@@ -16,7 +16,7 @@ from ..api.pages import Page
 from ..errors import TrackerError
 from ..records import Key, Record, expand_daily_history, from_litetracker, record_key
 from ..settings import MAX_LIST_ROWS
-from .deletions import explained_by, is_doubtful, record_accepted, record_kept
+from .deletions import is_doubtful, record_accepted, record_kept
 from .resource_reader import Job, ResourceReader, State
 
 
@@ -131,9 +131,9 @@ class ProjectListReader:
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
         """Return the missing keys that activity says were deleted or moved."""
-        return explained_by(
-            self.reader.table, missing, deletions_from_activity(self.earlier_changes() or ())
-        )
+        kind = self.reader.table.kind
+        deletions = deletions_from_activity(self.earlier_changes() or ())
+        return {d["id"] for d in deletions if d["kind"] == kind}.intersection(missing)
 
     def earlier_changes(self) -> list[Record] | None:
         """Return the activity since the list was last read, also in a full refresh."""
