@@ -43,7 +43,7 @@ class PageChecks:
         )
         self._open("")
         assert self.session.metric("Stories accepted") == f"{now:,}"
-        figure = self.session.page.get_by_test_id("stMetric").filter(has_text="Stories accepted")
+        figure = self.session.page.locator(".figure").filter(has_text="Stories accepted")
         change = f"{now - then:+,} vs. before" if now != then else "same as before"
         expect(figure).to_contain_text(change)
         shown = f"{points:,.1f}".removesuffix(".0")

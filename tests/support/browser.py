@@ -252,8 +252,8 @@ class BrowserSession:
 
     def metric(self, label: str) -> str:
         """Return the value of a figure."""
-        metric = self.page.get_by_test_id("stMetric").filter(has_text=label).first
-        return metric.get_by_test_id("stMetricValue").inner_text()
+        figure = self.page.locator(".figure").filter(has_text=label).first
+        return figure.locator(".figure-value").inner_text()
 
     def status(self) -> str:
         """Return the announced number of results."""

@@ -12,14 +12,16 @@ from sqlglot import exp
 
 from .. import charts, text
 from ..components import (
+    Change,
     days_text,
-    figure_card,
+    figure,
     local_day,
-    note,
     note_missing_history,
     query_views,
+    reason,
     section,
     show_chart,
+    show_figures,
     show_line,
     show_title,
 )
@@ -114,47 +116,49 @@ def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
 
 
 def _figures(iteration: Any, stories: DataFrame, has_transitions: bool) -> None:
-    columns = st.columns(4)
     accepted = stories[stories["current_state"] == "accepted"]
-    planned = iteration.velocity
-    points = float(iteration.points_accepted)
-    with columns[0], figure_card():
-        st.metric(
-            "Points accepted",
-            f"{points:g}",
-            None if pd.isna(planned) else _compare(points, float(planned)),
-            delta_color="normal" if iteration.iteration_state == "done" else "off",
-            delta_arrow="off" if pd.isna(planned) or points == planned else "auto",
-            help="Compared with the velocity with which the iteration was planned.",
-        )
-        note(iteration.velocity_reason if pd.isna(planned) else None)
     counted = stories[stories["story_type"] != "release"]
-    with columns[1], figure_card():
-        st.metric(
+    kind = "cycle" if has_transitions else "lead"
+    median = accepted[f"{kind}_time_hours"].astype(float).median()
+    show_figures(
+        _points_figure(iteration),
+        figure(
             "Stories accepted",
             f"{int(iteration.stories_accepted)} of {len(counted)}",
-            help="Features, bugs and chores in the iteration.",
-        )
-    kind = "cycle" if has_transitions else "lead"
-    with columns[2], figure_card():
-        median = accepted[f"{kind}_time_hours"].astype(float).median()
-        st.metric(f"{kind.title()} time, median", days_text(median) or "unknown")
-    with columns[3], figure_card():
-        rejections = iteration.rejected_stories
-        known = not pd.isna(rejections) and not pd.isna(iteration.rejection_rate)
-        st.metric(
-            "Rejected",
-            f"{int(rejections)} of {int(iteration.stories_accepted)}" if known else "unknown",
-            help="Accepted stories that had been rejected at least once.",
-        )
-        note(iteration.rejection_rate_reason)
+            "Features, bugs and chores in the iteration.",
+        ),
+        figure(f"{kind.title()} time, median", days_text(median) or "unknown"),
+        _rejections_figure(iteration),
+    )
 
 
-def _compare(points: float, velocity: float) -> str:
-    """Return how accepted points compare with the velocity; a minus makes the arrow point down."""
-    if points == velocity:
-        return f"as velocity ({velocity:g})"
-    return f"{points - velocity:+g} vs. velocity ({velocity:g})"
+def _points_figure(iteration: Any) -> str:
+    points, velocity = float(iteration.points_accepted), iteration.velocity
+    if pd.isna(velocity):
+        return figure("Points accepted", f"{points:g}", reason(iteration.velocity_reason))
+    difference = points - float(velocity)
+    said = f"{difference:+g} vs. velocity ({velocity:g})"
+    return figure(
+        "Points accepted",
+        f"{points:g}",
+        "Compared with the velocity with which the iteration was planned.",
+        change=Change(
+            said if difference else f"as velocity ({velocity:g})",
+            difference,
+            is_neutral=iteration.iteration_state != "done",
+        ),
+    )
+
+
+def _rejections_figure(iteration: Any) -> str:
+    rejections = iteration.rejected_stories
+    known = not pd.isna(rejections) and not pd.isna(iteration.rejection_rate)
+    return figure(
+        "Rejected",
+        f"{int(rejections)} of {int(iteration.stories_accepted)}" if known else "unknown",
+        reason(iteration.rejection_rate_reason),
+        "Accepted stories that had been rejected at least once.",
+    )
 
 
 def _burn_up(iteration: Any, stories: DataFrame, known: Any, project: int) -> None:
