@@ -204,7 +204,7 @@ MAX_REDIRECTS = 5
 MAX_LIST_ROWS = 99_999_999
 """If the server does not report a total, reading stops with an error after this many rows."""
 
-BATCH_SIZE = 1_000
+BATCH_SIZE = 2_000
 """The number of records, with their nested rows, that are passed to dlt at a time."""
 
 MAX_PAGES_IN_FLIGHT = 12
