@@ -128,10 +128,24 @@ def _chart(
     )
     if search_for:
         _stories_behind(event, search_for, project)
-    panel = st.expander("Data and downloads", key=f"{key}_data", on_change="rerun")
+    show_when_opened(
+        "Data and downloads", f"{key}_data", lambda: _data_and_downloads(title, key, chart, table)
+    )
+
+
+@st.fragment
+def show_when_opened(title: str, key: str, content: Callable[[], object]) -> None:
+    """Show an expander whose content is made only when a person opens it.
+
+    Args:
+        title: What the expander says.
+        key: A name that no other expander of the page has.
+        content: Shows the content.
+    """
+    panel = st.expander(title, key=key, on_change="rerun")
     if panel.open:
         with panel:
-            _data_and_downloads(title, key, chart, table)
+            content()
 
 
 def _stories_behind(

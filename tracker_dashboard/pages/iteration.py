@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
 from .. import charts, text
 from ..components import (
@@ -24,32 +25,27 @@ from ..components import (
     show_figures,
     show_line,
     show_title,
+    show_when_opened,
 )
 from ..header import Selection
 from ..links import chosen_project, link
 from ..queries import board, metrics
 from ..queries.build import Scope
 from ..search_syntax import quote
-from ..story_list import story_list
+from ..story_list import Details, details, story_list
 
 
 def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
-    iterations, as_of = query_views(*queries_for(project))
-    if iterations.empty:
+    read_rows = read(project, st.query_params.get("number", ""))
+    if read_rows is None:
         show_title("No iterations")
         show_line("No iterations of this project are known.")
         return
-    zone = selection.only.time_zone
-    iteration = _chosen(iterations)
-    _title_and_steps(iteration, iterations, zone)
-    stories, moved, people = query_views(
-        board.iteration_stories(project, int(iteration.iteration_number)),
-        board.moved_on(project, int(iteration.iteration_number)),
-        board.people_of_iteration(project, int(iteration.iteration_number)),
-    )
-    known = next(as_of.itertuples())
+    iteration, stories, moved = read_rows.iteration, read_rows.stories, read_rows.moved
+    _title_and_steps(iteration, read_rows.iterations, selection.only.time_zone)
+    known = next(read_rows.as_of.itertuples())
     has_transitions = bool(known.has_transitions)
     note_missing_history(has_transitions)
     _figures(iteration, stories, has_transitions)
@@ -59,19 +55,57 @@ def render(selection: Selection) -> None:
     with right:
         _types(stories, project, int(iteration.iteration_number))
     _durations(stories, has_transitions, project)
-    _scope_changes(iteration, stories, moved, has_transitions, project)
-    _people(people, project, int(iteration.iteration_number))
-    section("Stories", content=story_list(stories, project=project))
+    _scope_changes(iteration, stories, moved, has_transitions, read_rows.details, project)
+    _people(read_rows.people, project, int(iteration.iteration_number))
+    section("Stories", content=story_list(stories, read_rows.details, project))
 
 
-def queries_for(project: int) -> tuple[exp.Select, ...]:
-    """Return the queries of the page that do not depend on the iteration."""
-    return board.iteration_list(project), metrics.as_of(Scope((project,)))
+@dataclass(frozen=True)
+class IterationRows:
+    """What the page shows of one iteration.
+
+    Attributes:
+        iterations: All iterations of the project.
+        as_of: The last known day of the project.
+        iteration: The row of the iteration.
+        stories: Its stories.
+        moved: The stories that have left it.
+        people: The owners of its accepted stories.
+        details: The labels and owners of both kinds of stories.
+    """
+
+    iterations: DataFrame
+    as_of: DataFrame
+    iteration: Any
+    stories: DataFrame
+    moved: DataFrame
+    people: DataFrame
+    details: Details
 
 
-def _chosen(iterations: DataFrame) -> Any:
-    """Return the iteration of the address, or else the last one that has begun."""
-    typed = st.query_params.get("number", "")
+def read(project: int, typed: str) -> IterationRows | None:
+    """Read what the page shows, `None` if the project has no iterations.
+
+    Args:
+        project: The id of the project.
+        typed: The number of an iteration; without one, the last iteration that has begun.
+    """
+    iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(Scope((project,))))
+    if iterations.empty:
+        return None
+    iteration = _chosen(iterations, typed)
+    number = int(iteration.iteration_number)
+    stories, moved, people = query_views(
+        board.iteration_stories(project, number),
+        board.moved_on(project, number),
+        board.people_of_iteration(project, number),
+    )
+    listed = [int(story) for story in (*stories["id"], *moved["id"])]
+    return IterationRows(iterations, as_of, iteration, stories, moved, people, details(listed))
+
+
+def _chosen(iterations: DataFrame, typed: str) -> Any:
+    """Return the iteration with a number, or else the last one that has begun."""
     rows = list(iterations.itertuples())
     for row in rows:
         if typed == str(row.iteration_number):
@@ -265,7 +299,12 @@ def _story_search(picked: Mapping[str, Any]) -> str:
 
 
 def _scope_changes(
-    iteration: Any, stories: DataFrame, moved: DataFrame, has_transitions: bool, project: int
+    iteration: Any,
+    stories: DataFrame,
+    moved: DataFrame,
+    has_transitions: bool,
+    known: Details,
+    project: int,
 ) -> None:
     title = "Scope added and removed"
     if not has_transitions:
@@ -287,10 +326,16 @@ def _scope_changes(
     )
     left, right = st.columns(2)
     for column, change, frame in ((left, "Added", added), (right, "Removed", removed)):
-        with column, st.expander(f"{change}: {text.plural(len(frame), 'story')}"):
-            st.html(
-                story_list(frame, project=project) if len(frame) else '<p class="empty">None</p>'
+        with column:
+            show_when_opened(
+                f"{change}: {text.plural(len(frame), 'story')}",
+                change.lower(),
+                partial(_list_of, frame, known, project),
             )
+
+
+def _list_of(stories: DataFrame, known: Details, project: int) -> None:
+    st.html(story_list(stories, known, project) if len(stories) else '<p class="empty">None</p>')
 
 
 def _people(people: DataFrame, project: int, number: int) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame, Series
-from sqlglot import exp
 
 from .. import charts, text
 from ..components import (
@@ -50,7 +49,7 @@ def render(selection: Selection) -> None:
         _all_projects(selection)
         return
     scope = selection.scope
-    as_of, velocities, iterations, weeks, durations = query_views(*queries_for(scope))
+    as_of, velocities, iterations, weeks, durations = read(scope)
     releases = of_project(query_views(metrics.next_releases())[0], selection.project)
     period = show_title_and_period(selection.only.name, as_of, compares=True)
     if period is None:
@@ -68,9 +67,9 @@ def render(selection: Selection) -> None:
         _rejection_chart(shown, selection.project)
 
 
-def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
-    """Return the queries of the page for one project."""
-    return (
+def read(scope: Scope) -> list[DataFrame]:
+    """Read what the page shows for one project."""
+    return query_views(
         metrics.as_of(scope),
         metrics.velocities(scope),
         metrics.iterations(scope),
