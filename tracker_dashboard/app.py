@@ -46,7 +46,7 @@ _PAGES: dict[str, tuple[str, Callable[[Selection], None]]] = {
 _READERS: dict[str, Callable[[int, Mapping[str, str]], object]] = {
     "project": lambda number, _: project.read(Scope((number,))),
     "iteration": lambda number, params: iteration.read(number, params.get("number", "")),
-    "board": lambda number, _: board.read(number),
+    "board": lambda number, params: board.read(number, params.get("before", "")),
     "flow": lambda number, _: flow.read(Scope((number,))),
     "people": lambda number, _: people.read(Scope((number,))),
 }
@@ -149,7 +149,7 @@ def _read_first() -> None:
     for latest in projects["id"].head(1):
         project.read(Scope((int(latest),)))
         rows(metrics.next_releases())
-        board.read(int(latest))
+        board.read(int(latest), "")
         for query in (metrics.forecast(), metrics.epics(), metrics.releases()):
             rows(query)
     with suppress(IndexUnavailableError):

@@ -250,10 +250,13 @@ class BrowserSession:
                 """
             )
 
+    def figure(self, label: str) -> Locator:
+        """Return the figure with a label."""
+        return self.page.locator(".figure", has=self.page.locator(".figure-label", has_text=label))
+
     def metric(self, label: str) -> str:
         """Return the value of a figure."""
-        figure = self.page.locator(".figure").filter(has_text=label).first
-        return figure.locator(".figure-value").inner_text()
+        return self.figure(label).locator(".figure-value").inner_text()
 
     def status(self) -> str:
         """Return the announced number of results."""

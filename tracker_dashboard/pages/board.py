@@ -25,7 +25,7 @@ PANELS = ("Current", "Backlog", "Icebox", "Done", "Epics")
 _DEFAULT_PANELS = ("Current", "Backlog", "Icebox")
 _DONE_ITERATIONS = 8
 """How many iterations the Done panel shows at a time."""
-_MAX_STORIES = 100
+_MAX_STORIES = 50
 """How many stories the Backlog and the Icebox show at first."""
 _NO_STORIES = '<p class="empty">No stories</p>'
 
@@ -34,20 +34,23 @@ def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
     show_title("Board")
-    read_rows = read(project)
+    read_rows = read(project, st.query_params.get("before", ""))
     shown, matching = _filters(read_rows, project)
-    iterations = read_rows.iterations
     stories = with_forecast(read_rows.stories, query_views(metrics.forecast())[0])
-    done = _done_numbers(iterations)
-    accepted_numbers = (
-        [*done, *_current_numbers(iterations)] if "Done" in shown or "Current" in shown else []
-    )
-    (accepted,) = query_views(board.stories_of_iterations(project, accepted_numbers))
+    accepted = read_rows.accepted
     (epics,) = query_views(metrics.epics())
     if matching is not None:
         stories = stories[stories["id"].isin(matching)]
         accepted = accepted[accepted["id"].isin(matching)]
-    view = _Board(selection, project, iterations, stories, accepted, done, read_rows.details)
+    view = _Board(
+        selection,
+        project,
+        read_rows.iterations,
+        stories,
+        accepted,
+        read_rows.done,
+        read_rows.details,
+    )
     panels: dict[str, Callable[[], str]] = {
         "Current": view.current,
         "Backlog": view.backlog,
@@ -67,6 +70,8 @@ class BoardRows:
         owners: The owners to filter by.
         iterations: All iterations.
         stories: The open stories.
+        done: The numbers of the iterations in the Done panel, the latest first.
+        accepted: The accepted stories of these iterations and of the current one.
         details: The labels and owners of all stories.
     """
 
@@ -74,18 +79,29 @@ class BoardRows:
     owners: DataFrame
     iterations: DataFrame
     stories: DataFrame
+    done: list[int]
+    accepted: DataFrame
     details: Details
 
 
-def read(project: int) -> BoardRows:
-    """Read what the page shows."""
+def read(project: int, before: str) -> BoardRows:
+    """Read what the page shows.
+
+    Args:
+        project: The id of the project.
+        before: The number of an iteration; the Done panel shows those before it. Empty for all.
+    """
     labels, owners, iterations, stories = query_views(
         project_queries.label_names(project),
         project_queries.owner_names(project),
         board.iteration_list(project),
         board.open_stories(project),
     )
-    return BoardRows(labels, owners, iterations, stories, details((), project))
+    done = _done_numbers(iterations, before)
+    shown = [*done, *_current_numbers(iterations)]
+    (accepted,) = query_views(board.stories_of_iterations(project, shown))
+    known = details((), project)
+    return BoardRows(labels, owners, iterations, stories, done, accepted, known)
 
 
 def with_forecast(stories: DataFrame, forecast: DataFrame) -> DataFrame:
@@ -152,13 +168,12 @@ def _current_numbers(iterations: DataFrame) -> list[int]:
     return [int(number) for number in current["iteration_number"]]
 
 
-def _done_numbers(iterations: DataFrame) -> list[int]:
+def _done_numbers(iterations: DataFrame, before: str) -> list[int]:
     """Return the iterations that the Done panel shows, the latest first."""
     numbers = [
         int(number)
         for number in iterations[iterations["iteration_state"] == "done"]["iteration_number"]
     ][::-1]
-    before = st.query_params.get("before", "")
     if before.isdecimal():
         numbers = [number for number in numbers if number < int(before)]
     return numbers[:_DONE_ITERATIONS]
