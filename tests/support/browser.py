@@ -40,9 +40,11 @@ expect.set_options(timeout=TIMEOUT)
 
 _FOLLOW_LINK = """([url, timeout]) => new Promise((resolve, reject) => {
     setTimeout(() => reject(Error(`nothing happens at ${url}`)), timeout);
-    // wait until the page of the new address starts to run
+    // wait until the page of the new address starts to run; if it ends at once, only its elements
+    // tell that it ran
     new MutationObserver((_, observer) => { observer.disconnect(); resolve(); }).observe(
-        document.querySelector('[data-testid=stApp]'), {attributeFilter: ['data-test-script-state']}
+        document.querySelector('[data-testid=stApp]'),
+        {attributeFilter: ['data-test-script-state'], childList: true, subtree: true}
     );
     const link = document.createElement('a');
     link.href = url;
