@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from tracker_dashboard import charts, controls
-from tracker_dashboard.components import figure_card, section, show_title
+from tracker_dashboard.components import figure, section, show_figures, show_title
 from tracker_dashboard.links import follow_links
 
 _DAYS = pd.date_range("2026-01-05", periods=26, freq="7D")
@@ -33,11 +33,10 @@ with title:
 with period:
     periods = ["3 months", "1 year"]
     controls.choice_param("Period", "period", periods, periods[0], widget=st.segmented_control)
-for number, column in enumerate(st.columns(4)):
-    with column, figure_card():
-        trend = {"chart_data": list(range(26))} if number < 3 else {}
-        st.metric(f"Figure {number}", "1", **trend)
-        st.html("<p class='quiet'>What is said about it</p>")
+trend = list(range(26))
+show_figures(
+    *(figure(f"Figure {n}", "1", "What is said about it", trend=trend) for n in range(4)),
+)
 for number in range(4):
     section(f"Chart {number}", "What it says")
     chart = charts.throughput(_WEEKS, "week")

@@ -22,7 +22,7 @@ Key = Any
 """A record's key: a value if the table's key is one column, else a tuple."""
 
 
-_may_have_secrets = re.compile(rb'"(?:%s)"' % "|".join(sorted(SECRET_ATTRIBUTES)).encode()).search
+may_have_secrets = re.compile(rb'"(?:%s)"' % "|".join(sorted(SECRET_ATTRIBUTES)).encode()).search
 """Finds the names of secret attributes in JSON. Signed URLs among them differ in each response, so
 that equal records would differ."""
 
@@ -71,7 +71,7 @@ def from_litetracker(record: Record) -> Record:
 def json_text(value: Any, *, sort_keys: bool = False) -> bytes:
     """Return a JSON value as text, without secret attributes."""
     text: bytes = json.dumpb(value, sort_keys=sort_keys)
-    if _may_have_secrets(text):
+    if may_have_secrets(text):
         text = json.dumpb(without_secrets(value), sort_keys=sort_keys)
     return text
 
@@ -94,8 +94,8 @@ def is_key(value: Any, kind: ColumnType | None = None) -> bool:
         value: The value.
         kind: The type of the key's column; default: any type.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return kind in (None, "bigint") and -(2**63) <= value < 2**63
+    if is_id(value):
+        return kind in (None, "bigint")
     if not isinstance(value, str) or kind == "bigint":
         return False
     return kind != "date" or _is_date(value)
@@ -135,18 +135,21 @@ def expand_daily_history(container: Record) -> list[Record]:
 def count_rows(table: Table, records: Sequence[Record]) -> Counter[str]:
     """Count the rows that records have in their table and its child tables, by table name."""
     rows = Counter({table.name: len(records)})
+    _count_nested_rows(table, records, rows)
+    return rows
+
+
+def _count_nested_rows(table: Table, records: Sequence[Record], rows: Counter[str]) -> None:
     for name, child in table.nested.items():
         lists = [v for record in records if (v := record.get(name)) and isinstance(v, list)]
-        values = [value for items in lists for value in items if value is not None]
-        if not values:
+        # most records lack most lists
+        if not lists:
             continue
-        if child.nested:
-            objects = [value for value in values if isinstance(value, dict)]
-            rows += count_rows(child, objects)
-            rows[child.name] += len(values) - len(objects)
-        else:
+        values = [value for items in lists for value in items if value is not None]
+        if values:
             rows[child.name] += len(values)
-    return rows
+        if child.nested:
+            _count_nested_rows(child, [v for v in values if isinstance(v, dict)], rows)
 
 
 def tombstones(table: Table, keys: Iterable[Key]) -> Tombstones:
@@ -158,4 +161,4 @@ def tombstones(table: Table, keys: Iterable[Key]) -> Tombstones:
 
 def is_id(value: Any) -> TypeGuard[int]:
     """Check whether a value fits a column of ids."""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .tables import Table
 
@@ -69,12 +69,8 @@ class Reference:
     is_parent: bool = False
 
 
-def references(root: Table) -> list[Reference]:
-    """List the references of a table and of those nested in it, those to parents first."""
-    return list(_references(root, ()))
-
-
-def _references(table: Table, parents: tuple[Table, ...]) -> Iterator[Reference]:
+def references(table: Table, parents: tuple[Table, ...] = ()) -> Iterator[Reference]:
+    """Yield the references of a table and of those nested in it, those to parents first."""
     names_of_parents = {parent.name for parent in parents}
     for parent in reversed(parents):
         inherited = {
@@ -88,7 +84,7 @@ def _references(table: Table, parents: tuple[Table, ...]) -> Iterator[Reference]
         if target is not None and target[0] not in names_of_parents:
             yield Reference(table.name, (column,), target[0], (target[1],))
     for child in table.nested.values():
-        yield from _references(child, (*parents, table))
+        yield from references(child, (*parents, table))
 
 
 def _target(table: Table, column: str) -> tuple[str, str] | None:
@@ -111,12 +107,7 @@ def loaded_as(root: Table, names: Mapping[str, str]) -> list[Reference]:
     return [
         reference
         if reference.is_parent
-        else Reference(
-            reference.table,
-            reference.columns,
-            names[reference.referenced_table],
-            reference.referenced_columns,
-        )
+        else replace(reference, referenced_table=names[reference.referenced_table])
         for reference in references(root)
         if reference.is_parent or reference.referenced_table in names
     ]

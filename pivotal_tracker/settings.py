@@ -155,6 +155,7 @@ STORY_IDS = Endpoint("projects/{id}/stories", ("id",), limit=500)
 RECENT_ACTIVITY = Endpoint("projects/{id}/activity", limit=100)
 """The activity of a project without a version. No larger limit is known to work on LiteTracker."""
 
+ME = Endpoint("me", is_single_record=True)
 WORKSPACES = Endpoint("my/workspaces")
 ACCOUNTS = Endpoint("accounts")
 ACCOUNT_MEMBERSHIPS = Endpoint("accounts/{id}/memberships")
@@ -168,7 +169,7 @@ MAX_IDS_PER_REQUEST = 500
 COMMENT_BATCH_SIZE = 10
 """The number of stories whose comments are requested in turn; batches are requested in parallel."""
 
-FULL_READ_THRESHOLD = 5_000
+MAX_NEW_ACTIVITY = 5_000
 """A project with more activity than this since the last run is read completely: it is as fast."""
 
 UPDATED_OVERLAP = timedelta(minutes=10)
@@ -176,9 +177,6 @@ UPDATED_OVERLAP = timedelta(minutes=10)
 
 ACTIVITY_OVERLAP = timedelta(minutes=10)
 """Activity is read from this long before the newest one seen, because some may arrive late."""
-
-MAX_NEW_ACTIVITY = 5_000
-"""A project without a version that has more new activity than this is read completely."""
 
 MAX_CURSOR_GUIDS = 200
 """The maximum number of activities in the overlap that are remembered as seen."""
@@ -204,7 +202,7 @@ MAX_REDIRECTS = 5
 MAX_LIST_ROWS = 99_999_999
 """If the server does not report a total, reading stops with an error after this many rows."""
 
-BATCH_SIZE = 1_000
+BATCH_SIZE = 2_000
 """The number of records, with their nested rows, that are passed to dlt at a time."""
 
 MAX_PAGES_IN_FLIGHT = 12

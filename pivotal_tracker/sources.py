@@ -101,7 +101,15 @@ def pivotal_tracker_source(
         recheck_days=comments_full_sync_days,
         accepted=AcceptedDeletions(accept_deletions or ()),
     )
-    run = _CurrentRun(make_run)
+    runs: list[Run] = []
+
+    def run() -> Run:
+        # a source may be extracted more than once: each extraction has a run of its own
+        if not runs or runs[0].load_id != current_load_id():
+            runs[:] = [make_run()]
+            _require_changeable_rows(runs[0], "load")
+        return runs[0]
+
     project_list = _project_list(run, _parse_project_ids(project_ids))
     return [
         project_list,
@@ -189,19 +197,16 @@ def pivotal_tracker_archive(
     """
     # a load from a server does not need these imports
     from .archive import open_archives
-    from .archive.archive_run import ArchiveExtraction, ArchiveOptions, Emitted
+    from .archive.archive_run import ArchiveExtraction, Emitted
 
     opened = open_archives(paths)
     selected_ids = _parse_project_ids(project_ids)
-    options = ArchiveOptions(
-        None if selected_ids is None else frozenset(selected_ids),
-        Path(attachments_directory).resolve() if attachments_directory else None,
-    )
+    folder = Path(attachments_directory).resolve() if attachments_directory else None
     runs: list[ArchiveExtraction] = []
 
     @dlt.resource(name="archives", selected=False)
     def archives() -> Iterator[Emitted | None]:
-        runs[:] = [ArchiveExtraction(opened, options)]
+        runs[:] = [ArchiveExtraction(opened, selected_ids, folder)]
         _require_changeable_rows(runs[0], "load all archives together")
         yield from runs[0].emitted()
 
@@ -219,27 +224,7 @@ def pivotal_tracker_archive(
     return [archives, *map(of_table, ARCHIVE_TABLES.values())]
 
 
-class _CurrentRun:
-    """Return the `Run` that all resources of an extraction share.
-
-    A source may be extracted more than once; each extraction has its own.
-
-    Args:
-        make: Makes the run of an extraction.
-    """
-
-    def __init__(self, make: Callable[[], Run]) -> None:
-        self._make = make
-        self._run: Run | None = None
-
-    def __call__(self) -> Run:
-        if self._run is None or self._run.load_id != current_load_id():
-            self._run = self._make()
-            _require_changeable_rows(self._run, "load")
-        return self._run
-
-
-def _project_list(run: _CurrentRun, project_ids: list[int] | None) -> DltResource:
+def _project_list(run: Callable[[], Run], project_ids: list[int] | None) -> DltResource:
     """Make the resource of the projects that are read; the transformers get its records."""
 
     def records() -> Iterator[Any]:
@@ -255,7 +240,7 @@ def _transformer(
     table: Table,
     read: Callable[[Run, list[Record]], Iterator[Any]],
     project_list: DltResource,
-    run: _CurrentRun,
+    run: Callable[[], Run],
 ) -> DltResource:
     """Make the resource of a table that is read for a list of projects."""
 
@@ -270,7 +255,9 @@ def _transformer(
     return _with_tables(resource, table, run)
 
 
-def _resource(table: Table, read: Callable[[Run], Iterator[Any]], run: _CurrentRun) -> DltResource:
+def _resource(
+    table: Table, read: Callable[[Run], Iterator[Any]], run: Callable[[], Run]
+) -> DltResource:
     """Make the resource of a table that belongs to no project."""
 
     def records() -> Iterator[Any]:

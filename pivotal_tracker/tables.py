@@ -31,17 +31,6 @@ STORY_STATES = (
 """All values of `current_state`, in the column order of Tracker's daily histories."""
 
 
-@dataclass(frozen=True)
-class Partition:
-    """A partition by day in BigQuery: a query that filters on the column reads only a part.
-
-    Attributes:
-        column: A column of times. A table may have 10,000 days, which are 27 years.
-    """
-
-    column: str
-
-
 @dataclass(frozen=True, eq=False)
 class Table:
     """One table of the destination.
@@ -57,7 +46,8 @@ class Table:
         is_scalar_list: Whether it has a list of plain values (`owner_ids`), in the column `value`.
         kind: The API's `kind` of its records, if those that are deleted are logged in
             `deleted_records`. Saved responses are recognized by it.
-        partition: Its partition in BigQuery, if it has one.
+        partition_column: The column of times by whose days it is partitioned in BigQuery, where a
+            table may have 10,000 of them, which are 27 years; empty if it is not partitioned.
         renamed_from: Its name in this module, if the name in the destination is another.
     """
 
@@ -68,7 +58,7 @@ class Table:
     inherited_columns: dict[str, str] = field(default_factory=dict)
     is_scalar_list: bool = False
     kind: str = ""
-    partition: Partition | None = None
+    partition_column: str = ""
     renamed_from: str = ""
 
     @property
@@ -304,7 +294,7 @@ STORIES = Table(
     inherited_columns={"id": "story_id", "project_id": "project_id"},
     kind="story",
     # every change of a story also changes `updated_at`
-    partition=Partition("updated_at"),
+    partition_column="updated_at",
 )
 """`_position` is the position in Tracker's export, which is ordered by priority. The order of
 scheduled stories is also in the story ids of iterations, from the API and from the export."""
@@ -405,7 +395,7 @@ ACTIVITY = Table(
         ),
     },
     inherited_columns={"guid": "activity_guid", "project_id": "project_id"},
-    partition=Partition("occurred_at"),
+    partition_column="occurred_at",
 )
 
 _ITERATION_IDS: Columns = {"iteration_number": "bigint", "project_id": "bigint"}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 from PIL import Image
-from sqlglot import exp
 
 from . import text
 from .components import show_line, show_title
@@ -44,14 +43,14 @@ _PAGES: dict[str, tuple[str, Callable[[Selection], None]]] = {
     "inspect": ("Inspect", inspect.render),
 }
 
-_QUERIES: dict[str, Callable[[int], Sequence[exp.Query]]] = {
-    "project": lambda number: project.queries_for(Scope((number,))),
-    "iteration": iteration.queries_for,
-    "board": board.queries_for,
-    "flow": lambda number: flow.queries_for(Scope((number,))),
-    "people": lambda number: people.queries_for(Scope((number,))),
+_READERS: dict[str, Callable[[int, Mapping[str, str]], object]] = {
+    "project": lambda number, _: project.read(Scope((number,))),
+    "iteration": lambda number, params: iteration.read(number, params.get("number", "")),
+    "board": lambda number, params: board.read(number, params.get("before", "")),
+    "flow": lambda number, _: flow.read(Scope((number,))),
+    "people": lambda number, _: people.read(Scope((number,))),
 }
-"""What pages ask for first, by the id of their project."""
+"""What reads the rows of pages that show one project, by its id and the address's parameters."""
 
 _ICON = Image.new("RGB", (32, 32), "#e0712c")
 """An icon of Streamlit's own would be downloaded."""
@@ -77,24 +76,26 @@ def warm_up() -> None:
     # whoever opens a page sees the error
     with suppress(DashboardError):
         current_load()
-        prefetch(_first_queries)
+        prefetch(_read_first)
 
 
-def read_ahead(page: str, project_id: str) -> None:
+def read_ahead(page: str, params: Mapping[str, str]) -> None:
     """Read what a page is going to ask for, while the browser still starts Streamlit.
 
     Args:
         page: The page's name in the address; empty for the first one.
-        project_id: The project in the address; empty for the latest one.
+        params: The parameters in the address.
     """
     # whoever opens the page sees the error
     with suppress(DashboardError):
         (projects,) = rows(project_queries.projects())
         ids = {str(number): int(number) for number in projects["id"]}
-        number = ids.get(project_id or next(iter(ids), ""))
-        queries = _QUERIES.get(page or HOME)
-        if number is not None and queries is not None:
-            rows(*queries(number))
+        number = ids.get(params.get("project") or next(iter(ids), ""))
+        if page == "stories":
+            shown = (number,) if number is not None and "project" in params else ()
+            stories.read_ahead(params.get("q", ""), params.get("sort", ""), shown)
+        elif number is not None and (page or HOME) in _READERS:
+            _READERS[page or HOME](number, params)
 
 
 def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callable[[], None]:
@@ -110,7 +111,7 @@ def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callabl
             selection = show_header(name)
             render(selection)
             show_line(data_note(selection))
-            prefetch(_first_queries)
+            prefetch(_read_first)
         except NothingLoadedError as error:
             _show_first_steps(error)
         except DashboardError as error:
@@ -142,16 +143,15 @@ def _explain(title: str, error: DashboardError) -> None:
         st.error(text.label(error))
 
 
-def _first_queries() -> Iterator[Sequence[exp.Query]]:
-    """Return what the pages of the latest project ask for, and what takes longest."""
+def _read_first() -> None:
+    """Read what the pages of the latest project ask for, and what takes longest."""
     (projects,) = rows(project_queries.projects())
     for latest in projects["id"].head(1):
-        yield project.queries_for(Scope((int(latest),)))
-        yield (metrics.next_releases(),)
-        yield board.queries_for(int(latest))
-        yield (metrics.forecast(),)
-        yield (metrics.epics(),)
-        yield (metrics.releases(),)
+        project.read(Scope((int(latest),)))
+        rows(metrics.next_releases())
+        board.read(int(latest), "")
+        for query in (metrics.forecast(), metrics.epics(), metrics.releases()):
+            rows(query)
     with suppress(IndexUnavailableError):
         index()
 

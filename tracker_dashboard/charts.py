@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -652,22 +653,23 @@ def by_person(people: DataFrame) -> Chart:
     return _chart(people, spec, _BAR_CHART_MARGIN + 24 * len(people))
 
 
-def sparkline(values: list[float], summary: str) -> str:
-    """Return HTML of a small line chart for a row of a table.
+def sparkline(values: Sequence[float], summary: str) -> str:
+    """Return HTML of a small line chart, for a figure or a row of a table.
 
     It is an image, because Streamlit removes SVG from HTML.
     """
     if len(values) < 2:
         return ""
-    highest = max(max(values), 1)
+    highest = max(*values, 1)
     step = 110 / (len(values) - 1)
     path = " ".join(
         f"{2 + number * step:.1f},{22 - 20 * value / highest:.1f}"
         for number, value in enumerate(values)
     )
     svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="114" height="24">'
-        f'<polyline points="{path}" fill="none" stroke="{_MAIN}" stroke-width="1.5"/></svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="114" height="24" viewBox="0 0 114 24" '
+        f'preserveAspectRatio="none"><polyline points="{path}" fill="none" stroke="{_MAIN}" '
+        'stroke-width="1.5" vector-effect="non-scaling-stroke"/></svg>'
     )
     encoded = b64encode(svg.encode()).decode()
     return f'<img class="sparkline" alt="{summary}" src="data:image/svg+xml;base64,{encoded}">'

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ import streamlit as st
 from pandas import DataFrame
 from sqlglot import exp
 
-from . import export, text
+from . import charts, export, text
 from .charts import Chart
 from .errors import DashboardError, DatabaseLockedError, MissingTableError, MissingViewError
 from .links import link
@@ -102,7 +102,7 @@ def show_line(line: str) -> None:
 
 
 def _quiet(line: str) -> str:
-    return f'<p class="quiet">{text.plain(line)}</p>'
+    return f'<p class="quiet">{line if isinstance(line, text.Html) else text.plain(line)}</p>'
 
 
 @st.fragment
@@ -128,10 +128,24 @@ def _chart(
     )
     if search_for:
         _stories_behind(event, search_for, project)
-    panel = st.expander("Data and downloads", key=f"{key}_data", on_change="rerun")
+    show_when_opened(
+        "Data and downloads", f"{key}_data", lambda: _data_and_downloads(title, key, chart, table)
+    )
+
+
+@st.fragment
+def show_when_opened(title: str, key: str, content: Callable[[], object]) -> None:
+    """Show an expander whose content is made only when a person opens it.
+
+    Args:
+        title: What the expander says.
+        key: A name that no other expander of the page has.
+        content: Shows the content.
+    """
+    panel = st.expander(title, key=key, on_change="rerun")
     if panel.open:
         with panel:
-            _data_and_downloads(title, key, chart, table)
+            content()
 
 
 def _stories_behind(
@@ -183,11 +197,56 @@ def show_table(
         download("CSV", key, lambda: export.as_csv(table), "csv", "text/csv")
 
 
-@contextmanager
-def figure_card() -> Iterator[None]:
-    """Put a figure and what is said about it into a box; those of a row are equally high."""
-    with st.container(border=True, height="stretch", gap="small"):
-        yield
+@dataclass(frozen=True)
+class Change:
+    """How a figure compares with another one.
+
+    Attributes:
+        said: The difference in words.
+        difference: Its sign decides where the arrow points, and whether it is good news.
+        falls_if_good: Whether a lower figure is better.
+        is_neutral: Whether it is neither good nor bad news.
+    """
+
+    said: str
+    difference: float
+    falls_if_good: bool = False
+    is_neutral: bool = False
+
+
+def figure(
+    label: str,
+    value: str,
+    *lines: str,
+    change: Change | None = None,
+    trend: Sequence[float] = (),
+    trend_label: str = "",
+) -> str:
+    """Return HTML of a figure; `st.metric` takes the browser many times as long.
+
+    Args:
+        label: What it is.
+        value: Its value, in words.
+        lines: What is said about it; `text.Html` is inserted as it is, empty lines are left out.
+        change: How it compares with another one.
+        trend: Values for a small chart, the oldest first.
+        trend_label: What the small chart shows.
+    """
+    parts = [f'<p class="figure-label">{text.plain(label)}</p>']
+    parts.append(f'<p class="figure-value">{text.plain(value)}</p>')
+    if change:
+        is_good = (change.difference < 0) == change.falls_if_good
+        news = "" if change.is_neutral or not change.difference else " good" if is_good else " bad"
+        arrow = "↑ " if change.difference > 0 else "↓ " if change.difference < 0 else ""
+        parts.append(f'<p class="change{news}">{arrow}{text.plain(change.said)}</p>')
+    parts.append(charts.sparkline(trend, trend_label))
+    parts += map(_quiet, filter(None, lines))
+    return f'<div class="figure">{"".join(parts)}</div>'
+
+
+def show_figures(*figures: str) -> None:
+    """Show figures side by side."""
+    st.html(f'<div class="figures">{"".join(figures)}</div>')
 
 
 def download(label: str, key: str, content: Callable[[], bytes], extension: str, mime: str) -> None:
@@ -204,10 +263,9 @@ def download(label: str, key: str, content: Callable[[], bytes], extension: str,
     )
 
 
-def note(reason: Any) -> None:
-    """Show a line that says what is not known, and why; nothing if there is no reason."""
-    if isinstance(reason, str) and reason:
-        show_line(reason.replace("no transitions", "no history of states"))
+def reason(value: Any) -> str:
+    """Return the reason why a metric is unknown, as the dashboard words it; empty without one."""
+    return value.replace("no transitions", "no history of states") if isinstance(value, str) else ""
 
 
 def note_missing_history(has_transitions: bool) -> None:

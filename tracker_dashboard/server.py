@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock, Thread
 from urllib.parse import quote
 
@@ -44,14 +44,14 @@ class SecurityHeaders:
 
 
 class ReadAhead:
-    """Calls a function with the page and the project of each address that a browser opens.
+    """Calls a function with the page and the parameters of each address that a browser opens.
 
     Args:
         app: The next application.
         read: The function, which runs in a thread. While it runs, it is not called again.
     """
 
-    def __init__(self, app: ASGIApp, read: Callable[[str, str], None]) -> None:
+    def __init__(self, app: ASGIApp, read: Callable[[str, Mapping[str, str]], None]) -> None:
         self.app = app
         self._read = read
         self._is_reading = Lock()
@@ -67,16 +67,16 @@ class ReadAhead:
     def _read_page(self, request: Request) -> None:
         try:
             page = request.url.path.rpartition("/")[2]
-            self._read(page, request.query_params.get("project", ""))
+            self._read(page, request.query_params)
         finally:
             self._is_reading.release()
 
 
-def _read_ahead(page: str, project: str) -> None:
+def _read_ahead(page: str, params: Mapping[str, str]) -> None:
     # the pages take seconds to import, and Streamlit imports this module first
     from .app import read_ahead
 
-    read_ahead(page, project)
+    read_ahead(page, params)
 
 
 def _story(request: Request) -> RedirectResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -141,24 +141,20 @@ def search_stories(
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _prefetch(
-    load: Load,
-    _queries: Callable[[], Iterable[Sequence[exp.Query]]],
-) -> Thread:
+def _prefetch(load: Load, _read: Callable[[], None]) -> Thread:
     def read() -> None:
         # whoever opens the page sees the error
         with suppress(DashboardError):
-            for group in _queries():
-                rows(*group)
+            _read()
 
     thread = Thread(target=read, daemon=True)
     thread.start()
     return thread
 
 
-def prefetch(queries: Callable[[], Iterable[Sequence[exp.Query]]]) -> None:
+def prefetch(read: Callable[[], None]) -> None:
     """Read in the background, once per load, what pages are going to ask for."""
-    _prefetch(current_load(), queries)
+    _prefetch(current_load(), read)
 
 
 @st.cache_resource(show_spinner=False)

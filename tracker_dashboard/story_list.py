@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +22,15 @@ _TYPE_SIGNS = {"feature": "★", "bug": "●", "chore": "⚙", "release": "⚑"}
 
 @dataclass(frozen=True)
 class Details:
-    """The labels and owners of the stories of a list, by story id."""
+    """The labels and owners of the stories of a list, by story id.
+
+    Attributes:
+        labels: Names.
+        owners: Names and initials, which may be missing.
+    """
 
     labels: Mapping[int, list[str]] = field(default_factory=dict)
-    owners: Mapping[int, list[tuple[str, str]]] = field(default_factory=dict)
+    owners: Mapping[int, list[tuple[str, Any]]] = field(default_factory=dict)
 
 
 def details(story_ids: Sequence[int], project: int | None = None) -> Details:
@@ -35,12 +40,17 @@ def details(story_ids: Sequence[int], project: int | None = None) -> Details:
         story_queries.owner_names(ids, project), story_queries.label_names(ids, project)
     )
     labels_of: dict[int, list[str]] = defaultdict(list)
-    owners_of: dict[int, list[tuple[str, str]]] = defaultdict(list)
-    for row in labels.itertuples():
-        labels_of[row.story_id].append(row.name)
-    for row in owners.itertuples():
-        owners_of[row.story_id].append((row.name, initials(row.name, row.initials)))
+    owners_of: dict[int, list[tuple[str, Any]]] = defaultdict(list)
+    for story_id, name in _tuples(labels):
+        labels_of[story_id].append(name)
+    for story_id, name, given in _tuples(owners):
+        owners_of[story_id].append((name, given))
     return Details(labels_of, owners_of)
+
+
+def _tuples(frame: DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Return the rows of a frame; for thousands of texts, `itertuples` takes five times as long."""
+    return zip(*(frame[name].to_numpy(dtype=object) for name in frame), strict=True)
 
 
 def initials(name: str, given: Any = None) -> str:
@@ -116,10 +126,13 @@ def _points(estimate: Any) -> Html:
     return Html(f'<span class="points">{text.plain(shown)}</span>' if shown else "")
 
 
-def _people(owners: Iterable[tuple[str, str]]) -> list[Html]:
+def _people(owners: Iterable[tuple[str, Any]]) -> list[Html]:
     return [
-        Html(f'<span class="initials" title="{text.plain(name)}">{text.isolated(short)}</span>')
-        for name, short in owners
+        Html(
+            f'<span class="initials" title="{text.plain(name)}">'
+            f"{text.isolated(initials(name, given))}</span>"
+        )
+        for name, given in owners
     ]
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence, Set
-from functools import partial
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -86,7 +85,6 @@ class TrackerClient:
                 f"requests_per_second must be a number above 0, not {requests_per_second}."
             )
         self.server = ServerAddress(base_url)
-        self.base_url = self.server.url
         self.counts: Counter[str] = Counter(requests=0, attempts=0, responses=0, replaced=0)
         self.refused_fields: set[str] = set()
         self.rejected: dict[str, list[str]] = {}
@@ -102,15 +100,12 @@ class TrackerClient:
         self._limits = resolve_limits()
         self._runtime = resolve_configuration(RuntimeConfiguration())
         self._http = Client(
-            request_timeout=self._runtime.request_timeout,
             raise_for_status=False,
             status_codes=(),
             exceptions=(),
-            request_max_attempts=self._runtime.request_max_attempts,
             retry_condition=self._should_retry,
-            request_backoff_factor=self._runtime.request_backoff_factor,
-            request_max_retry_delay=self._runtime.request_max_retry_delay,
         )
+        self._http.update_from_config(self._runtime)
         token = _validate_token(api_token)
         add_secret(token)
         self._auth = APIKeyAuth(name="X-TrackerToken", api_key=token, location="header")
@@ -130,14 +125,6 @@ class TrackerClient:
         """How often a request is sent at most."""
         return int(self._runtime.request_max_attempts)
 
-    def get(self, path: str, params: Params | None = None) -> Any:
-        """Request a path; return the parsed JSON.
-
-        Raises:
-            TrackerError: See `api.errors` for the types.
-        """
-        return self._json(self._send(path, params, validate_body=True).content)
-
     def records(self, page: Page) -> list[Record]:
         """Parse the records of a page; characters that no database can store are replaced.
 
@@ -148,11 +135,12 @@ class TrackerClient:
             body = self._json(page.content)
         except InvalidJsonError:
             body = self._parse_again(page)
-        if isinstance(body, dict) and page.data_key:
-            if page.data_key not in body:
-                raise EndpointNotSupportedError(f"{page.path} has no {page.data_key}.")
-            body = body[page.data_key]
-        elif isinstance(body, dict) and page.is_single_record:
+        endpoint = page.endpoint
+        if isinstance(body, dict) and endpoint.data_key:
+            if endpoint.data_key not in body:
+                raise EndpointNotSupportedError(f"{page.path} has no {endpoint.data_key}.")
+            body = body[endpoint.data_key]
+        elif isinstance(body, dict) and endpoint.is_single_record:
             body = [body]
         if not isinstance(body, list):
             raise FailedRequestError(f"{page.path}: the response is not a list.")
@@ -165,9 +153,7 @@ class TrackerClient:
         A truncated body may look complete, and the next response may be complete. A record that is
         not JSON is left out and counted.
         """
-        content = self._send(
-            page.path, page.params, validate_body=False, template=page.path
-        ).content
+        content = self._send(page.path, page.params, template=page.path).content
         with contextlib.suppress(InvalidJsonError):
             return self._json(content)
         elements = split_list(content)
@@ -217,7 +203,7 @@ class TrackerClient:
             extras = {k: v for k, v in endpoint.params.items() if k not in self._refused_params}
             params = _params(endpoint, fields, {**extras, **(extra_params or {})}, offset)
             try:
-                response = self._send(path, params, validate_body=False, template=endpoint.path)
+                response = self._send(path, params, template=endpoint.path)
             except InvalidRequestError as error:
                 if named := fields_named_in(str(error), fields):
                     self.refuse_fields(endpoint.path, named)
@@ -231,7 +217,15 @@ class TrackerClient:
                 else:
                     raise
             else:
-                return _page(endpoint, path, params, response)
+                return Page(
+                    endpoint,
+                    path,
+                    params,
+                    response.content,
+                    offset,
+                    total=_number(response, "X-Tracker-Pagination-Total"),
+                    version=_number(response, "X-Tracker-Project-Version"),
+                )
 
     def later_page(
         self,
@@ -243,6 +237,18 @@ class TrackerClient:
         """Request a page after the first; twice if it is empty, which may be an error."""
         page = self.page(endpoint, offset, extra_params, **path_values)
         return self.page(endpoint, offset, extra_params, **path_values) if page.is_empty else page
+
+    def pages(
+        self, endpoint: Endpoint, extra_params: Params | None = None, **path_values: Any
+    ) -> Iterator[tuple[Page, list[Record]]]:
+        """Request the pages of a list one after the other; yield each with its records."""
+        offset: int | None = 0
+        while offset is not None:
+            get = self.later_page if offset else self.page
+            page = get(endpoint, offset, extra_params, **path_values)
+            records = self.records(page)
+            yield page, records
+            offset = next(iter(page.next_offsets(len(records))), None)
 
     def refuse_fields(self, path: str, names: Set[str]) -> None:
         """Stop requesting some fields of an endpoint; others may support them."""
@@ -264,7 +270,7 @@ class TrackerClient:
             TrackerError: See `api.errors` for the types.
             requests.RequestException: The connection was lost.
         """
-        url = urljoin(self.base_url, address)
+        url = urljoin(self.server.url, address)
         for _ in range(MAX_REDIRECTS):
             with self._open(url, begin) as response:
                 if not response.is_redirect:
@@ -282,10 +288,7 @@ class TrackerClient:
     def _open(self, url: str, begin: int) -> requests.Response:
         if urlsplit(url).scheme not in ("http", "https"):
             raise ServerUnavailableError(_BAD_REDIRECT)
-        self._thread.is_single_attempt = False
-        self._throttle()
-        self._count("requests")
-        self._begin_attempts()
+        self._begin_request(is_single_attempt=False)
         try:
             return self._http.session.get(
                 url,
@@ -302,17 +305,20 @@ class TrackerClient:
         except ValueError as error:
             raise ServerUnavailableError(_BAD_REDIRECT) from error
 
-    def _send(
-        self, path: str, params: Params | None, *, validate_body: bool, template: str = ""
-    ) -> requests.Response:
+    def _send(self, path: str, params: Params, *, template: str) -> requests.Response:
         """Send a request; retry it unless its endpoint has failed often.
+
+        Args:
+            path: The path of the request.
+            params: Its parameters.
+            template: The path by which failures are counted.
 
         Raises:
             TrackerError: There is no usable response; see `api.errors` for the types.
         """
-        self._thread.is_single_attempt = self._failures[template] >= MAX_PATIENT_FAILURES
+        is_single_attempt = self._failures[template] >= MAX_PATIENT_FAILURES
         try:
-            response = self._attempt(path, params, validate_body=validate_body)
+            response = self._request(path, params, is_single_attempt=is_single_attempt)
             self._raise_for_status(response)
         except FailedRequestError:
             with self._lock:
@@ -328,17 +334,13 @@ class TrackerClient:
         self._failed_in_a_row, self._has_succeeded = 0, True
         return response
 
-    def _attempt(
-        self, path: str, params: Params | None, *, validate_body: bool = False
-    ) -> requests.Response:
-        self._throttle()
-        self._count("requests")
-        self._begin_attempts()
+    def _request(self, path: str, params: Params, *, is_single_attempt: bool) -> requests.Response:
+        self._begin_request(is_single_attempt=is_single_attempt)
         try:
             return self._rest_client().get(
                 path,
-                params=dict(params or {}),
-                hooks={"response": [partial(self._read_response, validate_body=validate_body)]},
+                params=dict(params),
+                hooks={"response": [self._read_response]},
                 allow_redirects=False,
                 stream=True,
             )
@@ -359,18 +361,17 @@ class TrackerClient:
         """Return the client of this thread: the retries of a session are not safe for threads."""
         if not hasattr(self._thread, "rest_client"):
             self._thread.rest_client = RESTClient(
-                self.base_url, auth=self._auth, session=self._http.session, config=self._runtime
+                self.server.url, auth=self._auth, session=self._http.session, config=self._runtime
             )
         client: RESTClient = self._thread.rest_client
         return client
 
-    def _begin_attempts(self) -> None:
+    def _begin_request(self, *, is_single_attempt: bool) -> None:
+        """Wait until this thread may send a request, and note whether it is retried."""
+        self._throttle()
+        self._count("requests")
+        self._thread.is_single_attempt = is_single_attempt
         self._thread.begin, self._thread.number = time.monotonic(), 0
-
-    @property
-    def _is_single_attempt(self) -> bool:
-        """Whether the request of this thread is not retried."""
-        return getattr(self._thread, "is_single_attempt", False)
 
     def _require_up(self) -> None:
         """Request the list of projects once: without it, nothing can be read.
@@ -378,9 +379,8 @@ class TrackerClient:
         Raises:
             ServerUnavailableError: The server is down.
         """
-        self._thread.is_single_attempt = True
         try:
-            self._raise_for_status(self._attempt(PROJECTS.path, None))
+            self._raise_for_status(self._request(PROJECTS.path, {}, is_single_attempt=True))
         except FailedRequestError as error:
             raise ServerUnavailableError(f"{error} {self.server.hint}") from error
         except UnreadableError:
@@ -396,20 +396,11 @@ class TrackerClient:
             self._next_request = at + self._interval
         time.sleep(at - now)
 
-    def _read_response(
-        self, response: requests.Response, *_: Any, validate_body: bool, **__: Any
-    ) -> None:
-        """Read the body; raise an error that is retried if it is not JSON.
-
-        Parsing takes time, so it is done here only with `validate_body`.
-        """
+    def _read_response(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        """Read the body; raise an error that is retried if it does not look like JSON."""
         self._count("responses")
         read_body(response, self._limits)
-        if response.status_code != requests.codes.ok:
-            return
-        if validate_body:
-            parse_json(response.content)
-        elif not looks_like_json(response.content):
+        if response.status_code == requests.codes.ok and not looks_like_json(response.content):
             raise InvalidJsonError(f"not JSON: {len(response.content)} bytes")
 
     def _json(self, content: bytes) -> Any:
@@ -430,7 +421,7 @@ class TrackerClient:
         """
         self._count("attempts")
         self._thread.number += 1
-        if self._is_single_attempt or self._is_too_late(response):
+        if self._thread.is_single_attempt or self._is_too_late(response):
             return False
         if isinstance(error, requests.exceptions.SSLError) or is_unconnected(error):
             return bool(self.counts["responses"])
@@ -467,22 +458,6 @@ def _params(
     if offset:
         params["offset"] = offset
     return params
-
-
-def _page(endpoint: Endpoint, path: str, params: Params, response: requests.Response) -> Page:
-    total = _number(response, "X-Tracker-Pagination-Total")
-    return Page(
-        path=path,
-        params=params,
-        content=response.content,
-        offset=params.get("offset", 0),
-        limit=_number(response, "X-Tracker-Pagination-Limit"),
-        total=total,
-        version=_number(response, "X-Tracker-Project-Version"),
-        is_paged=endpoint.limit is not None or total is not None,
-        data_key=endpoint.data_key,
-        is_single_record=endpoint.is_single_record,
-    )
 
 
 def _seconds_to_wait(response: requests.Response) -> int:

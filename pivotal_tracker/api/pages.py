@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..settings import Endpoint
+
 Params = Mapping[str, Any]
 
 
@@ -14,29 +16,23 @@ class Page:
     """A page of a list; `TrackerClient.records` parses it.
 
     Attributes:
+        endpoint: The list.
         path: The path of the request.
         params: The parameters of the request.
         content: The body, not parsed: it takes a tenth of the memory of its records.
         offset: The position in the list of its first row.
-        limit: The server's maximum of rows per page; None if it does not report one.
         total: The server's number of rows, which may be more than it returns; None if it does not
             report one.
         version: The project's version when the page was read; None if it is not reported.
-        is_paged: Whether more pages may follow.
-        data_key: The attribute with the list, if the body is an object.
-        is_single_record: Whether the body is one record.
     """
 
+    endpoint: Endpoint
     path: str
     params: Params
     content: bytes
     offset: int
-    limit: int | None
     total: int | None
     version: int | None
-    is_paged: bool
-    data_key: str = ""
-    is_single_record: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -54,7 +50,8 @@ class Page:
             empty page is the end. The step is the number of rows on this page; a later page may
             have fewer.
         """
-        if not returned or not self.is_paged:
+        is_paged = self.endpoint.limit is not None or self.total is not None
+        if not returned or not is_paged:
             return ()
         if self.known_total(returned) is None:
             return (self.offset + returned,)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import requests
@@ -47,17 +46,17 @@ def raise_for_status(
     status = response.status_code
     if status == requests.codes.ok:
         return
-    problem = _parse_problem(response)
-    text = f"{response.request.path_url.split('?')[0]}: {status} {problem.text}".rstrip()
+    code, problem = _parse_problem(response)
+    text = f"{response.request.path_url.split('?')[0]}: {status} {problem}".rstrip()
     if status == 401 and has_succeeded:
         raise ForbiddenError(text)
-    if status == 401 or problem.code == "invalid_authentication":
+    if status == 401 or code == "invalid_authentication":
         raise InvalidTokenError(
             f"{server.host} does not accept the API token. Take it from your profile page there "
             "and set SOURCES__PIVOTAL_TRACKER__API_TOKEN."
             + (f" {SHUTDOWN_NOTICE}." if server.is_original else "")
         )
-    kind = _error_kind(status, problem.code)
+    kind = _error_kind(status, code)
     if kind is FailedRequestError:
         is_redirect = 300 <= status < 400
         text = _redirect(response, server, text) if is_redirect else f"{text.rstrip('.')}."
@@ -104,9 +103,10 @@ def no_response(
     if is_unconnected(error):
         problem = f"{server.netloc} cannot be reached: no server answers there."
     elif isinstance(error, requests.exceptions.SSLError):
+        *_, innermost = _causes(error)
         problem = (
             f"{server.netloc} cannot be reached by https: it speaks http, or has no certificate "
-            f"that this machine trusts ({_innermost(error)})."
+            f"that this machine trusts ({innermost})."
         )
     else:
         path = urlsplit((error.request and error.request.url) or "").path
@@ -120,23 +120,17 @@ def no_response(
     )
 
 
-@dataclass(frozen=True)
-class _ApiProblem:
-    code: str
-    text: str
-
-
-def _parse_problem(response: requests.Response) -> _ApiProblem:
-    """Parse the body of an error response; the text of a proxy's page is left out."""
+def _parse_problem(response: requests.Response) -> tuple[str, str]:
+    """Return the code and the text of an error; only the reason if it is a proxy's page."""
     try:
         body = json.loadb(response.content)
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        return _ApiProblem("", response.reason or "")
+        return "", response.reason or ""
     parts = [body.get(name) for name in ("error", "general_problem", "requirement")]
     text = redact(" ".join(str(part) for part in parts if part))[:500]
-    return _ApiProblem(str(body.get("code", "")), printable(text))
+    return str(body.get("code", "")), printable(text)
 
 
 def is_unconnected(error: BaseException | None) -> bool:
@@ -144,12 +138,6 @@ def is_unconnected(error: BaseException | None) -> bool:
     return isinstance(error, requests.ConnectTimeout) or any(
         isinstance(reason, NewConnectionError | NameResolutionError) for reason in _causes(error)
     )
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """Return the innermost cause of an error of requests."""
-    *_, last = _causes(error)
-    return last
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

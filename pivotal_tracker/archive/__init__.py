@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .accounting import LoadAccounting, Rejection, RowTotals
+from .accounting import LoadAccounting
 from .duplicates import DuplicateIndex, Rank, count_values, rank_of
 from .file_listing import open_files
 from .files import ArchiveError, Files
-from .format import FILES, Archive, ArchiveRecord, Format
+from .format import Archive, ArchiveRecord, Format
 from .formats.api_responses.saved_responses import ApiResponses
 from .formats.databases.database_dumps import PIVOTAL_TRACKER_DUMP, STORYEXPORTER
 from .formats.pivotaltrackerdump import PivotalTrackerDump
@@ -22,7 +22,6 @@ from .unrecognized import refusal, why_unknown
 from .zips import is_zip, open_zip
 
 __all__ = [
-    "FILES",
     "FORMATS",
     "Archive",
     "ArchiveError",
@@ -32,10 +31,7 @@ __all__ = [
     "LoadAccounting",
     "OpenedArchives",
     "Rank",
-    "Rejection",
-    "RowTotals",
     "count_values",
-    "open_archive",
     "open_archives",
     "rank_of",
 ]
@@ -50,10 +46,6 @@ FORMATS: tuple[Format, ...] = (
     ApiResponses(PtBackup().is_contained_in),
 )
 """All formats, in the order in which they are tried."""
-
-
-class UnknownArchiveError(ArchiveError):
-    """A file or folder that no format recognizes."""
 
 
 @dataclass
@@ -127,7 +119,11 @@ def _archives_in(files: Files, prefix: str, level: int = 0) -> OpenedArchives:
             opened.add(top, _archives_in_entry(top, entry, level))
     if whole:
         whole[0].refused |= files.refused
-        whole[0].unclaimed |= _reasons(rest, opened.ignored)
+        whole[0].unclaimed |= {
+            name: f"not recognized: {why_unknown(rest[name])}"
+            for name in opened.ignored
+            if name in rest
+        }
         opened.ignored = [name for name in opened.ignored if name not in rest]
     else:
         opened.ignored += [f"{name} ({reason})" for name, reason in files.refused.items()]
@@ -170,28 +166,3 @@ def _format_of(files: Files) -> Format | None:
         if len(files) == 1:
             raise
         return None
-
-
-def open_archive(path: Path) -> Archive:
-    """Recognize a file or folder as one archive, by its contents.
-
-    Args:
-        path: A file or a folder.
-
-    Raises:
-        UnknownArchiveError: No format recognizes it.
-        ArchiveError: It does not exist or cannot be read.
-    """
-    files = open_files(path)
-    file_format = _format_of(files)
-    if file_format is None:
-        raise UnknownArchiveError(refusal(files))
-    archive = Archive(files.only(file_format.claims(files)), file_format)
-    archive.files.refused |= files.refused
-    archive.files.unclaimed |= _reasons(files, sorted(files.keys() - archive.files.keys()))
-    return archive
-
-
-def _reasons(files: Files, names: Iterable[str]) -> dict[str, str]:
-    """Return why files are not read, by name."""
-    return {name: f"not recognized: {why_unknown(files[name])}" for name in names if name in files}

@@ -76,10 +76,6 @@ class LoadAccounting:
         }
         return rows | self.failures
 
-    def assume(self, source: str, table: str, assumption: str) -> None:
-        """Record an assumption that was made to read the values of a file."""
-        self.assumptions[source, table] = assumption
-
     def read(self, source: str, table: str, rows: int = 1) -> None:
         """Count rows that a file contains."""
         self.read_rows[source, table] += rows

@@ -6,8 +6,7 @@ several copies of a record, in the files or in the destination, the best one is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -36,10 +35,19 @@ from .files import ArchiveError
 from .format import Archive, ArchiveRecord
 from .load_report import report_records
 from .merging.projects_by_name import ProjectsByName
-from .table_loader import MISSING_KEY, ArchiveTableLoader, DuplicateResolver, name_of, reject
+from .table_loader import (
+    MISSING_KEY,
+    ArchiveTableLoader,
+    name_of,
+    reason_to_load_another,
+    reject,
+)
 
 Emitted = tuple[str, list[Record]]
 """The name of a resource, and the records that it yields."""
+
+_MAX_RECORDS = 1 << 40
+"""More records than an archive has: each archive begins at a multiple of it."""
 
 _MAX_WAITS = 1_000
 """How often dlt is asked to continue before the report is written; it waits 10 ms each time."""
@@ -51,24 +59,22 @@ _DERIVED_TABLES = frozenset({"people", "deleted_records", "load_report"})
 """The tables whose rows are derived from the records of other tables."""
 
 
-@dataclass(frozen=True)
-class ArchiveOptions:
-    """Which records of the archives are read, and where their files are written.
+class ArchiveExtraction(Extraction):
+    """One run of the archive source.
 
-    Attributes:
+    Args:
+        opened: The archives.
         project_ids: Load only records of these projects, and those without a project; None for
             all.
         attachments: The folder that attachments are written to; None to leave them where they are.
     """
 
-    project_ids: frozenset[int] | None = None
-    attachments: Path | None = None
-
-
-class ArchiveExtraction(Extraction):
-    """One run of the archive source."""
-
-    def __init__(self, opened: OpenedArchives, options: ArchiveOptions) -> None:
+    def __init__(
+        self,
+        opened: OpenedArchives,
+        project_ids: Collection[int] | None,
+        attachments: Path | None,
+    ) -> None:
         super().__init__(ARCHIVE_TABLES)
         # outside of a load, any of the tables may be read
         names = self.selected or ARCHIVE_TABLES.keys()
@@ -81,7 +87,8 @@ class ArchiveExtraction(Extraction):
         self._unread = self.metrics["load_report"].unread
         self._unread |= opened.unread
         self._accountings: list[tuple[Archive, LoadAccounting]] = []
-        self._options = options
+        self._project_ids = None if project_ids is None else frozenset(project_ids)
+        self._attachments = attachments
         self._found_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._copies = DuplicateIndex()
         self._loaders = {
@@ -91,8 +98,8 @@ class ArchiveExtraction(Extraction):
         }
         self._emitted: list[Emitted] = []
         self._in_flight = 0
-        self._format_gives_people = False
-        self._may_contain_duplicates = False
+        self._has_copies = len(opened.archives) > 1
+        """Whether a record may be in several archives."""
 
     def writer(self, resource: str) -> TableWriter:
         """Return the writer of a resource's tables, which counts what it rejects as left out."""
@@ -150,41 +157,33 @@ class ArchiveExtraction(Extraction):
 
     def _records(self) -> Iterator[Emitted]:
         archives = self._opened.archives
-        several = len(archives) > 1
+        for number, archive in enumerate(archives if self._has_copies else ()):
+            self._index_copies(archive, number * _MAX_RECORDS)
         for number, archive in enumerate(archives):
-            if several or archive.format.may_contain_duplicates:
-                self._index_copies(archive, number)
-        for number, archive in enumerate(archives):
-            is_indexed = several or archive.format.may_contain_duplicates
-            resolver = DuplicateResolver(self._copies, number) if is_indexed else None
-            yield from self._read_archive(archive, resolver)
+            yield from self._read_archive(archive, number * _MAX_RECORDS)
         if self._unread and not any(accounting.read_rows for _, accounting in self._accountings):
             raise ArchiveError(next(iter(self._unread.values())))
 
-    def _read_archive(
-        self, archive: Archive, resolver: DuplicateResolver | None
-    ) -> Iterator[Emitted]:
+    def _read_archive(self, archive: Archive, start: int) -> Iterator[Emitted]:
         accounting = LoadAccounting(decide=self._decide_all)
         by_name = ProjectsByName(self.loaded, self._copies)
         self._accountings.append((archive, accounting))
-        self._format_gives_people = archive.format.gives_people
-        self._may_contain_duplicates = resolver is None
         without_id: list[tuple[int, ArchiveRecord]] = []
-        problem, position = "", 0
+        problem = ""
         try:
-            for position, entry in enumerate(archive.read(accounting), start=1):
+            for position, entry in enumerate(archive.read(accounting), start):
                 if entry.table == "stories":
                     by_name.add_story(entry.record)
                 elif entry.table == "projects" and _has_no_id(entry.record):
                     # wait for its stories, which may tell which project it is
                     without_id.append((position, entry))
                     continue
-                self._add_record(entry, accounting, resolver, position)
+                self._add_record(entry, accounting, position)
                 yield from self._ready()
         except ArchiveError as error:
             problem = accounting.failures[archive.name] = str(error)
         for position, entry in without_id:
-            self._add_record(by_name.with_match(entry), accounting, resolver, position)
+            self._add_record(by_name.with_match(entry), accounting, position)
         self._decide_all()
         yield from self._ready()
         self._unread |= accounting.incomplete
@@ -203,9 +202,10 @@ class ArchiveExtraction(Extraction):
 
     def _decide(self, loader: ArchiveTableLoader, name: str) -> None:
         """Decide about the records waiting for a table, and derive records from the loaded ones."""
-        accepted, changed = loader.decide(may_contain_duplicates=self._may_contain_duplicates)
+        archive, accounting = self._accountings[-1]
+        accepted, changed = loader.decide(accounting, may_contain_duplicates=not self._has_copies)
         self._collect_projects(name, accepted)
-        names_people = name in TABLES_WITH_PEOPLE and not self._format_gives_people
+        names_people = name in TABLES_WITH_PEOPLE and not archive.format.gives_people
         if names_people and "people" in self._names:
             for record in changed:
                 self.people.collect(name, record)
@@ -233,12 +233,15 @@ class ArchiveExtraction(Extraction):
             if isinstance(record.get("project_id"), int):
                 self._referenced_projects.setdefault(record["project_id"], record["_source"])
 
-    def _index_copies(self, archive: Archive, number: int) -> None:
-        """Read an archive to find the best copy of each record."""
-        position = number << 40
+    def _index_copies(self, archive: Archive, start: int) -> None:
+        """Read an archive to find the best copy of each record.
+
+        Args:
+            archive: The archive.
+            start: The position of its first record among those of all archives.
+        """
         try:
-            for entry in archive.read(LoadAccounting()):
-                position += 1
+            for position, entry in enumerate(archive.read(LoadAccounting()), start):
                 loader = self._loaders.get(entry.table)
                 key = record_key(loader.table, entry.record) if loader is not None else None
                 if key is not None:
@@ -250,13 +253,7 @@ class ArchiveExtraction(Extraction):
             # the same error is reported when the archive is loaded
             return
 
-    def _add_record(
-        self,
-        entry: ArchiveRecord,
-        accounting: LoadAccounting,
-        resolver: DuplicateResolver | None,
-        position: int,
-    ) -> None:
+    def _add_record(self, entry: ArchiveRecord, accounting: LoadAccounting, position: int) -> None:
         """Add a record to its table, or count it as left out."""
         if entry.is_withdrawn:
             reason = "only rows that are not loaded refer to it"
@@ -270,13 +267,13 @@ class ArchiveExtraction(Extraction):
         record = _with_source(entry)
         key = record_key(loader.table, record)
         reason = MISSING_KEY if key is None else self._reason_not_requested(entry.table, record)
-        if not reason and resolver is not None:
-            reason = resolver.rejection_reason(entry, key, position)
+        if not reason and self._has_copies:
+            reason = reason_to_load_another(self._copies, entry, key, position)
         if reason:
             reject(accounting, entry, loader.table, reason)
             return
         if entry.table == "attachment_files":
-            record = with_file_metadata(record, entry.content, self._options.attachments)
+            record = with_file_metadata(record, entry.content, self._attachments)
         loader.add(key, record, entry, accounting)
         if len(loader) >= BATCH_SIZE:
             self._decide(loader, entry.table)
@@ -290,9 +287,8 @@ class ArchiveExtraction(Extraction):
         accounting.loaded(entry.source, "people")
 
     def _reason_not_requested(self, name: str, record: Record) -> str:
-        requested = self._options.project_ids
         project_id = record.get("id" if name == "projects" else "project_id")
-        if requested is None or project_id is None or project_id in requested:
+        if self._project_ids is None or project_id is None or project_id in self._project_ids:
             return ""
         return "of a project that was not requested"
 
@@ -308,22 +304,11 @@ class ArchiveExtraction(Extraction):
         others = [table for n, table in ARCHIVE_TABLES.items() if n not in self._names]
         not_loaded = {member.name for table in others for member in table.family()}
         report = report_records(self._accountings, not_loaded)
-        if "load_report" in self._names:
-            self.metrics["load_report"].report = report
-            self.metrics["load_report"].ignored = self._opened.ignored
-            yield from self._report(report, not_loaded)
-
-    def _projects_without_record(self) -> list[Record]:
-        """Return records to join on for projects that others refer to and no file describes."""
-        existing = self.loaded.row_ids(self.table("projects"), "id", self._referenced_projects)
-        return [
-            {"id": project_id, "_source": source}
-            for project_id, source in self._referenced_projects.items()
-            if project_id not in existing and project_id not in self._defined_projects
-        ]
-
-    def _report(self, report: list[Record], not_loaded: set[str]) -> Iterator[Emitted]:
-        """Yield the report; it replaces that of an earlier run on the same files."""
+        if "load_report" not in self._names:
+            return
+        self.metrics["load_report"].report = report
+        self.metrics["load_report"].ignored = self._opened.ignored
+        # it replaces that of an earlier run on the same files
         table = self.table("load_report")
         sources = {record["source"] for record in report}
         known = {
@@ -335,6 +320,15 @@ class ArchiveExtraction(Extraction):
         yield "load_report", report
         listed = {(record["source"], record["kind"]) for record in report}
         yield "load_report", tombstones(table, [key for key in known if key not in listed])
+
+    def _projects_without_record(self) -> list[Record]:
+        """Return records to join on for projects that others refer to and no file describes."""
+        existing = self.loaded.row_ids(self.table("projects"), "id", self._referenced_projects)
+        return [
+            {"id": project_id, "_source": source}
+            for project_id, source in self._referenced_projects.items()
+            if project_id not in existing and project_id not in self._defined_projects
+        ]
 
 
 def _with_source(entry: ArchiveRecord) -> Record:

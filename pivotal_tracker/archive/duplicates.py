@@ -157,28 +157,24 @@ class DuplicateIndex:
         )
         if added.rowcount == len(keys):
             return []
-        return [key for key in keys if self.best_place(table, key) != self._batches]
-
-    def best_place(self, table: str, key: Any) -> int:
-        """Return the position of the best copy, or the number of the call that added its key."""
-        query = "SELECT position FROM copies WHERE kind = ? AND key = ?"
-        ((position,),) = self._index.execute(query, (table, _as_text(key)))
-        return int(position)
+        return [key for key in keys if self._best(table, key)[0] != self._batches]
 
     def best(self, table: str, key: Any) -> tuple[int, int, str]:
         """Return the position of the best copy of a record, when it was updated, and its file."""
-        position, updated_at, source = self._index.execute(
-            "SELECT position, updated_at, source FROM copies WHERE kind = ? AND key = ?",
-            (table, _as_text(key)),
-        ).fetchone()
+        position, updated_at, source, _ = self._best(table, key)
         return position, updated_at, self._sources[source]
 
     def project_of(self, table: str, key: Any) -> int | None:
         """Return the project id of the best copy of a record; None if there is no copy."""
-        row = self._index.execute(
-            "SELECT project_id FROM copies WHERE kind = ? AND key = ?", (table, _as_text(key))
+        copy = self._best(table, key)
+        return copy[3] if copy else None
+
+    def _best(self, table: str, key: Any) -> Any:
+        return self._index.execute(
+            "SELECT position, updated_at, source, project_id FROM copies "
+            "WHERE kind = ? AND key = ?",
+            (table, _as_text(key)),
         ).fetchone()
-        return row[0] if row else None
 
     def close(self) -> None:
         """Delete the temporary file."""

@@ -27,23 +27,16 @@ def open_files(path: Path) -> Files:
             too large.
     """
     try:
-        return _list_files(path)
+        if path.is_dir():
+            return _in_folder(path)
+        if path.is_file():
+            file = _file_on_disk(path, path.name)
+            unpacked = open_zip(file) if is_zip(file) else None
+            return Files(path, {file.name: file}) if unpacked is None else unpacked
+        problem = "is neither a file nor a folder" if path.exists() else "does not exist"
     except OSError as error:
         raise ArchiveError(f"{path} cannot be opened: {error.strerror or error}.") from error
-
-
-def _list_files(path: Path) -> Files:
-    if path.is_dir():
-        return _in_folder(path)
-    if not path.is_file():
-        raise ArchiveError(
-            f"{path} is neither a file nor a folder."
-            if path.exists()
-            else f"{path} does not exist."
-        )
-    file = _file_on_disk(path, path.name)
-    unpacked = open_zip(file) if is_zip(file) else None
-    return Files(path, {file.name: file}) if unpacked is None else unpacked
+    raise ArchiveError(f"{path} {problem}.")
 
 
 def _in_folder(root: Path) -> Files:

@@ -60,12 +60,10 @@ class Format(Protocol):
 
     Attributes:
         name: Its name in the load report.
-        may_contain_duplicates: Whether an archive may yield the same record several times.
         gives_people: Whether it yields a record for each person that its records name.
     """
 
     name: str
-    may_contain_duplicates: bool
     gives_people: bool
 
     def recognizes(self, files: Files) -> bool:

@@ -58,7 +58,7 @@ class LineAccounting:
     def assume(self, table: str, assumption: str) -> None:
         """Record an assumption that was made to read the file; nothing if it is empty."""
         if assumption:
-            self._accounting.assume(self.source, table, assumption)
+            self._accounting.assumptions[self.source, table] = assumption
 
     def drop_value(self, table: str, reason: str, text: str, values: int = 1) -> None:
         """Count values that the loaded row lacks; the text is an excerpt to find them by."""

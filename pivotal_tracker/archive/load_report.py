@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from ..records import Record
-from .accounting import LoadAccounting, Rejection, RowTotals
+from .accounting import LoadAccounting, Rejection
 from .files import ArchiveError
 from .format import Archive
 
@@ -28,7 +28,11 @@ def report_records(
         for (source, kind), totals in accounting.totals().items():
             if kind not in not_loaded:
                 if totals.missing:
-                    raise ArchiveError(_accounting_error(source, kind, totals))
+                    raise ArchiveError(
+                        f"{source}: of {kind} {totals.read:,} rows were read, but "
+                        f"{totals.loaded:,} loaded and {totals.left_out:,} left out. This is a "
+                        "bug: nothing was loaded. Please report it."
+                    )
                 record = _report_record(records, source, kind, archive)
                 record["rows_read"] += totals.read
                 record["rows_loaded"] += totals.loaded
@@ -63,11 +67,3 @@ def _add_rejection(record: dict[str, Any], reason: str, column: str, rejection: 
     """Add rows or values to those left out for a reason."""
     empty = {"reason": reason, "where": rejection.where, "rows": 0, "lost_values": 0}
     record["left_out"].setdefault(reason, empty)[column] += rejection.rows
-
-
-def _accounting_error(source: str, kind: str, totals: RowTotals) -> str:
-    return (
-        f"{source}: of {kind} {totals.read:,} rows were read, but {totals.loaded:,} loaded and "
-        f"{totals.left_out:,} left out. This is a bug: nothing was loaded. "
-        "Please report it."
-    )

@@ -3,54 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
-from ..records import Record
+from ..records import Record, count_rows, is_id
 from ..tables import DELETED_RECORDS, SERVER_TABLES, Table
-
-
-@dataclass(frozen=True)
-class Nested:
-    """A list in a record, whose items are the rows of a nested table.
-
-    Attributes:
-        table: The name of the nested table.
-        key: The attributes that identify an item; empty if items may repeat.
-        is_scalar_list: Whether the items are ids.
-        lists: The lists in the items, by attribute.
-    """
-
-    table: str
-    key: tuple[str, ...] = ("id",)
-    is_scalar_list: bool = False
-    lists: Mapping[str, Nested] = field(default_factory=dict)
-
 
 _TABLES = [table for table in SERVER_TABLES.values() if table is not DELETED_RECORDS]
 
 
-def _nested_lists(table: Table, inherited: frozenset[str] = frozenset()) -> dict[str, Nested]:
-    """Return the lists in a table's records, by attribute.
-
-    Args:
-        table: The table.
-        inherited: The columns that its rows inherit from their parents.
-    """
+def _item_keys(
+    table: Table, inherited: frozenset[str] = frozenset({"_dlt_list_idx"})
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the child tables of a table, each with the part of its key that no row inherits."""
     inherited |= set(table.inherited_columns.values())
-    lists = {}
-    for attribute, child in table.nested.items():
-        key = tuple(name for name in child.key if name not in inherited)
-        if key == ("_dlt_list_idx",):
-            key = ()
-        inner = _nested_lists(child, inherited)
-        lists[attribute] = Nested(child.name, key, is_scalar_list=child.is_scalar_list, lists=inner)
-    return lists
+    for child in table.nested.values():
+        yield child.name, tuple(name for name in child.key if name not in inherited)
+        yield from _item_keys(child, inherited)
 
 
-LISTS = {table.name: _nested_lists(table) for table in _TABLES if table.nested}
-"""The lists in the records of each table, by attribute."""
+ITEM_KEYS = dict(chain.from_iterable(map(_item_keys, _TABLES)))
+"""The attributes that identify an item of a list in a record, by the list's table; empty if items
+may repeat."""
 
 KEYS = {table.name: table.key for table in _TABLES}
 """The attributes that make a record unique."""
@@ -162,7 +137,8 @@ _COMMON_WORDS = frozenset(
 )
 """Attributes that unrelated objects may have too: one alone does not identify a table."""
 
-_PARENTS = {"story_id": "stories", "epic_id": "epics", "project_id": "projects"}
+PARENTS = {"story": "stories", "epic": "epics", "project": "projects"}
+"""The tables of the records that others refer to, by the name of one of them."""
 
 
 def table_for_record(record: Record) -> str:
@@ -171,7 +147,7 @@ def table_for_record(record: Record) -> str:
     if isinstance(kind, str):
         if kind.endswith("_activity"):
             return "activity"
-        return _TABLE_OF_KIND.get(kind) or _CHILD_OF_KIND.get(kind, "")
+        return SINGULARS.get(kind, "")
     attributes = record.keys()
     by_shape = next((place for shape, place in _SHAPE_RULES if shape <= attributes), "")
     return by_shape or _table_by_attributes(record) or _table_by_children(record)
@@ -200,8 +176,8 @@ def _table_by_children(record: Record) -> str:
         return ""
     for value in record.values():
         for child in value if isinstance(value, list) else ():
-            for column, table in _PARENTS.items():
-                if isinstance(child, dict) and child.get(column) == number:
+            for name, table in PARENTS.items():
+                if isinstance(child, dict) and child.get(f"{name}_id") == number:
                     return table
     return ""
 
@@ -216,33 +192,27 @@ def release_of(story: Record) -> Record:
 
 def parse_id(value: Any) -> int | None:
     """Return an id, which may be written as a text or a float; None if it is not an id."""
-    if isinstance(value, bool):
-        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal():
         value = int(value)
-    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+    return value if is_id(value) else None
+
+
+def item_key(child: Table, item: Any) -> Any:
+    """Return what identifies an item among those of its list, by the list's table."""
+    if child.is_scalar_list:
+        return item
+    return tuple(str(item.get(name)) for name in ITEM_KEYS[child.name])
 
 
 def rows_of(table: str, record: Record) -> Counter[str]:
     """Count the rows of a record in its table and in nested tables."""
-    rows = Counter({table: 1})
-    _count(LISTS.get(table, {}), record, rows)
-    return rows
+    return count_rows(SERVER_TABLES[table], [record])
 
 
 def nested_rows_of(table: str, record: Record) -> Counter[str]:
     """Count the rows of a part of a record in the nested tables of the record's table."""
-    rows: Counter[str] = Counter()
-    _count(LISTS.get(table, {}), record, rows)
+    rows = rows_of(table, record)
+    del rows[table]
     return rows
-
-
-def _count(lists: Mapping[str, Nested], record: Record, rows: Counter[str]) -> None:
-    for attribute, nested in lists.items():
-        if items := record.get(attribute):
-            rows[nested.table] += len(items)
-            if nested.lists:
-                for item in items:
-                    _count(nested.lists, item, rows)

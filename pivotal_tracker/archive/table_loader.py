@@ -20,32 +20,23 @@ from .format import ArchiveRecord
 MISSING_KEY = "it has no key"
 
 
-class DuplicateResolver:
-    """Decides whether a record of an archive is the copy to load.
+def reason_to_load_another(
+    copies: DuplicateIndex, entry: ArchiveRecord, key: Key, position: int
+) -> str:
+    """Return why another copy of a record is loaded; empty if this is the best one.
 
     Args:
         copies: The copies in all archives.
-        number: The number of the archive.
+        entry: The record.
+        key: Its key.
+        position: Its position among the records of all archives.
     """
-
-    def __init__(self, copies: DuplicateIndex, number: int) -> None:
-        self._first_place = number << 40
-        self._copies = copies
-
-    def rejection_reason(self, entry: ArchiveRecord, key: Key, position: int) -> str:
-        """Return why a record is not loaded; empty if it is.
-
-        Args:
-            entry: The record.
-            key: Its key.
-            position: Its position in the archive, from 1.
-        """
-        best, updated_at, source = self._copies.best(entry.table, key)
-        if best == self._first_place + position:
-            return ""
-        if updated_at > to_epoch_micros(entry.record.get("updated_at")):
-            return f"another copy is newer: {source}"
-        return f"another copy has as many values or more: {source}"
+    best, updated_at, source = copies.best(entry.table, key)
+    if best == position:
+        return ""
+    if updated_at > to_epoch_micros(entry.record.get("updated_at")):
+        return f"another copy is newer: {source}"
+    return f"another copy has as many values or more: {source}"
 
 
 class _ExistingRow(NamedTuple):
@@ -77,7 +68,7 @@ class ArchiveTableLoader:
         self._loaded = loaded
         self._copies = copies
         self._is_new = not loaded.has(table.name)
-        self._waiting: dict[Key, tuple[Record, ArchiveRecord, LoadAccounting]] = {}
+        self._waiting: dict[Key, tuple[Record, ArchiveRecord]] = {}
 
     def emit(self) -> tuple[list[Record], dict[Key, str]]:
         """Return the records to load, and the `_dlt_id` of rows that they replace, by key.
@@ -111,12 +102,15 @@ class ArchiveTableLoader:
         if key in self._waiting:
             reject(accounting, entry, self.table, _duplicate_reason(entry))
         else:
-            self._waiting[key] = (record, entry, accounting)
+            self._waiting[key] = (record, entry)
 
-    def decide(self, *, may_contain_duplicates: bool) -> tuple[list[Record], list[Record]]:
+    def decide(
+        self, accounting: LoadAccounting, *, may_contain_duplicates: bool
+    ) -> tuple[list[Record], list[Record]]:
         """Accept waiting records that are new or newer than in the destination; reject the rest.
 
         Args:
+            accounting: The accounting of the archive that they come from.
             may_contain_duplicates: Whether a record may have come before without being rejected.
 
         Returns:
@@ -124,14 +118,15 @@ class ArchiveTableLoader:
         """
         waiting, self._waiting = self._waiting, {}
         if may_contain_duplicates:
-            self._reject_repeated(waiting)
+            for key in self._copies.add_keys(self.table.name, waiting):
+                _, entry = waiting.pop(key)
+                reject(accounting, entry, self.table, _duplicate_reason(entry))
         existing = self._existing_rows(waiting)
         value_counts = self._count_existing_values(self._ties(waiting, existing))
         accepted: list[Record] = []
         changed: list[Record] = []
-        entries_by_accounting: defaultdict[int, list[ArchiveRecord]] = defaultdict(list)
-        accountings: dict[int, LoadAccounting] = {}
-        for key, (record, entry, accounting) in waiting.items():
+        entries: list[ArchiveRecord] = []
+        for key, (record, entry) in waiting.items():
             row = existing.get(key)
             if row is None:
                 changed.append(record)
@@ -145,19 +140,10 @@ class ArchiveTableLoader:
                 if row.row_id != new_row_id:
                     changed.append(record)
             accepted.append(record)
-            accountings[id(accounting)] = accounting
-            entries_by_accounting[id(accounting)].append(entry)
-        for number, loaded in entries_by_accounting.items():
-            self._count_loaded(loaded, accountings[number])
+            entries.append(entry)
+        self._count_loaded(entries, accounting)
         self.records += accepted
         return accepted, changed
-
-    def _reject_repeated(
-        self, waiting: dict[Key, tuple[Record, ArchiveRecord, LoadAccounting]]
-    ) -> None:
-        for key in self._copies.add_keys(self.table.name, waiting):
-            _, entry, accounting = waiting.pop(key)
-            reject(accounting, entry, self.table, _duplicate_reason(entry))
 
     def _count_loaded(self, loaded: Iterable[ArchiveRecord], accounting: LoadAccounting) -> None:
         """Count the rows of records as loaded; most records come from one file."""

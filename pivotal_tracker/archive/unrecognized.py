@@ -68,11 +68,8 @@ def why_unknown(file: File) -> str:
 
 def _database(file: File) -> str:
     """Describe a database of another program by its tables."""
-    try:
-        with open_database(file) as database:
-            names = sorted(name for name in database.names if not name.startswith("sqlite_"))
-    except ArchiveError as error:
-        return str(error).rstrip(".")
+    with open_database(file) as database:
+        names = sorted(name for name in database.names if not name.startswith("sqlite_"))
     more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
     shown = ", ".join(name[:40] for name in names[:_MAX_NAMES])
     tables = "table" if len(names) == 1 else "tables"

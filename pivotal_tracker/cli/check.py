@@ -28,6 +28,7 @@ from ..settings import (
     ACCOUNT_MEMBERSHIPS,
     ACCOUNTS,
     MAX_PAGE_SIZE,
+    ME,
     ONE_STORY,
     PROJECT_ENDPOINTS,
     STORIES_BY_ID,
@@ -78,7 +79,10 @@ def check_server(
     if not projects:
         lines.append("No project can be read, so there is nothing to load.")
         return Findings(usable=False, lines=lines)
-    of_projects = _probe_project_lists(client, projects)
+    of_projects = {
+        name: _probe(client, endpoint, projects[0]["id"])
+        for name, endpoint in PROJECT_ENDPOINTS.items()
+    }
     of_accounts = dict(_probe_account_lists(client))
     stories = _Stories.counted(client, projects)
     lines += [f"Stories   {stories.count}", ""]
@@ -107,7 +111,7 @@ def _describe_projects(
     client: TrackerClient, project_ids: list[int] | None
 ) -> tuple[list[Record], list[str]]:
     """Return the projects that can be read, and lines about the server, token and projects."""
-    lines = [f"Server    {client.base_url}", f"Token of  {_owner(client)}"]
+    lines = [f"Server    {client.server.url}", f"Token of  {_owner(client)}"]
     projects, _, skipped = select_projects(client, project_ids, Shard.parse(""))
     names = [f"{project.get('name')} ({project['id']})" for project in projects]
     lines.append(f"Projects  {len(projects)}: {', '.join(names)}")
@@ -123,13 +127,6 @@ def _table(results: Mapping[str, str]) -> list[str]:
 
 def _number_supported(results: Mapping[str, str]) -> int:
     return sum(result.startswith(_SUPPORTED) for result in results.values())
-
-
-def _probe_project_lists(client: TrackerClient, projects: Sequence[Record]) -> dict[str, str]:
-    project_id = projects[0]["id"]
-    return {
-        name: _probe(client, endpoint, project_id) for name, endpoint in PROJECT_ENDPOINTS.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -246,13 +243,10 @@ def check_archives(paths: Sequence[str]) -> Findings:
 
 
 def _owner(client: TrackerClient) -> str:
-    try:
-        me = client.get("me")
-    except UnreadableError:
-        return "(the server does not say)"
-    if not isinstance(me, dict):
-        return "(the server does not say)"
-    return f"{me.get('name')} ({me.get('username')})"
+    with contextlib.suppress(UnreadableError):
+        for me in client.records(client.page(ME)):
+            return f"{me.get('name')} ({me.get('username')})"
+    return "(the server does not say)"
 
 
 def _probe_account_lists(client: TrackerClient) -> Iterator[tuple[str, str]]:

@@ -220,7 +220,7 @@ def _load_with_lock(options: argparse.Namespace, outcome: Outcome) -> int:
             "shard": str(options.shard),
         }
         loading = Loading(pipeline, options.shard, options.table_format)
-        source = (_archive_source if options.archive else _server_source)(options, loading)
+        source = (_archive_source if options.archive else _server_source)(options)
         with loading:
             _load(loading, source, options, outcome)
     if not options.json:
@@ -280,7 +280,7 @@ def _notify_of_failure(options: argparse.Namespace, error: Exception) -> None:
         capture_in_sentry(error)
 
 
-def _server_source(options: argparse.Namespace, loading: Loading) -> DltSource:
+def _server_source(options: argparse.Namespace) -> DltSource:
     source = pivotal_tracker_source(
         full_refresh=options.full_refresh,
         accept_deletions=options.accept_deletions,
@@ -302,11 +302,9 @@ def _part(options: argparse.Namespace, source: DltSource, project_ids: Sequence[
     return part.with_resources(*names)
 
 
-def _archive_source(options: argparse.Namespace, loading: Loading) -> DltSource:
+def _archive_source(options: argparse.Namespace) -> DltSource:
     source = pivotal_tracker_archive(
-        options.archive,
-        attachments_directory=options.attachments,
-        **options.source,
+        options.archive, attachments_directory=options.attachments, **options.source
     )
     return _selected(source, options.resource, "load_report")
 

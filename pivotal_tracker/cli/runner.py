@@ -211,9 +211,8 @@ class Loading:
                     client.execute_sql(query, load_id)
 
     def _last_trace(self) -> PipelineTrace:
-        if self.pipeline.last_trace is None:
-            raise TrackerError("dlt has no trace of the run.")
-        return self.pipeline.last_trace
+        # dlt makes one for each run
+        return cast(PipelineTrace, self.pipeline.last_trace)
 
 
 def can_never_load(error: PipelineStepFailed) -> bool:

@@ -16,11 +16,9 @@ import dlt
 from dlt.common.configuration.specs import ConnectionStringCredentials
 from dlt.common.destination.client import DestinationClientConfiguration
 
+from ..sources import DERIVED_RESOURCES
 from .outcome import Outcome
 from .programs import dashboard_command
-
-_DERIVED_TABLES = ("deleted_records", "people")
-"""Tables that are not shown as an example."""
 
 MAX_LINES = 20
 """The maximum number of lines of each kind."""
@@ -377,7 +375,7 @@ def _location(pipeline: dlt.Pipeline, outcome: Outcome) -> list[str]:
     database = file.resolve().as_posix()
     # `pipeline.default_schema` would be read from a file each time
     tables = client.schema.data_table_names()
-    others = [name for name in tables if name not in _DERIVED_TABLES] or tables
+    others = [name for name in tables if name not in DERIVED_RESOURCES] or tables
     table, some = max(others, key=lambda name: outcome.written[name]), ""
     if "stories" in tables:
         table, some = "stories", ".select('name', 'current_state', 'estimate')"

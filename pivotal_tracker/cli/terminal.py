@@ -11,7 +11,6 @@ import click
 
 _PROBLEMS = (
     "Requested, and not returned",
-    "Changed:",
     "Incomplete:",
     "Kept",
     "Left out:",

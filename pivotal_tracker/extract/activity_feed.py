@@ -8,7 +8,7 @@ from collections import defaultdict
 from ..api.client import TrackerClient
 from ..api.errors import UnreadableError
 from ..records import Record
-from ..settings import FULL_READ_THRESHOLD, PROJECT_ENDPOINTS
+from ..settings import MAX_NEW_ACTIVITY, PROJECT_ENDPOINTS
 
 
 class ActivityFeed:
@@ -47,32 +47,22 @@ class ActivityFeed:
     def _since(self, project_id: int, version: int) -> list[Record] | None:
         # request the activity of the version itself too: if it is missing, others may be missing
         extra_params = {"since_version": version - 1}
+        endpoint = PROJECT_ENDPOINTS["activity"]
         activities: dict[str, Record] = {}
-        offset = 0
-        while True:
-            try:
-                get = self._client.later_page if offset else self._client.page
-                page = get(PROJECT_ENDPOINTS["activity"], offset, extra_params, id=project_id)
-                records = self._client.records(page)
-            except UnreadableError:
-                return None
-            new = {str(r.get("guid")): r for r in records if str(r.get("guid")) not in activities}
-            if not offset and not any(r.get("project_version") == version for r in records):
-                return None
-            activities |= new
-            following = next(iter(page.next_offsets(len(records))), None)
-            if not new or following is None:
-                break
-            offset = following
-            if len(activities) > FULL_READ_THRESHOLD:
-                return None
+        try:
+            for page, records in self._client.pages(endpoint, extra_params, id=project_id):
+                if not page.offset and version not in [r.get("project_version") for r in records]:
+                    return None
+                new = {guid: r for r in records if (guid := str(r.get("guid"))) not in activities}
+                activities |= new
+                if not new:
+                    break
+                if len(activities) > MAX_NEW_ACTIVITY:
+                    return None
+        except UnreadableError:
+            return None
         return [
             {"project_id": project_id, **activity}
             for activity in activities.values()
-            if _version(activity) > version
+            if isinstance(number := activity.get("project_version"), int) and number > version
         ]
-
-
-def _version(activity: Record) -> int:
-    version = activity.get("project_version")
-    return version if isinstance(version, int) else 0

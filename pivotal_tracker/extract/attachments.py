@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -147,16 +148,23 @@ def _download_with_resume(
     client: TrackerClient, address: str, attachment: Record, path: Path
 ) -> None:
     """Download a file, resuming where the connection was lost."""
-    size = attachment.get("size")
-    for is_last in (*(False for _ in range(client.max_attempts - 1)), True):
+    size, part = attachment.get("size"), partial_path(path)
+    for attempt in count(1):
+        is_last = attempt >= client.max_attempts
         try:
-            with client.file(address, _resume_offset(partial_path(path), size)) as response:
+            with client.file(address, _resume_offset(part, size)) as response:
                 is_partial = response.status_code == requests.codes.partial
-                begin = _resume_offset(partial_path(path), size) if is_partial else 0
+                begin = _resume_offset(part, size) if is_partial else 0
                 save(response.iter_content(_CHUNK_SIZE), path, size, begin=begin)
-        except (IncompleteFileError, requests.RequestException) as error:
-            if is_last or not _can_resume(error, partial_path(path)):
-                raise _to_tracker_error(error) from error
+        except IncompleteFileError:
+            # it cannot be resumed if the saved bytes were wrong, and are deleted
+            if is_last or not part.is_file():
+                raise
+        except requests.RequestException as error:
+            if is_last:
+                raise IncompleteFileError(
+                    f"The connection was lost: {type(error).__name__}."
+                ) from error
         else:
             return
 
@@ -165,17 +173,6 @@ def _resume_offset(part: Path, size: int | None) -> int:
     """Return how many bytes of the file an earlier attempt has saved."""
     written = part.stat().st_size if part.is_file() and size is not None else 0
     return written if written < (size or 0) else 0
-
-
-def _can_resume(error: Exception, part: Path) -> bool:
-    """Check whether a download can be resumed: not if the saved bytes were wrong."""
-    return isinstance(error, requests.RequestException) or part.is_file()
-
-
-def _to_tracker_error(error: Exception) -> TrackerError:
-    if isinstance(error, TrackerError):
-        return error
-    return IncompleteFileError(f"The connection was lost: {type(error).__name__}.")
 
 
 def _signed_address(client: TrackerClient, attachment: Record) -> str | None:

@@ -7,14 +7,13 @@ has lost most of its rows, nothing is deleted until a user accepts it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import TrackerError
 from ..load.metrics import Metrics
 from ..settings import ACCOUNT_LISTS, PROJECT_ENDPOINTS
-from ..tables import Table
 
 MIN_LOST = 10
 """A list that is not empty is doubtful if at least this many rows, and over half, are missing."""
@@ -89,11 +88,3 @@ class AcceptedDeletions:
 
 LISTS = dict.fromkeys(PROJECT_ENDPOINTS, True) | dict.fromkeys(ACCOUNT_LISTS, False)
 """The lists that can be named, and whether each project has its own."""
-
-
-def explained_by(
-    table: Table, missing: Collection[Any], deletions: Iterable[dict[str, Any]]
-) -> set[Any]:
-    """Return the missing keys that activity says were deleted or moved."""
-    deleted = {deletion["id"] for deletion in deletions if deletion["kind"] == table.kind}
-    return deleted.intersection(missing)

@@ -12,12 +12,11 @@ _BYTES = 4
 
 
 def fingerprint(story: Record) -> bytes:
-    """Hash a story as the server sends it, without its comments.
-
-    Raises:
-        ValueError: It cannot be converted to JSON.
-    """
-    text = row_id({name: value for name, value in story.items() if name != "comments"})
+    """Hash a story as the server sends it, without its comments; empty if it cannot be hashed."""
+    try:
+        text = row_id({name: value for name, value in story.items() if name != "comments"})
+    except (TypeError, ValueError, RecursionError):
+        return b""
     return bytes.fromhex(text[: 2 * _BYTES])
 
 

@@ -16,7 +16,7 @@ from ..api.pages import Page
 from ..errors import TrackerError
 from ..records import Key, Record, expand_daily_history, from_litetracker, record_key
 from ..settings import MAX_LIST_ROWS
-from .deletions import explained_by, is_doubtful, record_accepted, record_kept
+from .deletions import is_doubtful, record_accepted, record_kept
 from .resource_reader import Job, ResourceReader, State
 
 
@@ -87,11 +87,6 @@ class ProjectListReader:
     # methods that all readers share
 
     @property
-    def _is_unfiltered(self) -> bool:
-        """Whether the server's total is the number of rows of this list."""
-        return True
-
-    @property
     def before(self) -> State:
         """The state of the last run."""
         return self.reader.state.get(str(self.project_id), {})
@@ -136,9 +131,9 @@ class ProjectListReader:
 
     def explained(self, missing: Collection[Key]) -> set[Key]:
         """Return the missing keys that activity says were deleted or moved."""
-        return explained_by(
-            self.reader.table, missing, deletions_from_activity(self.earlier_changes() or ())
-        )
+        kind = self.reader.table.kind
+        deletions = deletions_from_activity(self.earlier_changes() or ())
+        return {d["id"] for d in deletions if d["kind"] == kind}.intersection(missing)
 
     def earlier_changes(self) -> list[Record] | None:
         """Return the activity since the list was last read, also in a full refresh."""
@@ -167,7 +162,7 @@ class ProjectListReader:
     @property
     def rows_missing(self) -> int:
         """The number of rows that the server announced and did not send."""
-        if self._total is None or not self._is_unfiltered:
+        if self._total is None:
             return 0
         return max(0, self._total - self.start - len(self.keys) - self._unusable)
 
@@ -186,11 +181,6 @@ class ProjectListReader:
             "total": (self._total or 0) - self.start,
             "is_new": not is_same,
         }
-
-    def keep(self, keys: Collection[Key]) -> None:
-        """Record that rows are kept, and keep the old state of the list."""
-        state = self.reader.state.setdefault(str(self.project_id), {})
-        record_kept(state, self.reader.metrics, self.project_id, len(keys))
 
     def missing(self) -> list[Key]:
         """Return the keys in the destination that are missing from this list."""
@@ -220,18 +210,17 @@ class ProjectListReader:
             record_accepted(self.reader.metrics, self.project_id, len(deleted))
         self.mark_missing(deleted)
         if kept:
-            self.keep(kept)
+            # keep the old state too
+            state = self.reader.state.setdefault(str(self.project_id), {})
+            record_kept(state, self.reader.metrics, self.project_id, len(kept))
             return
         if not self.start and self.pages:
-            self._record_row_count()
+            # the number of rows of the complete list is checked after the load
+            self.reader.metrics.counted[str(self.project_id)] = {
+                "said": self._total,
+                "read": self.new_counts[self.project_id],
+            }
         self.reader.remember(self.project_id, self.next_state())
-
-    def _record_row_count(self) -> None:
-        """Record the number of rows of the complete list, to check it after the load."""
-        self.reader.metrics.counted[str(self.project_id)] = {
-            "said": self._total,
-            "read": self.new_counts[self.project_id],
-        }
 
     def record_skipped(self, error: TrackerError) -> None:
         """Record an error, and leave the list to the next run without deleting rows."""
@@ -286,7 +275,7 @@ class ProjectListReader:
             record.setdefault("project_id", self.project_id)
             key = record_key(self.reader.table, record)
             if key is None:
-                self.reader.count_unusable()
+                self.reader.metrics.rows["unusable"] += 1
                 self._unusable += 1
                 continue
             self.keys.add(key)

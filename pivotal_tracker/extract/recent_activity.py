@@ -152,30 +152,24 @@ class RecentActivity:
 
     def _pages(self, project_id: int, params: Mapping[str, str]) -> Iterator[list[Record]]:
         """Yield the pages of a project's activity, without activities of earlier pages."""
+        if not self.is_supported:
+            raise EndpointNotSupportedError("The server has no activity.")
         guids: set[Any] = set()
         offset: int | None = 0
         while offset is not None:
-            records = self._page(project_id, offset, params)
-            new = [act for act in records[0] if act.get("guid") not in guids]
+            try:
+                # an empty page is the end, and is not requested again
+                page = self._client.page(RECENT_ACTIVITY, offset, params, id=project_id)
+            except EndpointNotSupportedError as error:
+                self.is_supported = type(error) is not EndpointNotSupportedError
+                raise
+            records = self._client.records(page)
+            new = [act for act in records if act.get("guid") not in guids]
             if not new:
                 return
             guids.update(act.get("guid") for act in new)
             yield [{"project_id": project_id, **act} for act in new]
-            offset = records[1]
-
-    def _page(
-        self, project_id: int, offset: int, params: Mapping[str, str]
-    ) -> tuple[list[Record], int | None]:
-        """Return the records of a page, and the offset of the next one."""
-        if not self.is_supported:
-            raise EndpointNotSupportedError("The server has no activity.")
-        try:
-            page = self._client.page(RECENT_ACTIVITY, offset, params, id=project_id)
-        except EndpointNotSupportedError as error:
-            self.is_supported = type(error) is not EndpointNotSupportedError
-            raise
-        records = self._client.records(page)
-        return records, next(iter(page.next_offsets(len(records))), None)
+            offset = next(iter(page.next_offsets(len(records))), None)
 
 
 def _parse_time(time: str) -> datetime:

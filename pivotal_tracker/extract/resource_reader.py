@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..api.errors import AmbiguousNotFoundError, EndpointNotSupportedError
+from ..api.fields import top_level_names
 from ..load.destination_rows import RowIdCache
 from ..load.metrics import Metrics
 from ..records import Key, Record, Tombstones, tombstones
@@ -26,8 +27,6 @@ from .run import Run
 
 if TYPE_CHECKING:
     from .list_reader import ProjectListReader
-
-STORIES = "stories"
 
 UNSUPPORTED_THRESHOLD = 3
 """If this many projects lack a list and none has it, the server does not support the list."""
@@ -85,7 +84,7 @@ class ResourceReader:
     @property
     def compares(self) -> bool:
         """Whether there may be rows in the destination to compare records with."""
-        return self.run.compares and not self.reads_everything
+        return self.run.loaded.has_previous_run and not self.reads_everything
 
     def items(self, lists: Sequence[ProjectListReader]) -> Iterator[Any]:
         """Yield what the resource yields: jobs for dlt's pool, and records."""
@@ -139,17 +138,13 @@ class ResourceReader:
         known = self.run.writer(self.name).known
         projects = {r["id"]: r["project_id"] for r in records if r["id"] not in known}
         found = loaded.row_ids(self.table, "id", projects)
-        if self.name == STORIES:
+        if self.name == "stories":
             self.run.link_archive_projects({key: projects[key] for key in found})
         return found
 
     def count_unchanged(self) -> None:
         """Count a project that was not read again."""
         self.metrics.unchanged = (self.metrics.unchanged or 0) + 1
-
-    def count_unusable(self) -> None:
-        """Count a record that no table can take."""
-        self.metrics.rows["unusable"] += 1
 
     def mark_missing(self, project_id: int, keys: Iterable[Key]) -> None:
         """Mark records as missing from a project; another project may still have them."""
@@ -216,7 +211,7 @@ class ResourceReader:
 
     def _record_unsupported_lists(self) -> None:
         """Record which lists the server lacks, for all projects or for some."""
-        requested = {field.partition("(")[0] for field in self.endpoint.fields}
+        requested = top_level_names(self.endpoint.fields)
         lists = requested & self.table.nested.keys() - self.run.client.refused_fields
         if self._seen_attributes:
             self.metrics.not_given = sorted(lists - self._seen_attributes)

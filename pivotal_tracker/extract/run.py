@@ -58,7 +58,7 @@ class Run(Extraction):
     ) -> None:
         super().__init__(tables, rewrites=full_refresh)
         self.client = client
-        self.server = ServerMemory(self._server_state(client.base_url), forget=full_refresh)
+        self.server = ServerMemory(self._server_state(client.server.url), forget=full_refresh)
         for path, names in self.server.refused_fields().items():
             client.refuse_fields(path, names)
         self.comments = StoryComments(

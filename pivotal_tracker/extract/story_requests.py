@@ -43,19 +43,16 @@ class StoryRequests:
     def updated_since(self, since: datetime) -> list[list[Record]] | None:
         """Request the stories updated since a time, by page; None if this is not supported."""
         extra_params = {"updated_after": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        endpoint = PROJECT_ENDPOINTS["stories"]
         pages: list[list[Record]] = []
-        offset: int | None = 0
-        while offset is not None:
-            try:
-                get = self._client.later_page if offset else self._client.page
-                page = get(PROJECT_ENDPOINTS["stories"], offset, extra_params, id=self._project_id)
-                pages.append(self._client.records(page))
-            except UnreadableError:
-                return None
-            offset = next(iter(page.next_offsets(len(pages[-1]))), None)
-            if page.total is None and len(pages) > 1:
-                # the server may ignore `updated_after` and return everything
-                return None
+        try:
+            for page, stories in self._client.pages(endpoint, extra_params, id=self._project_id):
+                pages.append(stories)
+                if page.total is None and len(pages) > 1:
+                    # the server may ignore `updated_after` and return everything
+                    return None
+        except UnreadableError:
+            return None
         return [self._with_comments(stories) for stories in pages]
 
     def by_ids(self, ids: Iterable[int]) -> list[Record]:
@@ -116,15 +113,12 @@ class StoryRequests:
         """Return the ids of all stories, and whether the project did not change meanwhile."""
         ids: set[int] = set()
         versions: set[int | None] = set()
-        offset: int | None = 0
-        while offset is not None:
-            get = self._client.later_page if offset else self._client.page
-            page = get(STORY_IDS, offset, id=self._project_id)
-            records = self._client.records(page)
+        for page, records in self._client.pages(STORY_IDS, id=self._project_id):
             new = {r["id"] for r in records if isinstance(r.get("id"), int)} - ids
             ids |= new
             versions.add(page.version)
-            offset = next(iter(page.next_offsets(len(records))), None) if new else None
+            if not new:
+                break
         return ids, len(versions) == 1
 
     def _with_comments(self, stories: list[Record]) -> list[Record]:

@@ -284,7 +284,7 @@ class UnversionedStories(StoryReader):
         if story_id in self._handled:
             return False
         self._handled.add(story_id)
-        is_same = self._comments.fingerprints.get(story_id) == _fingerprint(story) != b""
+        is_same = self._comments.fingerprints.get(story_id) == fingerprint(story) != b""
         if not is_same or story_id in self._due or not self.existing.get(story_id):
             return True
         self._count_unwritten(story_id)
@@ -309,7 +309,7 @@ class UnversionedStories(StoryReader):
         story_id = story.get("id")
         if not is_id(story_id) or story_id < 0:
             return
-        if "comments" in story and (known := _fingerprint(story)):
+        if "comments" in story and (known := fingerprint(story)):
             self._comments.fingerprints[story_id] = known
         else:
             self._comments.fingerprints.pop(story_id, None)
@@ -367,14 +367,6 @@ def _cursor(state: State) -> Cursor | None:
     """Return the cursor in the state of a list; None if it has none."""
     seen = state.get("activity")
     return None if seen is None else Cursor(seen)
-
-
-def _fingerprint(story: Record) -> bytes:
-    """Return the fingerprint of a story; empty if it has none."""
-    try:
-        return fingerprint(story)
-    except (TypeError, ValueError, RecursionError):
-        return b""
 
 
 _UNVERSIONED_READERS: dict[str, type[ProjectListReader]] = {

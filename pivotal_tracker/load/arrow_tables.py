@@ -227,19 +227,15 @@ def _page_type(
     Raises:
         MisfitError: An attribute is not declared, or a list has other values than objects.
     """
-    try:
-        present = set[str]().union(*records)
-        types = set(map(type, chain.from_iterable(map(dict.values, records))))
-    except TypeError as error:
-        raise MisfitError("a list has elements that are not objects") from error
+    if not all(issubclass(kind, dict) for kind in set(map(type, records))):
+        raise MisfitError("a list has elements that are not objects")
+    present = set[str]().union(*records)
     unknown = present - shape.attributes
     if unknown:
         raise MisfitError(f"undeclared attributes: {', '.join(sorted(map(str, unknown)))}")
     fields = [(name, kind) for name, kind in shape.values.items() if name in present]
-    for name, kind in fields if float in types else ():
-        # Arrow would cut off the decimals
-        if kind == pa.int64() and any(type(record.get(name)) is float for record in records):
-            raise MisfitError(f"{name} is not a whole number")
+    for name, kind in fields:
+        _require_fitting(kind, name, _values(records, name))
     for name, inner in shape.objects.items():
         if name in present:
             values = [v for v in _values(records, name) if v is not None]
@@ -248,13 +244,24 @@ def _page_type(
     for name, child in shape.lists.items():
         if name not in present or name in left_out:
             continue
+        elements = list(chain.from_iterable(filter(None, _values(records, name))))
         if child.is_scalar_list:
+            _require_fitting(child_value_type(child), name, elements)
             fields.append((name, pa.list_(child_value_type(child))))
             continue
-        elements = list(chain.from_iterable(filter(None, _values(records, name))))
         if elements:
             fields.append((name, pa.list_(_page_type(_shape_of(child), elements))))
     return pa.struct(fields)
+
+
+def _require_fitting(kind: pa.DataType, name: str, values: Iterable[Any]) -> None:
+    """Check that Arrow would not cut off the decimals of values.
+
+    Raises:
+        MisfitError: A value of a column of whole numbers is not one.
+    """
+    if kind == pa.int64() and float in set(map(type, values)):
+        raise MisfitError(f"{name} is not a whole number")
 
 
 def _values(records: Iterable[dict[str, Any]], name: str) -> Iterator[Any]:

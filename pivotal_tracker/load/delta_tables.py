@@ -5,7 +5,6 @@ dlt's own SQL client would read them with an extension that DuckDB downloads on 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import dlt
@@ -34,25 +33,18 @@ def register_delta_tables(pipeline: dlt.Pipeline, sql_client: Any, schema: Schem
         schema: The schema with the tables.
     """
     sql_client.set_schemas([schema])
-    for name, dataset in _datasets(pipeline, schema, delta_table_names(schema)):
-        # the client makes its own view of a table for each statement, unless there is one
-        connection = sql_client.native_connection
-        connection.register(f"delta_{name}", dataset)
-        connection.execute(
-            f"CREATE VIEW {sql_client.make_qualified_table_name(name)} "  # noqa: S608 - our names
-            f"AS SELECT * FROM {sql_client.escape_column_name(f'delta_{name}')}"
-        )
-
-
-def _datasets(
-    pipeline: dlt.Pipeline, schema: Schema, names: Iterable[str]
-) -> Iterable[tuple[str, Any]]:
-    """Yield each table as a dataset of Arrow, without those that do not exist yet."""
+    connection = sql_client.native_connection
     with destination_client(pipeline, schema) as client:
         assert isinstance(client, SupportsOpenTables)  # noqa: S101 - for the type checker
-        for name in names:
+        for name in delta_table_names(schema):
             try:
                 table = client.load_open_table("delta", name)
             except DestinationUndefinedEntity:
+                # it does not exist yet
                 continue
-            yield name, table.to_pyarrow_dataset()
+            # the SQL client makes its own view of a table for each statement, unless there is one
+            connection.register(f"delta_{name}", table.to_pyarrow_dataset())
+            connection.execute(
+                f"CREATE VIEW {sql_client.make_qualified_table_name(name)} "  # noqa: S608 - ours
+                f"AS SELECT * FROM {sql_client.escape_column_name(f'delta_{name}')}"
+            )

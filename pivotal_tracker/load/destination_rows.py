@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import accumulate, takewhile
 from typing import Any
 
 import dlt
@@ -37,47 +36,28 @@ class DestinationReader:
     """Read the tables that earlier runs have loaded into the dataset of a pipeline.
 
     Args:
-        pipeline: The pipeline; default: the current one.
+        pipeline: The pipeline; None outside of a load, where there are no tables.
+        is_extracting: Whether its extraction is running.
     """
 
-    def __init__(self, pipeline: Any = None) -> None:
-        is_extracting = pipeline is None
-        pipeline = pipeline or dlt.current.pipeline()
-        found = _schema_in_dataset(pipeline) if pipeline.first_run else None
-        if is_extracting and found is not None:
-            # child rows are deleted only from tables that the pipeline's own schema has
-            dlt.current.source_schema().update_schema(found)
-        is_new = pipeline.first_run and found is None
+    def __init__(self, pipeline: Any, *, is_extracting: bool = False) -> None:
+        schema = None if pipeline is None else _existing_schema(pipeline, is_extracting)
+        self._pipeline: Any = None if schema is None else pipeline
         self._dropped_by_refresh = _dropped_by_refresh() if is_extracting else frozenset()
-        self._pipeline: Any = None if is_new else pipeline
-        # copy it now: dlt reloads its schema in place, so other threads may see it empty
-        own = dlt.current.source_schema() if is_extracting else pipeline.default_schema
-        schema = found or own
-        self._declared = {} if is_new else self._columns_in(schema)
-        self._delta_schema = schema.clone() if not is_new and delta_table_names(schema) else None
+        self._declared: dict[str, TTableSchemaColumns] = {}
+        self._delta_schema: Schema | None = None
+        if schema is not None:
+            # copy it now: dlt reloads its schema in place, so other threads may see it empty
+            self._declared = {
+                name: schema.get_table_columns(name)
+                for name in schema.tables
+                if name not in self._dropped_by_refresh
+            }
+            if delta_table_names(schema):
+                self._delta_schema = schema.clone()
         self._lock = threading.Lock()
         self._client: Any = None
         self._is_closed = False
-
-    @classmethod
-    def empty(cls) -> DestinationReader:
-        """Make a reader of no tables, for resources that are read outside of a load."""
-        loaded = cls.__new__(cls)
-        loaded._dropped_by_refresh = frozenset()
-        loaded._pipeline = None
-        loaded._declared = {}
-        loaded._lock = threading.Lock()
-        loaded._client = None
-        loaded._is_closed = False
-        return loaded
-
-    def _columns_in(self, schema: Schema) -> dict[str, TTableSchemaColumns]:
-        """Return the columns of each existing table that `refresh` does not drop."""
-        return {
-            name: schema.get_table_columns(name)
-            for name in schema.tables
-            if name not in self._dropped_by_refresh
-        }
 
     @property
     def has_previous_run(self) -> bool:
@@ -303,12 +283,12 @@ class RowIdCache:
         ]
         if project_id not in self._pending_ids or not others:
             return []
-        sizes = accumulate(self._sizes.get(key, 0) for key in (project_id, *others))
-        next(sizes)
-        fitting = takewhile(
-            lambda pair: pair[1] <= MAX_PREFETCHED_ROWS, zip(others, sizes, strict=True)
-        )
-        return [other for other, _ in fitting][: IDS_PER_QUERY - 1]
+        rows = self._sizes.get(project_id, 0)
+        for number, other in enumerate(others):
+            rows += self._sizes.get(other, 0)
+            if rows > MAX_PREFETCHED_ROWS or number == IDS_PER_QUERY - 1:
+                return others[:number]
+        return others
 
     def _fetch(self, project_ids: list[int]) -> None:
         columns = ["project_id", *self._table.key, "_dlt_id"]
@@ -324,6 +304,18 @@ def _to_utc(value: Any) -> datetime:
 
 _COERCIONS: dict[Any, Callable[[Any], Any]] = {"timestamp": _to_utc, "bool": bool}
 """Functions that convert a value to the type of its column."""
+
+
+def _existing_schema(pipeline: Any, is_extracting: bool) -> Schema | None:
+    """Return the schema of the tables in a dataset; None if there are none."""
+    own: Schema = dlt.current.source_schema() if is_extracting else pipeline.default_schema
+    if not pipeline.first_run:
+        return own
+    found = _schema_in_dataset(pipeline)
+    if is_extracting and found is not None:
+        # child rows are deleted only from tables that the pipeline's own schema has
+        own.update_schema(found)
+    return found
 
 
 def _schema_in_dataset(pipeline: Any) -> Schema | None:

@@ -144,11 +144,9 @@ def bigquery_layout(table: Table) -> dict[str, Any]:
     capabilities = _capabilities()
     if capabilities is None or capabilities.sqlglot_dialect != "bigquery":
         return {}
-    partition = table.partition
+    column = table.partition_column
     return {
         # empty if there is none: without the hint, that of the resource's own table would apply
-        PARTITION_HINT: {partition.column: "TIMESTAMP_TRUNC({column_name}, DAY)"}
-        if partition
-        else {},
+        PARTITION_HINT: {column: "TIMESTAMP_TRUNC({column_name}, DAY)"} if column else {},
         CLUSTER_COLUMNS_HINT: ["project_id"] if "project_id" in table.columns else [],
     }

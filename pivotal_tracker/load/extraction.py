@@ -10,13 +10,13 @@ from typing import Any
 import dlt
 
 from ..errors import TrackerError
-from ..load.destination_rows import DestinationReader
-from ..load.hints import is_replaced, require_supported, row_changes_of
-from ..load.metrics import Metrics
-from ..load.people import People
-from ..load.to_tables import TableWriter, current_load_id
 from ..records import Key, Record
 from ..tables import Table
+from .destination_rows import DestinationReader
+from .hints import is_replaced, require_supported, row_changes_of
+from .metrics import Metrics
+from .people import People
+from .to_tables import TableWriter, current_load_id
 
 _emitted_keys: weakref.WeakKeyDictionary[Any, tuple[str, defaultdict[str, set[Key]]]] = (
     weakref.WeakKeyDictionary()
@@ -50,9 +50,9 @@ class Extraction:
         self._waiting: set[str] = set()
         resources: Mapping[str, Any] = {}
         if self.load_id is None:
-            self.loaded, self.selected = DestinationReader.empty(), frozenset[str]()
+            self.loaded, self.selected = DestinationReader(None), frozenset[str]()
         else:
-            self.loaded = DestinationReader()
+            self.loaded = DestinationReader(dlt.current.pipeline(), is_extracting=True)
             resources = dlt.current.source().resources.selected
             self.selected = frozenset(name for name in resources if name in tables)
             for name in self.selected:
@@ -62,11 +62,6 @@ class Extraction:
         self.is_append_only = any(
             row_changes_of(resources[name]) == "none" for name in self.selected
         )
-
-    @property
-    def compares(self) -> bool:
-        """Whether there may be rows in the destination to compare records with."""
-        return self.loaded.has_previous_run
 
     def is_replaced(self, resource: str) -> bool:
         """Check whether all rows are written: tables are replaced, or there is no load."""
@@ -111,7 +106,7 @@ class Extraction:
     def look_up_rows(self, resource: str, records: Iterable[Record]) -> list[Record]:
         """Look up the existing rows of records before these are yielded; return the records."""
         records = list(records)
-        if self.compares and not self.is_replaced(resource):
+        if self.loaded.has_previous_run and not self.is_replaced(resource):
             table = self.table(resource)
             ids = {record["id"] for record in records}
             self.compare_with(resource, self.loaded.row_ids(table, "id", ids))

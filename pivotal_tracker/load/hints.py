@@ -21,6 +21,8 @@ from .destinations import (
 _LISTS_AS_JSON: dict[str, Any] = {"x-normalizer": {"max_nesting": 0}}
 """For upserted tables: dlt would make nested tables, and never delete rows from them."""
 
+_UPSERT: TWriteDispositionConfig = {"disposition": "merge", "strategy": "upsert"}
+
 
 def root_hints(table: Table) -> dict[str, Any]:
     """Return the hints of a resource's own table, as `apply_hints` takes them."""
@@ -81,7 +83,9 @@ def add_child_hints(
             if appends
             else "replace"
             if is_replaced(resource)
-            else _merge_disposition(child, is_upserted)
+            else _UPSERT
+            if is_upserted
+            else _merge_disposition(child)
         ),
         # the child rows of a record are replaced together; with a primary key, dlt would compare
         # each with every existing row
@@ -121,13 +125,9 @@ def adapt_root_hints(resource: DltResource) -> RowChanges:
     """Adapt the hints of a resource to how the destination changes rows; return how."""
     changes = row_changes_of(resource)
     if changes == "upsert":
-        if is_replaced(resource):
-            resource.apply_hints(additional_table_hints=_LISTS_AS_JSON)
-        else:
-            resource.apply_hints(
-                write_disposition={"disposition": "merge", "strategy": "upsert"},
-                additional_table_hints=_LISTS_AS_JSON,
-            )
+        resource.apply_hints(additional_table_hints=_LISTS_AS_JSON)
+        if not is_replaced(resource):
+            resource.apply_hints(write_disposition=_UPSERT)
     return changes
 
 
@@ -186,10 +186,8 @@ def _disposition(resource: DltResource) -> str:
     return "" if callable(value) else str(value)
 
 
-def _merge_disposition(table: Table, is_upserted: bool = False) -> TWriteDispositionConfig:
+def _merge_disposition(table: Table) -> TWriteDispositionConfig:
     """Return the merge disposition of a table. The last step writes no record twice."""
-    if is_upserted:
-        return {"disposition": "merge", "strategy": "upsert"}
     return {
         "disposition": "merge",
         "strategy": "delete-insert",

@@ -88,7 +88,8 @@ class People:
         rows = loaded.rows(tables.PEOPLE.name, _COLUMNS, "" if joins else "id", self._by_id)
         rows_of = Counter(row[0] for row in rows)
         existing = {
-            row[0]: _without_nulls(dict(zip(_COLUMNS[1:], row[1:], strict=True))) for row in rows
+            row[0]: {k: v for k, v in zip(_COLUMNS[1:], row[1:], strict=True) if v is not None}
+            for row in rows
         }
         now = existing | {
             person_id: _merged(existing.get(person_id), seen)
@@ -128,10 +129,6 @@ def _join_by_name(people: dict[int, Record]) -> None:
             others = {k: v for k, v in person.items() if k != "same_as_id"}
             same = {"same_as_id": min(namesakes)} if len(namesakes) == 1 else {}
             people[person_id] = others | same
-
-
-def _without_nulls(row: Record) -> Record:
-    return {name: value for name, value in row.items() if value is not None}
 
 
 def _ids_in(story: Record) -> list[Any]:

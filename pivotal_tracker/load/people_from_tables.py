@@ -17,7 +17,6 @@ from .destinations import file_format
 from .people import CHILD_ID_ATTRIBUTES, ID_ATTRIBUTES, ID_LISTS, PERSON_ATTRIBUTES, People
 
 MAX_ATTEMPTS = 10
-_PERSON_COLUMNS = ("id", "kind", "name", "email", "initials", "username")
 _ID_COLUMNS = (
     *(("stories", name) for name in ID_ATTRIBUTES),
     *((f"stories__{name}", "value") for name in ID_LISTS),
@@ -70,13 +69,12 @@ def _incomplete_people(loaded: DestinationReader) -> list[Record]:
     """Return the people of whom other tables have more, or who have more than one row."""
     people = People()
     for table, attribute in PERSON_ATTRIBUTES.items():
-        declared = tables.SERVER_TABLES[table].columns
-        names = [name for name in _PERSON_COLUMNS if f"{attribute}__{name}" in declared]
-        for row in loaded.distinct(table, [f"{attribute}__{name}" for name in names]):
+        prefix = f"{attribute}__"
+        columns = [c for c in tables.SERVER_TABLES[table].columns if c.startswith(prefix)]
+        names = [column.removeprefix(prefix) for column in columns]
+        for row in loaded.distinct(table, columns):
             people.collect(table, {attribute: dict(zip(names, row, strict=True))})
     for table, column in _ID_COLUMNS:
         ids = [row[0] for row in loaded.distinct(table, [column])]
         people.collect("stories", {"owner_ids": ids})
-    records = people.records(loaded)
-    loaded.close()
-    return records
+    return people.records(loaded)

@@ -171,16 +171,15 @@ def _fill_missing_keys(table: Table, rows: list[Row]) -> None:
     """
     for column in table.key:
         kind = table.columns.get(column)
-        if not all(is_key(row.get(column), kind) for row in rows):
-            for row in rows:
-                value = row.get(column)
-                if is_key(value, kind):
-                    continue
-                if value is not None:
-                    raise RejectedError(
-                        f"{column} of a row of {table.name} is {str(value)[:40]!r}, which is no key"
-                    )
-                row[column] = -1 - row["_dlt_list_idx"] if kind == "bigint" else ""
+        for row in rows:
+            value = row.get(column)
+            if is_key(value, kind):
+                continue
+            if value is not None:
+                raise RejectedError(
+                    f"{column} of a row of {table.name} is {str(value)[:40]!r}, which is no key"
+                )
+            row[column] = -1 - row["_dlt_list_idx"] if kind == "bigint" else ""
 
 
 @cache

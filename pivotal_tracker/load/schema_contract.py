@@ -13,7 +13,7 @@ from typing import Any, cast
 import dlt
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
 from dlt.common.schema.exceptions import DataValidationError
-from dlt.common.schema.typing import TSchemaContractDict, TSchemaEvolutionMode
+from dlt.common.schema.typing import TSchemaEvolutionMode
 from dlt.extract import DltResource
 
 from ..records import Record
@@ -30,7 +30,7 @@ class Contract:
     """The schema contract of the tables of a resource.
 
     Args:
-        mode: What to do with new `tables`, new `columns` and values of another `data_type`.
+        resource: The resource.
         table: The table of the records.
         loaded: The destination: a table that does not exist yet may have any columns.
         counts: Gets the numbers of `discarded` records and `discarded_values`.
@@ -38,30 +38,22 @@ class Contract:
 
     def __init__(
         self,
-        mode: TSchemaContractDict,
+        resource: DltResource,
         table: Table,
         loaded: DestinationReader,
         counts: Counter[str],
     ) -> None:
-        self._mode = mode
+        schema = dlt.current.source_schema()
+        computed = resource.compute_table_schema()
+        self._mode = schema.resolve_contract_settings_for_table(table.name, computed)
         self._table = table
         self._counts = counts
-        self._evolves = set(mode.values()) == {"evolve"}
+        self._evolves = set(self._mode.values()) == {"evolve"}
         self._columns = {
             member.name: {*member.columns, *loaded.columns(member.name)}
             for member in table.family()
             if loaded.has(member.name)
         }
-
-    @classmethod
-    def of(
-        cls, resource: DltResource, table: Table, loaded: DestinationReader, counts: Counter[str]
-    ) -> Contract:
-        """Return the contract of a resource."""
-        schema = dlt.current.source_schema()
-        computed = resource.compute_table_schema()
-        mode = schema.resolve_contract_settings_for_table(table.name, computed)
-        return cls(mode, table, loaded, counts)
 
     def admitted(self, records: Sequence[Record]) -> Iterator[Record]:
         """Yield the records that the contract allows, without values that it discards.

@@ -192,7 +192,7 @@ class TableWriter:
 
     @cached_property
     def _contract(self) -> Contract:
-        return Contract.of(self._resource, self.table, self._loaded, self._counts)
+        return Contract(self._resource, self.table, self._loaded, self._counts)
 
     def tables(self, item: Any) -> list[Any]:
         """Build the tables of an item of the resource.

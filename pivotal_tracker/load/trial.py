@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import dlt
-from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.exceptions import DltException
 from dlt.common.json import json
 from dlt.common.schema.exceptions import DataValidationError
@@ -35,26 +35,6 @@ _PYTHON_TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-class _Files:
-    """A replacement of dlt's storage of extracted files: the normalizer reads rows from memory."""
-
-    content = b""
-
-    @property
-    def extracted_packages(self) -> _Files:
-        """The packages."""
-        return self
-
-    @property
-    def storage(self) -> _Files:
-        """Their files."""
-        return self
-
-    def open_file(self, name: str, mode: str) -> io.BytesIO:
-        """Open the rows in memory; the name does not matter."""
-        return io.BytesIO(self.content)
-
-
 class _NoWriter:
     """A replacement of dlt's storage of normalized rows: it writes nothing."""
 
@@ -73,18 +53,6 @@ class _NoWriter:
     def get_active_writer(self, *_: Any) -> tuple[None, object]:
         """Return a writer, so that no empty file is made."""
         return None, self
-
-
-class _NeverCancelled:
-    """A replacement of dlt's storage of packages, where the normalizer checks for cancellation."""
-
-    @property
-    def new_packages(self) -> _NeverCancelled:
-        """The packages."""
-        return self
-
-    def raise_if_cancelled(self, load_id: str) -> None:
-        """Do nothing."""
 
 
 class Trial:
@@ -116,12 +84,16 @@ class Trial:
             table = {**computed, "columns": {**columns, **computed["columns"], **known}}
             schema.update_table(cast(TTableSchema, table), normalize_identifiers=False)
         config = NormalizeConfiguration()
-        config.destination_capabilities = _capabilities()
-        self._files = _Files()
+        config.destination_capabilities = dlt.current.pipeline().destination.capabilities()
+        self._content = b""
+        # in place of dlt's storages, as far as the normalizer uses them: it reads rows from memory,
+        # and is never cancelled
+        files = SimpleNamespace(open_file=lambda name, mode: io.BytesIO(self._content))
+        packages = SimpleNamespace(raise_if_cancelled=lambda load_id: None)
         self._normalizer = JsonLItemsNormalizer(
             cast(Any, _NoWriter()),
-            cast(Any, _NeverCancelled()),
-            cast(Any, self._files),
+            cast(Any, SimpleNamespace(new_packages=packages)),
+            cast(Any, SimpleNamespace(extracted_packages=SimpleNamespace(storage=files))),
             schema,
             load_id,
             config,
@@ -150,7 +122,7 @@ class Trial:
         """
         try:
             for name, rows in tables.items():
-                self._files.content = json.typed_dumpb(list(rows))
+                self._content = json.typed_dumpb(list(rows))
                 self._normalizer(name, name)
         except DataValidationError:
             raise
@@ -179,7 +151,3 @@ def is_deeper(value: Any, depth: int) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return depth == 0 or any(is_deeper(element, depth - 1) for element in inner)
-
-
-def _capabilities() -> DestinationCapabilitiesContext:
-    return dlt.current.pipeline().destination.capabilities()

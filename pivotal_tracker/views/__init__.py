@@ -98,11 +98,11 @@ def _create_all(client: SqlClientBase[Any]) -> Views:
     tables = definitions.keys() - templates().keys()
     # a view in Postgres reads no other view
     is_postgres = client.capabilities.sqlglot_dialect == "postgres"
-    is_inlined = _inline_all if is_postgres else _inline_helpers
     for template in templates().values():
         if template.is_helper:
             continue
-        missing = relations(template, is_inlined) - tables - set(names)
+        reads = relations(template, lambda other: is_postgres or other.is_helper)
+        missing = reads - tables - set(names)
         if problem := _create(client, template, definitions.get(template.name), missing):
             left_out[template.name] = problem
         else:
@@ -139,14 +139,6 @@ def _create(
     except DestinationException as error:
         return _first_line(error)
     return ""
-
-
-def _inline_all(_: Template) -> bool:
-    return True
-
-
-def _inline_helpers(template: Template) -> bool:
-    return template.is_helper
 
 
 def _is_ours(name: str, definition: str) -> bool:
@@ -187,7 +179,7 @@ def _definitions(client: SqlClientBase[Any]) -> dict[str, str]:
 
 def _duckdb_sql(template: Template, client: SqlClientBase[Any]) -> str:
     """Return the statement that creates or replaces a view in DuckDB: the text of its file."""
-    helpers = inlined(template, _inline_helpers)
+    helpers = inlined(template, lambda other: other.is_helper)
     names = {helper.name for helper in helpers}
 
     def complete_name(name: str) -> str:

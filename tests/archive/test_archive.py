@@ -25,7 +25,7 @@ from tracker_server.sample import generate_workspace
 
 from ..support.command import Command
 from ..support.exports import Row, as_csv, table
-from ..support.sample_format import RepeatingFormat, SampleFormat, write
+from ..support.sample_format import SampleFormat, write
 from ..support.truth import Record, Tables, comparable, loaded_tables, served_tables
 
 ALL_RESOURCES = tuple(ARCHIVE_TABLES)
@@ -144,13 +144,13 @@ def copy_of(sandbox: ArchiveSandbox, folder: Path) -> ArchiveSandbox:
 
 @pytest.fixture
 def sample_formats(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace all formats by the sample formats."""
-    monkeypatch.setattr(archive, "FORMATS", (SampleFormat(), RepeatingFormat()))
+    """Replace all formats by the sample format."""
+    monkeypatch.setattr(archive, "FORMATS", (SampleFormat(),))
 
 
 @pytest.fixture
 def sandbox(empty_sandbox: ArchiveSandbox, tmp_path: Path, sample_formats: None) -> ArchiveSandbox:
-    """A sandbox for archives of the sample formats."""
+    """A sandbox for archives of the sample format."""
     return copy_of(empty_sandbox, tmp_path)
 
 
@@ -359,9 +359,10 @@ def test_duplicates_within_one_archive_are_resolved(sandbox: ArchiveSandbox) -> 
         story(1, name="New, and more", updated_at=MARCH, comments=[{"id": 4}]),
         story(1, name="Less", updated_at=MARCH),
     )
-    tables = sandbox.load(sandbox.write("a.repeats", *copies))
-    assert [r["name"] for r in tables["stories"]] == ["New, and more"]
-    assert sandbox.report()["a.repeats", "stories"] == (4, 1, 3)
+    several = sandbox.write("a.sample", *copies), sandbox.write("other.sample", story(2))
+    tables = sandbox.load(*several)
+    assert [r["name"] for r in tables["stories"] if r["id"] == 1] == ["New, and more"]
+    assert sandbox.report()["a.sample", "stories"] == (4, 1, 3)
 
     single = sandbox.write(
         "b.sample", *(("epics", {**r, "id": 2}) for _, r in copies), ("epics", {})

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import ArchiveError, open_archive, open_archives, zips
+from pivotal_tracker.archive import ArchiveError, open_archives, zips
 from pivotal_tracker.archive.formats.project_export import csv_rows
 from pivotal_tracker.archive.formats.project_export.csv_export import ProjectExport
 from pivotal_tracker.archive.keys import stable_key
@@ -987,7 +987,7 @@ def test_workbook_without_openpyxl_names_the_package_to_install(
     path = write_workbook(tmp_path / "x.xlsx", table(ROWS))
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(ArchiveError, match="pip install openpyxl"):
-        open_archive(path)
+        open_archives([path])
     files = {"x.xlsx": path.read_bytes(), NAME: as_csv(table(ROWS)).encode()}
     found = read(write_folder(tmp_path / "both", files))
     assert [counted.rows for counted in found.accounting.left_out.values()] == [1]
@@ -1137,7 +1137,7 @@ def test_encrypted_export_is_reported(tmp_path: Path) -> None:
     struct.pack_into("<H", content, content.rfind(b"PK\1\2") + 8, 1)
     path.write_bytes(content)
     with pytest.raises(ArchiveError, match="unpack the ZIP with its password"):
-        open_archive(path)
+        open_archives([path])
 
 
 def test_zip_bombs_are_rejected_by_ratio_and_size(
@@ -1147,13 +1147,13 @@ def test_zip_bombs_are_rejected_by_ratio_and_size(
     assert read(path).contents
     monkeypatch.setattr(zips, "RATIO_EXEMPT_BYTES", 2**19)
     with pytest.raises(ArchiveError, match="times its size; at most 200 times"):
-        open_archive(path)
+        open_archives([path])
     monkeypatch.setattr(zips, "MAX_BYTES", 2**20)
     with pytest.raises(ArchiveError, match=r"would unpack to .* at most .* GB"):
-        open_archive(path)
+        open_archives([path])
     monkeypatch.setattr(zips, "MAX_BYTES_OF_A_DIRECTORY", 50)
     with pytest.raises(ArchiveError, match="list of files has"):
-        open_archive(path)
+        open_archives([path])
 
 
 def test_zip_bomb_with_false_size_is_rejected(tmp_path: Path) -> None:
@@ -1172,7 +1172,7 @@ def test_truncated_zip_fails_with_one_line(tmp_path: Path) -> None:
     for length in range(4, len(whole), 23):
         (tmp_path / "cut.zip").write_bytes(whole[:length])
         with pytest.raises(ArchiveError, match=r"damaged or incomplete: [^\n]*$"):
-            open_archive(tmp_path / "cut.zip")
+            open_archives([tmp_path / "cut.zip"])
 
 
 @settings(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pivotal_tracker.archive import FORMATS, ArchiveError, open_archives
+from pivotal_tracker.archive import FORMATS, ArchiveError, LoadAccounting, open_archives
 from pivotal_tracker.archive.formats.api_responses import json_text
 from pivotal_tracker.archive.merging import record_merger
 from tracker_server import TrackerServer
@@ -515,14 +515,13 @@ def test_damaged_file_in_zip_is_read_partially(tmp_path: Path) -> None:
 
 def test_full_disk_fails_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_json(tmp_path / "x.json", [story(n, description="x" * 1_000) for n in range(500)])
-    entered = record_merger.RecordMerger.__enter__
+    initialize = record_merger.RecordMerger.__init__
 
-    def enter(self: record_merger.RecordMerger) -> record_merger.RecordMerger:
-        entered(self)
+    def with_small_disk(self: record_merger.RecordMerger, accounting: LoadAccounting) -> None:
+        initialize(self, accounting)
         self._database.execute("PRAGMA max_page_count = 50")
-        return self
 
-    monkeypatch.setattr(record_merger.RecordMerger, "__enter__", enter)
+    monkeypatch.setattr(record_merger.RecordMerger, "__init__", with_small_disk)
     with pytest.raises(ArchiveError, match=r"^x.json: its records cannot be merged on disk"):
         read(tmp_path / "x.json")
 

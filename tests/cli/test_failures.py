@@ -23,6 +23,7 @@ from pivotal_tracker.api.client import TrackerClient
 from pivotal_tracker.cli.check import check_server
 from pivotal_tracker.cli.error_messages import reason
 from pivotal_tracker.cli.main import main
+from pivotal_tracker.settings import ME
 from pivotal_tracker.tables import PROJECT_TABLES
 from tracker_server import Request, TrackerServer, litetracker
 from tracker_server.errors import ApiError, route_not_found
@@ -176,7 +177,7 @@ def test_unreachable_host_fails_without_retries(command: Command) -> None:
         result = command(env=LONG_RETRY)
         client = TrackerClient(command.base_url, "a" * 32)
         with pytest.raises(TrackerError, match="cannot be reached"):
-            client.get("me")
+            client.page(ME)
     assert client.counts["attempts"] == 1
     assert_fails_with_one_line(result, f"127.0.0.1:{port} cannot be reached")
 
@@ -189,7 +190,7 @@ def test_https_to_an_http_server_fails_without_retries(
     assert_fails_with_one_line(result, "cannot be reached by https: it speaks http", "base_url")
     client = TrackerClient(command.base_url, "a" * 32)
     with pytest.raises(TrackerError, match="cannot be reached by https"):
-        client.get("me")
+        client.page(ME)
     assert client.counts["attempts"] == 1
 
 

@@ -48,7 +48,7 @@ class PageChecks:
         )
         self._open("")
         assert self.session.metric("Stories accepted") == f"{now:,}"
-        figure = self.session.page.get_by_test_id("stMetric").filter(has_text="Stories accepted")
+        figure = self.session.figure("Stories accepted")
         change = f"{now - then:+,} vs. before" if now != then else "same as before"
         expect(figure).to_contain_text(change)
         shown = f"{points:,.1f}".removesuffix(".0")
@@ -119,6 +119,7 @@ class PageChecks:
         tables = self.session.tables
         for details in self.session.page.locator("summary", has_text="completed").all():
             details.click()
+            self.session.wait_idle()
         shown = {}
         for row in tables.locator("tbody tr").all():
             cells = row.locator("td").all_inner_texts()

@@ -312,7 +312,7 @@ FITS = """() => {
     const within = (inner, outer) => inner.left >= outer.left - 3 && inner.right <= outer.right + 3;
     const isCut = (text) => text.textContent && getComputedStyle(text).opacity > 0
         && !within(text.getBoundingClientRect(), text.closest('svg').getBoundingClientRect());
-    const figures = 'input, [data-testid=stMetric] :is(p, [data-testid=stMetricValue] *)';
+    const figures = 'input, .figure p';
     const overflows = (element) => element.scrollWidth > element.clientWidth + 1;
     return main.scrollWidth <= main.clientWidth
         && ![...main.querySelectorAll('svg.marks text')].some(isCut)

@@ -183,7 +183,7 @@ def _queries(workspace: Workspace) -> dict[str, exp.Query]:
         "board done": board.stories_of_iterations(project_id, [1, 2, 3]),
         "people_of_iteration": board.people_of_iteration(project_id, 3),
         "row_counts": inspect.row_counts(["stories", "people"]),
-        "whole_table": inspect.whole_table("labels", ["id", "name"], 1000),
+        "first_rows": inspect.first_rows("labels", ["id", "name"], 1000),
     }
 
 

@@ -85,7 +85,7 @@ def test_period_of_any_dates_is_compared_with_as_many_days_before(
             session.page.wait_for_url(f"**{label.lower()}={day}*")
             session.wait_idle()
         now, before = accepted("2024-04-01", "2024-06-30"), accepted("2024-01-01", "2024-03-31")
-        figure = session.page.get_by_test_id("stMetric").filter(has_text="Stories accepted")
+        figure = session.figure("Stories accepted")
         expect(figure).to_contain_text(f"{now:,}")
         expect(figure).to_contain_text(f"{now - before:+,} vs. before")
         session.open(f"{sample.url}/flow?period=dates&from=2024-06-30&until=2024-04-01")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from threading import Event
 
 from starlette.types import Message, Receive, Scope, Send
@@ -17,11 +18,11 @@ class _Reader:
     """Records the pages that are read ahead; a read ends when it may."""
 
     def __init__(self) -> None:
-        self.read = list[tuple[str, str]]()
+        self.read = list[tuple[str, dict[str, str]]]()
         self.may_end = Event()
 
-    def __call__(self, page: str, project: str) -> None:
-        self.read.append((page, project))
+    def __call__(self, page: str, params: Mapping[str, str]) -> None:
+        self.read.append((page, dict(params)))
         assert self.may_end.wait(10)
 
 
@@ -35,7 +36,7 @@ def test_opened_pages_are_read_ahead_one_at_a_time_and_other_requests_are_not() 
     deadline = time.monotonic() + 10
     while len(reader.read) == 1 and time.monotonic() < deadline:
         _get(app, "/", accept=_DOCUMENT)
-    assert reader.read[:2] == [("flow", "7"), ("", "")]
+    assert reader.read[:2] == [("flow", {"project": "7"}), ("", {})]
 
 
 def _get(app: ReadAhead, path: str, query: str = "", *, accept: str) -> None:

@@ -431,7 +431,7 @@ def test_killed_run_repeats_at_most_one_part(command: Command, serve: Serve) -> 
 
 
 def test_litetracker_is_accepted_as_base_url() -> None:
-    assert TrackerClient(" LiteTracker ", "token").base_url == LITETRACKER_URL
+    assert TrackerClient(" LiteTracker ", "token").server.url == LITETRACKER_URL
 
 
 @given(

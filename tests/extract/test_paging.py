@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from pivotal_tracker.api.pages import Page
+from pivotal_tracker.settings import Endpoint
 from tracker_server import Behaviour, Request
 from tracker_server.faults import InflatedTotal, NoTotal, WrongTotal
 from tracker_server.sample import generate_workspace
@@ -128,7 +129,7 @@ def test_each_row_is_loaded_once(style: str, paged: dict[str, PagedLoad]) -> Non
     ("offset", "returned", "limit", "total", "expected"),
     [
         (0, 5, 5, 23, [5, 10, 15, 20]),
-        # the response repeats the requested limit
+        # the server returns fewer rows than requested
         (0, 5, 500, 23, [5, 10, 15, 20]),
         (0, 5, 500, None, [5]),
         (20, 3, 500, None, [23]),
@@ -139,7 +140,8 @@ def test_each_row_is_loaded_once(style: str, paged: dict[str, PagedLoad]) -> Non
 def test_pages_have_no_gaps(
     offset: int, returned: int, limit: int, total: int | None, expected: list[int]
 ) -> None:
-    page = Page("", {}, b"", offset, limit, total, version=None, is_paged=True)
+    endpoint = Endpoint("stories", limit=limit)
+    page = Page(endpoint, "stories", {}, b"", offset, total, version=None)
     assert list(page.next_offsets(returned)) == expected
 
 

@@ -21,7 +21,7 @@ from pivotal_tracker.load import arrow_tables as arrow
 from pivotal_tracker.load.arrow_tables import CONVERSION_ERRORS, MisfitError, arrow_tables
 from pivotal_tracker.load.extraction import Extraction
 from pivotal_tracker.load.hints import root_hints
-from pivotal_tracker.load.rows import RowBuilder
+from pivotal_tracker.load.rows import RejectedError, RowBuilder
 from pivotal_tracker.load.to_tables import ToTables
 from pivotal_tracker.records import from_litetracker, row_id, without_secrets
 from pivotal_tracker.tables import Table
@@ -159,11 +159,23 @@ def test_undeclared_values_are_not_converted_to_arrow(record: dict[str, Any]) ->
         arrow_rows_of(tables.LABELS, [{"id": 2, "name": "a"}, record])
 
 
-@pytest.mark.parametrize("child", [None, 7, "x", {"id": 2, "mood": 1}, {"id": None}], ids=str)
+@pytest.mark.parametrize(
+    "child", [None, 7, "x", "", [], {"id": 2, "mood": 1}, {"id": None}], ids=str
+)
 def test_undeclared_child_values_are_not_converted_to_arrow(child: Any) -> None:
     story = {"id": 1, "project_id": 5, "tasks": [{"id": 3}, child]}
     with pytest.raises(CONVERSION_ERRORS):
         arrow_rows_of(tables.STORIES, [story])
+
+
+def test_story_with_a_decimal_number_as_an_owner_is_rejected() -> None:
+    story = {"id": 1, "project_id": 5, "owner_ids": [7, 1.5]}
+    with pytest.raises(CONVERSION_ERRORS):
+        arrow_rows_of(tables.STORIES, [story])
+    builder = RowBuilder(tables.STORIES)
+    builder.add(story, row_id(story))
+    with pytest.raises(RejectedError, match=r"stories__owner_ids is '1\.5'"):
+        builder.items()
 
 
 @pytest.mark.parametrize("build", [rows_of, arrow_rows_of])

@@ -16,7 +16,7 @@ from pivotal_tracker.archive import (
     ArchiveRecord,
     Format,
     LoadAccounting,
-    open_archive,
+    open_archives,
 )
 from pivotal_tracker.archive.file_listing import open_files
 from pivotal_tracker.settings import PROJECT_ENDPOINTS
@@ -67,7 +67,7 @@ def read(path: Path, form: Format | None = None) -> Read:
         path: The archive.
         form: Its format; default: it is recognised.
     """
-    archive = _archive_of(path, form) if form else open_archive(path)
+    archive = _archive_of(path, form) if form else open_archives([path]).archives[0]
     accounting = LoadAccounting()
     records: dict[str, list[Record]] = defaultdict(list)
     contents: dict[int, bytes] = {}

@@ -28,9 +28,11 @@ expect.set_options(timeout=TIMEOUT)
 
 _FOLLOW_LINK = """([url, timeout]) => new Promise((resolve, reject) => {
     setTimeout(() => reject(Error(`nothing happens at ${url}`)), timeout);
-    // wait until the page of the new address starts to run
+    // wait until the page of the new address starts to run; if it ends at once, only its elements
+    // tell that it ran
     new MutationObserver((_, observer) => { observer.disconnect(); resolve(); }).observe(
-        document.querySelector('[data-testid=stApp]'), {attributeFilter: ['data-test-script-state']}
+        document.querySelector('[data-testid=stApp]'),
+        {attributeFilter: ['data-test-script-state'], childList: true, subtree: true}
     );
     const link = document.createElement('a');
     link.href = url;
@@ -271,10 +273,13 @@ class BrowserSession:
         assert self.page.get_by_test_id("stException").count() == 0
         assert self.page.get_by_role("alert").filter(has_text="Error").count() == 0
 
+    def figure(self, label: str) -> Locator:
+        """Return the figure with a label."""
+        return self.page.locator(".figure", has=self.page.locator(".figure-label", has_text=label))
+
     def metric(self, label: str) -> str:
         """Return the value of a figure."""
-        metric = self.page.get_by_test_id("stMetric").filter(has_text=label).first
-        return metric.get_by_test_id("stMetricValue").inner_text()
+        return self.figure(label).locator(".figure-value").inner_text()
 
     def status(self) -> str:
         """Return the announced number of results."""

@@ -112,7 +112,7 @@ def _check_layout(client: Any, dataset: str) -> None:
     for table in PROJECT_TABLES.values():
         made = client.get_table(f"{dataset}.{table.name}")
         by = made.time_partitioning.field if made.time_partitioning else None
-        expected = table.partition.column if table.partition else None
+        expected = table.partition_column or None
         assert by == expected, f"{table.name} is partitioned by {by}, not {expected}"
         assert made.clustering_fields == ["project_id"], f"{table.name} is not clustered"
     _print("Tables are partitioned and clustered.")

@@ -21,7 +21,6 @@ class SampleFormat:
     """
 
     name = "sample"
-    may_contain_duplicates = False
     gives_people = False
 
     def recognizes(self, files: Files) -> bool:
@@ -44,17 +43,6 @@ class SampleFormat:
                     text = values.get("content")
                     content = (lambda text=text: io.BytesIO(text.encode())) if text else None
                     yield ArchiveRecord(values["table"], values["record"], name, content)
-
-
-class RepeatingFormat(SampleFormat):
-    """Read files that end in `.repeats`, in which a record may occur several times."""
-
-    name = "repeating sample"
-    may_contain_duplicates = True
-    gives_people = False
-
-    def recognizes(self, files: Files) -> bool:
-        return bool(files) and all(name.endswith(".repeats") for name in files)
 
 
 def rows_of(table: str, record: Record) -> dict[str, int]:

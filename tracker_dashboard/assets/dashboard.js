@@ -53,10 +53,6 @@ if (!window.drawsChartsLast) {
   };
   new MutationObserver(() => {
     if (document.querySelector(waiting)) schedule(0);
-    // Figures have small charts beside their values. They add nothing for a screen reader, and the
-    // parts that Vega draws have roles without names.
-    for (const svg of document.querySelectorAll("[data-testid=stMetric] svg.marks:not([aria-hidden])"))
-      svg.setAttribute("aria-hidden", "true");
     // A diagram is scrolled with the keyboard too.
     document.querySelector("[data-testid=stGraphVizChart]:not([tabindex])")?.setAttribute("tabindex", "0");
   }).observe(document.body, { childList: true, subtree: true });

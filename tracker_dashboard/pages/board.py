@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
 from .. import controls, text
 from ..components import local_day, of_project, query_views, show_title
@@ -18,14 +18,14 @@ from ..queries import board, metrics
 from ..queries import projects as project_queries
 from ..search_syntax import STORY_TYPES, quote
 from ..session import search_stories
-from ..story_list import details, story_list
+from ..story_list import Details, details, story_list
 from ..text import Html
 
 PANELS = ("Current", "Backlog", "Icebox", "Done", "Epics")
 _DEFAULT_PANELS = ("Current", "Backlog", "Icebox")
 _DONE_ITERATIONS = 8
 """How many iterations the Done panel shows at a time."""
-_MAX_STORIES = 100
+_MAX_STORIES = 50
 """How many stories the Backlog and the Icebox show at first."""
 _NO_STORIES = '<p class="empty">No stories</p>'
 
@@ -34,19 +34,23 @@ def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
     show_title("Board")
-    shown, matching = _filters(project)
-    iterations, stories = query_views(*queries_for(project))
-    stories = with_forecast(stories, query_views(metrics.forecast())[0])
-    done = _done_numbers(iterations)
-    accepted_numbers = (
-        [*done, *_current_numbers(iterations)] if "Done" in shown or "Current" in shown else []
-    )
-    (accepted,) = query_views(board.stories_of_iterations(project, accepted_numbers))
+    read_rows = read(project, st.query_params.get("before", ""))
+    shown, matching = _filters(read_rows, project)
+    stories = with_forecast(read_rows.stories, query_views(metrics.forecast())[0])
+    accepted = read_rows.accepted
     (epics,) = query_views(metrics.epics())
     if matching is not None:
         stories = stories[stories["id"].isin(matching)]
         accepted = accepted[accepted["id"].isin(matching)]
-    view = _Board(selection, project, iterations, stories, accepted, done)
+    view = _Board(
+        selection,
+        project,
+        read_rows.iterations,
+        stories,
+        accepted,
+        read_rows.done,
+        read_rows.details,
+    )
     panels: dict[str, Callable[[], str]] = {
         "Current": view.current,
         "Backlog": view.backlog,
@@ -57,9 +61,47 @@ def render(selection: Selection) -> None:
     st.html(f'<div class="board">{"".join(panels[name]() for name in shown)}</div>')
 
 
-def queries_for(project: int) -> tuple[exp.Select, ...]:
-    """Return the queries of the page for one project."""
-    return board.iteration_list(project), board.open_stories(project)
+@dataclass(frozen=True)
+class BoardRows:
+    """What the page shows of one project.
+
+    Attributes:
+        labels: The labels to filter by.
+        owners: The owners to filter by.
+        iterations: All iterations.
+        stories: The open stories.
+        done: The numbers of the iterations in the Done panel, the latest first.
+        accepted: The accepted stories of these iterations and of the current one.
+        details: The labels and owners of all stories.
+    """
+
+    labels: DataFrame
+    owners: DataFrame
+    iterations: DataFrame
+    stories: DataFrame
+    done: list[int]
+    accepted: DataFrame
+    details: Details
+
+
+def read(project: int, before: str) -> BoardRows:
+    """Read what the page shows.
+
+    Args:
+        project: The id of the project.
+        before: The number of an iteration; the Done panel shows those before it. Empty for all.
+    """
+    labels, owners, iterations, stories = query_views(
+        project_queries.label_names(project),
+        project_queries.owner_names(project),
+        board.iteration_list(project),
+        board.open_stories(project),
+    )
+    done = _done_numbers(iterations, before)
+    shown = [*done, *_current_numbers(iterations)]
+    (accepted,) = query_views(board.stories_of_iterations(project, shown))
+    known = details((), project)
+    return BoardRows(labels, owners, iterations, stories, done, accepted, known)
 
 
 def with_forecast(stories: DataFrame, forecast: DataFrame) -> DataFrame:
@@ -85,11 +127,8 @@ def with_forecast(stories: DataFrame, forecast: DataFrame) -> DataFrame:
     )
 
 
-def _filters(project: int) -> tuple[list[str], set[int] | None]:
+def _filters(rows: BoardRows, project: int) -> tuple[list[str], set[int] | None]:
     """Ask for panels and filters; return the panels and the ids of the matching stories."""
-    labels, owners = query_views(
-        project_queries.label_names(project), project_queries.owner_names(project)
-    )
     shown = controls.choices_param(
         "Panels", "panel", PANELS, _DEFAULT_PANELS, widget=st.pills, selection_mode="multi"
     )
@@ -97,8 +136,8 @@ def _filters(project: int) -> tuple[list[str], set[int] | None]:
     terms = []
     for column, name, options in (
         (columns[0], "type", list(STORY_TYPES)),
-        (columns[1], "owner", [*owners["owner"], "none"]),
-        (columns[2], "label", list(labels["name"])),
+        (columns[1], "owner", [*rows.owners["owner"], "none"]),
+        (columns[2], "label", list(rows.labels["name"])),
     ):
         with column:
             chosen = controls.choice_param(
@@ -129,13 +168,12 @@ def _current_numbers(iterations: DataFrame) -> list[int]:
     return [int(number) for number in current["iteration_number"]]
 
 
-def _done_numbers(iterations: DataFrame) -> list[int]:
+def _done_numbers(iterations: DataFrame, before: str) -> list[int]:
     """Return the iterations that the Done panel shows, the latest first."""
     numbers = [
         int(number)
         for number in iterations[iterations["iteration_state"] == "done"]["iteration_number"]
     ][::-1]
-    before = st.query_params.get("before", "")
     if before.isdecimal():
         numbers = [number for number in numbers if number < int(before)]
     return numbers[:_DONE_ITERATIONS]
@@ -151,6 +189,7 @@ class _Board:
         stories: The open stories, in order.
         accepted: The accepted stories of the current and the shown done iterations.
         done: The numbers of the shown done iterations, the latest first.
+        known: The labels and owners of the stories.
     """
 
     def __init__(
@@ -161,6 +200,7 @@ class _Board:
         stories: DataFrame,
         accepted: DataFrame,
         done: list[int],
+        known: Details,
     ) -> None:
         self._zone = selection.only.time_zone
         self._project = project
@@ -169,7 +209,7 @@ class _Board:
         self._stories = stories
         self._accepted = accepted
         self._done = done
-        self._details = details((), project)
+        self._details = known
         self._current = next(
             (n for n, row in self._iterations.items() if row.iteration_state == "current"), None
         )

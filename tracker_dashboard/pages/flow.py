@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
 from .. import charts, controls, text
 from ..components import (
@@ -17,13 +17,14 @@ from ..components import (
     query_views,
     section,
     show_chart,
+    show_when_opened,
 )
 from ..header import Selection
 from ..periods import last_day, show_title_and_period
 from ..queries import metrics
 from ..queries.build import Scope
 from ..search_syntax import STATES
-from ..story_list import story_list
+from ..story_list import Details, details, story_list
 
 _MAX_DAYS = 500
 """A longer span is drawn week by week."""
@@ -35,7 +36,8 @@ _PERCENTILES = (0.5, 0.85, 0.95)
 
 def render(selection: Selection) -> None:
     """Show the page."""
-    as_of, daily, stories, states, ages, blockers = query_views(*queries_for(selection.scope))
+    read_rows = read(selection.scope)
+    as_of, daily, stories = read_rows.as_of, read_rows.daily, read_rows.stories
     forecast = of_project(query_views(metrics.forecast())[0], selection.project)
     period = show_title_and_period("Flow", as_of)
     if period is None:
@@ -51,14 +53,38 @@ def render(selection: Selection) -> None:
     stories = stories[period.contains(stories["accepted_on"])]
     _durations(stories, has_transitions, selection.project)
     if has_transitions:
+        states = read_rows.states
         _time_in_states(states[period.contains(states["accepted_on"])])
-    _ages(ages, selection.project)
-    _blockers(blockers, selection)
+    _ages(read_rows.ages, read_rows.details, selection.project)
+    _blockers(read_rows.blockers, read_rows.details, selection)
 
 
-def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
-    """Return the queries of the page."""
-    return (
+@dataclass(frozen=True)
+class FlowRows:
+    """What the page shows.
+
+    Attributes:
+        as_of: The last known day of each project.
+        daily: The stories and points by state on each day.
+        stories: The accepted stories with their durations.
+        states: How long accepted stories were in each state.
+        ages: The open stories without releases, the oldest first.
+        blockers: The open blockers.
+        details: The labels and owners of the listed stories.
+    """
+
+    as_of: DataFrame
+    daily: DataFrame
+    stories: DataFrame
+    states: DataFrame
+    ages: DataFrame
+    blockers: DataFrame
+    details: Details
+
+
+def read(scope: Scope) -> FlowRows:
+    """Read what the page shows."""
+    as_of, daily, stories, states, ages, blockers = query_views(
         metrics.as_of(scope),
         metrics.daily_states(scope),
         metrics.story_durations(scope),
@@ -66,6 +92,9 @@ def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
         metrics.open_stories(scope),
         metrics.open_blockers(scope),
     )
+    ages = ages[ages["story_type"] != "release"]
+    listed = [int(story) for story in (*ages["id"].head(_MAX_LISTED), *blockers["id"])]
+    return FlowRows(as_of, daily, stories, states, ages, blockers, details(listed))
 
 
 def sum_projects(daily: DataFrame) -> DataFrame:
@@ -209,8 +238,7 @@ def _time_in_states(states: DataFrame) -> None:
     )
 
 
-def _ages(ages: DataFrame, project: int | None) -> None:
-    ages = ages[ages["story_type"] != "release"]
+def _ages(ages: DataFrame, known: Details, project: int | None) -> None:
     in_progress = ages[~ages["current_state"].isin(["unscheduled", "unstarted", "planned"])]
     dots = in_progress.assign(
         age_days=in_progress["age_days"].astype(float),
@@ -234,11 +262,14 @@ def _ages(ages: DataFrame, project: int | None) -> None:
     }
     count = text.plural(len(ages), "open story")
     title = f"The {len(oldest)} oldest of {count}" if len(ages) > len(oldest) else f"{count} by age"
-    with st.expander(title):
-        st.html(story_list(oldest, extra=facts, show_project=project is None))
+    show_when_opened(
+        title,
+        "oldest",
+        lambda: st.html(story_list(oldest, known, extra=facts, show_project=project is None)),
+    )
 
 
-def _blockers(blockers: DataFrame, selection: Selection) -> None:
+def _blockers(blockers: DataFrame, known: Details, selection: Selection) -> None:
     if blockers.empty:
         section("Open blockers", "No open story is blocked.")
         return
@@ -248,7 +279,7 @@ def _blockers(blockers: DataFrame, selection: Selection) -> None:
         for number, group in blockers.groupby("id")
     }
     listed = story_list(
-        blockers.drop_duplicates("id"), extra=facts, show_project=selection.project is None
+        blockers.drop_duplicates("id"), known, extra=facts, show_project=selection.project is None
     )
     section("Open blockers", content=listed)
 

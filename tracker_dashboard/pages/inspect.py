@@ -20,6 +20,11 @@ from ..header import Selection
 from ..queries import inspect as queries
 from ..session import dataset, rows
 
+_FIRST_ROWS = 200
+"""How many rows of a table are shown; the browser gets all values, also long texts."""
+
+_ROWS_SHOWN = f"The first {_FIRST_ROWS} rows; SQL shows up to {MAX_ROWS:,}."
+
 
 def render(_: Selection) -> None:
     """Show the page."""
@@ -76,8 +81,8 @@ def _tables(source: Dataset) -> None:
         for column, hints in columns.items()
     ]
     show_table(f"Columns of {name}", DataFrame(described))
-    section(f"Rows of {name}", f"The first {MAX_ROWS:,} rows; use SQL for others.")
-    show_table(f"Rows of {name}", rows(queries.whole_table(name, list(columns), MAX_ROWS))[0])
+    section(f"Rows of {name}", _ROWS_SHOWN)
+    show_table(f"Rows of {name}", rows(queries.first_rows(name, list(columns), _FIRST_ROWS))[0])
 
 
 def _view_names() -> list[str]:
@@ -89,9 +94,9 @@ def _view_names() -> list[str]:
 
 
 def _view(source: Dataset, name: str) -> None:
-    section(f"Rows of {name}", f"The first {MAX_ROWS:,} rows of the view; use SQL for others.")
+    section(f"Rows of {name}", _ROWS_SHOWN)
     try:
-        found = source.run_user_sql(f"SELECT * FROM {name}")  # noqa: S608 - a name of ours
+        found = source.run_user_sql(f"SELECT * FROM {name} LIMIT {_FIRST_ROWS}")  # noqa: S608 - a name of ours
         show_table(f"Rows of {name}", found)
     except MissingTableError:
         st.info("This view is not in the dataset: it was loaded with `--no-views`.")

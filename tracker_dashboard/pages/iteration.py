@@ -3,51 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
 from .. import charts, text
 from ..components import (
+    Change,
     days_text,
-    figure_card,
+    figure,
     local_day,
-    note,
     note_missing_history,
     query_views,
+    reason,
     section,
     show_chart,
+    show_figures,
     show_line,
     show_title,
+    show_when_opened,
 )
 from ..header import Selection
 from ..links import chosen_project, link
 from ..queries import board, metrics
 from ..queries.build import Scope
 from ..search_syntax import quote
-from ..story_list import story_list
+from ..story_list import Details, details, story_list
 
 
 def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
-    iterations, as_of = query_views(*queries_for(project))
-    if iterations.empty:
+    read_rows = read(project, st.query_params.get("number", ""))
+    if read_rows is None:
         show_title("No iterations")
         show_line("No iterations of this project are known.")
         return
-    zone = selection.only.time_zone
-    iteration = _chosen(iterations)
-    _title_and_steps(iteration, iterations, zone)
-    stories, moved, people = query_views(
-        board.iteration_stories(project, int(iteration.iteration_number)),
-        board.moved_on(project, int(iteration.iteration_number)),
-        board.people_of_iteration(project, int(iteration.iteration_number)),
-    )
-    known = next(as_of.itertuples())
+    iteration, stories, moved = read_rows.iteration, read_rows.stories, read_rows.moved
+    _title_and_steps(iteration, read_rows.iterations, selection.only.time_zone)
+    known = next(read_rows.as_of.itertuples())
     has_transitions = bool(known.has_transitions)
     note_missing_history(has_transitions)
     _figures(iteration, stories, has_transitions)
@@ -57,19 +55,57 @@ def render(selection: Selection) -> None:
     with right:
         _types(stories, project, int(iteration.iteration_number))
     _durations(stories, has_transitions, project)
-    _scope_changes(iteration, stories, moved, has_transitions, project)
-    _people(people, project, int(iteration.iteration_number))
-    section("Stories", content=story_list(stories, project=project))
+    _scope_changes(iteration, stories, moved, has_transitions, read_rows.details, project)
+    _people(read_rows.people, project, int(iteration.iteration_number))
+    section("Stories", content=story_list(stories, read_rows.details, project))
 
 
-def queries_for(project: int) -> tuple[exp.Select, ...]:
-    """Return the queries of the page that do not depend on the iteration."""
-    return board.iteration_list(project), metrics.as_of(Scope((project,)))
+@dataclass(frozen=True)
+class IterationRows:
+    """What the page shows of one iteration.
+
+    Attributes:
+        iterations: All iterations of the project.
+        as_of: The last known day of the project.
+        iteration: The row of the iteration.
+        stories: Its stories.
+        moved: The stories that have left it.
+        people: The owners of its accepted stories.
+        details: The labels and owners of both kinds of stories.
+    """
+
+    iterations: DataFrame
+    as_of: DataFrame
+    iteration: Any
+    stories: DataFrame
+    moved: DataFrame
+    people: DataFrame
+    details: Details
 
 
-def _chosen(iterations: DataFrame) -> Any:
-    """Return the iteration of the address, or else the last one that has begun."""
-    typed = st.query_params.get("number", "")
+def read(project: int, typed: str) -> IterationRows | None:
+    """Read what the page shows, `None` if the project has no iterations.
+
+    Args:
+        project: The id of the project.
+        typed: The number of an iteration; without one, the last iteration that has begun.
+    """
+    iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(Scope((project,))))
+    if iterations.empty:
+        return None
+    iteration = _chosen(iterations, typed)
+    number = int(iteration.iteration_number)
+    stories, moved, people = query_views(
+        board.iteration_stories(project, number),
+        board.moved_on(project, number),
+        board.people_of_iteration(project, number),
+    )
+    listed = [int(story) for story in (*stories["id"], *moved["id"])]
+    return IterationRows(iterations, as_of, iteration, stories, moved, people, details(listed))
+
+
+def _chosen(iterations: DataFrame, typed: str) -> Any:
+    """Return the iteration with a number, or else the last one that has begun."""
     rows = list(iterations.itertuples())
     for row in rows:
         if typed == str(row.iteration_number):
@@ -114,47 +150,49 @@ def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
 
 
 def _figures(iteration: Any, stories: DataFrame, has_transitions: bool) -> None:
-    columns = st.columns(4)
     accepted = stories[stories["current_state"] == "accepted"]
-    planned = iteration.velocity
-    points = float(iteration.points_accepted)
-    with columns[0], figure_card():
-        st.metric(
-            "Points accepted",
-            f"{points:g}",
-            None if pd.isna(planned) else _compare(points, float(planned)),
-            delta_color="normal" if iteration.iteration_state == "done" else "off",
-            delta_arrow="off" if pd.isna(planned) or points == planned else "auto",
-            help="Compared with the velocity with which the iteration was planned.",
-        )
-        note(iteration.velocity_reason if pd.isna(planned) else None)
     counted = stories[stories["story_type"] != "release"]
-    with columns[1], figure_card():
-        st.metric(
+    kind = "cycle" if has_transitions else "lead"
+    median = accepted[f"{kind}_time_hours"].astype(float).median()
+    show_figures(
+        _points_figure(iteration),
+        figure(
             "Stories accepted",
             f"{int(iteration.stories_accepted)} of {len(counted)}",
-            help="Features, bugs and chores in the iteration.",
-        )
-    kind = "cycle" if has_transitions else "lead"
-    with columns[2], figure_card():
-        median = accepted[f"{kind}_time_hours"].astype(float).median()
-        st.metric(f"{kind.title()} time, median", days_text(median) or "unknown")
-    with columns[3], figure_card():
-        rejections = iteration.rejected_stories
-        known = not pd.isna(rejections) and not pd.isna(iteration.rejection_rate)
-        st.metric(
-            "Rejected",
-            f"{int(rejections)} of {int(iteration.stories_accepted)}" if known else "unknown",
-            help="Accepted stories that had been rejected at least once.",
-        )
-        note(iteration.rejection_rate_reason)
+            "Features, bugs and chores in the iteration.",
+        ),
+        figure(f"{kind.title()} time, median", days_text(median) or "unknown"),
+        _rejections_figure(iteration),
+    )
 
 
-def _compare(points: float, velocity: float) -> str:
-    """Return how accepted points compare with the velocity; a minus makes the arrow point down."""
-    if points == velocity:
-        return f"as velocity ({velocity:g})"
-    return f"{points - velocity:+g} vs. velocity ({velocity:g})"
+def _points_figure(iteration: Any) -> str:
+    points, velocity = float(iteration.points_accepted), iteration.velocity
+    if pd.isna(velocity):
+        return figure("Points accepted", f"{points:g}", reason(iteration.velocity_reason))
+    difference = points - float(velocity)
+    said = f"{difference:+g} vs. velocity ({velocity:g})"
+    return figure(
+        "Points accepted",
+        f"{points:g}",
+        "Compared with the velocity with which the iteration was planned.",
+        change=Change(
+            said if difference else f"as velocity ({velocity:g})",
+            difference,
+            is_neutral=iteration.iteration_state != "done",
+        ),
+    )
+
+
+def _rejections_figure(iteration: Any) -> str:
+    rejections = iteration.rejected_stories
+    known = not pd.isna(rejections) and not pd.isna(iteration.rejection_rate)
+    return figure(
+        "Rejected",
+        f"{int(rejections)} of {int(iteration.stories_accepted)}" if known else "unknown",
+        reason(iteration.rejection_rate_reason),
+        "Accepted stories that had been rejected at least once.",
+    )
 
 
 def _burn_up(iteration: Any, stories: DataFrame, known: Any, project: int) -> None:
@@ -261,7 +299,12 @@ def _story_search(picked: Mapping[str, Any]) -> str:
 
 
 def _scope_changes(
-    iteration: Any, stories: DataFrame, moved: DataFrame, has_transitions: bool, project: int
+    iteration: Any,
+    stories: DataFrame,
+    moved: DataFrame,
+    has_transitions: bool,
+    known: Details,
+    project: int,
 ) -> None:
     title = "Scope added and removed"
     if not has_transitions:
@@ -283,10 +326,16 @@ def _scope_changes(
     )
     left, right = st.columns(2)
     for column, change, frame in ((left, "Added", added), (right, "Removed", removed)):
-        with column, st.expander(f"{change}: {text.plural(len(frame), 'story')}"):
-            st.html(
-                story_list(frame, project=project) if len(frame) else '<p class="empty">None</p>'
+        with column:
+            show_when_opened(
+                f"{change}: {text.plural(len(frame), 'story')}",
+                change.lower(),
+                partial(_list_of, frame, known, project),
             )
+
+
+def _list_of(stories: DataFrame, known: Details, project: int) -> None:
+    st.html(story_list(stories, known, project) if len(stories) else '<p class="empty">None</p>')
 
 
 def _people(people: DataFrame, project: int, number: int) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 from pandas import DataFrame, Series
-from sqlglot import exp
 
 from .. import charts, text
 from ..components import query_views, section, show_chart
@@ -24,7 +23,7 @@ _COUNTS = ("stories_accepted", "points_accepted", "comments", "reviews")
 
 def render(selection: Selection) -> None:
     """Show the page."""
-    as_of, activity, reviews, open_work = query_views(*queries_for(selection.scope))
+    as_of, activity, reviews, open_work = read(selection.scope)
     period = show_title_and_period("People", as_of)
     if period is None:
         return
@@ -38,9 +37,9 @@ def render(selection: Selection) -> None:
     _open_work(open_work, selection.project)
 
 
-def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
-    """Return the queries of the page."""
-    return (
+def read(scope: Scope) -> list[DataFrame]:
+    """Read what the page shows."""
+    return query_views(
         metrics.as_of(scope),
         people.weekly_activity(scope),
         people.reviews(scope),

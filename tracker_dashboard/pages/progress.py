@@ -20,6 +20,7 @@ from ..components import (
     show_chart,
     show_table,
     show_title,
+    show_when_opened,
 )
 from ..header import Selection
 from ..links import search_link, story_link
@@ -65,18 +66,22 @@ def _section(
         section(title, f"There are no {title.lower()}.")
         return
     is_open = found["completed_at"].isna()
+    shown, completed = found[is_open], found[~is_open].iloc[::-1]
     noun = title[:-1].lower()
-    for frame, state in ((found[is_open], "open"), (found[~is_open], "completed")):
-        count = text.plural(len(frame), f"{state} {noun}")
-        if state == "open":
-            table = "" if frame.empty else _table(frame, name)
-            section(title, f"{count if len(frame) else f'No open {title.lower()}'}.", content=table)
-        elif len(frame):
-            with st.expander(count):
-                st.html(_table(frame.iloc[::-1], name))
+    said = text.plural(len(shown), f"open {noun}") if len(shown) else f"No open {noun}s"
+    section(title, f"{said}.", content=_table(shown, name) if len(shown) else "")
+    if len(completed):
+        show_when_opened(
+            text.plural(len(completed), f"completed {noun}"),
+            f"completed_{noun}s",
+            lambda: st.html(_table(completed, name)),
+        )
     _burn_up(title, found, stories_of)
-    with st.expander(f"Data of all {title.lower()}"):
-        show_table(title, found, readable=True)
+    show_when_opened(
+        f"Data of all {title.lower()}",
+        f"data_of_{noun}s",
+        lambda: show_table(title, found, readable=True),
+    )
 
 
 def _table(found: DataFrame, name: Callable[[Any], Html]) -> str:

@@ -10,19 +10,20 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame, Series
-from sqlglot import exp
 
 from .. import charts, text
 from ..components import (
+    Change,
     days_text,
     expected_day,
-    figure_card,
+    figure,
     local_day,
-    note,
     note_missing_history,
     of_project,
     query_views,
+    reason,
     show_chart,
+    show_figures,
     show_line,
     show_title,
 )
@@ -48,7 +49,7 @@ def render(selection: Selection) -> None:
         _all_projects(selection)
         return
     scope = selection.scope
-    as_of, velocities, iterations, weeks, durations = query_views(*queries_for(scope))
+    as_of, velocities, iterations, weeks, durations = read(scope)
     releases = of_project(query_views(metrics.next_releases())[0], selection.project)
     period = show_title_and_period(selection.only.name, as_of, compares=True)
     if period is None:
@@ -66,9 +67,9 @@ def render(selection: Selection) -> None:
         _rejection_chart(shown, selection.project)
 
 
-def queries_for(scope: Scope) -> tuple[exp.Select, ...]:
-    """Return the queries of the page for one project."""
-    return (
+def read(scope: Scope) -> list[DataFrame]:
+    """Read what the page shows for one project."""
+    return query_views(
         metrics.as_of(scope),
         metrics.velocities(scope),
         metrics.iterations(scope),
@@ -103,92 +104,84 @@ def _figures(
     releases: DataFrame,
     known: Any,
 ) -> None:
-    columns = st.columns(4)
-    done = iterations[iterations["status"] == "done"]
-    with columns[0], figure_card():
-        _velocity_figure(velocities, done)
-    with columns[1], figure_card():
-        _accepted_figure(period, durations)
-    with columns[2], figure_card():
-        _duration_figure(period, durations, bool(known.has_transitions))
-    with columns[3], figure_card():
-        _release_figure(releases, known)
+    show_figures(
+        _velocity_figure(velocities, iterations[iterations["status"] == "done"]),
+        _accepted_figure(period, durations),
+        _duration_figure(period, durations, bool(known.has_transitions)),
+        _release_figure(releases, known),
+    )
     for project in velocities.dropna(subset=["velocity", "assumptions"]).itertuples():
         show_line(f"The velocity assumes: {project.assumptions}.")
 
 
-def _velocity_figure(velocities: DataFrame, done: DataFrame) -> None:
+def _velocity_figure(velocities: DataFrame, done: DataFrame) -> str:
     project = next(velocities.itertuples(), None)
     current = float("nan") if project is None else project.velocity
     if pd.isna(current):
-        st.metric("Velocity", "unknown")
-        note(getattr(project, "velocity_reason", None))
-        return
+        return figure("Velocity", "unknown", reason(getattr(project, "velocity_reason", None)))
     history = done["velocity"].dropna().astype(float).tolist()
-    before = history[-4] if len(history) > 3 else None
-    st.metric(
+    change = None
+    if len(history) > 3:
+        difference = current - history[-4]
+        said = f"{difference:+g} in 4 iterations" if difference else "same as 4 iterations ago"
+        change = Change(said, difference)
+    return figure(
         "Velocity",
         f"{current:g} points",
-        None if before is None else _change_of_velocity(current - before),
-        delta_color="normal" if before is not None and current != before else "off",
-        delta_arrow="auto" if before is not None and current != before else "off",
-        chart_data=history[-SPARKLINE_WEEKS:] or None,
-        help="Points per iteration, as Pivotal Tracker computed it from the last iterations.",
+        "Points per iteration, as Pivotal Tracker computed it from the last iterations.",
+        change=change,
+        trend=history[-SPARKLINE_WEEKS:],
+        trend_label="velocity of the last iterations",
     )
 
 
-def _change_of_velocity(change: float) -> str:
-    return f"{change:+g} in 4 iterations" if change else "same as 4 iterations ago"
-
-
-def _change_of_count(change: int) -> str:
-    return f"{change:+,} vs. before" if change else "same as before"
-
-
-def _accepted_figure(period: Period, durations: DataFrame) -> None:
+def _accepted_figure(period: Period, durations: DataFrame) -> str:
     accepted = pd.to_datetime(durations["accepted_on"])
-    now = int(period.contains(accepted).sum())
-    before = int(period.previous_contains(accepted).sum())
-    weekly = weekly_sums(accepted, Series(1, index=accepted.index), period.end)
-    st.metric(
+    is_now, was_before = period.contains(accepted), period.previous_contains(accepted)
+    now, difference = int(is_now.sum()), int(is_now.sum()) - int(was_before.sum())
+    points_now, points_before = (
+        float(durations[mask]["points"].astype(float).sum()) for mask in (is_now, was_before)
+    )
+    points = f"{text.number(points_now)} points"
+    change = None
+    if period.start:
+        points += f", {points_now - points_before:+g} vs. before"
+        said = f"{difference:+,} vs. before" if difference else "same as before"
+        change = Change(said, difference)
+    return figure(
         "Stories accepted",
         f"{now:,}",
-        _change_of_count(now - before) if period.start else None,
-        delta_color="off" if now == before else "normal",
-        delta_arrow="off" if now == before else "auto",
-        chart_data=weekly or None,
-        chart_type="bar",
-        help="Features, bugs and chores. The small chart counts them by week.",
+        points,
+        "Features, bugs and chores.",
+        change=change,
+        trend=weekly_sums(accepted, Series(1, index=accepted.index), period.end),
+        trend_label="stories accepted per week",
     )
-    points_now, points_before = (
-        float(durations[mask]["points"].astype(float).sum())
-        for mask in (period.contains(accepted), period.previous_contains(accepted))
-    )
-    change = f", {points_now - points_before:+g} vs. before" if period.start else ""
-    show_line(f"{text.number(points_now)} points{change}")
 
 
-def _duration_figure(period: Period, durations: DataFrame, has_transitions: bool) -> None:
+def _duration_figure(period: Period, durations: DataFrame, has_transitions: bool) -> str:
     kind = "cycle" if has_transitions else "lead"
     hours = durations[f"{kind}_time_hours"].astype(float)
     accepted = pd.to_datetime(durations["accepted_on"])
     now = hours[period.contains(accepted)].median()
     before = hours[period.previous_contains(accepted)].median()
     if pd.isna(now):
-        st.metric(f"{kind.title()} time", "unknown")
-        show_line("No story with known times was accepted in this period.")
-        return
-    change = None if pd.isna(before) else (now - before) / 24
-    st.metric(
+        none = "No story with known times was accepted in this period."
+        return figure(f"{kind.title()} time", "unknown", none)
+    change = None
+    if not pd.isna(before):
+        days = (now - before) / 24
+        change = Change(f"{days:+.1f} days vs. before", days, falls_if_good=True)
+    return figure(
         f"{kind.title()} time, median",
         days_text(now),
-        None if change is None else f"{change:+.1f} days vs. before",
-        delta_color="inverse" if change else "off",
-        chart_data=_monthly_medians(hours / 24, accepted, period.end) or None,
-        help="From the first start to the acceptance of a story."
+        "From the first start to the acceptance of a story."
         if has_transitions
         else "From the creation to the acceptance of a story. The data has no history of states, "
         "so cycle time is unknown.",
+        change=change,
+        trend=_monthly_medians(hours / 24, accepted, period.end),
+        trend_label="median of each month",
     )
 
 
@@ -198,26 +191,20 @@ def _monthly_medians(days: Series[float], accepted: Series[Any], end: date) -> l
     return [round(float(value), 2) for value in medians]
 
 
-def _release_figure(releases: DataFrame, known: Any) -> None:
+def _release_figure(releases: DataFrame, known: Any) -> str:
     release = next(releases.itertuples(), None)
     if release is None:
-        st.metric("Next release", "none planned")
-        return
-    late = release.days_late
+        return figure("Next release", "none planned")
+    late, value, change, why = release.days_late, "on time", None, ""
     if pd.isna(late):
-        value, change, colour = "date unknown", None, "off"
+        value, why = "date unknown", reason(getattr(release, "days_late_reason", None))
     elif late > 0:
-        value, change, colour = (
-            f"{text.plural(int(late), 'day')} late",
-            f"-{int(late)} days",
-            "normal",
-        )
-    else:
-        value = "on time"
-        change, colour = (f"+{-int(late)} days in hand" if late else None), "normal"
-    st.metric("Next release", value, change, delta_color=colour)  # type: ignore[arg-type]
-    st.html(f'<p class="quiet">{" · ".join(_release_facts(release, known.time_zone))}</p>')
-    note(getattr(release, "days_late_reason", None) if pd.isna(late) else None)
+        value = f"{text.plural(int(late), 'day')} late"
+        change = Change(f"-{int(late)} days", -late)
+    elif late < 0:
+        change = Change(f"+{-int(late)} days in hand", -late)
+    facts = text.Html(" · ".join(_release_facts(release, known.time_zone)))
+    return figure("Next release", value, facts, why, change=change)
 
 
 def _release_facts(release: Any, zone: Any) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 from pandas import DataFrame
 
@@ -16,7 +18,7 @@ from ..queries import stories as story_queries
 from ..search import RELEVANCE, SORTS, SearchResult, can_be_indexed, suggestion
 from ..search_syntax import Query, parse, story_reference
 from ..session import rows
-from ..story_list import details, story_list
+from ..story_list import Details, details, story_list
 
 PAGE_SIZE = 25
 
@@ -44,7 +46,7 @@ def render(selection: Selection) -> None:
             "Sort by",
             "sort",
             SORTS if query.words() else SORTS[1:],
-            RELEVANCE if query.words() else "updated",
+            _usual_sort(query),
             _SORT_NAMES.__getitem__,
         )
     result = session.search_stories(typed, selection.scope.projects, sort)
@@ -54,6 +56,34 @@ def render(selection: Selection) -> None:
     _count(typed, query, result, selection)
     if result.story_ids:
         _list(result, query, selection)
+
+
+def read_ahead(typed: str, sort: str, projects: tuple[int, ...]) -> None:
+    """Read the first page of what a search finds.
+
+    Args:
+        typed: The search.
+        sort: The name of the sorting in the address; empty for the usual one.
+        projects: The ids of the projects; none for all projects.
+    """
+    query = parse(typed)
+    if story_reference(typed) is None:
+        found = session.search_stories(
+            typed, projects, sort if sort in SORTS else _usual_sort(query)
+        )
+        _read_listed(found.story_ids[:PAGE_SIZE], query)
+
+
+def _usual_sort(query: Query) -> str:
+    return RELEVANCE if query.words() else "updated"
+
+
+def _read_listed(ids: Sequence[int], query: Query) -> tuple[DataFrame, DataFrame | None, Details]:
+    """Read listed stories, their texts if the search has words, and their labels and owners."""
+    if query.words():
+        stories, texts = rows(story_queries.stories(ids), story_queries.texts(ids))
+        return stories, texts, details(ids)
+    return rows(story_queries.stories(ids))[0], None, details(ids)
 
 
 def _open_referenced_story(typed: str) -> None:
@@ -134,13 +164,9 @@ def _list(result: SearchResult, query: Query, selection: Selection) -> None:
     place = st.container()
     page = controls.page_param(pages)
     ids = result.story_ids[PAGE_SIZE * (page - 1) : PAGE_SIZE * page]
-    known = details(ids)
-    asked = [story_queries.stories(ids)]
-    if query.words():
-        asked.append(story_queries.texts(ids))
-    stories, *texts = rows(*asked)
+    stories, texts, known = _read_listed(ids, query)
     ordered = stories.set_index("id", drop=False).loc[ids]
-    excerpts = _excerpts(texts[0], result, query) if texts else {}
+    excerpts = {} if texts is None else _excerpts(texts, result, query)
     with place:
         st.html(
             story_list(

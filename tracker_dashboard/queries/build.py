@@ -85,7 +85,5 @@ def with_ids(query: exp.Select, column: str, alias: str, ids: Sequence[int]) -> 
 def union(queries: Sequence[exp.Query]) -> exp.Query:
     """Select all rows of several queries."""
     first, *others = queries
-    combined: exp.Query = first
-    for other in others:
-        combined = exp.union(combined, other, distinct=False)
-    return combined
+    # by default each query would be copied once for every later one
+    return exp.union(first, *others, distinct=False, copy=False) if others else first

@@ -21,7 +21,7 @@ def row_counts(tables: Sequence[str]) -> exp.Query:
     )
 
 
-def whole_table(table: str, columns: Sequence[str], limit: int) -> exp.Select:
+def first_rows(table: str, columns: Sequence[str], limit: int) -> exp.Select:
     """Select the first rows of a table."""
     names = (exp.column(name) for name in columns)
     return exp.select(*names).from_(exp.to_table(table)).limit(limit)

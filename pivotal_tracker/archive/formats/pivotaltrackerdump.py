@@ -21,7 +21,6 @@ class PivotalTrackerDump:
     """Reads one project; the files are copies of the contents of `cache.json`, which is enough."""
 
     name = "pivotaltrackerdump"
-    may_contain_duplicates = False
     gives_people = False
 
     def recognizes(self, files: Files) -> bool:

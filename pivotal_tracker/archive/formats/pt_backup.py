@@ -20,7 +20,6 @@ class PtBackup:
     """Reads one project: records as the API returned them, tasks and comments in other files."""
 
     name = "pt_backup.py"
-    may_contain_duplicates = False
     gives_people = False
 
     def recognizes(self, files: Files) -> bool:

@@ -21,7 +21,6 @@ class PtBackupTree:
     """Reads the stories of several projects, which are named by their folders."""
 
     name = "pt-backup"
-    may_contain_duplicates = False
     gives_people = False
 
     def recognizes(self, files: Files) -> bool:

@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from ...tables import SERVER_TABLES
 from ..accounting import LoadAccounting
-from ..records import CHILDREN, COLLECTIONS, LISTS, nested_rows_of, parse_id, rows_of
+from ..records import CHILDREN, COLLECTIONS, nested_rows_of, parse_id, rows_of
 from .parts import DERIVED, FRAGMENT, WITHDRAWN, Part
 
 _REASON = "it was deleted later in the recording"
 
 _STORY_LISTS = CHILDREN | {"owner_ids", "follower_ids", "labels"}
-_FOLLOWERS = "followers"
+_LISTS = COLLECTIONS | {"followers": "follower_ids"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def deleted_by(path: str) -> Deleted | None:
     """
     segments = [segment for segment in path.split("?")[0].split("/") if segment]
     ids = [
-        (_table_or_attribute(name), number)
+        (_LISTS.get(name, ""), number)
         for name, following in pairwise(segments)
         if (number := parse_id(following)) is not None
     ]
@@ -60,10 +61,6 @@ def deleted_by(path: str) -> Deleted | None:
     return (
         None if attribute in CHILDREN or attribute.endswith("_ids") else Deleted(attribute, number)
     )
-
-
-def _table_or_attribute(name: str) -> str:
-    return "follower_ids" if name == _FOLLOWERS else COLLECTIONS.get(name, "")
 
 
 class _Deletion(NamedTuple):
@@ -119,7 +116,7 @@ class Deletions:
             self._leave_out(count(part.table_name, record), part)
             return None
         before = rows_of(part.table_name, record)
-        for name in LISTS.get(part.table_name, {}):
+        for name in SERVER_TABLES[part.table_name].nested:
             if name in record:
                 record[name] = [i for i in record[name] if not self._is_item_deleted(part, name, i)]
         deleted_rows = before - rows_of(part.table_name, record)

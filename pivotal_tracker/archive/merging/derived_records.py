@@ -55,7 +55,7 @@ def project_of(project: Any) -> Iterator[Derived]:
     """Yield the project that a record refers to: its id, and perhaps its name."""
     number = parse_id(project.get("id")) if isinstance(project, dict) else None
     if number is not None:
-        named = {name: project[name] for name in ("name",) if name in project}
+        named = {"name": project["name"]} if "name" in project else {}
         yield Derived("projects", number, {"id": number, "kind": "project", **named})
 
 

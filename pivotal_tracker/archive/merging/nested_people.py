@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ...load.people import PERSON_ATTRIBUTES
 from ...records import Record
 from ..records import parse_id
 
@@ -18,13 +19,6 @@ _ATTRIBUTES = frozenset(
 _LISTS = ("owners", "followers")
 _KINDS = frozenset({"person", "me"})
 _PUBLIC_ATTRIBUTES = ("id", "name", "initials", "username", "email")
-_KEPT_PERSON = {
-    "project_memberships": "person",
-    "account_memberships": "person",
-    "activity": "performed_by",
-}
-"""The attribute whose nested person is kept, by table: these tables have columns for it."""
-
 _UNCHANGED_ATTRIBUTES = frozenset({"changes", "primary_resources", "secondary_resources"})
 """The attributes of an activity that are kept unchanged."""
 
@@ -46,7 +40,8 @@ def add_person_ids(table: str, record: Record) -> None:
         elif isinstance(value, dict):
             if not _is_person(name, value):
                 add_person_ids("", value)
-            elif name != _KEPT_PERSON.get(table):
+            # these tables have columns for their person
+            elif name != PERSON_ATTRIBUTES.get(table):
                 column = "owned_by_id" if name == "owner" and table == "stories" else f"{name}_id"
                 if record.get(column) is None:
                     record[column] = person_id(value)
@@ -62,7 +57,7 @@ def pop_people(table: str, record: Record) -> list[Record]:
     Returns:
         The records of people who have a name.
     """
-    return list(_pop_people(record, _KEPT_PERSON.get(table, "")))
+    return list(_pop_people(record, PERSON_ATTRIBUTES.get(table, "")))
 
 
 def _pop_people(record: Record, kept_attribute: str) -> Iterator[Record]:

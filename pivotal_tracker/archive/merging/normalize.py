@@ -7,15 +7,14 @@ from typing import Any
 
 import orjson
 
-from ...records import Record
-from ...settings import SECRET_ATTRIBUTES
+from ...records import Record, may_have_secrets, without_secrets
+from ...tables import SERVER_TABLES, Table
 from ..keys import SiblingKeys
-from ..records import LISTS, Nested, parse_id
+from ..records import ITEM_KEYS, item_key, parse_id
 
 OnReject = Callable[[str, str], None]
 """Called for each row that is left out, with its table and the reason."""
 
-_SECRETS = tuple(f'"{name}"'.encode() for name in SECRET_ATTRIBUTES)
 _IDENTIFYING_ATTRIBUTES = (
     "text",
     "description",
@@ -37,29 +36,17 @@ def normalize_record(table: str, record: Record, leave_out: OnReject) -> Record:
         record: The record as it was read.
         leave_out: Called for every item of a nested list that is not in the copy.
     """
-    return _normalize(without_secrets(record), LISTS.get(table, {}), leave_out)
-
-
-def without_secrets(record: Record) -> Record:
-    """Return the record, or a copy without tokens, passwords and signed URLs if it has any."""
     try:
-        text = orjson.dumps(record)
+        # this is quicker than a copy
+        is_copied = may_have_secrets(orjson.dumps(record)) is not None
     except orjson.JSONEncodeError:
-        text = b"".join(_SECRETS)
-    if not any(secret in text for secret in _SECRETS):
-        return record
-    return {k: _without_secrets(v) for k, v in record.items() if k not in SECRET_ATTRIBUTES}
+        is_copied = True
+    if is_copied:
+        record = without_secrets(record)
+    return _normalize(record, SERVER_TABLES[table].nested, leave_out)
 
 
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, dict):
-        return without_secrets(value)
-    if isinstance(value, list):
-        return [_without_secrets(v) for v in value]
-    return value
-
-
-def _normalize(record: Record, lists: Mapping[str, Nested], leave_out: OnReject) -> Record:
+def _normalize(record: Record, lists: Mapping[str, Table], leave_out: OnReject) -> Record:
     normalized = {name: value for name, value in record.items() if value is not None}
     for name in ("id", "project_id"):
         number = parse_id(normalized.get(name))
@@ -67,20 +54,20 @@ def _normalize(record: Record, lists: Mapping[str, Nested], leave_out: OnReject)
             normalized[name] = number
     if "attachments" in normalized and "file_attachments" in lists:
         _sort_attachments(normalized)
-    for name, nested in lists.items():
+    for name, child in lists.items():
         if name not in normalized:
             continue
         items = normalized[name]
         if isinstance(items, list):
-            normalized[name] = _items(items, nested, normalized.get("id"), leave_out)
-            if not nested.is_scalar_list:
+            normalized[name] = _items(items, child, normalized.get("id"), leave_out)
+            if not child.is_scalar_list:
                 # the same information again: `label_ids` beside `labels`
                 normalized.pop(f"{name.removesuffix('s')}_ids", None)
                 if name.endswith("_attachments"):
                     normalized.pop("attachment_ids", None)
         else:
             del normalized[name]
-            leave_out(nested.table, "it is not a list")
+            leave_out(child.name, "it is not a list")
     return normalized
 
 
@@ -93,27 +80,28 @@ def _sort_attachments(comment: Record) -> None:
         comment[name] = [*comment.get(name, ()), attachment]
 
 
-def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: OnReject) -> list[Any]:
+def _items(items: list[Any], child: Table, parent_id: Any, leave_out: OnReject) -> list[Any]:
     """Return the items of a list without duplicates and without those of another kind."""
+    key_attributes = ITEM_KEYS[child.name]
     normalized: list[Any] = []
     seen: set[Any] = set()
     siblings = SiblingKeys()
     for item in items:
         if item is None:
             continue
-        value = _item(item, nested, parent_id, siblings, leave_out)
+        value = _item(item, child, parent_id, siblings, leave_out)
         if value is None:
             leave_out(
-                nested.table, "it is not an id" if nested.is_scalar_list else "it is not a record"
+                child.name, "it is not an id" if child.is_scalar_list else "it is not a record"
             )
             continue
-        if "state" in nested.key and not _is_transition(value, parent_id, siblings):
-            leave_out(nested.table, "it has no state")
+        if "state" in key_attributes and not _is_transition(value, parent_id, siblings):
+            leave_out(child.name, "it has no state")
             continue
-        if nested.key:
-            key = value if nested.is_scalar_list else tuple(str(value.get(n)) for n in nested.key)
+        if key_attributes:
+            key = item_key(child, value)
             if key in seen:
-                _leave_out_whole(nested, value, "it is in the list twice", leave_out)
+                _leave_out_whole(child, value, "it is in the list twice", leave_out)
                 continue
             seen.add(key)
         normalized.append(value)
@@ -121,17 +109,15 @@ def _items(items: list[Any], nested: Nested, parent_id: Any, leave_out: OnReject
 
 
 def _item(
-    item: Any, nested: Nested, parent_id: Any, siblings: SiblingKeys, leave_out: OnReject
+    item: Any, child: Table, parent_id: Any, siblings: SiblingKeys, leave_out: OnReject
 ) -> Any:
-    if nested.is_scalar_list:
+    if child.is_scalar_list:
         return parse_id(item)
     if not isinstance(item, dict):
         return None
-    value = _normalize(item, nested.lists, leave_out)
-    if nested.key == ("id",) and parse_id(value.get("id")) is None:
-        value["id"] = siblings.key(
-            nested.table, parent_id, *map(value.get, _IDENTIFYING_ATTRIBUTES)
-        )
+    value = _normalize(item, child.nested, leave_out)
+    if ITEM_KEYS[child.name] == ("id",) and parse_id(value.get("id")) is None:
+        value["id"] = siblings.key(child.name, parent_id, *map(value.get, _IDENTIFYING_ATTRIBUTES))
     return value
 
 
@@ -145,8 +131,8 @@ def _is_transition(value: Record, parent_id: Any, siblings: SiblingKeys) -> bool
     return isinstance(value.get("state"), str)
 
 
-def _leave_out_whole(nested: Nested, item: Any, reason: str, leave_out: OnReject) -> None:
-    leave_out(nested.table, reason)
-    for name, inner in nested.lists.items():
+def _leave_out_whole(child: Table, item: Any, reason: str, leave_out: OnReject) -> None:
+    leave_out(child.name, reason)
+    for name, inner in child.nested.items():
         for _ in item.get(name, ()):
-            leave_out(inner.table, reason)
+            leave_out(inner.name, reason)

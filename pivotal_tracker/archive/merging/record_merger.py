@@ -15,18 +15,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
-from ...records import Key, Record
+from ...records import Key, Record, count_rows
 from ...settings import BATCH_SIZE
+from ...tables import SERVER_TABLES, Table
 from ..accounting import LoadAccounting
 from ..dates import weeks_between
 from ..format import ArchiveRecord
 from ..limits import MAX_CACHE_ENTRIES
-from ..records import LISTS, Nested, nested_rows_of, parse_id, rows_of
+from ..records import ITEM_KEYS, item_key, nested_rows_of, parse_id, rows_of
 from .deletions import Deleted, Deletions
 from .derived_records import Derived, pop_derived, project_of
 from .parts import DERIVED, FRAGMENT, WHOLE, WITHDRAWN, Part
@@ -36,7 +36,13 @@ SAME = "another copy of it has the same values"
 
 _CACHE_IN_KIB = 32 * 1024
 _DERIVED_FROM_OTHERS = (
-    *("releases", "labels", "review_types", "workspaces", "projects", "accounts", "people"),
+    "releases",
+    "labels",
+    "review_types",
+    "workspaces",
+    "projects",
+    "accounts",
+    "people",
 )
 """The tables with records derived from others; each comes after the tables they derive from."""
 
@@ -55,8 +61,6 @@ class RecordMerger:
         self._lengths: dict[Any, int | None] = {}
         # with an empty name, SQLite makes a temporary file and deletes it on close
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-
-    def __enter__(self) -> Self:
         self._database.executescript(
             f"""
             PRAGMA journal_mode = OFF;
@@ -72,14 +76,9 @@ class RecordMerger:
             BEGIN;
             """
         )
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Delete the temporary file."""
         self._database.close()
 
     def add(self, table: str, key: Key, record: Record, source: str, seen_at: str = "") -> None:
@@ -167,12 +166,9 @@ class RecordMerger:
         from others come last, because they are derived from the merged records only.
         """
         self._database.execute("CREATE INDEX parts_by_record ON parts (record)")
-        derived_from_others = [*_DERIVED_FROM_OTHERS]
         tables = self._database.execute("SELECT DISTINCT table_name FROM records").fetchall()
-        for table in (
-            *(name for (name,) in tables if name not in derived_from_others),
-            *derived_from_others,
-        ):
+        others = [name for (name,) in tables if name not in _DERIVED_FROM_OTHERS]
+        for table in (*others, *_DERIVED_FROM_OTHERS):
             yield from self._records_of(table)
 
     def _records_of(self, table: str) -> Iterator[ArchiveRecord]:
@@ -231,87 +227,74 @@ class RecordMerger:
             is_withdrawn &= part.kind in (WITHDRAWN, FRAGMENT)
             record = orjson.loads(part.body)
             if merged is None and part.kind == FRAGMENT:
-                self._leave_orphans(part.table_name, part.key, record, part.source)
+                self._leave_orphans(part, record)
             elif merged is None:
-                merged = _MergedRecord(
-                    self._accounting,
-                    part.table_name,
-                    part.key,
-                    record,
-                    part.source,
-                    part.updated_at,
-                )
-                merged.begin(counted=part.kind == WHOLE)
+                merged = _MergedRecord(self._accounting, part, record)
             else:
-                merged.add(record, part.source, part.kind, part.updated_at)
+                merged.add(part, record)
         return replace(merged.result(), is_withdrawn=is_withdrawn) if merged else None
 
-    def _leave_orphans(self, table: str, key: str, part: Record, source: str) -> None:
+    def _leave_orphans(self, part: Part, attributes: Record) -> None:
         """Count a part as left out whose record is not in the archive."""
-        rows = nested_rows_of(table, part)
+        rows = nested_rows_of(part.table_name, attributes)
         if not rows:
             # an object is not a row of its own, so it was not counted
-            rows = Counter({f"{table}__{name}": 1 for name in part})
+            rows = Counter({f"{part.table_name}__{name}": 1 for name in attributes})
             for nested in rows:
-                self._accounting.read(source, nested)
+                self._accounting.read(part.source, nested)
         for nested, count in rows.items():
-            what = table.removesuffix("s").replace("storie", "story")
+            what = part.table_name.removesuffix("s").replace("storie", "story")
             reason = f"the archive does not contain the {what} that it belongs to"
-            self._accounting.leave_out(source, nested, reason, f"{what} {key}", count)
+            self._accounting.leave_out(part.source, nested, reason, f"{what} {part.key}", count)
 
 
 class _MergedRecord:
-    """One record being merged, with the files that its rows came from."""
+    """One record being merged, with the files that its rows came from.
 
-    def __init__(
-        self,
-        accounting: LoadAccounting,
-        table: str,
-        key: str,
-        record: Record,
-        source: str,
-        updated_at: str,
-    ) -> None:
+    Args:
+        accounting: Counts the rows.
+        first: The first of its parts.
+        record: The attributes in that part.
+    """
+
+    def __init__(self, accounting: LoadAccounting, first: Part, record: Record) -> None:
         self._accounting = accounting
-        self._table, self._key = table, key
-        self._record, self._source = record, source
-        self._updated_at = updated_at
-        self._lists = LISTS.get(table, {})
+        self._table, self._key = first.table_name, first.key
+        self._record, self._source = record, first.source
+        self._updated_at = first.updated_at
+        self._lists = SERVER_TABLES[self._table].nested
         self._items: dict[str, dict[Any, Record]] = {}
-        self._uncounted: Counter[str] = Counter()
         self._rows_from_other_files: Counter[tuple[str, str]] = Counter()
+        # the rows of a derived record are counted later
+        is_counted = first.kind == WHOLE
+        self._uncounted = Counter[str]() if is_counted else rows_of(self._table, record)
 
-    def begin(self, *, counted: bool) -> None:
-        """Begin with the first copy; if it was not counted, count its rows later."""
-        if not counted:
-            self._uncounted = rows_of(self._table, self._record)
-
-    def add(self, part: Record, source: str, kind: int, updated_at: str) -> None:
+    def add(self, part: Part, attributes: Record) -> None:
         """Add the attributes and items of another part that the record lacks."""
         added: Counter[str] = Counter()
-        is_older = kind != FRAGMENT and "" != updated_at != self._updated_at
+        is_older = part.kind != FRAGMENT and "" != part.updated_at != self._updated_at
         # a copy without `updated_at` may be out of date: it only adds missing attributes
-        can_merge = kind == FRAGMENT or updated_at != ""
-        for name, value in part.items():
-            nested = self._lists.get(name)
+        can_merge = part.kind == FRAGMENT or part.updated_at != ""
+        for name, value in attributes.items():
+            child = self._lists.get(name)
             # a missing attribute may be null in a newer copy; a missing list was not requested
-            if name not in self._record and (nested or not is_older):
+            if name not in self._record and (child or not is_older):
                 self._record[name] = value
-                if nested:
+                if child:
                     added += nested_rows_of(self._table, {name: value})
             elif is_older or not can_merge:
                 continue
-            elif nested and nested.key:
-                self._merge_lists(name, nested, value, added)
+            elif child and ITEM_KEYS[child.name]:
+                self._merge_lists(name, child, value, added)
             elif isinstance(value, dict):
                 self._complete_object(name, value)
-        if kind in (DERIVED, WITHDRAWN):
+        if part.kind in (DERIVED, WITHDRAWN):
             self._uncounted += added
             return
-        rows = rows_of(self._table, part)
-        if kind == FRAGMENT:
+        rows = rows_of(self._table, attributes)
+        if part.kind == FRAGMENT:
             del rows[self._table]
-        self._account(rows, added, source, NEWER if is_older else SAME)
+        self._account(rows, added, part.source, NEWER if is_older else SAME)
 
     def _complete_object(self, name: str, other: Record) -> None:
         """Add missing attributes to a nested object, which may have been requested in part."""
@@ -319,12 +302,10 @@ class _MergedRecord:
         if isinstance(existing, dict) and existing.get("id") == other.get("id"):
             self._record[name] = {**other, **existing}
 
-    def _merge_lists(
-        self, name: str, nested: Nested, items: list[Any], added: Counter[str]
-    ) -> None:
+    def _merge_lists(self, name: str, child: Table, items: list[Any], added: Counter[str]) -> None:
         if name not in self._items:
-            self._items[name] = {_item_key(nested, item): item for item in self._record[name]}
-        merge_lists(nested, self._record[name], self._items[name], items, added)
+            self._items[name] = {item_key(child, item): item for item in self._record[name]}
+        merge_lists(child, self._record[name], self._items[name], items, added)
 
     def _account(
         self, rows: Mapping[str, int], added: Counter[str], source: str, reason: str
@@ -354,7 +335,7 @@ class _MergedRecord:
 
 
 def merge_lists(
-    nested: Nested,
+    child: Table,
     into: list[Any],
     by_key: dict[Any, Any],
     items: list[Any],
@@ -363,45 +344,35 @@ def merge_lists(
     """Add the items of a list to another, and merge two copies of the same item.
 
     Args:
-        nested: Describes the items.
+        child: The table of the items.
         into: The list that items are added to.
         by_key: Its items, by key.
         items: The items to add.
         added: Counts the rows added to each table.
     """
     for item in items:
-        key = _item_key(nested, item)
+        key = item_key(child, item)
         if key not in by_key:
             by_key[key] = item
             into.append(item)
-            added[nested.table] += 1
-            if not nested.is_scalar_list:
-                added += _rows_in(nested, item)
-        elif not nested.is_scalar_list:
-            _complete(nested, by_key[key], item, added)
+            added += count_rows(child, [item])
+        elif not child.is_scalar_list:
+            _complete(child, by_key[key], item, added)
 
 
-def _complete(nested: Nested, existing: Record, other: Record, added: Counter[str]) -> None:
+def _complete(child: Table, existing: Record, other: Record, added: Counter[str]) -> None:
     """Merge another copy into an item: the newer one's values win, missing ones are added."""
     if to_sortable_time(other.get("updated_at")) > to_sortable_time(existing.get("updated_at")):
-        existing |= {name: value for name, value in other.items() if name not in nested.lists}
+        existing |= {name: value for name, value in other.items() if name not in child.nested}
     for name, value in other.items():
-        inner = nested.lists.get(name)
+        inner = child.nested.get(name)
         if inner and name in existing:
-            by_key = {_item_key(inner, item): item for item in existing[name]}
+            by_key = {item_key(inner, item): item for item in existing[name]}
             merge_lists(inner, existing[name], by_key, value, added)
         elif name not in existing:
             existing[name] = value
             if inner:
-                added[inner.table] += len(value)
-
-
-def _rows_in(nested: Nested, item: Record) -> Counter[str]:
-    return Counter({n.table: len(item[name]) for name, n in nested.lists.items() if item.get(name)})
-
-
-def _item_key(nested: Nested, item: Any) -> Any:
-    return item if nested.is_scalar_list else tuple(str(item.get(n)) for n in nested.key)
+                added[inner.name] += len(value)
 
 
 def to_sortable_time(value: Any) -> str:

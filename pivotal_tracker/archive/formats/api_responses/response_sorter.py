@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ....records import Record, record_key
+from ....records import Record, record_key, without_secrets
 from ....tables import ARCHIVE_TABLES
 from ...accounting import LoadAccounting
 from ...merging.deletions import deleted_by
 from ...merging.nested_people import add_person_ids, person_id, person_record
-from ...merging.normalize import OnReject, normalize_record, without_secrets
+from ...merging.normalize import OnReject, normalize_record
 from ...merging.record_merger import RecordMerger
 from ...records import (
     CHILDREN,
@@ -98,9 +100,9 @@ class ResponseSorter:
         else:
             self._merger.delete(deleted, origin.source, origin.seen_at)
 
-    def _leave_out(self, origin: Provenance, table: str, reason: str) -> None:
-        self._accounting.read(origin.source, table)
-        self._accounting.leave_out(origin.source, table, reason, origin.where)
+    def _leave_out(self, origin: Provenance, table: str, reason: str, rows: int = 1) -> None:
+        self._accounting.read(origin.source, table, rows)
+        self._accounting.leave_out(origin.source, table, reason, origin.where, rows)
 
     def _on_reject(self, origin: Provenance) -> OnReject:
         return lambda table, reason: self._leave_out(origin, table, reason)
@@ -142,26 +144,22 @@ class ResponseSorter:
         key = record_key(ARCHIVE_TABLES[table], record)
         if key is None or "" in (key if isinstance(key, tuple) else (key,)):
             self._leave_out(origin, table, "it has no id")
-            self._leave_out_nested(table, record, origin, "the record that contains it has no id")
-            return
-        self._count(table, record, origin)
-        try:
-            self._merger.add(table, key, record, origin.source, origin.seen_at)
-        except ValueError as error:
-            self._accounting.leave_out(origin.source, table, str(error), origin.where)
             for nested, count in nested_rows_of(table, record).items():
-                self._accounting.leave_out(origin.source, nested, str(error), origin.where, count)
+                self._leave_out(origin, nested, "the record that contains it has no id", count)
+            return
+        with self._counted(rows_of(table, record), origin):
+            self._merger.add(table, key, record, origin.source, origin.seen_at)
 
-    def _count(self, table: str, record: Record, origin: Provenance) -> None:
-        for name, count in rows_of(table, record).items():
-            self._accounting.read(origin.source, name, count)
-
-    def _leave_out_nested(
-        self, table: str, record: Record, origin: Provenance, reason: str
-    ) -> None:
-        for nested, count in nested_rows_of(table, record).items():
-            self._accounting.read(origin.source, nested, count)
-            self._accounting.leave_out(origin.source, nested, reason, origin.where, count)
+    @contextmanager
+    def _counted(self, rows: Mapping[str, int], origin: Provenance) -> Iterator[None]:
+        """Count rows as read, and as left out if they cannot be stored as JSON."""
+        for table, count in rows.items():
+            self._accounting.read(origin.source, table, count)
+        try:
+            yield
+        except ValueError as error:
+            for table, count in rows.items():
+                self._accounting.leave_out(origin.source, table, str(error), origin.where, count)
 
     def _expand_story(self, story: Record, origin: Provenance) -> None:
         """Add the ids of people that the request may have included as objects."""
@@ -179,7 +177,7 @@ class ResponseSorter:
         """Add the records in lists that the request may have included in a project."""
         if "title" in project:
             project.setdefault("name", project.pop("title"))
-        here = _within("projects", project.get("id"), origin)
+        here = _in_project(project.get("id"), origin)
         for name in _ROOT_LISTS:
             if isinstance(project.get(name), list | dict):
                 lists = {name: project.pop(name)}
@@ -190,7 +188,7 @@ class ResponseSorter:
         """Add the stories in an iteration or a release as records, and keep their ids in it."""
         stories = record.pop("stories", None)
         if isinstance(stories, list):
-            here = _within("projects", record.get("project_id"), origin)
+            here = _in_project(record.get("project_id"), origin)
             self.add(stories, replace(here, expected="stories"))
             record.setdefault("story_ids", [s.get("id") for s in stories if isinstance(s, dict)])
 
@@ -255,14 +253,8 @@ class ResponseSorter:
                 table, {"id": parent_id, attribute: items}, self._on_reject(origin)
             )
             del part["id"]
-        rows = nested_rows_of(table, part)
-        for nested, count in rows.items():
-            self._accounting.read(origin.source, nested, count)
-        try:
+        with self._counted(nested_rows_of(table, part), origin):
             self._merger.add_fragment(table, parent_id, part, origin.source, origin.seen_at)
-        except ValueError as error:
-            for nested, count in rows.items():
-                self._accounting.leave_out(origin.source, nested, str(error), origin.where, count)
 
 
 _EXPANDERS = {
@@ -277,10 +269,10 @@ _EXPANDERS = {
 }
 
 
-def _within(collection: str, number: Any, origin: Provenance) -> Provenance:
-    """Return the provenance of records inside another record, by its id."""
+def _in_project(number: Any, origin: Provenance) -> Provenance:
+    """Return the provenance of records inside a project, by its id."""
     known = parse_id(number)
-    return origin if known is None else replace(origin, ids={**origin.ids, collection: known})
+    return origin if known is None else replace(origin, ids={**origin.ids, "projects": known})
 
 
 def _with_project(table: str, record: Record, origin: Provenance) -> Record:

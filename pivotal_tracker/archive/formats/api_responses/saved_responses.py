@@ -23,7 +23,7 @@ from .cassettes import BROKEN_YAML, LOOKS_LIKE_A_CASSETTE, YamlText, interaction
 from .json_text import BROKEN_JSON, JsonText, Utf8, parse, values
 from .provenance import UNKNOWN, Provenance, record_replaced
 from .response_sorter import ResponseSorter
-from .wrappers import envelope_provenance, is_response
+from .wrappers import Located, envelope_provenance, is_response
 
 _YAML = frozenset({".yaml", ".yml"})
 _SUFFIXES = _YAML | {".json", ".jsonl", ".ndjson", ".har"}
@@ -33,9 +33,6 @@ _EXPORTS = _PACKED | {".csv", ".xlsx"}
 _HEAD = 64 * 1024
 _MAX_TRIED_VALUES = 1_000
 _COLLECTIONS_BY_LENGTH = sorted(COLLECTIONS, key=len, reverse=True)
-
-ParsedValue = tuple[Any, Provenance]
-"""A value and its provenance."""
 
 
 class ApiResponses:
@@ -47,7 +44,6 @@ class ApiResponses:
     """
 
     name = "API responses"
-    may_contain_duplicates = False
     gives_people = False
 
     def __init__(self, contains_other_archive: Callable[[Files], bool]) -> None:
@@ -61,7 +57,7 @@ class ApiResponses:
         suffixes = {PurePosixPath(name).suffix.lower() for name in files}
         if suffixes & (_DATABASES | _PACKED) or self._contains_other_archive(files):
             return False
-        return any(_contains_responses(file) for file in _candidates(files))
+        return any(_contains_responses(files[name]) for name in candidates(files))
 
     def claims(self, files: Files) -> Collection[str]:
         """Return the files that may contain responses."""
@@ -73,16 +69,11 @@ class ApiResponses:
 
 
 def candidates(files: Files) -> list[str]:
-    """Return the names of files that may contain responses."""
-    return [file.name for file in _candidates(files)]
-
-
-def _candidates(files: Files) -> list[File]:
-    """Return the files that may contain responses by their names; a single file always may."""
+    """Return the names of files that may contain responses; a single file always may."""
     if len(files) == 1:
-        return list(files.values())
+        return list(files)
     return [
-        file
+        name
         for name, file in files.items()
         if (suffix := PurePosixPath(name).suffix.lower()) in _SUFFIXES
         and (suffix not in _YAML or _is_cassette(file))
@@ -130,7 +121,7 @@ def merge_responses(
         ArchiveError: The temporary copy of the records does not fit on the disk.
     """
     try:
-        with RecordMerger(accounting) as merger:
+        with closing(RecordMerger(accounting)) as merger:
             sorter = ResponseSorter(merger, accounting)
             for name in names:
                 origin = Provenance(files.source(name)).with_request_path(_hint(name))
@@ -153,7 +144,7 @@ def _hint(name: str) -> str:
 
 def read_responses(
     file: File, origin: Provenance, accounting: LoadAccounting
-) -> Generator[ParsedValue]:
+) -> Generator[Located]:
     """Yield the values of a file one by one; if it is broken, the rest is left out."""
     with closing(file.open()) as stream:
         head = stream.read(_HEAD)
@@ -175,9 +166,7 @@ def _is_json_lines(head: bytes) -> bool:
         return False
 
 
-def _in_json(
-    stream: BinaryIO, origin: Provenance, accounting: LoadAccounting
-) -> Iterator[ParsedValue]:
+def _in_json(stream: BinaryIO, origin: Provenance, accounting: LoadAccounting) -> Iterator[Located]:
     text = JsonText(stream)
     number = 0
     try:
@@ -189,9 +178,7 @@ def _in_json(
     record_replaced(accounting, origin, text.replaced)
 
 
-def _in_yaml(
-    stream: BinaryIO, origin: Provenance, accounting: LoadAccounting
-) -> Iterator[ParsedValue]:
+def _in_yaml(stream: BinaryIO, origin: Provenance, accounting: LoadAccounting) -> Iterator[Located]:
     text = YamlText(stream)
     number = 0
     try:
@@ -205,7 +192,7 @@ def _in_yaml(
 
 def _in_lines(
     stream: BinaryIO, origin: Provenance, accounting: LoadAccounting
-) -> Iterator[ParsedValue]:
+) -> Iterator[Located]:
     number = 0
     try:
         while line := stream.readline(MAX_BYTES_OF_A_RECORD):

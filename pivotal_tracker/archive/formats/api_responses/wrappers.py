@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from ....records import Record
-from ...records import CHILDREN, COLLECTIONS, KEYS, SINGULARS, parse_id, table_for_record
+from ...records import CHILDREN, COLLECTIONS, KEYS, PARENTS, SINGULARS, parse_id, table_for_record
 from .json_text import TRANSPORT
 from .provenance import Provenance
 
@@ -21,10 +21,6 @@ _ENVELOPE = frozenset(
     | {"record", "records", "response", "result", "results", "value", "values"}
 )
 """The attributes of an envelope that may contain what was requested."""
-
-
-_PARENTS = {"project": "projects", "story": "stories", "epic": "epics"}
-"""The collections of parents in paths of the API, by the name of a single parent."""
 
 
 def is_interaction(value: Record) -> bool:
@@ -93,7 +89,7 @@ def unwrap_envelope(value: Record, origin: Provenance) -> Iterator[Located]:
 def _with_ids_in(value: Record, origin: Provenance) -> Provenance:
     """Return the provenance of records with the ids of their parents in the wrapper."""
     ids = dict(origin.ids)
-    for name, collection in _PARENTS.items():
+    for name, collection in PARENTS.items():
         parent = value.get(name)
         number = parse_id(parent.get("id") if isinstance(parent, dict) else value.get(f"{name}_id"))
         if number is not None:
@@ -137,19 +133,9 @@ def _parse_if_json(text: str) -> Any:
 
 def envelope_provenance(wrapper: Record, origin: Provenance) -> Provenance:
     """Return the provenance of a value with the path that its wrapper names."""
+    path, keys = wrapper.get("path"), wrapper.get("Keys")
     if isinstance(wrapper.get("PathTemplate"), str):
-        return origin.with_request_path(
-            _fill_template(wrapper["PathTemplate"], wrapper.get("Keys"))
-        )
-    return (
-        origin.with_request_path(wrapper["path"])
-        if isinstance(wrapper.get("path"), str)
-        else origin
-    )
-
-
-def _fill_template(template: str, keys: Any) -> str:
-    """Fill the keys into a template of a path."""
-    for name, key in keys.items() if isinstance(keys, dict) else ():
-        template = template.replace(f"{{{name}}}", str(key))
-    return template
+        path = wrapper["PathTemplate"]
+        for name, key in keys.items() if isinstance(keys, dict) else ():
+            path = path.replace(f"{{{name}}}", str(key))
+    return origin.with_request_path(path) if isinstance(path, str) else origin

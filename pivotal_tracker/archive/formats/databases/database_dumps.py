@@ -78,7 +78,6 @@ _BLOBS = (
 class DatabaseDump:
     """Reads one of the two layouts; they differ in the name of comments and in other tables."""
 
-    may_contain_duplicates = False
     gives_people = False
 
     def __init__(self, name: str, comments: str, others: frozenset[str]) -> None:

@@ -48,6 +48,7 @@ _REPEATED = {
     "pull request": "pull request",
     "git branch": "git branch",
 }
+_TIMES = ("created_at", "accepted_at", "deadline")
 _NEEDED = {"id", "title", "type", "current_state"}
 _HISTORY = ("id", "type", "message", "performed by", "occurred at")
 
@@ -78,12 +79,10 @@ class OtherColumn:
     """A column that is not Tracker's.
 
     Attributes:
-        index: Its position.
         header: Its name in the header.
         attribute: The attribute that its texts are loaded as; empty if they are not loaded.
     """
 
-    index: int
     header: str
     attribute: str
 
@@ -112,21 +111,13 @@ class Columns:
         self.estimate = single.get("estimate", none)
         self.priority = single.get("priority", none)
         self.current_state = single.get("current_state", none)
-        self.created_at = single.get("created_at", none)
-        self.accepted_at = single.get("accepted_at", none)
-        self.deadline = single.get("deadline", none)
         self.requested_by = single.get("requested_by", none)
         self.description = single.get("description", none)
         self.url = single.get("url", none)
-        times = (
-            ("created_at", self.created_at),
-            ("accepted_at", self.accepted_at),
-            ("deadline", self.deadline),
-        )
-        self.times = [(attribute, index) for attribute, index in times if index < none]
+        self.times = [(name, single[name]) for name in _TIMES if name in single]
         """The attributes that are times, with the positions of their columns."""
-        dates = (*(index for _, index in self.times), self.iteration_start, self.iteration_end)
-        self.dates = [index for index in dates if index < none]
+        dates = (*_TIMES, "iteration_start", "iteration_end")
+        self.dates = [single[name] for name in dates if name in single]
         self._pick_groups(none, groups)
         self.others = _other_columns(header, others)
         self.other_cells = _pick(others)
@@ -197,5 +188,5 @@ def _other_columns(header: Sequence[str], indices: list[int]) -> list[OtherColum
             attribute = f"{attribute}_{index + 1}"
         used.add(attribute)
         is_kept = len(columns) < MAX_OTHER_COLUMNS
-        columns.append(OtherColumn(index, header[index], attribute if is_kept else ""))
+        columns.append(OtherColumn(header[index], attribute if is_kept else ""))
     return columns

@@ -39,7 +39,6 @@ class ProjectExport:
     """
 
     name = "Tracker's project export"
-    may_contain_duplicates = False
     gives_people = True
 
     def recognizes(self, files: Files) -> bool:

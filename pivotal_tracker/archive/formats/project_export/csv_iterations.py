@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,8 +13,8 @@ from ...dates import DateReader, day_after, weeks_between
 
 @dataclass
 class _Iteration:
-    start: str | None
-    finish: str | None
+    start: str | None = None
+    finish: str | None = None
     story_ids: array[int] = field(default_factory=lambda: array("q"))
 
 
@@ -26,7 +27,7 @@ class Iterations:
 
     def __init__(self, dates: DateReader) -> None:
         self._dates = dates
-        self._by_number: dict[int, _Iteration] = {}
+        self._by_number: defaultdict[int, _Iteration] = defaultdict(_Iteration)
 
     def add(self, number: int, story_id: int, first_day: str, last_day: str) -> str:
         """Append a story to an iteration.
@@ -40,7 +41,7 @@ class Iterations:
         Returns:
             The day that could not be read; empty if both could.
         """
-        iteration = self._iteration(number)
+        iteration = self._by_number[number]
         iteration.story_ids.append(story_id)
         if iteration.start is None and first_day:
             iteration.start = self._dates.parse(first_day)
@@ -54,13 +55,7 @@ class Iterations:
 
     def add_empty(self, number: int) -> None:
         """Add an iteration without a story, for a row that is not loaded."""
-        self._iteration(number)
-
-    def _iteration(self, number: int) -> _Iteration:
-        iteration = self._by_number.get(number)
-        if iteration is None:
-            iteration = self._by_number[number] = _Iteration(None, None)
-        return iteration
+        self._by_number.setdefault(number, _Iteration())
 
     def records(self, project_id: int) -> Iterator[Record]:
         """Yield the iterations in the order in which they were added."""

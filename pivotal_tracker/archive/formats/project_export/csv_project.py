@@ -29,9 +29,8 @@ class Project:
         self.id = stable_key("project", name.lower())
         self.story_ids: set[int] = set()
         self.epic_ids: set[int] = set()
-        self._labels: dict[str, Record] = {}
         self._labels_by_cell: dict[str, list[Record]] = {}
-        self._review_types: dict[str, Record] = {}
+        self._records: dict[tuple[str, str], Record] = {}
         self.named = NamedRecords()
 
     def labels(self, cell: str) -> list[Record]:
@@ -40,10 +39,7 @@ class Project:
             return []
         known = self._labels_by_cell.get(cell)
         if known is None:
-            known = [
-                self._get_or_add("label", "labels", self._labels, n)
-                for n in csv_cells.parse_labels(cell)
-            ]
+            known = [self._get_or_add("label", name) for name in csv_cells.parse_labels(cell)]
             if len(cell) <= _MAX_CACHED_LENGTH and len(self._labels_by_cell) < MAX_CACHE_ENTRIES:
                 self._labels_by_cell[cell] = known
         for label in known:
@@ -52,15 +48,15 @@ class Project:
 
     def review_type(self, name: str) -> Record:
         """Return the review type with a name."""
-        record = self._get_or_add("review_type", "review_types", self._review_types, name)
+        record = self._get_or_add("review_type", name)
         self.named.mark_named(record["id"])
         return record
 
-    def _get_or_add(self, kind: str, table: str, known: dict[str, Record], name: str) -> Record:
-        record = known.get(name)
+    def _get_or_add(self, kind: str, name: str) -> Record:
+        record = self._records.get((kind, name))
         if record is None:
             key = stable_key(kind, self.id, name)
             record = {"kind": kind, "id": key, "project_id": self.id, "name": name}
-            known[name] = record
-            self.named.add(table, record)
+            self._records[kind, name] = record
+            self.named.add(f"{kind}s", record)
         return record

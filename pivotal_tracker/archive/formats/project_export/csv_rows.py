@@ -6,7 +6,6 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import IO
 
 from ...files import ArchiveError, File
@@ -21,24 +20,13 @@ _END = "\0"
 """Added after the last line; if the file ends within a quoted cell, that cell ends with it."""
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """How a CSV is written.
-
-    Attributes:
-        delimiter: The character between its cells.
-        encoding: The encoding of its text.
-    """
-
-    delimiter: str
-    encoding: str
-
-
 OnDrop = Callable[[str, str, int], None]
 """Called for dropped values, with what was dropped, where, and how many times."""
 
 
-def rows(file: File, dialect: Dialect, drop_value: OnDrop) -> Iterator[tuple[int, list[str]]]:
+def rows(
+    file: File, delimiter: str, encoding: str, drop_value: OnDrop
+) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV that are not empty, including the header.
 
     NULs and invalid bytes become U+FFFD. In UTF-8, invalid bytes are read as Windows-1252: they
@@ -46,7 +34,8 @@ def rows(file: File, dialect: Dialect, drop_value: OnDrop) -> Iterator[tuple[int
 
     Args:
         file: The CSV.
-        dialect: How it is written.
+        delimiter: The character between its cells.
+        encoding: The encoding of its text.
         drop_value: Called for what was changed or lost.
 
     Yields:
@@ -57,8 +46,8 @@ def rows(file: File, dialect: Dialect, drop_value: OnDrop) -> Iterator[tuple[int
     """
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CHARACTERS_IN_A_ROW))
     with file.open() as stream:
-        lines = _Lines(file.name, stream, dialect.encoding, drop_value)
-        reader = csv.reader(lines, delimiter=dialect.delimiter)
+        lines = _Lines(file.name, stream, encoding, drop_value)
+        reader = csv.reader(lines, delimiter=delimiter)
         try:
             for cells in reader:
                 lines.start_row()

@@ -52,8 +52,7 @@ class Sheet:
         is_header = _IS_HEADER[self.kind]
         if not self.delimiter:
             return xlsx.rows(self.file, is_header, drop_value)
-        dialect = csv_rows.Dialect(self.delimiter, self._encoding)
-        rows = csv_rows.rows(self.file, dialect, drop_value)
+        rows = csv_rows.rows(self.file, self.delimiter, self._encoding, drop_value)
         return dropwhile(lambda row: not is_header(row[1]), rows)
 
     @cached_property
