@@ -50,14 +50,14 @@ demo: setup        ## load a sample workspace into DuckDB, over HTTP
 dashboard: setup-dashboard  ## open the dashboard in the browser
 	$(BIN)/pivotal-tracker-dashboard
 
-test: setup-dev    ## lint, and run the tests that can run here; `make system` first, to run them all
+test: setup-dev    ## lint, and run the tests that need only Python
 	@$(MAKE) --no-print-directory -j lint pytest
 
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 pytest: setup-dev  ## run the tests alone
 	$(PYTEST) -m "not integration"
 
-test-integrations: ## run the tests with dbt, MkDocs, an MCP client, BigQuery, Postgres, and those of the sdist
+test-integrations: ## run the tests with a browser, Postgres, dbt and other programs; `make system` first
 	@$(MAKE) --no-print-directory -j setup-dev emulator setup-docs
 	$(PYTEST) -m integration
 
@@ -67,7 +67,7 @@ fuzz: setup-dev    ## test EXAMPLES random sequences of edits, runs and faults
 		tests/extract/test_byte_fuzz.py tests/extract/test_incremental_loading.py::TestRandomChanges \
 		tests/extract/test_litetracker.py::TestLiteTrackerChanges
 
-system:            ## install what some tests need beside Python, with apt-get: Chromium and Postgres
+system:            ## install what `make test-integrations` needs beside Python, with apt-get: Chromium and Postgres
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { $(APT) chromium; } || \
 		echo "Chromium is missing: the tests of the dashboard in a browser are skipped"
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { $(APT) postgresql; } || \
@@ -96,7 +96,7 @@ orchestrator:      ## run the example for NAME (airflow, dagster, prefect) in an
 	@grep -q "1 passed" build/$(NAME).txt
 
 screenshots: setup-dev system  ## take screenshots of all pages in all widths, and the README's pictures
-	SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/dashboard/test_pages.py -k screenshots
+	SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/dashboard/test_screenshots.py
 
 lint: setup-dev    ## run ruff, mypy, codespell and the checks of the workflows, as in .pre-commit-config.yaml
 	$(BIN)/pre-commit run --all-files

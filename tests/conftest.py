@@ -27,24 +27,29 @@ from .support.command import (
 from .support.forking import ForkServer, cache_dlt_lookups, run_fork_server
 
 LONGEST = (
+    "workspaces",
     "pages",
-    "data_safety",
-    "failures",
-    "incremental_loading",
+    "browsing",
     "bigquery",
     "dbt",
-    "data",
+    "data_safety",
+    "incremental_loading",
+    "sources",
+    "failures",
     "litetracker",
     "archive",
-    "sources",
-    "interrupted_runs",
-    "platforms",
-    "schedules",
-    "search",
+    "data",
     "load",
+    "interrupted_runs",
     "limits",
+    "platforms",
     "shards",
     "views",
+    "csv",
+    "delta",
+    "packaging",
+    "schedules",
+    "search",
 )
 """The longest test files, which run first, so that none of them runs alone at the end."""
 

@@ -13,6 +13,11 @@ from playwright.sync_api import expect
 
 from ..support.browser import BrowserSession, Dashboard
 
+PAGES = ("Project", "Iteration", "Board", "Stories", "Flow", "Epics and releases", "People")
+
+WIDTHS = (390, 768, 1024, 1440)
+"""Of a phone, a tablet, a small and a usual window, in pixels."""
+
 _IN_PROGRESS = "('started', 'finished', 'delivered', 'rejected')"
 
 
@@ -111,7 +116,7 @@ class PageChecks:
     def progress_page(self) -> None:
         """Each epic and release with its accepted and remaining stories and points."""
         self._open("progress")
-        tables = self.session.page.locator("[data-testid=stMain] table")
+        tables = self.session.tables
         for details in self.session.page.locator("summary", has_text="completed").all():
             details.click()
             self.session.wait_idle()
@@ -146,7 +151,7 @@ class PageChecks:
         self._open("people?period=all")
         rows = [
             [cell.replace(",", "") for cell in row.locator("td").all_inner_texts()]
-            for row in self.session.page.locator("table").last.locator("tbody tr").all()
+            for row in self.session.tables.last.locator("tbody tr").all()
         ]
         assert [[name, *map(float, counts)] for name, *counts in rows] == self._open_work()
         columns = ("stories_accepted", "points_accepted", "comments", "reviews")
@@ -336,6 +341,18 @@ class PageChecks:
         self.session.open_data_of(title)
         self._opened += 1
         return self.session.table("CSV", self._opened - 1)
+
+
+def paths_of_all_pages(dashboard: Dashboard) -> tuple[str, ...]:
+    """Return the address of each page, with the story that has most."""
+    ((story,),) = dashboard.query(
+        "SELECT story_id FROM stories__comments c JOIN stories__tasks t USING (story_id) "
+        "LEFT JOIN stories__reviews r USING (story_id) GROUP BY 1 "
+        "ORDER BY count(DISTINCT r.id) > 0 DESC, count(*) DESC, 1 LIMIT 1"
+    )
+    paths = ("", "?project=all", "iteration", "board?panel=Current&panel=Done&panel=Epics")
+    paths += ("stories?q=customer+OR+export", f"story?id={story}")
+    return (*paths, "flow", "progress", "people", "inspect")
 
 
 def _words(text: str) -> str:

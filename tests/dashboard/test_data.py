@@ -232,23 +232,27 @@ def test_postgres_and_duckdb_give_equal_results(
         assert len(in_duckdb[name]), name
     counted = loaded.run_user_sql("SELECT count(*) AS n FROM stories")["n"][0]
     assert counted == in_duckdb["projects"]["stories"].sum()
-    _assert_pages_open()
+    _assert_pages_open(loaded)
     # the session rejects what the parser would let through
     rejected = pytest.raises(DashboardError, match="read-only transaction")
     with rejected, loaded.connect() as dataset:
         dataset.sql_client.execute_sql("CREATE TABLE x (a int)")
 
 
-def _assert_pages_open() -> None:
-    """The pages, without a browser."""
-    for name, chart in (
-        ("project", True),
-        ("iteration", True),
-        ("board", False),
-        ("stories", False),
-        ("flow", True),
-        ("progress", False),
-        ("people", True),
+def _assert_pages_open(loaded: Dataset) -> None:
+    """Each page shows its title, and charts if it has some, without a browser."""
+    latest = loaded.rows([projects.projects()])[0]["name"][0]
+    named = loaded.run_user_sql("SELECT id, name FROM stories ORDER BY id LIMIT 1")
+    for name, title, has_charts in (
+        ("project", latest, True),
+        ("iteration", "Iteration ", True),
+        ("board", "Board", False),
+        ("stories", "Stories", False),
+        ("story", named["name"][0], False),
+        ("flow", "Flow", True),
+        ("progress", "Epics and releases", False),
+        ("people", "People", True),
+        ("inspect", "Inspect", False),
     ):
         page = AppTest.from_string(
             "import sys; sys.argv = ['dashboard']\n"
@@ -256,9 +260,18 @@ def _assert_pages_open() -> None:
             "from tracker_dashboard.header import show_header\n"
             f"from tracker_dashboard.pages import {name} as page\n"
             f"page.render(show_header('{name}'))\n"
-        ).run(timeout=60)
+        )
+        page.query_params["id"] = str(named["id"][0])
+        page.run(timeout=60)
         assert not page.exception, name
-        assert bool(page.get("vega_lite_chart")) == chart, name
+        assert text.plain(title) in _title(page), name
+        assert bool(page.get("vega_lite_chart")) == has_charts, name
+
+
+def _title(page: AppTest) -> str:
+    """Return the HTML of the title of a page."""
+    (title,) = re.findall("<h1.*?</h1>", "".join(html.proto.body for html in page.get("html")))
+    return str(title)
 
 
 def test_queries_translate_to_bigquery(small_workspace: Workspace) -> None:
@@ -487,7 +500,7 @@ def test_database_is_read_if_no_copy_can_be_written(
 ) -> None:
     (Path(loaded.pipeline.working_dir) / "snapshot").write_text("a file where a folder should be")
     assert open_snapshot(loaded, loaded.load_id(), TODAY) is None
-    _assert_pages_open()
+    _assert_pages_open(loaded)
 
 
 def test_schema_of_a_dataset_stays_while_dlt_reloads_it(loaded: Dataset) -> None:
@@ -505,9 +518,20 @@ def test_nothing_loaded_shows_first_steps(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "argv", ["dashboard"])
     page = AppTest.from_file(str(ROOT / "pivotal_tracker_dashboard.py")).run(timeout=30)
     assert not page.exception
-    shown = "".join(element.proto.body for element in page.get("html"))
-    assert "<h1><bdi>Nothing to show yet</bdi></h1>" in shown
+    assert _title(page) == "<h1><bdi>Nothing to show yet</bdi></h1>"
     assert "pivotal_tracker_pipeline.py --sample" in page.markdown[-1].value
+
+
+def test_app_opens_the_latest_project(loaded: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    # what is read for later pages would still be read after the test
+    monkeypatch.setattr("tracker_dashboard.app.prefetch", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["dashboard"])
+    page = AppTest.from_file(str(ROOT / "pivotal_tracker_dashboard.py")).run(timeout=30)
+    assert not page.exception
+    assert not page.error
+    latest = loaded.rows([projects.projects()])[0]["name"][0]
+    assert text.plain(latest) in _title(page)
+    assert page.get("vega_lite_chart")
 
 
 def test_views_of_another_version_are_explained(

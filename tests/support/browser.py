@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,21 +17,10 @@ from pathlib import Path
 from urllib.parse import quote_plus, urlsplit
 
 import duckdb
-import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from .command import ROOT, Command
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 TIMEOUT = 30_000
 """Milliseconds; the machine may be busy."""
 
@@ -81,6 +69,14 @@ class Dashboard:
     def number(self, sql: str) -> int:
         """Return the single number of a query."""
         return int(float(str(self.query(sql)[0][0])))
+
+    def latest_project(self) -> tuple[int, str]:
+        """Return the id and the name of the project that pages show first."""
+        ((number, name),) = self.query(
+            "SELECT p.id, p.name FROM projects p JOIN stories s ON s.project_id = p.id "
+            "GROUP BY ALL ORDER BY max(s.updated_at) DESC, p.id LIMIT 1"
+        )
+        return int(str(number)), str(name)
 
 
 @contextmanager
@@ -221,6 +217,11 @@ class BrowserSession:
         """The search field at the top of every page."""
         return self.page.get_by_role("searchbox", name="Search stories")
 
+    @property
+    def tables(self) -> Locator:
+        """The tables of the page, without the one in the tooltip of a chart."""
+        return self.page.locator("[data-testid=stMain] table")
+
     def search(self, words: str) -> None:
         """Type into the search field, and wait for the results."""
         self.search_field.fill(words)
@@ -230,11 +231,25 @@ class BrowserSession:
         expect(self.page.get_by_role("status").first).to_be_visible()
         self.wait_idle()
 
+    def open_once_indexed(self, url: str) -> None:
+        """Open a search again until the full-text index, which takes a moment, is there."""
+        deadline = time.monotonic() + TIMEOUT / 1000
+        self.open(url)
+        while "full-text search" not in (shown := self.status()) and time.monotonic() < deadline:
+            assert "index is being made" in shown
+            self.open(url)
+
     def choose(self, label: str, option: str) -> None:
         """Choose an option of a select box."""
         self.page.get_by_role("combobox", name=label).click()
         self.page.get_by_role("option", name=option, exact=True).click()
         self.wait_idle()
+
+    def open_part(self, part: str, landmark: str) -> None:
+        """Choose a part of the Inspect page, and wait for an element of it."""
+        self.page.get_by_role("radio", name=part, exact=True).click()
+        self.page.locator(f"[data-testid=stMain] {landmark}").first.wait_for()
+        self.assert_no_error()
 
     def dark(self, dark: bool) -> None:
         """Make the system prefer dark or light colours."""
@@ -251,6 +266,12 @@ class BrowserSession:
                     && !document.querySelector('[data-testid=stFullScreenFrame]:not([data-drawn])')
                 """
             )
+
+    def assert_no_error(self) -> None:
+        """Assert that the page shows no error."""
+        self.wait_idle()
+        assert self.page.get_by_test_id("stException").count() == 0
+        assert self.page.get_by_role("alert").filter(has_text="Error").count() == 0
 
     def figure(self, label: str) -> Locator:
         """Return the figure with a label."""
@@ -274,13 +295,16 @@ class BrowserSession:
         """Open the data and downloads below a chart."""
         heading = self.page.get_by_role("heading", name=title, exact=True)
         heading.locator("xpath=following::summary[1]").click()
-        self.wait_idle()
 
     def download(self, label: str, index: int = 0) -> bytes:
-        """Click a download button."""
+        """Download a file, with the keyboard.
+
+        A table that is drawn moves the buttons below it, and a click is lost if a button moves
+        between the press and the release of the mouse.
+        """
+        button = self.page.get_by_test_id("stDownloadButton").filter(has_text=label)
         with self.page.expect_download() as download:
-            button = self.page.get_by_test_id("stDownloadButton").filter(has_text=label)
-            button.nth(index).get_by_role("button").click()
+            button.nth(index).get_by_role("button").press("Enter")
         return Path(download.value.path()).read_bytes()
 
     def table(self, label: str, index: int = 0) -> list[dict[str, str]]:
@@ -291,18 +315,6 @@ class BrowserSession:
     def text(self) -> str:
         """Return the text of the page."""
         return self.page.locator("[data-testid=stMain]").inner_text()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[BrowserSession]:
-    """Run Chromium with one tab for all tests: pages open twice as fast as in new ones."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium, or make system)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        context = chromium.new_context(viewport={"width": 1280, "height": 900})
-        yield BrowserSession(context.new_page())
-        chromium.close()
 
 
 @contextmanager

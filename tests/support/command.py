@@ -46,10 +46,14 @@ class Command:
         self, script: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a script instead of the command; it can import this project, and has `sys`."""
+        return wait_for(self.start_python(script, env), 60)
+
+    def start_python(self, script: str, env: Mapping[str, str] | None = None) -> Run:
+        """Start such a script."""
         file = self.folder / "script.py"
         file.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{script}\n")
         assert self.fork_server is not None
-        return wait_for(self.fork_server.start([str(file)], self.folder, self.environment(env)), 60)
+        return self.fork_server.start([str(file)], self.folder, self.environment(env))
 
     def start(
         self, *options: str, env: Mapping[str, str] | None = None

@@ -57,7 +57,7 @@ STATES = (
     "rejected",
     "accepted",
 )
-DESTINATIONS = ("duckdb", "postgres")
+DESTINATIONS = ("duckdb", pytest.param("postgres", marks=pytest.mark.integration))
 
 
 @pytest.fixture
@@ -974,6 +974,7 @@ def test_duckdb_views_of_the_first_versions_are_replaced(
     assert "former" not in str(shop.rows(f"SELECT * FROM {{}}{name} LIMIT 1"))  # noqa: S608
 
 
+@pytest.mark.integration
 def test_postgres_views_of_the_first_versions_are_replaced(
     own_shop: Callable[[str], ViewDatabase],
 ) -> None:
@@ -1058,6 +1059,7 @@ def tables_of_all_resources() -> set[str]:
     }
 
 
+@pytest.mark.integration
 def test_dlt_can_drop_tables_that_postgres_views_read(
     own_shop: Callable[[str], ViewDatabase],
 ) -> None:
@@ -1074,6 +1076,7 @@ def test_dlt_can_drop_tables_that_postgres_views_read(
         assert sorted(shop.rows("forecast"), key=itemgetter("story_id")) == before, refresh
 
 
+@pytest.mark.integration
 def test_full_refresh_can_replace_tables_that_postgres_views_read(
     own_shop: Callable[[str], ViewDatabase],
     command: Command,
@@ -1094,6 +1097,7 @@ def test_full_refresh_can_replace_tables_that_postgres_views_read(
     assert len(shop.rows("forecast")) == 6
 
 
+@pytest.mark.integration
 def test_postgres_grants_and_views_of_users_survive_a_new_version(
     own_shop: Callable[[str], ViewDatabase], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1119,6 +1123,7 @@ def test_postgres_grants_and_views_of_users_survive_a_new_version(
     shop.execute("DROP OWNED BY reader", "DROP ROLE reader")
 
 
+@pytest.mark.integration
 def test_postgres_view_with_incompatible_columns_is_left_alone(
     own_shop: Callable[[str], ViewDatabase], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1131,6 +1136,7 @@ def test_postgres_view_with_incompatible_columns_is_left_alone(
     assert shop.rows("project_velocity") == before
 
 
+@pytest.mark.integration
 def test_postgres_views_are_readable_with_select_on_the_view_alone(
     own_shop: Callable[[str], ViewDatabase],
 ) -> None:
@@ -1165,6 +1171,7 @@ def test_postgres_views_are_readable_with_select_on_the_view_alone(
     shop.execute("DROP OWNED BY reader, guest", "DROP ROLE reader, guest")
 
 
+@pytest.mark.integration
 def test_postgres_views_without_the_right_to_create_schemas(
     own_shop: Callable[[str], ViewDatabase],
 ) -> None:
