@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import pandas as pd
@@ -106,6 +108,8 @@ def sum_projects(daily: DataFrame) -> DataFrame:
     Returns:
         The same without `project_id`.
     """
+    if daily["project_id"].nunique() < 2:
+        return daily.drop(columns="project_id")
     end = daily.groupby("project_id")["date"].transform("max")
     days = daily[["date"]].drop_duplicates()
     carried = daily[daily["date"] == end].merge(days, how="cross", suffixes=("_of_last", ""))
@@ -122,17 +126,14 @@ def _cumulative_flow(daily: DataFrame) -> None:
         widget=st.segmented_control,
         required=True,
     )
-    drawn = _downsample(daily)
-    table = drawn.pivot_table(index="date", columns="state", values=unit)
+    table = daily.pivot_table(index="date", columns="state", values=unit)
     states = [state for state in (*STATES, "open") if state in table.columns]
     last = table.iloc[-1] if len(table) else pd.Series(dtype=float)
     said = ", ".join(f"{last[state]:g} {state}" for state in states if last[state])
     show_chart(
         "Cumulative flow",
-        charts.cumulative_flow(drawn, unit),
-        daily.pivot_table(index="date", columns="state", values=unit)[states]
-        .iloc[::-1]
-        .reset_index(),
+        charts.cumulative_flow(_downsample(daily), unit),
+        table[states].iloc[::-1].reset_index(),
         f"{unit.title()} by state. On the last day: {said or 'none'}.",
         missing=_NO_DAYS,
     )
@@ -148,7 +149,8 @@ def _downsample(daily: DataFrame) -> DataFrame:
 
 def _burn_up(daily: DataFrame, forecast: DataFrame) -> None:
     lines = burn_up_lines(_downsample(daily), forecast)
-    table = lines.pivot_table(index="date", columns="line", values="points", aggfunc="last")
+    latest = lines.drop_duplicates(["date", "line"], keep="last")
+    table = latest.pivot(index="date", columns="line", values="points")
     expected = forecast["expected_by"].dropna()
     summary = "Points accepted, all planned points (scope), and the forecast of the backlog."
     if len(expected):
@@ -171,9 +173,9 @@ def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
         `date`, `line` (`accepted`, `scope`, `earliest`, `expected`, `latest`) and `points`. The
         scope is what is planned, so without the icebox.
     """
-    wide = daily.pivot_table(index="date", columns="state", values="points", aggfunc="sum")
-    accepted = wide["accepted"] if "accepted" in wide else pd.Series(0.0, index=wide.index)
-    planned = wide.drop(columns="unscheduled", errors="ignore").sum(axis=1)
+    points, state = daily["points"], daily["state"]
+    accepted = points.where(state == "accepted", 0).groupby(daily["date"]).sum()
+    planned = points.where(state != "unscheduled", 0).groupby(daily["date"]).sum()
     lines = [
         DataFrame({"date": line.index, "line": name, "points": line.to_numpy()})
         for name, line in (("accepted", accepted), ("scope", planned))
@@ -187,14 +189,16 @@ def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
 
 
 def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> DataFrame:
-    known = forecast.dropna(subset=[f"{name}_by"])
-    days = pd.to_datetime(known[f"{name}_by"]).dt.strftime("%Y-%m-%d")
-    # an iteration may have ended before the last day
-    known = known.assign(date=days.where(days > last, last))
-    added = known.groupby("date")["points"].sum().cumsum() + points
-    ahead = DataFrame({"date": added.index, "line": name, "points": added.to_numpy()})
-    begin = DataFrame({"date": [last], "line": [name], "points": [points]})
-    return pd.concat([begin, ahead], ignore_index=True) if len(ahead) else ahead
+    added: dict[str, float] = defaultdict(float)
+    for day, more in zip(forecast[f"{name}_by"], forecast["points"].fillna(0), strict=True):
+        if not pd.isna(day):
+            # an iteration may have ended before the last day
+            added[max(f"{day:%Y-%m-%d}", last)] += float(more)
+    if not added:
+        return DataFrame({"date": [], "line": [], "points": []})
+    days = sorted(added)
+    sums = accumulate((added[day] for day in days), initial=points)
+    return DataFrame({"date": [last, *days], "line": name, "points": list(sums)})
 
 
 def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -> None:
@@ -221,11 +225,14 @@ def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -
 
 def _time_in_states(states: DataFrame) -> None:
     summed = states.groupby(["story_id", "state"], as_index=False)["hours"].sum()
-    medians = summed.groupby("state", as_index=False).agg(
-        median_days=("hours", lambda hours: float(hours.median()) / 24),
-        p85_days=("hours", lambda hours: float(hours.quantile(0.85)) / 24),
-        stories=("story_id", "count"),
-    )
+    hours = summed.groupby("state")["hours"]
+    medians = DataFrame(
+        {
+            "median_days": hours.median() / 24,
+            "p85_days": hours.quantile(0.85) / 24,
+            "stories": hours.count(),
+        }
+    ).reset_index()
     longest = medians.sort_values("median_days").iloc[-1] if len(medians) else None
     show_chart(
         "Time in state",
