@@ -15,6 +15,7 @@ from ..support.mirror import CommandMirror
 from ..support.truth import Tables
 
 deltalake = pytest.importorskip("deltalake")
+pytestmark = pytest.mark.integration
 
 
 def delta_tables(folder: Path) -> Tables:
