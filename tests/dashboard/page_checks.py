@@ -38,6 +38,15 @@ class PageChecks:
     has_transitions: bool = True
     _opened: int = 0
 
+    def all_pages(self) -> None:
+        """Check the pages that answer their users' questions, one after the other."""
+        self.project_page()
+        self.flow_page()
+        self.progress_page()
+        self.people_page()
+        self.story_page()
+        self.inspect_page()
+
     def project_page(self) -> None:
         """What was finished in three months, compared with those before; cycle or lead time."""
         last = self._last_day()

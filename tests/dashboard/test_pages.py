@@ -49,13 +49,7 @@ def test_pages_show_what_queries_of_the_tables_give(
     sample: Dashboard, browser: BrowserSession
 ) -> None:
     with visit(browser) as session:
-        checks = PageChecks(session, sample, sample.latest_project()[0])
-        checks.project_page()
-        checks.flow_page()
-        checks.progress_page()
-        checks.people_page()
-        checks.story_page()
-        checks.inspect_page()
+        PageChecks(session, sample, sample.latest_project()[0]).all_pages()
 
 
 # Project

@@ -107,13 +107,7 @@ def test_twenty_projects_are_listed_and_searched(
             session.go_to(title)
             session.assert_no_error()
         project = empty.number(f"SELECT id FROM projects WHERE name = '{name}'")
-        checks = PageChecks(session, empty, project)
-        checks.project_page()
-        checks.flow_page()
-        checks.progress_page()
-        checks.people_page()
-        checks.story_page()
-        checks.inspect_page()
+        PageChecks(session, empty, project).all_pages()
         session.open(f"{empty.url}/stories?q=type:bug+state:started")
         count = empty.number(
             "SELECT count(*) FROM stories WHERE story_type = 'bug' AND current_state = 'started'"

@@ -34,10 +34,10 @@ def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
     show_title("Board")
-    read_rows = read(project, st.query_params.get("before", ""))
-    shown, matching = _filters(read_rows, project)
-    stories = with_forecast(read_rows.stories, query_views(metrics.forecast())[0])
-    accepted = read_rows.accepted
+    data = read(project, st.query_params.get("before", ""))
+    shown, matching = _filters(data, project)
+    stories = with_forecast(data.stories, query_views(metrics.forecast())[0])
+    accepted = data.accepted
     (epics,) = query_views(metrics.epics())
     if matching is not None:
         stories = stories[stories["id"].isin(matching)]
@@ -45,11 +45,11 @@ def render(selection: Selection) -> None:
     view = _Board(
         selection,
         project,
-        read_rows.iterations,
+        data.iterations,
         stories,
         accepted,
-        read_rows.done,
-        read_rows.details,
+        data.done,
+        data.details,
     )
     panels: dict[str, Callable[[], str]] = {
         "Current": view.current,

@@ -38,8 +38,8 @@ _PERCENTILES = (0.5, 0.85, 0.95)
 
 def render(selection: Selection) -> None:
     """Show the page."""
-    read_rows = read(selection.scope)
-    as_of, daily, stories = read_rows.as_of, read_rows.daily, read_rows.stories
+    data = read(selection.scope)
+    as_of, daily, stories = data.as_of, data.daily, data.stories
     forecast = of_project(query_views(metrics.forecast())[0], selection.project)
     period = show_title_and_period("Flow", as_of)
     if period is None:
@@ -55,10 +55,10 @@ def render(selection: Selection) -> None:
     stories = stories[period.contains(stories["accepted_on"])]
     _durations(stories, has_transitions, selection.project)
     if has_transitions:
-        states = read_rows.states
+        states = data.states
         _time_in_states(states[period.contains(states["accepted_on"])])
-    _ages(read_rows.ages, read_rows.details, selection.project)
-    _blockers(read_rows.blockers, read_rows.details, selection)
+    _ages(data.ages, data.details, selection.project)
+    _blockers(data.blockers, data.details, selection)
 
 
 @dataclass(frozen=True)

@@ -38,14 +38,14 @@ from ..story_list import Details, details, story_list
 def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
-    read_rows = read(project, st.query_params.get("number", ""))
-    if read_rows is None:
+    data = read(project, st.query_params.get("number", ""))
+    if data is None:
         show_title("No iterations")
         show_line("No iterations of this project are known.")
         return
-    iteration, stories, moved = read_rows.iteration, read_rows.stories, read_rows.moved
-    _title_and_steps(iteration, read_rows.iterations, selection.only.time_zone)
-    known = next(read_rows.as_of.itertuples())
+    iteration, stories, moved = data.iteration, data.stories, data.moved
+    _title_and_steps(iteration, data.iterations, selection.only.time_zone)
+    known = next(data.as_of.itertuples())
     has_transitions = bool(known.has_transitions)
     note_missing_history(has_transitions)
     _figures(iteration, stories, has_transitions)
@@ -55,9 +55,9 @@ def render(selection: Selection) -> None:
     with right:
         _types(stories, project, int(iteration.iteration_number))
     _durations(stories, has_transitions, project)
-    _scope_changes(iteration, stories, moved, has_transitions, read_rows.details, project)
-    _people(read_rows.people, project, int(iteration.iteration_number))
-    section("Stories", content=story_list(stories, read_rows.details, project))
+    _scope_changes(iteration, stories, moved, has_transitions, data.details, project)
+    _people(data.people, project, int(iteration.iteration_number))
+    section("Stories", content=story_list(stories, data.details, project))
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def read(project: int, typed: str) -> IterationRows | None:
 
     Args:
         project: The id of the project.
-        typed: The number of an iteration; without one, the last iteration that has begun.
+        typed: The number of an iteration; without one, the last one that has started.
     """
     iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(Scope((project,))))
     if iterations.empty:
@@ -105,7 +105,7 @@ def read(project: int, typed: str) -> IterationRows | None:
 
 
 def _chosen(iterations: DataFrame, typed: str) -> Any:
-    """Return the iteration with a number, or else the last one that has begun."""
+    """Return the iteration with a number, or else the last one that has started."""
     rows = list(iterations.itertuples())
     for row in rows:
         if typed == str(row.iteration_number):

@@ -46,7 +46,7 @@ def render(selection: Selection) -> None:
             "Sort by",
             "sort",
             SORTS if query.words() else SORTS[1:],
-            _usual_sort(query),
+            _default_sort(query),
             _SORT_NAMES.__getitem__,
         )
     result = session.search_stories(typed, selection.scope.projects, sort)
@@ -63,18 +63,18 @@ def read_ahead(typed: str, sort: str, projects: tuple[int, ...]) -> None:
 
     Args:
         typed: The search.
-        sort: The name of the sorting in the address; empty for the usual one.
+        sort: The name of the sorting in the address; empty for the default.
         projects: The ids of the projects; none for all projects.
     """
     query = parse(typed)
     if story_reference(typed) is None:
         found = session.search_stories(
-            typed, projects, sort if sort in SORTS else _usual_sort(query)
+            typed, projects, sort if sort in SORTS else _default_sort(query)
         )
         _read_listed(found.story_ids[:PAGE_SIZE], query)
 
 
-def _usual_sort(query: Query) -> str:
+def _default_sort(query: Query) -> str:
     return RELEVANCE if query.words() else "updated"
 
 
