@@ -110,8 +110,8 @@ def _chosen(iterations: DataFrame, typed: str) -> Any:
     for row in rows:
         if typed == str(row.iteration_number):
             return row
-    begun = [row for row in rows if row.iteration_state != "planned"]
-    return (begun or rows)[-1]
+    started = [row for row in rows if row.iteration_state != "planned"]
+    return (started or rows)[-1]
 
 
 def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
