@@ -33,6 +33,7 @@ from ..sources import (
 from ..views import create_views
 from ..views.comments import write_comments
 from .check import check_archives, check_server
+from .duckdb_file import without_unused_packages
 from .error_messages import causes_of, reason
 from .lock import AlreadyRunningError, pipeline_lock
 from .memory import tune_process_memory
@@ -221,7 +222,7 @@ def _load_with_lock(options: argparse.Namespace, outcome: Outcome) -> int:
         }
         loading = Loading(pipeline, options.shard, options.table_format)
         source = (_archive_source if options.archive else _server_source)(options)
-        with loading:
+        with without_unused_packages(pipeline), loading:
             _load(loading, source, options, outcome)
     if not options.json:
         write_summary(summary(pipeline, outcome))

@@ -25,7 +25,7 @@ from dlt.pipeline.trace import PipelineTrace
 from ..errors import TrackerError
 from ..extract.shards import Shard
 from ..load.dlt_internals import extracted_packages, normalized_packages
-from .duckdb_file import DuckDbFile, lacked_memory
+from .duckdb_file import DuckDbFile, lacked_memory, uses_duckdb
 from .error_messages import causes_of, reason
 
 _OTHER_ERRORS = (
@@ -79,7 +79,7 @@ class Loading:
             dlt.config[name] = f"%s_staging_{shard.name}"
 
     def __enter__(self) -> Loading:
-        if self.pipeline.destination.destination_type == "dlt.destinations.duckdb":
+        if uses_duckdb(self.pipeline):
             self._file = DuckDbFile(self.pipeline)
         return self
 

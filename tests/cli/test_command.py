@@ -183,6 +183,24 @@ def test_source_imports_without_aiohttp() -> None:
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
+def test_load_into_duckdb_imports_neither_pandas_nor_sqlalchemy(
+    command: Command, export: Path
+) -> None:
+    script = (
+        "import sys; from pivotal_tracker.cli.main import main\n"
+        f"assert main([{export.name!r}, '--no-views']) == 0\n"
+        "assert not {'pandas', 'sqlalchemy'} & sys.modules.keys()\n"
+        "import pandas, sqlalchemy"
+    )
+    # a new interpreter: tests of the command are forked from one that has imported both
+    subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=command.folder,
+        env=command.environment({"PYTHONPATH": str(ROOT)}),
+        check=True,
+    )
+
+
 def test_unknown_destination_fails_without_traceback(
     command: Command, server: TrackerServer
 ) -> None:
