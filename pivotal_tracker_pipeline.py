@@ -15,6 +15,7 @@ def main() -> int:
     gc.disable()
     from pivotal_tracker.cli.main import main as run
 
+    gc.freeze()
     gc.enable()
     if is_interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)

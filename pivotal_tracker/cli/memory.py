@@ -15,8 +15,7 @@ _M_ARENA_MAX = -8
 
 def tune_process_memory() -> None:
     """Tune the search for garbage, and the heap."""
-    # pages and imported modules have no reference cycles: the search took 10 % of a load
-    gc.freeze()
+    # pages have no reference cycles: the search took 10 % of a load
     gc.set_threshold(200_000)
     # the search at exit took 0.2 s of each run
     atexit.register(gc.freeze)

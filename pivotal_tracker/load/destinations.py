@@ -32,7 +32,7 @@ updated and deleted by key alone, as in Delta tables; or not at all, as in plain
 def has_table_formats() -> bool:
     """Check whether the active pipeline's destination has several formats of tables."""
     capabilities = _capabilities()
-    return capabilities is not None and capabilities.merge_strategies_selector is not None
+    return capabilities is not None and bool(capabilities.supported_table_formats)
 
 
 def row_changes(table: TTableSchema) -> RowChanges:
