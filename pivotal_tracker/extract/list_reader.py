@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from ..activity import deletions_from_activity
@@ -245,10 +246,11 @@ class ProjectListReader:
         elif isinstance(page, UnreadableError):
             self.record_skipped(page)
         else:
-            records = self._records_of(page)
-            following = self._next_jobs_after(page, len(records), until)
-            yield from self.add_page(records)
-            yield from self.reader.begin(following)
+            jobs = self._add_page(page, until)
+            # free its memory: dlt may go on with this generator after many other pages
+            del page
+            yield from self.reader.write()
+            yield from self.reader.begin(jobs)
         yield from self._end_job()
 
     def skip_page(self) -> Iterator[Any]:
@@ -263,10 +265,16 @@ class ProjectListReader:
             yield from self.on_all_pages_read()
         yield from self.reader.job_done()
 
-    def add_page(self, records: list[Record]) -> Iterator[Any]:
-        """Add the rows of a page's records that are new or changed."""
+    def _add_page(self, page: Page, until: int | None) -> Iterable[Job]:
+        """Add the rows of a page; return the jobs that follow."""
+        records = self._records_of(page)
+        next_pages = self._next_jobs_after(page, len(records), until)
+        return chain(self.add_page(records), next_pages)
+
+    def add_page(self, records: list[Record]) -> Iterable[Job]:
+        """Add the rows of a page's records that are new or changed; return jobs to start."""
         self.add_records(records)
-        yield from self.reader.write()
+        return ()
 
     def add_records(self, records: Iterable[Record]) -> None:
         """Add the records that no list has had before, with the project's id."""

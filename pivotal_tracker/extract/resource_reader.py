@@ -121,10 +121,14 @@ class ResourceReader:
     def write(self, *, force: bool = False) -> Iterator[Any]:
         """Yield the records if there are enough for a batch, or with `force`."""
         if self._records and (force or len(self._records) >= BATCH_SIZE):
-            records, self._records = self._records, []
-            if self.compares:
-                self.run.compare_with(self.name, self._look_up(records))
-            yield records
+            yield self._take_records()
+
+    def _take_records(self) -> list[Record]:
+        # the generator must not hold them: dlt may go on with it after many other pages
+        records, self._records = self._records, []
+        if self.compares:
+            self.run.compare_with(self.name, self._look_up(records))
+        return records
 
     def _look_up(self, records: list[Record]) -> dict[Key, str]:
         """Look up the existing rows of records that were not in their list before."""

@@ -18,7 +18,7 @@ from ..settings import (
     UPDATED_OVERLAP,
 )
 from .list_reader import ProjectListReader
-from .resource_reader import ResourceReader, State
+from .resource_reader import Job, ResourceReader, State
 from .story_comments import StoryComments
 from .story_requests import StoryRequests
 
@@ -52,16 +52,16 @@ class StoryReader(ProjectListReader):
         """Return the existing rows of the project; none if only some stories are read."""
         return super().known() if self._reads_all else {}
 
-    def add_page(self, records: list[Record]) -> Iterator[Any]:
-        """Add stories; for stories without comments, yield jobs that fetch them first."""
+    def add_page(self, records: list[Record]) -> Iterable[Job]:
+        """Add stories; for stories without comments, return jobs that fetch them first."""
         with_comments: list[Record] = []
         without_comments: list[Record] = []
         for story in records:
             (without_comments if self.comments.needs_fetch(story) else with_comments).append(story)
-        yield from super().add_page(with_comments)
+        self.add_records(with_comments)
         batches = list(chunks(without_comments, COMMENT_BATCH_SIZE))
         self._pending_pages += len(batches)
-        yield from self.reader.begin(partial(self._fetch_comments, batch) for batch in batches)
+        return (partial(self._fetch_comments, batch) for batch in batches)
 
     def add_records(self, records: Iterable[Record]) -> None:
         """Add stories, and record the time of the latest update."""

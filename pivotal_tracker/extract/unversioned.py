@@ -29,7 +29,7 @@ from .list_reader import ProjectListReader
 from .project_lists import READERS
 from .recent_activity import Cursor, News
 from .release_list import ReleaseReader
-from .resource_reader import ResourceReader, State
+from .resource_reader import Job, ResourceReader, State
 from .story_list import StoryReader
 
 _TOO_LARGE = (500, 504)
@@ -210,15 +210,16 @@ class UnversionedStories(StoryReader):
         """Whether no earlier run has read the list."""
         return not self.before
 
-    def add_page(self, records: list[Record]) -> Iterator[Any]:
-        """Add stories; for those without comments, yield jobs that fetch changed comments first."""
+    def add_page(self, records: list[Record]) -> Iterable[Job]:
+        """Add stories; for those without comments, return a job that fetches changed ones first."""
         without_comments = [story for story in records if self.comments.needs_fetch(story)]
-        if without_comments:
-            self._pending_pages += 1
-            yield from self.reader.begin([partial(self._fetch_news, without_comments)])
-            ids = {story["id"] for story in without_comments}
-            records = [story for story in records if story.get("id") not in ids]
-        yield from ProjectListReader.add_page(self, records)
+        if not without_comments:
+            self.add_records(records)
+            return ()
+        ids = {story["id"] for story in without_comments}
+        self.add_records([story for story in records if story.get("id") not in ids])
+        self._pending_pages += 1
+        return [partial(self._fetch_news, without_comments)]
 
     def add_records(self, records: Iterable[Record]) -> None:
         """Add stories, and record whose comments have been read."""
