@@ -19,10 +19,10 @@ MAX_CONCURRENT_FILES = 1
 """How many files are loaded at the same time. With two, the load of 100,000 stories took 60 MB more
 and was 7 % quicker."""
 
-MEMORY_LIMIT = "112MB"
+MEMORY_LIMIT = "128MB"
 """DuckDB's memory limit at first. DuckDB keeps what it has read or written in memory, up to its
-limit; the default is most of the memory. With 1,000,000 stories 64 MB failed, 128 MB did not; with
-100,000, 112 MB keep the load below 600 MB. If it is too little, see `lift_limit`."""
+limit; the default is most of the memory. With 1,000,000 stories 64 MB failed, 128 MB did not. If it
+is too little, see `lift_limit`."""
 
 THREADS = 1
 """DuckDB's threads. Files have too few rows to be divided: with more threads, which wait for each
