@@ -50,6 +50,11 @@ def story_link(story_id: int, name: Any) -> text.Html:
     return link("story", text.isolated(shown), project=chosen_project(), id=story_id)
 
 
+def with_class(anchor: text.Html, name: str) -> text.Html:
+    """Return HTML of a link with a class of the style sheet."""
+    return text.Html(anchor.replace("<a ", f'<a class="{name}" ', 1))
+
+
 def search_link(query: str, shown: Any, project: int | None = None) -> text.Html:
     """Return HTML of a link to the stories that a search finds."""
     html = shown if isinstance(shown, text.Html) else text.isolated(shown)

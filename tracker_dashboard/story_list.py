@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+import streamlit as st
 from pandas import DataFrame
 
 from . import text
-from .links import search_link, story_link
+from .links import link, search_link, story_link, with_class
 from .queries import stories as story_queries
 from .search_syntax import quote
 from .session import rows
 from .text import Html
+
+MAX_STORIES = 50
+"""How many stories a list shows at first."""
 
 _TYPE_SIGNS = {"feature": "★", "bug": "●", "chore": "⚙", "release": "⚑"}
 
@@ -115,10 +119,26 @@ def story_list(
             facts.append(Html(f'<span class="quiet">{text.isolated(story.project_name)}</span>'))
         items.append(
             f"<li>{type_sign(story.story_type)}"
-            f'<span class="name">{story_link(int(story.id), story.name)}</span>'
+            f"{with_class(story_link(int(story.id), story.name), 'name')}"
             f'<span class="facts">{"".join(facts)}</span>{extra.get(story.id, "")}</li>'
         )
     return Html(f'<ul class="stories">{"".join(items)}</ul>')
+
+
+def first_stories(page: str, name: str, stories: DataFrame) -> tuple[DataFrame, str]:
+    """Return the stories that a list shows at first, and HTML of a link that shows all.
+
+    Args:
+        page: The page with the list.
+        name: The list, as in the address's parameter `all`.
+        stories: All stories of the list.
+    """
+    if len(stories) <= MAX_STORIES or name in st.query_params.get_all("all"):
+        return stories, ""
+    params: dict[str, Any] = {key: st.query_params.get_all(key) for key in st.query_params}
+    params["all"] = [*params.get("all", []), name]
+    anchor = link(page, f"Show all {text.plural(len(stories), 'story')}", **params)
+    return stories.head(MAX_STORIES), f'<p class="empty">{anchor}</p>'
 
 
 def _points(estimate: Any) -> Html:
@@ -129,8 +149,8 @@ def _points(estimate: Any) -> Html:
 def _people(owners: Iterable[tuple[str, Any]]) -> list[Html]:
     return [
         Html(
-            f'<span class="initials" title="{text.plain(name)}">'
-            f"{text.isolated(initials(name, given))}</span>"
+            f'<bdi class="initials" title="{text.plain(name)}">'
+            f"{text.plain(initials(name, given))}</bdi>"
         )
         for name, given in owners
     ]
@@ -138,10 +158,5 @@ def _people(owners: Iterable[tuple[str, Any]]) -> list[Html]:
 
 def _labels(names: Iterable[str], project: int | None) -> list[Html]:
     return [
-        Html(
-            search_link(f"label:{quote(name)}", name, project).replace(
-                "<a ", '<a class="label" ', 1
-            )
-        )
-        for name in names
+        with_class(search_link(f"label:{quote(name)}", name, project), "label") for name in names
     ]

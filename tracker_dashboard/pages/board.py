@@ -18,15 +18,13 @@ from ..queries import board, metrics
 from ..queries import projects as project_queries
 from ..search_syntax import STORY_TYPES, quote
 from ..session import search_stories
-from ..story_list import Details, details, story_list
+from ..story_list import Details, details, first_stories, story_list
 from ..text import Html
 
 PANELS = ("Current", "Backlog", "Icebox", "Done", "Epics")
 _DEFAULT_PANELS = ("Current", "Backlog", "Icebox")
 _DONE_ITERATIONS = 8
 """How many iterations the Done panel shows at a time."""
-_MAX_STORIES = 50
-"""How many stories the Backlog and the Icebox show at first."""
 _NO_STORIES = '<p class="empty">No stories</p>'
 
 
@@ -225,8 +223,9 @@ class _Board:
             if self._current is not None
             else ""
         )
-        lists = [self._list(frame) for frame in (accepted, open_now) if len(frame)]
-        content = heading + ("".join(lists) or _NO_STORIES)
+        lists = [first_stories("board", "Current", frame) for frame in (accepted, open_now)]
+        parts = [self._list(shown) + more for shown, more in lists if len(shown)]
+        content = heading + ("".join(parts) or _NO_STORIES)
         return _panel("Current", len(accepted) + len(open_now), content)
 
     def _is_current(self, planned: pd.Series[Any]) -> pd.Series[bool]:
@@ -242,7 +241,7 @@ class _Board:
         planned = self._stories["planned_iteration"]
         scheduled = self._stories["current_state"] != "unscheduled"
         later = self._stories[scheduled & ~self._is_current(planned)]
-        shown, more = self._first_stories("Backlog", later)
+        shown, more = first_stories("board", "Backlog", later)
         parts = []
         for number, group in later.groupby("planned_iteration", sort=True, dropna=False):
             listed = group[group["id"].isin(shown["id"])]
@@ -259,17 +258,8 @@ class _Board:
     def icebox(self) -> str:
         """Return what is not scheduled."""
         unscheduled = self._stories[self._stories["current_state"] == "unscheduled"]
-        shown, more = self._first_stories("Icebox", unscheduled)
+        shown, more = first_stories("board", "Icebox", unscheduled)
         return _panel("Icebox", len(unscheduled), self._list(shown, show_state=False) + more)
-
-    def _first_stories(self, panel: str, stories: DataFrame) -> tuple[DataFrame, str]:
-        """Return the stories to show of a panel, and a link that shows all."""
-        if len(stories) <= _MAX_STORIES or panel in st.query_params.get_all("all"):
-            return stories, ""
-        params: dict[str, Any] = {name: st.query_params.get_all(name) for name in st.query_params}
-        params["all"] = [*params.get("all", []), panel]
-        anchor = link("board", f"Show all {text.plural(len(stories), 'story')}", **params)
-        return stories.head(_MAX_STORIES), f'<p class="empty">{anchor}</p>'
 
     def done(self) -> str:
         """Return what was accepted, by iteration, the latest first."""

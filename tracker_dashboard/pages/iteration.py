@@ -32,7 +32,7 @@ from ..links import chosen_project, link
 from ..queries import board, metrics
 from ..queries.build import Scope
 from ..search_syntax import quote
-from ..story_list import Details, details, story_list
+from ..story_list import Details, details, first_stories, story_list
 
 
 def render(selection: Selection) -> None:
@@ -57,7 +57,8 @@ def render(selection: Selection) -> None:
     _durations(stories, has_transitions, project)
     _scope_changes(iteration, stories, moved, has_transitions, data.details, project)
     _people(data.people, project, int(iteration.iteration_number))
-    section("Stories", content=story_list(stories, data.details, project))
+    shown, more = first_stories("iteration", "stories", stories)
+    section("Stories", content=story_list(shown, data.details, project) + more)
 
 
 @dataclass(frozen=True)
