@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
 from . import charts, export, text
 from .charts import Chart
 from .errors import DashboardError, DatabaseLockedError, MissingTableError, MissingViewError
 from .links import link
 from .queries import stories as story_queries
+from .queries.build import id_list
 from .session import rows, search_stories
 from .story_list import story_list
 
@@ -31,7 +31,7 @@ _COLUMN_FORMATS = {
 }
 
 
-def query_views(*queries: exp.Query) -> list[DataFrame]:
+def query_views(*queries: str) -> list[DataFrame]:
     """Return the rows of queries on views.
 
     Raises:
@@ -157,7 +157,7 @@ def _stories_behind(
     query = search_for(selected[0])
     found = search_stories(query, (project,) if project is not None else (), "accepted")
     ids = found.story_ids[:PREVIEW_STORIES]
-    (stories,) = rows(story_queries.stories(ids))
+    (stories,) = rows(story_queries.stories(id_list(ids)))
     ordered = stories.set_index("id", drop=False).loc[ids]
     count = text.plural(len(found.story_ids), "story")
     opened = link("stories", f"Open {count} in Stories", q=query, project=project)

@@ -231,7 +231,7 @@ def _connect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def _copy_texts(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("CREATE TEMP TABLE texts (story_id BIGINT, weight INTEGER, text VARCHAR)")
     with dataset.connect() as source:
-        query = source(story_queries.weighted_texts().sql("duckdb"), query_dialect="duckdb")
+        query = source(story_queries.weighted_texts(), query_dialect="duckdb")
         for batch in query.iter_arrow(_BATCH_ROWS):
             connection.register("batch", batch)
             connection.execute("INSERT INTO texts SELECT story_id, weight, text FROM batch")

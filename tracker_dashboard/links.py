@@ -44,10 +44,16 @@ def link(page: str, shown: str, title: str = "", /, **params: Any) -> text.Html:
     )
 
 
-def story_link(story_id: int, name: Any) -> text.Html:
-    """Return HTML of a link to a story by its name; it keeps the chosen project."""
+def story_link(story_id: int, name: Any, project: str | None) -> text.Html:
+    """Return HTML of a link to a story by its name.
+
+    Args:
+        story_id: The story.
+        name: Its name; a story without one is shown by its number.
+        project: The project that stays chosen.
+    """
     shown = name if isinstance(name, str) and name.strip() else f"#{story_id}"
-    return link("story", text.isolated(shown), project=chosen_project(), id=story_id)
+    return link("story", text.isolated(shown), project=project, id=story_id)
 
 
 def with_class(anchor: text.Html, name: str) -> text.Html:

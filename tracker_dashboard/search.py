@@ -93,14 +93,14 @@ def _search(
     read: Read, query: Query, projects: Sequence[int], sort: str, index: Index | None
 ) -> SearchResult:
     terms = query.root.terms if isinstance(query.root, And) else (query.root,)
-    in_sql = [term for term in terms if index is None or not any(_indexed_words(term))]
+    in_sql = tuple(term for term in terms if index is None or not any(_indexed_words(term)))
     mixed = And(tuple(term for term in terms if term not in in_sql))
-    flags = list(dict.fromkeys(_other_leaves(mixed)))
+    flags = tuple(dict.fromkeys(_other_leaves(mixed)))
     words = list(dict.fromkeys(_indexed_words(mixed)))
-    names = [word.text for word in query.words() if index is None or _is_literal(word)]
+    names = tuple(word.text for word in query.words() if index is None or _is_literal(word))
     column = sort if sort != RELEVANCE else "updated"
     (found,) = read(
-        story_queries.matching_stories(And(tuple(in_sql)), flags, names, projects, column)
+        story_queries.matching_stories(And(in_sql), flags, names, tuple(projects), column)
     )
     scores = {word: _scores(index, word) for word in words} if index else {}
     found = found[_mask(mixed, found, flags, scores)]

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from threading import Thread
 from typing import TypeVar
 
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
 from .data import PIPELINES, Dataset, WorkingDirectory, last_loaded
 from .errors import DashboardError, DatabaseLockedError
@@ -27,6 +27,9 @@ Result = TypeVar("Result")
 
 _LOCK_TIMEOUT = 3.0
 """Seconds to wait for a load that is writing."""
+
+_LOAD_ID_LIFETIME = 15
+"""Seconds after which the id of the last load is looked up again."""
 
 
 def _pipeline_names() -> tuple[str, ...]:
@@ -53,9 +56,13 @@ def dataset() -> Dataset:
     return _dataset(last_loaded(_pipeline_names()))
 
 
-@st.cache_data(ttl=15, show_spinner=False)
-def _load_id(directory: WorkingDirectory, _seconds: float) -> str:
-    return _wait_for_lock(_dataset(directory).load_id, _seconds)
+_shown_loads: dict[str, Load] = {}
+"""The load that was shown last, by the name of the pipeline."""
+
+
+@lru_cache(maxsize=4)
+def _load_id(directory: WorkingDirectory, seconds: float, _period: int) -> str:
+    return _wait_for_lock(_dataset(directory).load_id, seconds)
 
 
 @dataclass(frozen=True)
@@ -78,12 +85,6 @@ def _snapshot(load: Load) -> Snapshot | None:
     return _wait_for_lock(lambda: open_snapshot(_dataset(load.directory), load.id, load.day))
 
 
-@st.cache_resource(show_spinner=False)
-def _shown_loads() -> dict[str, Load]:
-    """Return the load that was shown last, by the name of the pipeline."""
-    return {}
-
-
 def current_load() -> Load:
     """Return the last load, which is looked up every few seconds.
 
@@ -94,12 +95,13 @@ def current_load() -> Load:
         DatabaseLockedError: A load is writing and did not finish soon.
     """
     directory = last_loaded(_pipeline_names())
-    shown = _shown_loads().get(directory.name)
+    shown = _shown_loads.get(directory.name)
+    period = int(time.monotonic() // _LOAD_ID_LIFETIME)
     try:
-        load_id = _load_id(directory, 0 if shown else _LOCK_TIMEOUT)
+        load_id = _load_id(directory, 0 if shown else _LOCK_TIMEOUT, period)
         load = Load(directory, load_id, datetime.now(UTC).date())
-        if _snapshot(load):
-            _shown_loads()[directory.name] = load
+        if load != shown and _snapshot(load):
+            _shown_loads[directory.name] = load
     except DatabaseLockedError:
         if shown is None:
             raise
@@ -114,15 +116,14 @@ def _rows(load: Load, queries: Sequence[str]) -> list[DataFrame]:
     return _wait_for_lock(lambda: _dataset(load.directory).rows(queries))
 
 
-def rows(*queries: exp.Query) -> list[DataFrame]:
-    """Return the rows of queries, cached since the last load.
+def rows(*queries: str) -> list[DataFrame]:
+    """Return the rows of queries in DuckDB's SQL, cached since the last load.
 
     Raises:
         MissingTableError: A table or a view is missing.
         DatabaseLockedError: A load is writing and did not finish soon.
     """
-    load = current_load()
-    return _rows(load, [query.sql("duckdb", copy=False) for query in queries])
+    return _rows(current_load(), queries)
 
 
 def search_stories(

@@ -12,8 +12,9 @@ import streamlit as st
 from pandas import DataFrame
 
 from . import text
-from .links import link, search_link, story_link, with_class
+from .links import chosen_project, link, search_link, story_link, with_class
 from .queries import stories as story_queries
+from .queries.build import id_list
 from .search_syntax import quote
 from .session import rows
 from .text import Html
@@ -39,7 +40,7 @@ class Details:
 
 def details(story_ids: Sequence[int], project: int | None = None) -> Details:
     """Read the labels and owners of stories, or of all stories of a project."""
-    ids = story_ids if project is None else None
+    ids = id_list(story_ids) if project is None else None
     owners, labels = rows(
         story_queries.owner_names(ids, project), story_queries.label_names(ids, project)
     )
@@ -106,7 +107,7 @@ def story_list(
         show_state: Whether to show each story's state.
     """
     known = details([int(number) for number in stories["id"]]) if known is None else known
-    extra = extra or {}
+    extra, chosen = extra or {}, chosen_project()
     items = []
     for story in stories.itertuples():
         facts = [
@@ -119,7 +120,7 @@ def story_list(
             facts.append(Html(f'<span class="quiet">{text.isolated(story.project_name)}</span>'))
         items.append(
             f"<li>{type_sign(story.story_type)}"
-            f"{with_class(story_link(int(story.id), story.name), 'name')}"
+            f"{with_class(story_link(int(story.id), story.name, chosen), 'name')}"
             f'<span class="facts">{"".join(facts)}</span>{extra.get(story.id, "")}</li>'
         )
     return Html(f'<ul class="stories">{"".join(items)}</ul>')

@@ -154,7 +154,7 @@ def _read_with(loaded: Dataset) -> Read:
 
 def _names(read: Read, result: SearchResult) -> list[str]:
     """The names of the stories found, in order."""
-    (stories,) = read(story_queries.stories(result.story_ids))
+    (stories,) = read(story_queries.stories(tuple(result.story_ids)))
     names = dict(stories[["id", "name"]].itertuples(index=False))
     return [names[number] for number in result.story_ids]
 

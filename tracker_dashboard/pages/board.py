@@ -97,7 +97,7 @@ def read(project: int, before: str) -> BoardRows:
     )
     done = _done_numbers(iterations, before)
     shown = [*done, *_current_numbers(iterations)]
-    (accepted,) = query_views(board.stories_of_iterations(project, shown))
+    (accepted,) = query_views(board.stories_of_iterations(project, tuple(shown)))
     known = details((), project)
     return BoardRows(labels, owners, iterations, stories, done, accepted, known)
 

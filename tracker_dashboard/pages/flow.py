@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import pandas as pd
@@ -189,16 +188,16 @@ def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
 
 
 def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> DataFrame:
-    added: dict[str, float] = defaultdict(float)
-    for day, more in zip(forecast[f"{name}_by"], forecast["points"].fillna(0), strict=True):
-        if not pd.isna(day):
-            # an iteration may have ended before the last day
-            added[max(f"{day:%Y-%m-%d}", last)] += float(more)
-    if not added:
+    planned = DataFrame(
+        {"date": pd.to_datetime(forecast[f"{name}_by"]), "points": forecast["points"].astype(float)}
+    ).dropna(subset=["date"])
+    if planned.empty:
         return DataFrame({"date": [], "line": [], "points": []})
-    days = sorted(added)
-    sums = accumulate((added[day] for day in days), initial=points)
-    return DataFrame({"date": [last, *days], "line": name, "points": list(sums)})
+    # an iteration may have ended before the last day
+    planned["date"] = planned["date"].clip(lower=pd.Timestamp(last))
+    sums = points + planned.groupby("date")["points"].sum().cumsum()
+    days = sums.index.strftime("%Y-%m-%d")
+    return DataFrame({"date": [last, *days], "line": name, "points": [points, *sums]})
 
 
 def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -> None:
@@ -281,10 +280,9 @@ def _blockers(blockers: DataFrame, known: Details, selection: Selection) -> None
         section("Open blockers", "No open story is blocked.")
         return
     zones = selection.projects.set_index("id")["time_zone"]
-    facts = {
-        int(number): "".join(_blocker(row, zones.get(row.project_id)) for row in group.itertuples())
-        for number, group in blockers.groupby("id")
-    }
+    facts: dict[int, str] = defaultdict(str)
+    for row in blockers.itertuples():
+        facts[int(row.id)] += _blocker(row, zones.get(row.project_id))
     listed = story_list(
         blockers.drop_duplicates("id"), known, extra=facts, show_project=selection.project is None
     )

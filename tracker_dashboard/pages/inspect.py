@@ -57,7 +57,7 @@ def _tables(source: Dataset) -> None:
         *sorted(source.schema.data_table_names(seen_data_only=True)),
         *source.schema.dlt_table_names(),
     ]
-    (counts,) = rows(queries.row_counts(tables))
+    (counts,) = rows(queries.row_counts(tuple(tables)))
     counts = counts.assign(
         columns=[len(source.schema.get_table_columns(name)) for name in counts["table_name"]]
     )
@@ -82,7 +82,7 @@ def _tables(source: Dataset) -> None:
     ]
     show_table(f"Columns of {name}", DataFrame(described))
     section(f"Rows of {name}", _ROWS_SHOWN)
-    show_table(f"Rows of {name}", rows(queries.first_rows(name, list(columns), _FIRST_ROWS))[0])
+    show_table(f"Rows of {name}", rows(queries.first_rows(name, tuple(columns), _FIRST_ROWS))[0])
 
 
 def _view_names() -> list[str]:
@@ -126,7 +126,7 @@ def _runs(source: Dataset) -> None:
         for name in source.schema.data_table_names(seen_data_only=True)
         if "_dlt_load_id" in source.schema.get_table_columns(name)
     ]
-    loads, written = rows(queries.loads(), queries.rows_by_load(tables))
+    loads, written = rows(queries.loads(), queries.rows_by_load(tuple(tables)))
     of_load = written.groupby("load_id")["rows"].sum()
     loads["rows"] = loads["load_id"].map(of_load).fillna(0).astype(int)
     section("Loads", "The rows of a load are those that it was the last to write.")

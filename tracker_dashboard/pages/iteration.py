@@ -239,13 +239,14 @@ def burn_up_days(start: Any, finish: Any, stories: DataFrame, zone: Any) -> Data
     scheduled = pd.to_datetime(stories["first_scheduled_at"], utc=True)
     scheduled_on = scheduled.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
     days = pd.date_range(first, last, freq="D")
+    # one row for each story, one column for each day
+    is_accepted = accepted_on.to_numpy()[:, None] <= days.to_numpy()
+    is_in_scope = is_accepted | (scheduled_on.to_numpy()[:, None] <= days.to_numpy())
     return DataFrame(
         {
-            "date": [f"{day:%Y-%m-%d}" for day in days],
-            "accepted": [float(points[accepted_on <= day].sum()) for day in days],
-            "scope": [
-                float(points[(scheduled_on <= day) | (accepted_on <= day)].sum()) for day in days
-            ],
+            "date": days.strftime("%Y-%m-%d"),
+            "accepted": points.to_numpy() @ is_accepted,
+            "scope": points.to_numpy() @ is_in_scope,
         }
     )
 

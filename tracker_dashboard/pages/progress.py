@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
 from .. import charts, controls, text
 from ..components import (
@@ -23,7 +22,7 @@ from ..components import (
     show_when_opened,
 )
 from ..header import Selection
-from ..links import search_link, story_link
+from ..links import chosen_project, search_link, story_link
 from ..queries import metrics
 from ..search_syntax import quote
 from ..text import Html
@@ -37,7 +36,7 @@ def render(selection: Selection) -> None:
     _section(
         "Releases",
         _with_time_zone(releases, selection),
-        lambda row: story_link(int(row.id), row.name),
+        lambda row: story_link(int(row.id), row.name, chosen_project()),
         metrics.release_stories,
     )
     _section(
@@ -59,7 +58,7 @@ def _section(
     title: str,
     found: DataFrame,
     name: Callable[[Any], Html],
-    stories_of: Callable[[int], exp.Select],
+    stories_of: Callable[[int], str],
 ) -> None:
     """Show the open ones as a table, the burn-up of one, the completed ones collapsed."""
     if found.empty:
@@ -161,7 +160,7 @@ def _lateness(row: Any) -> Html:
     return Html(f"{punctual}, {early}" if late else punctual)
 
 
-def _burn_up(title: str, found: DataFrame, stories_of: Callable[[int], exp.Select]) -> None:
+def _burn_up(title: str, found: DataFrame, stories_of: Callable[[int], str]) -> None:
     """Show the burn-up of the one that a person chooses."""
     noun = title[:-1].lower()
     # open ones first, then the last completed

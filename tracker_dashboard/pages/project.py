@@ -28,7 +28,7 @@ from ..components import (
     show_title,
 )
 from ..header import Selection
-from ..links import link, story_link
+from ..links import chosen_project, link, story_link
 from ..periods import (
     SPARKLINE_WEEKS,
     Period,
@@ -209,7 +209,7 @@ def _release_figure(releases: DataFrame, known: Any) -> str:
 
 def _release_facts(release: Any, zone: Any) -> list[str]:
     """Return HTML of the release's name, progress, and dates."""
-    facts = [story_link(int(release.release_id), release.name)]
+    facts = [story_link(int(release.release_id), release.name, chosen_project())]
     if not pd.isna(release.stories):
         count = text.plural(int(release.stories), "story")
         facts.append(text.Html(f"{int(release.stories_accepted)} of {count} accepted"))

@@ -15,6 +15,7 @@ from ..header import Selection
 from ..links import chosen_project, go_to, link, page_url
 from ..queries import projects as project_queries
 from ..queries import stories as story_queries
+from ..queries.build import id_list
 from ..search import RELEVANCE, SORTS, SearchResult, can_be_indexed, suggestion
 from ..search_syntax import Query, parse, story_reference
 from ..session import rows
@@ -80,16 +81,17 @@ def _default_sort(query: Query) -> str:
 
 def _read_listed(ids: Sequence[int], query: Query) -> tuple[DataFrame, DataFrame | None, Details]:
     """Read listed stories, their texts if the search has words, and their labels and owners."""
+    listed = id_list(ids)
     if query.words():
-        stories, texts = rows(story_queries.stories(ids), story_queries.texts(ids))
+        stories, texts = rows(story_queries.stories(listed), story_queries.texts(listed))
         return stories, texts, details(ids)
-    return rows(story_queries.stories(ids))[0], None, details(ids)
+    return rows(story_queries.stories(listed))[0], None, details(ids)
 
 
 def _open_referenced_story(typed: str) -> None:
     """Open the story if the search is only its number or address."""
     number = story_reference(typed)
-    if number is not None and len(rows(story_queries.stories([number]))[0]):
+    if number is not None and len(rows(story_queries.stories((number,)))[0]):
         go_to(page_url("story", id=number))
 
 
@@ -211,9 +213,9 @@ def _table(result: SearchResult) -> DataFrame:
     """Return everything found, with labels and owners, in the order of the list."""
     ids = result.story_ids
     try:
-        (stories,) = rows(story_queries.export(ids))
+        (stories,) = rows(story_queries.export(id_list(ids)))
     except MissingTableError:
-        (stories,) = rows(story_queries.export(ids, with_iterations=False))
+        (stories,) = rows(story_queries.export(id_list(ids), with_iterations=False))
     known = details(ids)
     table = stories.set_index("id", drop=False).loc[ids].reset_index(drop=True)
     table.insert(2, "labels", [", ".join(known.labels.get(number, ())) for number in table["id"]])

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
-from sqlglot import exp
 
 from .. import attachments, text
 from ..components import days_text, download, local_day, local_time, show_line, show_title
@@ -52,7 +51,7 @@ def _known(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _optional(query: exp.Query) -> DataFrame | None:
+def _optional(query: str) -> DataFrame | None:
     """Return the rows of a query on tables or views that may not have been loaded."""
     try:
         return rows(query)[0]
@@ -79,7 +78,7 @@ class _StoryPage:
         name = _known(self._story.name) or f"#{self._id}"
         st.set_page_config(page_title=f"{' '.join(name.split())[:120]} · Pivotal Tracker")
         owners, labels, comments, tasks, blockers, reviews, code, attached = rows(
-            *(make([self._id]) for make in (story_queries.owner_names, story_queries.label_names)),
+            *(make((self._id,)) for make in (story_queries.owner_names, story_queries.label_names)),
             *(
                 make(self._id)
                 for make in (
@@ -211,7 +210,8 @@ class _StoryPage:
             )
         if releases is not None:
             facts["Release"] = _joined(
-                story_link(int(row.id), row.name) for row in releases.head(1).itertuples()
+                story_link(int(row.id), row.name, chosen_project())
+                for row in releases.head(1).itertuples()
             )
         if followers is not None:
             facts["Followers"] = self._people("follower", followers["name"])

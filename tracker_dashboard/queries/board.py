@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlglot import exp
 
-from .build import PEOPLE, select
+from .build import PEOPLE, as_sql, select
 
 
+@as_sql
 def iteration_list(project_id: int) -> exp.Select:
     """Select every iteration of a project, in order, with its figures."""
     return select(
@@ -25,6 +24,7 @@ def iteration_list(project_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def iteration_stories(project_id: int, number: int) -> exp.Select:
     """Select the stories of one iteration, in order, and when each was first scheduled."""
     return select(
@@ -48,6 +48,7 @@ def iteration_stories(project_id: int, number: int) -> exp.Select:
     )
 
 
+@as_sql
 def moved_on(project_id: int, number: int) -> exp.Select:
     """Select stories that were started or moved to the icebox in an iteration they are not in.
 
@@ -74,6 +75,7 @@ def moved_on(project_id: int, number: int) -> exp.Select:
     )
 
 
+@as_sql
 def open_stories(project_id: int) -> exp.Select:
     """Select the open stories of a project in their order, and their planned iterations."""
     return select(
@@ -91,7 +93,8 @@ def open_stories(project_id: int) -> exp.Select:
     )
 
 
-def stories_of_iterations(project_id: int, numbers: Sequence[int]) -> exp.Select:
+@as_sql
+def stories_of_iterations(project_id: int, numbers: tuple[int, ...]) -> exp.Select:
     """Select the accepted stories of some iterations, in order."""
     query = select(
         """
@@ -108,6 +111,7 @@ def stories_of_iterations(project_id: int, numbers: Sequence[int]) -> exp.Select
     )
 
 
+@as_sql
 def people_of_iteration(project_id: int, number: int) -> exp.Select:
     """Select the owners of the accepted stories of an iteration; a story counts for each one."""
     return select(

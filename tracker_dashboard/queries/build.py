@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
-from typing import Any, cast
+from functools import cache, lru_cache, wraps
+from typing import Any, ParamSpec, cast
 
 from sqlglot import exp, parse_one
 
@@ -22,6 +22,9 @@ PEOPLE = """
 """Every person by every id under which they are known."""
 
 
+Arguments = ParamSpec("Arguments")
+
+
 @dataclass(frozen=True)
 class Scope:
     """The projects and days that a page shows; no projects means all of them."""
@@ -29,6 +32,19 @@ class Scope:
     projects: tuple[int, ...] = ()
     first: date | None = None
     last: date | None = None
+
+
+def as_sql(build: Callable[Arguments, exp.Query]) -> Callable[Arguments, str]:
+    """Make a function return its query as SQL of DuckDB; for the same arguments it is built once.
+
+    A page builds ten queries, which took a sixth of its time.
+    """
+
+    @lru_cache(maxsize=50)
+    def sql(*args: Arguments.args, **kwargs: Arguments.kwargs) -> str:
+        return build(*args, **kwargs).sql("duckdb", copy=False)
+
+    return cast(Callable[Arguments, str], wraps(build)(sql))
 
 
 def select(sql: str, **values: Any) -> exp.Select:
@@ -71,13 +87,18 @@ def date_literal(day: date) -> exp.Expression:
     return exp.cast(exp.Literal.string(day.isoformat()), "date")
 
 
-def with_ids(query: exp.Select, column: str, alias: str, ids: Sequence[int]) -> exp.Select:
-    """Restrict a query to rows with one of some ids.
+def id_list(ids: Sequence[int]) -> tuple[int, ...] | None:
+    """Return ids as queries take them, `None` for a long list.
 
-    A long list would take longer to parse than all rows take to read: then all are returned, and
-    the caller looks up those it needs.
+    It would take longer to parse than all rows take to read: then all are returned, and the caller
+    looks up those it needs.
     """
-    if len(ids) > MAX_IDS:
+    return tuple(ids) if len(ids) <= MAX_IDS else None
+
+
+def with_ids(query: exp.Select, column: str, alias: str, ids: tuple[int, ...] | None) -> exp.Select:
+    """Restrict a query to rows with one of some ids, or to none if there are none."""
+    if ids is None:
         return query
     return query.where(exp.column(column, alias).isin(*ids) if ids else exp.false(), copy=False)
 

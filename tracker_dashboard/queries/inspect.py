@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlglot import exp
 
-from .build import select, union
+from .build import as_sql, select, union
 
 
-def row_counts(tables: Sequence[str]) -> exp.Query:
+@as_sql
+def row_counts(tables: tuple[str, ...]) -> exp.Query:
     """Count the rows of each table: `table_name`, `rows`."""
     return union(
         [
@@ -21,13 +20,15 @@ def row_counts(tables: Sequence[str]) -> exp.Query:
     )
 
 
-def first_rows(table: str, columns: Sequence[str], limit: int) -> exp.Select:
+@as_sql
+def first_rows(table: str, columns: tuple[str, ...], limit: int) -> exp.Select:
     """Select the first rows of a table."""
     names = (exp.column(name) for name in columns)
     return exp.select(*names).from_(exp.to_table(table)).limit(limit)
 
 
-def rows_by_load(tables: Sequence[str]) -> exp.Query:
+@as_sql
+def rows_by_load(tables: tuple[str, ...]) -> exp.Query:
     """Count the rows of each table by load: `load_id`, `table_name`, `rows`.
 
     A row that a later load has written again counts for the later one.
@@ -44,6 +45,7 @@ def rows_by_load(tables: Sequence[str]) -> exp.Query:
     )
 
 
+@as_sql
 def loads() -> exp.Select:
     """Select every completed load, the latest first."""
     return select(
@@ -54,6 +56,7 @@ def loads() -> exp.Select:
     )
 
 
+@as_sql
 def schema_versions() -> exp.Select:
     """Select every version of the schema, the latest first, with the schema as JSON."""
     return select(
@@ -65,6 +68,7 @@ def schema_versions() -> exp.Select:
     )
 
 
+@as_sql
 def load_report() -> exp.Select:
     """Select what happened to the rows of archive files."""
     return select(
@@ -75,6 +79,7 @@ def load_report() -> exp.Select:
     )
 
 
+@as_sql
 def rejected_rows() -> exp.Select:
     """Select why rows of archive files were not loaded."""
     return select(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from .build import Scope, in_days, in_projects, select
+from .build import Scope, as_sql, in_days, in_projects, select
 
 
+@as_sql
 def as_of(scope: Scope) -> exp.Select:
     """Select the last known day of each project, at which open ages and periods end."""
     query = select(
@@ -19,6 +20,7 @@ def as_of(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "a")
 
 
+@as_sql
 def iterations(scope: Scope) -> exp.Select:
     """Select the iterations that are done or current, with their figures."""
     query = select(
@@ -39,6 +41,7 @@ def iterations(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "i")
 
 
+@as_sql
 def velocities(scope: Scope) -> exp.Select:
     """Select the current velocity of each project."""
     query = select(
@@ -51,6 +54,7 @@ def velocities(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "v")
 
 
+@as_sql
 def throughput(scope: Scope) -> exp.Select:
     """Count stories created and accepted, and points accepted, by week, without releases."""
     query = select(
@@ -65,6 +69,7 @@ def throughput(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "t")
 
 
+@as_sql
 def durations(scope: Scope) -> exp.Select:
     """Select the cycle and lead time of each accepted story."""
     query = select(
@@ -79,6 +84,7 @@ def durations(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "m")
 
 
+@as_sql
 def next_releases() -> exp.Select:
     """Select the releases to come of all projects, the next one first.
 
@@ -96,6 +102,7 @@ def next_releases() -> exp.Select:
     )
 
 
+@as_sql
 def daily_states(scope: Scope) -> exp.Select:
     """Select the stories and points of each project by day and state."""
     query = select(
@@ -107,6 +114,7 @@ def daily_states(scope: Scope) -> exp.Select:
     return in_days(in_projects(query, scope, "d"), scope, "date", "d")
 
 
+@as_sql
 def forecast() -> exp.Select:
     """Select the backlog of all projects in order, and when each story is expected."""
     return select(
@@ -118,6 +126,7 @@ def forecast() -> exp.Select:
     )
 
 
+@as_sql
 def story_durations(scope: Scope) -> exp.Select:
     """Select the cycle and lead time of each accepted story, with its name and type."""
     query = select(
@@ -132,6 +141,7 @@ def story_durations(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "m")
 
 
+@as_sql
 def time_in_states(scope: Scope) -> exp.Select:
     """Select how long each accepted story was in each state on its way."""
     query = select(
@@ -146,6 +156,7 @@ def time_in_states(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "c")
 
 
+@as_sql
 def open_stories(scope: Scope) -> exp.Select:
     """Select every open story, the oldest first, with its age at the last known event."""
     query = select(
@@ -158,6 +169,7 @@ def open_stories(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "a")
 
 
+@as_sql
 def open_blockers(scope: Scope) -> exp.Select:
     """Select the unresolved blockers of open stories, the oldest first."""
     query = select(
@@ -173,6 +185,7 @@ def open_blockers(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "s")
 
 
+@as_sql
 def epics() -> exp.Select:
     """Select the progress of each epic of all projects."""
     return select(
@@ -186,6 +199,7 @@ def epics() -> exp.Select:
     )
 
 
+@as_sql
 def releases() -> exp.Select:
     """Select the progress of each release of all projects."""
     return select(
@@ -200,6 +214,7 @@ def releases() -> exp.Select:
     )
 
 
+@as_sql
 def epic_stories(epic_id: int) -> exp.Select:
     """Select the stories of an epic, with the days of their creation and acceptance."""
     return select(
@@ -215,6 +230,7 @@ def epic_stories(epic_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def release_stories(release_id: int) -> exp.Select:
     """Select the stories before a release, with the days of their creation and acceptance."""
     return select(

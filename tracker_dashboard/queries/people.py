@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from .build import PEOPLE, Scope, in_projects, select
+from .build import PEOPLE, Scope, as_sql, in_projects, select
 
 
+@as_sql
 def weekly_activity(scope: Scope) -> exp.Select:
     """Count what each person accepted and commented by week; a story counts for each owner."""
     query = select(
@@ -23,6 +24,7 @@ def weekly_activity(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "a")
 
 
+@as_sql
 def reviews(scope: Scope) -> exp.Select:
     """Select the reviews of each person, and when each was last changed."""
     query = select(
@@ -37,6 +39,7 @@ def reviews(scope: Scope) -> exp.Select:
     return in_projects(query, scope, "r")
 
 
+@as_sql
 def open_work(scope: Scope) -> exp.Select:
     """Select the open stories of each owner by state, without the icebox."""
     query = select(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from .build import select
+from .build import as_sql, select
 
 
+@as_sql
 def projects() -> exp.Select:
     """Select every project, the most recently active first."""
     return select(
@@ -32,6 +33,7 @@ def projects() -> exp.Select:
     )
 
 
+@as_sql
 def label_names(project_id: int) -> exp.Select:
     """Select the labels that stories of a project have, the most used first."""
     return select(
@@ -44,6 +46,7 @@ def label_names(project_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def owner_names(project_id: int) -> exp.Select:
     """Select who owns stories of a project, the owner of most stories first."""
     return select(
@@ -57,6 +60,7 @@ def owner_names(project_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def search_names() -> exp.Select:
     """Select every name that `label:`, `owner:`, `epic:` and the like can find: `field`, `name`."""
     return select(

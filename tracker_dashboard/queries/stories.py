@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import cast
 
 from sqlglot import exp
 
 from ..search_syntax import And, DateRange, Field, Node, Not, Or, Word
-from .build import PEOPLE, condition, select, with_ids
+from .build import PEOPLE, as_sql, condition, select, with_ids
 
 _TEXTS = f"""
     SELECT id AS story_id, 'name' AS place, 3 AS weight, name AS text FROM stories
@@ -174,8 +174,13 @@ def _number_matches(name: str, value: str) -> exp.Expression:
     return exp.column("id" if name == "id" else "estimate", "s").eq(number)
 
 
+@as_sql
 def matching_stories(
-    where: Node, flags: Sequence[Node], names: Sequence[str], projects: Sequence[int], sort: str
+    where: Node,
+    flags: tuple[Node, ...],
+    names: tuple[str, ...],
+    projects: tuple[int, ...],
+    sort: str,
 ) -> exp.Select:
     """Select the ids of matching stories, and what they are sorted by.
 
@@ -209,7 +214,8 @@ def matching_stories(
     return query
 
 
-def stories(story_ids: Sequence[int]) -> exp.Select:
+@as_sql
+def stories(story_ids: tuple[int, ...] | None) -> exp.Select:
     """Select stories as a list shows them, in no order."""
     query = select(
         """
@@ -221,7 +227,8 @@ def stories(story_ids: Sequence[int]) -> exp.Select:
     return with_ids(query, "id", "s", story_ids)
 
 
-def owner_names(story_ids: Sequence[int] | None, project: int | None = None) -> exp.Select:
+@as_sql
+def owner_names(story_ids: tuple[int, ...] | None, project: int | None = None) -> exp.Select:
     """Select the owners of some stories, or of a project: `story_id`, `name`, `initials`."""
     query = select(
         f"""
@@ -233,7 +240,8 @@ def owner_names(story_ids: Sequence[int] | None, project: int | None = None) -> 
     return _of_stories(query, "o", story_ids, project)
 
 
-def label_names(story_ids: Sequence[int] | None, project: int | None = None) -> exp.Select:
+@as_sql
+def label_names(story_ids: tuple[int, ...] | None, project: int | None = None) -> exp.Select:
     """Select the labels of some stories, or those of a project: `story_id`, `name`."""
     query = select(
         """
@@ -245,14 +253,15 @@ def label_names(story_ids: Sequence[int] | None, project: int | None = None) -> 
 
 
 def _of_stories(
-    query: exp.Select, alias: str, story_ids: Sequence[int] | None, project: int | None
+    query: exp.Select, alias: str, story_ids: tuple[int, ...] | None, project: int | None
 ) -> exp.Select:
     if project is not None:
         query = query.where(exp.column("project_id", alias).eq(project), copy=False)
-    return query if story_ids is None else with_ids(query, "story_id", alias, story_ids)
+    return with_ids(query, "story_id", alias, story_ids)
 
 
-def texts(story_ids: Sequence[int]) -> exp.Select:
+@as_sql
+def texts(story_ids: tuple[int, ...] | None) -> exp.Select:
     """Select the texts of stories, the weightiest first: `story_id`, `place`, `text`."""
     query = select(
         f"""
@@ -263,6 +272,7 @@ def texts(story_ids: Sequence[int]) -> exp.Select:
     return with_ids(query, "story_id", "t", story_ids)
 
 
+@as_sql
 def weighted_texts() -> exp.Select:
     """Select every text of every story: `story_id`, `weight`, `text`."""
     return select(
@@ -270,7 +280,8 @@ def weighted_texts() -> exp.Select:
     )
 
 
-def export(story_ids: Sequence[int], with_iterations: bool = True) -> exp.Select:
+@as_sql
+def export(story_ids: tuple[int, ...] | None, with_iterations: bool = True) -> exp.Select:
     """Select stories as they are exported, in no order, without labels and owners."""
     iterations = """
         LEFT JOIN (

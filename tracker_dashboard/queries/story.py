@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from .build import PEOPLE, select
+from .build import PEOPLE, as_sql, select
 
 
+@as_sql
 def story(story_id: int) -> exp.Select:
     """Select the story, its project and its requester."""
     return select(
@@ -24,6 +25,7 @@ def story(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def measures(story_id: int) -> exp.Select:
     """Select its cycle time, lead time and rejections."""
     return select(
@@ -36,6 +38,7 @@ def measures(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def followers(story_id: int) -> exp.Select:
     """Select who follows it."""
     return select(
@@ -48,6 +51,7 @@ def followers(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def epics(story_id: int) -> exp.Select:
     """Select the epics whose label it has."""
     return select(
@@ -60,6 +64,7 @@ def epics(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def iteration(story_id: int) -> exp.Select:
     """Select the iteration that holds it."""
     return select(
@@ -71,6 +76,7 @@ def iteration(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def releases(story_id: int) -> exp.Select:
     """Select the release that it precedes."""
     return select(
@@ -83,6 +89,7 @@ def releases(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def neighbours(project_id: int, story_id: int) -> exp.Select:
     """Select the stories before and after it in its project, by id."""
     return select(
@@ -96,6 +103,7 @@ def neighbours(project_id: int, story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def comments(story_id: int) -> exp.Select:
     """Select its comments, oldest first."""
     return select(
@@ -109,6 +117,7 @@ def comments(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def tasks(story_id: int) -> exp.Select:
     """Select its tasks, in order."""
     return select(
@@ -120,6 +129,7 @@ def tasks(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def blockers(story_id: int) -> exp.Select:
     """Select what blocks or blocked it."""
     return select(
@@ -132,6 +142,7 @@ def blockers(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def reviews(story_id: int) -> exp.Select:
     """Select its reviews."""
     return select(
@@ -144,6 +155,7 @@ def reviews(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def code(story_id: int) -> exp.Select:
     """Select its pull requests and branches: `kind`, `name`, `status`, `url`."""
     return select(
@@ -160,6 +172,7 @@ def code(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def history(story_id: int) -> exp.Select:
     """Select what happened to it, oldest first: activity, and changes of state without any."""
     return select(
@@ -184,6 +197,7 @@ def history(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def attachments(story_id: int) -> exp.Select:
     """Select what is attached to its comments: files and Google documents."""
     return select(
@@ -198,6 +212,7 @@ def attachments(story_id: int) -> exp.Select:
     )
 
 
+@as_sql
 def attachment_files(story_id: int) -> exp.Select:
     """Select where its downloaded files are, or why they were not downloaded."""
     return select(
