@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from pandas import DataFrame
@@ -125,7 +126,7 @@ def _cumulative_flow(daily: DataFrame) -> None:
         widget=st.segmented_control,
         required=True,
     )
-    table = daily.pivot_table(index="date", columns="state", values=unit)
+    table = daily.pivot(index="date", columns="state", values=unit).dropna(axis=1, how="all")
     states = [state for state in (*STATES, "open") if state in table.columns]
     last = table.iloc[-1] if len(table) else pd.Series(dtype=float)
     said = ", ".join(f"{last[state]:g} {state}" for state in states if last[state])
@@ -188,16 +189,16 @@ def burn_up_lines(daily: DataFrame, forecast: DataFrame) -> DataFrame:
 
 
 def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> DataFrame:
-    planned = DataFrame(
-        {"date": pd.to_datetime(forecast[f"{name}_by"]), "points": forecast["points"].astype(float)}
-    ).dropna(subset=["date"])
+    planned = forecast[forecast[f"{name}_by"].notna()]
     if planned.empty:
         return DataFrame({"date": [], "line": [], "points": []})
+    by = pd.to_datetime(planned[f"{name}_by"]).to_numpy()
     # an iteration may have ended before the last day
-    planned["date"] = planned["date"].clip(lower=pd.Timestamp(last))
-    sums = points + planned.groupby("date")["points"].sum().cumsum()
-    days = sums.index.strftime("%Y-%m-%d")
-    return DataFrame({"date": [last, *days], "line": name, "points": [points, *sums]})
+    days, day_of_story = np.unique(np.maximum(by, np.datetime64(last)), return_inverse=True)
+    more = planned["points"].astype(float).fillna(0.0)
+    sums = points + np.bincount(day_of_story, weights=more).cumsum()
+    dates = [last, *np.datetime_as_string(days, unit="D")]
+    return DataFrame({"date": dates, "line": name, "points": [points, *sums]})
 
 
 def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -> None:
