@@ -108,11 +108,26 @@ def test_twenty_projects_are_listed_and_searched(
             session.assert_no_error()
         project = empty.number(f"SELECT id FROM projects WHERE name = '{name}'")
         PageChecks(session, empty, project).all_pages()
+        _assert_long_list_is_shown_on_request(session, empty, project)
         session.open(f"{empty.url}/stories?q=type:bug+state:started")
         count = empty.number(
             "SELECT count(*) FROM stories WHERE story_type = 'bug' AND current_state = 'started'"
         )
         assert session.status().startswith(f"{count} stor")
+
+
+def _assert_long_list_is_shown_on_request(
+    session: BrowserSession, dashboard: Dashboard, project: int
+) -> None:
+    unscheduled = dashboard.number(
+        "SELECT count(*) FROM stories WHERE current_state = 'unscheduled' "
+        f"AND project_id = {project}"
+    )
+    session.open(f"{dashboard.url}/board?project={project}")
+    icebox = session.page.get_by_role("region", name="Icebox")
+    expect(icebox.locator("li")).to_have_count(50)
+    icebox.get_by_role("link", name=f"Show all {unscheduled} stories").click()
+    expect(icebox.locator("li")).to_have_count(unscheduled)
 
 
 # empty, partial and hostile data
