@@ -62,6 +62,7 @@ _shown_loads: dict[str, Load] = {}
 
 @lru_cache(maxsize=4)
 def _load_id(directory: WorkingDirectory, seconds: float, _period: int) -> str:
+    # `_period` is only a key of the cache: a later period looks the id up again
     return _wait_for_lock(_dataset(directory).load_id, seconds)
 
 

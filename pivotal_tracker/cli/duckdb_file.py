@@ -37,7 +37,7 @@ _UNUSED_PACKAGES = ("pandas", "sqlalchemy")
 def without_unused_packages(pipeline: dlt.Pipeline) -> Iterator[None]:
     """Treat unused packages as not installed while a pipeline loads into DuckDB.
 
-    Packages that are imported already, and those of other destinations, are kept.
+    Those that are imported already stay so; other destinations may need them.
     """
     if not uses_duckdb(pipeline):
         yield

@@ -211,13 +211,12 @@ class UnversionedStories(StoryReader):
         return not self.before
 
     def add_page(self, records: list[Record]) -> Iterable[Job]:
-        """Add stories; for those without comments, return a job that fetches changed ones first."""
+        """Add stories; for those without comments, return a job that fetches what changed first."""
         without_comments = [story for story in records if self.comments.needs_fetch(story)]
-        if not without_comments:
-            self.add_records(records)
-            return ()
         ids = {story["id"] for story in without_comments}
         self.add_records([story for story in records if story.get("id") not in ids])
+        if not without_comments:
+            return ()
         self._pending_pages += 1
         return [partial(self._fetch_news, without_comments)]
 
