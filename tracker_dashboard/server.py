@@ -1,4 +1,4 @@
-"""What the server does besides running Streamlit: redirects, security headers, reading ahead."""
+"""What the server adds to Streamlit: redirects, headers, its address, and reading ahead."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+_CLIENT_TITLE = b"<title>Streamlit</title>"
+_ADDRESS_SCRIPT = (
+    b'<script>window.__streamlit = {BACKEND_BASE_URL: new URL("./", location).href}</script>'
+)
+"""Streamlit's client takes its server's address from there; pages are next to the server's root."""
 
 
 class SecurityHeaders:
@@ -58,9 +64,7 @@ class ReadAhead:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        # browsers accept HTML only for documents, not for scripts and styles
-        is_page = scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", "")
-        if is_page and self._is_reading.acquire(blocking=False):
+        if _is_document(scope) and self._is_reading.acquire(blocking=False):
             Thread(target=self._read_page, args=(Request(scope),), daemon=True).start()
         await self.app(scope, receive, send)
 
@@ -70,6 +74,54 @@ class ReadAhead:
             self._read(page, request.query_params)
         finally:
             self._is_reading.release()
+
+
+class ServerAddress:
+    """Tells Streamlit's client, which runs in the browser, where its server is.
+
+    Opened at an address with a name, such as `/board`, the client would look for its server below
+    this name first, and wait 0.1 s before it looks where the server is.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if not _is_document(scope):
+            await self.app(scope, receive, send)
+            return
+        # compressed text could not be changed
+        del MutableHeaders(scope=scope)["accept-encoding"]
+        start: Message | None = None
+        body = b""
+
+        async def send_with_address(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start" and _is_html(message):
+                start = message
+            elif start is None:
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if message.get("more_body"):
+                    return
+                changed = body.replace(_CLIENT_TITLE, _CLIENT_TITLE + _ADDRESS_SCRIPT)
+                if changed != body:
+                    MutableHeaders(scope=start)["content-length"] = str(len(changed))
+                await send(start)
+                await send({"type": "http.response.body", "body": changed})
+
+        await self.app(scope, receive, send_with_address)
+
+
+def _is_html(start: Message) -> bool:
+    return Headers(scope=start).get("content-type", "").startswith("text/html")
+
+
+def _is_document(scope: Scope) -> bool:
+    # browsers accept HTML only for documents, not for scripts and styles
+    return scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", "")
 
 
 def _read_ahead(page: str, params: Mapping[str, str]) -> None:
@@ -113,4 +165,8 @@ ROUTES = [
     Route("/overview", _home),
     Route("/project", _home),
 ]
-MIDDLEWARE = [Middleware(SecurityHeaders), Middleware(ReadAhead, read=_read_ahead)]
+MIDDLEWARE = [
+    Middleware(SecurityHeaders),
+    Middleware(ServerAddress),
+    Middleware(ReadAhead, read=_read_ahead),
+]

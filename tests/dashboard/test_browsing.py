@@ -337,3 +337,17 @@ def test_responses_carry_security_headers(sample: Dashboard, browser: BrowserSes
         assert response is not None
         assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
         assert response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_page_finds_its_server_at_once_and_takes_messages_from_nobody(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    with visit(browser) as session:
+        asked = list[str]()
+        session.page.on("request", lambda request: asked.append(request.url))
+        with session.page.expect_response("**/_stcore/host-config") as host_config:
+            session.page.goto(f"{sample.url}/board")
+        expect(session.page.get_by_role("heading", name="Board")).to_be_visible()
+        assert host_config.value.json()["allowedOrigins"] == []
+        health = [url for url in asked if url.endswith("/_stcore/health")]
+    assert health == [f"{sample.url}/_stcore/health"]

@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from threading import Event
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tracker_dashboard.server import ReadAhead
+from tracker_dashboard.server import ReadAhead, ServerAddress
 
 _DOCUMENT = "text/html,application/xhtml+xml,*/*;q=0.8"
 
@@ -28,7 +29,7 @@ class _Reader:
 
 def test_opened_pages_are_read_ahead_one_at_a_time_and_other_requests_are_not() -> None:
     reader = _Reader()
-    app = ReadAhead(_answer, reader)
+    app = ReadAhead(_responder("text/html", b"<p>"), reader)
     _get(app, "/static/index.js", accept="*/*")
     _get(app, "/dashboard/flow", "project=7", accept=_DOCUMENT)
     _get(app, "/people", "project=8", accept=_DOCUMENT)
@@ -39,14 +40,27 @@ def test_opened_pages_are_read_ahead_one_at_a_time_and_other_requests_are_not() 
     assert reader.read[:2] == [("flow", {"project": "7"}), ("", {})]
 
 
-def _get(app: ReadAhead, path: str, query: str = "", *, accept: str) -> None:
-    """Request an address."""
+def test_only_the_document_of_the_client_is_told_the_address_of_its_server() -> None:
+    client = b"<head><title>Streamlit</title></head>"
+    start, body = _get(ServerAddress(_responder("text/html; charset=utf-8", client)), "/board")
+    told = body["body"]
+    assert told.startswith(b"<head><title>Streamlit</title><script>window.__streamlit = ")
+    assert Headers(scope=start)["content-length"] == str(len(told))
+    for content_type, accept in (("text/csv", _DOCUMENT), ("text/html", "*/*")):
+        app = ServerAddress(_responder(content_type, client))
+        start, *parts = _get(app, "/board", accept=accept)
+        assert b"".join(part["body"] for part in parts) == client
+        assert Headers(scope=start)["content-length"] == str(len(client))
+
+
+def _get(app: ASGIApp, path: str, query: str = "", *, accept: str = _DOCUMENT) -> list[Message]:
+    """Request an address; return the start of the response and the parts of its body."""
     scope: Scope = {
         "type": "http",
         "method": "GET",
         "path": path,
         "query_string": query.encode(),
-        "headers": [(b"accept", accept.encode())],
+        "headers": [(b"accept", accept.encode()), (b"accept-encoding", b"gzip")],
     }
     sent = list[Message]()
 
@@ -57,9 +71,23 @@ def _get(app: ReadAhead, path: str, query: str = "", *, accept: str) -> None:
         return {"type": "http.request"}
 
     asyncio.run(app(scope, receive, send))
-    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert [message["type"] for message in sent][:2] == [
+        "http.response.start",
+        "http.response.body",
+    ]
+    return sent
 
 
-async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b""})
+def _responder(content_type: str, body: bytes) -> ASGIApp:
+    """Return an application that answers with a body in two parts."""
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [
+            (b"content-type", content_type.encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body[:9], "more_body": True})
+        await send({"type": "http.response.body", "body": body[9:]})
+
+    return respond

@@ -42,9 +42,6 @@ _FOLLOW_LINK = """([url, timeout]) => new Promise((resolve, reject) => {
     link.remove();
 })"""
 
-PROBES = re.compile(r"/[a-z]+/_stcore/(health|host-config)$")
-"""Streamlit's client requests these to find its base URL; all responses but one are 404."""
-
 
 @dataclass
 class Dashboard:
@@ -168,7 +165,7 @@ class BrowserSession:
             "console",
             lambda message: (
                 self.errors.append(f"{message.text} {message.location['url']}")
-                if message.type == "error" and not PROBES.search(message.location["url"])
+                if message.type == "error"
                 else None
             ),
         )
