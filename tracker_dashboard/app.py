@@ -44,10 +44,12 @@ _PAGES: dict[str, tuple[str, Callable[[Selection], None]]] = {
 }
 
 _READERS: dict[str, Callable[[int, Mapping[str, str]], object]] = {
-    "project": lambda number, _: project.read(Scope((number,))),
-    "iteration": lambda number, params: iteration.read(number, params.get("number", "")),
-    "board": lambda number, params: board.read(number, params.get("before", "")),
-    "flow": lambda number, _: flow.read(Scope((number,))),
+    "project": project.read_ahead,
+    "iteration": lambda number, params: iteration.read(
+        current_load(), number, params.get("number", "")
+    ),
+    "board": lambda number, params: board.read(current_load(), number, params.get("before", "")),
+    "flow": flow.read_ahead,
     "people": lambda number, _: people.read(Scope((number,))),
 }
 """What reads the rows of pages that show one project, by its id and the address's parameters."""
@@ -147,10 +149,9 @@ def _read_first() -> None:
     """Read what the pages of the latest project ask for, and what takes longest."""
     (projects,) = rows(project_queries.projects())
     for latest in projects["id"].head(1):
-        project.read(Scope((int(latest),)))
-        rows(metrics.next_releases())
-        board.read(int(latest), "")
-        for query in (metrics.forecast(), metrics.epics(), metrics.releases()):
+        project.read_ahead(int(latest), {})
+        board.read(current_load(), int(latest), "")
+        for query in (metrics.epics(), metrics.releases()):
             rows(query)
     with suppress(IndexUnavailableError):
         index()

@@ -128,7 +128,7 @@ def _chart(
     )
     if search_for:
         _stories_behind(event, search_for, project)
-    show_when_opened(
+    _expander(
         "Data and downloads", f"{key}_data", lambda: _data_and_downloads(title, key, chart, table)
     )
 
@@ -142,6 +142,11 @@ def show_when_opened(title: str, key: str, content: Callable[[], object]) -> Non
         key: A name that no other expander of the page has.
         content: Shows the content.
     """
+    _expander(title, key, content)
+
+
+def _expander(title: str, key: str, content: Callable[[], object]) -> None:
+    """Show an expander that reruns the fragment around it when it is opened."""
     panel = st.expander(title, key=key, on_change="rerun")
     if panel.open:
         with panel:

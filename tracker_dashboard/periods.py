@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ ALL = "all"
 DATES = "dates"
 SPARKLINE_WEEKS = 26
 
+_DEFAULT = "13w"
 _WEEKS = {"4w": 4, "13w": 13, "26w": 26, "52w": 52}
 _NAMES = {
     "4w": "4 weeks",
@@ -106,7 +108,7 @@ def _choose_period(end: date) -> Period:
         "Period",
         "period",
         list(_NAMES),
-        "13w",
+        _DEFAULT,
         _NAMES.__getitem__,
         drops=("from", "until"),
         widget=st.segmented_control,
@@ -115,6 +117,18 @@ def _choose_period(end: date) -> Period:
     )
     if chosen == DATES:
         return _choose_dates(end)
+    return _last_weeks(chosen, end)
+
+
+def period_in(params: Mapping[str, str], end: date) -> Period | None:
+    """Return the period that an address names; `None` if it names dates."""
+    chosen = params.get("period", _DEFAULT)
+    if chosen == DATES:
+        return None
+    return _last_weeks(chosen if chosen in _NAMES else _DEFAULT, end)
+
+
+def _last_weeks(chosen: str, end: date) -> Period:
     weeks = _WEEKS.get(chosen)
     return Period(end - timedelta(days=7 * weeks - 1) if weeks else None, end)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from threading import Thread
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import streamlit as st
 from pandas import DataFrame
@@ -23,6 +23,7 @@ from .search import SearchResult, search
 from .search_syntax import parse
 from .snapshot import Snapshot, open_snapshot
 
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 _LOCK_TIMEOUT = 3.0
@@ -125,6 +126,14 @@ def rows(*queries: str) -> list[DataFrame]:
         DatabaseLockedError: A load is writing and did not finish soon.
     """
     return _rows(current_load(), queries)
+
+
+def once_per_load(compute: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Make a function keep what it returns; its first argument is the load.
+
+    What it returns is shared by all sessions, so it must not be changed.
+    """
+    return st.cache_resource(ttl=3600, max_entries=100, show_spinner=False)(compute)
 
 
 def search_stories(

@@ -17,7 +17,7 @@ from ..links import link, search_link
 from ..queries import board, metrics
 from ..queries import projects as project_queries
 from ..search_syntax import STORY_TYPES, quote
-from ..session import search_stories
+from ..session import Load, current_load, once_per_load, search_stories
 from ..story_list import Details, details, first_stories, story_list
 from ..text import Html
 
@@ -32,11 +32,9 @@ def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
     show_title("Board")
-    data = read(project, st.query_params.get("before", ""))
+    data = read(current_load(), project, st.query_params.get("before", ""))
     shown, matching = _filters(data, project)
-    stories = with_forecast(data.stories, query_views(metrics.forecast())[0])
-    accepted = data.accepted
-    (epics,) = query_views(metrics.epics())
+    stories, accepted = data.stories, data.accepted
     if matching is not None:
         stories = stories[stories["id"].isin(matching)]
         accepted = accepted[accepted["id"].isin(matching)]
@@ -54,7 +52,7 @@ def render(selection: Selection) -> None:
         "Backlog": view.backlog,
         "Icebox": view.icebox,
         "Done": view.done,
-        "Epics": lambda: _epics(of_project(epics, project), project),
+        "Epics": lambda: _epics(of_project(query_views(metrics.epics())[0], project), project),
     }
     st.html(f'<div class="board">{"".join(panels[name]() for name in shown)}</div>')
 
@@ -67,7 +65,7 @@ class BoardRows:
         labels: The labels to filter by.
         owners: The owners to filter by.
         iterations: All iterations.
-        stories: The open stories.
+        stories: The open stories, with the forecast.
         done: The numbers of the iterations in the Done panel, the latest first.
         accepted: The accepted stories of these iterations and of the current one.
         details: The labels and owners of all stories.
@@ -82,10 +80,12 @@ class BoardRows:
     details: Details
 
 
-def read(project: int, before: str) -> BoardRows:
+@once_per_load
+def read(load: Load, project: int, before: str) -> BoardRows:
     """Read what the page shows.
 
     Args:
+        load: What was loaded last.
         project: The id of the project.
         before: The number of an iteration; the Done panel shows those before it. Empty for all.
     """
@@ -95,6 +95,8 @@ def read(project: int, before: str) -> BoardRows:
         board.iteration_list(project),
         board.open_stories(project),
     )
+    (forecast,) = query_views(metrics.forecast())
+    stories = with_forecast(stories, forecast)
     done = _done_numbers(iterations, before)
     shown = [*done, *_current_numbers(iterations)]
     (accepted,) = query_views(board.stories_of_iterations(project, tuple(shown)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,10 +24,11 @@ from ..components import (
     show_when_opened,
 )
 from ..header import Selection
-from ..periods import last_day, show_title_and_period
+from ..periods import Period, last_day, period_in, show_title_and_period
 from ..queries import metrics
 from ..queries.build import Scope
 from ..search_syntax import STATES
+from ..session import Load, current_load, once_per_load
 from ..story_list import Details, details, story_list
 
 _MAX_DAYS = 500
@@ -34,31 +37,40 @@ _MAX_DAYS = 500
 _MAX_LISTED = 20
 _NO_DAYS = "Unknown: there is no daily history and no history of states."
 _PERCENTILES = (0.5, 0.85, 0.95)
+_UNITS = ("stories", "points")
 
 
 def render(selection: Selection) -> None:
     """Show the page."""
-    data = read(selection.scope)
-    as_of, daily, stories = data.as_of, data.daily, data.stories
-    forecast = of_project(query_views(metrics.forecast())[0], selection.project)
-    period = show_title_and_period("Flow", as_of)
+    scope = selection.scope
+    data = read(current_load(), scope)
+    period = show_title_and_period("Flow", data.as_of)
     if period is None:
         return
-    has_transitions = bool(as_of["has_transitions"].fillna(value=False).any())
-    note_missing_history(has_transitions)
-    daily = sum_projects(daily)
-    daily = daily[period.contains(daily["date"])]
-    daily["date"] = pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d")
-    _cumulative_flow(daily)
-    # a forecast begins where the data ends
-    _burn_up(daily, forecast if period.end == last_day(as_of) else forecast.head(0))
-    stories = stories[period.contains(stories["accepted_on"])]
-    _durations(stories, has_transitions, selection.project)
-    if has_transitions:
-        states = data.states
-        _time_in_states(states[period.contains(states["accepted_on"])])
-    _ages(data.ages, data.details, selection.project)
-    _blockers(data.blockers, data.details, selection)
+    note_missing_history(data.has_transitions)
+    unit = controls.choice_param(
+        "Count in", "unit", _UNITS, _UNITS[0], widget=st.segmented_control, required=True
+    )
+    for show in _charts(current_load(), scope, period, unit):
+        show()
+    _oldest(data, selection.project)
+    _blockers(data, selection)
+
+
+def read_ahead(project: int, params: Mapping[str, str]) -> None:
+    """Prepare what the page shows for one project.
+
+    Args:
+        project: The id of the project.
+        params: The parameters in the address.
+    """
+    scope = Scope((project,))
+    data = read(current_load(), scope)
+    end = last_day(data.as_of)
+    period = period_in(params, end) if end else None
+    if period:
+        unit = params.get("unit", "")
+        _charts(current_load(), scope, period, unit if unit in _UNITS else _UNITS[0])
 
 
 @dataclass(frozen=True)
@@ -83,8 +95,14 @@ class FlowRows:
     blockers: DataFrame
     details: Details
 
+    @property
+    def has_transitions(self) -> bool:
+        """Whether the history of states of any project is known."""
+        return bool(self.as_of["has_transitions"].fillna(value=False).any())
 
-def read(scope: Scope) -> FlowRows:
+
+@once_per_load
+def read(load: Load, scope: Scope) -> FlowRows:
     """Read what the page shows."""
     as_of, daily, stories, states, ages, blockers = query_views(
         metrics.as_of(scope),
@@ -96,7 +114,30 @@ def read(scope: Scope) -> FlowRows:
     )
     ages = ages[ages["story_type"] != "release"]
     listed = [int(story) for story in (*ages["id"].head(_MAX_LISTED), *blockers["id"])]
-    return FlowRows(as_of, daily, stories, states, ages, blockers, details(listed))
+    return FlowRows(as_of, sum_projects(daily), stories, states, ages, blockers, details(listed))
+
+
+@once_per_load
+def _charts(load: Load, scope: Scope, period: Period, unit: str) -> list[Callable[[], None]]:
+    """Compute the charts; return functions that show them."""
+    data = read(load, scope)
+    project = scope.projects[0] if scope.projects else None
+    daily = data.daily[period.contains(data.daily["date"])]
+    daily = daily.assign(date=pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d"))
+    forecast = of_project(query_views(metrics.forecast())[0], project)
+    if period.end != last_day(data.as_of):
+        # a forecast begins where the data ends
+        forecast = forecast.head(0)
+    stories = data.stories[period.contains(data.stories["accepted_on"])]
+    shown = [
+        _cumulative_flow(daily, unit),
+        _burn_up(daily, forecast),
+        _durations(stories, data.has_transitions, project),
+    ]
+    if data.has_transitions:
+        states = data.states
+        shown.append(_time_in_states(states[period.contains(states["accepted_on"])]))
+    return [*shown, _ages(data.ages, project)]
 
 
 def sum_projects(daily: DataFrame) -> DataFrame:
@@ -117,20 +158,13 @@ def sum_projects(daily: DataFrame) -> DataFrame:
     return every.groupby(["date", "state"], as_index=False)[["stories", "points"]].sum(min_count=1)
 
 
-def _cumulative_flow(daily: DataFrame) -> None:
-    unit = controls.choice_param(
-        "Count in",
-        "unit",
-        ["stories", "points"],
-        "stories",
-        widget=st.segmented_control,
-        required=True,
-    )
+def _cumulative_flow(daily: DataFrame, unit: str) -> Callable[[], None]:
     table = daily.pivot(index="date", columns="state", values=unit).dropna(axis=1, how="all")
     states = [state for state in (*STATES, "open") if state in table.columns]
     last = table.iloc[-1] if len(table) else pd.Series(dtype=float)
     said = ", ".join(f"{last[state]:g} {state}" for state in states if last[state])
-    show_chart(
+    return partial(
+        show_chart,
         "Cumulative flow",
         charts.cumulative_flow(_downsample(daily), unit),
         table[states].iloc[::-1].reset_index(),
@@ -147,7 +181,7 @@ def _downsample(daily: DataFrame) -> DataFrame:
     return daily[daily["date"].isin(every[::-7])]
 
 
-def _burn_up(daily: DataFrame, forecast: DataFrame) -> None:
+def _burn_up(daily: DataFrame, forecast: DataFrame) -> Callable[[], None]:
     lines = burn_up_lines(_downsample(daily), forecast)
     latest = lines.drop_duplicates(["date", "line"], keep="last")
     table = latest.pivot(index="date", columns="line", values="points")
@@ -157,8 +191,13 @@ def _burn_up(daily: DataFrame, forecast: DataFrame) -> None:
         summary += (
             f" The backlog is expected to be done by {text.day(pd.Timestamp(expected.max()))}."
         )
-    show_chart(
-        "Burn-up", charts.burn_up(lines), table.iloc[::-1].reset_index(), summary, missing=_NO_DAYS
+    return partial(
+        show_chart,
+        "Burn-up",
+        charts.burn_up(lines),
+        table.iloc[::-1].reset_index(),
+        summary,
+        missing=_NO_DAYS,
     )
 
 
@@ -201,7 +240,9 @@ def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> 
     return DataFrame({"date": dates, "line": name, "points": [points, *sums]})
 
 
-def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -> None:
+def _durations(
+    stories: DataFrame, has_transitions: bool, project: int | None
+) -> Callable[[], None]:
     """Show a dot per story, and the percentiles as lines."""
     kind = "cycle" if has_transitions else "lead"
     measured = stories.assign(days=stories[f"{kind}_time_hours"].astype(float) / 24).dropna(
@@ -212,7 +253,8 @@ def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -
     )
     levels = {f"{share:.0%}": float(shown["days"].quantile(share)) for share in _PERCENTILES}
     said = ", ".join(f"{share} within {days:.1f} days" for share, days in levels.items())
-    show_chart(
+    return partial(
+        show_chart,
         f"{kind.title()} time of each story",
         charts.duration_scatter(shown, levels, f"{kind} time"),
         shown.iloc[::-1],
@@ -223,7 +265,7 @@ def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -
     )
 
 
-def _time_in_states(states: DataFrame) -> None:
+def _time_in_states(states: DataFrame) -> Callable[[], None]:
     summed = states.groupby(["story_id", "state"], as_index=False)["hours"].sum()
     hours = summed.groupby("state")["hours"]
     medians = DataFrame(
@@ -234,7 +276,8 @@ def _time_in_states(states: DataFrame) -> None:
         }
     ).reset_index()
     longest = medians.sort_values("median_days").iloc[-1] if len(medians) else None
-    show_chart(
+    return partial(
+        show_chart,
         "Time in state",
         charts.time_in_states(medians),
         medians,
@@ -245,13 +288,14 @@ def _time_in_states(states: DataFrame) -> None:
     )
 
 
-def _ages(ages: DataFrame, known: Details, project: int | None) -> None:
+def _ages(ages: DataFrame, project: int | None) -> Callable[[], None]:
     in_progress = ages[~ages["current_state"].isin(["unscheduled", "unstarted", "planned"])]
     dots = in_progress.assign(
         age_days=in_progress["age_days"].astype(float),
         days_in_state=in_progress["days_in_state"].astype(float),
     )[["id", "name", "story_type", "current_state", "age_days", "days_in_state"]]
-    show_chart(
+    return partial(
+        show_chart,
         "Age of work in progress",
         charts.ages(dots),
         dots,
@@ -260,6 +304,10 @@ def _ages(ages: DataFrame, known: Details, project: int | None) -> None:
         project,
         "Nothing is in progress.",
     )
+
+
+def _oldest(data: FlowRows, project: int | None) -> None:
+    ages = data.ages
     if ages.empty:
         return
     oldest = ages.head(_MAX_LISTED)
@@ -272,11 +320,14 @@ def _ages(ages: DataFrame, known: Details, project: int | None) -> None:
     show_when_opened(
         title,
         "oldest",
-        lambda: st.html(story_list(oldest, known, extra=facts, show_project=project is None)),
+        lambda: st.html(
+            story_list(oldest, data.details, extra=facts, show_project=project is None)
+        ),
     )
 
 
-def _blockers(blockers: DataFrame, known: Details, selection: Selection) -> None:
+def _blockers(data: FlowRows, selection: Selection) -> None:
+    blockers = data.blockers
     if blockers.empty:
         section("Open blockers", "No open story is blocked.")
         return
@@ -285,7 +336,10 @@ def _blockers(blockers: DataFrame, known: Details, selection: Selection) -> None
     for row in blockers.itertuples():
         facts[int(row.id)] += _blocker(row, zones.get(row.project_id))
     listed = story_list(
-        blockers.drop_duplicates("id"), known, extra=facts, show_project=selection.project is None
+        blockers.drop_duplicates("id"),
+        data.details,
+        extra=facts,
+        show_project=selection.project is None,
     )
     section("Open blockers", content=listed)
 

@@ -32,13 +32,14 @@ from ..links import chosen_project, link
 from ..queries import board, metrics
 from ..queries.build import Scope
 from ..search_syntax import quote
+from ..session import Load, current_load, once_per_load
 from ..story_list import Details, details, first_stories, story_list
 
 
 def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
-    data = read(project, st.query_params.get("number", ""))
+    data = read(current_load(), project, st.query_params.get("number", ""))
     if data is None:
         show_title("No iterations")
         show_line("No iterations of this project are known.")
@@ -84,10 +85,12 @@ class IterationRows:
     details: Details
 
 
-def read(project: int, typed: str) -> IterationRows | None:
+@once_per_load
+def read(load: Load, project: int, typed: str) -> IterationRows | None:
     """Read what the page shows, `None` if the project has no iterations.
 
     Args:
+        load: What was loaded last.
         project: The id of the project.
         typed: The number of an iteration; without one, the last one that has started.
     """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -28,17 +30,19 @@ from ..components import (
     show_title,
 )
 from ..header import Selection
-from ..links import chosen_project, link, story_link
+from ..links import link, story_link
 from ..periods import (
     SPARKLINE_WEEKS,
     Period,
     between,
     last_day,
+    period_in,
     show_title_and_period,
     weekly_sums,
 )
 from ..queries import metrics
 from ..queries.build import Scope
+from ..session import Load, current_load, once_per_load
 
 _MAX_WEEKLY_BARS = 60
 
@@ -48,23 +52,31 @@ def render(selection: Selection) -> None:
     if selection.project is None:
         _all_projects(selection)
         return
-    scope = selection.scope
-    as_of, velocities, iterations, weeks, durations = read(scope)
-    releases = of_project(query_views(metrics.next_releases())[0], selection.project)
+    as_of, *_ = read(selection.scope)
     period = show_title_and_period(selection.only.name, as_of, compares=True)
     if period is None:
         return
-    known = next(as_of.itertuples())
-    note_missing_history(bool(known.has_transitions))
-    iterations = _with_days(iterations, selection.only.time_zone)
-    _figures(period, velocities, iterations, durations, releases, known)
-    is_current = (iterations["status"] == "in progress") & (period.end == last_day(as_of))
-    shown = iterations[period.contains(iterations["finish_day"]) | is_current]
-    _velocity_chart(shown, selection.project)
-    _throughput_chart(period, weeks, selection.project)
-    _durations_chart(shown, bool(known.has_transitions), selection.project)
-    if known.has_transitions:
-        _rejection_chart(shown, selection.project)
+    content = _content(current_load(), selection.project, period)
+    note_missing_history(content.has_transitions)
+    show_figures(*content.figures)
+    for assumptions in content.assumptions:
+        show_line(f"The velocity assumes: {assumptions}.")
+    for show in content.charts:
+        show()
+
+
+def read_ahead(project: int, params: Mapping[str, str]) -> None:
+    """Prepare what the page shows for one project.
+
+    Args:
+        project: The id of the project.
+        params: The parameters in the address.
+    """
+    as_of, *_ = read(Scope((project,)))
+    end = last_day(as_of)
+    period = period_in(params, end) if end else None
+    if period:
+        _content(current_load(), project, period)
 
 
 def read(scope: Scope) -> list[DataFrame]:
@@ -76,6 +88,51 @@ def read(scope: Scope) -> list[DataFrame]:
         metrics.throughput(scope),
         metrics.durations(scope),
     )
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What is shown for one project and period.
+
+    Attributes:
+        has_transitions: Whether the history of states is known.
+        figures: The HTML of each figure.
+        assumptions: What the velocity assumes, if anything.
+        charts: Functions that show a chart.
+    """
+
+    has_transitions: bool
+    figures: list[str]
+    assumptions: list[str]
+    charts: list[Callable[[], None]]
+
+
+@once_per_load
+def _content(load: Load, project: int, period: Period) -> _Content:
+    """Compute what is shown for one project and period of a load."""
+    as_of, velocities, iterations, weeks, durations = read(Scope((project,)))
+    releases = of_project(query_views(metrics.next_releases())[0], project)
+    known = next(as_of.itertuples())
+    has_transitions = bool(known.has_transitions)
+    iterations = _with_days(iterations, known.time_zone)
+    is_done = iterations["status"] == "done"
+    is_current = ~is_done & (period.end == last_day(as_of))
+    shown = iterations[period.contains(iterations["finish_day"]) | is_current]
+    figures = [
+        _velocity_figure(velocities, iterations[is_done]),
+        _accepted_figure(period, durations),
+        _duration_figure(period, durations, has_transitions),
+        _release_figure(releases, known),
+    ]
+    charts = [
+        _velocity_chart(shown, project),
+        _throughput_chart(period, weeks, project),
+        _durations_chart(shown, has_transitions, project),
+    ]
+    if has_transitions:
+        charts.append(_rejection_chart(shown, project))
+    assumptions = velocities.dropna(subset=["velocity", "assumptions"])["assumptions"].tolist()
+    return _Content(has_transitions, figures, assumptions, charts)
 
 
 def _with_days(iterations: DataFrame, time_zone: Any) -> DataFrame:
@@ -94,24 +151,6 @@ def _with_days(iterations: DataFrame, time_zone: Any) -> DataFrame:
 
 
 # figures
-
-
-def _figures(
-    period: Period,
-    velocities: DataFrame,
-    iterations: DataFrame,
-    durations: DataFrame,
-    releases: DataFrame,
-    known: Any,
-) -> None:
-    show_figures(
-        _velocity_figure(velocities, iterations[iterations["status"] == "done"]),
-        _accepted_figure(period, durations),
-        _duration_figure(period, durations, bool(known.has_transitions)),
-        _release_figure(releases, known),
-    )
-    for project in velocities.dropna(subset=["velocity", "assumptions"]).itertuples():
-        show_line(f"The velocity assumes: {project.assumptions}.")
 
 
 def _velocity_figure(velocities: DataFrame, done: DataFrame) -> str:
@@ -209,7 +248,7 @@ def _release_figure(releases: DataFrame, known: Any) -> str:
 
 def _release_facts(release: Any, zone: Any) -> list[str]:
     """Return HTML of the release's name, progress, and dates."""
-    facts = [story_link(int(release.release_id), release.name, chosen_project())]
+    facts = [story_link(int(release.release_id), release.name, str(release.project_id))]
     if not pd.isna(release.stories):
         count = text.plural(int(release.stories), "story")
         facts.append(text.Html(f"{int(release.stories_accepted)} of {count} accepted"))
@@ -226,7 +265,7 @@ def _iteration_search(picked: Mapping[str, Any]) -> str:
     return f"iteration:{int(picked['iteration_number'])} state:accepted -type:release"
 
 
-def _velocity_chart(iterations: DataFrame, project: int) -> None:
+def _velocity_chart(iterations: DataFrame, project: int) -> Callable[[], None]:
     columns = [
         "iteration_number",
         "start",
@@ -247,7 +286,8 @@ def _velocity_chart(iterations: DataFrame, project: int) -> None:
     )
     if (shown["status"] == "in progress").any():
         summary += " The current iteration is not complete and shown in grey."
-    show_chart(
+    return partial(
+        show_chart,
         "Velocity",
         charts.velocity(shown),
         shown.iloc[::-1],
@@ -258,7 +298,7 @@ def _velocity_chart(iterations: DataFrame, project: int) -> None:
     )
 
 
-def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> None:
+def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> Callable[[], None]:
     weekly = weeks.assign(week=pd.to_datetime(weeks["week"]))
     weekly = _every_week(weekly[between(weekly["week"], period.start, period.end)], period.end)
     by_month = len(weekly) > _MAX_WEEKLY_BARS
@@ -280,7 +320,8 @@ def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> None:
         f"{int(drawn['accepted'].sum()):,} accepted and {int(drawn['created'].sum()):,} created in "
         f"the weeks that begin in this period. Bars: stories accepted per {unit}; line: created."
     )
-    show_chart(
+    return partial(
+        show_chart,
         "Created and accepted",
         charts.throughput(drawn, unit),
         drawn.iloc[::-1],
@@ -300,7 +341,9 @@ def _every_week(weekly: DataFrame, end: date) -> DataFrame:
     return filled.astype({"created": int, "accepted": int}).reset_index()
 
 
-def _durations_chart(iterations: DataFrame, has_transitions: bool, project: int) -> None:
+def _durations_chart(
+    iterations: DataFrame, has_transitions: bool, project: int
+) -> Callable[[], None]:
     kind = "cycle" if has_transitions else "lead"
     measured = iterations.assign(
         median_days=iterations[f"median_{kind}_time_hours"].astype(float) / 24,
@@ -311,7 +354,8 @@ def _durations_chart(iterations: DataFrame, has_transitions: bool, project: int)
         f"Days from {'start' if has_transitions else 'creation'} to acceptance. Line: the median "
         "of each iteration; dashed: 85 of 100 stories took less."
     )
-    show_chart(
+    return partial(
+        show_chart,
         f"{kind.title()} time",
         charts.durations(shown, f"{kind} time"),
         shown.iloc[::-1],
@@ -322,7 +366,7 @@ def _durations_chart(iterations: DataFrame, has_transitions: bool, project: int)
     )
 
 
-def _rejection_chart(iterations: DataFrame, project: int) -> None:
+def _rejection_chart(iterations: DataFrame, project: int) -> Callable[[], None]:
     known = iterations.dropna(subset=["rejection_rate"])
     shown = known[
         ["iteration_number", "start", "rejection_rate", "rejected_stories", "stories_accepted"]
@@ -331,7 +375,8 @@ def _rejection_chart(iterations: DataFrame, project: int) -> None:
     summary = (
         f"{int(rejected):,} of {int(accepted):,} accepted stories were rejected at least once."
     )
-    show_chart(
+    return partial(
+        show_chart,
         "Rejection rate",
         charts.rejection_rate(shown),
         shown.iloc[::-1],
