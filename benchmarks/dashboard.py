@@ -1,8 +1,8 @@
 """`python -m benchmarks.dashboard` prints how fast the dashboard's pages are, as a table.
 
 It loads a generated workspace with the command (once: into a folder that is kept with `--folder`),
-runs the dashboard, an empty Streamlit app and one with constant data, and drives them in one
-Chromium. Times are medians in seconds.
+runs the dashboard and an empty Streamlit app, and drives both in one Chromium. Times are medians in
+seconds.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ pages = [st.Page(empty, title=path or "Project", url_path=path or "project", def
 st.navigation(pages, position="hidden").run()
 """
 """An app with an empty page for each page of the dashboard. Streamlit takes longer for an address
-with a name in it: it looks for its server below that name first."""
+with a name in it: its client looks for the server below that name first."""
 
 _COLUMNS = ("shown", "drawn", "cpu")
 _SEARCHES = ("customer invoice", "label:design type:bug", "printer OR owner:ada", '"flat tyre"')
@@ -209,12 +209,10 @@ def main() -> None:
         with (
             _app(ROOT / "pivotal_tracker_dashboard.py", folder) as dashboard,
             _app(empty, folder) as empty_app,
-            _app(ROOT / "benchmarks" / "static_page.py", folder) as static_app,
             _browser() as visitor,
         ):
             print(_first_visit(visitor, dashboard))
             print(_pages(visitor, dashboard, empty_app, options.runs))
-            print(_static_page(visitor, static_app, empty_app, options.runs))
             print(_searches(visitor, dashboard, options.runs))
 
 
@@ -348,19 +346,6 @@ def _pages(visitor: Visitor, dashboard: App, empty_app: App, runs: int) -> str:
         cells = [f"{value:.2f}" for value in (*seconds, *ratios, placeholder)]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _static_page(visitor: Visitor, static_app: App, empty_app: App, runs: int) -> str:
-    """Measure the elements of the Project page alone, beside an empty page."""
-    empty, static = [], []
-    for _ in range(runs + 1):
-        empty.append(visitor.open(empty_app))
-        static.append(visitor.open(static_app))
-    # the first visit runs the script for the first time
-    ratio = _median(static[1:], "shown") / _median(empty[1:], "shown")
-    return (
-        f"\nThe elements of the Project page with constant data: {ratio:.2f} times an empty page."
-    )
 
 
 def _searches(visitor: Visitor, dashboard: App, runs: int) -> str:
