@@ -12,6 +12,9 @@ from urllib.parse import quote
 
 from .data import Dataset
 
+_UNFINISHED = "unfinished-"
+"""How the folder of a file that is not complete yet begins."""
+
 _ABANDONED_SECONDS = 3600.0
 """An unfinished file that is older belongs to a process that was killed."""
 
@@ -37,7 +40,9 @@ def new_load_file(path: Path) -> Iterator[Path]:
         OSError: The file cannot be written.
     """
     path.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix=_UNFINISHED, dir=path.parent, ignore_cleanup_errors=True
+    ) as folder:
         unfinished = Path(folder) / "unfinished.duckdb"
         yield unfinished
         unfinished.replace(path)
@@ -46,10 +51,12 @@ def new_load_file(path: Path) -> Iterator[Path]:
 
 def _remove_others(path: Path) -> None:
     """Remove the files of earlier loads, and unfinished ones."""
-    for other in path.parent.iterdir():
-        # another dashboard may remove it at the same time, or have it open
+    # another dashboard may remove one at the same time, or have it open
+    for other in path.parent.glob("*.duckdb*"):
         with suppress(OSError):
-            if other.is_dir() and other.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
-                rmtree(other)
-            elif other.is_file() and other != path:
+            if other != path:
                 other.unlink()
+    for folder in path.parent.glob(f"{_UNFINISHED}*"):
+        with suppress(OSError):
+            if folder.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                rmtree(folder)

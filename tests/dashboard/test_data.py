@@ -479,13 +479,15 @@ def test_copy_is_replaced_after_a_load_a_view_change_or_a_day(
     paths = [_snapshot_path(loaded, load_id, TODAY) for _ in range(2)]
     written_at = paths[0].stat().st_mtime_ns
     assert paths[0] == paths[1]
+    notes = folder / "notes.txt"
+    notes.write_text("not one of the dashboard's files")
     paths.append(_snapshot_path(loaded, f"{load_id}1", TODAY))
     paths.append(_snapshot_path(loaded, load_id, TODAY + timedelta(days=1)))
     with duckdb.connect(loaded.location) as connection:
         connection.execute("DROP VIEW tracker.forecast")
     paths.append(_snapshot_path(loaded, load_id, TODAY))
     assert len(set(paths)) == 4
-    assert list(folder.iterdir()) == [paths[-1]]
+    assert set(folder.iterdir()) == {paths[-1], notes}
     assert paths[-1].stat().st_mtime_ns > written_at
 
 
