@@ -162,7 +162,7 @@ def _cumulative_flow(daily: DataFrame, unit: str) -> Callable[[], None]:
     table = daily.pivot(index="date", columns="state", values=unit).dropna(axis=1, how="all")
     states = [state for state in (*STATES, "open") if state in table.columns]
     last = table.iloc[-1] if len(table) else pd.Series(dtype=float)
-    said = ", ".join(f"{last[state]:g} {state}" for state in states if last[state])
+    said = ", ".join(f"{last[state]:,g} {state}" for state in states if last[state])
     return partial(
         show_chart,
         "Cumulative flow",

@@ -59,7 +59,7 @@ def with_reviews(activity: DataFrame, reviews: DataFrame) -> DataFrame:
         `activity` with `reviews`; a week with reviews only has a row too.
     """
     days = pd.to_datetime(reviews["updated_at"], utc=True).dt.tz_localize(None).dt.normalize()
-    mondays = days - pd.to_timedelta(days.dt.dayofweek, unit="D")
+    mondays = days - pd.to_timedelta(days.dt.day_of_week, unit="D")
     counted = (
         DataFrame({"person_id": reviews["person_id"], "week": mondays})
         .value_counts(["person_id", "week"])
