@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
-from PIL import Image
 
 from . import text
 from .components import show_line, show_title
@@ -26,7 +25,7 @@ from .pages import board, flow, inspect, iteration, people, progress, project, s
 from .queries import metrics
 from .queries import projects as project_queries
 from .queries.build import Scope
-from .session import current_load, index, prefetch, rows
+from .session import current_load, has_copy, index, prefetch, rows
 
 # Streamlit collects garbage after each page: what is imported by now need not be looked at again
 gc.freeze()
@@ -54,23 +53,31 @@ _READERS: dict[str, Callable[[int, Mapping[str, str]], object]] = {
 }
 """What reads the rows of pages that show one project, by its id and the address's parameters."""
 
-_ICON = Image.new("RGB", (32, 32), "#e0712c")
-"""An icon of Streamlit's own would be downloaded."""
+_PREFETCHED_PROJECTS = 20
+"""For how many projects the first page is computed in advance; each takes 0.1 s."""
+
+_ICON = (
+    "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1'>"
+    "<rect width='1' height='1' fill='%23e0712c'/></svg>"
+)
+"""An icon of Streamlit's own, or a picture, would be downloaded."""
 
 _STYLE = (Path(__file__).parent / "assets" / "style.css").read_text(encoding="utf-8")
 
 
 def main() -> None:
     """Show the page that the address names."""
-    st.set_page_config(page_title="Pivotal Tracker", page_icon=_ICON, layout="wide")
-    st.html(f"<style>{_STYLE}</style>")
-    follow_links()
     pages = [
         st.Page(_page(name, title, render), title=title, url_path=name, default=name == "project")
         for name, (title, render) in _PAGES.items()
     ]
     # the menu is our own: see links.py
-    st.navigation(pages, position="hidden").run()
+    page = st.navigation(pages, position="hidden")
+    title = f"{page.title} · Pivotal Tracker"
+    st.set_page_config(page_title=title, page_icon=_ICON, layout="wide")
+    st.html(f"<style>{_STYLE}</style>")
+    follow_links()
+    page.run()
 
 
 def warm_up() -> None:
@@ -104,7 +111,6 @@ def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callabl
     """Return a page that explains what keeps it from being shown."""
 
     def run() -> None:
-        st.set_page_config(page_title=f"{title} · Pivotal Tracker")
         if name != "story" and "story" in st.query_params:
             # an address of earlier versions
             go_to(page_url("story", id=st.query_params["story"]))
@@ -146,11 +152,14 @@ def _explain(title: str, error: DashboardError) -> None:
 
 
 def _read_first() -> None:
-    """Read what the pages of the latest project ask for, and what takes longest."""
+    """Read what the pages of the latest projects ask for, and what takes longest."""
     (projects,) = rows(project_queries.projects())
-    for latest in projects["id"].head(1):
-        project.read_ahead(int(latest), {})
-        board.read(current_load(), int(latest), "")
+    # reading is cheap in the copy; elsewhere, it may cost money
+    latest = projects["id"].head(_PREFETCHED_PROJECTS if has_copy() else 1)
+    for number in map(int, latest):
+        project.read_ahead(number, {})
+    for number in map(int, latest.head(1)):
+        board.read(current_load(), number, "")
         for query in (metrics.epics(), metrics.releases()):
             rows(query)
     with suppress(IndexUnavailableError):

@@ -87,6 +87,11 @@ def _snapshot(load: Load) -> Snapshot | None:
     return _wait_for_lock(lambda: open_snapshot(_dataset(load.directory), load.id, load.day))
 
 
+def has_copy() -> bool:
+    """Return whether the pages read a copy of the database."""
+    return _snapshot(current_load()) is not None
+
+
 def current_load() -> Load:
     """Return the last load, which is looked up every few seconds.
 
