@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from . import archives, report
@@ -88,8 +88,9 @@ def _at_least_one(text: str) -> int:
 
 def _speed(size: Size, options: argparse.Namespace) -> str:
     contenders = [each for each in CONTENDERS if each.name in options.only]
-    runs = _runs(size, contenders, options.runs)
-    return report.speed(size, runs, seconds_to_import_dlt(options.runs))
+    imports: list[float] = []
+    runs = _runs(size, contenders, options.runs, lambda: imports.append(seconds_to_import_dlt()))
+    return report.speed(size, runs, imports)
 
 
 def _memory(size: Size, times: int) -> str:
@@ -98,8 +99,24 @@ def _memory(size: Size, times: int) -> str:
     return report.memory({each: _runs(each, [THIS_PROJECT], times)[letter] for each in sizes})
 
 
-def _runs(size: Size, contenders: Sequence[Contender], times: int) -> dict[str, list[Measurement]]:
-    """Run the contenders in turns, so that other load on the machine affects them equally."""
+def _runs(
+    size: Size,
+    contenders: Sequence[Contender],
+    times: int,
+    after_turn: Callable[[], object] = lambda: None,
+) -> dict[str, list[Measurement]]:
+    """Run the contenders in turns, so that other load on the machine affects them equally.
+
+    Args:
+        size: The size of the workspace.
+        contenders: The contenders.
+        times: The turns.
+        after_turn: Called after each turn but the first, which fills the caches of the server and
+            the disk.
+
+    Returns:
+        The runs of each contender, by letter.
+    """
     runs: defaultdict[str, list[Measurement]] = defaultdict(list)
     _log(f"Generating {size}")
     with serving(size) as server:
@@ -107,13 +124,14 @@ def _runs(size: Size, contenders: Sequence[Contender], times: int) -> dict[str, 
             expected = rows_of_server(server)
             for contender in contenders:
                 for letter, run in measure_all(contender, server, expected).items():
-                    # the first turn fills the caches of the server and the disk
                     if turn:
                         runs[letter].append(run)
                     _log(
                         f"{f'run {turn}' if turn else 'warm-up'}: ({letter}) "
                         f"{run.seconds:.2f} s, {run.peak_memory:.0f} MB"
                     )
+            if turn:
+                after_turn()
     return runs
 
 

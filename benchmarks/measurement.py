@@ -127,16 +127,12 @@ def run_python(
     return FinishedProcess(seconds, usage.ru_maxrss * _BYTES_OF_MAXRSS / 1e6, output)
 
 
-def seconds_to_import_dlt(times: int) -> list[float]:
-    """Time `import dlt` in new processes: every run needs at least this long."""
+def seconds_to_import_dlt() -> float:
+    """Time `import dlt` in a new process: every run needs at least this long."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
-        runs = [
-            run_python("import dlt", ["-c", "import dlt"], folder, isolated_environment(folder))
-            for _ in range(times + 1)
-        ]
-    # the first one fills the disk's cache
-    return [run.seconds for run in runs[1:]]
+        run = run_python("import dlt", ["-c", "import dlt"], folder, isolated_environment(folder))
+    return run.seconds
 
 
 def _number(pattern: re.Pattern[str], output: str) -> int | None:
