@@ -51,10 +51,10 @@ _READERS: dict[str, Callable[[int, Mapping[str, str]], object]] = {
     "flow": flow.read_ahead,
     "people": lambda number, _: people.read(Scope((number,))),
 }
-"""What reads the rows of pages that show one project, by its id and the address's parameters."""
+"""What reads ahead for pages that show one project, by its id and the address's parameters."""
 
 _PREFETCHED_PROJECTS = 20
-"""For how many projects the first page is computed in advance; each takes 0.1 s."""
+"""For how many projects the Project page is computed in advance; each takes 0.1 s."""
 
 _ICON = (
     "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1'>"
@@ -154,11 +154,12 @@ def _explain(title: str, error: DashboardError) -> None:
 def _read_first() -> None:
     """Read what the pages of the latest projects ask for, and what takes longest."""
     (projects,) = rows(project_queries.projects())
-    # reading is cheap in the copy; elsewhere, it may cost money
-    latest = projects["id"].head(_PREFETCHED_PROJECTS if has_copy() else 1)
-    for number in map(int, latest):
+    # queries of the copy are cheap; those of the database may be slow or cost money
+    first = projects["id"].head(_PREFETCHED_PROJECTS if has_copy() else 1)
+    latest = [int(number) for number in first]
+    for number in latest:
         project.read_ahead(number, {})
-    for number in map(int, latest.head(1)):
+    for number in latest[:1]:
         board.read(current_load(), number, "")
         for query in (metrics.epics(), metrics.releases()):
             rows(query)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from .data import Dataset
 
 _UNFINISHED = "unfinished-"
-"""How the folder of a file that is not complete yet begins."""
+"""The prefix of the folder in which a file is written."""
 
 _ABANDONED_SECONDS = 3600.0
 """An unfinished file that is older belongs to a process that was killed."""

@@ -120,10 +120,11 @@ def _choose_period(end: date) -> Period:
     return _last_weeks(chosen, end)
 
 
-def period_in(params: Mapping[str, str], end: date) -> Period | None:
-    """Return the period that an address names; `None` if it names dates."""
+def period_in(params: Mapping[str, str], as_of: DataFrame) -> Period | None:
+    """Return the period that an address names; `None` if it names dates, or without stories."""
+    end = last_day(as_of)
     chosen = params.get("period", _DEFAULT)
-    if chosen == DATES:
+    if end is None or chosen == DATES:
         return None
     return _last_weeks(chosen if chosen in _NAMES else _DEFAULT, end)
 

@@ -29,7 +29,7 @@ _CLIENT_TITLE = b"<title>Streamlit</title>"
 _ADDRESS_SCRIPT = (
     b'<script>window.__streamlit = {BACKEND_BASE_URL: new URL("./", location).href}</script>'
 )
-"""Streamlit's client takes its server's address from there; pages are next to the server's root."""
+"""Streamlit's client reads its server's address from this variable. Pages are right below it."""
 
 
 class SecurityHeaders:
@@ -91,7 +91,7 @@ class ServerAddress:
         if not _is_document(scope):
             await self.app(scope, receive, send)
             return
-        # compressed text could not be changed
+        # the script cannot be inserted into a compressed body
         del MutableHeaders(scope=scope)["accept-encoding"]
         start: Message | None = None
         body = b""

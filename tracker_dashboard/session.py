@@ -138,7 +138,7 @@ def once_per_load(compute: Callable[Arguments, Result]) -> Callable[Arguments, R
 
     What it returns is shared by all sessions, so it must not be changed.
     """
-    return st.cache_resource(ttl=3600, max_entries=100, show_spinner=False)(compute)
+    return st.cache_resource(ttl=3600, max_entries=50, show_spinner=False)(compute)
 
 
 def search_stories(

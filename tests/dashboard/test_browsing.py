@@ -339,7 +339,7 @@ def test_responses_carry_security_headers(sample: Dashboard, browser: BrowserSes
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-def test_page_finds_its_server_at_once_and_takes_messages_from_nobody(
+def test_page_finds_its_server_at_once_and_accepts_no_messages(
     sample: Dashboard, browser: BrowserSession
 ) -> None:
     with visit(browser) as session:

@@ -85,7 +85,7 @@ def read(load: Load, project: int, before: str) -> BoardRows:
     """Read what the page shows.
 
     Args:
-        load: What was loaded last.
+        load: The load whose rows are read.
         project: The id of the project.
         before: The number of an iteration; the Done panel shows those before it. Empty for all.
     """

@@ -66,9 +66,7 @@ def read_ahead(project: int, params: Mapping[str, str]) -> None:
     """
     scope = Scope((project,))
     data = read(current_load(), scope)
-    end = last_day(data.as_of)
-    period = period_in(params, end) if end else None
-    if period:
+    if period := period_in(params, data.as_of):
         unit = params.get("unit", "")
         _charts(current_load(), scope, period, unit if unit in _UNITS else _UNITS[0])
 

@@ -90,7 +90,7 @@ def read(load: Load, project: int, typed: str) -> IterationRows | None:
     """Read what the page shows, `None` if the project has no iterations.
 
     Args:
-        load: What was loaded last.
+        load: The load whose rows are read.
         project: The id of the project.
         typed: The number of an iteration; without one, the last one that has started.
     """

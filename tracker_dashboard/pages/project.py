@@ -52,7 +52,7 @@ def render(selection: Selection) -> None:
     if selection.project is None:
         _all_projects(selection)
         return
-    as_of, *_ = read(selection.scope)
+    as_of, *_ = _read(current_load(), selection.project)
     period = show_title_and_period(selection.only.name, as_of, compares=True)
     if period is None:
         return
@@ -72,15 +72,15 @@ def read_ahead(project: int, params: Mapping[str, str]) -> None:
         project: The id of the project.
         params: The parameters in the address.
     """
-    as_of, *_ = read(Scope((project,)))
-    end = last_day(as_of)
-    period = period_in(params, end) if end else None
-    if period:
+    as_of, *_ = _read(current_load(), project)
+    if period := period_in(params, as_of):
         _content(current_load(), project, period)
 
 
-def read(scope: Scope) -> list[DataFrame]:
+@once_per_load
+def _read(load: Load, project: int) -> list[DataFrame]:
     """Read what the page shows for one project."""
+    scope = Scope((project,))
     return query_views(
         metrics.as_of(scope),
         metrics.velocities(scope),
@@ -110,7 +110,7 @@ class _Content:
 @once_per_load
 def _content(load: Load, project: int, period: Period) -> _Content:
     """Compute what is shown for one project and period of a load."""
-    as_of, velocities, iterations, weeks, durations = read(Scope((project,)))
+    as_of, velocities, iterations, weeks, durations = _read(load, project)
     releases = of_project(query_views(metrics.next_releases())[0], project)
     known = next(as_of.itertuples())
     has_transitions = bool(known.has_transitions)
