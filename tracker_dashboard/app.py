@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,11 +20,10 @@ from .errors import (
 )
 from .full_text import IndexUnavailableError
 from .header import Selection, data_note, show_header
-from .links import HOME, follow_links, go_to, page_url
+from .links import HOME, Params, follow_links, go_to, page_url, with_project
 from .pages import board, flow, inspect, iteration, people, progress, project, stories, story
 from .queries import metrics
 from .queries import projects as project_queries
-from .queries.build import Scope
 from .session import current_load, has_copy, index, prefetch, rows
 
 # Streamlit collects garbage after each page: what is imported by now need not be looked at again
@@ -42,16 +41,14 @@ _PAGES: dict[str, tuple[str, Callable[[Selection], None]]] = {
     "inspect": ("Inspect", inspect.render),
 }
 
-_READERS: dict[str, Callable[[int, Mapping[str, str]], object]] = {
+_READERS: dict[str, Callable[[int, Params], None]] = {
     "project": project.read_ahead,
-    "iteration": lambda number, params: iteration.read(
-        current_load(), number, params.get("number", "")
-    ),
-    "board": lambda number, params: board.read(current_load(), number, params.get("before", "")),
+    "iteration": iteration.read_ahead,
+    "board": board.read_ahead,
     "flow": flow.read_ahead,
-    "people": lambda number, _: people.read(Scope((number,))),
+    "people": people.read_ahead,
 }
-"""What reads ahead for pages that show one project, by its id and the address's parameters."""
+"""What prepares a page of one project, by the project's id and the parameters of the address."""
 
 _PREFETCHED_PROJECTS = 20
 """For how many projects the Project page is computed in advance; each takes 0.1 s."""
@@ -88,23 +85,24 @@ def warm_up() -> None:
         prefetch(_read_first)
 
 
-def read_ahead(page: str, params: Mapping[str, str]) -> None:
-    """Read what a page is going to ask for, while the browser still starts Streamlit.
+def read_ahead(page: str, params: Params) -> None:
+    """Prepare what a page is going to show, while the browser still starts Streamlit.
 
     Args:
         page: The page's name in the address; empty for the first one.
-        params: The parameters in the address.
+        params: The parameters of the address.
     """
     # whoever opens the page sees the error
     with suppress(DashboardError):
         (projects,) = rows(project_queries.projects())
         ids = {str(number): int(number) for number in projects["id"]}
-        number = ids.get(params.get("project") or next(iter(ids), ""))
+        last = {name: values[-1] for name, values in params.items()}
+        number = ids.get(last.get("project") or next(iter(ids), ""))
         if page == "stories":
             shown = (number,) if number is not None and "project" in params else ()
-            stories.read_ahead(params.get("q", ""), params.get("sort", ""), shown)
+            stories.read_ahead(last.get("q", ""), last.get("sort", ""), shown)
         elif number is not None and (page or HOME) in _READERS:
-            _READERS[page or HOME](number, params)
+            _READERS[page or HOME](number, with_project(params, number))
 
 
 def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callable[[], None]:
@@ -158,9 +156,9 @@ def _read_first() -> None:
     first = projects["id"].head(_PREFETCHED_PROJECTS if has_copy() else 1)
     latest = [int(number) for number in first]
     for number in latest:
-        project.read_ahead(number, {})
+        project.read_ahead(number, with_project({}, number))
     for number in latest[:1]:
-        board.read(current_load(), number, "")
+        board.read_ahead(number, with_project({}, number))
         for query in (metrics.epics(), metrics.releases()):
             rows(query)
     with suppress(IndexUnavailableError):

@@ -25,6 +25,9 @@ PREVIEW_STORIES = 8
 Selection = Mapping[str, Any]
 """The fields of the clicked part of a chart."""
 
+Part = Callable[[], object]
+"""Shows a part of a page."""
+
 _COLUMN_FORMATS = {
     "rejection_rate": st.column_config.NumberColumn(format="percent"),
     "volatility": st.column_config.NumberColumn(format="percent"),
@@ -81,6 +84,13 @@ def show_chart(
         section(title, missing or "There is nothing to show for this project and period.")
         return
     _chart(title, chart, table, summary, search_for, project)
+
+
+def show_side_by_side(left: Part, right: Part) -> None:
+    """Show two parts of a page in two columns."""
+    for column, show in zip(st.columns(2), (left, right), strict=True):
+        with column:
+            show()
 
 
 def show_title(title: str) -> None:

@@ -7,6 +7,7 @@ has the same result.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +21,9 @@ _SCRIPT = (_ASSETS / "dashboard.js").read_text(encoding="utf-8")
 
 HOME = "project"
 """The page without a name in its address."""
+
+Params = Mapping[str, Sequence[str]]
+"""The parameters of an address, each with its values."""
 
 
 def page_url(page: str, /, **params: Any) -> str:
@@ -44,7 +48,7 @@ def link(page: str, shown: str, title: str = "", /, **params: Any) -> text.Html:
     )
 
 
-def story_link(story_id: int, name: Any, project: str | None) -> text.Html:
+def story_link(story_id: int, name: Any, project: int | str | None) -> text.Html:
     """Return HTML of a link to a story by its name.
 
     Args:
@@ -70,6 +74,16 @@ def search_link(query: str, shown: Any, project: int | None = None) -> text.Html
 def chosen_project() -> str | None:
     """Return the project of the address, `None` if it names none."""
     return st.query_params.get("project")
+
+
+def params_of_address() -> Params:
+    """Return the parameters of the address."""
+    return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def with_project(params: Params, project: int) -> Params:
+    """Return parameters with a project, which the address need not name."""
+    return {**params, "project": [str(project)]}
 
 
 def follow_links() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from pandas import DataFrame, Series
 
 from . import controls, text
 from .components import show_line, show_title
+from .links import Params
 
 ALL = "all"
 DATES = "dates"
@@ -120,10 +120,10 @@ def _choose_period(end: date) -> Period:
     return _last_weeks(chosen, end)
 
 
-def period_in(params: Mapping[str, str], as_of: DataFrame) -> Period | None:
+def period_in(params: Params, as_of: DataFrame) -> Period | None:
     """Return the period that an address names; `None` if it names dates, or without stories."""
     end = last_day(as_of)
-    chosen = params.get("period", _DEFAULT)
+    *_, chosen = params.get("period", [_DEFAULT])
     if end is None or chosen == DATES:
         return None
     return _last_weeks(chosen if chosen in _NAMES else _DEFAULT, end)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from threading import Lock, Thread
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,6 +14,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from .links import Params
 
 _HEADERS = {
     # Streamlit itself needs inline styles and scripts, and Vega compiles its expressions
@@ -57,7 +61,7 @@ class ReadAhead:
         read: The function, which runs in a thread. While it runs, it is not called again.
     """
 
-    def __init__(self, app: ASGIApp, read: Callable[[str, Mapping[str, str]], None]) -> None:
+    def __init__(self, app: ASGIApp, read: Callable[[str, Params], None]) -> None:
         self.app = app
         self._read = read
         self._is_reading = Lock()
@@ -71,7 +75,8 @@ class ReadAhead:
     def _read_page(self, request: Request) -> None:
         try:
             page = request.url.path.rpartition("/")[2]
-            self._read(page, request.query_params)
+            params = request.query_params
+            self._read(page, {name: params.getlist(name) for name in params})
         finally:
             self._is_reading.release()
 
@@ -124,7 +129,7 @@ def _is_document(scope: Scope) -> bool:
     return scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", "")
 
 
-def _read_ahead(page: str, params: Mapping[str, str]) -> None:
+def _read_ahead(page: str, params: Params) -> None:
     # the pages take seconds to import, and Streamlit imports this module first
     from .app import read_ahead
 

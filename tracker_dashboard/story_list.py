@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-import streamlit as st
 from pandas import DataFrame
 
 from . import text
-from .links import chosen_project, link, search_link, story_link, with_class
+from .links import Params, link, search_link, story_link, with_class
 from .queries import stories as story_queries
 from .queries.build import id_list
 from .search_syntax import quote
@@ -101,13 +100,13 @@ def story_list(
     Args:
         stories: `id`, `name`, `story_type`, `current_state`, `estimate`; `project_name` if shown.
         known: Their labels and owners; read if not given.
-        project: The project to which links to similar stories are restricted.
+        project: The project that links keep, `None` for all projects.
         extra: HTML to show below some stories, by id.
         show_project: Whether to name each story's project.
         show_state: Whether to show each story's state.
     """
     known = details([int(number) for number in stories["id"]]) if known is None else known
-    extra, chosen = extra or {}, chosen_project()
+    extra = extra or {}
     items = []
     for story in stories.itertuples():
         facts = [
@@ -120,25 +119,28 @@ def story_list(
             facts.append(Html(f'<span class="quiet">{text.isolated(story.project_name)}</span>'))
         items.append(
             f"<li>{type_sign(story.story_type)}"
-            f"{with_class(story_link(int(story.id), story.name, chosen), 'name')}"
+            f"{with_class(story_link(int(story.id), story.name, project), 'name')}"
             f'<span class="facts">{"".join(facts)}</span>{extra.get(story.id, "")}</li>'
         )
     return Html(f'<ul class="stories">{"".join(items)}</ul>')
 
 
-def first_stories(page: str, name: str, stories: DataFrame) -> tuple[DataFrame, str]:
+def first_stories(
+    page: str, name: str, stories: DataFrame, params: Params
+) -> tuple[DataFrame, str]:
     """Return the stories that a list shows at first, and HTML of a link that shows all.
 
     Args:
         page: The page with the list.
-        name: The list, as in the address's parameter `all`.
+        name: The list, as in the parameter `all`.
         stories: All stories of the list.
+        params: The parameters of the address.
     """
-    if len(stories) <= MAX_STORIES or name in st.query_params.get_all("all"):
+    shown_whole = params.get("all", [])
+    if len(stories) <= MAX_STORIES or name in shown_whole:
         return stories, ""
-    params: dict[str, Any] = {key: st.query_params.get_all(key) for key in st.query_params}
-    params["all"] = [*params.get("all", []), name]
-    anchor = link(page, f"Show all {text.plural(len(stories), 'story')}", **params)
+    count = text.plural(len(stories), "story")
+    anchor = link(page, f"Show all {count}", **{**params, "all": [*shown_whole, name]})
     return stories.head(MAX_STORIES), f'<p class="empty">{anchor}</p>'
 
 

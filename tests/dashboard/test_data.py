@@ -24,7 +24,7 @@ from pandas import DataFrame, Timestamp, isna, to_datetime
 from sqlglot import ErrorLevel, exp, parse_one
 from streamlit.testing.v1 import AppTest
 
-from tracker_dashboard import attachments, charts, data, export, text
+from tracker_dashboard import app, attachments, charts, data, export, text
 from tracker_dashboard.components import expected_day
 from tracker_dashboard.data import Dataset, last_loaded
 from tracker_dashboard.errors import (
@@ -254,18 +254,23 @@ def _assert_pages_open(loaded: Dataset) -> None:
         ("people", "People", True),
         ("inspect", "Inspect", False),
     ):
-        page = AppTest.from_string(
-            "import sys; sys.argv = ['dashboard']\n"
-            "import streamlit as st\n"
-            "from tracker_dashboard.header import show_header\n"
-            f"from tracker_dashboard.pages import {name} as page\n"
-            f"page.render(show_header('{name}'))\n"
-        )
-        page.query_params["id"] = str(named["id"][0])
-        page.run(timeout=60)
+        page = _open_page(name, id=str(named["id"][0]))
         assert not page.exception, name
         assert text.plain(title) in _title(page), name
         assert bool(page.get("vega_lite_chart")) == has_charts, name
+
+
+def _open_page(name: str, **params: str) -> AppTest:
+    """Run the script of a page."""
+    page = AppTest.from_string(
+        "import sys; sys.argv = ['dashboard']\n"
+        "from tracker_dashboard.header import show_header\n"
+        f"from tracker_dashboard.pages import {name} as page\n"
+        f"page.render(show_header('{name}'))\n"
+    )
+    for param, value in params.items():
+        page.query_params[param] = value
+    return page.run(timeout=60)
 
 
 def _title(page: AppTest) -> str:
@@ -534,6 +539,26 @@ def test_app_opens_the_latest_project(loaded: Dataset, monkeypatch: pytest.Monke
     latest = loaded.rows([projects.projects()])[0]["name"][0]
     assert text.plain(latest) in _title(page)
     assert page.get("vega_lite_chart")
+
+
+def test_pages_show_what_was_prepared_for_them(
+    loaded: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["dashboard"])
+    project = str(loaded.rows([projects.projects()])[0]["id"].iloc[-1])
+    pages = {"project": "", "iteration": "iteration", "board": "board", "flow": "flow"}
+    for path in (*pages.values(), "people"):
+        app.read_ahead(path, {"project": [project]})
+
+    def fail(*_: object) -> None:
+        raise AssertionError("read or computed again")
+
+    for function in ("components.rows", "pages.board.story_list", "charts.by_person"):
+        monkeypatch.setattr(f"tracker_dashboard.{function}", fail)
+    for name in (*pages, "people"):
+        page = _open_page(name, project=project)
+        assert not page.exception, name
+        assert _title(page)
 
 
 def test_views_of_another_version_are_explained(

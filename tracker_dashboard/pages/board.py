@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ from pandas import DataFrame
 from .. import controls, text
 from ..components import local_day, of_project, query_views, show_title
 from ..header import Selection
-from ..links import link, search_link
+from ..links import Params, link, params_of_address, search_link, with_project
 from ..queries import board, metrics
 from ..queries import projects as project_queries
 from ..search_syntax import STORY_TYPES, quote
@@ -32,36 +32,44 @@ def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
     show_title("Board")
-    data = read(current_load(), project, st.query_params.get("before", ""))
+    params = with_project(params_of_address(), project)
+    data = _read(current_load(), project, _before(params))
     shown, matching = _filters(data, project)
-    stories, accepted = data.stories, data.accepted
-    if matching is not None:
-        stories = stories[stories["id"].isin(matching)]
-        accepted = accepted[accepted["id"].isin(matching)]
-    view = _Board(
-        selection,
-        project,
-        data.iterations,
-        stories,
-        accepted,
-        data.done,
-        data.details,
-    )
-    panels: dict[str, Callable[[], str]] = {
-        "Current": view.current,
-        "Backlog": view.backlog,
-        "Icebox": view.icebox,
-        "Done": view.done,
-        "Epics": lambda: _epics(of_project(query_views(metrics.epics())[0], project), project),
-    }
-    st.html(f'<div class="board">{"".join(panels[name]() for name in shown)}</div>')
+    if matching is None:
+        st.html(_panels(current_load(), project, shown, params))
+    else:
+        st.html(_Board(project, data.matching(matching), params).panels(shown))
+
+
+def read_ahead(project: int, params: Params) -> None:
+    """Prepare what the page shows without filters, and read the rows.
+
+    Args:
+        project: The id of the project.
+        params: The parameters of the address.
+    """
+    shown = [name for name in PANELS if name in params.get("panel", _DEFAULT_PANELS)]
+    _panels(current_load(), project, shown, params)
+
+
+@once_per_load
+def _panels(load: Load, project: int, shown: list[str], params: Params) -> str:
+    """Return HTML of panels with all their stories."""
+    return _Board(project, _read(load, project, _before(params)), params).panels(shown)
+
+
+def _before(params: Params) -> str:
+    """Return the iteration that the address names; the Done panel shows those before it."""
+    *_, before = params.get("before", [""])
+    return before
 
 
 @dataclass(frozen=True)
-class BoardRows:
+class _Rows:
     """What the page shows of one project.
 
     Attributes:
+        time_zone: The time zone of the project.
         labels: The labels to filter by.
         owners: The owners to filter by.
         iterations: All iterations.
@@ -71,6 +79,7 @@ class BoardRows:
         details: The labels and owners of all stories.
     """
 
+    time_zone: Any
     labels: DataFrame
     owners: DataFrame
     iterations: DataFrame
@@ -79,9 +88,16 @@ class BoardRows:
     accepted: DataFrame
     details: Details
 
+    def matching(self, story_ids: set[int]) -> _Rows:
+        """Return the same with some stories only."""
+        stories, accepted = (
+            frame[frame["id"].isin(story_ids)] for frame in (self.stories, self.accepted)
+        )
+        return replace(self, stories=stories, accepted=accepted)
+
 
 @once_per_load
-def read(load: Load, project: int, before: str) -> BoardRows:
+def _read(load: Load, project: int, before: str) -> _Rows:
     """Read what the page shows.
 
     Args:
@@ -89,6 +105,7 @@ def read(load: Load, project: int, before: str) -> BoardRows:
         project: The id of the project.
         before: The number of an iteration; the Done panel shows those before it. Empty for all.
     """
+    (projects,) = query_views(project_queries.projects())
     labels, owners, iterations, stories = query_views(
         project_queries.label_names(project),
         project_queries.owner_names(project),
@@ -100,8 +117,16 @@ def read(load: Load, project: int, before: str) -> BoardRows:
     done = _done_numbers(iterations, before)
     shown = [*done, *_current_numbers(iterations)]
     (accepted,) = query_views(board.stories_of_iterations(project, tuple(shown)))
-    known = details((), project)
-    return BoardRows(labels, owners, iterations, stories, done, accepted, known)
+    return _Rows(
+        projects.set_index("id")["time_zone"].get(project),
+        labels,
+        owners,
+        iterations,
+        stories,
+        done,
+        accepted,
+        details((), project),
+    )
 
 
 def with_forecast(stories: DataFrame, forecast: DataFrame) -> DataFrame:
@@ -127,7 +152,7 @@ def with_forecast(stories: DataFrame, forecast: DataFrame) -> DataFrame:
     )
 
 
-def _filters(rows: BoardRows, project: int) -> tuple[list[str], set[int] | None]:
+def _filters(rows: _Rows, project: int) -> tuple[list[str], set[int] | None]:
     """Ask for panels and filters; return the panels and the ids of the matching stories."""
     shown = controls.choices_param(
         "Panels", "panel", PANELS, _DEFAULT_PANELS, widget=st.pills, selection_mode="multi"
@@ -183,36 +208,35 @@ class _Board:
     """The panels of one project.
 
     Args:
-        selection: What the header has chosen.
         project: The id of the project.
-        iterations: Every iteration with its figures.
-        stories: The open stories, in order.
-        accepted: The accepted stories of the current and the shown done iterations.
-        done: The numbers of the shown done iterations, the latest first.
-        known: The labels and owners of the stories.
+        rows: What they show.
+        params: The parameters of the address.
     """
 
-    def __init__(
-        self,
-        selection: Selection,
-        project: int,
-        iterations: DataFrame,
-        stories: DataFrame,
-        accepted: DataFrame,
-        done: list[int],
-        known: Details,
-    ) -> None:
-        self._zone = selection.only.time_zone
+    def __init__(self, project: int, rows: _Rows, params: Params) -> None:
         self._project = project
-        self._iterations = {int(row.iteration_number): row for row in iterations.itertuples()}
+        self._zone = rows.time_zone
+        self._iterations = {int(row.iteration_number): row for row in rows.iterations.itertuples()}
         self._all_done = [n for n, row in self._iterations.items() if row.iteration_state == "done"]
-        self._stories = stories
-        self._accepted = accepted
-        self._done = done
-        self._details = known
+        self._stories = rows.stories
+        self._accepted = rows.accepted
+        self._done = rows.done
+        self._details = rows.details
+        self._params = params
         self._current = next(
             (n for n, row in self._iterations.items() if row.iteration_state == "current"), None
         )
+
+    def panels(self, names: Sequence[str]) -> str:
+        """Return HTML of some panels."""
+        panels = {
+            "Current": self.current,
+            "Backlog": self.backlog,
+            "Icebox": self.icebox,
+            "Done": self.done,
+            "Epics": self.epics,
+        }
+        return f'<div class="board">{"".join(panels[name]() for name in names)}</div>'
 
     def current(self) -> str:
         """Return what is in progress, and what is accepted or planned in the current iteration."""
@@ -225,7 +249,9 @@ class _Board:
             if self._current is not None
             else ""
         )
-        lists = [first_stories("board", "Current", frame) for frame in (accepted, open_now)]
+        lists = [
+            first_stories("board", "Current", frame, self._params) for frame in (accepted, open_now)
+        ]
         parts = [self._list(shown) + more for shown, more in lists if len(shown)]
         content = heading + ("".join(parts) or _NO_STORIES)
         return _panel("Current", len(accepted) + len(open_now), content)
@@ -243,7 +269,7 @@ class _Board:
         planned = self._stories["planned_iteration"]
         scheduled = self._stories["current_state"] != "unscheduled"
         later = self._stories[scheduled & ~self._is_current(planned)]
-        shown, more = first_stories("board", "Backlog", later)
+        shown, more = first_stories("board", "Backlog", later, self._params)
         parts = []
         for number, group in later.groupby("planned_iteration", sort=True, dropna=False):
             listed = group[group["id"].isin(shown["id"])]
@@ -260,7 +286,7 @@ class _Board:
     def icebox(self) -> str:
         """Return what is not scheduled."""
         unscheduled = self._stories[self._stories["current_state"] == "unscheduled"]
-        shown, more = first_stories("board", "Icebox", unscheduled)
+        shown, more = first_stories("board", "Icebox", unscheduled, self._params)
         return _panel("Icebox", len(unscheduled), self._list(shown, show_state=False) + more)
 
     def done(self) -> str:
@@ -280,10 +306,16 @@ class _Board:
             parts.append(f'<p class="empty">{self._older_link(self._done[-1], len(older))}</p>')
         return _panel("Done", len(self._all_done), "".join(parts), "iteration")
 
+    def epics(self) -> str:
+        """Return every epic with its progress, those with open stories first."""
+        epics = of_project(query_views(metrics.epics())[0], self._project)
+        order = epics.assign(is_done=epics["stories"] == epics["stories_accepted"])
+        items = _epic_items(order.sort_values(["is_done", "name"]).itertuples(), self._project)
+        content = f'<ul class="stories">{"".join(items)}</ul>' if items else ""
+        return _panel("Epics", len(epics), content, "epic")
+
     def _older_link(self, before: int, count: int) -> Html:
-        params: dict[str, Any] = {name: st.query_params.get_all(name) for name in st.query_params}
-        params["before"] = [str(before)]
-        params["panel"] = params.get("panel") or ["Done"]
+        params = {"panel": ["Done"], **self._params, "before": [str(before)]}
         return link("board", f"Show older ones: {text.plural(count, 'iteration')}", **params)
 
     def _iteration_heading(self, number: int, stories: DataFrame) -> str:
@@ -322,15 +354,6 @@ def _panel(title: str, count: int, content: str, noun: str = "story") -> str:
         f"{text.plural(count, noun)}</span></h2>"
         f'<div class="panel" tabindex="0" role="group" aria-label="{title}: stories">'
         f"{content or _NO_STORIES}</div></section>"
-    )
-
-
-def _epics(epics: DataFrame, project: int) -> str:
-    """Return every epic with its progress, those with open stories first."""
-    order = epics.assign(is_done=epics["stories"] == epics["stories_accepted"])
-    items = _epic_items(order.sort_values(["is_done", "name"]).itertuples(), project)
-    return _panel(
-        "Epics", len(epics), f'<ul class="stories">{"".join(items)}</ul>' if items else "", "epic"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ from pandas import DataFrame
 
 from .. import charts, controls, text
 from ..components import (
+    Part,
     local_day,
     note_missing_history,
     of_project,
@@ -24,6 +24,7 @@ from ..components import (
     show_when_opened,
 )
 from ..header import Selection
+from ..links import Params
 from ..periods import Period, last_day, period_in, show_title_and_period
 from ..queries import metrics
 from ..queries.build import Scope
@@ -43,7 +44,7 @@ _UNITS = ("stories", "points")
 def render(selection: Selection) -> None:
     """Show the page."""
     scope = selection.scope
-    data = read(current_load(), scope)
+    data = _read(current_load(), scope)
     period = show_title_and_period("Flow", data.as_of)
     if period is None:
         return
@@ -51,28 +52,26 @@ def render(selection: Selection) -> None:
     unit = controls.choice_param(
         "Count in", "unit", _UNITS, _UNITS[0], widget=st.segmented_control, required=True
     )
-    for show in _charts(current_load(), scope, period, unit):
+    for show in _parts(current_load(), scope, period, unit):
         show()
-    _oldest(data, selection.project)
-    _blockers(data, selection)
 
 
-def read_ahead(project: int, params: Mapping[str, str]) -> None:
+def read_ahead(project: int, params: Params) -> None:
     """Prepare what the page shows for one project.
 
     Args:
         project: The id of the project.
-        params: The parameters in the address.
+        params: The parameters of the address.
     """
     scope = Scope((project,))
-    data = read(current_load(), scope)
+    data = _read(current_load(), scope)
     if period := period_in(params, data.as_of):
-        unit = params.get("unit", "")
-        _charts(current_load(), scope, period, unit if unit in _UNITS else _UNITS[0])
+        *_, unit = params.get("unit", [""])
+        _parts(current_load(), scope, period, unit if unit in _UNITS else _UNITS[0])
 
 
 @dataclass(frozen=True)
-class FlowRows:
+class _Rows:
     """What the page shows.
 
     Attributes:
@@ -100,7 +99,7 @@ class FlowRows:
 
 
 @once_per_load
-def read(load: Load, scope: Scope) -> FlowRows:
+def _read(load: Load, scope: Scope) -> _Rows:
     """Read what the page shows."""
     as_of, daily, stories, states, ages, blockers = query_views(
         metrics.as_of(scope),
@@ -112,13 +111,13 @@ def read(load: Load, scope: Scope) -> FlowRows:
     )
     ages = ages[ages["story_type"] != "release"]
     listed = [int(story) for story in (*ages["id"].head(_MAX_LISTED), *blockers["id"])]
-    return FlowRows(as_of, sum_projects(daily), stories, states, ages, blockers, details(listed))
+    return _Rows(as_of, sum_projects(daily), stories, states, ages, blockers, details(listed))
 
 
 @once_per_load
-def _charts(load: Load, scope: Scope, period: Period, unit: str) -> list[Callable[[], None]]:
-    """Compute the charts; return functions that show them."""
-    data = read(load, scope)
+def _parts(load: Load, scope: Scope, period: Period, unit: str) -> list[Part]:
+    """Compute the parts of the page below the choices."""
+    data = _read(load, scope)
     project = scope.projects[0] if scope.projects else None
     daily = data.daily[period.contains(data.daily["date"])]
     daily = daily.assign(date=pd.to_datetime(daily["date"]).dt.strftime("%Y-%m-%d"))
@@ -127,15 +126,18 @@ def _charts(load: Load, scope: Scope, period: Period, unit: str) -> list[Callabl
         # a forecast begins where the data ends
         forecast = forecast.head(0)
     stories = data.stories[period.contains(data.stories["accepted_on"])]
-    shown = [
+    parts = [
         _cumulative_flow(daily, unit),
         _burn_up(daily, forecast),
         _durations(stories, data.has_transitions, project),
     ]
     if data.has_transitions:
         states = data.states
-        shown.append(_time_in_states(states[period.contains(states["accepted_on"])]))
-    return [*shown, _ages(data.ages, project)]
+        parts.append(_time_in_states(states[period.contains(states["accepted_on"])]))
+    parts.append(_ages(data.ages, project))
+    if len(data.ages):
+        parts.append(_oldest(data, project))
+    return [*parts, _blockers(data, project)]
 
 
 def sum_projects(daily: DataFrame) -> DataFrame:
@@ -156,7 +158,7 @@ def sum_projects(daily: DataFrame) -> DataFrame:
     return every.groupby(["date", "state"], as_index=False)[["stories", "points"]].sum(min_count=1)
 
 
-def _cumulative_flow(daily: DataFrame, unit: str) -> Callable[[], None]:
+def _cumulative_flow(daily: DataFrame, unit: str) -> Part:
     table = daily.pivot(index="date", columns="state", values=unit).dropna(axis=1, how="all")
     states = [state for state in (*STATES, "open") if state in table.columns]
     last = table.iloc[-1] if len(table) else pd.Series(dtype=float)
@@ -179,7 +181,7 @@ def _downsample(daily: DataFrame) -> DataFrame:
     return daily[daily["date"].isin(every[::-7])]
 
 
-def _burn_up(daily: DataFrame, forecast: DataFrame) -> Callable[[], None]:
+def _burn_up(daily: DataFrame, forecast: DataFrame) -> Part:
     lines = burn_up_lines(_downsample(daily), forecast)
     latest = lines.drop_duplicates(["date", "line"], keep="last")
     table = latest.pivot(index="date", columns="line", values="points")
@@ -238,9 +240,7 @@ def _forecast_line(forecast: DataFrame, name: str, points: float, last: str) -> 
     return DataFrame({"date": dates, "line": name, "points": [points, *sums]})
 
 
-def _durations(
-    stories: DataFrame, has_transitions: bool, project: int | None
-) -> Callable[[], None]:
+def _durations(stories: DataFrame, has_transitions: bool, project: int | None) -> Part:
     """Show a dot per story, and the percentiles as lines."""
     kind = "cycle" if has_transitions else "lead"
     measured = stories.assign(days=stories[f"{kind}_time_hours"].astype(float) / 24).dropna(
@@ -263,7 +263,7 @@ def _durations(
     )
 
 
-def _time_in_states(states: DataFrame) -> Callable[[], None]:
+def _time_in_states(states: DataFrame) -> Part:
     summed = states.groupby(["story_id", "state"], as_index=False)["hours"].sum()
     hours = summed.groupby("state")["hours"]
     medians = DataFrame(
@@ -286,7 +286,7 @@ def _time_in_states(states: DataFrame) -> Callable[[], None]:
     )
 
 
-def _ages(ages: DataFrame, project: int | None) -> Callable[[], None]:
+def _ages(ages: DataFrame, project: int | None) -> Part:
     in_progress = ages[~ages["current_state"].isin(["unscheduled", "unstarted", "planned"])]
     dots = in_progress.assign(
         age_days=in_progress["age_days"].astype(float),
@@ -304,10 +304,8 @@ def _ages(ages: DataFrame, project: int | None) -> Callable[[], None]:
     )
 
 
-def _oldest(data: FlowRows, project: int | None) -> None:
+def _oldest(data: _Rows, project: int | None) -> Part:
     ages = data.ages
-    if ages.empty:
-        return
     oldest = ages.head(_MAX_LISTED)
     facts = {
         int(row.id): f'<span class="quiet">{row.age_days:,.0f} days old</span>'
@@ -315,31 +313,32 @@ def _oldest(data: FlowRows, project: int | None) -> None:
     }
     count = text.plural(len(ages), "open story")
     title = f"The {len(oldest)} oldest of {count}" if len(ages) > len(oldest) else f"{count} by age"
-    show_when_opened(
+    return partial(
+        show_when_opened,
         title,
         "oldest",
         lambda: st.html(
-            story_list(oldest, data.details, extra=facts, show_project=project is None)
+            story_list(oldest, data.details, project, facts, show_project=project is None)
         ),
     )
 
 
-def _blockers(data: FlowRows, selection: Selection) -> None:
+def _blockers(data: _Rows, project: int | None) -> Part:
     blockers = data.blockers
     if blockers.empty:
-        section("Open blockers", "No open story is blocked.")
-        return
-    zones = selection.projects.set_index("id")["time_zone"]
+        return partial(section, "Open blockers", "No open story is blocked.")
+    zones = data.as_of.set_index("project_id")["time_zone"]
     facts: dict[int, str] = defaultdict(str)
     for row in blockers.itertuples():
         facts[int(row.id)] += _blocker(row, zones.get(row.project_id))
     listed = story_list(
         blockers.drop_duplicates("id"),
         data.details,
-        extra=facts,
-        show_project=selection.project is None,
+        project,
+        facts,
+        show_project=project is None,
     )
-    section("Open blockers", content=listed)
+    return partial(section, "Open blockers", content=listed)
 
 
 def _blocker(row: Any, zone: Any) -> str:

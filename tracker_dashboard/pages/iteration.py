@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from pandas import DataFrame
 from .. import charts, text
 from ..components import (
     Change,
+    Part,
     days_text,
     figure,
     local_day,
@@ -24,11 +24,12 @@ from ..components import (
     show_chart,
     show_figures,
     show_line,
+    show_side_by_side,
     show_title,
     show_when_opened,
 )
 from ..header import Selection
-from ..links import chosen_project, link
+from ..links import Params, link, params_of_address, with_project
 from ..queries import board, metrics
 from ..queries.build import Scope
 from ..search_syntax import quote
@@ -39,64 +40,30 @@ from ..story_list import Details, details, first_stories, story_list
 def render(selection: Selection) -> None:
     """Show the page."""
     project = int(selection.only.id)
-    data = read(current_load(), project, st.query_params.get("number", ""))
-    if data is None:
-        show_title("No iterations")
-        show_line("No iterations of this project are known.")
-        return
-    iteration, stories, moved = data.iteration, data.stories, data.moved
-    _title_and_steps(iteration, data.iterations, selection.only.time_zone)
-    known = next(data.as_of.itertuples())
-    has_transitions = bool(known.has_transitions)
-    note_missing_history(has_transitions)
-    _figures(iteration, stories, has_transitions)
-    left, right = st.columns(2)
-    with left:
-        _burn_up(iteration, stories, known, project)
-    with right:
-        _types(stories, project, int(iteration.iteration_number))
-    _durations(stories, has_transitions, project)
-    _scope_changes(iteration, stories, moved, has_transitions, data.details, project)
-    _people(data.people, project, int(iteration.iteration_number))
-    shown, more = first_stories("iteration", "stories", stories)
-    section("Stories", content=story_list(shown, data.details, project) + more)
+    for show in _parts(current_load(), project, with_project(params_of_address(), project)):
+        show()
 
 
-@dataclass(frozen=True)
-class IterationRows:
-    """What the page shows of one iteration.
+def read_ahead(project: int, params: Params) -> None:
+    """Prepare what the page shows.
 
-    Attributes:
-        iterations: All iterations of the project.
-        as_of: The last known day of the project.
-        iteration: The row of the iteration.
-        stories: Its stories.
-        moved: The stories that have left it.
-        people: The owners of its accepted stories.
-        details: The labels and owners of both kinds of stories.
+    Args:
+        project: The id of the project.
+        params: The parameters of the address.
     """
-
-    iterations: DataFrame
-    as_of: DataFrame
-    iteration: Any
-    stories: DataFrame
-    moved: DataFrame
-    people: DataFrame
-    details: Details
+    _parts(current_load(), project, params)
 
 
 @once_per_load
-def read(load: Load, project: int, typed: str) -> IterationRows | None:
-    """Read what the page shows, `None` if the project has no iterations.
-
-    Args:
-        load: The load whose rows are read.
-        project: The id of the project.
-        typed: The number of an iteration; without one, the last one that has started.
-    """
+def _parts(load: Load, project: int, params: Params) -> list[Part]:
+    """Compute the parts of the page; the iteration is the parameter `number`."""
     iterations, as_of = query_views(board.iteration_list(project), metrics.as_of(Scope((project,))))
     if iterations.empty:
-        return None
+        return [
+            partial(show_title, "No iterations"),
+            partial(show_line, "No iterations of this project are known."),
+        ]
+    *_, typed = params.get("number", [""])
     iteration = _chosen(iterations, typed)
     number = int(iteration.iteration_number)
     stories, moved, people = query_views(
@@ -104,8 +71,24 @@ def read(load: Load, project: int, typed: str) -> IterationRows | None:
         board.moved_on(project, number),
         board.people_of_iteration(project, number),
     )
-    listed = [int(story) for story in (*stories["id"], *moved["id"])]
-    return IterationRows(iterations, as_of, iteration, stories, moved, people, details(listed))
+    known = details([int(story) for story in (*stories["id"], *moved["id"])])
+    days = next(as_of.itertuples())
+    has_transitions = bool(days.has_transitions)
+    shown, more = first_stories("iteration", "stories", stories, params)
+    return [
+        partial(st.html, _title_and_steps(iteration, iterations, days.time_zone, project)),
+        partial(note_missing_history, has_transitions),
+        partial(show_figures, *_figures(iteration, stories, has_transitions)),
+        partial(
+            show_side_by_side,
+            _burn_up(iteration, stories, days, project),
+            _types(stories, project, number),
+        ),
+        _durations(stories, has_transitions, project),
+        *_scope_changes(iteration, stories, moved, has_transitions, known, project),
+        _people(people, project, number),
+        partial(section, "Stories", content=story_list(shown, known, project) + more),
+    ]
 
 
 def _chosen(iterations: DataFrame, typed: str) -> Any:
@@ -118,7 +101,8 @@ def _chosen(iterations: DataFrame, typed: str) -> Any:
     return (started or rows)[-1]
 
 
-def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
+def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any, project: int) -> str:
+    """Return HTML of the title, the days, and links to the iterations beside it."""
     number = int(iteration.iteration_number)
     last_day = iteration.finish - pd.Timedelta(seconds=1)
     status = {"done": "done", "current": "current, not complete"}.get(
@@ -127,38 +111,26 @@ def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any) -> None:
     days = text.day_range(local_day(iteration.start, zone), local_day(last_day, zone))
     numbers = [int(other) for other in iterations["iteration_number"]]
     place = numbers.index(number)
-    steps = []
-    project = chosen_project()
-    if place > 0:
-        steps.append(
-            link(
-                "iteration",
-                f"← Iteration {numbers[place - 1]}",
-                number=numbers[place - 1],
-                project=project,
-            )
-        )
-    if place + 1 < len(numbers):
-        steps.append(
-            link(
-                "iteration",
-                f"Iteration {numbers[place + 1]} →",
-                number=numbers[place + 1],
-                project=project,
-            )
-        )
-    st.html(
+    steps = [
+        link("iteration", f"← Iteration {other}", number=other, project=project)
+        for other in numbers[:place][-1:]
+    ]
+    steps += [
+        link("iteration", f"Iteration {other} →", number=other, project=project)
+        for other in numbers[place + 1 :][:1]
+    ]
+    return (
         f'<h1>Iteration {number}</h1><p class="steps"><strong>{days}</strong> · {status} '
         f"&nbsp; {' &nbsp; '.join(steps)}</p>"
     )
 
 
-def _figures(iteration: Any, stories: DataFrame, has_transitions: bool) -> None:
+def _figures(iteration: Any, stories: DataFrame, has_transitions: bool) -> list[str]:
     accepted = stories[stories["current_state"] == "accepted"]
     counted = stories[stories["story_type"] != "release"]
     kind = "cycle" if has_transitions else "lead"
     median = accepted[f"{kind}_time_hours"].astype(float).median()
-    show_figures(
+    return [
         _points_figure(iteration),
         figure(
             "Stories accepted",
@@ -167,7 +139,7 @@ def _figures(iteration: Any, stories: DataFrame, has_transitions: bool) -> None:
         ),
         figure(f"{kind.title()} time, median", days_text(median) or "unknown"),
         _rejections_figure(iteration),
-    )
+    ]
 
 
 def _points_figure(iteration: Any) -> str:
@@ -199,14 +171,15 @@ def _rejections_figure(iteration: Any) -> str:
     )
 
 
-def _burn_up(iteration: Any, stories: DataFrame, known: Any, project: int) -> None:
+def _burn_up(iteration: Any, stories: DataFrame, known: Any, project: int) -> Part:
     days = burn_up_days(iteration.start, iteration.finish, stories, known.time_zone)
     # what comes after the last known day has not happened yet
     happened = pd.to_datetime(days["date"]) <= pd.Timestamp(known.as_of_date)
     total = float(days["accepted"].max()) if len(days) else 0.0
     days["accepted"] = days["accepted"].where(happened)
     scope = float(days["scope"].iloc[-1]) if len(days) else 0.0
-    show_chart(
+    return partial(
+        show_chart,
         "Burn-up",
         charts.iteration_burn_up(days.assign(date_text=days["date"])),
         days,
@@ -254,7 +227,7 @@ def burn_up_days(start: Any, finish: Any, stories: DataFrame, zone: Any) -> Data
     )
 
 
-def _types(stories: DataFrame, project: int, number: int) -> None:
+def _types(stories: DataFrame, project: int, number: int) -> Part:
     counted = stories.assign(
         status=(stories["current_state"] == "accepted").map(
             {True: "accepted", False: "not accepted"}
@@ -266,7 +239,8 @@ def _types(stories: DataFrame, project: int, number: int) -> None:
     )
     points = types[types["status"] == "accepted"].set_index("story_type")["points"]
     said = ", ".join(f"{name} {value:g}" for name, value in points.items()) or "none"
-    show_chart(
+    return partial(
+        show_chart,
         "By type",
         charts.points_by_type(types),
         types,
@@ -276,7 +250,7 @@ def _types(stories: DataFrame, project: int, number: int) -> None:
     )
 
 
-def _durations(stories: DataFrame, has_transitions: bool, project: int) -> None:
+def _durations(stories: DataFrame, has_transitions: bool, project: int) -> Part:
     kind = "cycle" if has_transitions else "lead"
     accepted = stories[
         (stories["current_state"] == "accepted") & (stories["story_type"] != "release")
@@ -288,7 +262,8 @@ def _durations(stories: DataFrame, has_transitions: bool, project: int) -> None:
         accepted_on=pd.to_datetime(dots["accepted_on"]).dt.strftime("%Y-%m-%d")
     )
     longest = f"; the longest took {shown['days'].max():.1f} days" if len(shown) else ""
-    show_chart(
+    return partial(
+        show_chart,
         f"{kind.title()} time of each story",
         charts.story_durations(shown, f"{kind} time"),
         shown,
@@ -310,43 +285,43 @@ def _scope_changes(
     has_transitions: bool,
     known: Details,
     project: int,
-) -> None:
+) -> list[Part]:
     title = "Scope added and removed"
     if not has_transitions:
-        section(title, "Unknown: the data does not say when stories were scheduled or started.")
-        return
+        unknown = "Unknown: the data does not say when stories were scheduled or started."
+        return [partial(section, title, unknown)]
     counted = stories[stories["story_type"] != "release"]
     added = counted[pd.to_datetime(counted["first_scheduled_at"], utc=True) > iteration.start]
     removed = moved.drop_duplicates("id")
     added_points, removed_points = (
         float(frame["points"].astype(float).sum()) for frame in (added, removed)
     )
-    section(
-        title,
+    said = (
         f"Added after the start: {text.plural(len(added), 'story')}, {added_points:g} points. "
         f"Removed: {text.plural(len(removed), 'story')}, {removed_points:g} points. "
         "Pivotal Tracker kept no plan of an iteration, so this follows from the history of states: "
         "stories that were started or moved to the icebox in this iteration, and are not in it "
-        "now, count as removed.",
+        "now, count as removed."
     )
-    left, right = st.columns(2)
-    for column, change, frame in ((left, "Added", added), (right, "Removed", removed)):
-        with column:
-            show_when_opened(
-                f"{change}: {text.plural(len(frame), 'story')}",
-                change.lower(),
-                partial(_list_of, frame, known, project),
-            )
+    lists = [
+        partial(
+            show_when_opened,
+            f"{change}: {text.plural(len(frame), 'story')}",
+            change.lower(),
+            partial(_list_of, frame, known, project),
+        )
+        for change, frame in (("Added", added), ("Removed", removed))
+    ]
+    return [partial(section, title, said), partial(show_side_by_side, *lists)]
 
 
 def _list_of(stories: DataFrame, known: Details, project: int) -> None:
     st.html(story_list(stories, known, project) if len(stories) else '<p class="empty">None</p>')
 
 
-def _people(people: DataFrame, project: int, number: int) -> None:
+def _people(people: DataFrame, project: int, number: int) -> Part:
     if people.empty:
-        section("People", "No accepted story has an owner.")
-        return
+        return partial(section, "People", "No accepted story has an owner.")
     rows = [
         [
             link(
@@ -360,7 +335,8 @@ def _people(people: DataFrame, project: int, number: int) -> None:
         ]
         for row in people.itertuples()
     ]
-    section(
+    return partial(
+        section,
         "People",
         "A story with several owners counts for each of them.",
         content=text.table(["Owner", "Stories accepted", "Points"], rows),

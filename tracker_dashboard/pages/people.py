@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import pandas as pd
 from pandas import DataFrame, Series
 
 from .. import charts, text
-from ..components import query_views, section, show_chart
+from ..components import Part, query_views, section, show_chart
 from ..header import Selection
-from ..links import link
-from ..periods import Period, last_day, show_title_and_period, weekly_sums
+from ..links import Params, link
+from ..periods import Period, last_day, period_in, show_title_and_period, weekly_sums
 from ..queries import metrics, people
 from ..queries.build import Scope
 from ..search_syntax import quote
+from ..session import Load, current_load, once_per_load
 from ..text import Html
 
 _COUNTS = ("stories_accepted", "points_accepted", "comments", "reviews")
@@ -23,21 +25,46 @@ _COUNTS = ("stories_accepted", "points_accepted", "comments", "reviews")
 
 def render(selection: Selection) -> None:
     """Show the page."""
-    as_of, activity, reviews, open_work = read(selection.scope)
+    as_of, *_ = _read(current_load(), selection.scope)
     period = show_title_and_period("People", as_of)
     if period is None:
         return
+    for show in _parts(current_load(), selection.scope, period):
+        show()
+
+
+def read_ahead(project: int, params: Params) -> None:
+    """Prepare what the page shows for one project.
+
+    Args:
+        project: The id of the project.
+        params: The parameters of the address.
+    """
+    scope = Scope((project,))
+    as_of, *_ = _read(current_load(), scope)
+    if period := period_in(params, as_of):
+        _parts(current_load(), scope, period)
+
+
+@once_per_load
+def _parts(load: Load, scope: Scope, period: Period) -> list[Part]:
+    """Compute the parts of the page."""
+    as_of, activity, reviews, open_work = _read(load, scope)
+    project = scope.projects[0] if scope.projects else None
     weekly = with_reviews(activity, reviews)
     shown = weekly[period.contains(weekly["week"])]
     totals = shown.groupby(["person_id", "person_name"], as_index=False)[list(_COUNTS)].sum()
     totals = totals.sort_values(["points_accepted", "stories_accepted"], ascending=False)
     accepted = f"{_days_of_weeks(period)} -type:release"
-    _work_done(totals, weekly, last_day(as_of) or period.end, accepted, selection.project)
-    _chart(totals, accepted, selection.project)
-    _open_work(open_work, selection.project)
+    return [
+        _work_done(totals, weekly, last_day(as_of) or period.end, accepted, project),
+        _chart(totals, accepted, project),
+        _open_work(open_work, project),
+    ]
 
 
-def read(scope: Scope) -> list[DataFrame]:
+@once_per_load
+def _read(load: Load, scope: Scope) -> list[DataFrame]:
     """Read what the page shows."""
     return query_views(
         metrics.as_of(scope),
@@ -87,12 +114,10 @@ def _days_of_weeks(period: Period) -> str:
 
 def _work_done(
     totals: DataFrame, weekly: DataFrame, end: date, accepted: str, project: int | None
-) -> None:
+) -> Part:
     if totals.empty:
-        section(
-            "Work done", "Nobody owned an accepted story, commented or reviewed in this period."
-        )
-        return
+        nothing = "Nobody owned an accepted story, commented or reviewed in this period."
+        return partial(section, "Work done", nothing)
     rows = []
     for person in totals.itertuples():
         own = weekly[weekly["person_id"] == person.person_id]
@@ -108,7 +133,8 @@ def _work_done(
             ]
         )
     columns = ["Person", "Stories accepted", "Points", "Comments", "Reviews", "Stories per week"]
-    section(
+    return partial(
+        section,
         "Work done",
         "Counted for the weeks that begin in this period; accepted stories count for each of their "
         "owners. The small charts show the last 26 weeks.",
@@ -121,10 +147,11 @@ def _owner_link(name: Any, terms: str, project: int | None) -> Html:
     return link("stories", text.isolated(name), f"Stories: {query}", q=query, project=project)
 
 
-def _chart(totals: DataFrame, accepted: str, project: int | None) -> None:
+def _chart(totals: DataFrame, accepted: str, project: int | None) -> Part:
     drawn = totals.rename(columns={"person_name": "person"})[["person", *_COUNTS]]
     drawn = drawn[drawn["stories_accepted"] > 0]
-    show_chart(
+    return partial(
+        show_chart,
         "Accepted stories by owner",
         charts.by_person(drawn),
         drawn,
@@ -136,10 +163,9 @@ def _chart(totals: DataFrame, accepted: str, project: int | None) -> None:
     )
 
 
-def _open_work(open_work: DataFrame, project: int | None) -> None:
+def _open_work(open_work: DataFrame, project: int | None) -> Part:
     if open_work.empty:
-        section("Open work", "Nobody owns an open story outside the icebox.")
-        return
+        return partial(section, "Open work", "Nobody owns an open story outside the icebox.")
     rows = []
     for name, group in open_work.groupby("name", sort=True):
         by_state: Series[Any] = group.set_index("current_state")["stories"]
@@ -154,4 +180,5 @@ def _open_work(open_work: DataFrame, project: int | None) -> None:
             ]
         )
     columns = ["Person", "In progress", "Rejected", "Not started", "Points"]
-    section("Open work", content=f'<div class="scroll-x">{text.table(columns, rows)}</div>')
+    content = f'<div class="scroll-x">{text.table(columns, rows)}</div>'
+    return partial(section, "Open work", content=content)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ from pandas import DataFrame, Series
 from .. import charts, text
 from ..components import (
     Change,
+    Part,
     days_text,
     expected_day,
     figure,
@@ -30,7 +30,7 @@ from ..components import (
     show_title,
 )
 from ..header import Selection
-from ..links import link, story_link
+from ..links import Params, link, story_link
 from ..periods import (
     SPARKLINE_WEEKS,
     Period,
@@ -56,25 +56,20 @@ def render(selection: Selection) -> None:
     period = show_title_and_period(selection.only.name, as_of, compares=True)
     if period is None:
         return
-    content = _content(current_load(), selection.project, period)
-    note_missing_history(content.has_transitions)
-    show_figures(*content.figures)
-    for assumptions in content.assumptions:
-        show_line(f"The velocity assumes: {assumptions}.")
-    for show in content.charts:
+    for show in _parts(current_load(), selection.project, period):
         show()
 
 
-def read_ahead(project: int, params: Mapping[str, str]) -> None:
+def read_ahead(project: int, params: Params) -> None:
     """Prepare what the page shows for one project.
 
     Args:
         project: The id of the project.
-        params: The parameters in the address.
+        params: The parameters of the address.
     """
     as_of, *_ = _read(current_load(), project)
     if period := period_in(params, as_of):
-        _content(current_load(), project, period)
+        _parts(current_load(), project, period)
 
 
 @once_per_load
@@ -90,26 +85,9 @@ def _read(load: Load, project: int) -> list[DataFrame]:
     )
 
 
-@dataclass(frozen=True)
-class _Content:
-    """What is shown for one project and period.
-
-    Attributes:
-        has_transitions: Whether the history of states is known.
-        figures: The HTML of each figure.
-        assumptions: What the velocity assumes, if anything.
-        charts: Functions that show a chart.
-    """
-
-    has_transitions: bool
-    figures: list[str]
-    assumptions: list[str]
-    charts: list[Callable[[], None]]
-
-
 @once_per_load
-def _content(load: Load, project: int, period: Period) -> _Content:
-    """Compute what is shown for one project and period of a load."""
+def _parts(load: Load, project: int, period: Period) -> list[Part]:
+    """Compute the parts of the page for one project and period."""
     as_of, velocities, iterations, weeks, durations = _read(load, project)
     releases = of_project(query_views(metrics.next_releases())[0], project)
     known = next(as_of.itertuples())
@@ -124,15 +102,16 @@ def _content(load: Load, project: int, period: Period) -> _Content:
         _duration_figure(period, durations, has_transitions),
         _release_figure(releases, known),
     ]
-    charts = [
+    assumptions = velocities.dropna(subset=["velocity", "assumptions"])["assumptions"]
+    parts: list[Part] = [
+        partial(note_missing_history, has_transitions),
+        partial(show_figures, *figures),
+        *(partial(show_line, f"The velocity assumes: {assumed}.") for assumed in assumptions),
         _velocity_chart(shown, project),
         _throughput_chart(period, weeks, project),
         _durations_chart(shown, has_transitions, project),
     ]
-    if has_transitions:
-        charts.append(_rejection_chart(shown, project))
-    assumptions = velocities.dropna(subset=["velocity", "assumptions"])["assumptions"].tolist()
-    return _Content(has_transitions, figures, assumptions, charts)
+    return [*parts, _rejection_chart(shown, project)] if has_transitions else parts
 
 
 def _with_days(iterations: DataFrame, time_zone: Any) -> DataFrame:
@@ -265,7 +244,7 @@ def _iteration_search(picked: Mapping[str, Any]) -> str:
     return f"iteration:{int(picked['iteration_number'])} state:accepted -type:release"
 
 
-def _velocity_chart(iterations: DataFrame, project: int) -> Callable[[], None]:
+def _velocity_chart(iterations: DataFrame, project: int) -> Part:
     columns = [
         "iteration_number",
         "start",
@@ -298,7 +277,7 @@ def _velocity_chart(iterations: DataFrame, project: int) -> Callable[[], None]:
     )
 
 
-def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> Callable[[], None]:
+def _throughput_chart(period: Period, weeks: DataFrame, project: int) -> Part:
     weekly = weeks.assign(week=pd.to_datetime(weeks["week"]))
     weekly = _every_week(weekly[between(weekly["week"], period.start, period.end)], period.end)
     by_month = len(weekly) > _MAX_WEEKLY_BARS
@@ -341,9 +320,7 @@ def _every_week(weekly: DataFrame, end: date) -> DataFrame:
     return filled.astype({"created": int, "accepted": int}).reset_index()
 
 
-def _durations_chart(
-    iterations: DataFrame, has_transitions: bool, project: int
-) -> Callable[[], None]:
+def _durations_chart(iterations: DataFrame, has_transitions: bool, project: int) -> Part:
     kind = "cycle" if has_transitions else "lead"
     measured = iterations.assign(
         median_days=iterations[f"median_{kind}_time_hours"].astype(float) / 24,
@@ -366,7 +343,7 @@ def _durations_chart(
     )
 
 
-def _rejection_chart(iterations: DataFrame, project: int) -> Callable[[], None]:
+def _rejection_chart(iterations: DataFrame, project: int) -> Part:
     known = iterations.dropna(subset=["rejection_rate"])
     shown = known[
         ["iteration_number", "start", "rejection_rate", "rejected_stories", "stories_accepted"]
