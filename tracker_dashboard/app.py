@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
+from pandas import DataFrame, Series
 
 from . import text
 from .components import show_line, show_title
@@ -50,8 +51,11 @@ _READERS: dict[str, Callable[[int, Params], None]] = {
 }
 """What prepares a page of one project, by the project's id and the parameters of the address."""
 
-_PREFETCHED_PROJECTS = 20
-"""For how many projects the Project page is computed in advance; each takes 0.1 s."""
+_PREPARED_PROJECTS = 20
+"""For how many projects the pages are prepared in advance; one of 5,000 stories takes 0.4 s."""
+
+_PREPARED_STORIES = 100_000
+"""How many stories these projects may have in all; 5,000 take 12 MB of memory."""
 
 _ICON = (
     "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1'>"
@@ -150,19 +154,28 @@ def _explain(title: str, error: DashboardError) -> None:
 
 
 def _read_first() -> None:
-    """Read what the pages of the latest projects ask for, and what takes longest."""
+    """Prepare the pages of the latest projects, and read what takes longest."""
     (projects,) = rows(project_queries.projects())
     # queries of the copy are cheap; those of the database may be slow or cost money
-    first = projects["id"].head(_PREFETCHED_PROJECTS if has_copy() else 1)
-    latest = [int(number) for number in first]
-    for number in latest:
-        project.read_ahead(number, with_project({}, number))
-    for number in latest[:1]:
-        board.read_ahead(number, with_project({}, number))
-        for query in (metrics.epics(), metrics.releases()):
-            rows(query)
+    for number in projects_to_prepare(projects) if has_copy() else projects["id"].head(1):
+        for prepare in _READERS.values():
+            prepare(int(number), with_project({}, int(number)))
+    for query in (metrics.epics(), metrics.releases()):
+        rows(query)
     with suppress(IndexUnavailableError):
         index()
+
+
+def projects_to_prepare(projects: DataFrame) -> Series[int]:
+    """Return the ids of the latest projects whose pages fit into memory, at least of one.
+
+    Args:
+        projects: `id`, and `stories`, which is missing if there are none; the latest first.
+    """
+    stories = projects["stories"].fillna(0).cumsum()
+    return projects["id"][(stories <= _PREPARED_STORIES) | (projects.index == 0)].head(
+        _PREPARED_PROJECTS
+    )
 
 
 def _show_first_steps(error: NothingLoadedError) -> None:

@@ -561,6 +561,19 @@ def test_pages_show_what_was_prepared_for_them(
         assert _title(page)
 
 
+def test_pages_are_prepared_for_as_many_projects_as_fit_into_memory() -> None:
+    for counts, expected in (
+        ([], 0),
+        ([None], 1),
+        ([5_000, None, 10, None], 4),
+        ([1] * 30, 20),
+        ([60_000, 40_000, 1, 0], 2),
+        ([300_000, 1], 1),
+    ):
+        frame = DataFrame({"id": range(len(counts)), "stories": counts}, dtype="Float64")
+        assert list(app.projects_to_prepare(frame)) == list(range(expected)), counts
+
+
 def test_views_of_another_version_are_explained(
     loaded: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
