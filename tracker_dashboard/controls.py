@@ -13,17 +13,22 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from .links import params_of_address
+
 Option = TypeVar("Option")
 
 
 def set_param(name: str, value: Any, drops: Sequence[str] = ()) -> None:
     """Put a value into the address, or remove an empty one, and remove those it outdates."""
-    for other in drops:
-        st.query_params.pop(other, None)
-    if value in (None, "", []):
-        st.query_params.pop(name, None)
-    else:
-        st.query_params[name] = [str(v) for v in value] if isinstance(value, list) else str(value)
+    params = {
+        other: values
+        for other, values in params_of_address().items()
+        if other not in (name, *drops)
+    }
+    if value not in (None, "", []):
+        params[name] = [str(one) for one in (value if isinstance(value, list) else [value])]
+    # in one step, as Back would return to each address in between
+    st.query_params.from_dict(params)
 
 
 def _bind(name: str, value: Any, drops: Sequence[str]) -> dict[str, Any]:

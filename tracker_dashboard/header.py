@@ -110,7 +110,7 @@ def _choose_project(projects: DataFrame, page: str) -> int | None:
         options,
         default,
         lambda option: "All projects" if option == ALL else text.one_line(names[option]),
-        drops=("page", "number", "before"),
+        drops=("page", "number", "before", "id"),
         filter_mode="contains",
     )
     if page in ("iteration", "board") and chosen == ALL:

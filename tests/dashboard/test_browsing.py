@@ -138,6 +138,24 @@ def test_story_keeps_the_project_in_which_it_was_searched(
         expect(session.page.get_by_role("heading", level=1)).to_have_text(str(name))
 
 
+def test_another_project_chosen_on_the_page_of_a_story_shows_its_stories(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    ((story, name, project, other),) = sample.query(
+        "SELECT s.id, s.name, p.id, p.name FROM stories s JOIN projects p ON p.id <> s.project_id "
+        "ORDER BY s.id, p.id LIMIT 1"
+    )
+    with visit(browser) as session:
+        session.open(f"{sample.url}/story?id={story}")
+        session.choose("Project", str(other))
+        expect(session.page.get_by_role("heading", level=1)).to_have_text("Stories")
+        expect(session.page).to_have_url(f"{sample.url}/stories?project={project}")
+        session.wait_idle()
+        count = sample.number(f"SELECT count(*) FROM stories WHERE project_id = {project}")
+        assert session.status().split()[0] == f"{count:,}"
+        session.go_back(str(name))
+
+
 def test_pasted_references_and_old_addresses_open_the_story(
     sample: Dashboard, browser: BrowserSession
 ) -> None:
@@ -343,6 +361,8 @@ def test_page_finds_its_server_at_once_and_accepts_no_messages(
     sample: Dashboard, browser: BrowserSession
 ) -> None:
     with visit(browser) as session:
+        # an earlier page may still be loading
+        session.page.goto("about:blank")
         asked = list[str]()
         session.page.on("request", lambda request: asked.append(request.url))
         with session.page.expect_response("**/_stcore/host-config") as host_config:

@@ -132,6 +132,18 @@ def test_click_on_a_bar_shows_its_stories_and_downloads_show_its_data(
     assert set(found) == {row[0] for row in expected}
 
 
+def test_tooltip_of_a_chart_goes_with_its_page(sample: Dashboard, browser: BrowserSession) -> None:
+    tooltip = browser.page.locator("#vg-tooltip-element")
+    with visit(browser) as session:
+        session.open(f"{sample.url}/progress")
+        session.open(f"{sample.url}/?period=all")
+        chart = session.page.get_by_test_id("stVegaLiteChart").first
+        chart.locator(".mark-rect path").last.hover(force=True)
+        expect(tooltip).to_contain_text("points accepted")
+        session.go_back("Epics and releases")
+        expect(tooltip).to_be_hidden()
+
+
 # Iteration
 
 
@@ -321,8 +333,7 @@ def test_inspect_shows_tables_sql_runs_and_the_pipeline(
     sample: Dashboard, browser: BrowserSession
 ) -> None:
     with visit(browser) as session:
-        # in a new document: Vega leaves the tooltip of a chart in the old one, which axe reports
-        session.load(f"{sample.url}/inspect")
+        session.open(f"{sample.url}/inspect")
         session.assert_no_error()
         rows = session.page.get_by_test_id("stDataFrame").last
         expect(rows.locator("th", has_text="requested_by_id")).to_be_attached()

@@ -16,6 +16,10 @@ if (!window.followsPageLinks) {
     event.preventDefault();
     open(link.href, "replace" in link.dataset);
   });
+  // A chart that is gone does not hide its tooltip.
+  window.addEventListener("popstate", () => {
+    document.getElementById("vg-tooltip-element")?.classList.remove("visible");
+  });
   // A search opens the Stories page at once: otherwise the page that is left would run first.
   document.addEventListener("keydown", (event) => {
     const field = event.target;

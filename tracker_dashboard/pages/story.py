@@ -15,7 +15,7 @@ from ..components import days_text, download, local_day, local_time, show_line, 
 from ..errors import DashboardError, DatabaseLockedError, MissingTableError
 from ..export import as_csv
 from ..header import Selection
-from ..links import chosen_project, link, search_link, story_link
+from ..links import chosen_project, go_to, link, page_url, search_link, story_link
 from ..queries import stories as story_queries
 from ..queries import story as queries
 from ..search_syntax import quote
@@ -31,6 +31,9 @@ _WIDE = ' class="wide"'
 def render(selection: Selection) -> None:
     """Show the story that the address names: `?id=ID`."""
     typed = st.query_params.get("id") or st.query_params.get("story", "")
+    if not typed:
+        # another project was chosen
+        go_to(page_url("stories", project=chosen_project()))
     found = rows(queries.story(int(typed)))[0] if _is_id(typed) else DataFrame()
     if found.empty:
         show_title("Story not found")
