@@ -58,6 +58,8 @@ _SECOND = "#c77700"
 _DONE = "#2e8b57"
 _QUIET = "#78838f"
 
+_PERCENTILE_DASHES = [[1, 0], [7, 4], [2, 3]]
+
 _COUNT_AXIS: Spec = {"format": ",d", "tickMinStep": 1, "tickCount": 8}
 
 _ITERATION: Spec = {
@@ -547,25 +549,29 @@ def duration_scatter(stories: DataFrame, levels: dict[str, float], kind: str) ->
         "encoding": {"x": _day("accepted_on", "accepted"), **_days_and_types(stories, kind)},
     }
     values = [{"level": name, "at": days} for name, days in levels.items() if days == days]
+    names = [value["level"] for value in values]
+    # names beside the lines would cover dots, or each other
+    legend = {
+        **_legend(3),
+        # beside the other legend, it is too wide for a phone
+        "orient": "top",
+        "symbolType": "stroke",
+        "symbolStrokeColor": _QUIET,
+        "symbolSize": 400,
+    }
     rules: Spec = {
         "data": {"values": values},
-        "mark": {"type": "rule", "strokeDash": [5, 4], "color": _QUIET},
-        "encoding": {"y": {"field": "at", "type": "quantitative"}},
+        "mark": {"type": "rule", "color": _QUIET, "strokeWidth": 1.5},
+        "encoding": {
+            "y": {"field": "at", "type": "quantitative"},
+            "strokeDash": _name(
+                "level",
+                scale={"domain": names, "range": _PERCENTILE_DASHES[: len(names)]},
+                legend=legend,
+            ),
+        },
     }
-    # side by side, as the lines may be close to each other
-    labels: list[Spec] = [
-        {
-            "data": {"values": [value]},
-            "mark": {"type": "text", "align": "left", "dy": -6},
-            "encoding": {
-                "x": {"value": 4 + 36 * place},
-                "y": {"field": "at", "type": "quantitative"},
-                "text": {"field": "level", "type": "nominal"},
-            },
-        }
-        for place, value in enumerate(values)
-    ]
-    return _chart(stories, {"layer": [dots, rules, *labels]})
+    return _chart(stories, {"layer": [dots, rules]}, _HEIGHT + 30)
 
 
 def time_in_states(states: DataFrame) -> Chart:

@@ -183,11 +183,12 @@ def _stories_behind(
 
 
 def _data_and_downloads(title: str, key: str, chart: Chart, table: DataFrame) -> None:
-    show_table(title, table, with_download=False, readable=True)
+    # above the table, which moves what is below it when it is drawn
     with st.container(horizontal=True):
         download("CSV", key, lambda: export.as_csv(table), "csv", "text/csv")
         download("PNG", key, lambda: export.as_png(chart.standalone()), "png", "image/png")
         download("SVG", key, lambda: export.as_svg(chart.standalone()), "svg", "image/svg+xml")
+    show_table(title, table, with_download=False, readable=True)
 
 
 def show_table(
@@ -206,10 +207,10 @@ def show_table(
     if readable:
         shown = table.rename(columns=lambda name: str(name).replace("_", " "))
         config = {name.replace("_", " "): column for name, column in config.items()}
-    st.dataframe(shown, hide_index=True, width="stretch", alt=title, column_config=config)
     if with_download:
         key = title.lower().replace(" ", "_")
         download("CSV", key, lambda: export.as_csv(table), "csv", "text/csv")
+    st.dataframe(shown, hide_index=True, width="stretch", alt=title, column_config=config)
 
 
 @dataclass(frozen=True)

@@ -890,11 +890,12 @@ def test_burn_up_of_an_epic_reaches_its_last_day() -> None:
     }
 
 
-def test_percentiles_at_the_same_height_have_labels_side_by_side() -> None:
-    chart = charts.duration_scatter(_COLUMNS, {"85%": 13.0, "95%": 13.0}, "lead time")
-    labels = [layer for layer in chart.spec["layer"] if layer["mark"]["type"] == "text"]
-    assert [label["data"]["values"][0]["level"] for label in labels] == ["85%", "95%"]
-    assert len({label["encoding"]["x"]["value"] for label in labels}) == 2
+def test_percentiles_at_the_same_height_are_told_apart_by_their_lines() -> None:
+    levels = {"50%": 2.0, "85%": 13.0, "95%": 13.0}
+    chart = charts.duration_scatter(_COLUMNS, levels, "lead time")
+    dashes = chart.spec["layer"][1]["encoding"]["strokeDash"]["scale"]
+    assert dashes["domain"] == list(levels)
+    assert len({str(dash) for dash in dashes["range"]}) == len(levels)
 
 
 def test_schema_changes_are_listed_by_version() -> None:

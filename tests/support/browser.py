@@ -294,14 +294,10 @@ class BrowserSession:
         heading.locator("xpath=following::summary[1]").click()
 
     def download(self, label: str, index: int = 0) -> bytes:
-        """Download a file, with the keyboard.
-
-        A table that is drawn moves the buttons below it, and a click is lost if a button moves
-        between the press and the release of the mouse.
-        """
+        """Download a file."""
         button = self.page.get_by_test_id("stDownloadButton").filter(has_text=label)
         with self.page.expect_download() as download:
-            button.nth(index).get_by_role("button").press("Enter")
+            button.nth(index).get_by_role("button").click()
         return Path(download.value.path()).read_bytes()
 
     def table(self, label: str, index: int = 0) -> list[dict[str, str]]:
