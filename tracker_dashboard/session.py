@@ -134,11 +134,12 @@ def rows(*queries: str) -> list[DataFrame]:
 
 
 def once_per_load(compute: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Make a function keep what it returns; its first argument is the load.
+    """Make a function keep what it returned last; its first argument is the load.
 
     What it returns is shared by all sessions, so it must not be changed.
     """
-    return st.cache_resource(ttl=3600, max_entries=50, show_spinner=False)(compute)
+    # no time to live, as what was prepared in advance must not expire before the next load
+    return st.cache_resource(max_entries=30, show_spinner=False)(compute)
 
 
 def search_stories(
