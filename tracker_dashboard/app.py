@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -159,7 +160,10 @@ def _read_first() -> None:
     # queries of the copy are cheap; those of the database may be slow or cost money
     for number in projects_to_prepare(projects) if has_copy() else projects["id"].head(1):
         for prepare in _READERS.values():
+            started = time.monotonic()
             prepare(int(number), with_project({}, int(number)))
+            # half of the time is left to pages that somebody opens meanwhile
+            time.sleep(time.monotonic() - started)
     for query in (metrics.epics(), metrics.releases()):
         rows(query)
     with suppress(IndexUnavailableError):

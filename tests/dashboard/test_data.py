@@ -12,8 +12,10 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import altair as alt
 import duckdb
@@ -44,6 +46,7 @@ from tracker_dashboard.queries.build import Scope
 from tracker_dashboard.read_only import parse_select, with_row_limit
 from tracker_dashboard.search_syntax import parse
 from tracker_dashboard.snapshot import open_snapshot
+from tracker_dashboard.story_list import first_stories
 from tracker_server import TrackerServer
 from tracker_server.workspace import Workspace
 
@@ -888,6 +891,20 @@ def test_burn_up_of_an_epic_reaches_its_last_day() -> None:
         "scope": [2, 2, 6, 6],
         "accepted": [0, 2, 2, 5],
     }
+
+
+def test_long_list_shows_its_first_stories_and_a_link_to_all() -> None:
+    every = DataFrame({"id": range(60)})
+    params = {"project": ["1"], "number": ["3"], "all": ["Icebox"]}
+    shown, more = first_stories("iteration", "stories", every, params)
+    assert list(shown["id"]) == list(range(50))
+    assert "Show all 60 stories" in more
+    (address,) = re.findall('href="(.*?)"', more)
+    linked = parse_qs(urlsplit(unescape(address)).query)
+    assert linked == {**params, "all": ["Icebox", "stories"]}
+    shown, more = first_stories("iteration", "stories", every, linked)
+    assert list(shown["id"]) == list(every["id"])
+    assert not more
 
 
 def test_percentiles_at_the_same_height_are_told_apart_by_their_lines() -> None:
