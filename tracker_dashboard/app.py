@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -26,7 +27,7 @@ from .links import HOME, Params, follow_links, go_to, page_url, with_project
 from .pages import board, flow, inspect, iteration, people, progress, project, stories, story
 from .queries import metrics
 from .queries import projects as project_queries
-from .session import current_load, has_copy, index, prefetch, rows
+from .session import current_load, has_copy, index, prepare_in_background, rows
 
 # Streamlit collects garbage after each page: what is imported by now need not be looked at again
 gc.freeze()
@@ -43,20 +44,20 @@ _PAGES: dict[str, tuple[str, Callable[[Selection], None]]] = {
     "inspect": ("Inspect", inspect.render),
 }
 
-_READERS: dict[str, Callable[[int, Params], None]] = {
-    "project": project.read_ahead,
-    "iteration": iteration.read_ahead,
-    "board": board.read_ahead,
-    "flow": flow.read_ahead,
-    "people": people.read_ahead,
+_PREPARE: dict[str, Callable[[int, Params], None]] = {
+    "project": project.prepare,
+    "iteration": iteration.prepare,
+    "board": board.prepare,
+    "flow": flow.prepare,
+    "people": people.prepare,
 }
 """What prepares a page of one project, by the project's id and the parameters of the address."""
 
 _PREPARED_PROJECTS = 20
-"""For how many projects the pages are prepared in advance; one of 5,000 stories takes 0.4 s."""
+"""For how many projects the pages are prepared in advance."""
 
 _PREPARED_STORIES = 100_000
-"""How many stories these projects may have in all; 5,000 take 12 MB of memory."""
+"""How many stories these projects may have in all; their pages take 200 MB of memory."""
 
 _ICON = (
     "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1'>"
@@ -87,10 +88,10 @@ def warm_up() -> None:
     # whoever opens a page sees the error
     with suppress(DashboardError):
         current_load()
-        prefetch(_read_first)
+        prepare_in_background(_prepare_first)
 
 
-def read_ahead(page: str, params: Params) -> None:
+def prepare_page(page: str, params: Params) -> None:
     """Prepare what a page is going to show, while the browser still starts Streamlit.
 
     Args:
@@ -105,9 +106,9 @@ def read_ahead(page: str, params: Params) -> None:
         number = ids.get(last.get("project") or next(iter(ids), ""))
         if page == "stories":
             shown = (number,) if number is not None and "project" in params else ()
-            stories.read_ahead(last.get("q", ""), last.get("sort", ""), shown)
-        elif number is not None and (page or HOME) in _READERS:
-            _READERS[page or HOME](number, with_project(params, number))
+            stories.prepare(last.get("q", ""), last.get("sort", ""), shown)
+        elif number is not None and (page or HOME) in _PREPARE:
+            _PREPARE[page or HOME](number, with_project(params, number))
 
 
 def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callable[[], None]:
@@ -122,7 +123,7 @@ def _page(name: str, title: str, render: Callable[[Selection], None]) -> Callabl
             selection = show_header(name)
             render(selection)
             show_line(data_note(selection))
-            prefetch(_read_first)
+            prepare_in_background(_prepare_first)
         except NothingLoadedError as error:
             _show_first_steps(error)
         except DashboardError as error:
@@ -154,24 +155,35 @@ def _explain(title: str, error: DashboardError) -> None:
         st.error(text.label(error))
 
 
-def _read_first() -> None:
+def _prepare_first() -> None:
     """Prepare the pages of the latest projects, and read what takes longest."""
     (projects,) = rows(project_queries.projects())
-    # queries of the copy are cheap; those of the database may be slow or cost money
-    for number in projects_to_prepare(projects) if has_copy() else projects["id"].head(1):
-        for prepare in _READERS.values():
-            started = time.monotonic()
-            prepare(int(number), with_project({}, int(number)))
-            # half of the time is left to pages that somebody opens meanwhile
-            time.sleep(time.monotonic() - started)
-    for query in (metrics.epics(), metrics.releases()):
-        rows(query)
-    with suppress(IndexUnavailableError):
-        index()
+    if has_copy():
+        numbers, pages = projects_to_prepare(projects), list(_PREPARE)
+    else:
+        # queries of the database itself may be slow or cost money
+        numbers, pages = projects["id"].head(1), [HOME]
+    steps: list[Callable[[], object]] = [
+        partial(rows, metrics.epics()),
+        partial(rows, metrics.releases()),
+        index,
+    ]
+    steps += [
+        partial(_PREPARE[page], int(number), with_project({}, int(number)))
+        for number in numbers
+        for page in pages
+    ]
+    for step in steps:
+        started = time.monotonic()
+        # whoever opens the page sees the error
+        with suppress(DashboardError, IndexUnavailableError):
+            step()
+        # half of the time is left to pages that somebody opens meanwhile
+        time.sleep(time.monotonic() - started)
 
 
 def projects_to_prepare(projects: DataFrame) -> Series[int]:
-    """Return the ids of the latest projects whose pages fit into memory, at least of one.
+    """Return the ids of the latest projects whose pages fit into memory, always the first one.
 
     Args:
         projects: `id`, and `stories`, which is missing if there are none; the latest first.

@@ -13,7 +13,7 @@ from pandas import DataFrame
 from . import charts, export, text
 from .charts import Chart
 from .errors import DashboardError, DatabaseLockedError, MissingTableError, MissingViewError
-from .links import link
+from .links import ALL, link
 from .queries import stories as story_queries
 from .queries.build import id_list
 from .session import rows, search_stories
@@ -175,10 +175,12 @@ def _stories_behind(
     (stories,) = rows(story_queries.stories(id_list(ids)))
     ordered = stories.set_index("id", drop=False).loc[ids]
     count = text.plural(len(found.story_ids), "story")
-    opened = link("stories", f"Open {count} in Stories", q=query, project=project)
+    # charts are on pages that show all projects only if these were chosen
+    kept = project or ALL
+    opened = link("stories", f"Open {count} in Stories", q=query, project=kept)
     st.html(
         f'<p role="status">{opened} <span class="quiet">{text.plain(query)}</span></p>'
-        f"{story_list(ordered, project=project)}"
+        f"{story_list(ordered, project=kept)}"
     )
 
 

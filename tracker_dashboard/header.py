@@ -13,12 +13,10 @@ from pandas import DataFrame
 from . import controls, text
 from .components import show_title
 from .errors import MissingTableError
-from .links import HOME, chosen_project, go_to, link, page_url
+from .links import ALL, HOME, chosen_project, go_to, link, page_url
 from .queries import projects as project_queries
 from .queries.build import Scope
 from .session import dataset, rows
-
-ALL = "all"
 
 MENU = (
     (HOME, "Project"),
@@ -110,7 +108,7 @@ def _choose_project(projects: DataFrame, page: str) -> int | None:
         options,
         default,
         lambda option: "All projects" if option == ALL else text.one_line(names[option]),
-        drops=("page", "number", "before", "id"),
+        drops=("page", "number", "before", "id", "story"),
         filter_mode="contains",
     )
     if page in ("iteration", "board") and chosen == ALL:

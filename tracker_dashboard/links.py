@@ -19,6 +19,9 @@ from . import text
 _ASSETS = Path(__file__).parent / "assets"
 _SCRIPT = (_ASSETS / "dashboard.js").read_text(encoding="utf-8")
 
+ALL = "all"
+"""The project in an address that shows all projects."""
+
 HOME = "project"
 """The page without a name in its address."""
 
@@ -65,7 +68,7 @@ def with_class(anchor: text.Html, name: str) -> text.Html:
     return text.Html(anchor.replace("<a ", f'<a class="{name}" ', 1))
 
 
-def search_link(query: str, shown: Any, project: int | None = None) -> text.Html:
+def search_link(query: str, shown: Any, project: int | str | None = None) -> text.Html:
     """Return HTML of a link to the stories that a search finds."""
     html = shown if isinstance(shown, text.Html) else text.isolated(shown)
     return link("stories", html, f"Stories: {query}", q=query, project=project)
@@ -82,8 +85,8 @@ def params_of_address() -> Params:
 
 
 def with_project(params: Params, project: int) -> Params:
-    """Return parameters with a project, which the address need not name."""
-    return {**params, "project": [str(project)]}
+    """Return parameters in a fixed order, with a project, which the address need not name."""
+    return dict(sorted({**params, "project": [str(project)]}.items()))
 
 
 def follow_links() -> None:

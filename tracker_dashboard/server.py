@@ -1,4 +1,4 @@
-"""What the server adds to Streamlit: redirects, headers, its address, and reading ahead."""
+"""What the server adds to Streamlit: redirects, headers, its address, and preparing pages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
+    # it imports pandas, and Streamlit imports this module first
     from .links import Params
 
 _HEADERS = {
@@ -53,32 +54,32 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers)
 
 
-class ReadAhead:
+class OpenedPages:
     """Calls a function with the page and the parameters of each address that a browser opens.
 
     Args:
         app: The next application.
-        read: The function, which runs in a thread. While it runs, it is not called again.
+        prepare: The function, which runs in a thread. While it runs, it is not called again.
     """
 
-    def __init__(self, app: ASGIApp, read: Callable[[str, Params], None]) -> None:
+    def __init__(self, app: ASGIApp, prepare: Callable[[str, Params], None]) -> None:
         self.app = app
-        self._read = read
-        self._is_reading = Lock()
+        self._prepare = prepare
+        self._is_preparing = Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if _is_document(scope) and self._is_reading.acquire(blocking=False):
-            Thread(target=self._read_page, args=(Request(scope),), daemon=True).start()
+        if _is_document(scope) and self._is_preparing.acquire(blocking=False):
+            Thread(target=self._prepare_page, args=(Request(scope),), daemon=True).start()
         await self.app(scope, receive, send)
 
-    def _read_page(self, request: Request) -> None:
+    def _prepare_page(self, request: Request) -> None:
         try:
             page = request.url.path.rpartition("/")[2]
             params = request.query_params
-            self._read(page, {name: params.getlist(name) for name in params})
+            self._prepare(page, {name: params.getlist(name) for name in params})
         finally:
-            self._is_reading.release()
+            self._is_preparing.release()
 
 
 class ServerAddress:
@@ -129,11 +130,11 @@ def _is_document(scope: Scope) -> bool:
     return scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", "")
 
 
-def _read_ahead(page: str, params: Params) -> None:
+def _prepare_page(page: str, params: Params) -> None:
     # the pages take seconds to import, and Streamlit imports this module first
-    from .app import read_ahead
+    from .app import prepare_page
 
-    read_ahead(page, params)
+    prepare_page(page, params)
 
 
 def _story(request: Request) -> RedirectResponse:
@@ -173,5 +174,5 @@ ROUTES = [
 MIDDLEWARE = [
     Middleware(SecurityHeaders),
     Middleware(ServerAddress),
-    Middleware(ReadAhead, read=_read_ahead),
+    Middleware(OpenedPages, prepare=_prepare_page),
 ]

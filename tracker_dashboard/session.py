@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from threading import Thread
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import streamlit as st
 from pandas import DataFrame
@@ -56,6 +56,9 @@ def dataset() -> Dataset:
     """
     return _dataset(last_loaded(_pipeline_names()))
 
+
+_caches: list[Any] = []
+"""The functions that keep what they returned for a load."""
 
 _shown_loads: dict[str, Load] = {}
 """The load that was shown last, by the name of the pipeline."""
@@ -134,12 +137,14 @@ def rows(*queries: str) -> list[DataFrame]:
 
 
 def once_per_load(compute: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Make a function keep what it returned last; its first argument is the load.
+    """Keep what a function returns until the next load.
 
-    What it returns is shared by all sessions, so it must not be changed.
+    Its first argument is the load, which is only a key: `rows` reads the current one. What it
+    returns is shared by all sessions, so it must not be changed.
     """
-    # no time to live, as what was prepared in advance must not expire before the next load
-    return st.cache_resource(max_entries=30, show_spinner=False)(compute)
+    cached = st.cache_resource(max_entries=100, show_spinner=False)(compute)
+    _caches.append(cached)
+    return cached
 
 
 def search_stories(
@@ -158,20 +163,23 @@ def search_stories(
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _prefetch(load: Load, _read: Callable[[], None]) -> Thread:
-    def read() -> None:
+def _in_background(load: Load, _prepare: Callable[[], None]) -> Thread:
+    for cached in _caches:
+        cached.clear()
+
+    def prepare() -> None:
         # whoever opens the page sees the error
         with suppress(DashboardError):
-            _read()
+            _prepare()
 
-    thread = Thread(target=read, daemon=True)
+    thread = Thread(target=prepare, daemon=True)
     thread.start()
     return thread
 
 
-def prefetch(read: Callable[[], None]) -> None:
-    """Read in the background, once per load, what pages are going to ask for."""
-    _prefetch(current_load(), read)
+def prepare_in_background(prepare: Callable[[], None]) -> None:
+    """Call a function that prepares pages, once per load, and forget the pages of earlier loads."""
+    _in_background(current_load(), prepare)
 
 
 @st.cache_resource(show_spinner=False)

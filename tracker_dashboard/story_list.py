@@ -90,7 +90,7 @@ def points(estimate: Any) -> str:
 def story_list(
     stories: DataFrame,
     known: Details | None = None,
-    project: int | None = None,
+    project: int | str | None = None,
     extra: Mapping[int, str] | None = None,
     show_project: bool = False,
     show_state: bool = True,
@@ -100,7 +100,7 @@ def story_list(
     Args:
         stories: `id`, `name`, `story_type`, `current_state`, `estimate`; `project_name` if shown.
         known: Their labels and owners; read if not given.
-        project: The project that links keep, `None` for all projects.
+        project: The project that links keep; `None` if no project is chosen.
         extra: HTML to show below some stories, by id.
         show_project: Whether to name each story's project.
         show_state: Whether to show each story's state.
@@ -136,11 +136,11 @@ def first_stories(
         stories: All stories of the list.
         params: The parameters of the address.
     """
-    shown_whole = params.get("all", [])
-    if len(stories) <= MAX_STORIES or name in shown_whole:
+    expanded = params.get("all", [])
+    if len(stories) <= MAX_STORIES or name in expanded:
         return stories, ""
     count = text.plural(len(stories), "story")
-    anchor = link(page, f"Show all {count}", **{**params, "all": [*shown_whole, name]})
+    anchor = link(page, f"Show all {count}", **{**params, "all": [*expanded, name]})
     return stories.head(MAX_STORIES), f'<p class="empty">{anchor}</p>'
 
 
@@ -159,7 +159,7 @@ def _people(owners: Iterable[tuple[str, Any]]) -> list[Html]:
     ]
 
 
-def _labels(names: Iterable[str], project: int | None) -> list[Html]:
+def _labels(names: Iterable[str], project: int | str | None) -> list[Html]:
     return [
         with_class(search_link(f"label:{quote(name)}", name, project), "label") for name in names
     ]

@@ -138,6 +138,19 @@ def test_story_keeps_the_project_in_which_it_was_searched(
         expect(session.page.get_by_role("heading", level=1)).to_have_text(str(name))
 
 
+def test_story_opened_from_all_projects_leads_back_to_all_projects(
+    sample: Dashboard, browser: BrowserSession
+) -> None:
+    choice = browser.page.get_by_role("combobox", name="Project")
+    with visit(browser) as session:
+        for page in ("flow", "stories"):
+            session.open(f"{sample.url}/{page}?project=all")
+            session.page.locator("ul.stories a[data-page=story]").first.click()
+            session.page.locator("dl.facts").wait_for()
+            session.go_to("Flow")
+            expect(choice).to_have_value("All projects")
+
+
 def test_another_project_chosen_on_the_page_of_a_story_shows_its_stories(
     sample: Dashboard, browser: BrowserSession
 ) -> None:

@@ -534,7 +534,7 @@ def test_nothing_loaded_shows_first_steps(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_app_opens_the_latest_project(loaded: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     # what is read for later pages would still be read after the test
-    monkeypatch.setattr("tracker_dashboard.app.prefetch", lambda _: None)
+    monkeypatch.setattr("tracker_dashboard.app.prepare_in_background", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["dashboard"])
     page = AppTest.from_file(str(ROOT / "pivotal_tracker_dashboard.py")).run(timeout=30)
     assert not page.exception
@@ -551,7 +551,7 @@ def test_pages_show_what_was_prepared_for_them(
     project = str(loaded.rows([projects.projects()])[0]["id"].iloc[-1])
     pages = {"project": "", "iteration": "iteration", "board": "board", "flow": "flow"}
     for path in (*pages.values(), "people"):
-        app.read_ahead(path, {"project": [project]})
+        app.prepare_page(path, {"project": [project]})
 
     def fail(*_: object) -> None:
         raise AssertionError("read or computed again")

@@ -10,35 +10,35 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tracker_dashboard.links import Params
-from tracker_dashboard.server import ReadAhead, ServerAddress
+from tracker_dashboard.server import OpenedPages, ServerAddress
 
 _DOCUMENT = "text/html,application/xhtml+xml,*/*;q=0.8"
 
 
-class _Reader:
-    """Records the pages that are read ahead; a read ends when it may."""
+class _Preparer:
+    """Records the pages that are prepared; it ends when it may."""
 
     def __init__(self) -> None:
-        self.read = list[tuple[str, Params]]()
+        self.prepared = list[tuple[str, Params]]()
         self.may_end = Event()
 
     def __call__(self, page: str, params: Params) -> None:
-        self.read.append((page, params))
+        self.prepared.append((page, params))
         assert self.may_end.wait(10)
 
 
-def test_opened_pages_are_read_ahead_one_at_a_time_and_other_requests_are_not() -> None:
-    reader = _Reader()
-    app = ReadAhead(_responder("text/html", b"<p>"), reader)
+def test_opened_pages_are_prepared_one_at_a_time_and_other_requests_are_not() -> None:
+    preparer = _Preparer()
+    app = OpenedPages(_responder("text/html", b"<p>"), preparer)
     _get(app, "/static/index.js", accept="*/*")
     _get(app, "/dashboard/board", "project=7&panel=Done&panel=Epics", accept=_DOCUMENT)
     _get(app, "/people", "project=8", accept=_DOCUMENT)
-    reader.may_end.set()
+    preparer.may_end.set()
     deadline = time.monotonic() + 10
-    while len(reader.read) == 1 and time.monotonic() < deadline:
+    while len(preparer.prepared) == 1 and time.monotonic() < deadline:
         _get(app, "/", accept=_DOCUMENT)
     opened = {"project": ["7"], "panel": ["Done", "Epics"]}
-    assert reader.read[:2] == [("board", opened), ("", {})]
+    assert preparer.prepared[:2] == [("board", opened), ("", {})]
 
 
 def test_address_of_the_server_is_inserted_only_into_the_document_of_the_client() -> None:

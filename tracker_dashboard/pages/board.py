@@ -23,6 +23,9 @@ from ..text import Html
 
 PANELS = ("Current", "Backlog", "Icebox", "Done", "Epics")
 _DEFAULT_PANELS = ("Current", "Backlog", "Icebox")
+_FILTERS = {"type", "owner", "label", "filter"}
+"""Parameters that choose among the stories."""
+
 _DONE_ITERATIONS = 8
 """How many iterations the Done panel shows at a time."""
 _NO_STORIES = '<p class="empty">No stories</p>'
@@ -41,15 +44,18 @@ def render(selection: Selection) -> None:
         st.html(_Board(project, data.matching(matching), params).panels(shown))
 
 
-def read_ahead(project: int, params: Params) -> None:
-    """Prepare what the page shows without filters, and read the rows.
+def prepare(project: int, params: Params) -> None:
+    """Prepare what the page shows.
 
     Args:
         project: The id of the project.
         params: The parameters of the address.
     """
-    shown = [name for name in PANELS if name in params.get("panel", _DEFAULT_PANELS)]
-    _panels(current_load(), project, shown, params)
+    if _FILTERS & params.keys():
+        _read(current_load(), project, _before(params))
+        return
+    chosen = [name for name in PANELS if name in params.get("panel", ())]
+    _panels(current_load(), project, chosen or list(_DEFAULT_PANELS), params)
 
 
 @once_per_load

@@ -24,7 +24,7 @@ from ..components import (
     show_when_opened,
 )
 from ..header import Selection
-from ..links import Params
+from ..links import ALL, Params
 from ..periods import Period, last_day, period_in, show_title_and_period
 from ..queries import metrics
 from ..queries.build import Scope
@@ -56,7 +56,7 @@ def render(selection: Selection) -> None:
         show()
 
 
-def read_ahead(project: int, params: Params) -> None:
+def prepare(project: int, params: Params) -> None:
     """Prepare what the page shows for one project.
 
     Args:
@@ -318,7 +318,7 @@ def _oldest(data: _Rows, project: int | None) -> Part:
         title,
         "oldest",
         lambda: st.html(
-            story_list(oldest, data.details, project, facts, show_project=project is None)
+            story_list(oldest, data.details, project or ALL, facts, show_project=project is None)
         ),
     )
 
@@ -334,7 +334,7 @@ def _blockers(data: _Rows, project: int | None) -> Part:
     listed = story_list(
         blockers.drop_duplicates("id"),
         data.details,
-        project,
+        project or ALL,
         facts,
         show_project=project is None,
     )

@@ -44,7 +44,7 @@ def render(selection: Selection) -> None:
         show()
 
 
-def read_ahead(project: int, params: Params) -> None:
+def prepare(project: int, params: Params) -> None:
     """Prepare what the page shows.
 
     Args:
@@ -72,16 +72,16 @@ def _parts(load: Load, project: int, params: Params) -> list[Part]:
         board.people_of_iteration(project, number),
     )
     known = details([int(story) for story in (*stories["id"], *moved["id"])])
-    days = next(as_of.itertuples())
-    has_transitions = bool(days.has_transitions)
+    last_known = next(as_of.itertuples())
+    has_transitions = bool(last_known.has_transitions)
     shown, more = first_stories("iteration", "stories", stories, params)
     return [
-        partial(st.html, _title_and_steps(iteration, iterations, days.time_zone, project)),
+        partial(st.html, _title_and_steps(iteration, iterations, last_known.time_zone, project)),
         partial(note_missing_history, has_transitions),
         partial(show_figures, *_figures(iteration, stories, has_transitions)),
         partial(
             show_side_by_side,
-            _burn_up(iteration, stories, days, project),
+            _burn_up(iteration, stories, last_known, project),
             _types(stories, project, number),
         ),
         _durations(stories, has_transitions, project),
@@ -111,14 +111,13 @@ def _title_and_steps(iteration: Any, iterations: DataFrame, zone: Any, project: 
     days = text.day_range(local_day(iteration.start, zone), local_day(last_day, zone))
     numbers = [int(other) for other in iterations["iteration_number"]]
     place = numbers.index(number)
-    steps = [
-        link("iteration", f"← Iteration {other}", number=other, project=project)
-        for other in numbers[:place][-1:]
-    ]
-    steps += [
-        link("iteration", f"Iteration {other} →", number=other, project=project)
-        for other in numbers[place + 1 :][:1]
-    ]
+    steps = []
+    if place > 0:
+        before = numbers[place - 1]
+        steps.append(link("iteration", f"← Iteration {before}", number=before, project=project))
+    if place + 1 < len(numbers):
+        after = numbers[place + 1]
+        steps.append(link("iteration", f"Iteration {after} →", number=after, project=project))
     return (
         f'<h1>Iteration {number}</h1><p class="steps"><strong>{days}</strong> · {status} '
         f"&nbsp; {' &nbsp; '.join(steps)}</p>"
@@ -171,10 +170,10 @@ def _rejections_figure(iteration: Any) -> str:
     )
 
 
-def _burn_up(iteration: Any, stories: DataFrame, known: Any, project: int) -> Part:
-    days = burn_up_days(iteration.start, iteration.finish, stories, known.time_zone)
+def _burn_up(iteration: Any, stories: DataFrame, last_known: Any, project: int) -> Part:
+    days = burn_up_days(iteration.start, iteration.finish, stories, last_known.time_zone)
     # what comes after the last known day has not happened yet
-    happened = pd.to_datetime(days["date"]) <= pd.Timestamp(known.as_of_date)
+    happened = pd.to_datetime(days["date"]) <= pd.Timestamp(last_known.as_of_date)
     total = float(days["accepted"].max()) if len(days) else 0.0
     days["accepted"] = days["accepted"].where(happened)
     scope = float(days["scope"].iloc[-1]) if len(days) else 0.0

@@ -33,7 +33,7 @@ def render(selection: Selection) -> None:
         show()
 
 
-def read_ahead(project: int, params: Params) -> None:
+def prepare(project: int, params: Params) -> None:
     """Prepare what the page shows for one project.
 
     Args:

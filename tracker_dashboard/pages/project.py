@@ -60,7 +60,7 @@ def render(selection: Selection) -> None:
         show()
 
 
-def read_ahead(project: int, params: Params) -> None:
+def prepare(project: int, params: Params) -> None:
     """Prepare what the page shows for one project.
 
     Args:
@@ -90,9 +90,9 @@ def _parts(load: Load, project: int, period: Period) -> list[Part]:
     """Compute the parts of the page for one project and period."""
     as_of, velocities, iterations, weeks, durations = _read(load, project)
     releases = of_project(query_views(metrics.next_releases())[0], project)
-    known = next(as_of.itertuples())
-    has_transitions = bool(known.has_transitions)
-    iterations = _with_days(iterations, known.time_zone)
+    last_known = next(as_of.itertuples())
+    has_transitions = bool(last_known.has_transitions)
+    iterations = _with_days(iterations, last_known.time_zone)
     is_done = iterations["status"] == "done"
     is_current = ~is_done & (period.end == last_day(as_of))
     shown = iterations[period.contains(iterations["finish_day"]) | is_current]
@@ -100,7 +100,7 @@ def _parts(load: Load, project: int, period: Period) -> list[Part]:
         _velocity_figure(velocities, iterations[is_done]),
         _accepted_figure(period, durations),
         _duration_figure(period, durations, has_transitions),
-        _release_figure(releases, known),
+        _release_figure(releases, last_known),
     ]
     assumptions = velocities.dropna(subset=["velocity", "assumptions"])["assumptions"]
     parts: list[Part] = [
@@ -209,7 +209,7 @@ def _monthly_medians(days: Series[float], accepted: Series[Any], end: date) -> l
     return [round(float(value), 2) for value in medians]
 
 
-def _release_figure(releases: DataFrame, known: Any) -> str:
+def _release_figure(releases: DataFrame, last_known: Any) -> str:
     release = next(releases.itertuples(), None)
     if release is None:
         return figure("Next release", "none planned")
@@ -221,7 +221,7 @@ def _release_figure(releases: DataFrame, known: Any) -> str:
         change = Change(f"-{int(late)} days", -late)
     elif late < 0:
         change = Change(f"+{-int(late)} days in hand", -late)
-    facts = text.Html(" · ".join(_release_facts(release, known.time_zone)))
+    facts = text.Html(" · ".join(_release_facts(release, last_known.time_zone)))
     return figure("Next release", value, facts, why, change=change)
 
 

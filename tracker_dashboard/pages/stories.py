@@ -59,7 +59,7 @@ def render(selection: Selection) -> None:
         _list(result, query, selection)
 
 
-def read_ahead(typed: str, sort: str, projects: tuple[int, ...]) -> None:
+def prepare(typed: str, sort: str, projects: tuple[int, ...]) -> None:
     """Read the first page of what a search finds.
 
     Args:
@@ -174,7 +174,7 @@ def _list(result: SearchResult, query: Query, selection: Selection) -> None:
             story_list(
                 ordered,
                 known,
-                selection.project,
+                chosen_project(),
                 excerpts,
                 show_project=selection.project is None and len(selection.projects) > 1,
             )

@@ -32,7 +32,7 @@ def render(selection: Selection) -> None:
     """Show the story that the address names: `?id=ID`."""
     typed = st.query_params.get("id") or st.query_params.get("story", "")
     if not typed:
-        # another project was chosen
+        # for example, another project was chosen
         go_to(page_url("stories", project=chosen_project()))
     found = rows(queries.story(int(typed)))[0] if _is_id(typed) else DataFrame()
     if found.empty:
