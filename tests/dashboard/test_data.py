@@ -790,6 +790,10 @@ def test_board_puts_stories_where_the_forecast_expects_them() -> None:
     planned = with_forecast(stories, forecast)
     assert list(planned["id"]) == [3, 1, 2, 4]
     assert list(planned["planned_iteration"].fillna(0)) == [5, 6, 9, 0]
+    without = forecast.head(0).astype({"expected_by": "datetime64[us]"})
+    planned = with_forecast(stories, without)
+    assert list(planned["id"]) == list(stories["id"])
+    assert planned["expected_by"].isna().all()
 
 
 def test_sum_of_projects_keeps_the_last_day_of_each_project() -> None:

@@ -145,13 +145,14 @@ def with_forecast(stories: DataFrame, forecast: DataFrame) -> DataFrame:
     Returns:
         The stories with `planned_iteration` and `expected_by`.
     """
-    known = forecast.set_index("story_id")
-    planned = stories["id"].map(known["iteration_number"]).astype("Float64")
+    # `Series.map` fails if no story has a forecast
+    known = forecast.set_index("story_id").reindex(stories["id"]).set_index(stories.index)
+    planned = known["iteration_number"].astype("Float64")
     return (
         stories.assign(
             planned_iteration=planned.fillna(stories["iteration_number"].astype("Float64")),
-            expected_by=stories["id"].map(known["expected_by"]),
-            position=stories["id"].map(known["position"]).astype("Float64"),
+            expected_by=known["expected_by"],
+            position=known["position"].astype("Float64"),
         )
         .sort_values("position", kind="stable", na_position="last")
         .reset_index(drop=True)
