@@ -23,7 +23,7 @@ from .errors import (
 )
 from .full_text import IndexUnavailableError
 from .header import Selection, data_note, show_header
-from .links import HOME, Params, follow_links, go_to, page_url, with_project
+from .links import HOME, Params, follow_links, go_to, last_value, page_url, with_project
 from .pages import board, flow, inspect, iteration, people, progress, project, stories, story
 from .queries import metrics
 from .queries import projects as project_queries
@@ -102,11 +102,10 @@ def prepare_page(page: str, params: Params) -> None:
     with suppress(DashboardError):
         (projects,) = rows(project_queries.projects())
         ids = {str(number): int(number) for number in projects["id"]}
-        last = {name: values[-1] for name, values in params.items()}
-        number = ids.get(last.get("project") or next(iter(ids), ""))
+        number = ids.get(last_value(params, "project") or next(iter(ids), ""))
         if page == "stories":
             shown = (number,) if number is not None and "project" in params else ()
-            stories.prepare(last.get("q", ""), last.get("sort", ""), shown)
+            stories.prepare(last_value(params, "q"), last_value(params, "sort"), shown)
         elif number is not None and (page or HOME) in _PREPARE:
             _PREPARE[page or HOME](number, with_project(params, number))
 
@@ -178,7 +177,7 @@ def _prepare_first() -> None:
         # whoever opens the page sees the error
         with suppress(DashboardError, IndexUnavailableError):
             step()
-        # half of the time is left to pages that somebody opens meanwhile
+        # half of the time is left to pages that are opened meanwhile
         time.sleep(time.monotonic() - started)
 
 

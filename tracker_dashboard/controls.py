@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from .links import params_of_address
+from .links import Params, last_value, params_of_address
 
 Option = TypeVar("Option")
 
@@ -41,6 +41,19 @@ def _bind(name: str, value: Any, drops: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def choice_in(params: Params, name: str, options: Sequence[Option], default: Option) -> Option:
+    """Return the option whose text is a parameter, or the default."""
+    by_text = {str(option): option for option in options}
+    return by_text.get(last_value(params, name), default)
+
+
+def choices_in(
+    params: Params, name: str, options: Sequence[str], default: Sequence[str]
+) -> list[str]:
+    """Return the values of a parameter that are options, or the default."""
+    return [value for value in params.get(name, ()) if value in options] or list(default)
+
+
 def text_param(label: str, name: str, drops: Sequence[str] = ("page",), **options: Any) -> str:
     """Show a text field."""
     value = st.query_params.get(name, "")
@@ -59,8 +72,7 @@ def choice_param(
     **more: Any,
 ) -> Option:
     """Show a choice of one option; the address holds `str(option)`, and nothing for the default."""
-    by_text = {str(option): option for option in options}
-    value = by_text.get(st.query_params.get(name, ""), default)
+    value = choice_in(params_of_address(), name, options, default)
     bound = _bind(name, value, drops)
     key = bound["key"]
 
@@ -82,8 +94,7 @@ def choices_param(
     **more: Any,
 ) -> list[str]:
     """Show a choice of several options."""
-    given = [value for value in st.query_params.get_all(name) if value in options]
-    value = given or list(default)
+    value = choices_in(params_of_address(), name, options, default)
     bound = _bind(name, value, drops)
     key = bound["key"]
 

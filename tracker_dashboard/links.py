@@ -84,6 +84,12 @@ def params_of_address() -> Params:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
+def last_value(params: Params, name: str) -> str:
+    """Return the last value of a parameter, empty without one."""
+    *_, value = params.get(name, [""])
+    return value
+
+
 def with_project(params: Params, project: int) -> Params:
     """Return parameters in a fixed order, with a project, which the address need not name."""
     return dict(sorted({**params, "project": [str(project)]}.items()))

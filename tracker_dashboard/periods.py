@@ -123,10 +123,10 @@ def _choose_period(end: date) -> Period:
 def period_in(params: Params, as_of: DataFrame) -> Period | None:
     """Return the period that an address names; `None` if it names dates, or without stories."""
     end = last_day(as_of)
-    *_, chosen = params.get("period", [_DEFAULT])
+    chosen = controls.choice_in(params, "period", list(_NAMES), _DEFAULT)
     if end is None or chosen == DATES:
         return None
-    return _last_weeks(chosen if chosen in _NAMES else _DEFAULT, end)
+    return _last_weeks(chosen, end)
 
 
 def _last_weeks(chosen: str, end: date) -> Period:

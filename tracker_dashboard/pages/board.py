@@ -13,7 +13,7 @@ from pandas import DataFrame
 from .. import controls, text
 from ..components import local_day, of_project, query_views, show_title
 from ..header import Selection
-from ..links import Params, link, params_of_address, search_link, with_project
+from ..links import Params, last_value, link, params_of_address, search_link, with_project
 from ..queries import board, metrics
 from ..queries import projects as project_queries
 from ..search_syntax import STORY_TYPES, quote
@@ -23,9 +23,6 @@ from ..text import Html
 
 PANELS = ("Current", "Backlog", "Icebox", "Done", "Epics")
 _DEFAULT_PANELS = ("Current", "Backlog", "Icebox")
-_FILTERS = {"type", "owner", "label", "filter"}
-"""Parameters that choose among the stories."""
-
 _DONE_ITERATIONS = 8
 """How many iterations the Done panel shows at a time."""
 _NO_STORIES = '<p class="empty">No stories</p>'
@@ -36,7 +33,7 @@ def render(selection: Selection) -> None:
     project = int(selection.only.id)
     show_title("Board")
     params = with_project(params_of_address(), project)
-    data = _read(current_load(), project, _before(params))
+    data = _read(current_load(), project, last_value(params, "before"))
     shown, matching = _filters(data, project)
     if matching is None:
         st.html(_panels(current_load(), project, shown, params))
@@ -45,29 +42,20 @@ def render(selection: Selection) -> None:
 
 
 def prepare(project: int, params: Params) -> None:
-    """Prepare what the page shows.
+    """Prepare what the page shows without filters.
 
     Args:
         project: The id of the project.
         params: The parameters of the address.
     """
-    if _FILTERS & params.keys():
-        _read(current_load(), project, _before(params))
-        return
-    chosen = [name for name in PANELS if name in params.get("panel", ())]
-    _panels(current_load(), project, chosen or list(_DEFAULT_PANELS), params)
+    chosen = controls.choices_in(params, "panel", PANELS, _DEFAULT_PANELS)
+    _panels(current_load(), project, [name for name in PANELS if name in chosen], params)
 
 
 @once_per_load
 def _panels(load: Load, project: int, shown: list[str], params: Params) -> str:
     """Return HTML of panels with all their stories."""
-    return _Board(project, _read(load, project, _before(params)), params).panels(shown)
-
-
-def _before(params: Params) -> str:
-    """Return the iteration that the address names; the Done panel shows those before it."""
-    *_, before = params.get("before", [""])
-    return before
+    return _Board(project, _read(load, project, last_value(params, "before")), params).panels(shown)
 
 
 @dataclass(frozen=True)

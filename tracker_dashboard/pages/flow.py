@@ -66,8 +66,8 @@ def prepare(project: int, params: Params) -> None:
     scope = Scope((project,))
     data = _read(current_load(), scope)
     if period := period_in(params, data.as_of):
-        *_, unit = params.get("unit", [""])
-        _parts(current_load(), scope, period, unit if unit in _UNITS else _UNITS[0])
+        unit = controls.choice_in(params, "unit", _UNITS, _UNITS[0])
+        _parts(current_load(), scope, period, unit)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from ..components import (
     show_when_opened,
 )
 from ..header import Selection
-from ..links import Params, link, params_of_address, with_project
+from ..links import Params, last_value, link, params_of_address, with_project
 from ..queries import board, metrics
 from ..queries.build import Scope
 from ..search_syntax import quote
@@ -63,8 +63,7 @@ def _parts(load: Load, project: int, params: Params) -> list[Part]:
             partial(show_title, "No iterations"),
             partial(show_line, "No iterations of this project are known."),
         ]
-    *_, typed = params.get("number", [""])
-    iteration = _chosen(iterations, typed)
+    iteration = _chosen(iterations, last_value(params, "number"))
     number = int(iteration.iteration_number)
     stories, moved, people = query_views(
         board.iteration_stories(project, number),

@@ -116,7 +116,7 @@ def _work_done(
     totals: DataFrame, weekly: DataFrame, end: date, accepted: str, project: int | None
 ) -> Part:
     if totals.empty:
-        nothing = "Nobody owned an accepted story, commented or reviewed in this period."
+        nothing = "No accepted story with an owner, no comment and no review in this period."
         return partial(section, "Work done", nothing)
     rows = []
     for person in totals.itertuples():
@@ -165,7 +165,7 @@ def _chart(totals: DataFrame, accepted: str, project: int | None) -> Part:
 
 def _open_work(open_work: DataFrame, project: int | None) -> Part:
     if open_work.empty:
-        return partial(section, "Open work", "Nobody owns an open story outside the icebox.")
+        return partial(section, "Open work", "No open story outside the icebox has an owner.")
     rows = []
     for name, group in open_work.groupby("name", sort=True):
         by_state: Series[Any] = group.set_index("current_state")["stories"]
